@@ -1,0 +1,60 @@
+import type { Json, JsonObject } from './json.ts';
+
+/** A runbook that has been parsed and checked against the grammar, the actions and the policies: ready to be carried out. */
+export interface CompiledRunbook {
+  name: string;
+  title: string;
+  /** `sha256:…` of the document's bytes. */
+  digest: string;
+  /** Template of the target, e.g. `eks/${inputs.region}/${inputs.cluster}`. */
+  target: string;
+  /** JSON Schema of the inputs. */
+  inputs: JsonObject;
+  steps: CompiledStep[];
+}
+
+export type CompiledStep = ActionStep | HoldStep;
+
+/** A step that carries out an action. */
+export interface ActionStep {
+  kind: 'action';
+  id: string;
+  /** Name of the action, e.g. `kubernetes.drain`. */
+  uses: string;
+  /** The action's input; any string in it may hold `${…}` expressions. */
+  with: JsonObject;
+  /** CEL expression; the step is left out where it is false. */
+  if?: string;
+  /** Whether the action changes the world; a step that only reads needs no signature. */
+  changes: boolean;
+  limits: ActionLimits;
+}
+
+/** A stop for people. They sign the plan of the steps up to the next hold. */
+export interface HoldStep {
+  kind: 'hold';
+  id: string;
+  /** Name of an approval policy in holdpoint.yaml. */
+  policy: string;
+  /** Template of the question that is put to the approvers. */
+  question?: string;
+}
+
+/** The bounds of an action, set by its author. */
+export interface ActionLimits {
+  /** How long one attempt may take. */
+  timeoutMs: number;
+  /** How long an attempt may be silent before it counts as dead. */
+  heartbeatMs: number;
+  /** How often it is tried before the step is stuck. */
+  attemptsMax: number;
+}
+
+/** What expressions can refer to. */
+export interface Scope {
+  inputs: JsonObject;
+  /** Outputs of each step by its id; its plan's facts, notes and effects under `plan`. */
+  steps: { [id: string]: Json };
+  /** The target of the run, e.g. `eks/eu-central-1/demo`. */
+  target: string;
+}

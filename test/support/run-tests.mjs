@@ -1,0 +1,8 @@
+// Starts jest with the flag that lets it load ES modules; arguments are handed on (`npm test -- drain`).
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+
+const jest = createRequire(import.meta.url).resolve('jest/bin/jest.js');
+const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
+const result = spawnSync(process.execPath, [...flags, jest, ...process.argv.slice(2)], { stdio: 'inherit' });
+process.exit(result.status ?? 1);
