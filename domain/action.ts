@@ -15,6 +15,8 @@ export interface ActionContext {
   target: Target;
   /** How often the operator has had the step tried again: makes a new request token for a new try. */
   retry: number;
+  /** Whether this attempt has acted already: tells a failure of our own doing from one that was there before. */
+  acted: boolean;
 }
 
 /** How far one object of a step has come: a row of the live table. */

@@ -13,6 +13,14 @@ export interface Policy {
   expiresMs: number;
 }
 
+/** Why an opening takes no more decisions, whatever its standing. */
+export interface Closing {
+  /** `expired`: the timer ran out. `drift`: the plan is no longer the one shown. `aborted`: the run was called off. */
+  because: 'expired' | 'drift' | 'aborted';
+  /** ISO 8601, UTC. */
+  at: string;
+}
+
 /** A hold as it is put to the approvers; drift opens it anew under the next number. */
 export interface Opening {
   hold: string;
@@ -27,6 +35,8 @@ export interface Opening {
   /** ISO 8601, UTC. */
   openedAt: string;
   expiresAt: string;
+  /** Set by the engine once the opening takes no more decisions; late ones are then refused with this reason. */
+  closed?: Closing;
 }
 
 /** A decision that has been accepted: checked by the rules and its signature verified. */
@@ -37,4 +47,266 @@ export interface Decision {
   at: string;
   /** The compact JWS. */
   jws: string;
+}
+
+/** What a person asks for when deciding: the claims of the statement that the rules look at. */
+export interface Attempt {
+  person: string;
+  run: string;
+  hold: string;
+  opening: number;
+  planHash: string;
+  decision: 'approve' | 'reject';
+  reason: string;
+}
+
+/** Why an attempt does not count, from the widest reason (not this run) to the narrowest (a reason that is too long). */
+export type RefusalCode =
+  | 'run-differs'
+  | 'hold-not-open'
+  | 'hold-differs'
+  | 'opening-replaced'
+  | 'opening-unknown'
+  | 'hold-expired'
+  | 'plan-drifted'
+  | 'run-aborted'
+  | 'plan-differs'
+  | 'decision-unknown'
+  | 'already-decided'
+  | 'verdict-reached'
+  | 'requester-excluded'
+  | 'not-in-group'
+  | 'reason-missing'
+  | 'reason-too-long';
+
+/** A refused attempt, told to the person who made it and kept in the record of the run. */
+export interface Refusal {
+  code: RefusalCode;
+  /** One or two sentences that name the people, holds, times and hashes concerned. */
+  reason: string;
+  /** What the person can do instead. */
+  remedy: string;
+}
+
+/** How far an opening has come. `maySign` are the people whose signature would still count, in the order of the members. */
+export type Standing =
+  | { state: 'waiting'; missing: number; maySign: string[] }
+  | { state: 'approved'; by: string[] }
+  | { state: 'rejected'; by: string; reason: string };
+
+/** How long the reason of a decision may be. */
+export const reasonCharactersMax = 2_000;
+
+const lookAgain = 'Look at the run again with `holdpoint show` and decide on what is open there.';
+
+/**
+ * Says why an attempt to decide must be refused, or undefined where it may count once its signature is verified.
+ * It looks at `decisions` as those of this very opening: an opening that replaces another one starts with none.
+ *
+ * @param run the run that was asked, as the attempt may be meant for an earlier run on the same target.
+ */
+export function refusalOf(
+  opening: Opening | undefined,
+  decisions: readonly Decision[],
+  attempt: Attempt,
+  run: string,
+): Refusal | undefined {
+  if (attempt.run !== run) return otherRun(attempt, run);
+  if (opening === undefined) return notOpen(attempt);
+  return (
+    otherOpening(opening, attempt) ??
+    closed(opening) ??
+    otherPlan(opening, attempt) ??
+    unknownDecision(attempt) ??
+    alreadySettled(opening, decisions, attempt) ??
+    notEntitled(opening, attempt) ??
+    unfitReason(opening.policy, attempt)
+  );
+}
+
+/** Counts the decisions of an opening: one rejection ends it, and each person counts once, if the policy lets them count at all. */
+export function standingOf(opening: Opening, decisions: readonly Decision[]): Standing {
+  const entitled = opening.members.filter((person) => isEntitled(opening, person));
+  const counted = decisions.filter(({ person }) => entitled.includes(person));
+  const rejection = counted.find(({ decision }) => decision === 'reject');
+  if (rejection) return { state: 'rejected', by: rejection.person, reason: rejection.reason };
+  const approvers = [...new Set(counted.filter(({ decision }) => decision === 'approve').map(({ person }) => person))];
+  // A policy that asks for nobody is a mistake, and a mistake must not open a hold.
+  const missing = Math.max(opening.policy.atLeast, 1) - approvers.length;
+  if (missing <= 0) return { state: 'approved', by: approvers };
+  const maySign = [...new Set(entitled)].filter((person) => !approvers.includes(person));
+  return { state: 'waiting', missing, maySign };
+}
+
+function isEntitled(opening: Opening, person: string): boolean {
+  return opening.members.includes(person) && !isExcluded(opening, person);
+}
+
+function isExcluded(opening: Opening, person: string): boolean {
+  return opening.policy.exclude.includes('requester') && person === opening.requester;
+}
+
+function otherRun(attempt: Attempt, run: string): Refusal {
+  return {
+    code: 'run-differs',
+    reason: `The decision is for run ${attempt.run}, but the run that is open on this target is ${run}.`,
+    remedy: lookAgain,
+  };
+}
+
+function notOpen(attempt: Attempt): Refusal {
+  return {
+    code: 'hold-not-open',
+    reason: `Run ${attempt.run} is not waiting at a hold now, so nothing can be decided on hold ${attempt.hold}.`,
+    remedy: 'See with `holdpoint show` how far the run has come.',
+  };
+}
+
+function otherOpening(opening: Opening, attempt: Attempt): Refusal | undefined {
+  if (attempt.hold !== opening.hold) {
+    return {
+      code: 'hold-differs',
+      reason: `The decision is for hold ${attempt.hold}, but the run is waiting at hold ${opening.hold}.`,
+      remedy: lookAgain,
+    };
+  }
+  if (attempt.opening === opening.opening) return undefined;
+  if (attempt.opening < opening.opening) {
+    return {
+      code: 'opening-replaced',
+      reason:
+        `Hold ${opening.hold} was opened again (opening ${opening.opening}, plan ${shortHash(opening.planHash)}) at ` +
+        `${opening.openedAt}; opening ${attempt.opening}, which the decision is for, no longer counts.`,
+      remedy: 'Read the new plan with `holdpoint show` and decide again.',
+    };
+  }
+  return {
+    code: 'opening-unknown',
+    reason: `Hold ${opening.hold} is at opening ${opening.opening}; there is no opening ${attempt.opening} yet.`,
+    remedy: lookAgain,
+  };
+}
+
+function closed({ hold, opening, closed: closing, expiresAt }: Opening): Refusal | undefined {
+  switch (closing?.because) {
+    case undefined:
+      return undefined;
+    case 'expired':
+      return {
+        code: 'hold-expired',
+        reason: `Opening ${opening} of hold ${hold} expired at ${expiresAt}. Nothing was approved by that.`,
+        remedy: 'Ask an operator to have the hold opened again, and read the plan that is shown then.',
+      };
+    case 'drift':
+      return {
+        code: 'plan-drifted',
+        reason: `Opening ${opening} of hold ${hold} was closed at ${closing.at}, because the plan is no longer the one it showed.`,
+        remedy: 'Wait until the hold is opened again, then read the new plan and decide on it.',
+      };
+    case 'aborted':
+      return {
+        code: 'run-aborted',
+        reason: `The run was aborted at ${closing.at}, which closed hold ${hold}.`,
+        remedy: 'Nothing is left to decide; start a new run if the work is still wanted.',
+      };
+  }
+}
+
+function otherPlan(opening: Opening, attempt: Attempt): Refusal | undefined {
+  if (attempt.planHash === opening.planHash) return undefined;
+  return {
+    code: 'plan-differs',
+    reason:
+      `The decision is for plan ${shortHash(attempt.planHash)}, but opening ${opening.opening} of hold ${opening.hold} ` +
+      `asks for plan ${shortHash(opening.planHash)}.`,
+    remedy: 'Read the plan with `holdpoint show` and decide on that one.',
+  };
+}
+
+/** Attempts come over the wire, where types do not reach. */
+function unknownDecision({ decision }: { decision: string }): Refusal | undefined {
+  if (decision === 'approve' || decision === 'reject') return undefined;
+  return {
+    code: 'decision-unknown',
+    reason: `A decision is "approve" or "reject", not ${JSON.stringify(decision)}.`,
+    remedy: 'Decide with `holdpoint approve` or `holdpoint reject`.',
+  };
+}
+
+function alreadySettled(opening: Opening, decisions: readonly Decision[], attempt: Attempt): Refusal | undefined {
+  const own = decisions.find(({ person }) => person === attempt.person);
+  if (own) {
+    return {
+      code: 'already-decided',
+      reason: `${attempt.person} has already ${pastOf(own.decision)} opening ${opening.opening} of hold ${opening.hold}, at ${own.at}.`,
+      remedy:
+        own.decision === 'approve'
+          ? 'A person counts once. To take an approval back, have the run aborted with `holdpoint abort`.'
+          : 'A rejection stands. Start a new run if the work is wanted after all.',
+    };
+  }
+  const standing = standingOf(opening, decisions);
+  if (standing.state === 'waiting') return undefined;
+  const verdict = standing.state === 'approved' ? `approved by ${standing.by.join(', ')}` : `rejected by ${standing.by}`;
+  return {
+    code: 'verdict-reached',
+    reason: `Opening ${opening.opening} of hold ${opening.hold} has already been ${verdict}.`,
+    remedy:
+      standing.state === 'approved'
+        ? 'To stop the run now, use `holdpoint abort`.'
+        : 'Start a new run if the work is wanted after all.',
+  };
+}
+
+/** The requester comes before the group: joining the group would not help them. */
+function notEntitled(opening: Opening, attempt: Attempt): Refusal | undefined {
+  const { policy, hold } = opening;
+  if (isExcluded(opening, attempt.person)) {
+    const rejects = attempt.decision === 'reject';
+    return {
+      code: 'requester-excluded',
+      reason: `${attempt.person} started the run, and policy ${policy.name} does not let the requester decide on hold ${hold}.`,
+      remedy: rejects
+        ? 'The run is yours: stop it with `holdpoint abort` instead.'
+        : `Ask somebody else of group ${policy.of}: ${othersOf(opening)}.`,
+    };
+  }
+  if (opening.members.includes(attempt.person)) return undefined;
+  return {
+    code: 'not-in-group',
+    reason:
+      `Policy ${policy.name} wants hold ${hold} decided by group ${policy.of}, and ${attempt.person} was not in it ` +
+      `when the hold was opened at ${opening.openedAt}.`,
+    remedy: `Ask somebody of group ${policy.of}: ${othersOf(opening)}.`,
+  };
+}
+
+function unfitReason(policy: Policy, { reason, decision }: Attempt): Refusal | undefined {
+  if (policy.reason === 'required' && reason.trim() === '') {
+    return {
+      code: 'reason-missing',
+      reason: `Policy ${policy.name} requires a reason, and the decision to ${decision} has none.`,
+      remedy: 'Say why, with `--reason`.',
+    };
+  }
+  if (reason.length <= reasonCharactersMax) return undefined;
+  return {
+    code: 'reason-too-long',
+    reason: `The reason has ${reason.length} characters; at most ${reasonCharactersMax} are kept.`,
+    remedy: 'Give a shorter reason, with a link to the rest.',
+  };
+}
+
+function othersOf(opening: Opening): string {
+  const people = opening.members.filter((person) => isEntitled(opening, person));
+  return people.length === 0 ? 'nobody else is in it, so the platform team must add people' : people.join(', ');
+}
+
+function pastOf(decision: Decision['decision']): string {
+  return decision === 'approve' ? 'approved' : 'rejected';
+}
+
+/** Enough of a digest to tell two apart by eye: `sha256:0123456789ab`. */
+function shortHash(hash: string): string {
+  return hash.slice(0, 'sha256:'.length + 12);
 }

@@ -1,5 +1,5 @@
 /**
- * What follows from an error: `retry` = it may pass by itself; `stuck` = a person must look, nothing was decided;
+ * What follows from an error: `retry` = it may pass by itself; `stuck` = a person must look, the run waits;
  * `refuse` = the request was wrong and nothing has been touched.
  */
 export type Consequence = 'retry' | 'stuck' | 'refuse';
@@ -12,12 +12,167 @@ interface ErrorKind {
   remedy: string;
 }
 
-/** Every error that Holdpoint can report, by code. `docs/errors.md` lists the same codes. */
+/** Every error that Holdpoint reports, by code. `docs/errors.md` lists the same codes. */
 export const errorKinds = {
   'aws-credentials-missing': {
     consequence: 'refuse',
-    message: 'The worker has no AWS credentials for {service} in {region}.',
+    message: 'The worker has no AWS credentials for {target}.',
     remedy: 'Give the worker credentials (AWS_PROFILE, a role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and start it again.',
+  },
+  'aws-denied': {
+    consequence: 'stuck',
+    message: 'AWS refused {call} on {target}: {cause}.',
+    remedy: 'Let the role of the worker do this, or check its credentials; then try again.',
+  },
+  'aws-unreachable': {
+    consequence: 'retry',
+    message: 'AWS did not answer {call} on {target}: {cause}.',
+    remedy: 'Check the network of the worker and the endpoint (AWS_ENDPOINT_URL), then try again.',
+  },
+  'aws-busy': {
+    consequence: 'retry',
+    message: 'AWS could not take {call} on {target} just now: {cause}.',
+    remedy: 'Wait until the other change has ended or the throttling has passed, then try again.',
+  },
+  'aws-refused': {
+    consequence: 'stuck',
+    message: 'AWS refused {call} on {target}: {cause}.',
+    remedy: 'Read the reason, put it right in AWS, then try again or abort the run.',
+  },
+  'cluster-unknown': {
+    consequence: 'refuse',
+    message: 'There is no EKS cluster {cluster} in {region}.',
+    remedy: 'Check the name and the region of the target; `aws eks list-clusters --region {region}` shows what is there.',
+  },
+  'nodegroup-unknown': {
+    consequence: 'refuse',
+    message: 'The cluster {cluster} has no node group {nodegroup}.',
+    remedy: 'Check the name; `aws eks list-nodegroups --cluster-name {cluster}` shows what is there.',
+  },
+  'node-unknown': {
+    consequence: 'refuse',
+    message: 'The cluster {cluster} has no node {node}.',
+    remedy: 'Check the name; `kubectl get nodes` shows what is there.',
+  },
+  'kubernetes-unreachable': {
+    consequence: 'retry',
+    message: 'The Kubernetes API of {cluster} did not answer {call}: {cause}.',
+    remedy: 'Check that the worker reaches the endpoint of the cluster, then try again.',
+  },
+  'kubernetes-denied': {
+    consequence: 'stuck',
+    message: 'The Kubernetes API of {cluster} refused {call}: {cause}.',
+    remedy: 'Give the role of the worker an EKS access entry that allows this, then try again.',
+  },
+  'kubernetes-refused': {
+    consequence: 'stuck',
+    message: 'The Kubernetes API of {cluster} refused {call}: {cause}.',
+    remedy: 'Read the reason, put it right in the cluster, then try again or abort the run.',
+  },
+  'action-unknown': {
+    consequence: 'refuse',
+    message: 'The worker knows no action {action}.',
+    remedy: 'Check its name, or start a worker of a version that has it.',
+  },
+  'policy-unknown': {
+    consequence: 'refuse',
+    message: 'The configuration of the worker has no policy {policy}.',
+    remedy: 'Add it to `policies` in holdpoint.yaml, then try again.',
+  },
+  'action-input-invalid': {
+    consequence: 'stuck',
+    message: 'The input of {action} does not fit: {cause}.',
+    remedy: 'Correct the inputs or the runbook and start a new run.',
+  },
+  'action-stuck': {
+    consequence: 'stuck',
+    message: '{cause}',
+    remedy: '{remedy}',
+  },
+  'plan-does-not-cover': {
+    consequence: 'stuck',
+    message: 'The signed plan of {action} says there is nothing to change, but the world has changed since: {cause}.',
+    remedy: 'Abort the run, plan again and have the new plan signed.',
+  },
+  'runbook-invalid': {
+    consequence: 'refuse',
+    message: 'The runbook {file} cannot be used: {cause}',
+    remedy: 'Correct it; `holdpoint lint {file}` lists every problem.',
+  },
+  'inputs-invalid': {
+    consequence: 'refuse',
+    message: 'The inputs do not fit the runbook {file}: {cause}',
+    remedy: 'Correct them; `holdpoint runbooks {runbook}` shows what it takes.',
+  },
+  'configuration-invalid': {
+    consequence: 'refuse',
+    message: 'The configuration {file} cannot be used: {cause}',
+    remedy: 'Correct the file, or name another one with --config or HOLDPOINT_CONFIG.',
+  },
+  'evidence-unwritable': {
+    consequence: 'retry',
+    message: 'The evidence of run {run} cannot be written: {cause}.',
+    remedy: 'Make the evidence directory of the worker writable; the run goes on by itself then.',
+  },
+  'signature-refused': {
+    consequence: 'refuse',
+    message: '{cause}',
+    remedy: '{remedy}',
+  },
+  'decision-refused': {
+    consequence: 'refuse',
+    message: '{cause}',
+    remedy: '{remedy}',
+  },
+  'verb-refused': {
+    consequence: 'refuse',
+    message: 'The run {run} cannot be told to {verb}: {cause}.',
+    remedy: 'What it can be told now: {possible}.',
+  },
+  'plan-changed': {
+    consequence: 'refuse',
+    message: 'The plan of {target} is no longer the one that was shown: {cause}.',
+    remedy: 'Look at the new plan with `holdpoint plan` and start again with its hash.',
+  },
+  'plan-blocked': {
+    consequence: 'refuse',
+    message: '{target} cannot be worked on as things stand: {cause}',
+    remedy: 'Clear what blocks it, then plan again.',
+  },
+  'target-busy': {
+    consequence: 'refuse',
+    message: '{target} has an open run already: {run} ({runbook}), started by {requester}, now {phase}.',
+    remedy: 'See it with `holdpoint show {target}`; it must end before another one starts.',
+  },
+  'run-unknown': {
+    consequence: 'refuse',
+    message: 'There is no run {run}.',
+    remedy: '`holdpoint runs` lists the runs and their targets.',
+  },
+  'hold-not-open': {
+    consequence: 'refuse',
+    message: 'The run {run} does not wait at a hold; it is {phase}.',
+    remedy: 'See what it does with `holdpoint show {run}`.',
+  },
+  'key-unusable': {
+    consequence: 'refuse',
+    message: 'The signing key of {person} cannot be used: {cause}',
+    remedy: '`holdpoint keys create {person}` makes a new key; its public half goes into holdpoint.yaml.',
+  },
+  'person-unnamed': {
+    consequence: 'refuse',
+    message: 'It is not clear who you are: {cause}.',
+    remedy: 'Say it with --as NAME or HOLDPOINT_PERSON.',
+  },
+  'temporal-unreachable': {
+    consequence: 'refuse',
+    message: 'No Temporal server answers at {address}: {cause}.',
+    remedy: 'Start one with `holdpoint up`, or set TEMPORAL_ADDRESS to the one you use.',
+  },
+  'worker-missing': {
+    consequence: 'refuse',
+    message: 'No worker is listening on the task queue {queue} of {address}.',
+    remedy: 'Start one with `holdpoint worker` (or `holdpoint up` for the sandbox).',
   },
 } as const satisfies Record<string, ErrorKind>;
 
@@ -33,14 +188,19 @@ export class HoldpointError extends Error {
   readonly remedy: string;
   readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown; remedy?: string }) {
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
     const kind: ErrorKind = errorKinds[code];
     super(fill(kind.message, details), options);
     this.code = code;
     this.consequence = kind.consequence;
-    this.remedy = options?.remedy ?? fill(kind.remedy, details);
+    this.remedy = fill(kind.remedy, details);
     this.details = details;
   }
+}
+
+/** Whether a text is the code of an error that Holdpoint reports. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorKinds, text);
 }
 
 function fill(text: string, details: ErrorDetails): string {

@@ -19,6 +19,7 @@ export type CompiledStep = ActionStep | HoldStep;
 export interface ActionStep {
   kind: 'action';
   id: string;
+  title?: string;
   /** Name of the action, e.g. `kubernetes.drain`. */
   uses: string;
   /** The action's input; any string in it may hold `${…}` expressions. */

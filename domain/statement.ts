@@ -26,4 +26,49 @@ export interface StartStatement {
   nonce: string;
 }
 
-export type Statement = DecisionStatement | StartStatement;
+/** What an operator signs when telling a run what to do. */
+export interface VerbStatement {
+  kind: 'verb';
+  person: string;
+  run: string;
+  verb: 'pause' | 'resume' | 'retry' | 'abort';
+  reason: string;
+  at: string;
+  nonce: string;
+}
+
+export type Statement = DecisionStatement | StartStatement | VerbStatement;
+
+/** A statement without what only its signer knows: what a verifier holds against the signed claims. */
+export type ExpectedStatement =
+  | Omit<DecisionStatement, 'at' | 'nonce'>
+  | Omit<StartStatement, 'at' | 'nonce'>
+  | Omit<VerbStatement, 'at' | 'nonce'>;
+
+/** The `typ` of the JWS header, so that no other token signed with the same key passes for a statement. */
+export const statementType = 'holdpoint+jws';
+
+/** The only signature algorithm that is accepted; the key is Ed25519. */
+export const statementAlgorithm = 'EdDSA';
+
+/** How long a compact JWS may be; a reason of full length in any script fits. */
+export const statementCharactersMax = 12 * 1024;
+
+const personPattern = /^[a-z][a-z0-9._-]{0,62}$/;
+
+/** Whether a text can be a person's id: up to 63 lower-case letters, digits, `.`, `_` and `-`, a letter first. */
+export function isPersonId(text: string): boolean {
+  return personPattern.test(text);
+}
+
+/** The first claim that is not what the verifier expects, or undefined where all of them are. */
+export function differingClaim(
+  claims: Statement,
+  expected: ExpectedStatement,
+): { claim: string; signed: unknown; expected: unknown } | undefined {
+  const signed: Record<string, unknown> = { ...claims };
+  for (const [claim, value] of Object.entries(expected)) {
+    if (signed[claim] !== value) return { claim, signed: signed[claim], expected: value };
+  }
+  return undefined;
+}

@@ -1,0 +1,42 @@
+import type { ActionContext, Observation, Undo } from '../domain/action.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { ActionPlan } from '../domain/plan.ts';
+import type { ActionDeclaration } from '../runbooks/actions.ts';
+
+/** A plan whose facts have the shape that its action gave them. */
+export type PlanOf<Facts extends JsonObject> = Omit<ActionPlan, 'facts'> & { facts: Facts };
+
+/**
+ * One way to change (or check) the world. It looks before it acts, so it may be repeated, killed and resumed at any point.
+ * See docs/adding-an-action.md.
+ */
+export interface Action<Input, Facts extends JsonObject> {
+  declaration: ActionDeclaration;
+  /** Reads only: what would change, what that rests on, what stands in the way. */
+  plan(input: Input, context: ActionContext): Promise<PlanOf<Facts>>;
+  /** Reads only: how far the world is from the plan. */
+  observe(plan: PlanOf<Facts>, context: ActionContext): Promise<Observation>;
+  /** One push towards the plan; safe to repeat; touches nothing that the plan does not name. */
+  act(plan: PlanOf<Facts>, context: ActionContext): Promise<void>;
+  /** The way back from a plan that was carried out, or why there is none. */
+  undo(plan: PlanOf<Facts>, context: ActionContext): Undo;
+}
+
+/** An action whose input and facts are checked where they come in: the form in which the engine handles all of them. */
+export type AnyAction = Action<JsonObject, JsonObject>;
+
+/** Makes an action for the engine out of a typed one: its input is parsed by the declaration's schema first. */
+export function defineAction<Input, Facts extends JsonObject>(action: Action<Input, Facts>): AnyAction {
+  return {
+    declaration: action.declaration,
+    plan: async (input, context) => action.plan(action.declaration.input.parse(input) as Input, context),
+    observe: async (plan, context) => action.observe(plan as unknown as PlanOf<Facts>, context),
+    act: async (plan, context) => action.act(plan as unknown as PlanOf<Facts>, context),
+    undo: (plan, context) => action.undo(plan as unknown as PlanOf<Facts>, context),
+  };
+}
+
+/** A plan with nothing in it yet; actions fill in what applies. */
+export function emptyPlan<Facts extends JsonObject>(facts: Facts): PlanOf<Facts> {
+  return { effects: [], facts, blockers: [], warnings: [], notes: {}, outputs: {}, estimateMs: 0 };
+}

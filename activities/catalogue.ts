@@ -1,0 +1,23 @@
+import type { AnyAction } from './action.ts';
+import type { Clients } from './clients.ts';
+import { createNodegroupAction } from './eks/create-nodegroup.ts';
+import { deleteNodegroupAction } from './eks/delete-nodegroup.ts';
+import { preflightAction } from './eks/preflight.ts';
+import { updateNodegroupVersionAction } from './eks/update-nodegroup-version.ts';
+import { cordonAction } from './kubernetes/cordon.ts';
+import { drainAction } from './kubernetes/drain.ts';
+import { uncordonAction } from './kubernetes/uncordon.ts';
+
+/** Every action by its name: the code behind the declarations of `runbooks/actions.ts`. */
+export function createActions(clients: Clients): Map<string, AnyAction> {
+  const actions = [
+    preflightAction(clients),
+    createNodegroupAction(clients),
+    cordonAction(clients),
+    uncordonAction(clients),
+    drainAction(clients),
+    deleteNodegroupAction(clients),
+    updateNodegroupVersionAction(clients),
+  ];
+  return new Map(actions.map((action) => [action.declaration.name, action]));
+}

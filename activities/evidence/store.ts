@@ -1,0 +1,58 @@
+import type { Consequence } from '../../domain/errors.ts';
+import type { EvidenceEntry } from '../../domain/evidence.ts';
+import type { JsonObject } from '../../domain/json.ts';
+
+/** Where the records of runs are kept. */
+export interface EvidenceStore {
+  /**
+   * Adds one entry and returns once it is safe on the disk. The caller numbers the entries of a run 1, 2, 3 …
+   * The same entry again (a retry after a lost answer) changes nothing and returns what is there.
+   *
+   * @throws EvidenceError where another entry has that number, an earlier one is missing, or it cannot be written.
+   */
+  append(run: string, entry: NewEntry): Promise<Receipt>;
+  /** All entries of a run, in order; none for a run without a record. Throws EvidenceError where the record is damaged. */
+  read(run: string): Promise<EvidenceEntry[]>;
+  /** Where a person finds the record. */
+  pathOf(run: string): string;
+}
+
+export interface NewEntry {
+  sequence: number;
+  kind: string;
+  body: JsonObject;
+}
+
+/** What the store says of an entry that is safe. */
+export type Receipt = Pick<EvidenceEntry, 'sequence' | 'at' | 'hash'>;
+
+export type EvidenceErrorCode =
+  | 'evidence-run-malformed'
+  | 'evidence-entry-malformed'
+  | 'evidence-conflict'
+  | 'evidence-gap'
+  | 'evidence-damaged'
+  | 'evidence-full'
+  | 'evidence-locked'
+  | 'evidence-unwritable'
+  | 'evidence-unreadable';
+
+/** Why the record of a run could not be kept or read: without a record a run must not go on. */
+export class EvidenceError extends Error {
+  override readonly name = 'EvidenceError';
+  readonly code: EvidenceErrorCode;
+  readonly consequence: Consequence;
+  readonly remedy: string;
+
+  constructor(code: EvidenceErrorCode, consequence: Consequence, message: string, remedy: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.consequence = consequence;
+    this.remedy = remedy;
+  }
+}
+
+/** The code of a file system error, e.g. `ENOSPC`; undefined for other errors. */
+export function systemCodeOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
+}

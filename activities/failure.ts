@@ -1,0 +1,108 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { ApiException } from '@kubernetes/client-node';
+import type { Target } from '../domain/action.ts';
+import { HoldpointError } from '../domain/errors.ts';
+
+const awsDeniedNames = new Set([
+  'AccessDeniedException',
+  'AccessDenied',
+  'UnrecognizedClientException',
+  'InvalidSignatureException',
+  'SignatureDoesNotMatch',
+  'MissingAuthenticationTokenException',
+  'ExpiredTokenException',
+  'InvalidClientTokenId',
+]);
+const awsBusyNames = new Set(['ThrottlingException', 'TooManyRequestsException', 'ResourceInUseException', 'ServerException', 'ServiceUnavailableException']);
+const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH', 'ERR_STREAM_PREMATURE_CLOSE']);
+
+/**
+ * Reads an error of the AWS SDK. EKS reports throttling under two names, one of them an InvalidRequestException that
+ * only its text tells apart.
+ */
+export function awsError(error: unknown, call: string, target: Target): HoldpointError {
+  if (error instanceof HoldpointError) return error;
+  const name = nameOf(error);
+  const cause = messageOf(error);
+  const details = { call, cause, target: `${target.kind}/${target.region}/${target.name}` };
+  if (name === 'CredentialsProviderError') return new HoldpointError('aws-credentials-missing', details, { cause: error });
+  if (awsDeniedNames.has(name)) return new HoldpointError('aws-denied', details, { cause: error });
+  if (awsBusyNames.has(name) || /request limit exceeded/i.test(cause)) return new HoldpointError('aws-busy', details, { cause: error });
+  if (isNetworkError(error) || name === 'TimeoutError') return new HoldpointError('aws-unreachable', details, { cause: error });
+  if (name === 'ResourceNotFoundException' && /no cluster found/i.test(cause)) {
+    return new HoldpointError('cluster-unknown', { cluster: target.name, region: target.region }, { cause: error });
+  }
+  if (httpStatusOf(error) >= 500) return new HoldpointError('aws-busy', details, { cause: error });
+  return new HoldpointError('aws-refused', details, { cause: error });
+}
+
+/** Reads an error of the Kubernetes client. */
+export function kubernetesError(error: unknown, call: string, cluster: string): HoldpointError {
+  if (error instanceof HoldpointError) return error;
+  const details = { call, cluster, cause: kubernetesMessage(error) };
+  if (!(error instanceof ApiException)) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
+  if (error.code === 401 || error.code === 403) return new HoldpointError('kubernetes-denied', details, { cause: error });
+  if (error.code === 429 || error.code >= 500) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
+  return new HoldpointError('kubernetes-refused', details, { cause: error });
+}
+
+/** The message of a Kubernetes Status, or of whatever else was thrown. */
+export function kubernetesMessage(error: unknown): string {
+  if (!(error instanceof ApiException)) return messageOf(error);
+  const body: unknown = error.body;
+  const text = typeof body === 'string' ? parsedMessage(body) : (body as { message?: unknown } | null)?.message;
+  return typeof text === 'string' && text !== '' ? text : `HTTP ${error.code}`;
+}
+
+/** The HTTP status of a Kubernetes error; undefined where no answer came. */
+export function kubernetesCode(error: unknown): number | undefined {
+  return error instanceof ApiException ? error.code : undefined;
+}
+
+/**
+ * The form in which an error crosses into a workflow: its code as type, its remedy as detail, and no retry
+ * where trying again cannot help. Errors that are not ours are told in one sentence, without their stack.
+ */
+export function toFailure(error: unknown): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  if (error instanceof HoldpointError) {
+    return ApplicationFailure.create({
+      type: error.code,
+      message: error.message,
+      nonRetryable: error.consequence !== 'retry',
+      details: [{ remedy: error.remedy, details: error.details }],
+    });
+  }
+  return ApplicationFailure.create({
+    type: 'unexpected',
+    message: `An unexpected error: ${messageOf(error)}`,
+    details: [{ remedy: 'Look at the log of the worker, then try again.', details: {} }],
+  });
+}
+
+function parsedMessage(text: string): unknown {
+  try {
+    return (JSON.parse(text) as { message?: unknown }).message;
+  } catch {
+    return text;
+  }
+}
+
+function isNetworkError(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && networkCodes.has(code);
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : '';
+}
+
+function httpStatusOf(error: unknown): number {
+  return (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode ?? 0;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
+  if (error instanceof Error) return error.message || error.name;
+  return String(error);
+}

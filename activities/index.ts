@@ -1,0 +1,150 @@
+import { Context } from '@temporalio/activity';
+import type { ActionContext, Progress, Target, Undo } from '../domain/action.ts';
+import type { Policy } from '../domain/approval.ts';
+import { HoldpointError } from '../domain/errors.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { ActionPlan } from '../domain/plan.ts';
+import type { CompiledRunbook } from '../domain/runbook.ts';
+import type { ExpectedStatement } from '../domain/statement.ts';
+import type { Configuration } from '../runbooks/configuration.ts';
+import type { AnyAction } from './action.ts';
+import type { Clients } from './clients.ts';
+import type { EvidenceStore, NewEntry } from './evidence/store.ts';
+import { toFailure } from './failure.ts';
+import { liftCordonsOf } from './kubernetes/cordon-mark.ts';
+import { perform, type Performance } from './perform.ts';
+import { prepareRunbook } from './prepare.ts';
+import { verifyStatement } from './people/verify.ts';
+
+/** Heartbeats come this many times within the time after which an attempt counts as dead. */
+const heartbeatsPerTimeout = 4;
+
+/** What activities work with; the worker puts it together. */
+export interface ActivityParts {
+  clients: Clients;
+  actions: ReadonlyMap<string, AnyAction>;
+  evidence: EvidenceStore;
+  /** Reads holdpoint.yaml as it is now: people who have left must not be able to sign. */
+  readConfiguration(): Promise<Configuration>;
+}
+
+/** A document that has been read, checked and given its inputs. */
+export interface Prepared {
+  runbook: CompiledRunbook;
+  inputs: JsonObject;
+  target: Target;
+  targetName: string;
+}
+
+type RunContext = Omit<ActionContext, 'acted'>;
+
+export type VerifiedSignature =
+  | { ok: true; publicKey: string; at: string }
+  | { ok: false; code: string; reason: string; remedy: string };
+
+/** Everything that workflows can ask of the world. */
+export interface Activities {
+  prepare(request: { document: { file: string; text: string }; inputs: JsonObject; target?: string }): Promise<Prepared>;
+  planStep(request: { action: string; input: JsonObject; context: RunContext }): Promise<ActionPlan>;
+  openHold(request: { policy: string }): Promise<{ policy: Policy; members: string[]; openedAt: string; expiresAt: string }>;
+  perform(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Performance & { undo: Undo }>;
+  release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
+  record(entry: NewEntry & { run: string }): Promise<{ at: string; path: string }>;
+  verifySignature(request: { expected: ExpectedStatement; signature: string }): Promise<VerifiedSignature>;
+}
+
+/** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
+export function createActivities(parts: ActivityParts): Activities {
+  const activities: Activities = {
+    prepare: async (request) => prepareRunbook(request, await parts.readConfiguration()),
+    planStep: async ({ action, input, context }) => findAction(parts, action).plan(input, { ...context, acted: false }),
+    openHold: async ({ policy }) => openHold(await parts.readConfiguration(), policy),
+    perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
+    release: async ({ target, run }) => {
+      return { lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) };
+    },
+    record: async ({ run, ...entry }) => {
+      const { at } = await parts.evidence.append(run, entry);
+      return { at, path: parts.evidence.pathOf(run) };
+    },
+    verifySignature: async ({ expected, signature }) => {
+      const publicKey = (await parts.readConfiguration()).people[expected.person]?.key;
+      const result = await verifyStatement(signature, expected, publicKey, new Date());
+      return result.ok ? { ok: true, publicKey: publicKey ?? '', at: result.statement.at } : result;
+    },
+  };
+  return withFailures(activities);
+}
+
+function findAction({ actions }: ActivityParts, name: string): AnyAction {
+  const action = actions.get(name);
+  if (!action) throw new HoldpointError('action-unknown', { action: name });
+  return action;
+}
+
+function openHold(configuration: Configuration, name: string): Awaited<ReturnType<Activities['openHold']>> {
+  const policy = configuration.policies[name];
+  if (!policy) throw new HoldpointError('policy-unknown', { policy: name });
+  const now = Date.now();
+  return {
+    policy,
+    members: configuration.groups[policy.of] ?? [],
+    openedAt: new Date(now).toISOString(),
+    expiresAt: new Date(now + policy.expiresMs).toISOString(),
+  };
+}
+
+/** Heartbeats by the clock as well as by progress: a long call to AWS must not look like a dead worker. */
+async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, context: RunContext): Promise<Performance & { undo: Undo }> {
+  const activity = Context.current();
+  let latest: Progress | undefined;
+  const heartbeat = (): void => activity.heartbeat(latest);
+  const ticker = setInterval(heartbeat, (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
+  try {
+    const performed = await perform(action, plan, context, {
+      onProgress: (progress) => {
+        latest = progress;
+        heartbeat();
+      },
+      signal: activity.cancellationSignal,
+      wait: (ms) => waitOrAbort(ms, activity.cancellationSignal),
+    });
+    return { ...performed, undo: action.undo(plan, { ...context, acted: true }) };
+  } catch (error) {
+    // An aborted request is the cancellation, whatever it was made of on the way here.
+    if (activity.cancellationSignal.aborted) throw activity.cancellationSignal.reason;
+    throw error;
+  } finally {
+    clearInterval(ticker);
+  }
+}
+
+function waitOrAbort(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}
+
+function withFailures(activities: Activities): Activities {
+  const wrapped = Object.entries(activities).map(([name, activity]: [string, (request: never) => Promise<unknown>]) => [
+    name,
+    async (request: never) => {
+      try {
+        return await activity(request);
+      } catch (error) {
+        throw isCancellation(error) ? error : toFailure(error);
+      }
+    },
+  ]);
+  return Object.fromEntries(wrapped) as unknown as Activities;
+}
+
+function isCancellation(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'CancelledFailure' || error.name === 'CompleteAsyncError');
+}

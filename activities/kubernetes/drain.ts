@@ -1,0 +1,194 @@
+import type { ActionContext, Observation, Progress, ProgressItem } from '../../domain/action.ts';
+import { budgetName, budgetsOf, neverOpens, remedyForShutBudget, type BudgetView } from '../../domain/budget.ts';
+import { nextDrainMoves, type DrainMoves } from '../../domain/drain.ts';
+import type { Blocker } from '../../domain/plan.ts';
+import { hasEnded, podName, staysOnNode, workloadOf, type PodView } from '../../domain/pod.ts';
+import { actions, type ActionInput } from '../../runbooks/actions.ts';
+import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
+import type { Clients } from '../clients.ts';
+import { cordonEffect, foreignCordonWarnings, nodeFacts } from './cordon.ts';
+import { cordonNode, cordonState } from './cordon-mark.ts';
+import { evictPod } from './evict.ts';
+import { inParallel, listBudgets, podsOnNodes, readNodes } from './read.ts';
+
+const estimateMsPerPod = 8_000;
+const blockedShownMax = 3;
+
+type DrainInput = ActionInput<'kubernetes.drain'>;
+
+/** Pod names change by themselves and are no facts; the workloads that will be disturbed, and their budgets, are. */
+type DrainFacts = {
+  nodes: { name: string; uid: string }[];
+  nodesAtOnce: number;
+  workloads: string[];
+  budgets: { name: string; minAvailable: string | null; maxUnavailable: string | null }[];
+  /** Pods that are lost for good or lose data, by name: they go only because the signed plan names them. */
+  named: string[];
+};
+
+/** `kubernetes.drain`: cordons nodes and evicts their pods within every PodDisruptionBudget. */
+export function drainAction(clients: Clients): AnyAction {
+  return defineAction<DrainInput, DrainFacts>({
+    declaration: actions['kubernetes.drain'],
+    plan: (input, context) => planDrain(clients, input, context),
+    observe: (plan, context) => observeDrain(clients, plan, context),
+    act: (plan, context) => pushDrain(clients, plan, context),
+    // The pods stay where they are by then: moving them back would only disturb them again.
+    undo: (plan) => ({ uses: 'kubernetes.uncordon', with: { nodes: plan.facts.nodes.map(({ name }) => name) } }),
+  });
+}
+
+async function planDrain(clients: Clients, input: DrainInput, { run, target }: ActionContext): Promise<PlanOf<DrainFacts>> {
+  const apis = await clients.kubernetes(target);
+  const nodes = await readNodes(apis, target.name, input.nodes);
+  const pods = (await podsOnNodes(apis, target.name, input.nodes)).filter((pod) => !staysOnNode(pod));
+  const allBudgets = await listBudgets(apis, target.name);
+  const budgets = allBudgets.filter((budget) => pods.some((pod) => budgetsOf(pod, [budget]).length > 0));
+  const workloads = [...new Set(pods.map(workloadOf))].sort();
+  const running = pods.filter((pod) => !hasEnded(pod));
+  const named = running.filter((pod) => pod.owner === undefined || pod.emptyDir).map(podName).sort();
+  return {
+    ...emptyPlan({
+      nodes: nodeFacts(nodes),
+      nodesAtOnce: input.nodesAtOnce,
+      workloads,
+      budgets: budgets
+        .map((budget) => ({ name: budgetName(budget), minAvailable: budget.minAvailable ?? null, maxUnavailable: budget.maxUnavailable ?? null }))
+        .sort((a, b) => a.name.localeCompare(b.name, 'en')),
+      named,
+    }),
+    effects: [
+      ...nodes.filter((node) => cordonState(node, run) === 'none').map(cordonEffect),
+      ...workloads.map((workload) => ({ object: workload, change: 'evict its pods from these nodes, within its budget' })),
+    ],
+    blockers: [...shutBudgetBlockers(budgets), ...podBlockers(running, budgets, input)],
+    warnings: foreignCordonWarnings(nodes, run),
+    notes: { pods: running.length, nodes: input.nodes, podsByWorkload: countBy(running, workloadOf), podsByNode: countBy(running, ({ node }) => node) },
+    outputs: { nodes: input.nodes, podsMoved: running.length },
+    estimateMs: running.length * estimateMsPerPod,
+  };
+}
+
+function shutBudgetBlockers(budgets: readonly BudgetView[]): Blocker[] {
+  return budgets.filter(neverOpens).map((budget) => ({
+    object: `PodDisruptionBudget/${budgetName(budget)}`,
+    reason: `It never allows an eviction: ${budget.desiredHealthy} of ${budget.expectedPods} pods must stay healthy.`,
+    remedy: remedyForShutBudget(budget),
+  }));
+}
+
+function podBlockers(pods: readonly PodView[], budgets: readonly BudgetView[], input: DrainInput): Blocker[] {
+  const blockers: Blocker[] = [];
+  for (const pod of pods) {
+    const object = `Pod/${podName(pod)}`;
+    const [first, second] = budgetsOf(pod, budgets);
+    if (first && second) {
+      const reason = `Two budgets protect it, ${budgetName(first)} and ${budgetName(second)}: the API server evicts no such pod.`;
+      blockers.push({ object, reason, remedy: 'Have their owner change the selectors so that one budget covers each pod.' });
+    }
+    if (pod.owner === undefined && !input.force) {
+      const remedy = 'Move it by hand, or set `force: true` on the step so that it is named in the plan.';
+      blockers.push({ object, reason: 'No controller brings it back once it is evicted.', remedy });
+    }
+    if (pod.emptyDir && !input.deleteEmptyDirData) {
+      const remedy = 'Save the data, or set `deleteEmptyDirData: true` on the step so that it is named in the plan.';
+      blockers.push({ object, reason: 'The data in its emptyDir volume is lost with it.', remedy });
+    }
+  }
+  return blockers;
+}
+
+interface DrainView {
+  moves: DrainMoves;
+  pods: PodView[];
+  uncordoned: string[];
+  /** Names of the planned nodes that still exist under the planned UID. */
+  present: string[];
+}
+
+async function lookAtDrain(clients: Clients, plan: PlanOf<DrainFacts>, { run, target }: ActionContext): Promise<DrainView> {
+  const apis = await clients.kubernetes(target);
+  const nodes = await inParallel(plan.facts.nodes, async ({ name, uid }) => {
+    const node = await readNodes(apis, target.name, [name]).catch((error: unknown) => ignoreUnknownNode(error));
+    return node?.[0]?.metadata?.uid === uid ? node[0] : undefined;
+  });
+  const present = nodes.flatMap((node) => node?.metadata?.name ?? []);
+  const pods = (await podsOnNodes(apis, target.name, present)).filter((pod) => !staysOnNode(pod));
+  const budgets = await listBudgets(apis, target.name);
+  const uncordoned = nodes.flatMap((node) => (node && cordonState(node, run) === 'none' ? (node.metadata?.name ?? []) : []));
+  return { moves: nextDrainMoves(present, pods, budgets, plan.facts.nodesAtOnce), pods, uncordoned, present };
+}
+
+function ignoreUnknownNode(error: unknown): undefined {
+  if ((error as { code?: unknown }).code === 'node-unknown') return undefined;
+  throw error;
+}
+
+async function observeDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext): Promise<Observation> {
+  const view = await lookAtDrain(clients, plan, context);
+  const progress = drainProgress(plan, view);
+  if (view.uncordoned.length > 0 || view.moves.evict.some((pod) => mayGo(pod, plan.facts))) return { state: 'todo', progress };
+  const unnamed = view.moves.evict.filter((pod) => !mayGo(pod, plan.facts));
+  if (unnamed.length > 0 && unnamed.length === view.pods.length) return { ...stuckOnUnnamed(unnamed), progress };
+  if (view.pods.length > 0) return { state: 'moving', progress };
+  const planned = typeof plan.outputs.podsMoved === 'number' ? plan.outputs.podsMoved : 0;
+  return { state: 'done', outputs: { nodes: plan.facts.nodes.map(({ name }) => name), podsMoved: planned }, progress };
+}
+
+async function pushDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext): Promise<void> {
+  const { moves, uncordoned } = await lookAtDrain(clients, plan, context);
+  const apis = await clients.kubernetes(context.target);
+  const cluster = context.target.name;
+  // Cordoned first, or the evicted pods would come right back.
+  await inParallel(
+    plan.facts.nodes.filter(({ name }) => uncordoned.includes(name)),
+    (node) => cordonNode(apis, cluster, node, context.run),
+  );
+  const allowed = moves.evict.filter((pod) => mayGo(pod, plan.facts));
+  await inParallel(allowed, (pod) => evictPod(apis, cluster, pod));
+}
+
+function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: string; remedy: string } {
+  const names = pods.slice(0, blockedShownMax).map(podName).join(', ');
+  return {
+    state: 'stuck',
+    reason: `${pods.length} pods came to the nodes after the plan was signed and would be lost or lose data: ${names}.`,
+    remedy: 'Move or delete them by hand and try again, or abort and have a new plan signed that names them.',
+  };
+}
+
+/** A pod that is lost for good, or whose data is, goes only if the signed plan names it. */
+function mayGo(pod: PodView, facts: DrainFacts): boolean {
+  if (pod.owner !== undefined && !pod.emptyDir) return true;
+  return hasEnded(pod) || facts.named.includes(podName(pod));
+}
+
+function drainProgress(plan: PlanOf<DrainFacts>, { moves, pods, present }: DrainView): Progress {
+  const planned = (plan.notes.podsByNode ?? {}) as Record<string, number>;
+  const items = plan.facts.nodes.map(({ name }): ProgressItem => {
+    const left = pods.filter((pod) => pod.node === name).length;
+    const total = Math.max(planned[name] ?? left, left);
+    const blocked = moves.blocked.find(({ pod }) => pod.node === name);
+    const waiting = moves.later.some((pod) => pod.node === name);
+    if (left === 0) return { name, state: 'done', done: total, total, detail: present.includes(name) ? undefined : 'gone' };
+    if (waiting) return { name, state: 'waiting', done: total - left, total };
+    return { name, state: blocked ? 'blocked' : 'moving', done: total - left, total, detail: blocked?.reason };
+  });
+  const total = items.reduce((sum, item) => sum + item.total, 0);
+  const done = items.reduce((sum, item) => sum + item.done, 0);
+  return { summary: drainSummary(moves, done, total), done, total, unit: 'pods', items };
+}
+
+function drainSummary(moves: DrainMoves, done: number, total: number): string {
+  const parts = [`${done} of ${total} pods gone`];
+  if (moves.terminating.length > 0) parts.push(`${moves.terminating.length} ending`);
+  const reasons = [...new Set(moves.blocked.map(({ reason }) => reason))].slice(0, blockedShownMax);
+  if (moves.blocked.length > 0) parts.push(`${moves.blocked.length} waiting: ${reasons.join('; ')}`);
+  return parts.join(', ');
+}
+
+function countBy(pods: readonly PodView[], key: (pod: PodView) => string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const pod of pods) counts[key(pod)] = (counts[key(pod)] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,34 @@
+import { actions, type ActionInput } from '../../runbooks/actions.ts';
+import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
+import type { Clients } from '../clients.ts';
+import { foreignCordonWarnings, nodeFacts, observeNodes, type NodeFacts } from './cordon.ts';
+import { cordonState, liftCordon } from './cordon-mark.ts';
+import { inParallel, readNodes } from './read.ts';
+
+const estimateMsPerNode = 200;
+
+/** `kubernetes.uncordon`: lifts the cordons of this run, so that pods come to the nodes again. Those of others stay. */
+export function uncordonAction(clients: Clients): AnyAction {
+  return defineAction<ActionInput<'kubernetes.uncordon'>, NodeFacts>({
+    declaration: actions['kubernetes.uncordon'],
+    plan: async ({ nodes: names }, { run, target }) => {
+      const nodes = await readNodes(await clients.kubernetes(target), target.name, names);
+      const ours = nodes.filter((node) => cordonState(node, run) === 'ours');
+      const change = { change: 'uncordon: pods may come to it again', before: 'unschedulable', after: 'schedulable' };
+      return {
+        ...emptyPlan({ nodes: nodeFacts(ours) }),
+        effects: ours.map((node) => ({ object: `Node/${node.metadata?.name ?? ''}`, ...change })),
+        warnings: foreignCordonWarnings(nodes, run),
+        notes: { nodes: names },
+        outputs: { nodes: names },
+        estimateMs: ours.length * estimateMsPerNode,
+      };
+    },
+    observe: (plan, context) => observeNodes(clients, plan, context, 'uncordoned', (state) => state !== 'ours'),
+    act: async (plan, { run, target }) => {
+      const apis = await clients.kubernetes(target);
+      await inParallel(plan.facts.nodes, ({ name }) => liftCordon(apis, target.name, name, run));
+    },
+    undo: (plan) => ({ uses: 'kubernetes.cordon', with: { nodes: plan.facts.nodes.map(({ name }) => name) } }),
+  });
+}

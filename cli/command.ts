@@ -1,0 +1,26 @@
+import type { Command } from 'commander';
+import type { Terminal } from './terminal.ts';
+
+/** What every command is given: the terminal for its options, and the way to hand back its exit code. */
+export interface CommandContext {
+  terminal(options: { json?: boolean; color?: boolean }): Terminal;
+  exit(code: number): void;
+}
+
+/** A file in `commands/` adds its command (or a few that belong together) to the program. */
+export type RegisterCommand = (program: Command, context: CommandContext) => void;
+
+export interface CommonOptions {
+  json?: boolean;
+  color?: boolean;
+}
+
+/** The options that every command has which prints something. */
+export function withCommonOptions(command: Command): Command {
+  return command.option('--json', 'print one JSON object instead of text').option('--no-color', 'no colours (as with NO_COLOR)');
+}
+
+/** Collects an option that may be given several times. */
+export function collect(value: string, collected: string[]): string[] {
+  return [...collected, value];
+}

@@ -1,0 +1,69 @@
+import { RefusedError } from '../../client/remote-error.ts';
+import { HoldpointError } from '../../domain/errors.ts';
+import type { HoldState, RunState } from '../../workflows/messages.ts';
+import { withCommonOptions, type CommonOptions, type CommandContext, type RegisterCommand } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { hashMatches, shortHash } from '../format.ts';
+import { runLines } from '../run-view.ts';
+import { signingKey, withHoldpoint } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+interface DecideOptions extends CommonOptions {
+  plan?: string;
+  reason: string;
+  as?: string;
+}
+
+type DecisionKind = 'approve' | 'reject';
+
+export const registerDecide: RegisterCommand = (program, context) => {
+  registerDecision('approve', 'sign the plan that a run waits for at its hold', program, context);
+  registerDecision('reject', 'end a run at its hold, with a reason', program, context);
+};
+
+function registerDecision(decision: DecisionKind, summary: string, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
+  withCommonOptions(program.command(decision))
+    .summary(summary)
+    .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
+    .option('--plan <hash>', 'the hash of the plan that you have read; without it you are shown the plan and asked')
+    .option('--reason <text>', 'why, for the record', '')
+    .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
+    .addHelpText('after', `\nExample:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada --plan 1a2b3c4d5e6f --reason "checked with the team"`)
+    .action(async (name: string, options: DecideOptions) => {
+      const terminal = context.terminal(options);
+      const key = await signingKey(terminal, options.as);
+      await withHoldpoint(terminal, async (holdpoint) => {
+        const state = await holdpoint.state(name);
+        if (!state.hold) throw new HoldpointError('hold-not-open', { run: state.run, phase: state.phase });
+        if (!(await seen(state, state.hold, decision, options, terminal))) {
+          terminal.line('Nothing was signed.');
+          return context.exit(exitCodes.error);
+        }
+        const { hold, opening, planHash } = state.hold.opening;
+        const answer = await holdpoint.decide(state.target, { hold, opening, planHash }, decision, options.reason, key);
+        terminal.result({ run: state.run, hold, opening, planHash, decision, person: key.person, ...answer });
+        const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
+        terminal.line(`${key.person} has ${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)} at hold ${hold} of ${state.run}${rest}.`);
+      });
+    });
+}
+
+/** Whether the person has seen the very plan that would be signed: by its hash, or by being shown it now. */
+async function seen(state: RunState, hold: HoldState, decision: DecisionKind, options: DecideOptions, terminal: Terminal): Promise<boolean> {
+  const { planHash } = hold.opening;
+  if (options.plan !== undefined) {
+    if (hashMatches(planHash, options.plan)) return true;
+    throw new RefusedError(
+      'plan-differs',
+      `The plan at hold ${hold.opening.hold} is ${shortHash(planHash)}, not ${shortHash(options.plan)}. Nothing was signed.`,
+      `Read it with \`holdpoint show ${state.run}\` and decide on that (at least twelve digits of its hash).`,
+    );
+  }
+  if (!terminal.interactive) {
+    throw new UsageError('Nobody can be shown the plan here.', `Read it with \`holdpoint show ${state.run}\`, then give its hash: --plan ${shortHash(planHash)}`);
+  }
+  terminal.lines(runLines({ state }, terminal, { plan: true }));
+  terminal.line();
+  return terminal.confirm(decision === 'approve' ? 'Sign this plan?' : 'Reject it and end the run?');
+}

@@ -1,0 +1,31 @@
+import { compileRunbook } from '../../runbooks/compile.ts';
+import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
+import { formatProblem } from '../../runbooks/problem.ts';
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { readConfiguration } from '../session.ts';
+
+interface LintOptions extends CommonOptions {
+  strict?: boolean;
+  config?: string;
+}
+
+export const registerLint: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('lint'))
+    .summary('check runbooks: every problem with file, line, column and path')
+    .argument('[runbook...]', 'names or paths; all shipped ones if left out')
+    .option('--strict', 'refuse warnings, too')
+    .option('--config <file>', 'holdpoint.yaml to check policies against')
+    .addHelpText('after', '\nExample:\n  holdpoint lint --strict ./runbooks/*.yaml\n\nExit codes: 0 no problem, 2 problems.')
+    .action(async (names: string[], options: LintOptions) => {
+      const terminal = context.terminal(options);
+      const configuration = await readConfiguration(terminal, options.config);
+      const files = (names.length > 0 ? names : shippedRunbooks()).map(readRunbook);
+      const problems = files.flatMap(({ text, file }) => compileRunbook(text, file, configuration).problems);
+      const refused = problems.filter(({ severity }) => options.strict || severity === 'error');
+      terminal.result({ files: files.map(({ file }) => file), problems, ok: refused.length === 0 });
+      terminal.lines(problems.map(formatProblem));
+      terminal.line(`${files.length} runbook${files.length === 1 ? '' : 's'}, ${problems.length} problem${problems.length === 1 ? '' : 's'}.`);
+      context.exit(refused.length > 0 ? exitCodes.usage : exitCodes.done);
+    });
+};

@@ -1,0 +1,34 @@
+import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { forecastLines } from '../plan-view.ts';
+import { loadRunbook, readInputs, withHoldpoint } from '../session.ts';
+
+interface PlanOptions extends CommonOptions {
+  input: string[];
+  config?: string;
+}
+
+export const registerPlan: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('plan'))
+    .summary('show what a runbook would do, without touching anything')
+    .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
+    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect, [])
+    .option('--config <file>', 'holdpoint.yaml to check policies against')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint plan node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green\n' +
+        '\nExit codes: 0 the plan can be carried out, 1 it is blocked or could not be made, 2 bad input.',
+    )
+    .action(async (name: string, options: PlanOptions) => {
+      const terminal = context.terminal(options);
+      const { document, runbook } = await loadRunbook(terminal, name, options.config);
+      const inputs = readInputs(runbook, options.input);
+      const forecast = await withHoldpoint(terminal, (holdpoint) => holdpoint.plan(document, inputs));
+      const blocked = (forecast.spans[0]?.plan.steps ?? []).some(({ plan }) => plan.blockers.length > 0);
+      terminal.result({ ...forecast, blocked });
+      terminal.lines(forecastLines(forecast, terminal));
+      terminal.line();
+      terminal.line(blocked ? 'It cannot be started as things stand.' : `Start it with: holdpoint start ${name} … --plan ${forecast.spans[0]?.plan.hash ?? ''}`);
+      context.exit(blocked ? exitCodes.error : exitCodes.done);
+    });
+};

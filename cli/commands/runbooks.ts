@@ -1,0 +1,44 @@
+import type { Json, JsonObject } from '../../domain/json.ts';
+import { compileRunbook } from '../../runbooks/compile.ts';
+import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { loadRunbook } from '../session.ts';
+import { table } from './runs.ts';
+
+export const registerRunbooks: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('runbooks'))
+    .summary('list the runbooks that come with Holdpoint, or show the inputs and steps of one')
+    .argument('[runbook]', 'name of a shipped runbook, or a path such as ./my.yaml')
+    .addHelpText('after', '\nExample:\n  holdpoint runbooks node-group-rotation')
+    .action(async (name: string | undefined, options: CommonOptions) => {
+      const terminal = context.terminal(options);
+      if (name === undefined) {
+        const runbooks = shippedRunbooks().map((shipped) => {
+          const { text, file } = readRunbook(shipped);
+          return { name: shipped, title: compileRunbook(text, file).runbook?.title ?? '', file };
+        });
+        terminal.result({ runbooks });
+        return terminal.lines(table(runbooks.map((runbook) => [runbook.name, runbook.title])));
+      }
+      const { document, runbook } = await loadRunbook(terminal, name, undefined);
+      terminal.result({ ...runbook, file: document.file });
+      const { colors } = terminal;
+      terminal.lines([`${colors.bold(runbook.title)}`, `${document.file}  ${colors.dim(runbook.digest)}`, `target ${runbook.target}`, '', 'Inputs:']);
+      terminal.lines(table(inputRows(runbook.inputs)).map((row) => `  ${row}`));
+      terminal.lines(['', 'Steps:']);
+      const steps = runbook.steps.map((step) => [step.kind === 'hold' ? '■' : '·', step.id, step.kind === 'hold' ? `hold, policy ${step.policy}` : step.uses]);
+      terminal.lines(table(steps).map((row) => `  ${row}`));
+    });
+};
+
+function inputRows(schema: JsonObject): string[][] {
+  const required = Array.isArray(schema.required) ? schema.required : [];
+  return Object.entries((schema.properties ?? {}) as Record<string, JsonObject>).map(([name, property]) => {
+    const need = required.includes(name) ? 'required' : property.default === undefined ? 'optional' : `default ${text(property.default)}`;
+    return [name, text(property.type ?? ''), need, text(property.description ?? '')];
+  });
+}
+
+function text(value: Json): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

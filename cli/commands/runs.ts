@@ -1,0 +1,27 @@
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { formatTime } from '../format.ts';
+import { withHoldpoint } from '../session.ts';
+
+const closedShownMax = 50;
+
+export const registerRuns: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('runs'))
+    .summary('list the open runs, or all of them')
+    .option('--all', `also the ones that are over (the newest ${closedShownMax})`)
+    .addHelpText('after', '\nExample:\n  holdpoint runs --all')
+    .action(async (options: CommonOptions & { all?: boolean }) => {
+      const terminal = context.terminal(options);
+      const most = options.all ? closedShownMax : undefined;
+      const runs = await withHoldpoint(terminal, (holdpoint) => holdpoint.list({ openOnly: !options.all, most }));
+      terminal.result({ runs });
+      if (runs.length === 0) return terminal.line(options.all ? 'There are no runs.' : 'There are no open runs; --all shows the ones that are over.');
+      const rows = runs.map(({ run, target, runbook, phase, requester, startedAt }) => [run, target, runbook, phase, requester, formatTime(startedAt)]);
+      terminal.lines(table([['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED'], ...rows]));
+    });
+};
+
+/** Columns as wide as their widest cell, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_cell, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+}

@@ -1,0 +1,18 @@
+import { configurationJsonSchema, runbookJsonSchema } from '../../runbooks/schema.ts';
+import type { RegisterCommand } from '../command.ts';
+import { UsageError } from '../errors.ts';
+
+export const registerSchema: RegisterCommand = (program, context) => {
+  program
+    .command('schema')
+    .summary('print the JSON Schema of runbooks or of holdpoint.yaml, for editors')
+    .argument('[document]', 'runbook or configuration', 'runbook')
+    .addHelpText('after', '\nExample:\n  holdpoint schema > runbook.schema.json')
+    .action((document: string) => {
+      if (document !== 'runbook' && document !== 'configuration') {
+        throw new UsageError(`There is no schema of "${document}".`, 'Ask for runbook or configuration.');
+      }
+      const schema = document === 'runbook' ? runbookJsonSchema() : configurationJsonSchema();
+      context.terminal({}).line(JSON.stringify(schema, null, 2));
+    });
+};

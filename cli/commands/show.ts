@@ -1,0 +1,25 @@
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { exitCodeOf } from '../exit-codes.ts';
+import { runLines } from '../run-view.ts';
+import { withHoldpoint } from '../session.ts';
+import { isOver, RunWatch } from '../watch.ts';
+
+export const registerShow: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('show'))
+    .summary('show a run: its steps, what is under way, what it waits for')
+    .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
+    .option('--watch', 'stay and show it until it is over (Ctrl-C leaves the run alone)')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint show eks/eu-central-1/demo --watch\n\nExit codes: 0 going on or done, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+    )
+    .action(async (name: string, options: CommonOptions & { watch?: boolean }) => {
+      const terminal = context.terminal(options);
+      const live = await withHoldpoint(terminal, (holdpoint) =>
+        options.watch ? new RunWatch(holdpoint, terminal).watch(name, isOver) : holdpoint.live(name),
+      );
+      terminal.result({ ...live.state, progress: live.progress ?? null, retrying: live.retrying ?? null });
+      if (!options.watch || !terminal.interactive) terminal.lines(runLines(live, terminal, { plan: true }));
+      context.exit(exitCodeOf(live.state.phase));
+    });
+};

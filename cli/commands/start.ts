@@ -1,0 +1,111 @@
+import type { Holdpoint } from '../../client/holdpoint.ts';
+import type { SigningKey } from '../../client/keys.ts';
+import { RefusedError } from '../../client/remote-error.ts';
+import { differenceOf } from '../../domain/plan-difference.ts';
+import type { SpanPlan } from '../../domain/plan.ts';
+import type { Admission, Forecast, RunbookDocument } from '../../workflows/messages.ts';
+import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { exitCodeOf, exitCodes } from '../exit-codes.ts';
+import { hashMatches, shortHash } from '../format.ts';
+import { differenceLines, forecastLines } from '../plan-view.ts';
+import { runLines } from '../run-view.ts';
+import { loadRunbook, readInputs, signingKey, withHoldpoint } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+import { needsPeople, RunWatch } from '../watch.ts';
+
+interface StartOptions extends CommonOptions {
+  input: string[];
+  config?: string;
+  plan?: string;
+  as?: string;
+  yes?: boolean;
+  watch?: boolean;
+}
+
+export const registerStart: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('start'))
+    .summary('start a run, signed by you, of exactly the plan that was shown')
+    .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
+    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect, [])
+    .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')
+    .option('--yes', 'start what is planned now without asking')
+    .option('--watch', 'stay and show the run until it needs people or is over')
+    .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
+    .option('--config <file>', 'holdpoint.yaml to check policies against')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint start node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green --watch\n' +
+        '\nExit codes: 0 started (with --watch: done), 1 refused, 2 bad input; with --watch also 3 waiting at a hold, 4 stuck, 5 aborted.',
+    )
+    .action(async (name: string, options: StartOptions) => {
+      const terminal = context.terminal(options);
+      const loaded = await loadRunbook(terminal, name, options.config);
+      const inputs = readInputs(loaded.runbook, options.input);
+      const key = await signingKey(terminal, options.as);
+      await withHoldpoint(terminal, async (holdpoint) => {
+        const forecast = await holdpoint.plan(loaded.document, inputs);
+        const run = await startPlanned(holdpoint, { document: loaded.document, forecast, key, options }, terminal);
+        if (run === undefined) return context.exit(exitCodes.error);
+        context.exit(await report(holdpoint, run, forecast, options, terminal));
+      });
+    });
+};
+
+interface Start {
+  document: RunbookDocument;
+  forecast: Forecast;
+  key: SigningKey;
+  options: StartOptions;
+}
+
+/** Starts the run if the person wants this plan; undefined where they do not. */
+async function startPlanned(holdpoint: Holdpoint, { document, forecast, key, options }: Start, terminal: Terminal): Promise<string | undefined> {
+  const shown = forecast.spans[0]?.plan;
+  if (!shown) throw new UsageError('The runbook has no steps.');
+  if (options.plan !== undefined) requireSameHash(options.plan, shown);
+  else if (!(await agreed(forecast, options, terminal))) {
+    terminal.line('Not started.');
+    return undefined;
+  }
+  const { run, admission } = await holdpoint.start(document, forecast, key);
+  if (!admission.admitted) throw refused(admission, shown, terminal);
+  return run;
+}
+
+function requireSameHash(typed: string, shown: SpanPlan): void {
+  if (hashMatches(shown.hash, typed)) return;
+  throw new RefusedError(
+    'plan-changed',
+    `The plan is ${shortHash(shown.hash)} now, not ${shortHash(typed)}. Nothing was started.`,
+    'Look at it again with `holdpoint plan`, then start with its hash (at least twelve digits).',
+  );
+}
+
+async function agreed(forecast: Forecast, options: StartOptions, terminal: Terminal): Promise<boolean> {
+  if (options.yes) return true;
+  if (!terminal.interactive) {
+    throw new UsageError('Nobody can be asked here whether to start this plan.', 'Give --plan HASH (from `holdpoint plan`), or --yes for whatever is planned now.');
+  }
+  terminal.lines(forecastLines(forecast, terminal));
+  terminal.line();
+  return terminal.confirm('Start it, signing the first part?');
+}
+
+function refused(admission: Admission & { admitted: false }, shown: SpanPlan, terminal: Terminal): RefusedError {
+  const { code, reason, remedy, plan } = admission;
+  if (plan && plan.hash !== shown.hash) terminal.lines(['What has changed since it was shown:', ...differenceLines(differenceOf(shown, plan), terminal)]);
+  return new RefusedError(code, `The run was refused: ${reason} Nothing was touched.`, remedy, true);
+}
+
+async function report(holdpoint: Holdpoint, run: string, forecast: Forecast, options: StartOptions, terminal: Terminal): Promise<number> {
+  if (!options.watch) {
+    terminal.result({ run, target: forecast.target });
+    terminal.line(`Started ${run} on ${forecast.target}. Watch it with: holdpoint show ${run} --watch`);
+    return exitCodes.done;
+  }
+  const live = await new RunWatch(holdpoint, terminal).watch(run, needsPeople);
+  terminal.result(live.state);
+  if (!terminal.interactive) terminal.lines(runLines(live, terminal, { plan: true }));
+  return exitCodeOf(live.state.phase);
+}

@@ -1,0 +1,67 @@
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { raiseStage, type Stage } from '../stage.ts';
+import type { Terminal } from '../terminal.ts';
+
+const speedDefault = 10;
+
+export const registerUp: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('up'))
+    .summary('start Temporal, a sandboxed EKS cluster and a worker, and leave them running until Ctrl-C')
+    .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
+    .addHelpText('after', '\nExample:\n  holdpoint up --speed 5')
+    .action(async (options: CommonOptions & { speed: string }) => {
+      const terminal = context.terminal(options);
+      const speed = readSpeed(options.speed);
+      const { signal } = terminal.surroundings;
+      const stage = await raiseStage({ speed, report: (sentence) => terminal.note(sentence), signal });
+      try {
+        terminal.result({ env: stage.env, sandboxUrl: stage.sandboxUrl, directory: stage.directory });
+        explain(stage, terminal);
+        const broken = await Promise.race([stage.broken, aborted(signal)]);
+        if (broken !== undefined) {
+          terminal.note(broken);
+          context.exit(exitCodes.error);
+        }
+      } finally {
+        await stage.stop();
+        terminal.note('Stopped.');
+      }
+    });
+};
+
+/** A number that time in a sandbox can run at. Throws UsageError. */
+export function readSpeed(text: string): number {
+  const speed = Number(text);
+  if (speed > 0 && speed <= 1_000) return speed;
+  throw new UsageError(`--speed takes a number above 0 and up to 1000, not "${text}".`);
+}
+
+function explain({ env, sandboxUrl }: Stage, terminal: Terminal): void {
+  const { colors } = terminal;
+  const rotation = 'node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green';
+  terminal.lines([
+    '',
+    colors.bold('Ready. In a second terminal, in this folder:'),
+    '',
+    ...Object.entries(env).map(([name, value]) => `  export ${name}=${value}`),
+    "  alias holdpoint='npm run --silent holdpoint --'",
+    '',
+    `  holdpoint start ${rotation} --as dana --watch`,
+    '  holdpoint approve eks/eu-central-1/demo --as ada',
+    '  holdpoint show eks/eu-central-1/demo --watch',
+    '',
+    `  kubectl --server=${sandboxUrl}/kubernetes/demo get pods -A -w`,
+    `  AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws --region eu-central-1 --endpoint-url ${sandboxUrl} eks list-nodegroups --cluster-name demo`,
+    '',
+    colors.dim('Ctrl-C stops everything.'),
+  ]);
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined));
+  });
+}

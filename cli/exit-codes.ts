@@ -1,0 +1,24 @@
+import type { Phase } from '../workflows/messages.ts';
+
+/** Exit codes that scripts can rely on. */
+export const exitCodes = { done: 0, error: 1, usage: 2, holding: 3, stuck: 4, ended: 5 } as const;
+
+/** The exit code that says how a run stands; a run that goes on by itself is no error. */
+export function exitCodeOf(phase: Phase): number {
+  switch (phase) {
+    case 'holding':
+      return exitCodes.holding;
+    case 'stuck':
+      return exitCodes.stuck;
+    case 'aborted':
+    case 'rejected':
+      return exitCodes.ended;
+    case 'refused':
+      return exitCodes.error;
+    case 'planning':
+    case 'running':
+    case 'paused':
+    case 'done':
+      return exitCodes.done;
+  }
+}

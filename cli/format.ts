@@ -1,0 +1,44 @@
+/** A point in time in the user's zone, with the zone named: `21 Nov 2026, 05:24:07 UTC`. */
+export function formatTime(iso: string | undefined): string {
+  if (iso === undefined) return '';
+  return new Intl.DateTimeFormat('en-GB', {
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    timeZoneName: 'short',
+  }).format(new Date(iso));
+}
+
+/** The time of day in the user's zone, with the zone named: for lines of a log. */
+export function formatClock(date: Date): string {
+  return new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' }).format(date);
+}
+
+/** A length of time in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return seconds % 60 === 0 ? `${minutes} min` : `${minutes} min ${seconds % 60} s`;
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+}
+
+/** The part of a hash that people compare: `sha256:1a2b3c4d5e6f`. */
+export function shortHash(hash: string): string {
+  return hash.slice(0, 'sha256:'.length + 12);
+}
+
+/** Whether a hash is meant by what a person has typed of it: at least twelve digits, with or without `sha256:`. */
+export function hashMatches(hash: string, typed: string): boolean {
+  const digits = typed.replace(/^sha256:/, '');
+  return digits.length >= 12 && hash.slice('sha256:'.length).startsWith(digits);
+}
+
+/** Names in a sentence: `a, b and c`. */
+export function listOfNames(names: readonly string[]): string {
+  return new Intl.ListFormat('en', { type: 'conjunction' }).format(names);
+}

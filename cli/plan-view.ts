@@ -1,0 +1,61 @@
+import type { Json } from '../domain/json.ts';
+import type { PlanChange } from '../domain/plan-difference.ts';
+import type { SpanPlan, StepPlan } from '../domain/plan.ts';
+import type { Forecast } from '../workflows/messages.ts';
+import { formatDuration } from './format.ts';
+import type { Terminal } from './terminal.ts';
+
+const valueCharactersMax = 120;
+
+/** A plan as a person reads it before signing: every effect, what blocks it, what to know about it. */
+export function planLines(plan: SpanPlan, { colors }: Terminal, options = { forecast: false }): string[] {
+  const lines = plan.steps.flatMap((step) => stepLines(step, colors, options));
+  if (plan.steps.every((step) => step.plan.effects.length === 0)) lines.push(colors.dim('  Nothing in the world is changed by these steps.'));
+  lines.push(`  plan ${colors.bold(plan.hash)}`);
+  return lines;
+}
+
+function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { forecast }: { forecast: boolean }): string[] {
+  // What blocks a later part today may be just what the parts before it clear.
+  const blocker = forecast ? colors.yellow('! as things stand today:') : colors.red('✗');
+  const estimate = plan.estimateMs > 0 ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
+  return [
+    `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
+    ...plan.effects.map(({ object, change, before, after }) => {
+      const values = typeof before === 'string' && typeof after === 'string' ? colors.dim(` (${before} → ${after})`) : '';
+      return `    ${colors.yellow('~')} ${object}: ${change}${values}`;
+    }),
+    ...plan.warnings.map((warning) => `    ${colors.yellow('!')} ${warning}`),
+    ...plan.blockers.flatMap(({ object, reason, remedy }) => [
+      `    ${blocker} ${object}: ${reason}`,
+      `      ${colors.dim(remedy)}`,
+    ]),
+  ];
+}
+
+/** A whole forecast: the first span, which a start signs, and what is expected to follow. */
+export function forecastLines(forecast: Forecast, terminal: Terminal): string[] {
+  const { colors } = terminal;
+  const lines = [`${colors.bold(forecast.runbook.title)} on ${colors.bold(forecast.target)}`];
+  forecast.spans.forEach(({ hold, plan }, index) => {
+    lines.push('');
+    if (hold) lines.push(`${colors.magenta('■')} hold ${colors.bold(hold.id)} (policy ${hold.policy})${hold.question ? `: ${hold.question}` : ''}`);
+    lines.push(index === 0 ? 'Signed by the start:' : colors.dim('Forecast; planned again and signed at the hold:'));
+    lines.push(...planLines(plan, terminal, { forecast: index > 0 }));
+  });
+  return lines;
+}
+
+/** What has changed between a signed plan and the present one, object by object. */
+export function differenceLines(difference: readonly PlanChange[], { colors }: Terminal): string[] {
+  return difference.map(({ step, kind, object, before, after }) => {
+    if (kind === 'added') return `  ${colors.green('+')} ${step}: ${object}${after === undefined ? '' : ` = ${short(after)}`}`;
+    if (kind === 'gone') return `  ${colors.red('-')} ${step}: ${object}${before === undefined ? '' : ` = ${short(before)}`}`;
+    return `  ${colors.yellow('~')} ${step}: ${object}: ${short(before ?? null)} → ${short(after ?? null)}`;
+  });
+}
+
+function short(value: Json): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > valueCharactersMax ? `${text.slice(0, valueCharactersMax)}…` : text;
+}

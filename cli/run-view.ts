@@ -1,0 +1,156 @@
+import stringWidth from 'string-width';
+import type { Progress, ProgressItem } from '../domain/action.ts';
+import { standingOf } from '../domain/approval.ts';
+import type { LiveRun } from '../client/holdpoint.ts';
+import type { HoldState, Phase, RunState, StepState } from '../workflows/messages.ts';
+import { formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
+import { differenceLines, planLines } from './plan-view.ts';
+import type { Terminal } from './terminal.ts';
+
+const barWidth = 20;
+const itemsShownMax = 12;
+
+type Colors = Terminal['colors'];
+
+/** A run as a person sees it: its steps, what is under way, and what is asked of whom. */
+export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boolean }): string[] {
+  const { colors } = terminal;
+  const { state } = live;
+  const lines = [
+    `${colors.bold(state.runbook.title || state.run)} on ${colors.bold(state.target)}`,
+    `${colors.dim('run')} ${state.run}  ${colors.dim('started by')} ${state.requester}  ${phaseText(state, colors)}`,
+    '',
+    ...stepTable(live, terminal),
+  ];
+  if (live.retrying) lines.push('', `${colors.yellow('!')} being tried again (attempt ${live.retrying.attempt}): ${live.retrying.reason}`);
+  if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, options));
+  if (state.stuck) lines.push('', ...stuckLines(state, colors));
+  if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
+  return lines;
+}
+
+function phaseText(state: RunState, colors: Colors): string {
+  const paints: Record<Phase, (text: string) => string> = {
+    planning: colors.cyan,
+    running: colors.cyan,
+    holding: colors.magenta,
+    paused: colors.yellow,
+    stuck: colors.red,
+    done: colors.green,
+    rejected: colors.yellow,
+    aborted: colors.yellow,
+    refused: colors.red,
+  };
+  const pause = state.pauseRequestedBy !== undefined && state.phase !== 'paused' ? ` (pausing, asked by ${state.pauseRequestedBy})` : '';
+  return paints[state.phase](state.phase) + pause;
+}
+
+function stepTable({ state, progress }: LiveRun, terminal: Terminal): string[] {
+  const { colors } = terminal;
+  const idWidth = Math.max(...state.steps.map(({ id }) => id.length), 4);
+  const usesWidth = Math.max(...state.steps.map(({ uses }) => uses.length), 4);
+  return state.steps.flatMap((step) => {
+    const running = step.status === 'running' && progress !== undefined;
+    const summary = running ? progress.summary : (step.summary ?? '');
+    const time = stepTime(step, terminal);
+    const row = `${symbolOf(step, colors)} ${step.id.padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}  ${time.padStart(9)}  ${summary}`;
+    const items = running ? itemLines(progress, colors) : [];
+    return [fit(row, terminal.columns), ...items.map((line) => fit(line, terminal.columns))];
+  });
+}
+
+function symbolOf({ status, kind }: StepState, colors: Colors): string {
+  switch (status) {
+    case 'done':
+      return colors.green('✓');
+    case 'running':
+      return colors.cyan('▶');
+    case 'holding':
+      return colors.magenta('■');
+    case 'stuck':
+      return colors.red('✗');
+    case 'skipped':
+      return colors.dim('-');
+    case 'waiting':
+      return colors.dim(kind === 'hold' ? '□' : '·');
+  }
+}
+
+function stepTime({ startedAt, endedAt }: StepState, terminal: Terminal): string {
+  if (startedAt === undefined) return '';
+  const end = endedAt === undefined ? terminal.surroundings.now().getTime() : Date.parse(endedAt);
+  return formatDuration(Math.max(0, end - Date.parse(startedAt)));
+}
+
+function itemLines({ items, unit }: Progress, colors: Colors): string[] {
+  const order = { moving: 0, blocked: 1, waiting: 2, done: 3 };
+  const sorted = [...items].sort((a, b) => order[a.state] - order[b.state]);
+  const width = Math.max(...items.map(({ name }) => name.length), 0);
+  const lines = sorted.slice(0, itemsShownMax).map((item) => itemLine(item, width, unit, colors));
+  if (items.length > itemsShownMax) lines.push(colors.dim(`      … and ${items.length - itemsShownMax} more`));
+  return lines;
+}
+
+function itemLine({ name, state, done, total, detail }: ProgressItem, width: number, unit: string, colors: Colors): string {
+  const filled = total === 0 ? barWidth : Math.round((done / total) * barWidth);
+  const paint = { done: colors.green, moving: colors.cyan, blocked: colors.yellow, waiting: colors.dim }[state];
+  const bar = paint('█'.repeat(filled)) + colors.dim('░'.repeat(barWidth - filled));
+  const count = total > 1 ? ` ${done}/${total} ${unit}` : ` ${state}`;
+  return `      ${name.padEnd(width)}  ${bar}${count}${detail ? colors.dim(`  ${detail}`) : ''}`;
+}
+
+function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean }): string[] {
+  const { colors } = terminal;
+  const { opening } = hold;
+  const standing = standingOf(opening, hold.decisions);
+  const signed = hold.decisions.map(({ person }) => person);
+  const lines = [`${colors.magenta('■')} ${colors.bold(`Hold ${opening.hold}`)}${opening.question ? `: ${opening.question}` : ''}`];
+  if (hold.drift) {
+    lines.push(`  ${colors.yellow('The plan has changed after it was signed; the signatures are void. What differs:')}`);
+    lines.push(...differenceLines(hold.drift, terminal));
+  }
+  if (options.plan) lines.push(...planLines(hold.plan, terminal));
+  if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
+  if (standing.state === 'waiting') {
+    const who = standing.maySign.length > 0 ? `one of ${listOfNames(standing.maySign)}` : 'nobody is left who may';
+    lines.push(`  waits for ${standing.missing} signature${standing.missing === 1 ? '' : 's'} of ${opening.policy.of} (${who}); closes ${formatTime(opening.expiresAt)}`);
+    lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(opening.planHash)}`));
+  }
+  return lines;
+}
+
+function stuckLines(state: RunState, colors: Colors): string[] {
+  const { stuck } = state;
+  if (!stuck) return [];
+  return [
+    `${colors.red('✗')} ${colors.bold(`Stuck at step ${stuck.step}`)}: ${stuck.reason}`,
+    `  ${stuck.remedy}`,
+    colors.dim(`  holdpoint retry ${state.run}   try the step again`),
+    colors.dim(`  holdpoint abort ${state.run}   end the run and lift its cordons`),
+  ];
+}
+
+function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors: Colors): string[] {
+  const lines = [`${state.phase === 'done' ? colors.green('✓') : colors.yellow('■')} ${state.phase}: ${ended.reason} (${formatTime(ended.at)})`];
+  if (ended.leftovers.length > 0) lines.push('  What it leaves behind:', ...ended.leftovers.map((text) => `  - ${text}`));
+  if (state.evidence) lines.push(colors.dim(`  holdpoint evidence verify ${state.evidence}`));
+  return lines;
+}
+
+/** Cuts a line to the width of the terminal, so that what is drawn anew takes as many rows as it has lines. */
+function fit(text: string, columns: number): string {
+  if (stringWidth(text) <= columns) return text;
+  // Colour codes take no room; cutting them off is safe, because each line ends with a reset.
+  let width = 0;
+  let cut = '';
+  for (const part of text.split(/(\x1b\[[0-9;]*m)/)) {
+    if (part.startsWith('\x1b')) cut += part;
+    else {
+      for (const character of part) {
+        width += stringWidth(character);
+        if (width < columns) cut += character;
+      }
+    }
+  }
+  return `${cut}…`;
+}

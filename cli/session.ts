@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+import { connectTemporal, temporalSettings } from '../client/connection.ts';
+import { Holdpoint } from '../client/holdpoint.ts';
+import { keyDirectory, knownPeople, readKey, type SigningKey } from '../client/keys.ts';
+import { HoldpointError } from '../domain/errors.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { CompiledRunbook } from '../domain/runbook.ts';
+import { compileRunbook } from '../runbooks/compile.ts';
+import { loadConfiguration, type Configuration } from '../runbooks/configuration.ts';
+import { checkInputs, parseInputArguments } from '../runbooks/inputs.ts';
+import { readRunbook } from '../runbooks/library.ts';
+import { formatProblem, type Problem } from '../runbooks/problem.ts';
+import type { RunbookDocument } from '../workflows/messages.ts';
+import { UsageError } from './errors.ts';
+import type { Terminal } from './terminal.ts';
+
+const configurationFileDefault = 'holdpoint.yaml';
+
+/** Connects, works, and disconnects whatever happens. Throws `temporal-unreachable`. */
+export async function withHoldpoint<Result>(terminal: Terminal, work: (holdpoint: Holdpoint) => Promise<Result>): Promise<Result> {
+  const settings = temporalSettings(terminal.surroundings.env);
+  const client = await connectTemporal(settings);
+  try {
+    return await work(new Holdpoint(client, settings));
+  } finally {
+    await client.connection.close();
+  }
+}
+
+/** The key of the person who is at the keyboard: --as, HOLDPOINT_PERSON, or the only key there is. */
+export async function signingKey(terminal: Terminal, as: string | undefined): Promise<SigningKey> {
+  const { env } = terminal.surroundings;
+  const directory = keyDirectory(env);
+  const named = as ?? env.HOLDPOINT_PERSON;
+  if (named !== undefined && named !== '') return readKey(named, directory);
+  const people = await knownPeople(directory);
+  const [only, second] = people;
+  if (only === undefined) {
+    throw new HoldpointError('person-unnamed', { cause: `there is no key in ${directory}` });
+  }
+  if (second !== undefined) {
+    throw new HoldpointError('person-unnamed', { cause: `there are keys of ${people.join(', ')} in ${directory}` });
+  }
+  return readKey(only, directory);
+}
+
+/**
+ * Reads holdpoint.yaml: --config, HOLDPOINT_CONFIG, or the file in this folder if there is one.
+ * Throws UsageError with every problem of the file.
+ */
+export async function readConfiguration(terminal: Terminal, given: string | undefined): Promise<Configuration | undefined> {
+  const named = given ?? terminal.surroundings.env.HOLDPOINT_CONFIG;
+  const file = named ?? configurationFileDefault;
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (named === undefined) return undefined;
+    throw new UsageError(`The configuration ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+  const { configuration, problems } = loadConfiguration(text, file);
+  if (!configuration) throw new UsageError(problemList(`The configuration ${file} cannot be used:`, problems));
+  return configuration;
+}
+
+/** Reads and checks a runbook before anything is started. Throws UsageError with every problem of the file. */
+export async function loadRunbook(
+  terminal: Terminal,
+  nameOrPath: string,
+  config: string | undefined,
+): Promise<{ document: RunbookDocument; runbook: CompiledRunbook }> {
+  const document = readRunbook(nameOrPath);
+  const configuration = await readConfiguration(terminal, config);
+  const { runbook, problems } = compileRunbook(document.text, document.file, configuration);
+  if (!runbook) throw new UsageError(problemList(`The runbook ${document.file} cannot be used:`, problems));
+  return { document, runbook };
+}
+
+/** The inputs of `--input name=value`, by the runbook's schema. Throws UsageError with every problem. */
+export function readInputs(runbook: CompiledRunbook, given: readonly string[]): JsonObject {
+  const parsed = parseInputArguments([...given], runbook.inputs);
+  const checked = parsed.problems.length > 0 ? parsed : checkInputs(runbook, parsed.given);
+  if (checked.problems.length > 0) {
+    const list = checked.problems.map(({ path, message }) => `  ${path ? `${path}: ` : ''}${message}`);
+    throw new UsageError([`The inputs do not fit the runbook ${runbook.name}:`, ...list].join('\n'), `See \`holdpoint runbooks ${runbook.name}\`.`);
+  }
+  return 'inputs' in checked ? checked.inputs : parsed.given;
+}
+
+function problemList(heading: string, problems: readonly Problem[]): string {
+  return [heading, ...problems.map((problem) => `  ${formatProblem(problem)}`)].join('\n');
+}

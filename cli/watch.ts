@@ -1,0 +1,109 @@
+import { createLogUpdate } from 'log-update';
+import type { Holdpoint, LiveRun } from '../client/holdpoint.ts';
+import { HoldpointError } from '../domain/errors.ts';
+import { endPhases } from '../workflows/messages.ts';
+import { formatClock } from './format.ts';
+import { runLines } from './run-view.ts';
+import type { Terminal } from './terminal.ts';
+
+const lookEveryMs = 400;
+/** After this many looks without an answer in a row, the watch gives up: the server is gone. */
+const failuresMax = 50;
+
+/** Shows a run while it goes on: a live table on a terminal, a line for each change in a pipe, nothing with --json. */
+export class RunWatch {
+  private readonly holdpoint: Holdpoint;
+  private readonly terminal: Terminal;
+  private readonly log: ChangeLog;
+
+  constructor(holdpoint: Holdpoint, terminal: Terminal) {
+    this.holdpoint = holdpoint;
+    this.terminal = terminal;
+    this.log = new ChangeLog(terminal);
+  }
+
+  /** Watches until `until` says so of the run, or Ctrl-C (which leaves the run alone). Returns the last look. */
+  async watch(run: string, until: (live: LiveRun) => boolean): Promise<LiveRun> {
+    const { signal, stdout } = this.terminal.surroundings;
+    const screen = this.terminal.interactive ? createLogUpdate(stdout as NodeJS.WriteStream) : undefined;
+    for (let failures = 0; ; ) {
+      try {
+        const live = await this.holdpoint.live(run);
+        failures = 0;
+        if (screen) screen(fitRows(runLines(live, this.terminal, { plan: false }), this.terminal));
+        else this.log.look(live);
+        if (until(live) || signal.aborted) {
+          screen?.done();
+          return live;
+        }
+      } catch (error) {
+        failures += 1;
+        if (failures > failuresMax || signal.aborted || !mayPass(error)) throw error;
+      }
+      await waitOrAbort(lookEveryMs, signal);
+    }
+  }
+}
+
+/** A server or a worker that is being started again comes back; a run that does not exist does not. */
+function mayPass(error: unknown): boolean {
+  return !(error instanceof HoldpointError);
+}
+
+/** Whether a run needs nobody's waiting any more: it is over, or waits for people. */
+export function needsPeople({ state }: LiveRun): boolean {
+  return endPhases.includes(state.phase) || state.phase === 'holding' || state.phase === 'stuck' || state.phase === 'paused';
+}
+
+/** Whether a run is over. */
+export function isOver({ state }: LiveRun): boolean {
+  return endPhases.includes(state.phase);
+}
+
+/** One plain line for each thing that has changed since the last look. */
+class ChangeLog {
+  private readonly terminal: Terminal;
+  private readonly seen = new Map<string, string>();
+
+  constructor(terminal: Terminal) {
+    this.terminal = terminal;
+  }
+
+  look({ state, progress, retrying }: LiveRun): void {
+    this.change('phase', state.phase, `run ${state.run} is ${state.phase}`);
+    for (const { id, status, summary } of state.steps) {
+      const running = status === 'running' ? progress?.summary : summary;
+      if (status !== 'waiting') this.change(`step ${id}`, `${status} ${running ?? ''}`, `${id}: ${status}${running ? `, ${running}` : ''}`);
+    }
+    if (state.hold) {
+      const { hold, opening, question } = state.hold.opening;
+      this.change(`hold ${hold}`, String(opening), `${hold}: opened (${opening}), ${question}`);
+    }
+    if (retrying) this.change('retrying', retrying.reason, `being tried again: ${retrying.reason}`);
+    if (state.stuck) this.change('stuck', state.stuck.reason, `stuck at ${state.stuck.step}: ${state.stuck.reason} ${state.stuck.remedy}`);
+  }
+
+  private change(what: string, value: string, line: string): void {
+    if (this.seen.get(what) === value) return;
+    this.seen.set(what, value);
+    this.terminal.line(`${formatClock(this.terminal.surroundings.now())}  ${line}`);
+  }
+}
+
+/** A screen that is drawn anew must not be taller than the terminal. */
+function fitRows(lines: readonly string[], { rows }: Terminal): string {
+  const most = Math.max(rows - 2, 5);
+  return (lines.length > most ? [...lines.slice(0, most - 1), '…'] : lines).join('\n');
+}
+
+function waitOrAbort(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

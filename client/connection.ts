@@ -1,0 +1,42 @@
+import { Client, Connection } from '@temporalio/client';
+import { HoldpointError } from '../domain/errors.ts';
+
+const connectTimeoutMs = 5_000;
+const pollerCheckTimeoutMs = 5_000;
+/** `TASK_QUEUE_TYPE_WORKFLOW` of the Temporal API. */
+const workflowQueueType = 1;
+
+/** Where Temporal is and under which names Holdpoint works there. */
+export interface TemporalSettings {
+  address: string;
+  namespace: string;
+  taskQueue: string;
+}
+
+/** The settings of this process: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and HOLDPOINT_TASK_QUEUE, else the defaults. */
+export function temporalSettings(env: Readonly<Record<string, string | undefined>>): TemporalSettings {
+  return {
+    address: env.TEMPORAL_ADDRESS ?? '127.0.0.1:7233',
+    namespace: env.TEMPORAL_NAMESPACE ?? 'default',
+    taskQueue: env.HOLDPOINT_TASK_QUEUE ?? 'holdpoint',
+  };
+}
+
+/** Connects to Temporal. Throws `temporal-unreachable`. */
+export async function connectTemporal({ address, namespace }: TemporalSettings): Promise<Client> {
+  try {
+    const connection = await Connection.connect({ address, connectTimeout: connectTimeoutMs });
+    return new Client({ connection, namespace });
+  } catch (error) {
+    const cause = error instanceof Error ? error.message : String(error);
+    throw new HoldpointError('temporal-unreachable', { address, cause }, { cause: error });
+  }
+}
+
+/** Makes sure that somebody will take up what is started: without a worker a request would wait unseen. Throws `worker-missing`. */
+export async function requireWorker(client: Client, { address, namespace, taskQueue }: TemporalSettings): Promise<void> {
+  const { pollers } = await client.connection.withDeadline(Date.now() + pollerCheckTimeoutMs, () =>
+    client.workflowService.describeTaskQueue({ namespace, taskQueue: { name: taskQueue }, taskQueueType: workflowQueueType }),
+  );
+  if ((pollers ?? []).length === 0) throw new HoldpointError('worker-missing', { queue: taskQueue, address });
+}

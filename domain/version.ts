@@ -1,0 +1,31 @@
+/** A Kubernetes minor version, e.g. 1.33. */
+export interface MinorVersion {
+  major: number;
+  minor: number;
+}
+
+/** Reads the minor version of `1.33`, `v1.33.4-eks-99bf8d4` or `1.33.4-20260801`; undefined where there is none. */
+export function minorVersionOf(text: string): MinorVersion | undefined {
+  const match = /^v?(\d+)\.(\d+)/.exec(text);
+  return match ? { major: Number(match[1]), minor: Number(match[2]) } : undefined;
+}
+
+/** How many minor versions a kubelet may be behind the control plane (Kubernetes version skew policy, since 1.28). */
+export const kubeletMinorsBehindMax = 3;
+
+/**
+ * Why a kubelet version may not run under a control plane version; undefined where it may.
+ * A kubelet is never newer than the API server and at most three minors older; what cannot be read is a reason, too.
+ */
+export function skewProblem(kubelet: string, controlPlane: string): string | undefined {
+  const node = minorVersionOf(kubelet);
+  const plane = minorVersionOf(controlPlane);
+  if (!node || !plane) return `the versions "${kubelet}" and "${controlPlane}" cannot be compared`;
+  if (node.major !== plane.major) return `kubelet ${kubelet} and control plane ${controlPlane} differ in their major version`;
+  if (node.minor > plane.minor) return `kubelet ${kubelet} is newer than the control plane ${controlPlane}`;
+  const behind = plane.minor - node.minor;
+  if (behind > kubeletMinorsBehindMax) {
+    return `kubelet ${kubelet} is ${behind} minor versions behind the control plane ${controlPlane}, ${kubeletMinorsBehindMax} are allowed`;
+  }
+  return undefined;
+}

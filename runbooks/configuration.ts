@@ -1,0 +1,146 @@
+import { z } from 'zod';
+import type { Policy } from '../domain/approval.ts';
+import { didYouMean } from '../domain/suggestion.ts';
+import { type DocumentPlaces, readDocument } from './document.ts';
+import { parseDurationMs } from './duration.ts';
+import { apiVersion } from './grammar.ts';
+import type { Problem } from './problem.ts';
+import { checkShape } from './shape.ts';
+
+const ed25519KeyBytes = 32;
+const expiresDefault = '4h';
+const expiresMaxMs = 30 * 86_400_000;
+/** Entries of `people`, of `groups` and of `policies`. */
+export const configurationEntriesMax = 1000;
+
+/** Someone who may start runs and decide on holds. */
+export interface Person {
+  name: string;
+  /** The raw Ed25519 public key, base64url: the `x` of its JWK. */
+  key: string;
+}
+
+/** A holdpoint.yaml that has been read and checked. */
+export interface Configuration {
+  people: Record<string, Person>;
+  /** Ids of people by the name of their group. */
+  groups: Record<string, string[]>;
+  policies: Record<string, Policy>;
+  /** Where the records of runs are kept, relative to the file; the worker has a default. */
+  evidence?: { directory: string };
+}
+
+const name = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be made of small letters, digits, `-`, `_` and `.`');
+const key = z.string().refine(isEd25519Key, {
+  error: 'must be an Ed25519 public key: the `x` of its JWK, 43 characters of base64url',
+});
+const duration = z
+  .string()
+  .refine((text) => (parseDurationMs(text) ?? 0) > 0, { error: 'must be a duration such as 90s, 15m, 4h, 2d or PT4H30M' })
+  .refine((text) => (parseDurationMs(text) ?? 0) <= expiresMaxMs, { error: 'must be 30 days at most' });
+
+const person = z.strictObject({
+  name: z.string().min(1).max(200).describe('Full name, as others know the person.'),
+  key: key.describe('Ed25519 public key, base64url: the `x` of its JWK. `holdpoint keys create` makes one.'),
+});
+
+const policy = z.strictObject({
+  atLeast: z.int().min(1).describe('How many different people must approve.'),
+  of: z.string().describe('The group they belong to.'),
+  exclude: z.array(z.enum(['requester'])).max(1).describe('Who does not count: the requester, who started the run.').optional(),
+  reason: z.enum(['required', 'optional']).describe('Whether a decision needs a reason; optional if left out.').optional(),
+  expires: duration.describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d; ${expiresDefault} if left out.`).optional(),
+});
+
+/** The whole language of holdpoint.yaml. */
+export const configurationGrammar = z.strictObject({
+  apiVersion: z.literal(apiVersion).describe('Version of the language.'),
+  kind: z.literal('Configuration').describe('What the document is.'),
+  people: z.record(name, person).describe('People by a short id, which runs and records call them by.'),
+  groups: z.record(name, z.array(z.string()).min(1)).describe('Lists of ids of people, by the name of the group.'),
+  policies: z.record(name, policy).describe('Approval policies by name; the holds of runbooks refer to them.'),
+  evidence: z
+    .strictObject({ directory: z.string().min(1).describe('Directory, relative to this file.') })
+    .describe('Where the records of runs are kept.')
+    .optional(),
+});
+
+/** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
+export function loadConfiguration(text: string, file: string): { configuration?: Configuration; problems: Problem[] } {
+  const { value, places } = readDocument(text, file);
+  if (value === undefined) return { problems: places.problems() };
+  const sound = checkShape(configurationGrammar, value, places);
+  if (!sound) return { problems: places.problems() };
+  const document = configurationGrammar.parse(value);
+  checkSizes(document, places);
+  checkKeys(document, places);
+  checkGroups(document, places);
+  checkPolicies(document, places);
+  const problems = places.problems();
+  return places.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
+}
+
+type ConfigurationDocument = z.output<typeof configurationGrammar>;
+
+function isEd25519Key(text: string): boolean {
+  const bytes = Buffer.from(text, 'base64url');
+  return bytes.length === ed25519KeyBytes && bytes.toString('base64url') === text;
+}
+
+function checkSizes(document: ConfigurationDocument, places: DocumentPlaces): void {
+  for (const part of ['people', 'groups', 'policies'] as const) {
+    const count = Object.keys(document[part]).length;
+    if (count > configurationEntriesMax) places.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
+  }
+}
+
+function checkKeys(document: ConfigurationDocument, places: DocumentPlaces): void {
+  const owners = new Map<string, string>();
+  for (const [id, { key: publicKey }] of Object.entries(document.people)) {
+    const owner = owners.get(publicKey);
+    if (owner === undefined) owners.set(publicKey, id);
+    else places.error(['people', id, 'key'], `Is also the key of "${owner}"; everyone needs their own, or one person could sign twice.`);
+  }
+}
+
+function checkGroups(document: ConfigurationDocument, places: DocumentPlaces): void {
+  const people = Object.keys(document.people);
+  for (const [group, members] of Object.entries(document.groups)) {
+    for (const [index, member] of members.entries()) {
+      const path = ['groups', group, index];
+      if (!Object.hasOwn(document.people, member)) places.error(path, `There is no "${member}" in people.${didYouMean(member, people)}`);
+      if (members.indexOf(member) < index) places.error(path, `"${member}" is in the group twice.`);
+    }
+  }
+}
+
+function checkPolicies(document: ConfigurationDocument, places: DocumentPlaces): void {
+  const groups = Object.keys(document.groups);
+  for (const [id, { of: group, atLeast }] of Object.entries(document.policies)) {
+    const members = Object.hasOwn(document.groups, group) ? document.groups[group] : undefined;
+    if (members === undefined) {
+      places.error(['policies', id, 'of'], `There is no group "${group}".${didYouMean(group, groups)}`);
+    } else if (atLeast > new Set(members).size) {
+      const message = `Asks for ${atLeast} people, but the group "${group}" has ${new Set(members).size}: the hold could never open.`;
+      places.error(['policies', id, 'atLeast'], message);
+    }
+  }
+}
+
+function configurationOf({ people, groups, policies, evidence }: ConfigurationDocument): Configuration {
+  const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
+    id,
+    {
+      name: id,
+      atLeast: given.atLeast,
+      of: given.of,
+      exclude: given.exclude ?? [],
+      reason: given.reason ?? 'optional',
+      expiresMs: parseDurationMs(given.expires ?? expiresDefault)!,
+    },
+  ]);
+  return { people, groups, policies: Object.fromEntries(complete), evidence };
+}

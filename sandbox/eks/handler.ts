@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ClusterSeed } from '../seed.ts';
+import { Account, type EksWorld } from './account.ts';
+import { EksError } from './errors.ts';
+import { limits, type NodegroupIssue } from './model.ts';
+import { operations, type Operation } from './operations.ts';
+import { RequestTokens } from './request-tokens.ts';
+
+/** A request as faults see it. */
+export interface EksRequest {
+  /** e.g. `UpdateNodegroupVersion`. */
+  operation: string;
+  clusterName: string | undefined;
+  nodegroupName: string | undefined;
+}
+
+/** What goes wrong with a request: an error instead of an answer, or it is carried out but the connection is cut before the answer. */
+export type EksFault = EksError | 'applied-but-reply-lost';
+
+export interface EksOptions {
+  /** Every request that is routed and signed passes here before it is carried out. */
+  beforeEach?: (request: EksRequest) => EksFault | undefined;
+}
+
+/** The EKS face of a world. */
+export interface EksHandler {
+  /** Serves one request of the EKS API. */
+  handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Shows a cluster that was added to the world after its start. */
+  addCluster(seed: ClusterSeed): void;
+  /**
+   * Says what is wrong with a node group (which need not exist yet): no instance of it starts, and it is DEGRADED while at
+   * rest. Without an issue it is well again.
+   */
+  setNodegroupIssue(clusterName: string, nodegroupName: string, issue: NodegroupIssue | undefined): void;
+}
+
+/** Serves EKS (REST-JSON, API 2017-11-01) for the clusters of a world, in the regions they are in. */
+export function createEksHandler(world: EksWorld, options: EksOptions = {}): EksHandler {
+  const service: Service = { account: new Account(world), tokens: new RequestTokens(), options };
+  let requests = 0;
+  return {
+    handle(request, response) {
+      requests += 1;
+      response.setHeader('x-amzn-RequestId', requestIdOf(requests));
+      serve(service, request, response).catch((problem: unknown) => sendProblem(response, problem));
+    },
+    addCluster(seed) {
+      service.account.addCluster(seed);
+    },
+    setNodegroupIssue(clusterName, nodegroupName, issue) {
+      service.account.injectIssue(clusterName, nodegroupName, issue);
+    },
+  };
+}
+
+interface Service {
+  account: Account;
+  tokens: RequestTokens;
+  options: EksOptions;
+}
+
+async function serve(service: Service, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const body = await readJson(request);
+  const region = regionOf(request);
+  const url = new URL(request.url ?? '/', 'http://eks');
+  const { operation, path } = route(request.method ?? 'GET', url.pathname);
+  const nodegroupName = path['nodegroupName'] ?? url.searchParams.get('nodegroupName') ?? textField(body, 'nodegroupName');
+  const fault = service.options.beforeEach?.({ operation: operation.name, clusterName: path['clusterName'], nodegroupName });
+  if (fault instanceof EksError) throw fault;
+  const act = (): unknown => operation.answer({ account: service.account, region, path, query: url.searchParams, body });
+  const token = textField(body, 'clientRequestToken');
+  const answer = token === undefined ? act() : service.tokens.once(token, { operation: operation.name, region, path, body }, act);
+  if (fault === 'applied-but-reply-lost') response.destroy();
+  else send(response, 200, answer);
+}
+
+/** Ids do not come from the world's chance: how often somebody asks must not change what happens. */
+function requestIdOf(number: number): string {
+  const hash = createHash('sha256').update(`request ${number}`).digest('hex');
+  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-4${hash.slice(13, 16)}-a${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
+}
+
+function textField(body: unknown, field: string): string | undefined {
+  const value: unknown = typeof body === 'object' && body !== null ? (body as Record<string, unknown>)[field] : undefined;
+  return typeof value === 'string' ? value : undefined;
+}
+
+const signature = /^AWS4-HMAC-SHA256 +Credential=[^/,\s]+\/\d{8}\/([a-z0-9-]+)\/([a-z0-9-]+)\/aws4_request,.*Signature=[0-9a-f]{64}/;
+
+/** The region in the scope of the signature (Signature Version 4). The signature itself is not verified. */
+function regionOf(request: IncomingMessage): string {
+  const authorization = request.headers.authorization;
+  if (authorization === undefined) throw new EksError(403, 'MissingAuthenticationTokenException', 'Missing Authentication Token');
+  const scope = signature.exec(authorization);
+  if (scope?.[1] === undefined) {
+    throw new EksError(403, 'IncompleteSignatureException', 'The Authorization header is not a complete AWS Signature Version 4.');
+  }
+  if (scope[2] !== 'eks') throw new EksError(403, 'InvalidSignatureException', `Credential should be scoped to correct service: 'eks'.`);
+  return scope[1];
+}
+
+function route(method: string, pathname: string): { operation: Operation; path: Record<string, string> } {
+  for (const operation of operations) {
+    const path = operation.method === method ? matchPath(operation.path, pathname) : undefined;
+    if (path !== undefined) return { operation, path };
+  }
+  throw new EksError(404, 'UnknownOperationException', `The simulated EKS does not serve ${method} ${pathname}`);
+}
+
+function matchPath(template: string, pathname: string): Record<string, string> | undefined {
+  const places = template.split('/');
+  const parts = pathname.split('/');
+  if (places.length !== parts.length) return undefined;
+  const path: Record<string, string> = {};
+  for (const [index, place] of places.entries()) {
+    const part = decode(parts[index] ?? '');
+    if (place.startsWith('{')) path[place.slice(1, -1)] = part;
+    else if (place !== part) return undefined;
+  }
+  return path;
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new EksError(400, 'BadRequestException', `The path holds ${part}, which is not percent-encoded text`);
+  }
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limits.requestBodyBytes) throw new EksError(413, 'RequestEntityTooLargeException', 'The request is too large');
+    chunks.push(chunk);
+  }
+  if (size === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString()) as unknown;
+  } catch {
+    throw new EksError(400, 'SerializationException', 'The body is not JSON');
+  }
+}
+
+function sendProblem(response: ServerResponse, problem: unknown): void {
+  const error = problem instanceof EksError ? problem : new EksError(500, 'ServerException', String(problem));
+  response.setHeader('x-amzn-ErrorType', error.type);
+  send(response, error.status, { ...error.subject, message: error.message });
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}

@@ -1,0 +1,134 @@
+import { withDefaults } from './controllers/pods.ts';
+import { badRequest, forbidden, invalid, notFound } from './errors.ts';
+import type { Deployment, KubernetesObject, LabelSelector, Namespace, Pod, PodDisruptionBudget, PodTemplate } from './objects.ts';
+import { apiVersionOf } from './resources.ts';
+import type { ResourceDefinition } from './resources.ts';
+import { matchesSelector } from './selectors.ts';
+import type { Store } from './store.ts';
+
+const namePattern = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+const nameLengthMax = 253;
+
+/** An object as it came in a request; nothing is known of it but that it is a JSON object. */
+export type Manifest = Partial<Omit<KubernetesObject, 'metadata'>> & { metadata?: Partial<KubernetesObject['metadata']> };
+
+/** Throws an ApiError (400) if the object is not of the kind under whose address it came. */
+export function checkKind(definition: ResourceDefinition, manifest: Manifest): void {
+  const apiVersion = apiVersionOf(definition);
+  if (manifest.apiVersion !== undefined && manifest.apiVersion !== '' && manifest.apiVersion !== apiVersion) {
+    throw badRequest(`the API version in the data (${manifest.apiVersion}) does not match the expected API version (${apiVersion})`);
+  }
+  if (manifest.kind !== undefined && manifest.kind !== '' && manifest.kind !== definition.kind) {
+    throw badRequest(`${manifest.kind} in version "${definition.version}" cannot be handled as a ${definition.kind}`);
+  }
+}
+
+/** Throws an ApiError if nothing may be made in a namespace: 404 if there is none, 403 if it is being deleted. */
+export function checkNamespace(store: Store, definition: ResourceDefinition, namespace: string, name: string): void {
+  const found = store.get('namespaces', '', namespace);
+  if (!found) throw notFound({ group: '', resource: 'namespaces' }, namespace);
+  if (found.status.phase !== 'Terminating') return;
+  const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+  const cause = { reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' };
+  throw forbidden(definition, name, why, [cause]);
+}
+
+/** Fills in what the API server fills in, on a new object. */
+export function applyDefaults(definition: ResourceDefinition, object: KubernetesObject): void {
+  const spec = (object.spec ?? {}) as Record<string, unknown>;
+  switch (definition.resource) {
+    case 'pods':
+      object.spec = withDefaults((object as Pod).spec);
+      object.status = { phase: 'Pending' };
+      break;
+    case 'deployments': {
+      const strategy = completeStrategy(spec.strategy as Deployment['spec']['strategy'] | undefined);
+      object.spec = { replicas: 1, revisionHistoryLimit: 10, progressDeadlineSeconds: 600, ...spec, strategy };
+      object.status = {};
+      break;
+    }
+    case 'replicasets':
+      object.spec = { replicas: 1, ...spec };
+      object.status = { replicas: 0 };
+      break;
+    case 'statefulsets':
+      object.spec = { replicas: 1, podManagementPolicy: 'OrderedReady', updateStrategy: { type: 'RollingUpdate' }, ...spec };
+      object.status = { replicas: 0, availableReplicas: 0 };
+      break;
+    case 'daemonsets':
+      object.spec = { updateStrategy: { type: 'RollingUpdate' }, ...spec };
+      object.status = { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 };
+      break;
+    case 'poddisruptionbudgets':
+      object.status = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
+      break;
+    case 'namespaces':
+      object.metadata.labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
+      object.spec = { finalizers: ['kubernetes'] };
+      (object as Namespace).status = { phase: 'Active' };
+      break;
+    case 'nodes':
+      object.spec ??= {};
+      object.status ??= {};
+      break;
+    case 'events':
+      break;
+  }
+}
+
+function completeStrategy(strategy: Deployment['spec']['strategy'] | undefined): Deployment['spec']['strategy'] {
+  const type = strategy?.type ?? 'RollingUpdate';
+  if (type !== 'RollingUpdate') return { type };
+  return { type, rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%', ...strategy?.rollingUpdate } };
+}
+
+/** Throws an ApiError (422) if an object breaks a rule that the sandbox rests on. */
+export function validate(definition: ResourceDefinition, object: KubernetesObject): void {
+  const { name } = object.metadata;
+  const reject = (field: string, why: string): never => {
+    throw invalid(definition.group, definition.kind, name, field, why);
+  };
+  if (!namePattern.test(name) || name.length > nameLengthMax) {
+    const rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'";
+    reject('metadata.name', `Invalid value: "${name}": ${rule}`);
+  }
+  switch (definition.resource) {
+    case 'pods':
+      if (((object as Partial<Pod>).spec?.containers ?? []).length === 0) reject('spec.containers', 'Required value');
+      break;
+    case 'deployments':
+    case 'replicasets':
+    case 'statefulsets':
+    case 'daemonsets':
+      validateWorkload(object.spec as { selector?: LabelSelector; template?: PodTemplate }, reject);
+      break;
+    case 'poddisruptionbudgets':
+      validateBudget((object as PodDisruptionBudget).spec, reject);
+      break;
+    case 'namespaces':
+    case 'nodes':
+    case 'events':
+      break;
+  }
+}
+
+type Reject = (field: string, why: string) => never;
+
+function validateWorkload({ selector, template }: { selector?: LabelSelector; template?: PodTemplate }, reject: Reject): void {
+  if (!selector) reject('spec.selector', 'Required value');
+  if ((template?.spec.containers ?? []).length === 0) reject('spec.template.spec.containers', 'Required value');
+  if (!matchesSelector(selector, template?.metadata?.labels)) {
+    reject('spec.template.metadata.labels', 'Invalid value: `selector` does not match template `labels`');
+  }
+}
+
+function validateBudget(spec: PodDisruptionBudget['spec'], reject: Reject): void {
+  const { minAvailable, maxUnavailable } = spec;
+  if (minAvailable !== undefined && maxUnavailable !== undefined) {
+    reject('spec', 'Invalid value: minAvailable and maxUnavailable cannot be both set');
+  }
+  for (const [field, value] of Object.entries({ minAvailable, maxUnavailable })) {
+    const valid = typeof value === 'number' ? value >= 0 : /^([0-9]|[1-9][0-9]|100)%$/.test(value ?? '0%');
+    if (!valid) reject(`spec.${field}`, `Invalid value: "${value}": must be a number from 0 or a percentage from 0% to 100%`);
+  }
+}

@@ -1,0 +1,221 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { KubernetesCluster } from './cluster.ts';
+import { discover } from './discovery.ts';
+import { methodNotAllowed, noSuchPath, notFound } from './errors.ts';
+import { listPage } from './list.ts';
+import { cloneJson } from './json.ts';
+import type { KubernetesObject } from './objects.ts';
+import { apiVersionOf, findDefinition } from './resources.ts';
+import type { ResourceDefinition } from './resources.ts';
+import { fieldPredicate, labelPredicate } from './selectors.ts';
+import type { Predicate } from './selectors.ts';
+import { partialMetadata, toTable } from './table.ts';
+import type { IncludeObject } from './table.ts';
+import { serveWatch } from './watch.ts';
+import { answerForm, asObject, contentType, readJson, sendJson } from './wire.ts';
+import { applyPatch, createObject, evict, patchObject, removeObject, replaceObject, scaleOf, writeScale } from './writes.ts';
+import type { Target, Write } from './writes.ts';
+
+/** A request to the API of one cluster, its address already taken apart. */
+interface Call {
+  cluster: KubernetesCluster;
+  request: IncomingMessage;
+  response: ServerResponse;
+  target: Target;
+  query: URLSearchParams;
+}
+
+/**
+ * Serves the Kubernetes API of a cluster. `path` is what follows the cluster's base URL, e.g. `/api/v1/nodes`.
+ * Throws an ApiError for whatever is to be answered with a Status.
+ */
+export async function serveKubernetes(
+  cluster: KubernetesCluster,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { path, query, countRequest }: { path: string; query: URLSearchParams; countRequest: (method: string, kind: string) => void },
+): Promise<void> {
+  const method = request.method ?? 'GET';
+  const target = parseTarget(path);
+  if (target) {
+    const { definition, subresource } = target;
+    countRequest(method, subresource === '' ? definition.resource : `${definition.resource}/${subresource}`);
+    await serveResource({ cluster, request, response, target, query });
+    return;
+  }
+  if (path === '/livez' || path === '/readyz' || path === '/healthz') {
+    response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
+    return;
+  }
+  if (path === '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews' && method === 'POST') {
+    // Everything is allowed, so nobody needs to read what was asked, which kubectl sends as protobuf.
+    request.resume();
+    const about = { kind: 'SelfSubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', metadata: {}, spec: {} };
+    sendJson(response, 201, { ...about, status: { allowed: true } });
+    return;
+  }
+  const found = method === 'GET' ? discover(path, cluster.version) : undefined;
+  if (!found) throw noSuchPath();
+  sendJson(response, 200, found);
+}
+
+/** Takes an address apart: `/apis/apps/v1/namespaces/shop/deployments/web/scale`. Undefined if it is of no resource. */
+function parseTarget(path: string): Target | undefined {
+  const parts = path.split('/').slice(1).map(decodeURIComponent);
+  const core = parts[0] === 'api';
+  if (!core && parts[0] !== 'apis') return undefined;
+  const [group = '', version = ''] = core ? ['', parts[1]] : [parts[1], parts[2]];
+  const rest = parts.slice(core ? 2 : 3);
+  const [scope, namespace = '', plural = ''] = rest;
+  const inNamespace = scope === 'namespaces' ? findDefinition(group, version, plural) : undefined;
+  if (inNamespace?.namespaced === true) {
+    return checked({ definition: inNamespace, namespace, name: rest[3] ?? '', subresource: rest[4] ?? '' });
+  }
+  const definition = findDefinition(group, version, rest[0] ?? '');
+  return definition && checked({ definition, namespace: '', name: rest[1] ?? '', subresource: rest[2] ?? '' });
+}
+
+function checked(target: Target): Target {
+  const { definition, subresource } = target;
+  const known = subresource === ''
+    || (subresource === 'status' && definition.status)
+    || (subresource === 'scale' && definition.scale)
+    || (subresource === 'eviction' && definition.resource === 'pods');
+  if (!known) throw noSuchPath();
+  return target;
+}
+
+async function serveResource(call: Call): Promise<void> {
+  const { request, response, target } = call;
+  const { definition, name, namespace, subresource } = target;
+  if (name === '') return serveCollection(call);
+  if (definition.namespaced && namespace === '') throw noSuchPath();
+  if (subresource === 'eviction') return serveEviction(call);
+  if (subresource === 'scale') return serveScale(call);
+  switch (request.method) {
+    case 'GET':
+      return answer(call, 200, read(call));
+    case 'PUT':
+      return answer(call, 200, replaceObject(await writeOf(call)));
+    case 'PATCH': {
+      const body = (await readJson(request)) ?? {};
+      const { object, created } = patchObject({ ...bareWrite(call), body }, contentType(request));
+      return answer(call, created ? 201 : 200, object);
+    }
+    case 'DELETE':
+      return sendJson(response, 200, removeObject(await deletionOf(call)));
+    default:
+      throw methodNotAllowed(definition, request.method ?? '');
+  }
+}
+
+async function serveCollection(call: Call): Promise<void> {
+  const { cluster, request, response, target, query } = call;
+  if (request.method === 'POST') {
+    const write = await writeOf(call);
+    return answer(call, 201, createObject(write));
+  }
+  if (request.method !== 'GET') throw methodNotAllowed(target.definition, request.method ?? '');
+  const { definition, namespace } = target;
+  const matches = selected(definition, namespace, query);
+  const watching = ['1', 'true'].includes(query.get('watch') ?? '');
+  if (watching) return serveWatch(cluster, { resource: definition.resource, matches, query, form: answerForm(request) }, response);
+  const { items, metadata } = listPage(cluster.store, definition.resource, matches, query);
+  return sendList(call, items, metadata);
+}
+
+function selected(definition: ResourceDefinition, namespace: string, query: URLSearchParams): Predicate {
+  const labels = labelPredicate(query.get('labelSelector') ?? '');
+  const fields = fieldPredicate(definition.resource, query.get('fieldSelector') ?? '');
+  return (object) => (namespace === '' || object.metadata.namespace === namespace) && labels(object) && fields(object);
+}
+
+function sendList({ cluster, request, response, target, query }: Call, items: KubernetesObject[], metadata: object): void {
+  const { definition } = target;
+  const form = answerForm(request);
+  if (form === 'table') {
+    const include = (query.get('includeObject') ?? 'Metadata') as IncludeObject;
+    sendJson(response, 200, toTable(definition.resource, items, { now: cluster.clock.now(), include, metadata }));
+  } else if (form === 'metadata') {
+    const list = { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata };
+    sendJson(response, 200, { ...list, items: items.map(partialMetadata) });
+  } else {
+    // The items of a typed list carry neither kind nor version of their own, as at the real server.
+    const bare = items.map(({ kind: _kind, apiVersion: _apiVersion, ...item }) => item);
+    sendJson(response, 200, { kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata, items: bare });
+  }
+}
+
+function answer({ cluster, request, response, target, query }: Call, code: number, object: KubernetesObject): void {
+  const form = answerForm(request);
+  if (form === 'metadata') return sendJson(response, code, partialMetadata(object));
+  if (form === 'object') return sendJson(response, code, object);
+  const include = (query.get('includeObject') ?? 'Metadata') as IncludeObject;
+  const metadata = { resourceVersion: object.metadata.resourceVersion };
+  return sendJson(response, code, toTable(target.definition.resource, [object], { now: cluster.clock.now(), include, metadata }));
+}
+
+function read({ cluster, target }: Call): KubernetesObject {
+  const { definition, namespace, name } = target;
+  const object: KubernetesObject | undefined = cluster.store.get(definition.resource, namespace, name);
+  if (!object) throw notFound(definition, name);
+  return object;
+}
+
+/** Who a client says it is: its field manager, else the first word of its User-Agent. All of kubectl counts as one. */
+function clientName({ request, query }: Call): string {
+  const manager = query.get('fieldManager') ?? '';
+  const name = manager === '' ? (request.headers['user-agent'] ?? 'unknown').split(/[/ ]/)[0] ?? 'unknown' : manager;
+  return name.startsWith('kubectl') ? 'kubectl' : name;
+}
+
+function bareWrite(call: Call): Omit<Write, 'body'> {
+  const { cluster, target, query } = call;
+  return { cluster, target, dryRun: query.getAll('dryRun').includes('All'), client: clientName(call) };
+}
+
+async function writeOf(call: Call): Promise<Write> {
+  return { ...bareWrite(call), body: asObject(await readJson(call.request)) };
+}
+
+/** The options of a deletion may come in the body, in the query, or both; the body wins. */
+async function deletionOf(call: Call): Promise<Write> {
+  const { query, request } = call;
+  const body = (await readJson(request)) ?? {};
+  const grace = query.get('gracePeriodSeconds');
+  const propagation = query.get('propagationPolicy');
+  const options = {
+    ...(grace === null ? {} : { gracePeriodSeconds: Number(grace) }),
+    ...(propagation === null ? {} : { propagationPolicy: propagation }),
+    ...asObject(body),
+  };
+  return { ...bareWrite(call), body: options };
+}
+
+async function serveEviction(call: Call): Promise<void> {
+  if (call.request.method !== 'POST') throw methodNotAllowed(call.target.definition, call.request.method ?? '');
+  // 201 even where the Status in the body is a failure: the real server takes the code of the answer from the verb.
+  sendJson(call.response, 201, evict(await writeOf(call)));
+}
+
+async function serveScale(call: Call): Promise<void> {
+  const { request, response } = call;
+  const current = scaleOf(read(call));
+  switch (request.method) {
+    case 'GET':
+      return sendJson(response, 200, current);
+    case 'PUT': {
+      const write = await writeOf(call);
+      return sendJson(response, 200, writeScale(write, write.body));
+    }
+    case 'PATCH': {
+      const patch = (await readJson(request)) ?? {};
+      const patched = applyPatch(cloneJson(current) as unknown as KubernetesJson, patch, contentType(request));
+      return sendJson(response, 200, writeScale({ ...bareWrite(call), body: {} }, patched));
+    }
+    default:
+      throw methodNotAllowed(call.target.definition, request.method ?? '');
+  }
+}
+
+type KubernetesJson = Parameters<typeof applyPatch>[0];

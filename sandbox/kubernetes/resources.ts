@@ -1,0 +1,70 @@
+import type { GroupResource } from './errors.ts';
+import type { ResourceName } from './objects.ts';
+
+/** How a kind is served. */
+export interface ResourceDefinition {
+  group: string;
+  version: string;
+  resource: ResourceName;
+  kind: string;
+  singular: string;
+  shortNames: string[];
+  categories: string[];
+  namespaced: boolean;
+  /** Whether it has a status that is written apart from the rest. */
+  status: boolean;
+  /** Whether it has a scale. */
+  scale: boolean;
+  /** Whether the server counts the changes of its spec in `metadata.generation`. */
+  generation: boolean;
+}
+
+function define(
+  group: string,
+  resource: ResourceName,
+  kind: string,
+  shortNames: string[],
+  traits: Partial<ResourceDefinition> = {},
+): ResourceDefinition {
+  const defaults = { categories: [], namespaced: true, status: true, scale: false, generation: false };
+  return { group, version: 'v1', resource, kind, singular: kind.toLowerCase(), shortNames, ...defaults, ...traits };
+}
+
+export const resources: readonly ResourceDefinition[] = [
+  define('', 'namespaces', 'Namespace', ['ns'], { namespaced: false }),
+  define('', 'nodes', 'Node', ['no'], { namespaced: false }),
+  define('', 'pods', 'Pod', ['po'], { categories: ['all'] }),
+  define('', 'events', 'Event', ['ev'], { status: false }),
+  define('apps', 'deployments', 'Deployment', ['deploy'], { categories: ['all'], scale: true, generation: true }),
+  define('apps', 'replicasets', 'ReplicaSet', ['rs'], { categories: ['all'], scale: true, generation: true }),
+  define('apps', 'statefulsets', 'StatefulSet', ['sts'], { categories: ['all'], scale: true, generation: true }),
+  define('apps', 'daemonsets', 'DaemonSet', ['ds'], { categories: ['all'], generation: true }),
+  define('policy', 'poddisruptionbudgets', 'PodDisruptionBudget', ['pdb'], { generation: true }),
+];
+
+const byName = new Map(resources.map((definition) => [definition.resource, definition]));
+
+/** The definition of a resource that the sandbox keeps. */
+export function definitionOf(resource: ResourceName): ResourceDefinition {
+  const definition = byName.get(resource);
+  if (!definition) throw new Error(`the sandbox keeps no resource called ${resource}`);
+  return definition;
+}
+
+/** The definition of what is served under a plural of a group and version. */
+export function findDefinition(group: string, version: string, plural: string): ResourceDefinition | undefined {
+  return resources.find((definition) => definition.group === group && definition.version === version && definition.resource === plural);
+}
+
+/** The definition of a kind, for objects that are given as manifests. */
+export function definitionOfKind(apiVersion: string, kind: string): ResourceDefinition | undefined {
+  return resources.find((definition) => definition.kind === kind && apiVersionOf(definition) === apiVersion);
+}
+
+export function apiVersionOf(definition: ResourceDefinition): string {
+  return definition.group === '' ? definition.version : `${definition.group}/${definition.version}`;
+}
+
+export function groupResourceOf(resource: ResourceName): GroupResource {
+  return { group: definitionOf(resource).group, resource };
+}

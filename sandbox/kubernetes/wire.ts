@@ -1,0 +1,69 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ApiError, badRequest, unsupportedMediaType } from './errors.ts';
+import type { Json, JsonObject } from './json.ts';
+
+/** How large the body of a request may be, as at the API server. */
+const bodyBytesMax = 3 * 1024 * 1024;
+
+/** Which form of an answer a client wants. */
+export type AnswerForm = 'object' | 'table' | 'metadata';
+
+/** What the first alternative of the Accept header that the sandbox can serve asks for. */
+export function answerForm(request: IncomingMessage): AnswerForm {
+  for (const alternative of (request.headers.accept ?? '*/*').split(',')) {
+    const type = alternative.trim();
+    if (!type.startsWith('application/json')) continue;
+    if (type.includes('as=Table')) return 'table';
+    if (type.includes('as=PartialObjectMetadata')) return 'metadata';
+    if (!type.includes('as=')) return 'object';
+  }
+  return 'object';
+}
+
+/** The media type of a request's body without its parameters. */
+export function contentType(request: IncomingMessage): string {
+  return (request.headers['content-type'] ?? 'application/json').split(';')[0]?.trim() ?? '';
+}
+
+/** The JSON body of a request, undefined where it is empty; throws an ApiError for what is too large or no JSON. */
+export async function readJson(request: IncomingMessage): Promise<Json | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bodyBytesMax) throw new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${bodyBytesMax}`);
+    chunks.push(chunk);
+  }
+  if (bytes === 0) return undefined;
+  if (contentType(request).includes('protobuf')) throw unsupportedMediaType(contentType(request), ['application/json']);
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Json;
+  } catch (error) {
+    throw badRequest(`the body of the request is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** A body that must be a JSON object; throws an ApiError (400) for anything else. */
+export function asObject(body: Json | undefined): JsonObject {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw badRequest('the body of the request must be an object');
+  return body;
+}
+
+export function sendJson(response: ServerResponse, code: number, body: object): void {
+  const text = JSON.stringify(body);
+  response.writeHead(code, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+/** Answers with the Status of an error; anything that is no ApiError is a fault of the sandbox and answered with 500. */
+export function sendError(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const cause = error instanceof Error ? String(error.stack) : String(error);
+  const { status } = error instanceof ApiError ? error : new ApiError(500, 'InternalError', `Internal error occurred: ${cause}`);
+  const retryAfter = status.details?.retryAfterSeconds;
+  if (retryAfter !== undefined) response.setHeader('retry-after', String(retryAfter));
+  sendJson(response, status.code, status);
+}

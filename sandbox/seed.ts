@@ -1,0 +1,121 @@
+import type { NodeSpec } from './cluster.ts';
+
+/** What a world holds when it starts: clusters with their node groups and whatever has been applied to them. */
+export interface WorldSeed {
+  clusters: ClusterSeed[];
+}
+
+/** An EKS cluster as it stands when the world starts; its node groups are up and its pods run. */
+export interface ClusterSeed {
+  name: string;
+  /** AWS region, e.g. `eu-central-1`. */
+  region: string;
+  /** Kubernetes minor version of the control plane, e.g. `1.33`. */
+  version: string;
+  nodegroups: NodegroupSeed[];
+  /** Kubernetes objects that are applied in this order: namespaces, workloads, budgets. */
+  manifests: Manifest[];
+}
+
+/** A managed node group as it stands when the world starts. */
+export interface NodegroupSeed {
+  name: string;
+  /** Nodes it has (and desires). */
+  size: number;
+  minSize: number;
+  maxSize: number;
+  instanceType: string;
+  /** e.g. `AL2023_x86_64_STANDARD`. */
+  amiType: string;
+  /** Kubernetes minor version of its nodes, e.g. `1.33`. */
+  version: string;
+  /** AMI release, e.g. `1.33.4-20250904`. */
+  releaseVersion: string;
+  /** Zones its subnets are in; nodes are dealt to them in turn. */
+  zones: string[];
+  /** Labels that the group puts on its nodes besides those that EKS sets by itself. */
+  labels: Record<string, string>;
+}
+
+/** An object as it would be given to `kubectl apply`. */
+export interface Manifest {
+  apiVersion: string;
+  kind: string;
+  metadata: {
+    name: string;
+    namespace?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
+  [field: string]: unknown;
+}
+
+/** Room for pods of the instance types that the sandbox knows; the pod count is that of the VPC CNI without prefixes. */
+const instanceCapacity: Record<string, NodeSpec['capacity']> = {
+  'm6i.large': { cpuMillis: 2000, memoryMiB: 7680, pods: 29 },
+  'm6i.xlarge': { cpuMillis: 4000, memoryMiB: 15_360, pods: 58 },
+  'm6i.2xlarge': { cpuMillis: 8000, memoryMiB: 31_232, pods: 58 },
+  'm7i.xlarge': { cpuMillis: 4000, memoryMiB: 15_360, pods: 58 },
+};
+
+/** The capacity of an instance type; one that is not known counts as an m6i.xlarge. */
+export function capacityOf(instanceType: string): NodeSpec['capacity'] {
+  return { ...(instanceCapacity[instanceType] ?? { cpuMillis: 4000, memoryMiB: 15_360, pods: 58 }) };
+}
+
+/** The kubelet version that an AMI release carries: `1.33.4-20250904` gives `v1.33.4-eks-99bf8d4`. */
+export function kubeletVersionOf(releaseVersion: string): string {
+  return `v${releaseVersion.split('-')[0] ?? releaseVersion}-eks-99bf8d4`;
+}
+
+/** Labels that EKS, the kubelet and the cloud controller put on every node of a group. */
+export function nodeLabels(
+  cluster: Pick<ClusterSeed, 'region'>,
+  nodegroup: Pick<NodegroupSeed, 'name' | 'instanceType' | 'labels'>,
+  node: { name: string; zone: string },
+): Record<string, string> {
+  return {
+    ...nodegroup.labels,
+    'beta.kubernetes.io/arch': 'amd64',
+    'beta.kubernetes.io/os': 'linux',
+    'eks.amazonaws.com/capacityType': 'ON_DEMAND',
+    'eks.amazonaws.com/nodegroup': nodegroup.name,
+    'kubernetes.io/arch': 'amd64',
+    'kubernetes.io/hostname': node.name,
+    'kubernetes.io/os': 'linux',
+    'node.kubernetes.io/instance-type': nodegroup.instanceType,
+    'topology.kubernetes.io/region': cluster.region,
+    'topology.kubernetes.io/zone': node.zone,
+  };
+}
+
+/** Makes the spec of a node of a group: what its kubelet will register. */
+export function nodeSpecOf(
+  cluster: Pick<ClusterSeed, 'region'>,
+  nodegroup: Pick<NodegroupSeed, 'name' | 'instanceType' | 'labels' | 'releaseVersion'>,
+  node: { name: string; zone: string; instanceId: string },
+): NodeSpec {
+  return {
+    name: node.name,
+    zone: node.zone,
+    instanceType: nodegroup.instanceType,
+    kubeletVersion: kubeletVersionOf(nodegroup.releaseVersion),
+    labels: nodeLabels(cluster, nodegroup, node),
+    providerID: `aws:///${node.zone}/${node.instanceId}`,
+    capacity: capacityOf(nodegroup.instanceType),
+  };
+}
+
+/** The nodes that a group of the seed starts with: always the same names, zones and instance ids for the same seed. */
+export function initialNodes(cluster: ClusterSeed, nodegroup: NodegroupSeed): NodeSpec[] {
+  const groupNumber = Math.max(0, cluster.nodegroups.findIndex((group) => group.name === nodegroup.name));
+  return Array.from({ length: nodegroup.size }, (_, index) => {
+    const zoneNumber = index % nodegroup.zones.length;
+    const zone = nodegroup.zones[zoneNumber] ?? `${cluster.region}a`;
+    const inZone = Math.floor(index / nodegroup.zones.length);
+    const address = `10-${zoneNumber}-${groupNumber * 16 + Math.floor(inZone / 250)}-${(inZone % 250) + 4}`;
+    const name = `ip-${address}.${cluster.region}.compute.internal`;
+    const number = (groupNumber + 1) * 0x1_0000 + index;
+    return nodeSpecOf(cluster, nodegroup, { name, zone, instanceId: `i-0${number.toString(16).padStart(16, '0')}` });
+  });
+}

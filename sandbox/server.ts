@@ -1,0 +1,95 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { serveKubernetes } from './kubernetes/api.ts';
+import { noSuchPath } from './kubernetes/errors.ts';
+import { sendError, sendJson } from './kubernetes/wire.ts';
+import { createWorld } from './world.ts';
+import type { SimulatedWorld, WorldOptions } from './world.ts';
+
+export interface SandboxOptions extends WorldOptions {
+  /** The port on 127.0.0.1; a free one unless given. */
+  port?: number;
+  /** Serves whatever is neither Kubernetes nor of the sandbox itself: the face of the cloud. */
+  cloud?: (world: SimulatedWorld) => RequestListener;
+}
+
+export interface Sandbox {
+  /** Base URL, e.g. `http://127.0.0.1:41234`. */
+  url: string;
+  world: SimulatedWorld;
+  stop(): Promise<void>;
+}
+
+/** Makes a world and serves it over HTTP on 127.0.0.1. Rejects if the port is taken. */
+export async function startSandbox({ port = 0, cloud, ...options }: SandboxOptions): Promise<Sandbox> {
+  const world = createWorld(options);
+  const fallback = cloud?.(world);
+  const server = createServer((request, response) => {
+    serve(world, fallback, request, response).catch((error: unknown) => sendError(response, error));
+  });
+  // A watch says nothing for as long as nothing happens.
+  server.requestTimeout = 0;
+  await listen(server, port);
+  world.baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { url: world.baseUrl, world, stop: () => stop(world, server) };
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function stop(world: SimulatedWorld, server: Server): Promise<void> {
+  world.stop();
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+async function serve(
+  world: SimulatedWorld,
+  fallback: RequestListener | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://sandbox');
+  const [, part, name = '', ...rest] = pathname.split('/');
+  if (part === 'sandbox') {
+    serveAdministration(world, request, response, pathname);
+  } else if (part === 'kubernetes') {
+    const cluster = world.cluster(decodeURIComponent(name));
+    if (!cluster) throw noSuchPath();
+    const countRequest = (method: string, kind: string): void => world.observer.countRequest(method, kind);
+    await serveKubernetes(cluster, request, response, { path: `/${rest.join('/')}`, query: searchParams, countRequest });
+  } else if (fallback) {
+    // Express-like handlers may be asynchronous in fact; the type of a listener only promises void.
+    await Promise.resolve(fallback(request, response));
+  } else {
+    throw noSuchPath();
+  }
+}
+
+/**
+ * What testers ask of the sandbox itself: `GET /sandbox/observer`, `GET /sandbox/clusters`,
+ * `POST /sandbox/clusters/NAME/cut-watches` and `POST /sandbox/clusters/NAME/compact`.
+ */
+function serveAdministration(world: SimulatedWorld, { method }: IncomingMessage, response: ServerResponse, path: string): void {
+  if (method === 'GET' && path === '/sandbox/observer') return sendJson(response, 200, world.observer.summary());
+  if (method === 'GET' && path === '/sandbox/clusters') {
+    const clusters = [...world.clusters.values()].map(({ name, url, version }) => ({ name, url, version }));
+    return sendJson(response, 200, { now: world.clock.now().toISOString(), speed: world.clock.speed, clusters });
+  }
+  const [, , part, name = '', verb] = path.split('/');
+  const cluster = part === 'clusters' && method === 'POST' ? world.cluster(decodeURIComponent(name)) : undefined;
+  if (cluster && verb === 'cut-watches') cluster.cutWatches();
+  else if (cluster && verb === 'compact') cluster.store.compact();
+  else throw noSuchPath();
+  return sendJson(response, 200, {});
+}

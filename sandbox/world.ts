@@ -1,0 +1,88 @@
+import { Clock } from './clock.ts';
+import type { SandboxCluster } from './cluster.ts';
+import { KubernetesCluster } from './kubernetes/cluster.ts';
+import { Observer } from './observer.ts';
+import { Random } from './random.ts';
+import { initialNodes } from './seed.ts';
+import type { ClusterSeed, WorldSeed } from './seed.ts';
+
+/** One simulated world: its time, its chance, its clusters. */
+export interface World {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** What the world held when it started. */
+  readonly seed: WorldSeed;
+  cluster(name: string): SandboxCluster | undefined;
+  addCluster(seed: ClusterSeed): SandboxCluster;
+  removeCluster(name: string): void;
+}
+
+export interface WorldOptions {
+  /** What the world holds when it starts. */
+  seed: WorldSeed;
+  /** The same number gives the same names, UIDs and delays. */
+  randomSeed?: number;
+  /** How many times as fast as the wall clock its time runs. */
+  speed?: number;
+}
+
+/** How many clusters a world may have. */
+const clustersMax = 100;
+
+/** A world with its Kubernetes clusters and the observer who watches over them. */
+export class SimulatedWorld implements World {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly seed: WorldSeed;
+  readonly observer: Observer;
+  readonly clusters = new Map<string, KubernetesCluster>();
+  /** Where the world is served; known once the server listens. */
+  baseUrl = '';
+
+  constructor({ seed, randomSeed = 1, speed = 1 }: WorldOptions) {
+    this.clock = new Clock(speed);
+    this.random = new Random(randomSeed);
+    this.seed = seed;
+    this.observer = new Observer(this.clock);
+    for (const cluster of seed.clusters) this.addCluster(cluster);
+  }
+
+  cluster(name: string): KubernetesCluster | undefined {
+    return this.clusters.get(name);
+  }
+
+  /** Adds a cluster whose nodes are up and whose pods are all running at once. Throws if there is one of that name. */
+  addCluster(seed: ClusterSeed): KubernetesCluster {
+    if (this.clusters.has(seed.name)) throw new Error(`the world already has a cluster called ${seed.name}`);
+    if (this.clusters.size >= clustersMax) throw new Error(`a world can have ${clustersMax} clusters, not more`);
+    const cluster = new KubernetesCluster({
+      name: seed.name,
+      version: seed.version,
+      clock: this.clock,
+      random: this.random.stream(`cluster ${seed.name}`),
+      witness: this.observer,
+      url: () => this.baseUrl,
+    });
+    for (const group of seed.nodegroups) for (const node of initialNodes(seed, group)) cluster.joinNode(node);
+    for (const manifest of seed.manifests) cluster.apply(manifest);
+    cluster.settle();
+    this.clusters.set(seed.name, cluster);
+    return cluster;
+  }
+
+  removeCluster(name: string): void {
+    this.clusters.get(name)?.stop();
+    this.clusters.delete(name);
+  }
+
+  /** Time stands still and every watch ends. */
+  stop(): void {
+    this.clock.stop();
+    for (const cluster of this.clusters.values()) cluster.stop();
+  }
+}
+
+/** Makes a world as its seed describes it, settled: everything that was applied runs. */
+export function createWorld(options: WorldOptions): SimulatedWorld {
+  return new SimulatedWorld(options);
+}

@@ -1,0 +1,210 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
+import { verifyEvidence, type PeopleKeys } from '../../client/evidence.ts';
+import type { SigningKey } from '../../client/keys.ts';
+import { signStatement } from '../../client/signing.ts';
+import { chain, lineOf, signedEvidence, type EvidenceEntry } from '../../domain/evidence.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { DecisionStatement, StartStatement } from '../../domain/statement.ts';
+
+const run = 'r-20261121-7kq2m';
+
+function newKey(person: string): SigningKey {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  return { person, privateKey, publicKey: publicKey.export({ format: 'jwk' }).x ?? '' };
+}
+
+const ann = newKey('ann');
+const bob = newKey('bob');
+const people: PeopleKeys = { ann: { key: ann.publicKey }, bob: { key: bob.publicKey } };
+
+const signedAt = { at: new Date().toISOString(), nonce: 'n-1' };
+
+const start: StartStatement = {
+  kind: 'start',
+  person: 'ann',
+  run,
+  target: 'eks/eu-central-1/demo',
+  runbook: 'sha256:2222',
+  planHash: 'sha256:1111',
+  ...signedAt,
+};
+
+const decision: DecisionStatement = {
+  kind: 'decision',
+  person: 'bob',
+  run,
+  hold: 'sign-drain',
+  opening: 1,
+  planHash: 'sha256:1111',
+  decision: 'approve',
+  reason: 'Grüße: gelesen',
+  ...signedAt,
+};
+
+async function recorded(statement: StartStatement | DecisionStatement, key: SigningKey): Promise<{ kind: string; body: JsonObject }> {
+  const { at: _at, nonce: _nonce, ...claims } = statement;
+  return signedEvidence(claims, await signStatement(statement, key), key.publicKey);
+}
+
+let directory: string;
+let file: string;
+let text: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'holdpoint-verify-'));
+  const store = createEvidenceDirectory(directory);
+  const entries = [
+    await recorded(start, ann),
+    { kind: 'hold.opened', body: { hold: 'sign-drain' } },
+    await recorded(decision, bob),
+    { kind: 'run.ended', body: { outcome: 'done' } },
+  ];
+  for (const [index, entry] of entries.entries()) await store.append(run, { sequence: index + 1, ...entry });
+  file = store.pathOf(run);
+  text = await readFile(file, 'utf8');
+});
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+/** A record in which entries were changed and everything was sealed anew, as somebody could who owns the disk. */
+async function rewritten(change: (entry: EvidenceEntry) => Partial<Pick<EvidenceEntry, 'at' | 'kind' | 'body'>>): Promise<string> {
+  const entries: EvidenceEntry[] = [];
+  for (const line of text.trimEnd().split('\n')) {
+    const entry = JSON.parse(line) as EvidenceEntry;
+    entries.push(chain(entries.at(-1), { ...entry, ...change(entry) }));
+  }
+  const target = path.join(directory, 'rewritten.jsonl');
+  await writeFile(target, entries.map((entry) => `${lineOf(entry)}\n`).join(''));
+  return target;
+}
+
+const inDecision = (change: JsonObject) => (entry: EvidenceEntry) =>
+  entry.kind === 'decision.accepted' ? { body: { ...entry.body, ...change } } : {};
+
+describe('the record of a run', () => {
+  test.each<[string, PeopleKeys | undefined]>([
+    ['with', people],
+    ['without', undefined],
+  ])('that the store wrote is in order, %s the people of a configuration', async (_title, known) => {
+    expect(await verifyEvidence(file, known)).toEqual({
+      path: file,
+      run,
+      ok: true,
+      entries: 4,
+      ending: 'ended',
+      signatures: [
+        { line: 1, sequence: 1, kind: 'run.started', person: 'ann', ok: true },
+        { line: 3, sequence: 3, kind: 'decision.accepted', person: 'bob', ok: true },
+      ],
+      problems: [],
+    });
+  });
+
+  test('shows any single byte that was changed, added or removed', async () => {
+    const bytes = await readFile(file);
+    const target = path.join(directory, 'damaged.jsonl');
+    for (let place = 0; place < bytes.length; place += 7) {
+      const flipped = Buffer.from(bytes);
+      flipped[place] = (flipped[place] ?? 0) ^ (1 << place % 8);
+      const removed = Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + 1)]);
+      const added = Buffer.concat([bytes.subarray(0, place), Buffer.from([place % 256]), bytes.subarray(place)]);
+      for (const damaged of [flipped, removed, added]) {
+        await writeFile(target, damaged);
+        const { ok, problems } = await verifyEvidence(target);
+        expect({ place, ok, found: problems.length > 0 }).toEqual({ place, ok: false, found: true });
+      }
+    }
+  });
+
+  test('shows a byte order mark and bytes that are no text', async () => {
+    const target = path.join(directory, 'damaged.jsonl');
+    await writeFile(target, `\ufeff${text}`);
+    expect((await verifyEvidence(target)).problems[0]).toEqual({ line: 1, sentence: 'The line is not JSON.' });
+    await writeFile(target, Buffer.concat([Buffer.from(text), Buffer.from([0xff])]));
+    expect((await verifyEvidence(target)).problems[0]?.sentence).toContain('The file is not UTF-8 text');
+  });
+
+  test('that is cut off before its end is said to be open or cut off', async () => {
+    const target = path.join(directory, 'short.jsonl');
+    await writeFile(target, text.split('\n').slice(0, 3).join('\n') + '\n');
+    expect(await verifyEvidence(target)).toMatchObject({ ok: true, ending: 'open-or-cut-off', entries: 3 });
+  });
+
+  test('that is not there is an error', async () => {
+    await expect(verifyEvidence(path.join(directory, 'none.jsonl'))).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('a record that was sealed anew from its first line', () => {
+  test.each<[string, JsonObject, string]>([
+    ['the decision', { decision: 'reject' }, 'bob signed decision "approve", but it should be "reject".'],
+    ['the plan', { planHash: 'sha256:9' }, 'bob signed planHash "sha256:1111", but it should be "sha256:9".'],
+    ['the hold', { hold: 'sign-delete' }, 'bob signed hold "sign-drain", but it should be "sign-delete".'],
+    ['the opening', { opening: 2 }, 'bob signed opening 1, but it should be 2.'],
+    ['the reason', { reason: '' }, 'bob signed reason "Grüße: gelesen", but it should be "".'],
+    ['the person', { person: 'ann' }, 'The statement is to be from ann, but its header names "bob" as the signer.'],
+    ['the key', { publicKey: ann.publicKey }, 'The signature does not match the key of bob'],
+    ['the key for something that is none', { publicKey: 'oops' }, 'The public key of bob is not an Ed25519 key in base64url.'],
+    ['the signature', { jws: 'a.b.c' }, 'is not a signed token that can be read'],
+    ['the signature for nothing', { jws: null }, 'should be signed, but lacks the person, the signature or the key.'],
+  ])('and in which %s was changed is found out by the signature', async (_title, change, sentence) => {
+    const report = await verifyEvidence(await rewritten(inDecision(change)));
+    expect(report.ok).toBe(false);
+    expect(report.problems).toEqual([{ line: 3, sentence: expect.stringContaining(sentence) }]);
+    expect(report.problems[0]?.sentence).toContain('Entry 3 (decision.accepted)');
+    expect(report.signatures.map(({ ok }) => ok)).toEqual([true, false]);
+  });
+
+  test('and that lacks a claim which was signed is found out', async () => {
+    const target = await rewritten((entry) => {
+      const { hold: _hold, ...body } = entry.body;
+      return entry.kind === 'decision.accepted' ? { body } : {};
+    });
+    expect((await verifyEvidence(target)).problems[0]?.sentence).toContain('bob signed hold "sign-drain", but it should be nothing.');
+  });
+
+  test('and that makes a decision of a start is found out', async () => {
+    const target = await rewritten((entry) => (entry.sequence === 1 ? { kind: 'decision.accepted' } : {}));
+    expect((await verifyEvidence(target)).problems[0]?.sentence).toContain('ann signed kind "start", but it should be "decision".');
+  });
+
+  test('and dated before the signature is found out', async () => {
+    const target = await rewritten(() => ({ at: '2020-01-01T00:00:00Z' }));
+    expect((await verifyEvidence(target)).problems[0]?.sentence).toContain('was written at 2020-01-01T00:00:00Z, before ann signed it');
+  });
+
+  test('and signed with a key made up for it is found out with the people of the configuration, and only with them', async () => {
+    const impostor = newKey('bob');
+    const forged = await recorded(decision, impostor);
+    const target = await rewritten(inDecision(forged.body));
+    expect((await verifyEvidence(target)).ok).toBe(true);
+    expect((await verifyEvidence(target, people)).problems).toEqual([
+      {
+        line: 3,
+        sentence:
+          'Entry 3 (decision.accepted) is signed with a key that cannot be vouched for: the configuration names another key for bob.',
+      },
+    ]);
+    expect((await verifyEvidence(target, { ann: { key: ann.publicKey } })).problems[0]?.sentence).toContain(
+      'the configuration does not know bob.',
+    );
+  });
+
+  test('and moved to another run is found out by every signature', async () => {
+    const entries: EvidenceEntry[] = [];
+    for (const line of text.trimEnd().split('\n')) {
+      entries.push(chain(entries.at(-1), { ...(JSON.parse(line) as EvidenceEntry), run: 'r-other' }));
+    }
+    const target = path.join(directory, 'moved.jsonl');
+    await writeFile(target, entries.map((entry) => `${lineOf(entry)}\n`).join(''));
+    expect((await verifyEvidence(target)).problems.map(({ sentence }) => sentence)).toEqual([
+      `Entry 1 (run.started): ann signed run "${run}", but it should be "r-other".`,
+      `Entry 3 (decision.accepted): bob signed run "${run}", but it should be "r-other".`,
+    ]);
+  });
+});

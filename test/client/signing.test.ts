@@ -1,0 +1,55 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeProtectedHeader } from 'jose';
+import { verifyStatement } from '../../activities/people/verify.ts';
+import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
+import { signStatement } from '../../client/signing.ts';
+import { reasonCharactersMax } from '../../domain/approval.ts';
+import type { DecisionStatement } from '../../domain/statement.ts';
+
+const statement: DecisionStatement = {
+  kind: 'decision',
+  person: 'ann',
+  run: 'r-20261121-7kq2m',
+  hold: 'sign-drain',
+  opening: 1,
+  planHash: `sha256:${'1'.repeat(64)}`,
+  decision: 'approve',
+  reason: 'read it',
+  at: '2026-11-21T10:00:00.000Z',
+  nonce: 'n-1',
+};
+
+let directory: string;
+let key: SigningKey;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'holdpoint-signing-'));
+  await createKey('ann', directory);
+  key = await readKey('ann', directory);
+});
+
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+describe('signing', () => {
+  test('with a key from disk makes a statement that the worker accepts', async () => {
+    const jws = await signStatement(statement, key);
+    expect(decodeProtectedHeader(jws)).toEqual({ alg: 'EdDSA', typ: 'holdpoint+jws', kid: 'ann' });
+    const { at, nonce: _nonce, ...expected } = statement;
+    expect(await verifyStatement(jws, expected, key.publicKey, new Date(at))).toEqual({ ok: true, statement });
+  });
+
+  test('in the name of somebody else is refused', async () => {
+    const bobs = { ...statement, person: 'bob' };
+    await expect(signStatement(bobs, key)).rejects.toThrow('The statement is from bob, but the key belongs to ann.');
+  });
+
+  test('takes a reason of the full length in any script, and refuses more than a verifier reads', async () => {
+    const longest = await signStatement({ ...statement, reason: '理'.repeat(reasonCharactersMax) }, key);
+    const { at, nonce: _nonce, ...expected } = { ...statement, reason: '理'.repeat(reasonCharactersMax) };
+    expect((await verifyStatement(longest, expected, key.publicKey, new Date(at))).ok).toBe(true);
+    await expect(signStatement({ ...statement, reason: 'x'.repeat(10_000) }, key)).rejects.toThrow('at most 12288 are accepted');
+  });
+});

@@ -1,0 +1,122 @@
+import { AppsV1Api, CoreV1Api, KubeConfig, PolicyV1Api } from '@kubernetes/client-node';
+import type { Sandbox } from '../../sandbox/server.ts';
+import { startSandbox } from '../../sandbox/server.ts';
+import type { Manifest, WorldSeed } from '../../sandbox/seed.ts';
+
+/** A workload of pods that ask for little and are ready soon. */
+export function deployment(name: string, replicas: number, spec: object = {}): Manifest {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: 'shop' },
+    spec: { replicas, selector: { matchLabels: { app: name } }, template: template(name), ...spec },
+  };
+}
+
+export function statefulSet(name: string, replicas: number, spec: object = {}): Manifest {
+  return { ...deployment(name, replicas, spec), kind: 'StatefulSet' };
+}
+
+export function template(name: string, { cpu = '100m', annotations = {} }: { cpu?: string; annotations?: Record<string, string> } = {}): object {
+  const container = { name: 'main', image: 'registry.example.com/main:1', resources: { requests: { cpu, memory: '64Mi' } } };
+  return { metadata: { labels: { app: name }, annotations }, spec: { containers: [container] } };
+}
+
+export function budget(name: string, spec: object, app = name): Manifest {
+  const selector = { matchLabels: { app } };
+  return { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name, namespace: 'shop' }, spec: { selector, ...spec } };
+}
+
+/** A world of one cluster called `test` with a namespace `shop` and as many nodes as told, dealt to three zones. */
+export function worldOf(manifests: Manifest[], nodes = 3): WorldSeed {
+  return {
+    clusters: [
+      {
+        name: 'test',
+        region: 'eu-central-1',
+        version: '1.33',
+        nodegroups: [
+          {
+            name: 'blue',
+            size: nodes,
+            minSize: 0,
+            maxSize: 100,
+            instanceType: 'm6i.large',
+            amiType: 'AL2023_x86_64_STANDARD',
+            version: '1.33',
+            releaseVersion: '1.33.3-20260415',
+            zones: ['eu-central-1a', 'eu-central-1b', 'eu-central-1c'],
+            labels: {},
+          },
+        ],
+        manifests: [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } }, ...manifests],
+      },
+    ],
+  };
+}
+
+export interface KubernetesFixture {
+  sandbox: Sandbox;
+  /** Base URL of the cluster's API. */
+  url: string;
+  config: KubeConfig;
+  core: CoreV1Api;
+  apps: AppsV1Api;
+  policy: PolicyV1Api;
+  /** A raw request: status, headers and JSON body. */
+  send(method: string, path: string, body?: object, headers?: Record<string, string>): Promise<Reply>;
+  stop(): Promise<void>;
+}
+
+export interface Reply {
+  status: number;
+  headers: Headers;
+  body: Record<string, unknown>;
+}
+
+/** Starts a sandbox with one cluster and the real client for it. */
+export async function startKubernetes(manifests: Manifest[], { nodes = 3, speed = 100 } = {}): Promise<KubernetesFixture> {
+  const sandbox = await startSandbox({ seed: worldOf(manifests, nodes), speed, randomSeed: 7 });
+  const url = `${sandbox.url}/kubernetes/test`;
+  const config = new KubeConfig();
+  config.loadFromOptions({
+    clusters: [{ name: 'test', server: url, skipTLSVerify: true }],
+    users: [{ name: 'tester' }],
+    contexts: [{ name: 'test', cluster: 'test', user: 'tester' }],
+    currentContext: 'test',
+  });
+  return {
+    sandbox,
+    url,
+    config,
+    core: config.makeApiClient(CoreV1Api),
+    apps: config.makeApiClient(AppsV1Api),
+    policy: config.makeApiClient(PolicyV1Api),
+    send: async (method, path, body, headers = {}) => {
+      const init = { method, headers: { 'content-type': 'application/json', ...headers } };
+      const response = await fetch(`${url}${path}`, body === undefined ? init : { ...init, body: JSON.stringify(body) });
+      return { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> };
+    },
+    stop: () => sandbox.stop(),
+  };
+}
+
+/** Asks until there is an answer; fails after the limit with what it waited for. */
+export async function eventually<Answer>(
+  what: string,
+  ask: () => Promise<Answer | undefined> | Answer | undefined,
+  limitMs = 10_000,
+): Promise<Answer> {
+  const deadline = Date.now() + limitMs;
+  while (Date.now() < deadline) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`waited ${limitMs} ms in vain for: ${what}`);
+}
+
+/** Waits until something holds. */
+export function until(what: string, holds: () => Promise<boolean> | boolean): Promise<true> {
+  return eventually(what, async () => ((await holds()) ? true : undefined));
+}

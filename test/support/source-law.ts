@@ -1,0 +1,222 @@
+import { posix } from 'node:path';
+import ts from 'typescript';
+
+/** The files to check: text by path, relative to the project, with `/`. */
+export type Files = ReadonlyMap<string, string>;
+
+interface Import {
+  node: ts.Node;
+  specifier: string;
+  /** Whether the module is loaded for it; `import type` is gone when the program runs. */
+  isValue: boolean;
+}
+
+interface Unit {
+  path: string;
+  folder: string;
+  tree: ts.SourceFile;
+  imports: Import[];
+}
+
+interface FolderLaw {
+  /** Folders, and single files of other folders, that may be imported. */
+  ours: string[];
+  /** Packages and `node:` modules that may be imported; any where left out. */
+  packages?: string[];
+}
+
+/** Who may import whom (docs: the house). `bench` and `test` may import anything. */
+const folderLaws: Record<string, FolderLaw> = {
+  domain: { ours: ['domain'], packages: ['canonicalize', '@noble/hashes', '@marcbachmann/cel-js'] },
+  runbooks: {
+    ours: ['domain', 'runbooks'],
+    packages: ['zod', 'yaml', 'ajv', 'ajv-formats', 'node:fs', 'node:path', 'node:url'],
+  },
+  workflows: { ours: ['domain', 'workflows'], packages: ['@temporalio/workflow', '@temporalio/common'] },
+  activities: { ours: ['domain', 'runbooks', 'activities'] },
+  worker: { ours: ['activities', 'runbooks', 'domain', 'workflows/messages.ts', 'worker'] },
+  client: { ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client'] },
+  cli: { ours: ['client', 'runbooks', 'domain', 'lab', 'cli'] },
+  sandbox: { ours: ['sandbox'] },
+  lab: { ours: ['lab'] },
+};
+
+/** The folders whose TypeScript is shipped. */
+export const sourceFolders = Object.keys(folderLaws);
+
+const temporalClient = '@temporalio/client';
+const usersOfTemporalClient = ['client', 'lab', 'bench', 'test'];
+const entryPoints = ['cli/main.ts', 'worker/main.ts', 'sandbox/main.ts', 'workflows/index.ts'];
+/** Folders whose code must give the same result each time it is run. */
+const pureFolders = ['domain', 'workflows'];
+const impureNames = ['Date', 'process', 'setTimeout', 'setInterval', 'performance'];
+const functionLinesMax = 70;
+const lineCharactersMax = 140;
+/** Home and checkout folders of the machines the project was built on; put together so that this file is clean itself. */
+const machinePath = new RegExp(`(?:(?<![\\w.~}/-])|(?<=file://))/(?:${['root', 'work'].join('|')})/`);
+
+/** Every offence against the law of the source, as `file:line: sentence`, in the order of the files. */
+export function offencesIn(files: Files): string[] {
+  const offences = [...files].flatMap(([path, text]) => offencesOfText(path, text));
+  const units = [...files.keys()].filter((path) => path.endsWith('.ts')).map((path) => parse(path, files.get(path) ?? ''));
+  for (const unit of units) {
+    offences.push(...importOffences(unit));
+    if (pureFolders.includes(unit.folder)) offences.push(...impurities(unit));
+    if (unit.folder in folderLaws) offences.push(...defaultExports(unit));
+    if (unit.folder !== 'test') offences.push(...longFunctions(unit));
+    if (unit.folder === 'domain') offences.push(...undocumentedFunctions(unit));
+  }
+  return [...offences, ...deadFiles(units)];
+}
+
+function offencesOfText(path: string, text: string): string[] {
+  const isCode = /\.(ts|mjs)$/.test(path);
+  return text.split('\n').flatMap((line, index) => {
+    const at = `${path}:${index + 1}`;
+    const found: string[] = [];
+    if (isCode && line.length > lineCharactersMax) {
+      found.push(`${at}: the line has ${line.length} characters, ${lineCharactersMax} are allowed`);
+    }
+    if (machinePath.test(line)) found.push(`${at}: names a path of the machine it was written on`);
+    return found;
+  });
+}
+
+function parse(path: string, text: string): Unit {
+  const tree = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
+  const imports: Import[] = [];
+  walk(tree, (node) => {
+    const found = importOf(node);
+    if (found) imports.push(found);
+  });
+  return { path, folder: path.split('/')[0] ?? '', tree, imports };
+}
+
+function walk(node: ts.Node, visit: (node: ts.Node) => void): void {
+  visit(node);
+  ts.forEachChild(node, (child) => walk(child, visit));
+}
+
+function importOf(node: ts.Node): Import | undefined {
+  if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
+    return { node, specifier: node.moduleSpecifier.text, isValue: node.importClause?.phaseModifier !== ts.SyntaxKind.TypeKeyword };
+  }
+  if (ts.isExportDeclaration(node) && node.moduleSpecifier && ts.isStringLiteral(node.moduleSpecifier)) {
+    return { node, specifier: node.moduleSpecifier.text, isValue: !node.isTypeOnly };
+  }
+  if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+    const [specifier] = node.arguments;
+    if (specifier && ts.isStringLiteralLike(specifier)) return { node, specifier: specifier.text, isValue: true };
+  }
+  return undefined;
+}
+
+function at(unit: Unit, node: ts.Node): string {
+  return `${unit.path}:${unit.tree.getLineAndCharacterOfPosition(node.getStart(unit.tree)).line + 1}`;
+}
+
+function importOffences(unit: Unit): string[] {
+  return unit.imports
+    .filter(({ isValue }) => isValue)
+    .flatMap(({ node, specifier }) => {
+      const reason = specifier.startsWith('.') ? offenceOfOurs(unit, specifier) : offenceOfPackage(unit, specifier);
+      return reason === undefined ? [] : [`${at(unit, node)}: ${reason}`];
+    });
+}
+
+function offenceOfOurs(unit: Unit, specifier: string): string | undefined {
+  const law = folderLaws[unit.folder];
+  const target = posix.join(posix.dirname(unit.path), specifier);
+  const mayImport = law?.ours.some((allowed) => target === allowed || target.startsWith(`${allowed}/`)) ?? true;
+  return mayImport ? undefined : `${unit.folder} must not import ${target}, only ${law?.ours.join(', ')}`;
+}
+
+function offenceOfPackage(unit: Unit, specifier: string): string | undefined {
+  const packages = folderLaws[unit.folder]?.packages;
+  const isOf = (name: string): boolean => specifier === name || specifier.startsWith(`${name}/`);
+  if (isOf(temporalClient) && !usersOfTemporalClient.includes(unit.folder)) {
+    return `only client talks to Temporal through ${temporalClient}`;
+  }
+  if (packages === undefined || packages.some(isOf)) return undefined;
+  return `${unit.folder} must not import ${specifier}, only ${packages.join(', ')}`;
+}
+
+function impurities(unit: Unit): string[] {
+  const offences: string[] = [];
+  walk(unit.tree, (node) => {
+    if (ts.isPropertyAccessExpression(node) && node.getText(unit.tree) === 'Math.random') {
+      offences.push(`${at(unit, node)}: Math.random gives another result each time`);
+    }
+    if (ts.isIdentifier(node) && impureNames.includes(node.text) && !isPropertyName(node)) {
+      offences.push(`${at(unit, node)}: ${node.text} gives another result each time; take it as a parameter`);
+    }
+  });
+  return offences;
+}
+
+/** `step.process`, `{ process: 1 }` and the like only share the name. */
+function isPropertyName(node: ts.Identifier): boolean {
+  const { parent } = node;
+  if (ts.isPropertyAccessExpression(parent) || ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent)) {
+    return parent.name === node;
+  }
+  return ts.isMethodSignature(parent) || ts.isMethodDeclaration(parent) || ts.isPropertyDeclaration(parent);
+}
+
+function longFunctions(unit: Unit): string[] {
+  const offences: string[] = [];
+  walk(unit.tree, (node) => {
+    if (!ts.isFunctionLike(node)) return;
+    const line = (position: number): number => unit.tree.getLineAndCharacterOfPosition(position).line;
+    const lines = line(node.getEnd()) - line(node.getStart(unit.tree)) + 1;
+    if (lines > functionLinesMax) offences.push(`${at(unit, node)}: the function has ${lines} lines, ${functionLinesMax} are allowed`);
+  });
+  return offences;
+}
+
+function modifiersOf(node: ts.Node): readonly ts.ModifierLike[] {
+  return ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : [];
+}
+
+function defaultExports(unit: Unit): string[] {
+  const isDefault = (node: ts.Node): boolean =>
+    (ts.isExportAssignment(node) && !node.isExportEquals) ||
+    (ts.isExportSpecifier(node) && node.name.text === 'default') ||
+    modifiersOf(node).some(({ kind }) => kind === ts.SyntaxKind.DefaultKeyword);
+  const offences: string[] = [];
+  walk(unit.tree, (node) => {
+    if (isDefault(node)) offences.push(`${at(unit, node)}: default export; give it a name`);
+  });
+  return offences;
+}
+
+function undocumentedFunctions(unit: Unit): string[] {
+  return unit.tree.statements
+    .filter((node) => modifiersOf(node).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) && declaresFunction(node))
+    .filter((node) => ts.getJSDocCommentsAndTags(node).length === 0)
+    .map((node) => `${at(unit, node)}: an exported function of domain without a doc comment`);
+}
+
+function declaresFunction(node: ts.Statement): boolean {
+  if (ts.isFunctionDeclaration(node)) return true;
+  if (!ts.isVariableStatement(node)) return false;
+  const values = node.declarationList.declarations.map(({ initializer }) => initializer);
+  return values.some((value) => value !== undefined && (ts.isArrowFunction(value) || ts.isFunctionExpression(value)));
+}
+
+/** Source files that nothing but tests mentions by path, and that no process starts with. */
+function deadFiles(units: readonly Unit[]): string[] {
+  const mentioned = new Set<string>(entryPoints);
+  for (const unit of units) {
+    if (unit.folder === 'test') continue;
+    walk(unit.tree, (node) => {
+      // Any relative path counts: modules are also named in `new URL('…', import.meta.url)`.
+      if (!ts.isStringLiteralLike(node) || !/^\.\.?\/.*\.ts$/.test(node.text)) return;
+      const target = posix.join(posix.dirname(unit.path), node.text);
+      if (target !== unit.path) mentioned.add(target);
+    });
+  }
+  return units
+    .filter(({ folder, path }) => folder in folderLaws && !mentioned.has(path))
+    .map(({ path }) => `${path}:1: nothing imports this file; remove it`);
+}

@@ -1,0 +1,44 @@
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { HoldpointError } from '../domain/errors.ts';
+import { loadConfiguration, type Configuration } from '../runbooks/configuration.ts';
+import { formatProblem } from '../runbooks/problem.ts';
+
+/** Where evidence goes when holdpoint.yaml does not say, beside that file. */
+const evidenceDirectoryDefault = 'evidence';
+const problemsShownMax = 5;
+
+/**
+ * Reads holdpoint.yaml, anew whenever it has changed: who has left must not sign any more.
+ * Throws `configuration-invalid`.
+ */
+export function createConfigurationReader(file: string): () => Promise<Configuration> {
+  let known: { configuration: Configuration; version: string } | undefined;
+  return async () => {
+    const version = await versionOf(file);
+    if (known?.version !== version) known = { configuration: await readConfiguration(file), version };
+    return known.configuration;
+  };
+}
+
+/** Where the records of runs are kept. */
+export function evidenceDirectory(file: string, configuration: Configuration): string {
+  return resolve(dirname(file), configuration.evidence?.directory ?? evidenceDirectoryDefault);
+}
+
+async function versionOf(file: string): Promise<string> {
+  const { mtimeMs, ctimeMs, size, ino } = await stat(file).catch((error: unknown) => Promise.reject(unreadable(file, error)));
+  return [mtimeMs, ctimeMs, size, ino].join(' ');
+}
+
+async function readConfiguration(file: string): Promise<Configuration> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => Promise.reject(unreadable(file, error)));
+  const { configuration, problems } = loadConfiguration(text, file);
+  if (configuration) return configuration;
+  throw new HoldpointError('configuration-invalid', { file, cause: problems.slice(0, problemsShownMax).map(formatProblem).join('; ') });
+}
+
+function unreadable(file: string, error: unknown): HoldpointError {
+  const cause = error instanceof Error ? error.message : String(error);
+  return new HoldpointError('configuration-invalid', { file, cause }, { cause: error });
+}

@@ -1,0 +1,3 @@
+// Every export is a workflow type.
+export { planRunbook } from './plan-runbook.ts';
+export { runbook } from './runbook.ts';

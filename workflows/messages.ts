@@ -1,0 +1,175 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Decision, Opening } from '../domain/approval.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { PlanDifference } from '../domain/plan-difference.ts';
+import type { Blocker, SpanPlan } from '../domain/plan.ts';
+
+/** Names of the workflow types. */
+export const runWorkflow = 'runbook';
+export const planWorkflow = 'planRunbook';
+
+/** The search attributes by which runs are listed; all are keywords. */
+export const searchAttributes = {
+  run: 'HoldpointRun',
+  phase: 'HoldpointPhase',
+  runbook: 'HoldpointRunbook',
+  requester: 'HoldpointRequester',
+} as const;
+
+/** A runbook as it was written: the worker parses and checks it again, whoever sends it. */
+export interface RunbookDocument {
+  /** Where it came from, for messages. */
+  file: string;
+  text: string;
+}
+
+export interface PlanInput {
+  document: RunbookDocument;
+  inputs: JsonObject;
+}
+
+/** A span of a forecast. */
+export interface ForecastSpan {
+  /** The hold that people sign before it; absent for the first span, which the start itself signs. */
+  hold?: { id: string; policy: string; question?: string };
+  plan: SpanPlan;
+}
+
+/** What a runbook would do, span by span. Only the first one is binding; the others are planned again at their hold. */
+export interface Forecast {
+  target: string;
+  runbook: { name: string; title: string; digest: string };
+  inputs: JsonObject;
+  spans: ForecastSpan[];
+}
+
+export interface RunInput extends PlanInput {
+  /** Id of the run, e.g. `r-20261121-7kq2m`. */
+  run: string;
+  target: string;
+  requester: string;
+  /** Hash of the first span as it was shown to the requester. */
+  planHash: string;
+  /** The requester's signed StartStatement, a compact JWS. */
+  signature: string;
+}
+
+export type Phase =
+  | 'planning'
+  | 'running'
+  | 'holding'
+  | 'paused'
+  | 'stuck'
+  | 'done'
+  | 'rejected'
+  | 'aborted'
+  | 'refused';
+
+/** Phases in which a run is over. */
+export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'refused'];
+
+export type StepStatus = 'waiting' | 'running' | 'holding' | 'stuck' | 'done' | 'skipped';
+
+export interface StepState {
+  id: string;
+  kind: 'action' | 'hold';
+  title?: string;
+  /** Name of the action, or of the policy of a hold. */
+  uses: string;
+  status: StepStatus;
+  startedAt?: string;
+  endedAt?: string;
+  /** The last thing that is known of it, in one sentence. */
+  summary?: string;
+}
+
+export interface HoldState {
+  opening: Opening;
+  plan: SpanPlan;
+  decisions: Decision[];
+  /** What has changed since the opening before this one was signed. */
+  drift?: PlanDifference;
+}
+
+export interface StuckState {
+  step: string;
+  reason: string;
+  remedy: string;
+}
+
+/** How a run stands: the answer to the state query. */
+export interface RunState {
+  run: string;
+  target: string;
+  runbook: { name: string; title: string; digest: string };
+  inputs: JsonObject;
+  requester: string;
+  phase: Phase;
+  steps: StepState[];
+  hold?: HoldState;
+  stuck?: StuckState;
+  /** Somebody has asked for a pause that takes hold at the next safe point. */
+  pauseRequestedBy?: string;
+  /** Why the run ended as it did, and what it left behind. */
+  ended?: { at: string; reason: string; leftovers: string[] };
+  /** Where the record is, as the worker sees it. */
+  evidence: string;
+  refusedAttempts: number;
+}
+
+export interface RunResult {
+  run: string;
+  phase: Phase;
+  reason: string;
+  evidence: string;
+}
+
+/** What became of the start: whether the first span was the one that the requester has signed. */
+export type Admission =
+  | { admitted: true }
+  | { admitted: false; code: string; reason: string; remedy: string; plan?: SpanPlan; blockers?: Blocker[] };
+
+/** A decision as it is sent: the fields in clear, for the validator, and the signed statement, for the handler. */
+export interface DecisionRequest {
+  person: string;
+  run: string;
+  hold: string;
+  opening: number;
+  planHash: string;
+  decision: 'approve' | 'reject';
+  reason: string;
+  signature: string;
+}
+
+/** What a decision has led to. */
+export interface DecisionAnswer {
+  state: 'waiting' | 'approved' | 'rejected';
+  /** How many more people must approve. */
+  missing: number;
+}
+
+export type Verb = 'pause' | 'resume' | 'retry' | 'abort';
+
+/** An operator's word, signed like a decision. */
+export interface VerbRequest {
+  person: string;
+  run: string;
+  verb: Verb;
+  reason: string;
+  signature: string;
+}
+
+/** An attempt that never got into the run because it was refused at the door; told by the client, for the record. */
+export interface RefusedAttempt {
+  person: string;
+  /** What was attempted: `start`, `approve`, `reject`, or a verb. */
+  attempt: string;
+  code: string;
+  reason: string;
+}
+
+export const stateQuery = defineQuery<RunState>('state');
+export const admissionUpdate = defineUpdate<Admission>('admission');
+export const decideUpdate = defineUpdate<DecisionAnswer, [DecisionRequest]>('decide');
+export const verbUpdate = defineUpdate<{ phase: Phase }, [VerbRequest]>('verb');
+export const attemptRefusedSignal = defineSignal<[RefusedAttempt]>('attemptRefused');
