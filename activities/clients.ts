@@ -1,3 +1,4 @@
+import { EC2Client } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
 import type { Target } from '../domain/action.ts';
 import { connectKubernetes, type KubernetesApis } from './kubernetes/connect.ts';
@@ -11,21 +12,17 @@ const connectionAgeMaxMs = 10 * 60_000;
 /** The clients through which actions reach the world, one per region or cluster. */
 export interface Clients {
   eks(region: string): EKSClient;
+  ec2(region: string): EC2Client;
   /** Throws `cluster-unknown`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
 }
 
 /** Makes the clients. Endpoint and credentials come from where the AWS SDK looks for them. */
 export function createClients(): Clients {
-  const eksClients = new Map<string, EKSClient>();
+  const settings = { maxAttempts: attemptsMax, requestHandler: { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs } };
+  const eks = onePerRegion((region) => new EKSClient({ region, ...settings }));
+  const ec2 = onePerRegion((region) => new EC2Client({ region, ...settings }));
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number }>();
-  const eks = (region: string): EKSClient => {
-    const client =
-      eksClients.get(region) ??
-      new EKSClient({ region, maxAttempts: attemptsMax, requestHandler: { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs } });
-    eksClients.set(region, client);
-    return client;
-  };
   const kubernetes = (target: Target): Promise<KubernetesApis> => {
     const key = `${target.region}/${target.name}`;
     const known = connections.get(key);
@@ -35,5 +32,14 @@ export function createClients(): Clients {
     apis.catch(() => connections.delete(key));
     return apis;
   };
-  return { eks, kubernetes };
+  return { eks, ec2, kubernetes };
+}
+
+function onePerRegion<Client>(create: (region: string) => Client): (region: string) => Client {
+  const clients = new Map<string, Client>();
+  return (region) => {
+    const client = clients.get(region) ?? create(region);
+    clients.set(region, client);
+    return client;
+  };
 }

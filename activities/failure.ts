@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { ApiException } from '@kubernetes/client-node';
 import type { Target } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
+import { EvidenceError } from './evidence/store.ts';
 
 const awsDeniedNames = new Set([
   'AccessDeniedException',
@@ -65,18 +66,19 @@ export function kubernetesCode(error: unknown): number | undefined {
  */
 export function toFailure(error: unknown): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
-  if (error instanceof HoldpointError) {
+  if (error instanceof HoldpointError || error instanceof EvidenceError) {
     return ApplicationFailure.create({
       type: error.code,
       message: error.message,
-      nonRetryable: error.consequence !== 'retry',
-      details: [{ remedy: error.remedy, details: error.details }],
+      // A record that cannot be written holds up its run until somebody has mended it, whatever is wrong with it.
+      nonRetryable: error.consequence !== 'retry' && error instanceof HoldpointError,
+      details: [{ remedy: error.remedy }],
     });
   }
   return ApplicationFailure.create({
     type: 'unexpected',
     message: `An unexpected error: ${messageOf(error)}`,
-    details: [{ remedy: 'Look at the log of the worker, then try again.', details: {} }],
+    details: [{ remedy: 'Look at the log of the worker, then try again.' }],
   });
 }
 

@@ -142,7 +142,7 @@ function withFailures(activities: Activities): Activities {
       }
     },
   ]);
-  return Object.fromEntries(wrapped) as unknown as Activities;
+  return Object.fromEntries(wrapped) as Activities;
 }
 
 function isCancellation(error: unknown): boolean {

@@ -22,11 +22,11 @@ export interface Performance {
 /** What perform needs of its surroundings. */
 export interface PerformanceSurroundings {
   /** Told after every look. */
-  onProgress(progress: Progress | undefined): void;
+  onProgress: (progress: Progress | undefined) => void;
   /** Aborted when the run is paused or aborted: the unit in hand is finished, nothing new begins. */
   signal: AbortSignal;
   /** Resolves after the time or when the signal is aborted, whichever is first. */
-  wait(ms: number): Promise<void>;
+  wait: (ms: number) => Promise<void>;
 }
 
 /**

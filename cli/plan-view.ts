@@ -1,6 +1,6 @@
 import type { Json } from '../domain/json.ts';
 import type { PlanChange } from '../domain/plan-difference.ts';
-import type { SpanPlan, StepPlan } from '../domain/plan.ts';
+import type { Effect, SpanPlan, StepPlan } from '../domain/plan.ts';
 import type { Forecast } from '../workflows/messages.ts';
 import { formatDuration } from './format.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,16 +21,27 @@ function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { f
   const estimate = plan.estimateMs > 0 ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
   return [
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
-    ...plan.effects.map(({ object, change, before, after }) => {
-      const values = typeof before === 'string' && typeof after === 'string' ? colors.dim(` (${before} → ${after})`) : '';
-      return `    ${colors.yellow('~')} ${object}: ${change}${values}`;
-    }),
+    ...effectLines(plan.effects, colors),
     ...plan.warnings.map((warning) => `    ${colors.yellow('!')} ${warning}`),
     ...plan.blockers.flatMap(({ object, reason, remedy }) => [
       `    ${blocker} ${object}: ${reason}`,
       `      ${colors.dim(remedy)}`,
     ]),
   ];
+}
+
+/** One line for an effect; the objects to which the same happens stand together under it, each on a line of its own. */
+function effectLines(effects: readonly Effect[], colors: Terminal['colors']): string[] {
+  const byChange = new Map<string, string[]>();
+  for (const { object, change, before, after } of effects) {
+    const values = typeof before === 'string' && typeof after === 'string' ? ` (${before} → ${after})` : '';
+    byChange.set(change + values, [...(byChange.get(change + values) ?? []), object]);
+  }
+  return [...byChange].flatMap(([change, objects]) => {
+    const [only, ...others] = objects;
+    if (others.length === 0) return [`    ${colors.yellow('~')} ${only ?? ''}: ${change}`];
+    return [`    ${colors.yellow('~')} ${change}: ${objects.length} objects`, ...objects.map((object) => `        ${object}`)];
+  });
 }
 
 /** A whole forecast: the first span, which a start signs, and what is expected to follow. */

@@ -9,6 +9,8 @@ import type { Terminal } from './terminal.ts';
 
 const barWidth = 20;
 const itemsShownMax = 12;
+const escape = '\u001b';
+const colorCode = new RegExp(`(${escape}\\[[0-9;]*m)`);
 
 type Colors = Terminal['colors'];
 
@@ -99,7 +101,8 @@ function itemLine({ name, state, done, total, detail }: ProgressItem, width: num
   return `      ${name.padEnd(width)}  ${bar}${count}${detail ? colors.dim(`  ${detail}`) : ''}`;
 }
 
-function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean }): string[] {
+/** A hold as it is put to the approvers: the question, what has drifted, the plan if wanted, and whose turn it is. */
+export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean }): string[] {
   const { colors } = terminal;
   const { opening } = hold;
   const standing = standingOf(opening, hold.decisions);
@@ -143,8 +146,8 @@ function fit(text: string, columns: number): string {
   // Colour codes take no room; cutting them off is safe, because each line ends with a reset.
   let width = 0;
   let cut = '';
-  for (const part of text.split(/(\x1b\[[0-9;]*m)/)) {
-    if (part.startsWith('\x1b')) cut += part;
+  for (const part of text.split(colorCode)) {
+    if (part.startsWith(escape)) cut += part;
     else {
       for (const character of part) {
         width += stringWidth(character);

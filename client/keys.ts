@@ -120,7 +120,7 @@ async function createOnce(person: string, file: string): Promise<FileHandle> {
 async function readPrivately(person: string, file: string): Promise<string> {
   const handle = await open(file, 'r').catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') {
-      throw new KeyError(`${person} has no key in ${path.dirname(file)}.`, 'Make one with `holdpoint key create`, or set HOLDPOINT_KEYS.');
+      throw new KeyError(`${person} has no key in ${path.dirname(file)}.`, 'Make one with `holdpoint keys create`, or set HOLDPOINT_KEYS.');
     }
     throw new KeyError(`The key file ${file} cannot be read (${codeOf(error)}).`, 'Check who owns it and its permissions.');
   });

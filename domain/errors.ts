@@ -109,21 +109,6 @@ export const errorKinds = {
     message: 'The configuration {file} cannot be used: {cause}',
     remedy: 'Correct the file, or name another one with --config or HOLDPOINT_CONFIG.',
   },
-  'evidence-unwritable': {
-    consequence: 'retry',
-    message: 'The evidence of run {run} cannot be written: {cause}.',
-    remedy: 'Make the evidence directory of the worker writable; the run goes on by itself then.',
-  },
-  'signature-refused': {
-    consequence: 'refuse',
-    message: '{cause}',
-    remedy: '{remedy}',
-  },
-  'decision-refused': {
-    consequence: 'refuse',
-    message: '{cause}',
-    remedy: '{remedy}',
-  },
   'verb-refused': {
     consequence: 'refuse',
     message: 'The run {run} cannot be told to {verb}: {cause}.',

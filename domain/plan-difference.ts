@@ -14,9 +14,16 @@ export interface PlanChange {
 
 export type PlanDifference = PlanChange[];
 
-/** What differs between two plans in that which is signed: steps, inputs, effects, facts. Empty for equal hashes. */
+/**
+ * What differs between two sealed plans in that which is signed: target, runbook, inputs, steps, effects, facts.
+ * It is empty exactly where their hashes are equal.
+ */
 export function differenceOf(before: SpanPlan, after: SpanPlan): PlanDifference {
-  const changes: PlanDifference = compareObjects('run', 'input', before.inputs, after.inputs);
+  const changes: PlanDifference = [
+    ...compareTexts('run', 'target', before.target, after.target),
+    ...compareTexts('run', 'runbook', before.runbook, after.runbook),
+    ...compareObjects('run', 'input', before.inputs, after.inputs),
+  ];
   const ids = new Set([...before.steps, ...after.steps].map(({ id }) => id));
   for (const id of ids) {
     const old = before.steps.find((step) => step.id === id);
@@ -24,12 +31,21 @@ export function differenceOf(before: SpanPlan, after: SpanPlan): PlanDifference 
     if (!old && now) changes.push({ step: id, kind: 'added', object: `step ${id}` });
     if (old && !now) changes.push({ step: id, kind: 'gone', object: `step ${id}` });
     if (old && now) {
+      changes.push(...compareTexts(id, 'action', old.uses, now.uses));
       changes.push(...compareObjects(id, 'input', old.input, now.input));
       changes.push(...compareEffects(id, old.plan, now.plan));
       changes.push(...compareObjects(id, 'fact', old.plan.facts, now.plan.facts));
     }
   }
+  // The order is signed, too, and an effect may be there twice.
+  if (changes.length === 0 && before.hash !== after.hash) {
+    changes.push({ step: 'run', kind: 'changed', object: 'order of steps or effects' });
+  }
   return changes;
+}
+
+function compareTexts(step: string, object: string, before: string, after: string): PlanDifference {
+  return before === after ? [] : [{ step, kind: 'changed', object, before, after }];
 }
 
 function compareEffects(step: string, before: ActionPlan, after: ActionPlan): PlanDifference {
@@ -41,15 +57,15 @@ function compareEffects(step: string, before: ActionPlan, after: ActionPlan): Pl
 /** An object may have several effects: the change is part of what names it. */
 function byObject(effects: readonly Effect[]): JsonObject {
   return Object.fromEntries(
-    effects.map(({ object, change, before = null, after = null }) => [`${object}: ${change}`, { before, after }]),
+    effects.map(({ object, change, ...values }) => [`${object}: ${change}`, values as JsonObject]),
   );
 }
 
 function compareObjects(step: string, prefix: string, before: JsonObject, after: JsonObject): PlanDifference {
   const changes: PlanDifference = [];
   for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const old = before[key];
-    const now = after[key];
+    const old = ownValue(before, key);
+    const now = ownValue(after, key);
     const object = `${prefix} ${key}`;
     if (old === undefined && now !== undefined) changes.push({ step, kind: 'added', object, after: now });
     else if (old !== undefined && now === undefined) changes.push({ step, kind: 'gone', object, before: old });
@@ -58,4 +74,9 @@ function compareObjects(step: string, prefix: string, before: JsonObject, after:
     }
   }
   return changes;
+}
+
+/** A name such as `constructor` must not find what every object inherits. */
+function ownValue(object: JsonObject, key: string): Json | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
 }

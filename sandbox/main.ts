@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { createEksHandler } from './eks/handler.ts';
+import { createCloud } from './cloud.ts';
 import { startSandbox } from './server.ts';
 import type { WorldSeed } from './seed.ts';
 import { demoWorld } from './worlds/demo.ts';
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   if (!seed) throw new Error(`there is no world called ${values.world}; there are: ${Object.keys(worlds).join(', ')}`);
   const sandbox = await startSandbox({
     seed,
-    cloud: (world) => createEksHandler(world).handle,
+    cloud: (world) => createCloud(world).handle,
     port: numberOf('port', values.port, 0),
     randomSeed: numberOf('seed', values.seed, 1),
     speed: numberOf('speed', values.speed, 1),

@@ -21,7 +21,7 @@ export interface ObserverReport {
   counters: {
     evictionsGranted: number;
     evictionsRefused: number;
-    /** Pods of workloads that were evicted and have a ready successor. */
+    /** Ready pods of workloads that were evicted and have a ready successor. */
     podsMoved: number;
     foreignCordonsLifted: number;
     /** Requests by method and kind: `PATCH nodes`. */
@@ -46,7 +46,7 @@ export class Observer implements ClusterWitness {
   private readonly violations: Violation[] = [];
   private violationCount = 0;
   private readonly evicted = new Set<string>();
-  /** Evicted pods that have no successor yet, by the UID of their owner. */
+  /** Evicted pods that did their work and have no successor yet, by the UID of their owner. */
   private readonly owed = new Map<string, number>();
   /** Who cordoned a node, by cluster and node. */
   private readonly cordonedBy = new Map<string, string>();
@@ -122,9 +122,8 @@ export class Observer implements ClusterWitness {
   private countMove(pod: Pod, before: Pod | undefined, { actor, type }: Change): void {
     const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
     if (!owner || owner.kind === 'DaemonSet') return;
-    const beginsToEnd = before !== undefined && (type === 'DELETED' || pod.metadata.deletionTimestamp !== undefined)
-      && before.metadata.deletionTimestamp === undefined;
-    if (actor.verb === 'evict' && beginsToEnd) this.owed.set(owner.uid, (this.owed.get(owner.uid) ?? 0) + 1);
+    const stopsServing = before !== undefined && serves(before) && (type === 'DELETED' || !serves(pod));
+    if (actor.verb === 'evict' && stopsServing) this.owed.set(owner.uid, (this.owed.get(owner.uid) ?? 0) + 1);
     const becameReady = type === 'MODIFIED' && serves(pod) && !(before && serves(before));
     const owed = this.owed.get(owner.uid) ?? 0;
     if (!becameReady || owed === 0) return;

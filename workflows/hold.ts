@@ -6,7 +6,7 @@ import type { JsonObject } from '../domain/json.ts';
 import { differenceOf } from '../domain/plan-difference.ts';
 import type { SpanPlan } from '../domain/plan.ts';
 import type { HoldStep } from '../domain/runbook.ts';
-import type { DecisionStatement } from '../domain/statement.ts';
+import { statementCharactersMax, type DecisionStatement } from '../domain/statement.ts';
 import type { DecisionAnswer, DecisionRequest, HoldState } from './messages.ts';
 import { reads, verifier } from './proxies.ts';
 import { RunEnded, type Run } from './run.ts';
@@ -68,13 +68,28 @@ async function unblockedPlan(run: Run, hold: string, span: Span, base: PlanningB
   }
 }
 
+/** The policy as it is now. A hold that nobody could open by signing would only expire: an operator hears of it at once. */
+async function policyOf(run: Run, hold: HoldStep): Promise<Pick<Opening, 'policy' | 'members' | 'openedAt' | 'expiresAt'>> {
+  for (;;) {
+    const current = await run.untilItWorks(hold.id, () => reads.openHold({ policy: hold.policy }));
+    const { policy, members } = current;
+    const { requester } = run.state;
+    const entitled = members.filter((person) => !policy.exclude.includes('requester') || person !== requester);
+    if (entitled.length >= policy.atLeast) return current;
+    const reason =
+      `Policy ${policy.name} asks for ${policy.atLeast} of ${policy.of}, ` +
+      `but only ${entitled.length} of its people may sign for a run of ${requester}.`;
+    await run.stuck(hold.id, reason, `Add people to the group ${policy.of} in holdpoint.yaml, then try again; or abort the run.`);
+  }
+}
+
 async function openHold(
   run: Run,
   hold: HoldStep,
   { plan, opening, drift }: { plan: SpanPlan; opening: number; drift: HoldState['drift'] },
   base: PlanningBase,
 ): Promise<HoldState> {
-  const { policy, members, openedAt, expiresAt } = await run.untilItWorks(hold.id, () => reads.openHold({ policy: hold.policy }));
+  const { policy, members, openedAt, expiresAt } = await policyOf(run, hold);
   const question = questionOf(hold, base, plan) ?? '';
   const { requester } = run.state;
   const opened: Opening = { hold: hold.id, opening, question, planHash: plan.hash, policy, members, requester, openedAt, expiresAt };
@@ -113,6 +128,7 @@ async function endRun(run: Run, { opening, decisions }: HoldState, verdict: 'rej
 
 /** The gate of a decision: refuses what the state shows to be wrong. It must not be async, or it would refuse nothing. */
 export function refuseDecision(run: Run, request: DecisionRequest): void {
+  requireShape(request, ['person', 'run', 'hold', 'planHash', 'decision', 'reason', 'signature'], ['opening']);
   const refusal = refusalOfDecision(run, request);
   if (refusal) throw refusalFailure(refusal);
 }
@@ -145,6 +161,16 @@ export async function takeDecision(run: Run, request: DecisionRequest): Promise<
   const { kind, body } = signedEvidence(claims, signature, verified.publicKey);
   await run.record(kind, body);
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };
+}
+
+/** Whoever can reach Temporal can send anything: what is not text of a bounded length gets no further. */
+export function requireShape(request: object, texts: readonly string[], integers: readonly string[] = []): void {
+  const values = request as Record<string, unknown>;
+  const isText = (name: string): boolean => typeof values[name] === 'string' && values[name].length <= statementCharactersMax;
+  const wrong = [...texts.filter((name) => !isText(name)), ...integers.filter((name) => !Number.isInteger(values[name]))];
+  if (wrong.length === 0) return;
+  const reason = `The request has no usable ${wrong.join(', ')}.`;
+  throw refusalFailure({ code: 'request-malformed', reason, remedy: 'Use the same version of `holdpoint` as the worker.' });
 }
 
 function refusalOfDecision(run: Run, request: DecisionRequest): Refusal | undefined {

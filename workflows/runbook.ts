@@ -4,7 +4,7 @@ import type { JsonObject } from '../domain/json.ts';
 import type { SpanPlan, StepPlan } from '../domain/plan.ts';
 import type { ActionStep } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/statement.ts';
-import { holdUntilSigned, refusalFailure, refuseDecision, takeDecision } from './hold.ts';
+import { holdUntilSigned, refusalFailure, refuseDecision, requireShape, takeDecision } from './hold.ts';
 import {
   admissionUpdate,
   attemptRefusedSignal,
@@ -12,6 +12,7 @@ import {
   stateQuery,
   verbUpdate,
   type Admission,
+  type DecisionRequest,
   type Phase,
   type RunInput,
   type RunResult,
@@ -54,8 +55,8 @@ function listen(run: Run, admission: () => Admission | undefined): void {
     return admission() as Admission;
   });
   setHandler(attemptRefusedSignal, (attempt) => run.recordRefusal(attempt));
-  setHandler(decideUpdate, (request) => takeDecision(run, request), { validator: (request) => refuseDecision(run, request) });
-  setHandler(verbUpdate, (request) => takeVerb(run, request), { validator: (request) => refuseVerb(run, request) });
+  setHandler(decideUpdate, (request) => takeDecision(run, request), { validator: (request: DecisionRequest) => refuseDecision(run, request) });
+  setHandler(verbUpdate, (request) => takeVerb(run, request), { validator: (request: VerbRequest) => refuseVerb(run, request) });
 }
 
 /** Runs the whole and says how it ended; a cancellation from outside counts as an abort. */
@@ -188,7 +189,9 @@ function leftoversOf(run: Run, phase: Phase): string[] {
     .map(({ id, uses, status }) => `step ${id} (${uses}) ${status === 'done' ? 'was done and stays' : 'was stopped before its end'}`);
 }
 
-function refuseVerb(run: Run, { verb, run: named }: VerbRequest): void {
+function refuseVerb(run: Run, request: VerbRequest): void {
+  requireShape(request, ['person', 'run', 'verb', 'reason', 'signature']);
+  const { verb, run: named } = request;
   const refusal = named === run.state.run ? run.refusalOfVerb(verb) : { cause: `the open run is ${run.state.run}`, possible: [] };
   if (!refusal) return;
   const possible = refusal.possible.length > 0 ? refusal.possible.join(', ') : 'nothing';

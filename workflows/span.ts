@@ -88,7 +88,8 @@ export function scopeOf(base: PlanningBase, planned: readonly StepPlan[]): Scope
 export function questionOf(hold: HoldStep, base: PlanningBase, plan: SpanPlan): string | undefined {
   if (hold.question === undefined) return undefined;
   try {
-    return String(render(hold.question, scopeOf(base, plan.steps)));
+    const question = render(hold.question, scopeOf(base, plan.steps));
+    return typeof question === 'string' ? question : JSON.stringify(question);
   } catch (error) {
     // A question that cannot be filled in must not hide the plan, which is what people sign.
     if (error instanceof ExpressionError) return hold.question;

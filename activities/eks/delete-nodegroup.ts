@@ -68,7 +68,11 @@ async function observeDelete(clients: Clients, plan: PlanOf<DeleteFacts>, { targ
   const { nodegroup: name, nodegroupArn } = plan.facts;
   const nodegroup = await findNodegroup(clients, target, name);
   // Another group that has taken the name since is not the one that was signed away.
-  if (!nodegroup || nodegroup.nodegroupArn !== nodegroupArn) return { state: 'done', outputs: { nodegroup: name } };
+  if (!nodegroup || nodegroup.nodegroupArn !== nodegroupArn) {
+    const total = plan.facts.nodes.length;
+    const progress = { summary: `${name} and its ${total} nodes are gone`, done: total, total, unit: 'nodes', items: [] };
+    return { state: 'done', outputs: { nodegroup: name }, progress };
+  }
   const nodes = (await nodesOfNodegroup(clients, target, name)).map((node) => node.metadata?.name ?? '');
   const total = Math.max(plan.facts.nodes.length, nodes.length);
   const progress = {

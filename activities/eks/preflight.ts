@@ -1,14 +1,9 @@
-import {
-  DescribeClusterCommand,
-  DescribeUpdateCommand,
-  ListNodegroupsCommand,
-  ListUpdatesCommand,
-  type Cluster,
-  type Nodegroup,
-} from '@aws-sdk/client-eks';
+import { DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
+import { DescribeClusterCommand, ListNodegroupsCommand, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Target } from '../../domain/action.ts';
+import type { ActionContext, Progress, Target } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
+import type { Json } from '../../domain/json.ts';
 import type { Blocker } from '../../domain/plan.ts';
 import { skewProblem } from '../../domain/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
@@ -16,15 +11,14 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { inParallel, nodeIsReady } from '../kubernetes/read.ts';
-import { healthProblem, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
+import { findNodegroup, healthProblem, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
+import { readUpdates } from './updates.ts';
 
-/** The newest updates of a cluster or node group that are looked at; EKS lists the newest first. */
-const updatesLookedAt = 10;
 const nodegroupsMax = 100;
 const estimateMs = 2_000;
 
 type PreflightInput = ActionInput<'eks.preflight'>;
-type PreflightFacts = { version: string; nodegroup: string | null; nodegroupVersion: string | null };
+type PreflightFacts = { version: string; nodegroup: string | null; nodegroupVersion: string | null; minFreeAddresses: number | null };
 
 /** `eks.preflight`: whether maintenance could succeed as things stand. It reads only; its blockers are its result. */
 export function preflightAction(clients: Clients): AnyAction {
@@ -32,26 +26,42 @@ export function preflightAction(clients: Clients): AnyAction {
     declaration: actions['eks.preflight'],
     plan: (input, context) => planPreflight(clients, input, context),
     observe: async (plan, context) => {
-      const again = await planPreflight(clients, { nodegroup: plan.facts.nodegroup ?? undefined }, context);
+      const { nodegroup, minFreeAddresses } = plan.facts;
+      const input = { nodegroup: nodegroup ?? undefined, minFreeAddresses: minFreeAddresses ?? undefined };
+      const again = await planPreflight(clients, input, context);
       const [blocker] = again.blockers;
       if (blocker) return { state: 'stuck', reason: `${blocker.object}: ${blocker.reason}`, remedy: blocker.remedy };
-      return { state: 'done', outputs: again.outputs };
+      return { state: 'done', outputs: again.outputs, progress: preflightProgress(again.facts, again.notes.nodes) };
     },
     act: async () => undefined,
     undo: () => ({ noUndo: 'It changes nothing.' }),
   });
 }
 
+function preflightProgress({ version, nodegroup }: PreflightFacts, nodes: Json | undefined): Progress {
+  const count = Array.isArray(nodes) ? nodes.length : 0;
+  const group = nodegroup === null ? '' : `, ${count} nodes of ${nodegroup} Ready`;
+  return { summary: `cluster ACTIVE at ${version}${group}`, done: count, total: count, unit: 'nodes', items: [] };
+}
+
 async function planPreflight(clients: Clients, input: PreflightInput, { target }: ActionContext): Promise<PlanOf<PreflightFacts>> {
   const cluster = await readCluster(clients, target);
-  const blockers = [...clusterBlockers(cluster), ...(await updateBlockers(clients, target))];
+  const blockers = [...clusterBlockers(cluster), ...(await updateBlockers(clients, target, cluster))];
   const version = cluster.version ?? '';
-  const plan = emptyPlan<PreflightFacts>({ version, nodegroup: input.nodegroup ?? null, nodegroupVersion: null });
+  const plan = emptyPlan<PreflightFacts>({
+    version,
+    nodegroup: input.nodegroup ?? null,
+    nodegroupVersion: null,
+    minFreeAddresses: input.minFreeAddresses ?? null,
+  });
   let nodes: V1Node[] = [];
   if (input.nodegroup !== undefined) {
     const nodegroup = await readNodegroup(clients, target, input.nodegroup);
     nodes = await nodesOfNodegroup(clients, target, input.nodegroup);
     blockers.push(...nodegroupBlockers(nodegroup, nodes, version));
+    if (input.minFreeAddresses !== undefined) {
+      blockers.push(...(await addressBlockers(clients, target, nodegroup, input.minFreeAddresses)));
+    }
     plan.facts.nodegroupVersion = nodegroup.version ?? null;
     if (nodegroup.version) plan.outputs.nodegroupVersion = nodegroup.version;
   }
@@ -72,7 +82,7 @@ export async function readCluster(clients: Clients, target: Target): Promise<Clu
 function clusterBlockers(cluster: Cluster): Blocker[] {
   const object = `Cluster/${cluster.name ?? ''}`;
   const blockers: Blocker[] = [];
-  if (cluster.status !== 'ACTIVE') {
+  if (cluster.status !== 'ACTIVE' && cluster.status !== 'UPDATING') {
     const remedy = 'Wait until it is ACTIVE, then plan again.';
     blockers.push({ object, reason: `Its status is ${cluster.status ?? 'unknown'}, not ACTIVE.`, remedy });
   }
@@ -83,35 +93,44 @@ function clusterBlockers(cluster: Cluster): Blocker[] {
   return blockers;
 }
 
-/** EKS takes one update at a time, of the cluster and of each node group. */
-async function updateBlockers(clients: Clients, target: Target): Promise<Blocker[]> {
-  const eks = clients.eks(target.region);
-  const groups = await eks
-    .send(new ListNodegroupsCommand({ clusterName: target.name, maxResults: nodegroupsMax }))
-    .catch((error: unknown) => Promise.reject(awsError(error, 'ListNodegroups', target)));
-  const owners = [undefined, ...(groups.nodegroups ?? [])];
-  const found = await inParallel(owners, (nodegroupName) => updateInFlight(clients, target, nodegroupName));
-  return found.flatMap((blocker) => blocker ?? []);
+/** EKS takes one update at a time, of the cluster and of each node group; what is UPDATING says so in its status. */
+async function updateBlockers(clients: Clients, target: Target, cluster: Cluster): Promise<Blocker[]> {
+  const names = await listNodegroups(clients, target);
+  const groups = await inParallel(names, (name) => findNodegroup(clients, target, name));
+  const updating = groups.flatMap((group) => (group?.status === 'UPDATING' ? (group.nodegroupName ?? []) : []));
+  const owners = [...(cluster.status === 'UPDATING' ? [undefined] : []), ...updating];
+  return inParallel(owners, async (nodegroupName) => {
+    const update = (await readUpdates(clients, target, nodegroupName)).find(({ status }) => status === 'InProgress');
+    const which = update ? `The update ${update.id ?? ''} (${update.type ?? 'of unknown type'})` : 'An update';
+    return {
+      object: nodegroupName === undefined ? `Cluster/${target.name}` : `Nodegroup/${target.name}/${nodegroupName}`,
+      reason: `${which} is in progress.`,
+      remedy: 'Wait until it has ended, then plan again.',
+    };
+  });
 }
 
-async function updateInFlight(clients: Clients, target: Target, nodegroupName: string | undefined): Promise<Blocker | undefined> {
-  const eks = clients.eks(target.region);
-  const owner = { name: target.name, nodegroupName };
-  try {
-    const { updateIds = [] } = await eks.send(new ListUpdatesCommand({ ...owner, maxResults: updatesLookedAt }));
-    for (const updateId of updateIds) {
-      const { update } = await eks.send(new DescribeUpdateCommand({ ...owner, updateId }));
-      if (update?.status !== 'InProgress') continue;
-      return {
-        object: nodegroupName === undefined ? `Cluster/${target.name}` : `Nodegroup/${target.name}/${nodegroupName}`,
-        reason: `The update ${updateId} (${update.type ?? 'of unknown type'}) is in progress.`,
-        remedy: 'Wait until it has ended, then plan again.',
-      };
-    }
-    return undefined;
-  } catch (error) {
-    throw awsError(error, 'DescribeUpdate', target);
-  }
+async function listNodegroups(clients: Clients, target: Target): Promise<string[]> {
+  const { nodegroups } = await clients
+    .eks(target.region)
+    .send(new ListNodegroupsCommand({ clusterName: target.name, maxResults: nodegroupsMax }))
+    .catch((error: unknown) => Promise.reject(awsError(error, 'ListNodegroups', target)));
+  return nodegroups ?? [];
+}
+
+/** Whether each subnet of the node group has room for new nodes and their pods. Asked only where a minimum is given. */
+async function addressBlockers(clients: Clients, target: Target, nodegroup: Nodegroup, minFree: number): Promise<Blocker[]> {
+  const { Subnets: subnets = [] } = await clients
+    .ec2(target.region)
+    .send(new DescribeSubnetsCommand({ SubnetIds: nodegroup.subnets }))
+    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeSubnets', target)));
+  return subnets
+    .filter(({ AvailableIpAddressCount: free = 0 }) => free < minFree)
+    .map(({ SubnetId: id, AvailabilityZone: zone, AvailableIpAddressCount: free = 0 }) => ({
+      object: `Subnet/${id ?? ''}`,
+      reason: `It has ${free} free IP addresses in ${zone ?? 'its zone'}; at least ${minFree} are asked for.`,
+      remedy: 'Free addresses or add a subnet to the node group, then plan again.',
+    }));
 }
 
 function nodegroupBlockers(nodegroup: Nodegroup, nodes: readonly V1Node[], version: string): Blocker[] {

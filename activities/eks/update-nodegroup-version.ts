@@ -1,12 +1,6 @@
-import {
-  DescribeUpdateCommand,
-  ListUpdatesCommand,
-  UpdateNodegroupVersionCommand,
-  type Nodegroup,
-  type Update,
-} from '@aws-sdk/client-eks';
+import { UpdateNodegroupVersionCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Observation, Progress, Target, Undo } from '../../domain/action.ts';
+import type { ActionContext, Observation, Progress, Undo } from '../../domain/action.ts';
 import type { Blocker } from '../../domain/plan.ts';
 import { minorVersionOf, skewProblem } from '../../domain/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
@@ -18,10 +12,10 @@ import { findNodegroup, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
 import { readCluster } from './preflight.ts';
 import { requestToken } from './request-token.ts';
 import { explainUpdateErrors } from './update-error.ts';
+import { readUpdates } from './updates.ts';
 
 /** A managed update takes about five minutes a node: boot, drain, a fixed wait of one minute, termination. */
 const estimateMsPerNode = 5 * 60_000;
-const updatesLookedAt = 10;
 
 type UpdateInput = ActionInput<'eks.updateNodegroupVersion'>;
 type UpdateFacts = {
@@ -121,25 +115,11 @@ async function observeUpdate(clients: Clients, plan: PlanOf<UpdateFacts>, contex
   }
   // Before this attempt has asked, a failed update is an earlier one's; the request token makes asking again harmless.
   if (!context.acted) return { state: 'todo', progress };
-  const update = await newestVersionUpdate(clients, context.target, facts.nodegroup);
+  const updates = await readUpdates(clients, context.target, facts.nodegroup);
+  const update = updates.find(({ type }) => type === 'VersionUpdate');
   if (update?.status !== 'Failed' && update?.status !== 'Cancelled') return { state: 'todo', progress };
   const { reason, remedy } = explainUpdateErrors(update.errors ?? []);
   return { state: 'stuck', reason: `The update ${update.id ?? ''} of ${facts.nodegroup} ended as ${update.status}: ${reason}.`, remedy, progress };
-}
-
-async function newestVersionUpdate(clients: Clients, target: Target, nodegroupName: string): Promise<Update | undefined> {
-  const eks = clients.eks(target.region);
-  const owner = { name: target.name, nodegroupName };
-  try {
-    const { updateIds = [] } = await eks.send(new ListUpdatesCommand({ ...owner, maxResults: updatesLookedAt }));
-    const updates = await Promise.all(
-      updateIds.slice(0, updatesLookedAt).map(async (updateId) => (await eks.send(new DescribeUpdateCommand({ ...owner, updateId }))).update),
-    );
-    const versionUpdates = updates.flatMap((update) => (update?.type === 'VersionUpdate' ? [update] : []));
-    return versionUpdates.sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0))[0];
-  } catch (error) {
-    throw awsError(error, `DescribeUpdate of ${nodegroupName}`, target);
-  }
 }
 
 function replacementProgress(facts: UpdateFacts, nodes: readonly V1Node[]): Progress {

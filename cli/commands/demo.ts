@@ -9,14 +9,14 @@ import type { Forecast, RunbookDocument } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { formatDuration } from '../format.ts';
-import { forecastLines } from '../plan-view.ts';
-import { runLines } from '../run-view.ts';
+import { forecastLines, planLines } from '../plan-view.ts';
+import { holdLines } from '../run-view.ts';
 import { raiseStage, type Stage } from '../stage.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 import { readSpeed } from './up.ts';
 
-const speedDefault = 25;
+const speedDefault = 12;
 const demoInputs = { region: 'eu-central-1', cluster: 'demo', nodegroup: 'blue', newNodegroup: 'green' };
 /** Each hold is signed by somebody else. */
 const signers = ['ada', 'grace'] as const;
@@ -109,7 +109,7 @@ async function decide(
   const held = live.state.hold;
   if (!held) return;
   terminal.line();
-  terminal.lines(runLines(live, terminal, { plan: true }).slice(live.state.steps.length + 3));
+  terminal.lines(terminal.interactive ? planLines(held.plan, terminal) : holdLines(live.state, held, terminal, { plan: true }));
   terminal.line();
   const asks = terminal.interactive && !options.yes;
   const approved = asks ? await terminal.confirm(`Sign this plan as ${key.person}?`) : true;

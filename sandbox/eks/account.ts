@@ -28,6 +28,10 @@ export class Account {
     for (const seed of world.seed.clusters) this.addCluster(seed);
   }
 
+  allClusters(): Cluster[] {
+    return [...this.clusters.values()];
+  }
+
   clustersIn(region: string): Cluster[] {
     return [...this.clusters.values()].filter((cluster) => cluster.region === region && this.stands(cluster));
   }

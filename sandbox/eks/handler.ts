@@ -33,12 +33,28 @@ export interface EksHandler {
    * Says what is wrong with a node group (which need not exist yet): no instance of it starts, and it is DEGRADED while at
    * rest. Without an issue it is well again.
    */
-  setNodegroupIssue(clusterName: string, nodegroupName: string, issue: NodegroupIssue | undefined): void;
+  setNodegroupIssue: (clusterName: string, nodegroupName: string, issue: NodegroupIssue | undefined) => void;
+  /** The subnets of all clusters, as EC2 shows them. */
+  subnets: () => SubnetView[];
+  /** Says how many addresses of a subnet are free, instead of what its nodes and pods leave. */
+  setFreeAddresses: (subnetId: string, count: number) => void;
 }
+
+/** A subnet as EC2 shows it. */
+export interface SubnetView {
+  id: string;
+  zone: string;
+  vpcId: string;
+  freeAddresses: number;
+}
+
+/** What a /24 has for its users: AWS keeps five addresses of each subnet. */
+const subnetAddresses = 251;
 
 /** Serves EKS (REST-JSON, API 2017-11-01) for the clusters of a world, in the regions they are in. */
 export function createEksHandler(world: EksWorld, options: EksOptions = {}): EksHandler {
   const service: Service = { account: new Account(world), tokens: new RequestTokens(), options };
+  const freeAddresses = new Map<string, number>();
   let requests = 0;
   return {
     handle(request, response) {
@@ -52,7 +68,22 @@ export function createEksHandler(world: EksWorld, options: EksOptions = {}): Eks
     setNodegroupIssue(clusterName, nodegroupName, issue) {
       service.account.injectIssue(clusterName, nodegroupName, issue);
     },
+    subnets: () => subnetViews(service.account, freeAddresses),
+    setFreeAddresses(subnetId, count) {
+      freeAddresses.set(subnetId, count);
+    },
   };
+}
+
+/** Each node takes an address of its zone's subnet, and so does each of its pods, as the VPC CNI gives them out. */
+function subnetViews(account: Account, overridden: ReadonlyMap<string, number>): SubnetView[] {
+  return account.allClusters().flatMap((cluster) =>
+    cluster.subnets.map(({ id, zone }) => {
+      const instances = [...cluster.nodegroups.values()].flatMap((nodegroup) => nodegroup.instances).filter((node) => node.zone === zone);
+      const used = instances.reduce((sum, { nodeName }) => sum + 1 + cluster.nodes.podsOn(nodeName).length, 0);
+      return { id, zone, vpcId: cluster.vpcId, freeAddresses: overridden.get(id) ?? Math.max(0, subnetAddresses - used) };
+    }),
+  );
 }
 
 interface Service {

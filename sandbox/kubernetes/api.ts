@@ -194,7 +194,6 @@ async function deletionOf(call: Call): Promise<Write> {
 
 async function serveEviction(call: Call): Promise<void> {
   if (call.request.method !== 'POST') throw methodNotAllowed(call.target.definition, call.request.method ?? '');
-  // 201 even where the Status in the body is a failure: the real server takes the code of the answer from the verb.
   sendJson(call.response, 201, evict(await writeOf(call)));
 }
 

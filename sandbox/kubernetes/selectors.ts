@@ -53,7 +53,7 @@ function parseRequirement(text: string): SelectorRequirement {
 }
 
 /** Reads a selector as it stands in a query: `app=web,tier in (a, b),!legacy`. Throws an ApiError (400). */
-export function parseLabelSelector(text: string): SelectorRequirement[] {
+function parseLabelSelector(text: string): SelectorRequirement[] {
   if (text.trim() === '') return [];
   const parts = text.split(/,(?![^(]*\))/);
   if (parts.length > requirementsMax) throw badRequest(`a label selector may have ${requirementsMax} requirements, not ${parts.length}`);

@@ -50,7 +50,7 @@ function indexKeys(resource: ResourceName, object: KubernetesObject): [IndexName
 }
 
 /** The key of the `label` index of pods. */
-export function labelIndexKey(namespace: string, key: string, value: string): string {
+function labelIndexKey(namespace: string, key: string, value: string): string {
   return `${namespace}/${key}=${value}`;
 }
 

@@ -31,7 +31,7 @@ function column<T>(name: string, cell: Column<T>['cell'], traits: { wide?: boole
 }
 
 /** A span of time in two units at most, as kubectl shows it: `5s`, `3m20s`, `4d2h`. */
-export function humanDuration(ms: number): string {
+function humanDuration(ms: number): string {
   const seconds = Math.floor(ms / 1000);
   if (seconds < 0) return '0s';
   if (seconds < 120) return `${seconds}s`;

@@ -33,7 +33,8 @@ const strategic = setHeaderOptions('Content-Type', PatchStrategy.StrategicMergeP
 describe('reading', () => {
   test('a settled world shows ready nodes and running pods at once', async () => {
     const nodes = await fixture.core.listNode();
-    expect(nodes.items.map(({ status }) => status?.conditions?.find(({ type }) => type === 'Ready')?.status)).toEqual(['True', 'True', 'True']);
+    const ready = nodes.items.map(({ status }) => status?.conditions?.find(({ type }) => type === 'Ready')?.status);
+    expect(ready).toEqual(['True', 'True', 'True']);
     expect(nodes.items.map(({ metadata }) => metadata?.labels?.['topology.kubernetes.io/zone']).sort())
       .toEqual(['eu-central-1a', 'eu-central-1b', 'eu-central-1c']);
     const pods = await fixture.core.listNamespacedPod({ namespace });
@@ -93,6 +94,11 @@ describe('reading', () => {
   });
 });
 
+interface WatchLine {
+  type: string;
+  object: { metadata: { name?: string; resourceVersion: string } };
+}
+
 describe('watching', () => {
   test('an informer hears of every change and goes on after its watch was cut', async () => {
     const seen: string[] = [];
@@ -100,7 +106,10 @@ describe('watching', () => {
     const informer = makeInformer<V1Pod>(fixture.config, `/api/v1/namespaces/${namespace}/pods`, list, 'app=web');
     informer.on('add', () => seen.push('add'));
     informer.on('delete', () => seen.push('delete'));
-    informer.on('error', () => void informer.start());
+    let wanted = true;
+    informer.on('error', () => {
+      if (wanted) void informer.start();
+    });
     await informer.start();
     await until('four pods', () => seen.length === 4);
     const name = informer.list()[0]?.metadata?.name ?? '';
@@ -110,6 +119,7 @@ describe('watching', () => {
     const next = informer.list()[0]?.metadata?.name ?? '';
     await fixture.core.deleteNamespacedPod({ name: next, namespace });
     await until('the informer to hear of it', () => informer.get(next, namespace) === undefined && informer.list().length === 4);
+    wanted = false;
     await informer.stop();
   });
 
@@ -128,7 +138,7 @@ describe('watching', () => {
     await fixture.core.patchNode({ name, body: { spec: { unschedulable: true } } }, merge);
     const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=${metadata?.resourceVersion ?? ''}`;
     const lines = (await (await fetch(`${fixture.url}/api/v1/nodes?${query}`)).text()).trim().split('\n');
-    const events = lines.map((line) => JSON.parse(line) as { type: string; object: { metadata: { name?: string; resourceVersion: string } } });
+    const events = lines.map((line) => JSON.parse(line) as WatchLine);
     expect(events[0]).toMatchObject({ type: 'MODIFIED', object: { metadata: { name }, spec: { unschedulable: true } } });
     expect(events.at(-1)?.type).toBe('BOOKMARK');
     expect(Number(events.at(-1)?.object.metadata.resourceVersion)).toBeGreaterThan(Number(metadata?.resourceVersion));
@@ -138,9 +148,10 @@ describe('watching', () => {
     const events: string[] = [];
     const name = await firstNode();
     const query = { fieldSelector: 'spec.unschedulable=false' };
-    const watch = await new Watch(fixture.config).watch('/api/v1/nodes', query, (type: string, node: { metadata: { name: string } }) => {
+    const hear = (type: string, node: { metadata: { name: string } }): void => {
       if (node.metadata.name === name) events.push(type);
-    }, () => undefined);
+    };
+    const watch = await new Watch(fixture.config).watch('/api/v1/nodes', query, hear, () => undefined);
     await until('the node', () => events.length === 1);
     await fixture.core.patchNode({ name, body: { spec: { unschedulable: true } } }, merge);
     await until('the node to leave', () => events.length === 2);
@@ -191,7 +202,8 @@ describe('writing', () => {
   test('a deletion whose preconditions do not hold is refused with 409', async () => {
     const { items } = await fixture.core.listNamespacedPod({ namespace });
     const name = items[0]?.metadata?.name ?? '';
-    const { code, body } = await failure(fixture.core.deleteNamespacedPod({ name, namespace, body: { preconditions: { uid: 'another' } } }));
+    const options = { preconditions: { uid: 'another' } };
+    const { code, body } = await failure(fixture.core.deleteNamespacedPod({ name, namespace, body: options }));
     expect(code).toBe(409);
     expect(body.message).toContain('the UID in the precondition (another) does not match the UID in record');
     expect((await fixture.core.readNamespacedPod({ name, namespace })).metadata?.deletionTimestamp).toBeUndefined();
@@ -208,11 +220,14 @@ describe('writing', () => {
 
   test('a deleted deployment takes its replica sets and pods with it, a deleted namespace all that it holds', async () => {
     await fixture.apps.deleteNamespacedDeployment({ name: 'cart', namespace });
-    await until('the pods to go', async () => (await fixture.core.listNamespacedPod({ namespace, labelSelector: 'app=cart' })).items.length === 0);
+    const carts = () => fixture.core.listNamespacedPod({ namespace, labelSelector: 'app=cart' });
+    await until('the pods to go', async () => (await carts()).items.length === 0);
     await fixture.core.deleteNamespace({ name: namespace });
-    const made = await failure(fixture.core.createNamespacedPod({ namespace, body: { metadata: { name: 'late' }, spec: { containers: [{ name: 'a', image: 'b' }] } } }));
+    const late = { metadata: { name: 'late' }, spec: { containers: [{ name: 'a', image: 'b' }] } };
+    const made = await failure(fixture.core.createNamespacedPod({ namespace, body: late }));
     expect([made.code, made.body.reason]).toEqual([403, 'Forbidden']);
-    await until('the namespace to go', async () => (await fixture.core.listNamespace()).items.every(({ metadata }) => metadata?.name !== namespace));
+    const names = async () => (await fixture.core.listNamespace()).items.map(({ metadata }) => metadata?.name);
+    await until('the namespace to go', async () => !(await names()).includes(namespace));
   });
 
   test('the scale of a deployment is read and written by itself', async () => {
@@ -248,11 +263,26 @@ describe('strategic merge patch', () => {
       { spec: { taints: [{ key: 'b', effect: 'NoSchedule' }] } },
       { spec: { taints: [{ key: 'b', effect: 'NoSchedule' }] } },
     ],
-    ['takes away what is null', { metadata: { annotations: { a: '1', b: '2' } } }, { metadata: { annotations: { a: null } } }, { metadata: { annotations: { b: '2' } } }],
-    ['adds to finalizers', { finalizers: ['a'] }, { finalizers: ['b'], '$setElementOrder/finalizers': ['a', 'b'] }, { finalizers: ['a', 'b'] }],
-    ['removes from lists of plain values', { finalizers: ['a', 'b'] }, { '$deleteFromPrimitiveList/finalizers': ['a'] }, { finalizers: ['b'] }],
+    ['takes away what is null', { labels: { a: '1', b: '2' } }, { labels: { a: null } }, { labels: { b: '2' } }],
+    [
+      'adds to finalizers',
+      { finalizers: ['a'] },
+      { finalizers: ['b'], '$setElementOrder/finalizers': ['a', 'b'] },
+      { finalizers: ['a', 'b'] },
+    ],
+    [
+      'removes from lists of plain values',
+      { finalizers: ['a', 'b'] },
+      { '$deleteFromPrimitiveList/finalizers': ['a'] },
+      { finalizers: ['b'] },
+    ],
     ['replaces where told', { labels: { a: '1' } }, { labels: { $patch: 'replace', b: '2' } }, { labels: { b: '2' } }],
-    ['keeps only the keys it is told to', { strategy: { type: 'A', rollingUpdate: {} } }, { strategy: { $retainKeys: ['type'], type: 'B' } }, { strategy: { type: 'B' } }],
+    [
+      'keeps only the keys it is told to',
+      { strategy: { type: 'A', rollingUpdate: {} } },
+      { strategy: { $retainKeys: ['type'], type: 'B' } },
+      { strategy: { type: 'B' } },
+    ],
   ])('%s', (_title, target, patch, expected) => {
     expect(applyPatch(target as never, patch as never, type)).toEqual(expected);
   });

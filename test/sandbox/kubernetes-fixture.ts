@@ -17,9 +17,9 @@ export function statefulSet(name: string, replicas: number, spec: object = {}): 
   return { ...deployment(name, replicas, spec), kind: 'StatefulSet' };
 }
 
-export function template(name: string, { cpu = '100m', annotations = {} }: { cpu?: string; annotations?: Record<string, string> } = {}): object {
+export function template(name: string, { cpu = '100m' } = {}): object {
   const container = { name: 'main', image: 'registry.example.com/main:1', resources: { requests: { cpu, memory: '64Mi' } } };
-  return { metadata: { labels: { app: name }, annotations }, spec: { containers: [container] } };
+  return { metadata: { labels: { app: name } }, spec: { containers: [container] } };
 }
 
 export function budget(name: string, spec: object, app = name): Manifest {

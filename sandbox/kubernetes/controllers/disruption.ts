@@ -6,7 +6,7 @@ import { isEmptySelector, matchesSelector } from '../selectors.ts';
 import type { Actor, Change, Store } from '../store.ts';
 
 /** For how long an evicted pod counts as gone before it has a deletion timestamp (`DeletionTimeout` of the real controller). */
-export const disruptedPodTimeoutMs = 120_000;
+const disruptedPodTimeoutMs = 120_000;
 
 const actor: Actor = { part: 'controller', name: 'disruption-controller', verb: 'update' };
 

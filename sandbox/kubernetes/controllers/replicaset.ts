@@ -36,7 +36,7 @@ export function createReplicaSetController(context: ControllerContext): Controll
 }
 
 /** Pods that neither have ended nor are about to. */
-export function activePods(pods: Pod[]): Pod[] {
+function activePods(pods: Pod[]): Pod[] {
   return pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && !hasEnded(pod));
 }
 

@@ -1,0 +1,67 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { SubnetView } from '../eks/handler.ts';
+
+const requestBytesMax = 64 * 1024;
+const xmlNamespace = 'http://ec2.amazonaws.com/doc/2016-11-15/';
+
+/** Whether a request speaks the EC2 Query protocol: every call is a form that is posted to the root. */
+export function isEc2Request(request: IncomingMessage): boolean {
+  return request.method === 'POST' && (request.headers['content-type'] ?? '').startsWith('application/x-www-form-urlencoded');
+}
+
+/** Serves the one call of EC2 that maintenance of a cluster needs: DescribeSubnets by id. */
+export function createEc2Handler(subnets: () => readonly SubnetView[]) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    readForm(request).then(
+      (form) => answer(form, subnets(), response),
+      (error: unknown) => refuse(response, 400, 'InvalidRequest', String(error)),
+    );
+  };
+}
+
+function answer(form: URLSearchParams, subnets: readonly SubnetView[], response: ServerResponse): void {
+  const action = form.get('Action') ?? '';
+  if (action !== 'DescribeSubnets') {
+    refuse(response, 400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
+    return;
+  }
+  const ids = [...form].filter(([name]) => name.startsWith('SubnetId.')).map(([, id]) => id);
+  const missing = ids.find((id) => !subnets.some((subnet) => subnet.id === id));
+  if (missing !== undefined) {
+    refuse(response, 400, 'InvalidSubnetID.NotFound', `The subnet ID '${missing}' does not exist`);
+    return;
+  }
+  const wanted = subnets.filter(({ id }) => ids.length === 0 || ids.includes(id));
+  send(response, 200, `<DescribeSubnetsResponse xmlns="${xmlNamespace}"><subnetSet>${wanted.map(item).join('')}</subnetSet></DescribeSubnetsResponse>`);
+}
+
+function item({ id, zone, vpcId, freeAddresses }: SubnetView): string {
+  return (
+    `<item><subnetId>${escape(id)}</subnetId><state>available</state><vpcId>${escape(vpcId)}</vpcId>` +
+    `<availabilityZone>${escape(zone)}</availabilityZone><availableIpAddressCount>${freeAddresses}</availableIpAddressCount></item>`
+  );
+}
+
+function refuse(response: ServerResponse, status: number, code: string, message: string): void {
+  send(response, status, `<Response><Errors><Error><Code>${code}</Code><Message>${escape(message)}</Message></Error></Errors></Response>`);
+}
+
+function send(response: ServerResponse, status: number, xml: string): void {
+  response.writeHead(status, { 'content-type': 'text/xml;charset=UTF-8' });
+  response.end(`<?xml version="1.0" encoding="UTF-8"?>${xml}`);
+}
+
+function escape(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > requestBytesMax) throw new Error('the request is too large');
+    chunks.push(chunk);
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString());
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from '@jest/globals';
+import { budgetName, budgetsOf, neverOpens, remedyForShutBudget, type BudgetView } from '../../domain/budget.ts';
+import { budgetOf, podOf } from './drain-objects.ts';
+
+describe('the budgets of a pod', () => {
+  const pod = podOf({ labels: { app: 'web' } });
+
+  test.each([
+    { title: 'A budget that selects it in its namespace protects it', budget: budgetOf({}), protects: true },
+    { title: 'A budget of another namespace does not', budget: budgetOf({ namespace: 'payments' }), protects: false },
+    { title: 'A budget that selects others does not', budget: budgetOf({ selector: { matchLabels: { app: 'db' } } }), protects: false },
+    { title: 'A budget with an empty selector protects every pod of its namespace', budget: budgetOf({ selector: {} }), protects: true },
+    { title: 'A budget without a selector protects nothing', budget: budgetOf({ selector: undefined }), protects: false },
+  ])('$title.', ({ budget, protects }) => {
+    expect(budgetsOf(pod, [budget])).toEqual(protects ? [budget] : []);
+  });
+
+  test('All budgets that protect it are named, in their order.', () => {
+    const names = budgetsOf(pod, [budgetOf({ name: 'one' }), budgetOf({ name: 'two' })]).map(budgetName);
+    expect(names).toEqual(['shop/one', 'shop/two']);
+  });
+});
+
+describe('a budget that never opens', () => {
+  const cases: { title: string; budget: Partial<BudgetView>; shut: boolean }[] = [
+    { title: 'demands every pod there is', budget: { expectedPods: 3, desiredHealthy: 3 }, shut: true },
+    { title: 'demands more pods than there are', budget: { expectedPods: 1, desiredHealthy: 2 }, shut: true },
+    {
+      title: 'is shut even while some of its pods are unhealthy',
+      budget: { expectedPods: 3, desiredHealthy: 3, currentHealthy: 1 },
+      shut: true,
+    },
+  ];
+  const opening: typeof cases = [
+    {
+      title: 'allows none now but may when a pod gets well again',
+      budget: { expectedPods: 3, desiredHealthy: 2, disruptionsAllowed: 0 },
+      shut: false,
+    },
+    { title: 'has no pods to protect', budget: { expectedPods: 0, desiredHealthy: 0 }, shut: false },
+    { title: 'has a status that is not of its present spec', budget: { expectedPods: 3, desiredHealthy: 3, statusIsCurrent: false }, shut: false },
+  ];
+  test.each(cases)('It is one that $title.', ({ budget, shut }) => expect(neverOpens(budgetOf(budget))).toBe(shut));
+  test.each(opening)('It is not one that $title.', ({ budget, shut }) => expect(neverOpens(budgetOf(budget))).toBe(shut));
+
+  test.each([
+    { title: 'maxUnavailable', spec: { maxUnavailable: '0' }, setting: 'maxUnavailable: 0' },
+    { title: 'minAvailable', spec: { minAvailable: '100%' }, setting: 'minAvailable: 100%' },
+  ])('The remedy names it, its $title and the numbers.', ({ spec, setting }) => {
+    expect(remedyForShutBudget(budgetOf({ ...spec, expectedPods: 3, desiredHealthy: 3 }))).toBe(
+      `PodDisruptionBudget shop/web (${setting}) demands 3 healthy of 3 pods. ` +
+        'Have its owner run one more replica or allow one disruption, then plan again.',
+    );
+  });
+});

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { DescribeSubnetsCommand, EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeNodegroupCommand, EKSClient } from '@aws-sdk/client-eks';
+import { createCloud, type Cloud } from '../../sandbox/cloud.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
+import { demoClusterName, demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
+
+let sandbox: Sandbox;
+let cloud: Cloud;
+let ec2: EC2Client;
+let subnetIds: string[];
+
+beforeAll(async () => {
+  sandbox = await startSandbox({ seed: demoWorld, speed: 100, cloud: (world) => (cloud = createCloud(world)).handle });
+  const client = { region: demoRegion, endpoint: sandbox.url, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } };
+  ec2 = new EC2Client(client);
+  const eks = new EKSClient(client);
+  const { nodegroup } = await eks.send(new DescribeNodegroupCommand({ clusterName: demoClusterName, nodegroupName: 'blue' }));
+  subnetIds = nodegroup?.subnets ?? [];
+  eks.destroy();
+});
+
+afterAll(async () => {
+  ec2.destroy();
+  await sandbox.stop();
+});
+
+test('the subnets of a node group say their zone and what their nodes and pods leave of a /24', async () => {
+  const { Subnets: subnets = [] } = await ec2.send(new DescribeSubnetsCommand({ SubnetIds: subnetIds }));
+  expect(subnets.map(({ AvailabilityZone: zone }) => zone)).toEqual(['eu-central-1a', 'eu-central-1b', 'eu-central-1c']);
+  for (const { AvailableIpAddressCount: free = 0 } of subnets) {
+    expect(free).toBeGreaterThan(200);
+    expect(free).toBeLessThan(249);
+  }
+});
+
+test('a subnet can be made to run out of addresses', async () => {
+  cloud.setFreeAddresses(subnetIds[0] ?? '', 2);
+  const { Subnets: subnets = [] } = await ec2.send(new DescribeSubnetsCommand({ SubnetIds: subnetIds.slice(0, 1) }));
+  expect(subnets[0]?.AvailableIpAddressCount).toBe(2);
+});
+
+test('a subnet that does not exist is refused as EC2 does', async () => {
+  const call = ec2.send(new DescribeSubnetsCommand({ SubnetIds: ['subnet-0none'] }));
+  await expect(call).rejects.toMatchObject({ name: 'InvalidSubnetID.NotFound', message: "The subnet ID 'subnet-0none' does not exist" });
+});

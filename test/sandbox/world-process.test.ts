@@ -1,0 +1,31 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+
+test('the sandbox as a process says where it listens, serves, and ends on SIGTERM with an open watch', async () => {
+  const sandbox = spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', '--world', 'demo', '--speed', '50', '--seed', '4'], {
+    cwd: project,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
+  const { url } = JSON.parse(line) as { url: string };
+  const clusters = (await (await fetch(`${url}/sandbox/clusters`)).json()) as { clusters: object[] };
+  expect(clusters).toMatchObject({ speed: 50, clusters: [{ name: 'demo', url: `${url}/kubernetes/demo`, version: '1.33' }] });
+  const watch = await fetch(`${url}/kubernetes/demo/api/v1/pods?watch=true`);
+  expect(watch.status).toBe(200);
+  sandbox.kill('SIGTERM');
+  expect(await once(sandbox, 'exit')).toEqual([0, null]);
+  await expect(watch.text()).rejects.toThrow();
+});
+
+test('a world that nobody knows is refused with the names of those there are', async () => {
+  const sandbox = spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', '--world', 'mars'], { cwd: project });
+  const errors: Buffer[] = [];
+  sandbox.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
+  expect(await once(sandbox, 'close')).toEqual([1, null]);
+  expect(Buffer.concat(errors).toString()).toBe('there is no world called mars; there are: demo\n');
+});

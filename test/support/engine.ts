@@ -1,0 +1,319 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { V1Node } from '@kubernetes/client-node';
+import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
+import type { Clients } from '../../activities/clients.ts';
+import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
+import { createActivities } from '../../activities/index.ts';
+import type { KubernetesApis } from '../../activities/kubernetes/connect.ts';
+import { cordonAnnotation } from '../../activities/kubernetes/cordon-mark.ts';
+import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
+import { verifyEvidence } from '../../client/evidence.ts';
+import { Holdpoint } from '../../client/holdpoint.ts';
+import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
+import type { Policy } from '../../domain/approval.ts';
+import type { EvidenceEntry } from '../../domain/evidence.ts';
+import type { Json, JsonObject } from '../../domain/json.ts';
+import type { Blocker } from '../../domain/plan.ts';
+import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import { actions } from '../../runbooks/actions.ts';
+import type { Configuration } from '../../runbooks/configuration.ts';
+import { bundleWorkflows } from '../../worker/worker.ts';
+import {
+  decideUpdate,
+  searchAttributes,
+  stateQuery,
+  type Admission,
+  type DecisionAnswer,
+  type DecisionRequest,
+  type Phase,
+  type RunbookDocument,
+  type RunState,
+} from '../../workflows/messages.ts';
+import { temporalAddress } from './temporal.ts';
+
+export const region = 'eu-central-1';
+/** dana starts runs, ada, grace and linus may sign; oscar is known but in no group. */
+export const people = ['dana', 'ada', 'grace', 'linus', 'oscar'] as const;
+export type Person = (typeof people)[number];
+
+const untilLimitMs = 30_000;
+const untilPauseMs = 25;
+
+/** A cluster of the tests: what its scripted actions find, how they fail, and what they have done. */
+export class Site {
+  /** Part of the facts of every plan: another number is another plan. */
+  generation: Json = 1;
+  blockers: Blocker[] = [];
+  /** Units of work of the changing step, in order; done ones move to `done`. */
+  todo = ['first', 'second', 'third'];
+  readonly done: string[] = [];
+  /** Thrown by the next looks or pushes of a step, one each. */
+  readonly failures: Error[] = [];
+  /** Units that are not finished before `finishSlow` is called or the step is asked to stop. */
+  readonly slow = new Set<string>();
+  /** Marked nodes with the run that marked them. */
+  readonly marks = new Map<string, string>();
+  /** Thrown by whoever lifts marks. */
+  releaseFailure: Error | undefined;
+  /** How often a step was tried. */
+  looks = 0;
+  private readonly waiting = new Set<() => void>();
+
+  finishSlow(): void {
+    this.slow.clear();
+    for (const resume of this.waiting) resume();
+  }
+
+  async act(run: string): Promise<void> {
+    const unit = this.todo[0];
+    if (unit === undefined) throw new Error('there is nothing left to do');
+    this.marks.set(`node-${unit}`, run);
+    if (this.slow.has(unit)) await this.finishedOrStopped(Context.current().cancellationSignal);
+    this.done.push(unit);
+    this.todo.shift();
+  }
+
+  private finishedOrStopped(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiting.add(resolve);
+      signal.addEventListener('abort', () => resolve());
+    });
+  }
+}
+
+/** A worker with scripted actions on the shared Temporal server, and everything to work with it as a client. */
+export interface Engine {
+  client: Client;
+  holdpoint: Holdpoint;
+  settings: TemporalSettings;
+  keys: Record<Person, SigningKey>;
+  /** Read anew by the worker each time, as holdpoint.yaml is. */
+  configuration: Configuration;
+  /** A cluster that no other test uses. */
+  newSite(): { cluster: string; target: string; site: Site };
+  /** Plans and starts as dana (or another person). */
+  begin(cluster: string, document?: RunbookDocument, person?: Person): Promise<{ run: string; admission: Admission }>;
+  /** The state as soon as it is in that phase (or satisfies the test). */
+  until(target: string, wanted: Phase | ((state: RunState) => boolean)): Promise<RunState>;
+  /** Decides on what is open as that person. */
+  decide(target: string, person: Person, decision?: 'approve' | 'reject', reason?: string): Promise<DecisionAnswer>;
+  /** Sends a decision as a rogue client would, past everything that ours checks. */
+  sendDecision(target: string, request: DecisionRequest): Promise<DecisionAnswer>;
+  handle(target: string): WorkflowHandle;
+  entries(run: string): Promise<EvidenceEntry[]>;
+  /** Kinds of the entries of a record that verifies, in order; throws where it does not. */
+  verifiedKinds(run: string): Promise<string[]>;
+  stop(): Promise<void>;
+}
+
+/** Starts the engine. Policies: `one` (one of sre), `two` (two of sre, not the requester), `short` (closes after 1.5 s). */
+export async function startEngine(name: string): Promise<Engine> {
+  const directory = await mkdtemp(join(tmpdir(), 'holdpoint-engine-'));
+  const keys = await makeKeys(join(directory, 'keys'));
+  const configuration = configurationOf(keys);
+  const sites = new Map<string, Site>();
+  const evidence = createEvidenceDirectory(join(directory, 'evidence'));
+  const settings = { address: await temporalAddress(), namespace: 'default', taskQueue: `${name}-${process.pid}-${Date.now()}` };
+  const client = await connectTemporal(settings);
+  await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
+  const parts = { clients: scriptedClients(sites), actions: scriptedActions(sites), evidence, readConfiguration: async () => configuration };
+  const worker = await startWorker(settings, createActivities(parts));
+  const holdpoint = new Holdpoint(client, settings);
+  const handle = (target: string): WorkflowHandle => client.workflow.getHandle(target);
+  const until: Engine['until'] = (target, wanted) => untilState(handle(target), wanted);
+  return {
+    client,
+    holdpoint,
+    settings,
+    keys,
+    configuration,
+    handle,
+    until,
+    newSite: () => {
+      const cluster = `${settings.taskQueue}-${sites.size}`;
+      const site = new Site();
+      sites.set(cluster, site);
+      return { cluster, target: `eks/${region}/${cluster}`, site };
+    },
+    begin: async (cluster, document = runbookOf(), person = 'dana') => {
+      const forecast = await holdpoint.plan(document, { cluster });
+      return holdpoint.start(document, forecast, keys[person]);
+    },
+    decide: async (target, person, decision = 'approve', reason = 'looks right') => {
+      const { hold } = await until(target, ({ hold }) => hold !== undefined);
+      if (!hold) throw new Error('unreachable');
+      return holdpoint.decide(target, hold.opening, decision, reason, keys[person]);
+    },
+    sendDecision: (target, request) => handle(target).executeUpdate(decideUpdate, { args: [request] }),
+    entries: (run) => evidence.read(run),
+    verifiedKinds: async (run) => {
+      const report = await verifyEvidence(evidence.pathOf(run), configuration.people);
+      if (!report.ok) throw new Error(`the record of ${run} does not verify: ${JSON.stringify(report.problems)}`);
+      return (await evidence.read(run)).map(({ kind }) => kind);
+    },
+    stop: async () => {
+      await worker.stop();
+      await client.connection.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A runbook whose first span looks and whose second one, after a hold, does the three units of a site. */
+export function runbookOf({ policy = 'one' }: { policy?: string } = {}): RunbookDocument {
+  return documentOf(`
+  - { id: look, uses: eks.preflight }
+  - { id: sign, hold: ${policy}, question: 'Work on \${inputs.cluster}?' }
+  - { id: work, uses: kubernetes.cordon, with: { nodes: [node-first] } }`);
+}
+
+/** A runbook of the tests with other steps. */
+export function documentOf(steps: string): RunbookDocument {
+  const text = `apiVersion: holdpoint.dev/v1
+kind: Runbook
+metadata: { name: scripted, title: Scripted work }
+inputs:
+  type: object
+  required: [cluster]
+  properties: { cluster: { type: string } }
+target: eks/${region}/\${inputs.cluster}
+steps:${steps}
+`;
+  return { file: 'scripted.yaml', text };
+}
+
+async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
+  const keys: [Person, SigningKey][] = [];
+  for (const person of people) {
+    await createKey(person, directory);
+    keys.push([person, await readKey(person, directory)]);
+  }
+  return Object.fromEntries(keys) as Record<Person, SigningKey>;
+}
+
+function configurationOf(keys: Record<Person, SigningKey>): Configuration {
+  const policy = (name: string, rest: Partial<Policy>): Policy => ({
+    name,
+    atLeast: 1,
+    of: 'sre',
+    exclude: [],
+    reason: 'optional',
+    expiresMs: 600_000,
+    ...rest,
+  });
+  return {
+    people: Object.fromEntries(people.map((person) => [person, { name: person, key: keys[person].publicKey }])),
+    groups: { sre: ['dana', 'ada', 'grace', 'linus'] },
+    policies: {
+      one: policy('one', { exclude: ['requester'] }),
+      two: policy('two', { atLeast: 2, exclude: ['requester'] }),
+      short: policy('short', { expiresMs: 1_500 }),
+      reasoned: policy('reasoned', { reason: 'required' }),
+    },
+  };
+}
+
+async function startWorker(settings: TemporalSettings, activities: object): Promise<{ stop(): Promise<void> }> {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const connection = await NativeConnection.connect({ address: settings.address });
+  const worker = await Worker.create({
+    connection,
+    namespace: settings.namespace,
+    taskQueue: settings.taskQueue,
+    activities,
+    workflowBundle: await bundleWorkflows(),
+    // A pause is heard of with the next heartbeat.
+    maxHeartbeatThrottleInterval: 100,
+    defaultHeartbeatThrottleInterval: 100,
+    shutdownForceTime: 5_000,
+  });
+  const running = worker.run();
+  running.catch(() => undefined);
+  return {
+    stop: async () => {
+      worker.shutdown();
+      await running.catch(() => undefined);
+      await connection.close();
+    },
+  };
+}
+
+async function untilState(handle: WorkflowHandle, wanted: Phase | ((state: RunState) => boolean)): Promise<RunState> {
+  const passes = typeof wanted === 'string' ? ({ phase }: RunState) => phase === wanted : wanted;
+  const giveUpAt = Date.now() + untilLimitMs;
+  for (;;) {
+    const state = await handle.query(stateQuery);
+    if (passes(state)) return state;
+    if (Date.now() > giveUpAt) throw new Error(`waited ${untilLimitMs} ms in vain; the run is ${JSON.stringify(state, null, 1)}`);
+    await wait(untilPauseMs);
+  }
+}
+
+function siteOf(sites: Map<string, Site>, cluster: string): Site {
+  const site = sites.get(cluster);
+  if (!site) throw new Error(`the tests have no cluster ${cluster}`);
+  return site;
+}
+
+/** `eks.preflight` only looks; `kubernetes.cordon` does one unit with each push. */
+function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
+  const planOf = ({ generation, blockers, todo }: Site, changes: boolean): ReturnType<typeof emptyPlan<JsonObject>> => ({
+    ...emptyPlan<JsonObject>({ generation }),
+    blockers,
+    effects: changes ? todo.map((unit) => ({ object: `Node/node-${unit}`, change: 'cordon' })) : [],
+  });
+  const preflight = defineAction<JsonObject, JsonObject>({
+    declaration: actions['eks.preflight'],
+    plan: async (_input, { target }) => ({ ...planOf(siteOf(sites, target.name), false), outputs: { version: '1.33', nodes: ['node-first'] } }),
+    observe: async () => ({ state: 'done', outputs: { version: '1.33', nodes: ['node-first'] } }),
+    act: async () => undefined,
+    undo: () => ({ noUndo: 'It changes nothing.' }),
+  });
+  const cordon = defineAction<JsonObject, JsonObject>({
+    declaration: actions['kubernetes.cordon'],
+    plan: async (_input, { target }) => planOf(siteOf(sites, target.name), true),
+    observe: async (_plan, { target }) => {
+      const site = siteOf(sites, target.name);
+      site.looks += 1;
+      const failure = site.failures.shift();
+      if (failure) throw failure;
+      const total = site.done.length + site.todo.length;
+      const progress = { summary: `${site.done.length} of ${total}`, done: site.done.length, total, unit: 'nodes', items: [] };
+      return site.todo.length === 0 ? { state: 'done', outputs: { nodes: [...site.done] }, progress } : { state: 'todo', progress };
+    },
+    act: async (_plan, { target, run }) => siteOf(sites, target.name).act(run),
+    undo: () => ({ noUndo: 'The test does not ask.' }),
+  });
+  return new Map([preflight, cordon].map((action) => [action.declaration.name, action]));
+}
+
+/** Enough of a Kubernetes API to find the marks of a run and lift them. */
+function scriptedClients(sites: Map<string, Site>): Clients {
+  const nodeOf = (name: string, run: string | undefined): V1Node => ({
+    metadata: { name, annotations: run === undefined ? {} : { [cordonAnnotation]: run } },
+    spec: { unschedulable: run !== undefined },
+  });
+  const apisOf = (site: Site): object => ({
+    core: {
+      listNode: async () => ({ items: [...site.marks].map(([name, run]) => nodeOf(name, run)), metadata: {} }),
+      readNode: async ({ name }: { name: string }) => nodeOf(name, site.marks.get(name)),
+      patchNode: async ({ name }: { name: string }) => site.marks.delete(name),
+    },
+  });
+  return {
+    eks: () => {
+      throw new Error('the tests have no AWS');
+    },
+    kubernetes: async ({ name }) => {
+      const site = siteOf(sites, name);
+      if (site.releaseFailure) throw site.releaseFailure;
+      return apisOf(site) as KubernetesApis;
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { HoldState } from '../../workflows/messages.ts';
+import { runbookOf, startEngine, type Engine } from '../support/engine.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await startEngine('drift');
+});
+afterAll(() => engine.stop());
+
+async function openHold(target: string, opening: number): Promise<HoldState> {
+  const { hold } = await engine.until(target, ({ phase, hold }) => phase === 'holding' && hold?.opening.opening === opening);
+  if (!hold) throw new Error('no hold');
+  return hold;
+}
+
+test('a hold that nobody signs in time closes without approving, refuses late signatures, and is opened anew by retry', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy: 'short' }));
+  const first = await openHold(target, 1);
+  const stuck = await engine.until(target, 'stuck');
+  expect(stuck.stuck).toMatchObject({ step: 'sign', reason: expect.stringContaining('expired at') as string });
+  expect(stuck.stuck?.remedy).toContain('holdpoint retry');
+  const late = engine.holdpoint.decide(target, first.opening, 'approve', 'late', engine.keys.ada);
+  await expect(late).rejects.toMatchObject({ code: 'hold-expired' });
+  engine.configuration.policies.short!.expiresMs = 600_000;
+  await engine.holdpoint.operate(target, 'retry', 'people are back', engine.keys.dana);
+  const second = await openHold(target, 2);
+  expect(second.decisions).toEqual([]);
+  const old = engine.holdpoint.decide(target, first.opening, 'approve', 'later still', engine.keys.ada);
+  await expect(old).rejects.toMatchObject({ code: 'opening-replaced' });
+  expect(site.done).toEqual([]);
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  const kinds = await engine.verifiedKinds(run);
+  expect(kinds.slice(4)).toEqual([
+    'hold.opened', 'hold.expired', 'step.stuck', 'attempt.refused', 'verb.accepted', 'hold.opened', 'attempt.refused',
+    'decision.accepted', 'hold.approved', 'step.started', 'step.done', 'marks.lifted', 'run.ended',
+  ]);
+});
+
+test('a plan that changes after it was signed voids the signatures, shows what differs, and opens the hold again', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster);
+  const first = await openHold(target, 1);
+  site.generation = 2;
+  await engine.decide(target, 'ada');
+  const second = await openHold(target, 2);
+  expect(second.decisions).toEqual([]);
+  expect(second.opening.planHash).not.toBe(first.opening.planHash);
+  expect(second.drift).toEqual([expect.objectContaining({ step: 'work', kind: 'changed', before: 1, after: 2 })]);
+  expect(site.looks).toBe(0);
+  const old = engine.holdpoint.decide(target, first.opening, 'approve', 'again', engine.keys.grace);
+  await expect(old).rejects.toMatchObject({ code: 'opening-replaced' });
+  // Signing again for the same person: the first signature was void.
+  await engine.decide(target, 'ada');
+  const done = await engine.until(target, 'done');
+  expect(done.steps[2]?.status).toBe('done');
+  const drifted = (await engine.entries(run)).find(({ kind }) => kind === 'hold.drifted');
+  expect(drifted?.body).toMatchObject({ opening: 1, planHash: first.opening.planHash, presentHash: second.opening.planHash });
+});
+
+test('a plan that is back to what was signed when it is looked at again goes on', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster);
+  await openHold(target, 1);
+  site.generation = 2;
+  site.generation = 1;
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  await expect(engine.verifiedKinds(run)).resolves.not.toContain('hold.drifted');
+});
+
+test('a plan that changes while the run is paused between signature and act is not carried out', async () => {
+  const { cluster, target, site } = engine.newSite();
+  await engine.begin(cluster);
+  await openHold(target, 1);
+  await engine.holdpoint.operate(target, 'pause', 'lunch', engine.keys.dana);
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'paused');
+  site.generation = 2;
+  await engine.holdpoint.operate(target, 'resume', 'back', engine.keys.dana);
+  const second = await openHold(target, 2);
+  expect(second.drift).toHaveLength(1);
+  expect(site.looks).toBe(0);
+});
+
+test('a plan that is blocked at the second look tells the operator what blocks it, and retry opens the hold anew', async () => {
+  const { cluster, target, site } = engine.newSite();
+  await engine.begin(cluster);
+  await openHold(target, 1);
+  site.blockers = [{ object: 'Budget/shop', reason: 'It never opens.', remedy: 'Loosen it.' }];
+  await engine.decide(target, 'ada');
+  const stuck = await engine.until(target, 'stuck');
+  expect(stuck.stuck).toEqual({ step: 'sign', reason: 'Step work cannot be carried out: Budget/shop: It never opens.', remedy: 'Loosen it.' });
+  site.blockers = [];
+  await engine.holdpoint.operate(target, 'retry', 'loosened', engine.keys.dana);
+  await engine.until(target, 'done');
+});

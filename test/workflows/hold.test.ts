@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
+import { signStatement } from '../../client/signing.ts';
+import type { DecisionStatement } from '../../domain/statement.ts';
+import type { DecisionRequest, RunState } from '../../workflows/messages.ts';
+import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await startEngine('hold');
+});
+afterAll(() => engine.stop());
+
+interface Held {
+  run: string;
+  target: string;
+  site: ReturnType<Engine['newSite']>['site'];
+  state: RunState;
+}
+
+async function heldRun(policy = 'one'): Promise<Held> {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy }));
+  return { run, target, site, state: await engine.until(target, 'holding') };
+}
+
+/** A signed decision on what is open; `signed` changes what is signed, and with it what is sent. */
+async function decisionOf({ run, state }: Held, person: Person, signed: Partial<DecisionStatement> = {}): Promise<DecisionRequest> {
+  const { hold = '', opening = 0, planHash = '' } = state.hold?.opening ?? {};
+  const statement: DecisionStatement = {
+    kind: 'decision', person, run, hold, opening, planHash, decision: 'approve', reason: 'fine', at: new Date().toISOString(), nonce: randomUUID(), ...signed,
+  };
+  const { kind: _kind, at: _at, nonce: _nonce, ...claims } = statement;
+  return { ...claims, signature: await signStatement(statement, engine.keys[person]) };
+}
+
+async function refusalOf(attempt: Promise<unknown>): Promise<RefusedError> {
+  const answer = await attempt.then(
+    () => 'taken' as const,
+    (error: unknown) => refusalIn(error) ?? error,
+  );
+  if (answer === 'taken') throw new Error('the attempt was taken, not refused');
+  return answer as RefusedError;
+}
+
+/** The refused attempts in the record, as soon as there are that many. */
+async function refusedIn({ run, target }: Held, count: number): Promise<Record<string, unknown>[]> {
+  await engine.until(target, ({ refusedAttempts }) => refusedAttempts >= count);
+  const bodies = async (): Promise<Record<string, unknown>[]> =>
+    (await engine.entries(run)).filter(({ kind }) => kind === 'attempt.refused').map(({ body }) => body);
+  for (let look = 0; look < 100; look += 1) {
+    const found = await bodies();
+    if (found.length >= count) return found;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return bodies();
+}
+
+async function expectOnlyRefused(held: Held, code: string, person: string): Promise<void> {
+  await expect(refusedIn(held, 1)).resolves.toEqual([expect.objectContaining({ code, person, attempt: 'approve' })]);
+  const state = await engine.until(held.target, 'holding');
+  expect(state.hold?.decisions).toEqual([]);
+  expect(held.site.done).toEqual([]);
+}
+
+describe('who may not decide is refused with the reason, and the attempt is in the record', () => {
+  test.each<[string, Person, string, RegExp]>([
+    ['the requester', 'dana', 'requester-excluded', /dana started the run.*requester decide on hold sign/],
+    ['a known person outside of the group', 'oscar', 'not-in-group', /decided by group sre, and oscar was not in it/],
+  ])('%s', async (_who, person, code, reason) => {
+    const held = await heldRun();
+    const refusal = await refusalOf(engine.decide(held.target, person));
+    expect(refusal).toMatchObject({ code, message: expect.stringMatching(reason) as string });
+    expect(refusal.remedy).toContain('ada, grace, linus');
+    await expectOnlyRefused(held, code, person);
+  });
+
+  test('a stranger, even one that the group has named by mistake', async () => {
+    engine.configuration.groups.sre?.push('mallory');
+    const held = await heldRun();
+    engine.configuration.groups.sre?.pop();
+    const request = { ...(await decisionOf(held, 'ada')), person: 'mallory' };
+    await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code: 'person-unknown', recorded: true });
+    await expectOnlyRefused(held, 'person-unknown', 'mallory');
+  });
+
+  test('a person who was taken out of holdpoint.yaml after the hold was opened', async () => {
+    const held = await heldRun();
+    const { linus } = engine.configuration.people;
+    delete engine.configuration.people.linus;
+    try {
+      await expect(refusalOf(engine.decide(held.target, 'linus'))).resolves.toMatchObject({ code: 'person-unknown' });
+      await expectOnlyRefused(held, 'person-unknown', 'linus');
+    } finally {
+      if (linus) engine.configuration.people.linus = linus;
+    }
+  });
+
+  test('the same person a second time', async () => {
+    const held = await heldRun('two');
+    await engine.decide(held.target, 'ada');
+    const refusal = await refusalOf(engine.decide(held.target, 'ada'));
+    expect(refusal).toMatchObject({ code: 'already-decided', message: expect.stringContaining('ada has already approved') as string });
+    await expect(refusedIn(held, 1)).resolves.toEqual([expect.objectContaining({ code: 'already-decided', person: 'ada' })]);
+    expect((await engine.until(held.target, 'holding')).hold?.decisions).toHaveLength(1);
+  });
+
+  test('the same person twice at once: one of the two counts', async () => {
+    const held = await heldRun('two');
+    const requests = await Promise.all([decisionOf(held, 'ada'), decisionOf(held, 'ada')]);
+    const answers = await Promise.allSettled(requests.map((request) => engine.sendDecision(held.target, request)));
+    expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const rejected = answers.find((answer) => answer.status === 'rejected');
+    expect(refusalIn(rejected?.reason)).toMatchObject({ code: 'already-decided' });
+    expect((await engine.until(held.target, 'holding')).hold?.decisions).toHaveLength(1);
+  });
+
+  test('two people at once open a hold that asks for two', async () => {
+    const held = await heldRun('two');
+    const answers = await Promise.all([engine.decide(held.target, 'ada'), engine.decide(held.target, 'grace')]);
+    expect(answers.map(({ state }) => state).sort()).toEqual(['approved', 'waiting']);
+    const state = await engine.until(held.target, 'done');
+    expect(state.steps[1]?.summary).toMatch(/^signed by (ada, grace|grace, ada)$/);
+  });
+});
+
+describe('a decision that is not for what is open is refused', () => {
+  test.each<[string, Partial<DecisionStatement>, string]>([
+    ['another plan', { planHash: `sha256:${'1'.repeat(64)}` }, 'plan-differs'],
+    ['another run', { run: 'r-20200101-aaaaaa' }, 'run-differs'],
+    ['another hold', { hold: 'sign-later' }, 'hold-differs'],
+    ['an opening that is yet to come', { opening: 2 }, 'opening-unknown'],
+  ])('%s', async (_what, signed, code) => {
+    const held = await heldRun();
+    const refusal = await refusalOf(engine.sendDecision(held.target, await decisionOf(held, 'ada', signed)));
+    expect(refusal).toMatchObject({ code, recorded: false });
+    expect((await engine.until(held.target, 'holding')).hold?.decisions).toEqual([]);
+  });
+
+  test('our client tells the run of what its gate has refused, so that it is in the record too', async () => {
+    const held = await heldRun();
+    const shown = { hold: 'sign', opening: 1, planHash: `sha256:${'1'.repeat(64)}` };
+    await refusalOf(engine.holdpoint.decide(held.target, shown, 'approve', 'fine', engine.keys.ada));
+    await expectOnlyRefused(held, 'plan-differs', 'ada');
+  });
+
+  test('a decision without the reason that the policy asks for', async () => {
+    const held = await heldRun('reasoned');
+    await expect(refusalOf(engine.decide(held.target, 'ada', 'approve', ' '))).resolves.toMatchObject({ code: 'reason-missing' });
+    await expectOnlyRefused(held, 'reason-missing', 'ada');
+  });
+});
+
+describe('a signature that does not hold is refused, and the run writes it down by itself', () => {
+  test.each<[string, (held: Held) => Promise<DecisionRequest>, string]>([
+    ['signed with the key of somebody else', async (held) => ({ ...(await decisionOf(held, 'grace')), person: 'ada' }), 'signature-forged'],
+    ['with another reason than the one signed', async (held) => ({ ...(await decisionOf(held, 'ada')), reason: 'changed' }), 'claim-differs'],
+    ['turned from a rejection into an approval', async (held) => ({ ...(await decisionOf(held, 'ada', { decision: 'reject' })), decision: 'approve' }), 'claim-differs'],
+    ['signed an hour ago', (held) => decisionOf(held, 'ada', { at: new Date(Date.now() - 3_600_000).toISOString() }), 'statement-stale'],
+    ['no signature', async (held) => ({ ...(await decisionOf(held, 'ada')), signature: '' }), 'statement-malformed'],
+  ])('%s', async (_what, make, code) => {
+    const held = await heldRun();
+    const request = await make(held);
+    await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code, recorded: true });
+    await expectOnlyRefused(held, code, 'ada');
+  });
+
+  test('a reason that cannot be written down is refused, and the run goes on', async () => {
+    const held = await heldRun();
+    const request = await decisionOf(held, 'ada', { reason: 'half a pair \ud800' });
+    await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code: 'reason-malformed' });
+    await engine.decide(held.target, 'grace');
+    await engine.until(held.target, 'done');
+  });
+
+  test('whatever is told as a refused attempt is cut, and the record goes on', async () => {
+    const held = await heldRun();
+    const flood = { person: 'x'.repeat(300_000), attempt: 'approve', code: 'half \ud800', reason: 'y'.repeat(300_000) };
+    await engine.handle(held.target).signal('attemptRefused', flood);
+    const [entry] = await refusedIn(held, 1);
+    expect(JSON.stringify(entry).length).toBeLessThan(10_000);
+    await engine.decide(held.target, 'grace');
+    await engine.until(held.target, 'done');
+    await expect(engine.verifiedKinds(held.run)).resolves.toContain('attempt.refused');
+  });
+});
+
+test('one rejection ends the run, whoever has approved before', async () => {
+  const held = await heldRun('two');
+  await engine.decide(held.target, 'ada');
+  await expect(engine.decide(held.target, 'grace', 'reject', 'not today')).resolves.toEqual({ state: 'rejected', missing: 0 });
+  const state = await engine.until(held.target, 'rejected');
+  expect(state.ended).toMatchObject({ reason: 'hold sign was rejected by grace: not today' });
+  expect(held.site.done).toEqual([]);
+  const kinds = await engine.verifiedKinds(held.run);
+  expect(kinds.slice(-3)).toEqual(['decision.accepted', 'hold.rejected', 'run.ended']);
+});
