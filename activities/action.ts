@@ -1,7 +1,10 @@
 import type { ActionContext, Observation, Undo } from '../domain/action.ts';
+import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
 import type { ActionDeclaration } from '../runbooks/actions.ts';
+
+const problemsShownMax = 5;
 
 /** A plan whose facts have the shape that its action gave them. */
 export type PlanOf<Facts extends JsonObject> = Omit<ActionPlan, 'facts'> & { facts: Facts };
@@ -25,15 +28,26 @@ export interface Action<Input, Facts extends JsonObject> {
 /** An action whose input and facts are checked where they come in: the form in which the engine handles all of them. */
 export type AnyAction = Action<JsonObject, JsonObject>;
 
-/** Makes an action for the engine out of a typed one: its input is parsed by the declaration's schema first. */
+/**
+ * Makes an action for the engine out of a typed one: its input is parsed by the declaration's schema first.
+ * `plan` throws `action-input-invalid` where it does not fit.
+ */
 export function defineAction<Input, Facts extends JsonObject>(action: Action<Input, Facts>): AnyAction {
   return {
     declaration: action.declaration,
-    plan: async (input, context) => action.plan(action.declaration.input.parse(input) as Input, context),
+    plan: async (input, context) => action.plan(readInput(action.declaration, input) as Input, context),
     observe: async (plan, context) => action.observe(plan as unknown as PlanOf<Facts>, context),
     act: async (plan, context) => action.act(plan as unknown as PlanOf<Facts>, context),
     undo: (plan, context) => action.undo(plan as unknown as PlanOf<Facts>, context),
   };
+}
+
+/** What the rules of the schema say of an input is told field by field, without the values. */
+function readInput({ name, input: schema }: ActionDeclaration, input: JsonObject): unknown {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const problems = result.error.issues.slice(0, problemsShownMax).map(({ path, message }) => [...path.map(String), message].join(': '));
+  throw new HoldpointError('action-input-invalid', { action: name, cause: problems.join('; ') });
 }
 
 /** A plan with nothing in it yet; actions fill in what applies. */

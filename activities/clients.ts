@@ -19,7 +19,8 @@ export interface Clients {
 
 /** Makes the clients. Endpoint and credentials come from where the AWS SDK looks for them. */
 export function createClients(): Clients {
-  const settings = { maxAttempts: attemptsMax, requestHandler: { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs } };
+  const requestHandler = { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs };
+  const settings = { maxAttempts: attemptsMax, requestHandler };
   const eks = onePerRegion((region) => new EKSClient({ region, ...settings }));
   const ec2 = onePerRegion((region) => new EC2Client({ region, ...settings }));
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number }>();

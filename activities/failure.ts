@@ -14,8 +14,24 @@ const awsDeniedNames = new Set([
   'ExpiredTokenException',
   'InvalidClientTokenId',
 ]);
-const awsBusyNames = new Set(['ThrottlingException', 'TooManyRequestsException', 'ResourceInUseException', 'ServerException', 'ServiceUnavailableException']);
-const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH', 'ERR_STREAM_PREMATURE_CLOSE']);
+const awsBusyNames = new Set([
+  'ThrottlingException',
+  'TooManyRequestsException',
+  'ResourceInUseException',
+  'ServerException',
+  'ServiceUnavailableException',
+]);
+const networkCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ERR_STREAM_PREMATURE_CLOSE',
+]);
 
 /**
  * Reads an error of the AWS SDK. EKS reports throttling under two names, one of them an InvalidRequestException that
@@ -24,7 +40,7 @@ const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AG
 export function awsError(error: unknown, call: string, target: Target): HoldpointError {
   if (error instanceof HoldpointError) return error;
   const name = nameOf(error);
-  const cause = messageOf(error);
+  const cause = withoutFullStop(messageOf(error));
   const details = { call, cause, target: `${target.kind}/${target.region}/${target.name}` };
   if (name === 'CredentialsProviderError') return new HoldpointError('aws-credentials-missing', details, { cause: error });
   if (awsDeniedNames.has(name)) return new HoldpointError('aws-denied', details, { cause: error });
@@ -40,7 +56,7 @@ export function awsError(error: unknown, call: string, target: Target): Holdpoin
 /** Reads an error of the Kubernetes client. */
 export function kubernetesError(error: unknown, call: string, cluster: string): HoldpointError {
   if (error instanceof HoldpointError) return error;
-  const details = { call, cluster, cause: kubernetesMessage(error) };
+  const details = { call, cluster, cause: withoutFullStop(kubernetesMessage(error)) };
   if (!(error instanceof ApiException)) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
   if (error.code === 401 || error.code === 403) return new HoldpointError('kubernetes-denied', details, { cause: error });
   if (error.code === 429 || error.code >= 500) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
@@ -101,6 +117,11 @@ function nameOf(error: unknown): string {
 
 function httpStatusOf(error: unknown): number {
   return (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode ?? 0;
+}
+
+/** The sentence that it goes into has a full stop of its own. */
+function withoutFullStop(text: string): string {
+  return text.trimEnd().replace(/\.$/, '');
 }
 
 function messageOf(error: unknown): string {

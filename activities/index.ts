@@ -1,19 +1,19 @@
 import { Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
 import type { ActionContext, Progress, Target, Undo } from '../domain/action.ts';
 import type { Policy } from '../domain/approval.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
-import type { CompiledRunbook } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/statement.ts';
 import type { Configuration } from '../runbooks/configuration.ts';
 import type { AnyAction } from './action.ts';
 import type { Clients } from './clients.ts';
-import type { EvidenceStore, NewEntry } from './evidence/store.ts';
+import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
 import { toFailure } from './failure.ts';
 import { liftCordonsOf } from './kubernetes/cordon-mark.ts';
 import { perform, type Performance } from './perform.ts';
-import { prepareRunbook } from './prepare.ts';
+import { prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
@@ -28,18 +28,10 @@ export interface ActivityParts {
   readConfiguration(): Promise<Configuration>;
 }
 
-/** A document that has been read, checked and given its inputs. */
-export interface Prepared {
-  runbook: CompiledRunbook;
-  inputs: JsonObject;
-  target: Target;
-  targetName: string;
-}
-
 type RunContext = Omit<ActionContext, 'acted'>;
 
 export type VerifiedSignature =
-  | { ok: true; publicKey: string; at: string }
+  | { ok: true; publicKey: string; at: string; nonce: string }
   | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
@@ -64,13 +56,19 @@ export function createActivities(parts: ActivityParts): Activities {
       return { lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) };
     },
     record: async ({ run, ...entry }) => {
-      const { at } = await parts.evidence.append(run, entry);
-      return { at, path: parts.evidence.pathOf(run) };
+      try {
+        const { at } = await parts.evidence.append(run, entry);
+        return { at, path: parts.evidence.pathOf(run) };
+      } catch (error) {
+        throw recordFailure(error, entry);
+      }
     },
     verifySignature: async ({ expected, signature }) => {
       const publicKey = (await parts.readConfiguration()).people[expected.person]?.key;
       const result = await verifyStatement(signature, expected, publicKey, new Date());
-      return result.ok ? { ok: true, publicKey: publicKey ?? '', at: result.statement.at } : result;
+      if (!result.ok) return result;
+      const { at, nonce } = result.statement;
+      return { ok: true, publicKey: publicKey ?? '', at, nonce };
     },
   };
   return withFailures(activities);
@@ -92,6 +90,14 @@ function openHold(configuration: Configuration, name: string): Awaited<ReturnTyp
     openedAt: new Date(now).toISOString(),
     expiresAt: new Date(now + policy.expiresMs).toISOString(),
   };
+}
+
+/** An entry that no record can take, or the first one of a run whose id is taken, is not tried again: a person hears of it. */
+function recordFailure(error: unknown, { sequence }: NewEntry): unknown {
+  if (!(error instanceof EvidenceError)) return error;
+  const { code, consequence, message, remedy } = error;
+  const nonRetryable = consequence === 'refuse' || (code === 'evidence-conflict' && sequence === 1);
+  return ApplicationFailure.create({ type: code, message, nonRetryable, details: [{ remedy }] });
 }
 
 /** Heartbeats by the clock as well as by progress: a long call to AWS must not look like a dead worker. */

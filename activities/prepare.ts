@@ -1,13 +1,22 @@
 import { HoldpointError } from '../domain/errors.ts';
+import type { Target } from '../domain/action.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { CompiledRunbook } from '../domain/runbook.ts';
 import { parseTarget, TargetError } from '../domain/target.ts';
 import { compileRunbook } from '../runbooks/compile.ts';
 import type { Configuration } from '../runbooks/configuration.ts';
 import { checkInputs, targetOf } from '../runbooks/inputs.ts';
 import { formatProblem } from '../runbooks/problem.ts';
-import type { Prepared } from './index.ts';
 
 const problemsShownMax = 5;
+
+/** A document that has been read, checked and given its inputs. */
+export interface Prepared {
+  runbook: CompiledRunbook;
+  inputs: JsonObject;
+  target: Target;
+  targetName: string;
+}
 
 /**
  * Reads and checks a document once more where it will be carried out, against the actions and policies of this worker:

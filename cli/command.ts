@@ -20,7 +20,7 @@ export function withCommonOptions(command: Command): Command {
   return command.option('--json', 'print one JSON object instead of text').option('--no-color', 'no colours (as with NO_COLOR)');
 }
 
-/** Collects an option that may be given several times. */
-export function collect(value: string, collected: string[]): string[] {
+/** Collects an option that may be given several times; it has no default, which `--help` would show as `[]`. */
+export function collect(value: string, collected: string[] = []): string[] {
   return [...collected, value];
 }

@@ -22,25 +22,42 @@ interface Report {
   message: string;
   remedy?: string;
   exitCode: number;
+  /** Commander writes its errors by itself, with its hint to `--help`. */
+  alreadyTold?: boolean;
 }
 
 const usageCodes = new Set(['runbook-invalid', 'inputs-invalid', 'configuration-invalid']);
 
+const fileTroubles: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'a part of its path is no directory',
+  EISDIR: 'it is a directory',
+  EACCES: 'you may not read it',
+  EPERM: 'you may not read it',
+};
+
+/** A file that was named, `what` in a sentence (`The record x.jsonl`), and that the system would not let us read. */
+export function unreadable(what: string, error: unknown, remedy?: string): UsageError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const cause = fileTroubles[code] ?? messageOf(error);
+  return new UsageError(`${what} cannot be read: ${cause}.`, remedy);
+}
+
 /** Tells a person (or a program) what went wrong and what to do, never with a stack trace. Returns the exit code. */
 export function reportError(error: unknown, terminal: Terminal): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
   const { colors } = terminal;
-  const report = reportOf(error);
-  // Commander has printed its own message already.
-  if (report.message !== '') {
-    terminal.note(`${colors.red('error:')} ${report.message}`);
-    if (report.remedy !== undefined && report.remedy !== '') terminal.note(`  ${report.remedy}`);
+  const { code, message, remedy, exitCode, alreadyTold } = reportOf(error);
+  if (!alreadyTold) {
+    terminal.note(`${colors.red('error:')} ${message}`);
+    if (remedy) terminal.note(`  ${remedy}`);
   }
-  terminal.result({ error: { code: report.code, message: report.message, remedy: report.remedy ?? null } });
-  return report.exitCode;
+  terminal.result({ error: { code, message, remedy: remedy ?? null } });
+  return exitCode;
 }
 
 function reportOf(error: unknown): Report {
-  if (error instanceof CommanderError) return { code: 'usage', message: '', exitCode: error.exitCode === 0 ? 0 : exitCodes.usage };
+  if (error instanceof CommanderError) return commandLineReport(error);
   if (error instanceof UsageError) return { code: 'usage', message: error.message, remedy: error.remedy, exitCode: exitCodes.usage };
   if (error instanceof RunbookNotFoundError) return { code: 'runbook-unknown', message: error.message, exitCode: exitCodes.usage };
   if (error instanceof HoldpointError || error instanceof RefusedError) {
@@ -48,6 +65,14 @@ function reportOf(error: unknown): Report {
     return { code, message, remedy, exitCode: usageCodes.has(code) ? exitCodes.usage : exitCodes.error };
   }
   if (error instanceof KeyError) return { code: 'key-unusable', message: error.message, remedy: error.remedy, exitCode: exitCodes.error };
-  const message = error instanceof Error ? error.message : String(error);
-  return { code: 'unexpected', message, exitCode: exitCodes.error };
+  return { code: 'unexpected', message: messageOf(error), exitCode: exitCodes.error };
+}
+
+function commandLineReport({ code, message }: CommanderError): Report {
+  const told = code === 'commander.help' ? 'A command is missing.' : message.replace(/^error: /, '');
+  return { code: 'usage', message: told, remedy: '--help shows what there is.', exitCode: exitCodes.usage, alreadyTold: true };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

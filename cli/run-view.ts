@@ -26,6 +26,7 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
   ];
   if (live.retrying) lines.push('', `${colors.yellow('!')} being tried again (attempt ${live.retrying.attempt}): ${live.retrying.reason}`);
   if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, options));
+  if (state.phase === 'paused') lines.push('', colors.dim(`  holdpoint resume ${state.run}   let it go on`));
   if (state.stuck) lines.push('', ...stuckLines(state, colors));
   if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
   return lines;
@@ -43,8 +44,12 @@ function phaseText(state: RunState, colors: Colors): string {
     aborted: colors.yellow,
     refused: colors.red,
   };
-  const pause = state.pauseRequestedBy !== undefined && state.phase !== 'paused' ? ` (pausing, asked by ${state.pauseRequestedBy})` : '';
-  return paints[state.phase](state.phase) + pause;
+  return paints[state.phase](state.phase) + pauseText(state);
+}
+
+function pauseText({ phase, pauseRequestedBy: person }: RunState): string {
+  if (person === undefined) return '';
+  return phase === 'paused' ? ` (asked by ${person})` : ` (pausing, asked by ${person})`;
 }
 
 function stepTable({ state, progress }: LiveRun, terminal: Terminal): string[] {
@@ -55,7 +60,8 @@ function stepTable({ state, progress }: LiveRun, terminal: Terminal): string[] {
     const running = step.status === 'running' && progress !== undefined;
     const summary = running ? progress.summary : (step.summary ?? '');
     const time = stepTime(step, terminal);
-    const row = `${symbolOf(step, colors)} ${step.id.padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}  ${time.padStart(9)}  ${summary}`;
+    const name = `${symbolOf(step, colors)} ${step.id.padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}`;
+    const row = `${name}  ${time.padStart(9)}  ${summary}`.trimEnd();
     const items = running ? itemLines(progress, colors) : [];
     return [fit(row, terminal.columns), ...items.map((line) => fit(line, terminal.columns))];
   });
@@ -134,7 +140,8 @@ function stuckLines(state: RunState, colors: Colors): string[] {
 }
 
 function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors: Colors): string[] {
-  const lines = [`${state.phase === 'done' ? colors.green('✓') : colors.yellow('■')} ${state.phase}: ${ended.reason} (${formatTime(ended.at)})`];
+  const reason = ended.reason.startsWith(state.phase) ? ended.reason : `${state.phase}: ${ended.reason}`;
+  const lines = [`${state.phase === 'done' ? colors.green('✓') : colors.yellow('■')} ${reason} (${formatTime(ended.at)})`];
   if (ended.leftovers.length > 0) lines.push('  What it leaves behind:', ...ended.leftovers.map((text) => `  - ${text}`));
   if (state.evidence) lines.push(colors.dim(`  holdpoint evidence verify ${state.evidence}`));
   return lines;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { connectTemporal, temporalSettings } from '../client/connection.ts';
 import { Holdpoint } from '../client/holdpoint.ts';
-import { keyDirectory, knownPeople, readKey, type SigningKey } from '../client/keys.ts';
+import { KeyError, keyDirectory, knownPeople, readKey, type SigningKey } from '../client/keys.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { CompiledRunbook } from '../domain/runbook.ts';
@@ -11,7 +11,7 @@ import { checkInputs, parseInputArguments } from '../runbooks/inputs.ts';
 import { readRunbook } from '../runbooks/library.ts';
 import { formatProblem, type Problem } from '../runbooks/problem.ts';
 import type { RunbookDocument } from '../workflows/messages.ts';
-import { UsageError } from './errors.ts';
+import { unreadable, UsageError } from './errors.ts';
 import type { Terminal } from './terminal.ts';
 
 const configurationFileDefault = 'holdpoint.yaml';
@@ -36,7 +36,7 @@ export async function signingKey(terminal: Terminal, as: string | undefined): Pr
   const people = await knownPeople(directory);
   const [only, second] = people;
   if (only === undefined) {
-    throw new HoldpointError('person-unnamed', { cause: `there is no key in ${directory}` });
+    throw new KeyError(`There is no key in ${directory}.`, 'Make yours with `holdpoint keys create NAME`, or set HOLDPOINT_KEYS.');
   }
   if (second !== undefined) {
     throw new HoldpointError('person-unnamed', { cause: `there are keys of ${people.join(', ')} in ${directory}` });
@@ -56,7 +56,7 @@ export async function readConfiguration(terminal: Terminal, given: string | unde
     text = await readFile(file, 'utf8');
   } catch (error) {
     if (named === undefined) return undefined;
-    throw new UsageError(`The configuration ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}.`);
+    throw unreadable(`The configuration ${file}`, error, 'Name another one with --config or HOLDPOINT_CONFIG.');
   }
   const { configuration, problems } = loadConfiguration(text, file);
   if (!configuration) throw new UsageError(problemList(`The configuration ${file} cannot be used:`, problems));

@@ -1,8 +1,12 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { HoldpointError } from '../domain/errors.ts';
 
 const connectTimeoutMs = 5_000;
 const pollerCheckTimeoutMs = 5_000;
+/** A worker that has just started is known to the server a moment later. */
+const pollerAppearsMs = 2_000;
+const pollerPauseMs = 100;
 /** `TASK_QUEUE_TYPE_WORKFLOW` of the Temporal API. */
 const workflowQueueType = 1;
 
@@ -34,9 +38,17 @@ export async function connectTemporal({ address, namespace }: TemporalSettings):
 }
 
 /** Makes sure that somebody will take up what is started: without a worker a request would wait unseen. Throws `worker-missing`. */
-export async function requireWorker(client: Client, { address, namespace, taskQueue }: TemporalSettings): Promise<void> {
+export async function requireWorker(client: Client, settings: TemporalSettings): Promise<void> {
+  const giveUpAt = performance.now() + pollerAppearsMs;
+  while (!(await hasWorker(client, settings))) {
+    if (performance.now() > giveUpAt) throw new HoldpointError('worker-missing', { queue: settings.taskQueue, address: settings.address });
+    await wait(pollerPauseMs);
+  }
+}
+
+async function hasWorker(client: Client, { namespace, taskQueue }: TemporalSettings): Promise<boolean> {
   const { pollers } = await client.connection.withDeadline(Date.now() + pollerCheckTimeoutMs, () =>
     client.workflowService.describeTaskQueue({ namespace, taskQueue: { name: taskQueue }, taskQueueType: workflowQueueType }),
   );
-  if ((pollers ?? []).length === 0) throw new HoldpointError('worker-missing', { queue: taskQueue, address });
+  return (pollers ?? []).length > 0;
 }

@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { clockSkewMaxMs, verifySignature } from '../activities/people/verify.ts';
-import { recordBytesMax, signedClaimsOf, verifyChain, type ChainReport, type EvidenceEntry, type LineProblem } from '../domain/evidence.ts';
+import { isRunId, recordBytesMax, signedClaimsOf, verifyChain, type ChainReport, type EvidenceEntry, type LineProblem } from '../domain/evidence.ts';
 import type { ExpectedStatement } from '../domain/statement.ts';
 
 /** A signature of the record that was checked. */
@@ -23,37 +23,96 @@ export interface EvidenceReport {
   entries: number;
   ending: ChainReport['ending'];
   signatures: CheckedSignature[];
-  /** Sorted by line. */
-  problems: LineProblem[];
+  /** Sorted by line. `object` is the object of a bucket that the problem was found in. */
+  problems: (LineProblem & { object?: string })[];
+  /** Of a record in S3, how many of its objects Object Lock keeps now, and the earliest end of that, as far as the reader may see it. */
+  locked?: { objects: number; until?: string };
 }
+
+/** Where to find a record in S3 and what else to do with it. */
+export interface BucketOptions {
+  /** Region of the bucket; S3 says where it is if that is not right. */
+  region?: string;
+  /** File to write the record to, as JSON lines; it must not exist yet. */
+  output?: string;
+}
+
+/** A record that cannot be had from where it is kept. */
+export class RecordUnreachableError extends Error {
+  override readonly name = 'RecordUnreachableError';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** A record as it was found, before its signatures are checked. */
+type FoundRecord = Pick<EvidenceReport, 'problems' | 'locked'> & { chain: ChainReport; names?: string[] };
+
+const bucketUrlPattern = /^s3:\/\/([^/]+)\/(?:(.+)\/)?([^/]+)\/?$/;
+const regionDefault = 'us-east-1';
 
 /** The people of a configuration, by id, with their public keys (`x` of the JWK). */
 export type PeopleKeys = Readonly<Record<string, { key: string } | undefined>>;
 
+/** Whether a record is named by `s3://bucket/prefix/run`. */
+export function isBucketUrl(path: string): boolean {
+  return path.startsWith('s3://');
+}
+
 /**
- * Checks the record of a run from its file alone: the chain, and each signature with the key that was recorded with it.
+ * Checks the record of a run from its file alone, or from its objects in S3: the chain, and each signature with the key
+ * that was recorded with it. Neither workers nor Temporal are asked.
  *
  * @param people if given, the recorded keys must be theirs. Without it a signature shows only that the record agrees with itself.
- * @throws Error where the file cannot be read or is larger than any record.
+ * @throws Error where the file cannot be read or is larger than any record; RecordUnreachableError for a record in S3.
  */
-export async function verifyEvidence(path: string, people?: PeopleKeys): Promise<EvidenceReport> {
-  const text = await readText(path);
-  if (text === undefined) {
-    const problems = [{ line: 1, sentence: 'The file is not UTF-8 text: at least one byte was changed, or it is no record.' }];
+export async function verifyEvidence(path: string, people?: PeopleKeys, options: BucketOptions = {}): Promise<EvidenceReport> {
+  const found = isBucketUrl(path) ? await readFromBucket(path, options) : await readFromFile(path);
+  if ('sentence' in found) {
+    const problems = [{ line: 1, sentence: found.sentence }];
     return { path, ok: false, entries: 0, ending: 'open-or-cut-off', signatures: [], problems };
   }
-  const chain = verifyChain(text);
+  const { chain, names, locked } = found;
   const signatures: CheckedSignature[] = [];
-  const problems = [...chain.problems];
+  const problems = [...found.problems];
   for (const { line, entry } of chain.entries) {
-    const found = await checkSignature(entry, people);
-    if (found === undefined) continue;
-    signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person: found.person, ok: found.sentence === undefined });
-    if (found.sentence !== undefined) problems.push({ line, sentence: found.sentence });
+    const checked = await checkSignature(entry, people);
+    if (checked === undefined) continue;
+    const { person, sentence } = checked;
+    signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person, ok: sentence === undefined });
+    if (sentence !== undefined) problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
   }
   problems.sort((one, other) => one.line - other.line);
   const { entries, ending } = chain;
-  return { path, run: entries[0]?.entry.run, ok: problems.length === 0, entries: entries.length, ending, signatures, problems };
+  const run = entries[0]?.entry.run;
+  return { path, run, ok: problems.length === 0, entries: entries.length, ending, signatures, problems, ...(locked && { locked }) };
+}
+
+async function readFromFile(path: string): Promise<FoundRecord | { sentence: string }> {
+  const text = await readText(path);
+  if (text === undefined) return { sentence: 'The file is not UTF-8 text: at least one byte was changed, or it is no record.' };
+  const chain = verifyChain(text);
+  return { chain, problems: chain.problems };
+}
+
+async function readFromBucket(url: string, { region = regionDefault, output }: BucketOptions): Promise<FoundRecord> {
+  const [, bucket, prefix, run] = bucketUrlPattern.exec(url) ?? [];
+  if (bucket === undefined || run === undefined || !isRunId(run)) {
+    throw new RecordUnreachableError(`${url} names no record.`, 'A record in S3 is named s3://BUCKET/PREFIX/RUN, as `holdpoint show` does.');
+  }
+  // Whoever verifies a file need not load the client of S3.
+  const { checkObjects, placeOf, readObjects, troubleOf } = await import('../activities/evidence/s3-record.ts');
+  const objects = await readObjects(placeOf(region, bucket, prefix), run).catch((error: unknown) => {
+    const { why, remedy } = troubleOf(error, bucket);
+    throw new RecordUnreachableError(`The record ${url} cannot be read: ${why}.`, remedy);
+  });
+  const { chain, problems, names, text } = checkObjects(objects, run);
+  if (output !== undefined) await writeFile(output, text, { flag: 'wx', mode: 0o600 });
+  const ends = objects.flatMap(({ lockedUntil }) => (lockedUntil && lockedUntil.getTime() > Date.now() ? [lockedUntil.toISOString()] : []));
+  return { chain, problems, names, locked: { objects: ends.length, until: ends.sort()[0] } };
 }
 
 /** Undefined for an entry of a kind that needs no signature; a sentence where the signature is missing or does not hold. */

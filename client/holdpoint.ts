@@ -148,7 +148,8 @@ export class Holdpoint {
     const state = await this.queryState(handle, name);
     if (endPhases.includes(state.phase)) return { state };
     const { raw } = await handle.describe();
-    const activity = (raw.pendingActivities ?? []).find(({ activityType }) => activityType?.name === 'perform') ?? raw.pendingActivities?.[0];
+    const pending = raw.pendingActivities ?? [];
+    const activity = pending.find(({ activityType }) => activityType?.name === 'perform') ?? pending[0];
     const payload = activity?.heartbeatDetails?.payloads?.[0]?.data;
     const progress = payload ? (JSON.parse(Buffer.from(payload).toString('utf8')) as Progress | null) : null;
     const failure = activity?.lastFailure?.message;
@@ -161,7 +162,7 @@ export class Holdpoint {
 
   /**
    * Signs a decision on what is open at a hold. `planHash` is the hash of the plan that the person has seen.
-   * Throws RefusedError with the run's reason; the refused attempt is in the run's record then, too.
+   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `hold-not-open` where it is over.
    */
   async decide(
     name: string,
@@ -171,17 +172,20 @@ export class Holdpoint {
     key: SigningKey,
   ): Promise<DecisionAnswer> {
     const handle = await this.handleOf(name);
-    const { run } = await this.queryState(handle, name);
-    const statement: DecisionStatement = { kind: 'decision', run, ...shown, decision, reason, ...signedBy(key) };
+    const { run, phase } = await this.queryState(handle, name);
+    if (endPhases.includes(phase)) throw new HoldpointError('hold-not-open', { run, phase });
+    const { hold, opening, planHash } = shown;
+    const statement: DecisionStatement = { kind: 'decision', run, hold, opening, planHash, decision, reason, ...signedBy(key) };
     const signature = await signStatement(statement, key);
-    const request = { person: key.person, run, ...shown, decision, reason, signature };
+    const request = { person: key.person, run, hold, opening, planHash, decision, reason, signature };
     return this.attempt(handle, { person: key.person, attempt: decision }, () => handle.executeUpdate(decideUpdate, { args: [request] }));
   }
 
-  /** Gives a run an operator's word. Throws RefusedError with the run's reason. */
+  /** Gives a run an operator's word. Throws RefusedError with the run's reason, `verb-refused` where it is over. */
   async operate(name: string, verb: Verb, reason: string, key: SigningKey): Promise<{ phase: Phase }> {
     const handle = await this.handleOf(name);
-    const { run } = await this.queryState(handle, name);
+    const { run, phase } = await this.queryState(handle, name);
+    if (endPhases.includes(phase)) throw new HoldpointError('verb-refused', { run, verb, cause: `it is ${phase}`, possible: 'nothing' });
     const statement: VerbStatement = { kind: 'verb', run, verb, reason, ...signedBy(key) };
     const request = { person: key.person, run, verb, reason, signature: await signStatement(statement, key) };
     return this.attempt(handle, { person: key.person, attempt: verb }, () => handle.executeUpdate(verbUpdate, { args: [request] }));
@@ -198,7 +202,7 @@ export class Holdpoint {
     } catch (error) {
       const refusal = refusalIn(error);
       if (!refusal) throw error;
-      if (!refusal.recorded) await handle.signal(attemptRefusedSignal, { person, attempt, code: refusal.code, reason: refusal.message });
+      if (!refusal.recorded) await tell(handle, { person, attempt, code: refusal.code, reason: refusal.message });
       throw refusal;
     }
   }
@@ -206,8 +210,8 @@ export class Holdpoint {
   private async busy(target: string, person: string): Promise<HoldpointError> {
     const handle = this.client.workflow.getHandle(target);
     const { run, runbook, requester, phase } = await this.queryState(handle, target);
-    const busy = new HoldpointError('target-busy', { target, run, runbook: runbook.name, requester, phase });
-    await handle.signal(attemptRefusedSignal, { person, attempt: 'start', code: busy.code, reason: busy.message });
+    const busy = new HoldpointError('target-busy', { target, run, runbook: runbook.name || 'not read yet', requester, phase });
+    await tell(handle, { person, attempt: 'start', code: busy.code, reason: busy.message });
     return busy;
   }
 
@@ -229,6 +233,13 @@ export class Holdpoint {
       throw error;
     }
   }
+}
+
+/** Tells a run of a refused attempt. Its record may have been closed meanwhile; the refusal itself matters more then. */
+async function tell(handle: WorkflowHandle, attempt: RefusedAttempt): Promise<void> {
+  await handle.signal(attemptRefusedSignal, attempt).catch((error: unknown) => {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  });
 }
 
 function signedBy(key: SigningKey): { person: string; at: string; nonce: string } {

@@ -74,7 +74,8 @@ function spend(pod: PodView, budgets: readonly BudgetView[], spent: Map<string, 
   if (!budget.statusIsCurrent) return `budget ${name} is being worked out by its controller`;
   const used = spent.get(name) ?? 0;
   if (used >= budget.disruptionsAllowed) {
-    return `budget ${name} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${used > 0 ? `, ${used} spent` : ''}`;
+    const spentText = used > 0 ? `, ${used} spent` : '';
+    return `budget ${name} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spentText}`;
   }
   spent.set(name, used + 1);
   return undefined;

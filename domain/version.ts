@@ -10,6 +10,13 @@ export function minorVersionOf(text: string): MinorVersion | undefined {
   return match ? { major: Number(match[1]), minor: Number(match[2]) } : undefined;
 }
 
+/** Whether two texts name the same minor version; what cannot be read is the same as nothing. */
+export function sameMinorVersion(one: string, other: string): boolean {
+  const first = minorVersionOf(one);
+  const second = minorVersionOf(other);
+  return first !== undefined && first.major === second?.major && first.minor === second.minor;
+}
+
 /** How many minor versions a kubelet may be behind the control plane (Kubernetes version skew policy, since 1.28). */
 export const kubeletMinorsBehindMax = 3;
 

@@ -8,6 +8,8 @@ import type { Problem } from './problem.ts';
 import { checkShape } from './shape.ts';
 
 const ed25519KeyBytes = 32;
+/** A key of S3 has 1,024 bytes at most, of which the run and the entry take 142. */
+const evidencePrefixCharactersMax = 512;
 const expiresDefault = '4h';
 const expiresMaxMs = 30 * 86_400_000;
 /** Entries of `people`, of `groups` and of `policies`. */
@@ -26,8 +28,19 @@ export interface Configuration {
   /** Ids of people by the name of their group. */
   groups: Record<string, string[]>;
   policies: Record<string, Policy>;
-  /** Where the records of runs are kept, relative to the file; the worker has a default. */
-  evidence?: { directory: string };
+  /** Where the records of runs are kept; the worker has a default. */
+  evidence?: EvidencePlace;
+}
+
+/** A directory, relative to the file, or a bucket of S3. */
+export type EvidencePlace = { directory: string } | { s3: EvidenceBucket };
+
+/** A bucket of S3 that keeps the records of runs. */
+export interface EvidenceBucket {
+  bucket: string;
+  /** What the keys of records begin with, as a folder; empty if left out. */
+  prefix?: string;
+  region: string;
 }
 
 const name = z
@@ -55,6 +68,24 @@ const policy = z.strictObject({
   expires: duration.describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d; ${expiresDefault} if left out.`).optional(),
 });
 
+const evidenceBucket = z.strictObject({
+  bucket: z
+    .string()
+    // S3 user guide, bucket naming rules.
+    .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket: 3 to 63 small letters, digits, `-` and `.`')
+    .describe('Bucket of S3; workers need s3:PutObject, s3:GetObject and s3:ListBucket.'),
+  prefix: z
+    .string()
+    .max(evidencePrefixCharactersMax)
+    .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/?$/, 'must be names of letters, digits, `-`, `_` and `.`, with single `/` between them')
+    .describe('Folder within the bucket; the records are at its top if left out.')
+    .optional(),
+  region: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be a region such as eu-central-1')
+    .describe('Region of the bucket.'),
+});
+
 /** The whole language of holdpoint.yaml. */
 export const configurationGrammar = z.strictObject({
   apiVersion: z.literal(apiVersion).describe('Version of the language.'),
@@ -63,8 +94,11 @@ export const configurationGrammar = z.strictObject({
   groups: z.record(name, z.array(z.string()).min(1)).describe('Lists of ids of people, by the name of the group.'),
   policies: z.record(name, policy).describe('Approval policies by name; the holds of runbooks refer to them.'),
   evidence: z
-    .strictObject({ directory: z.string().min(1).describe('Directory, relative to this file.') })
-    .describe('Where the records of runs are kept.')
+    .strictObject({
+      directory: z.string().min(1).describe('Directory, relative to this file.').optional(),
+      s3: evidenceBucket.describe('Bucket of S3, one object per entry.').optional(),
+    })
+    .meta({ description: 'Where the records of runs are kept: a directory or a bucket.', minProperties: 1, maxProperties: 1 })
     .optional(),
 });
 
@@ -79,6 +113,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkKeys(document, places);
   checkGroups(document, places);
   checkPolicies(document, places);
+  checkEvidence(document, places);
   const problems = places.problems();
   return places.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
 }
@@ -130,7 +165,19 @@ function checkPolicies(document: ConfigurationDocument, places: DocumentPlaces):
   }
 }
 
-function configurationOf({ people, groups, policies, evidence }: ConfigurationDocument): Configuration {
+function checkEvidence({ evidence }: ConfigurationDocument, places: DocumentPlaces): void {
+  if (evidence && (evidence.directory === undefined) === (evidence.s3 === undefined)) {
+    places.error(['evidence'], 'Must name either a `directory` or a bucket (`s3`), not both: a run has one record.');
+  }
+}
+
+function evidencePlaceOf({ evidence }: ConfigurationDocument): EvidencePlace | undefined {
+  if (evidence?.s3) return { s3: evidence.s3 };
+  return evidence?.directory === undefined ? undefined : { directory: evidence.directory };
+}
+
+function configurationOf(document: ConfigurationDocument): Configuration {
+  const { people, groups, policies } = document;
   const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
     id,
     {
@@ -142,5 +189,5 @@ function configurationOf({ people, groups, policies, evidence }: ConfigurationDo
       expiresMs: parseDurationMs(given.expires ?? expiresDefault)!,
     },
   ]);
-  return { people, groups, policies: Object.fromEntries(complete), evidence };
+  return { people, groups, policies: Object.fromEntries(complete), evidence: evidencePlaceOf(document) };
 }

@@ -1,3 +1,10 @@
+/** A taint as nodes carry it. */
+export interface NodeTaint {
+  key: string;
+  value?: string;
+  effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
+}
+
 /** A node as it boots: what its kubelet registers with the API server. */
 export interface NodeSpec {
   name: string;
@@ -6,6 +13,7 @@ export interface NodeSpec {
   /** e.g. `v1.33.4-eks-99bf8d4`. */
   kubeletVersion: string;
   labels: Record<string, string>;
+  taints: NodeTaint[];
   /** e.g. `aws:///eu-central-1a/i-0abc…`. */
   providerID: string;
   capacity: { cpuMillis: number; memoryMiB: number; pods: number };
@@ -22,7 +30,12 @@ export interface SandboxCluster {
   removeNode(name: string): void;
   nodeReady(name: string): boolean;
   setUnschedulable(name: string, unschedulable: boolean): void;
-  setNodeLabel(name: string, key: string, value: string): void;
+  /** Sets a label of a node; without a value it takes the label away. */
+  setNodeLabel(name: string, key: string, value: string | undefined): void;
+  /** Taints are told apart by key and effect. A NoExecute taint keeps pods away, but ends none that run. */
+  changeNodeTaints(name: string, taints: { add: NodeTaint[]; remove: NodeTaint[] }): void;
+  /** The control plane now runs this Kubernetes minor version, e.g. `1.34`. */
+  setVersion(version: string): void;
   /** Pods bound to the node that have not ended; daemon pods are marked. */
   podsOn(name: string): { namespace: string; name: string; daemon: boolean }[];
   /** Asks the same eviction rules that the API serves. */

@@ -15,7 +15,13 @@ function numberOf(option: string, text: string | undefined, fallback: number): n
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { port: { type: 'string' }, seed: { type: 'string' }, speed: { type: 'string' }, world: { type: 'string', default: 'demo' } },
+    options: {
+      port: { type: 'string' },
+      seed: { type: 'string' },
+      speed: { type: 'string' },
+      world: { type: 'string', default: 'demo' },
+      'fault-rate': { type: 'string' },
+    },
   });
   const seed = worlds[values.world];
   if (!seed) throw new Error(`there is no world called ${values.world}; there are: ${Object.keys(worlds).join(', ')}`);
@@ -25,6 +31,7 @@ async function main(): Promise<void> {
     port: numberOf('port', values.port, 0),
     randomSeed: numberOf('seed', values.seed, 1),
     speed: numberOf('speed', values.speed, 1),
+    faults: { rate: numberOf('fault-rate', values['fault-rate'], 0) },
   });
   console.log(JSON.stringify({ url: sandbox.url }));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void sandbox.stop());

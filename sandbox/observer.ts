@@ -1,4 +1,7 @@
 import type { Clock } from './clock.ts';
+import { DoubleEffects } from './double-effects.ts';
+import type { AcceptedChange } from './double-effects.ts';
+import type { FaultKind } from './faults.ts';
 import type { ClusterWitness } from './kubernetes/cluster.ts';
 import type { KubernetesObject, LabelSelector, Node, Pod, PodDisruptionBudget } from './kubernetes/objects.ts';
 import type { Actor, Change, Store } from './kubernetes/store.ts';
@@ -7,7 +10,7 @@ import type { Actor, Change, Store } from './kubernetes/store.ts';
 export interface Violation {
   /** Simulated time, ISO 8601. */
   at: string;
-  kind: 'budget-broken' | 'foreign-cordon-lifted' | 'evicted-twice';
+  kind: 'budget-broken' | 'foreign-cordon-lifted' | 'cordoned-twice' | 'evicted-twice' | 'done-twice' | 'updated-needlessly';
   /** e.g. `demo: Pod shop/web-5d7c9-x2x4v`. */
   object: string;
   sentence: string;
@@ -26,6 +29,8 @@ export interface ObserverReport {
     foreignCordonsLifted: number;
     /** Requests by method and kind: `PATCH nodes`. */
     requests: Record<string, number>;
+    /** Faults that requests met, by kind. */
+    faults: Partial<Record<FaultKind, number>>;
   };
 }
 
@@ -51,6 +56,8 @@ export class Observer implements ClusterWitness {
   /** Who cordoned a node, by cluster and node. */
   private readonly cordonedBy = new Map<string, string>();
   private readonly requests = new Map<string, number>();
+  private readonly faults = new Map<FaultKind, number>();
+  private readonly doubleEffects = new DoubleEffects();
   private readonly counts = { evictionsGranted: 0, evictionsRefused: 0, podsMoved: 0, foreignCordonsLifted: 0 };
 
   constructor(clock: Clock) {
@@ -84,6 +91,19 @@ export class Observer implements ClusterWitness {
     this.requests.set(key, (this.requests.get(key) ?? 0) + 1);
   }
 
+  countFault(kind: FaultKind): void {
+    this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
+  }
+
+  /** Takes note of a change that EKS took on, and of whether it was to no purpose. */
+  noteCloudChange(change: AcceptedChange): void {
+    const double = this.doubleEffects.note(change);
+    if (!double) return;
+    const { clusterName, nodegroupName } = change;
+    const object = nodegroupName === undefined ? `${clusterName}: the control plane` : `${clusterName}: node group ${nodegroupName}`;
+    this.report(double.kind, object, double.sentence);
+  }
+
   report(kind: Violation['kind'], object: string, sentence: string): void {
     this.violationCount++;
     if (this.violations.length < violationsMax) {
@@ -95,7 +115,11 @@ export class Observer implements ClusterWitness {
     return {
       violations: [...this.violations],
       violationsLeftOut: this.violationCount - this.violations.length,
-      counters: { ...this.counts, requests: Object.fromEntries([...this.requests].sort()) },
+      counters: {
+        ...this.counts,
+        requests: Object.fromEntries([...this.requests].sort()),
+        faults: Object.fromEntries([...this.faults].sort()),
+      },
     };
   }
 
@@ -139,6 +163,7 @@ export class Observer implements ClusterWitness {
     const was = before?.spec.unschedulable === true;
     const is = node.spec.unschedulable === true;
     if (is && !was) this.cordonedBy.set(key, actor.name);
+    if (is && was && actor.part === 'client') this.seeSecondCordon(cluster, before, node, actor);
     if (is || !was) return;
     const owner = this.cordonedBy.get(key);
     this.cordonedBy.delete(key);
@@ -152,6 +177,17 @@ export class Observer implements ClusterWitness {
     if (sentence === undefined) return;
     this.counts.foreignCordonsLifted++;
     this.report('foreign-cordon-lifted', `${cluster}: Node ${node.metadata.name}`, sentence);
+  }
+
+  /** A cordoned node that gets the mark of another owner was cordoned twice; the same owner may do so again. */
+  private seeSecondCordon(cluster: string, before: Node | undefined, node: Node, actor: Actor): void {
+    const name = node.metadata.name;
+    const mark = node.metadata.annotations?.[cordonAnnotation];
+    const markBefore = before?.metadata.annotations?.[cordonAnnotation];
+    const owner = markBefore ?? this.cordonedBy.get(`${cluster}/${name}`);
+    if (mark === undefined || mark === markBefore || (markBefore === undefined && owner === actor.name)) return;
+    const sentence = `${actor.name} marked the cordon of ${name} as that of ${mark}, though ${owner ?? 'somebody else'} had set it.`;
+    this.report('cordoned-twice', `${cluster}: Node ${name}`, sentence);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { NodeSpec } from './cluster.ts';
+import type { NodeSpec, NodeTaint } from './cluster.ts';
 
 /** What a world holds when it starts: clusters with their node groups and whatever has been applied to them. */
 export interface WorldSeed {
@@ -92,7 +92,7 @@ export function nodeLabels(
 /** Makes the spec of a node of a group: what its kubelet will register. */
 export function nodeSpecOf(
   cluster: Pick<ClusterSeed, 'region'>,
-  nodegroup: Pick<NodegroupSeed, 'name' | 'instanceType' | 'labels' | 'releaseVersion'>,
+  nodegroup: Pick<NodegroupSeed, 'name' | 'instanceType' | 'labels' | 'releaseVersion'> & { taints?: NodeTaint[] },
   node: { name: string; zone: string; instanceId: string },
 ): NodeSpec {
   return {
@@ -101,6 +101,7 @@ export function nodeSpecOf(
     instanceType: nodegroup.instanceType,
     kubeletVersion: kubeletVersionOf(nodegroup.releaseVersion),
     labels: nodeLabels(cluster, nodegroup, node),
+    taints: nodegroup.taints ?? [],
     providerID: `aws:///${node.zone}/${node.instanceId}`,
     capacity: capacityOf(nodegroup.instanceType),
   };

@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { serveKubernetes } from './kubernetes/api.ts';
-import { noSuchPath } from './kubernetes/errors.ts';
-import { sendError, sendJson } from './kubernetes/wire.ts';
+import { badRequest, noSuchPath } from './kubernetes/errors.ts';
+import { readJson, sendError, sendJson } from './kubernetes/wire.ts';
 import { createWorld } from './world.ts';
 import type { SimulatedWorld, WorldOptions } from './world.ts';
 
@@ -62,12 +62,13 @@ async function serve(
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://sandbox');
   const [, part, name = '', ...rest] = pathname.split('/');
   if (part === 'sandbox') {
-    serveAdministration(world, request, response, pathname);
+    await serveAdministration(world, request, response, pathname);
   } else if (part === 'kubernetes') {
     const cluster = world.cluster(decodeURIComponent(name));
     if (!cluster) throw noSuchPath();
     const countRequest = (method: string, kind: string): void => world.observer.countRequest(method, kind);
-    await serveKubernetes(cluster, request, response, { path: `/${rest.join('/')}`, query: searchParams, countRequest });
+    const address = { path: `/${rest.join('/')}`, query: searchParams, countRequest, faults: world.faults };
+    await serveKubernetes(cluster, request, response, address);
   } else if (fallback) {
     // Express-like handlers may be asynchronous in fact; the type of a listener only promises void.
     await Promise.resolve(fallback(request, response));
@@ -77,15 +78,47 @@ async function serve(
 }
 
 /**
- * What testers ask of the sandbox itself: `GET /sandbox/observer`, `GET /sandbox/clusters`,
- * `POST /sandbox/clusters/NAME/cut-watches` and `POST /sandbox/clusters/NAME/compact`.
+ * What testers ask of the sandbox itself: `GET /sandbox/observer`, `GET /sandbox/clusters`, `GET /sandbox/leftovers`,
+ * `POST /sandbox/baseline`, `GET` and `PUT /sandbox/faults` (FaultSettings), `POST /sandbox/clusters/NAME/cut-watches` and
+ * `POST /sandbox/clusters/NAME/compact`. No fault ever befalls these.
  */
-function serveAdministration(world: SimulatedWorld, { method }: IncomingMessage, response: ServerResponse, path: string): void {
-  if (method === 'GET' && path === '/sandbox/observer') return sendJson(response, 200, world.observer.summary());
-  if (method === 'GET' && path === '/sandbox/clusters') {
-    const clusters = [...world.clusters.values()].map(({ name, url, version }) => ({ name, url, version }));
-    return sendJson(response, 200, { now: world.clock.now().toISOString(), speed: world.clock.speed, clusters });
+async function serveAdministration(
+  world: SimulatedWorld,
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+): Promise<void> {
+  switch (`${request.method} ${path}`) {
+    case 'GET /sandbox/observer':
+      return sendJson(response, 200, world.observer.summary());
+    case 'GET /sandbox/clusters': {
+      const clusters = [...world.clusters.values()].map(({ name, url, version }) => ({ name, url, version }));
+      return sendJson(response, 200, { now: world.clock.now().toISOString(), speed: world.clock.speed, clusters });
+    }
+    case 'GET /sandbox/leftovers':
+      return sendJson(response, 200, world.leftovers());
+    case 'POST /sandbox/baseline':
+      world.takeBaseline();
+      return sendJson(response, 200, {});
+    case 'PUT /sandbox/faults':
+      setFaults(world, await readJson(request));
+      return sendJson(response, 200, world.faults.settings);
+    case 'GET /sandbox/faults':
+      return sendJson(response, 200, world.faults.settings);
+    default:
+      return serveClusterAdministration(world, request, response, path);
   }
+}
+
+function setFaults({ faults }: SimulatedWorld, settings: unknown): void {
+  try {
+    faults.set(settings);
+  } catch (error) {
+    throw badRequest(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function serveClusterAdministration(world: SimulatedWorld, { method }: IncomingMessage, response: ServerResponse, path: string): void {
   const [, , part, name = '', verb] = path.split('/');
   const cluster = part === 'clusters' && method === 'POST' ? world.cluster(decodeURIComponent(name)) : undefined;
   if (cluster && verb === 'cut-watches') cluster.cutWatches();

@@ -1,6 +1,10 @@
 import { Clock } from './clock.ts';
 import type { SandboxCluster } from './cluster.ts';
+import { Faults } from './faults.ts';
+import type { FaultSettings } from './faults.ts';
 import { KubernetesCluster } from './kubernetes/cluster.ts';
+import { Baseline } from './leftovers.ts';
+import type { LeftoverReport, NodegroupView, Premises } from './leftovers.ts';
 import { Observer } from './observer.ts';
 import { Random } from './random.ts';
 import { initialNodes } from './seed.ts';
@@ -24,6 +28,8 @@ export interface WorldOptions {
   randomSeed?: number;
   /** How many times as fast as the wall clock its time runs. */
   speed?: number;
+  /** What goes wrong with requests; nothing unless given. */
+  faults?: FaultSettings;
 }
 
 /** How many clusters a world may have. */
@@ -35,16 +41,37 @@ export class SimulatedWorld implements World {
   readonly random: Random;
   readonly seed: WorldSeed;
   readonly observer: Observer;
+  readonly faults: Faults;
   readonly clusters = new Map<string, KubernetesCluster>();
   /** Where the world is served; known once the server listens. */
   baseUrl = '';
+  private nodegroups: () => NodegroupView[] = () => [];
+  private baseline: Baseline;
 
-  constructor({ seed, randomSeed = 1, speed = 1 }: WorldOptions) {
+  constructor({ seed, randomSeed = 1, speed = 1, faults }: WorldOptions) {
     this.clock = new Clock(speed);
     this.random = new Random(randomSeed);
     this.seed = seed;
     this.observer = new Observer(this.clock);
+    this.faults = new Faults(randomSeed, (kind) => this.observer.countFault(kind), faults);
     for (const cluster of seed.clusters) this.addCluster(cluster);
+    this.baseline = new Baseline(this.premises());
+  }
+
+  /** Lets the world see the node groups of the cloud in front of it; they belong to the baseline. */
+  showNodegroups(view: () => NodegroupView[]): void {
+    this.nodegroups = view;
+    this.takeBaseline();
+  }
+
+  /** Whatever is there now is no leftover from here on. */
+  takeBaseline(): void {
+    this.baseline = new Baseline(this.premises());
+  }
+
+  /** What a maintenance run has left behind since the baseline was taken (at the start, unless taken anew). */
+  leftovers(): LeftoverReport {
+    return this.baseline.leftovers(this.premises());
   }
 
   cluster(name: string): KubernetesCluster | undefined {
@@ -73,6 +100,11 @@ export class SimulatedWorld implements World {
   removeCluster(name: string): void {
     this.clusters.get(name)?.stop();
     this.clusters.delete(name);
+  }
+
+  private premises(): Premises {
+    const stores = new Map([...this.clusters].map(([name, { store }]) => [name, store]));
+    return { stores, nodegroups: this.nodegroups() };
   }
 
   /** Time stands still and every watch ends. */

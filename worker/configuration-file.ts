@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
-import { loadConfiguration, type Configuration } from '../runbooks/configuration.ts';
+import { loadConfiguration, type Configuration, type EvidencePlace } from '../runbooks/configuration.ts';
 import { formatProblem } from '../runbooks/problem.ts';
 
 /** Where evidence goes when holdpoint.yaml does not say, beside that file. */
@@ -21,9 +21,9 @@ export function createConfigurationReader(file: string): () => Promise<Configura
   };
 }
 
-/** Where the records of runs are kept. */
-export function evidenceDirectory(file: string, configuration: Configuration): string {
-  return resolve(dirname(file), configuration.evidence?.directory ?? evidenceDirectoryDefault);
+/** Where the records of runs are kept: a bucket, or a directory with its absolute path. */
+export function evidencePlace(file: string, { evidence = { directory: evidenceDirectoryDefault } }: Configuration): EvidencePlace {
+  return 's3' in evidence ? evidence : { directory: resolve(dirname(file), evidence.directory) };
 }
 
 async function versionOf(file: string): Promise<string> {

@@ -1,11 +1,14 @@
 import { fileURLToPath } from 'node:url';
-import { NativeConnection, Worker, type WorkflowBundle, bundleWorkflowCode } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from '@temporalio/worker';
 import { createActions } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
+import { createEvidenceBucket } from '../activities/evidence/s3.ts';
+import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.ts';
 import { createActivities } from '../activities/index.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import { createConfigurationReader, evidenceDirectory } from './configuration-file.ts';
+import type { Configuration } from '../runbooks/configuration.ts';
+import { createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 
 /** Progress is shown live, so heartbeats may not be held back for longer than this. */
@@ -16,7 +19,7 @@ const shutdownGraceMs = 10_000;
 /** A worker that has connected but does not run yet. Throws `temporal-unreachable`, `configuration-invalid`. */
 export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkflowBundle): Promise<Worker> {
   const readConfiguration = createConfigurationReader(settings.configurationFile);
-  const evidence = createEvidenceDirectory(evidenceDirectory(settings.configurationFile, await readConfiguration()));
+  const evidence = await openEvidence(settings.configurationFile, await readConfiguration());
   const clients = createClients();
   const activities = createActivities({ clients, actions: createActions(clients), evidence, readConfiguration });
   return Worker.create({
@@ -35,7 +38,26 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
 export async function bundleWorkflows(): Promise<WorkflowBundle> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const workflowsPath = fileURLToPath(new URL(`../workflows/index.${extension}`, import.meta.url));
-  return bundleWorkflowCode({ workflowsPath, logger: undefined });
+  // What webpack has to say of a bundle that works is of no use to anybody.
+  return bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+}
+
+/** A bucket is asked for its Object Lock first, so that a wrong one is heard of now, not when a run starts. */
+async function openEvidence(file: string, configuration: Configuration): Promise<EvidenceStore> {
+  const place = evidencePlace(file, configuration);
+  if ('directory' in place) return createEvidenceDirectory(place.directory);
+  const { logger } = Runtime.instance();
+  const store = createEvidenceBucket(place.s3);
+  try {
+    const { isLocked, sentence } = await store.protection();
+    logger.log(isLocked === false ? 'WARN' : 'INFO', sentence);
+  } catch (error) {
+    if (!(error instanceof EvidenceError)) throw error;
+    const cause = `${error.message} ${error.remedy}`;
+    if (error.consequence !== 'retry') throw new HoldpointError('configuration-invalid', { file, cause }, { cause: error });
+    logger.warn(cause);
+  }
+  return store;
 }
 
 async function connect(address: string): Promise<NativeConnection> {

@@ -25,9 +25,9 @@ type Verdict = 'approved' | 'rejected' | 'expired' | 'aborted';
 export async function holdUntilSigned(run: Run, hold: HoldStep, span: Span, base: PlanningBase): Promise<SpanPlan> {
   const step = run.step(hold.id);
   step.status = 'holding';
-  run.enter('planning');
   let drift: HoldState['drift'];
   for (let opening = 1; ; opening += 1) {
+    run.enter('planning');
     const plan = await unblockedPlan(run, hold.id, span, base);
     const state = await openHold(run, hold, { plan, opening, drift }, base);
     const verdict = await verdictOf(run, state);
@@ -38,6 +38,8 @@ export async function holdUntilSigned(run: Run, hold: HoldStep, span: Span, base
     }
     if (verdict !== 'approved') await endRun(run, state, verdict);
     run.enter('planning');
+    // A pause comes before the second look, which would be an old one after it.
+    await run.safePoint();
     const again = await unblockedPlan(run, hold.id, span, base);
     if (again.hash === plan.hash) {
       const { at } = await run.record('hold.approved', { hold: hold.id, opening, planHash: plan.hash });
@@ -45,14 +47,15 @@ export async function holdUntilSigned(run: Run, hold: HoldStep, span: Span, base
       step.status = 'done';
       step.endedAt = at;
       step.summary = `signed by ${state.decisions.map(({ person }) => person).join(', ')}`;
-      await run.safePoint();
       return again;
     }
     drift = differenceOf(plan, again);
-    state.opening.closed = { because: 'drift', at: state.opening.openedAt };
-    await run.record('hold.drifted', { hold: hold.id, opening, planHash: plan.hash, presentHash: again.hash, difference: json(drift) });
+    const drifted = { hold: hold.id, opening, planHash: plan.hash, presentHash: again.hash, difference: json(drift) };
+    const { at } = await run.untilItWorks(hold.id, () => run.record('hold.drifted', drifted));
+    state.opening.closed = { because: 'drift', at };
     if (opening >= openingsMax) {
-      await run.stuck(hold.id, `The plan has changed after each of ${openingsMax} openings.`, 'Find out what keeps changing it, then try again.');
+      const reason = `The plan has changed after each of ${openingsMax} openings.`;
+      await run.stuck(hold.id, reason, 'Find out what keeps changing it, then try again.');
     }
   }
 }
@@ -96,7 +99,8 @@ async function openHold(
   const step = run.step(hold.id);
   step.startedAt ??= openedAt;
   step.summary = `${policy.atLeast} of ${policy.of} must sign ${shortHash(plan.hash)}`;
-  await run.record('hold.opened', { ...json(opened), plan: json(plan), drift: drift ? json(drift) : null });
+  const entry = { ...json(opened), plan: json(plan), drift: drift ? json(drift) : null };
+  await run.untilItWorks(hold.id, () => run.record('hold.opened', entry));
   const state: HoldState = { opening: opened, plan, decisions: [], drift };
   run.state.hold = state;
   run.enter('holding');
@@ -104,10 +108,11 @@ async function openHold(
 }
 
 async function verdictOf(run: Run, { opening, decisions }: HoldState): Promise<Verdict> {
-  const settled = (): boolean => run.aborted() || standingOf(opening, decisions).state !== 'waiting';
+  const settled = (): boolean => run.abortedAt() !== undefined || standingOf(opening, decisions).state !== 'waiting';
   const inTime = await condition(settled, opening.policy.expiresMs);
   const standing = standingOf(opening, decisions);
-  if (run.aborted()) opening.closed = { because: 'aborted', at: opening.openedAt };
+  const abortedAt = run.abortedAt();
+  if (abortedAt !== undefined) opening.closed = { because: 'aborted', at: abortedAt };
   else if (!inTime && standing.state === 'waiting') opening.closed = { because: 'expired', at: opening.expiresAt };
   if (opening.closed?.because === 'aborted') return 'aborted';
   if (opening.closed) {
@@ -151,7 +156,8 @@ export async function takeDecision(run: Run, request: DecisionRequest): Promise<
   // The hold may have been closed, or the same person may have decided, while the signature was verified.
   const refusal = verified.ok ? refusalOfDecision(run, request) : verified;
   if (!verified.ok || refusal || !run.state.hold) {
-    const { code, reason: why, remedy } = refusal ?? { code: 'hold-not-open', reason: 'The hold is not open any more.', remedy: 'Look again.' };
+    const closed = { code: 'hold-not-open', reason: 'The hold is not open any more.', remedy: 'Look again.' };
+    const { code, reason: why, remedy } = refusal ?? closed;
     await run.recordRefusal({ person, attempt: decision, code, reason: why });
     throw refusalFailure({ code, reason: why, remedy }, true);
   }
@@ -166,7 +172,11 @@ export async function takeDecision(run: Run, request: DecisionRequest): Promise<
 /** Whoever can reach Temporal can send anything: what is not text of a bounded length gets no further. */
 export function requireShape(request: object, texts: readonly string[], integers: readonly string[] = []): void {
   const values = request as Record<string, unknown>;
-  const isText = (name: string): boolean => typeof values[name] === 'string' && values[name].length <= statementCharactersMax;
+  const isText = (name: string): boolean => {
+    const value = values[name];
+    // Lone surrogates have no canonical JSON: the record could not take them.
+    return typeof value === 'string' && value.length <= statementCharactersMax && !/\p{Surrogate}/u.test(value);
+  };
   const wrong = [...texts.filter((name) => !isText(name)), ...integers.filter((name) => !Number.isInteger(values[name]))];
   if (wrong.length === 0) return;
   const reason = `The request has no usable ${wrong.join(', ')}.`;

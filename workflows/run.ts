@@ -1,12 +1,23 @@
 import { ActivityFailure, ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
-import { CancellationScope, condition, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, upsertSearchAttributes } from '@temporalio/workflow';
 import type { JsonObject } from '../domain/json.ts';
 import type { CompiledRunbook } from '../domain/runbook.ts';
-import { endPhases, searchAttributes, type Phase, type RefusedAttempt, type RunInput, type RunState, type StepState, type Verb } from './messages.ts';
+import {
+  endPhases,
+  searchAttributes,
+  type Phase,
+  type RefusedAttempt,
+  type RunInput,
+  type RunState,
+  type StepState,
+  type Verb,
+} from './messages.ts';
 import { recorder } from './proxies.ts';
 
 /** Refused attempts that are written down one by one; beyond that they are only counted, so that nobody can flood the record. */
 const refusedAttemptsRecordedMax = 200;
+/** How much of each text of a refused attempt is written down: anybody can send them, of any length. */
+const refusedTextCharactersMax = 2_000;
 
 const phaseAttribute = defineSearchAttributeKey(searchAttributes.phase, 'KEYWORD');
 
@@ -25,8 +36,9 @@ export class Run {
   /** The scope of the activity that changes the world at this moment: pause and abort cancel it. */
   performing: CancellationScope | undefined;
   private pausing = false;
-  private aborting: { person: string; reason: string } | undefined;
+  private aborting: { person: string; reason: string; at: string } | undefined;
   private retryAsked = false;
+  private readonly noncesUsed = new Set<string>();
   private sequence = 0;
   private written: Promise<unknown> = Promise.resolve();
 
@@ -72,10 +84,15 @@ export class Run {
 
   /** Writes an entry into the record, in the order of the calls; returns when it is safe. Not even an abort cuts it off. */
   async record(kind: string, body: JsonObject): Promise<{ at: string }> {
-    this.sequence += 1;
-    const entry = { run: this.state.run, sequence: this.sequence, kind, body };
-    const write = this.written.then(() => CancellationScope.nonCancellable(() => recorder.record(entry)));
-    this.written = write.catch(() => undefined);
+    const write = this.written.then(() => {
+      const entry = { run: this.state.run, sequence: this.sequence + 1, kind, body };
+      return CancellationScope.nonCancellable(() => recorder.record(entry));
+    });
+    // The number of an entry that could not be written is free for the next one.
+    this.written = write.then(
+      () => (this.sequence += 1),
+      () => undefined,
+    );
     const { at, path } = await write;
     this.state.evidence = path;
     return { at };
@@ -84,7 +101,10 @@ export class Run {
   /** Notes an attempt that was refused at the door. */
   async recordRefusal(attempt: RefusedAttempt): Promise<void> {
     this.state.refusedAttempts += 1;
-    if (this.state.refusedAttempts <= refusedAttemptsRecordedMax) await this.record('attempt.refused', { ...attempt });
+    if (this.state.refusedAttempts > refusedAttemptsRecordedMax) return;
+    const told: Partial<Record<keyof RefusedAttempt, unknown>> = { ...attempt };
+    const [person, attempted, code, reason] = [told.person, told.attempt, told.code, told.reason].map(writable);
+    await this.record('attempt.refused', { person, attempt: attempted, code, reason } as JsonObject);
   }
 
   /** Why an operator's word makes no sense now, with the ones that do; undefined where it does. */
@@ -102,8 +122,8 @@ export class Run {
   }
 
   /** Takes an operator's word, which `refusalOfVerb` has let pass. */
-  obey(verb: Verb, person: string, reason: string): void {
-    if (verb === 'abort') this.aborting = { person, reason };
+  obey(verb: Verb, person: string, reason: string, at: string): void {
+    if (verb === 'abort') this.aborting = { person, reason, at };
     if (verb === 'retry') this.retryAsked = true;
     if (verb === 'pause' || verb === 'resume') this.pausing = verb === 'pause';
     this.state.pauseRequestedBy = this.pausing ? person : undefined;
@@ -115,8 +135,17 @@ export class Run {
     return this.pausing || this.aborting !== undefined;
   }
 
-  aborted(): boolean {
-    return this.aborting !== undefined;
+  /** When the run was told to abort; undefined where it was not. */
+  abortedAt(): string | undefined {
+    return this.aborting?.at;
+  }
+
+  /** Whether a signed word has been used before; from now on it has. A copy of it must not work a second time. */
+  wasUsed(person: string, nonce: string): boolean {
+    const word = `${person} ${nonce}`;
+    const used = this.noncesUsed.has(word);
+    this.noncesUsed.add(word);
+    return used;
   }
 
   /** Waits here while the run is paused. Throws RunEnded where it was aborted. */
@@ -166,9 +195,15 @@ export class Run {
   }
 }
 
-/** What a failed activity says to a person; undefined for anything that is not an activity's failure. */
+/** Lone surrogates have no canonical JSON, so the record could not take them; they give way to the replacement character. */
+function writable(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  return text.slice(0, refusedTextCharactersMax).replace(/\p{Surrogate}/gu, '\ufffd');
+}
+
+/** What a failed activity says to a person; undefined for anything that is not an activity's failure, and for a cancellation. */
 export function failureOf(error: unknown): { code: string; reason: string; remedy: string } | undefined {
-  if (!(error instanceof ActivityFailure)) return undefined;
+  if (!(error instanceof ActivityFailure) || isCancellation(error)) return undefined;
   const { cause } = error;
   if (!(cause instanceof ApplicationFailure)) {
     const reason = `Step activity ${error.activityType} gave no answer: ${cause?.message ?? error.message}.`;

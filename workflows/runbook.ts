@@ -1,5 +1,5 @@
-import { allHandlersFinished, CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow';
-import { signedEvidence } from '../domain/evidence.ts';
+import { allHandlersFinished, CancellationScope, condition, isCancellation, setHandler, workflowInfo } from '@temporalio/workflow';
+import { isRunId, signedEvidence } from '../domain/evidence.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { SpanPlan, StepPlan } from '../domain/plan.ts';
 import type { ActionStep } from '../domain/runbook.ts';
@@ -45,7 +45,8 @@ export async function runbook(input: RunInput): Promise<RunResult> {
 
 function emptyBase(input: RunInput): PlanningBase {
   const runbook = { name: '', title: '', digest: '', target: '', inputs: {}, steps: [] };
-  return { runbook, inputs: input.inputs, target: { kind: 'eks', region: '', name: '' }, targetName: input.target, run: input.run, outputs: {} };
+  const target: PlanningBase['target'] = { kind: 'eks', region: '', name: '' };
+  return { runbook, inputs: input.inputs, target, targetName: input.target, run: input.run, outputs: {} };
 }
 
 function listen(run: Run, admission: () => Admission | undefined): void {
@@ -55,7 +56,9 @@ function listen(run: Run, admission: () => Admission | undefined): void {
     return admission() as Admission;
   });
   setHandler(attemptRefusedSignal, (attempt) => run.recordRefusal(attempt));
-  setHandler(decideUpdate, (request) => takeDecision(run, request), { validator: (request: DecisionRequest) => refuseDecision(run, request) });
+  setHandler(decideUpdate, (request) => takeDecision(run, request), {
+    validator: (request: DecisionRequest) => refuseDecision(run, request),
+  });
   setHandler(verbUpdate, (request) => takeVerb(run, request), { validator: (request: VerbRequest) => refuseVerb(run, request) });
 }
 
@@ -70,11 +73,16 @@ async function endingOf(whole: () => Promise<{ phase: Phase; reason: string }>):
   }
 }
 
+/** What a person is told who was refused. */
+type Telling = { code: string; reason: string; remedy: string };
+
 type Admitted = { admission: Admission & { admitted: false } } | { admission: { admitted: true }; plan: SpanPlan };
 
 /** Checks the document, the requester's signature and the plan of the first span. Nothing is touched. */
 async function admit(run: Run, input: RunInput, base: PlanningBase): Promise<Admitted> {
   try {
+    const misfit = misfitOf(input);
+    if (misfit) return { admission: { admitted: false, ...misfit } };
     Object.assign(base, await reads.prepare({ document: input.document, inputs: input.inputs, target: input.target }));
     run.begin(base.runbook, base.inputs);
     const expected: ExpectedStatement = {
@@ -95,6 +103,16 @@ async function admit(run: Run, input: RunInput, base: PlanningBase): Promise<Adm
     if (!failure) throw error;
     return { admission: { admitted: false, ...failure } };
   }
+}
+
+/** What only a client other than ours can have got wrong; undefined where nothing is. */
+function misfitOf({ run, target }: RunInput): Telling | undefined {
+  const remedy = 'Start runs with `holdpoint start`.';
+  const { workflowId } = workflowInfo();
+  if (!isRunId(run)) return { code: 'run-id-malformed', reason: `${JSON.stringify(run)} cannot be the id of a run.`, remedy };
+  // The workflow id is the lock of the target.
+  if (workflowId === target) return undefined;
+  return { code: 'target-differs', reason: `The workflow is called ${workflowId}, but a run on ${target} must be called like it.`, remedy };
 }
 
 async function admitPlan(run: Run, input: RunInput, base: PlanningBase): Promise<Admitted> {
@@ -152,9 +170,11 @@ async function carryOutStep(run: Run, step: ActionStep, { plan }: StepPlan, base
       return performed.outputs;
     } catch (error) {
       const failure = failureOf(error);
-      // Stopped by an operator: the safe point above waits or ends the run, and looking first makes another try harmless.
-      if (run.interrupted() && (isCancellation(error) || failure)) continue;
-      if (!failure) throw error;
+      const cancelledFromOutside = CancellationScope.current().consideredCancelled;
+      if (cancelledFromOutside || !(failure || isCancellation(error))) throw error;
+      // Stopped by an operator: the safe point above waits, ends the run or, where they have changed their mind, goes on at once.
+      // Looking first makes another try harmless.
+      if (!failure || run.interrupted()) continue;
       await run.stuck(step.id, failure.reason, failure.remedy);
       retry += 1;
     } finally {
@@ -170,15 +190,39 @@ async function close(run: Run, base: PlanningBase, end: { phase: Phase; reason: 
   state.stuck = undefined;
   const leftovers: string[] = [];
   if (end.phase !== 'refused') {
-    const { lifted } = await releaser.release({ target: base.target, run: state.run });
-    leftovers.push(...leftoversOf(run, end.phase));
-    if (lifted.length > 0) await run.record('marks.lifted', { nodes: lifted });
+    leftovers.push(...leftoversOf(run, end.phase), ...(await liftMarks(run, base)));
   }
-  const { at } = await run.record('run.ended', { phase: end.phase, reason: end.reason, leftovers });
+  const { at } = await recordEnd(run, end, leftovers);
   state.ended = { at, reason: end.reason, leftovers };
   run.enter(end.phase);
   await condition(allHandlersFinished);
   return { run: state.run, phase: end.phase, reason: end.reason, evidence: state.evidence };
+}
+
+/** Lifts what the run has marked; says what a person must lift where that is not possible. */
+async function liftMarks(run: Run, { target }: PlanningBase): Promise<string[]> {
+  // Ended before its document was read: it has touched nothing.
+  if (target.name === '') return [];
+  try {
+    const { lifted } = await releaser.release({ target, run: run.state.run });
+    if (lifted.length > 0) await run.record('marks.lifted', { nodes: lifted });
+    return [];
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    await run.record('marks.kept', failure);
+    return [`cordons of ${run.state.run} may still be there, as they could not be lifted: ${failure.reason}`];
+  }
+}
+
+async function recordEnd(run: Run, { phase, reason }: { phase: Phase; reason: string }, leftovers: string[]): Promise<{ at: string }> {
+  try {
+    return await run.record('run.ended', { phase, reason, leftovers });
+  } catch (error) {
+    // A run with an id that no record can have, or that another run has, is refused without one; the target must not stay locked.
+    if (phase !== 'refused' || !failureOf(error)) throw error;
+    return { at: workflowInfo().startTime.toISOString() };
+  }
 }
 
 /** What a run that did not go through leaves in the world: the steps that were done, and the one it stopped in. */
@@ -205,7 +249,8 @@ function refuseVerb(run: Run, request: VerbRequest): void {
 async function takeVerb(run: Run, request: VerbRequest): Promise<{ phase: Phase }> {
   const { person, verb, reason, signature } = request;
   const expected: ExpectedStatement = { kind: 'verb', person, run: request.run, verb, reason };
-  const verified = await CancellationScope.nonCancellable(() => verifier.verifySignature({ expected, signature }));
+  const answer = await CancellationScope.nonCancellable(() => verifier.verifySignature({ expected, signature }));
+  const verified = answer.ok && run.wasUsed(person, answer.nonce) ? usedBefore(person, verb) : answer;
   if (!verified.ok) {
     await run.recordRefusal({ person, attempt: verb, code: verified.code, reason: verified.reason });
     throw refusalFailure(verified, true);
@@ -213,12 +258,17 @@ async function takeVerb(run: Run, request: VerbRequest): Promise<{ phase: Phase 
   refuseVerb(run, request);
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
   const recorded = run.record(kind, body);
-  run.obey(verb, person, reason);
+  run.obey(verb, person, reason, verified.at);
   await recorded;
   return { phase: run.state.phase };
 }
 
-function withoutOk({ code, reason, remedy }: { code: string; reason: string; remedy: string }): { code: string; reason: string; remedy: string } {
+function usedBefore(person: string, verb: string): { ok: false } & Telling {
+  const reason = `This signed ${verb} of ${person} was given to the run before; a copy of it does not count.`;
+  return { ok: false, code: 'statement-used', reason, remedy: 'Sign anew.' };
+}
+
+function withoutOk({ code, reason, remedy }: Telling): Telling {
   return { code, reason, remedy };
 }
 

@@ -2,16 +2,20 @@ import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } f
 import type { ActionContext, Observation } from '../../domain/action.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../domain/plan.ts';
+import { sameMinorVersion } from '../../domain/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { nodeIsReady } from '../kubernetes/read.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup, readNodegroup, readinessProgress } from './nodegroup.ts';
+import { readCluster } from './preflight.ts';
 import { requestToken } from './request-token.ts';
 
 /** EKS takes one to three minutes until the instances of a group have joined. */
 const estimateMs = 3 * 60_000;
+const failedStatuses = new Set(['CREATE_FAILED', 'DEGRADED', 'DELETE_FAILED']);
+const renameRemedy = 'Choose another name for the new node group, or delete the old one.';
 
 type CreateInput = ActionInput<'eks.createNodegroup'>;
 type CreateFacts = {
@@ -31,7 +35,7 @@ export function createNodegroupAction(clients: Clients): AnyAction {
       const { request } = plan.facts;
       const command = new CreateNodegroupCommand({
         ...(request as unknown as CreateNodegroupRequest),
-        clientRequestToken: requestToken(context),
+        clientRequestToken: requestToken(context, request),
       });
       await clients
         .eks(context.target.region)
@@ -45,7 +49,8 @@ export function createNodegroupAction(clients: Clients): AnyAction {
 async function planCreate(clients: Clients, input: CreateInput, { target }: ActionContext): Promise<PlanOf<CreateFacts>> {
   const like = await readNodegroup(clients, target, input.like);
   const existing = await findNodegroup(clients, target, input.name);
-  const request = requestLike(like, input);
+  const { version: clusterVersion = '' } = await readCluster(clients, target);
+  const request = requestLike(like, input, clusterVersion);
   const desiredSize = like.scalingConfig?.desiredSize ?? 0;
   const nodes = existing ? await nodesOfNodegroup(clients, target, input.name) : [];
   const outputs: JsonObject = { nodegroup: input.name };
@@ -53,7 +58,7 @@ async function planCreate(clients: Clients, input: CreateInput, { target }: Acti
   return {
     ...emptyPlan({ nodegroup: input.name, request, desiredSize }),
     effects: existing ? [] : [createEffect(target.name, input, request, desiredSize)],
-    blockers: existing ? differenceBlockers(existing, request, input.name) : [],
+    blockers: existing ? differenceBlockers(existing, request, input.name) : versionBlockers(input, clusterVersion),
     warnings: existing ? [`Node group ${input.name} exists already and is used as it is.`] : [],
     notes: { like: input.like, desiredSize },
     outputs,
@@ -67,8 +72,8 @@ function createEffect(cluster: string, input: CreateInput, request: JsonObject, 
   return { object: `Nodegroup/${cluster}/${input.name}`, change, after: request };
 }
 
-/** The settings of a node group as a request for another one. What EKS fills in by itself (the version) is left to it. */
-function requestLike(like: Nodegroup, input: CreateInput): JsonObject {
+/** The settings of a node group as a request for another one, of the cluster's version unless another one is asked for. */
+function requestLike(like: Nodegroup, input: CreateInput, clusterVersion: string): JsonObject {
   const custom = like.amiType === 'CUSTOM';
   const settings = {
     clusterName: like.clusterName,
@@ -86,46 +91,87 @@ function requestLike(like: Nodegroup, input: CreateInput): JsonObject {
     taints: like.taints,
     updateConfig: like.updateConfig,
     nodeRepairConfig: like.nodeRepairConfig,
-    tags: like.tags,
-    version: custom ? undefined : (input.version ?? like.version),
+    tags: ownTags(like.tags),
+    version: custom ? undefined : (input.version ?? clusterVersion),
     releaseVersion: custom ? undefined : input.releaseVersion,
   };
   return JSON.parse(JSON.stringify(settings)) as JsonObject;
 }
 
+/** Tags with the prefix `aws:` are set by AWS alone, which refuses them in a request. */
+function ownTags(tags: Nodegroup['tags']): Record<string, string> {
+  return Object.fromEntries(Object.entries(tags ?? {}).filter(([key]) => !key.startsWith('aws:')));
+}
+
+/** EKS API, CreateNodegroup: the version of the cluster is the only one that it accepts. */
+function versionBlockers({ name, version, releaseVersion }: CreateInput, clusterVersion: string): Blocker[] {
+  const asked = [version, releaseVersion].filter((text) => text !== undefined && !sameMinorVersion(text, clusterVersion));
+  if (asked.length === 0) return [];
+  const reason = `EKS makes node groups of the version of the cluster, ${clusterVersion}, only; ${asked.join(' and ')} is asked for.`;
+  return [{ object: `Nodegroup/${name}`, reason, remedy: `Ask for a release of ${clusterVersion}, or upgrade the control plane first.` }];
+}
+
 /** A group of that name which is not what the plan would make is somebody else's: it is not touched. */
 function differenceBlockers(existing: Nodegroup, request: JsonObject, name: string): Blocker[] {
-  const there = JSON.parse(JSON.stringify(existing)) as JsonObject;
-  const compared = ['subnets', 'nodeRole', 'instanceTypes', 'labels', 'taints', 'releaseVersion', 'version'];
-  const differing = compared.filter((key) => request[key] !== undefined && !sameJson(there[key], request[key]));
+  const differing = differingSettings(existing, request);
   if (differing.length === 0) return [];
   const reason = `A node group of this name exists already and differs in ${differing.join(', ')}.`;
-  return [{ object: `Nodegroup/${name}`, reason, remedy: 'Choose another name for the new node group, or delete the old one.' }];
+  return [{ object: `Nodegroup/${name}`, reason, remedy: renameRemedy }];
 }
 
-function sameJson(a: Json | undefined, b: Json | undefined): boolean {
-  return digestOf(a ?? null) === digestOf(b ?? null);
+function differingSettings(existing: Nodegroup, request: JsonObject): string[] {
+  const there = JSON.parse(JSON.stringify(existing)) as JsonObject;
+  const compared = ['subnets', 'nodeRole', 'instanceTypes', 'labels', 'taints', 'releaseVersion', 'version'];
+  return compared.filter((key) => request[key] !== undefined && !sameSetting(there[key], request[key]));
 }
 
-async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, { target }: ActionContext): Promise<Observation> {
-  const { nodegroup: name, desiredSize } = plan.facts;
+/** Lists come in no order that EKS promises, and what is empty may be left out. */
+function sameSetting(there: Json | undefined, asked: Json | undefined): boolean {
+  return digestOf(normalized(there)) === digestOf(normalized(asked));
+}
+
+function normalized(setting: Json | undefined): Json {
+  if (typeof setting !== 'object' || setting === null) return setting ?? null;
+  if (Object.keys(setting).length === 0) return null;
+  return Array.isArray(setting) ? setting.map((item) => digestOf(item)).sort() : setting;
+}
+
+async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, { target, acted }: ActionContext): Promise<Observation> {
+  const { nodegroup: name, desiredSize, request } = plan.facts;
   const nodegroup = await findNodegroup(clients, target, name);
+  // EKS answers the same request token with the group that was, and makes no other one.
+  if (!nodegroup && acted) return deletedSince(name);
   if (!nodegroup) return { state: 'todo' };
-  if (nodegroup.status === 'CREATE_FAILED' || nodegroup.status === 'DEGRADED') {
-    return {
-      state: 'stuck',
-      reason: `EKS could not create node group ${name} (${nodegroup.status}): ${healthProblem(nodegroup) ?? 'it gives no reason'}.`,
-      remedy: 'Put right what EKS reports, delete the failed node group, then try again.',
-    };
-  }
-  if (nodegroup.status === 'DELETING') {
-    const remedy = 'Find out who deletes it; when it is gone, try again.';
-    return { state: 'stuck', reason: `Node group ${name} is being deleted.`, remedy };
-  }
+  const failed = creationProblem(nodegroup, name, request);
+  if (failed) return failed;
   const nodes = await nodesOfNodegroup(clients, target, name);
   const wanted = nodegroup.scalingConfig?.desiredSize ?? desiredSize;
   const progress = readinessProgress(name, nodes, wanted);
   const ready = nodes.filter(nodeIsReady).length;
   if (nodegroup.status !== 'ACTIVE' || ready < wanted) return { state: 'moving', progress };
   return { state: 'done', outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') }, progress };
+}
+
+function deletedSince(name: string): Observation {
+  const reason = `Node group ${name} has been deleted by somebody else since this step made it.`;
+  return { state: 'stuck', reason, remedy: 'Find out who deleted it; try again to have it made anew, or abort the run.' };
+}
+
+/** Why waiting for a node group of that name is in vain; undefined where it is not. */
+function creationProblem(nodegroup: Nodegroup, name: string, request: JsonObject): Observation | undefined {
+  const differing = differingSettings(nodegroup, request);
+  if (differing.length > 0) {
+    const reason = `Node group ${name} is not the one that was planned: it differs in ${differing.join(', ')}.`;
+    return { state: 'stuck', reason, remedy: renameRemedy };
+  }
+  if (nodegroup.status === 'DELETING') {
+    const remedy = 'Find out who deletes it; when it is gone, try again.';
+    return { state: 'stuck', reason: `Node group ${name} is being deleted.`, remedy };
+  }
+  if (!failedStatuses.has(nodegroup.status ?? '')) return undefined;
+  return {
+    state: 'stuck',
+    reason: `EKS could not create node group ${name} (${nodegroup.status ?? ''}): ${healthProblem(nodegroup) ?? 'it gives no reason'}.`,
+    remedy: 'Put right what EKS reports, delete the failed node group, then try again.',
+  };
 }

@@ -7,7 +7,7 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { podsOnNodes } from '../kubernetes/read.ts';
-import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup.ts';
+import { findNodegroup, healthProblem, isMissing, nodesOfNodegroup } from './nodegroup.ts';
 
 const estimateMs = 2 * 60_000;
 const podsShownMax = 5;
@@ -33,10 +33,16 @@ export function deleteNodegroupAction(clients: Clients): AnyAction {
     },
     observe: (plan, context) => observeDelete(clients, plan, context),
     act: async ({ facts }, { target }) => {
+      const command = new DeleteNodegroupCommand({ clusterName: target.name, nodegroupName: facts.nodegroup });
       await clients
         .eks(target.region)
-        .send(new DeleteNodegroupCommand({ clusterName: target.name, nodegroupName: facts.nodegroup }))
-        .catch((error: unknown) => Promise.reject(awsError(error, `DeleteNodegroup ${facts.nodegroup}`, target)));
+        .send(command)
+        .catch((error: unknown) => {
+          const known = awsError(error, `DeleteNodegroup ${facts.nodegroup}`, target);
+          // It is gone: an earlier request whose answer was lost has done it, or somebody else.
+          if (isMissing(error, known)) return;
+          throw known;
+        });
     },
     undo: () => ({ noUndo: 'A deleted node group can be created anew, but its nodes do not come back.' }),
   });

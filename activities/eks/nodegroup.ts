@@ -16,9 +16,14 @@ export async function findNodegroup(clients: Clients, target: Target, name: stri
     return answer.nodegroup;
   } catch (error) {
     const known = awsError(error, `DescribeNodegroup ${name}`, target);
-    if (error instanceof Error && error.name === 'ResourceNotFoundException' && known.code !== 'cluster-unknown') return undefined;
+    if (isMissing(error, known)) return undefined;
     throw known;
   }
+}
+
+/** Whether EKS knows the cluster but not the node group that it was asked about. */
+export function isMissing(error: unknown, known: HoldpointError): boolean {
+  return error instanceof Error && error.name === 'ResourceNotFoundException' && known.code !== 'cluster-unknown';
 }
 
 /** A node group that must exist. Throws `nodegroup-unknown` where it does not. */

@@ -4,7 +4,8 @@ import type { ErrorDetail } from '@aws-sdk/client-eks';
 const explanations: Record<string, { meaning: string; remedy: string }> = {
   PodEvictionFailure: {
     meaning: 'pods could not be evicted within 15 minutes a node: a budget is too tight, or a pod tolerates every taint',
-    remedy: 'Find the budget with `kubectl get pdb -A` (ALLOWED DISRUPTIONS 0), give it room, then try again; `force: true` would override it.',
+    remedy:
+      'Find the budget with `kubectl get pdb -A` (ALLOWED DISRUPTIONS 0), give it room, then try again; `force: true` would override it.',
   },
   NodeCreationFailure: {
     meaning: 'new nodes did not join or did not become Ready',
@@ -19,7 +20,10 @@ const explanations: Record<string, { meaning: string; remedy: string }> = {
     remedy: 'Free addresses or add subnets, then try again.',
   },
   IpNotAvailable: { meaning: 'a subnet has no free IP address left', remedy: 'Free addresses or add subnets, then try again.' },
-  EniLimitReached: { meaning: 'the account has no network interfaces left', remedy: 'Raise the quota or remove unused interfaces, then try again.' },
+  EniLimitReached: {
+    meaning: 'the account has no network interfaces left',
+    remedy: 'Raise the quota or remove unused interfaces, then try again.',
+  },
   AccessDenied: { meaning: 'the node role or the cluster role may not do what is needed', remedy: 'Mend the role, then try again.' },
   OperationNotPermitted: {
     meaning: 'the service-linked role of EKS may not do what is needed',
@@ -28,9 +32,15 @@ const explanations: Record<string, { meaning: string; remedy: string }> = {
   SubnetNotFound: { meaning: 'a subnet of the node group no longer exists', remedy: 'Make a new node group with subnets that exist.' },
   SecurityGroupNotFound: { meaning: 'a security group no longer exists', remedy: 'Restore it, or make a new node group.' },
   VpcIdNotFound: { meaning: 'the VPC no longer exists', remedy: 'Make a new node group in a VPC that exists.' },
-  ClusterUnreachable: { meaning: 'EKS could not reach the Kubernetes API', remedy: 'Check webhooks and network policy of the control plane, then try again.' },
+  ClusterUnreachable: {
+    meaning: 'EKS could not reach the Kubernetes API',
+    remedy: 'Check webhooks and network policy of the control plane, then try again.',
+  },
   InsufficientNumberOfReplicas: { meaning: 'too few replicas run', remedy: 'Run more replicas, then try again.' },
-  ConfigurationConflict: { meaning: 'settings contradict each other', remedy: 'Read the message of EKS, mend the settings, then try again.' },
+  ConfigurationConflict: {
+    meaning: 'settings contradict each other',
+    remedy: 'Read the message of EKS, mend the settings, then try again.',
+  },
   AdmissionRequestDenied: { meaning: 'an admission webhook denied a change', remedy: 'Mend the webhook or its policy, then try again.' },
   K8sResourceNotFound: { meaning: 'an object in the cluster is missing', remedy: 'Restore what the message names, then try again.' },
   Unknown: { meaning: 'EKS gives no cause', remedy: 'Look at the health of the node group and its Auto Scaling group, then try again.' },
@@ -44,6 +54,7 @@ export function explainUpdateErrors(errors: readonly ErrorDetail[]): { reason: s
     const objects = resourceIds.length > 0 ? ` (${resourceIds.join(', ')})` : '';
     return `${errorCode}: ${meaning}${errorMessage ? `; EKS says "${errorMessage}"` : ''}${objects}`;
   });
-  const remedies = new Set(errors.map(({ errorCode = 'Unknown' }) => explanations[errorCode]?.remedy ?? explanations.Unknown?.remedy ?? ''));
+  const unknown = explanations.Unknown?.remedy ?? '';
+  const remedies = new Set(errors.map(({ errorCode = 'Unknown' }) => explanations[errorCode]?.remedy ?? unknown));
   return { reason: reasons.join('; '), remedy: [...remedies].join(' ') };
 }

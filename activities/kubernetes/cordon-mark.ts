@@ -6,7 +6,10 @@ import { inParallel, listNodes, readNode } from './read.ts';
 /** The annotation by which a cordon says whose it is: the id of the run. A cordon without it is somebody else's. */
 export const cordonAnnotation = 'holdpoint.dev/cordon';
 
-const conflictsMax = 5;
+const attemptsMax = 5;
+
+/** Names us in the managed fields of a node, so that people see who has cordoned it. */
+const fieldManager = 'holdpoint';
 
 /** Whose cordon a node carries. */
 export type CordonState = 'none' | 'ours' | 'foreign';
@@ -41,7 +44,7 @@ export async function cordonNode(
       await patchNode(apis, node, { spec: { unschedulable: true } }, run);
       return 'ours';
     } catch (error) {
-      if (kubernetesCode(error) !== 409 || attempt >= conflictsMax) throw kubernetesError(error, `cordon node ${name}`, cluster);
+      if (!hasChanged(error) || attempt >= attemptsMax) throw kubernetesError(error, `cordon node ${name}`, cluster);
     }
   }
 }
@@ -55,7 +58,7 @@ export async function liftCordon(apis: KubernetesApis, cluster: string, name: st
       await patchNode(apis, node, { spec: { unschedulable: null } }, null);
       return true;
     } catch (error) {
-      if (kubernetesCode(error) !== 409 || attempt >= conflictsMax) throw kubernetesError(error, `uncordon node ${name}`, cluster);
+      if (!hasChanged(error) || attempt >= attemptsMax) throw kubernetesError(error, `uncordon node ${name}`, cluster);
     }
   }
 }
@@ -67,11 +70,17 @@ export async function liftCordonsOf(apis: KubernetesApis, cluster: string, run: 
   return marked.filter((_name, index) => lifted[index]);
 }
 
+/** Whether somebody has changed or deleted the node since it was looked at, so that it must be looked at again. */
+function hasChanged(error: unknown): boolean {
+  const code = kubernetesCode(error);
+  return code === 409 || code === 404;
+}
+
 /** Carries the version that was looked at: if anybody has changed the node since, the API server answers 409. */
 async function patchNode({ core }: KubernetesApis, node: V1Node, change: object, owner: string | null): Promise<void> {
   const { name = '', resourceVersion } = node.metadata ?? {};
   await core.patchNode(
-    { name, body: { metadata: { resourceVersion, annotations: { [cordonAnnotation]: owner } }, ...change } },
+    { name, fieldManager, body: { metadata: { resourceVersion, annotations: { [cordonAnnotation]: owner } }, ...change } },
     setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
   );
 }

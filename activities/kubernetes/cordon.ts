@@ -16,7 +16,8 @@ export type NodeFacts = { nodes: { name: string; uid: string }[] };
 export function cordonAction(clients: Clients): AnyAction {
   return defineAction<ActionInput<'kubernetes.cordon'>, NodeFacts>({
     declaration: actions['kubernetes.cordon'],
-    plan: async ({ nodes: names }, { run, target }) => {
+    plan: async (input, { run, target }) => {
+      const names = [...new Set(input.nodes)];
       const nodes = await readNodes(await clients.kubernetes(target), target.name, names);
       return {
         ...emptyPlan({ nodes: nodeFacts(nodes) }),
@@ -64,7 +65,8 @@ export function nodeFacts(nodes: readonly V1Node[]): NodeFacts['nodes'] {
 
 /** What a plan says of a node that it cordons. */
 export function cordonEffect(node: V1Node): ActionPlan['effects'][number] {
-  return { object: `Node/${node.metadata?.name ?? ''}`, change: 'cordon: no new pods come to it', before: 'schedulable', after: 'unschedulable' };
+  const object = `Node/${node.metadata?.name ?? ''}`;
+  return { object, change: 'cordon: no new pods come to it', before: 'schedulable', after: 'unschedulable' };
 }
 
 /** A warning for each node that is cordoned by somebody else: this run will neither set nor lift that cordon. */

@@ -1,7 +1,7 @@
 import type { ActionContext, Observation, Progress, ProgressItem } from '../../domain/action.ts';
 import { budgetName, budgetsOf, neverOpens, remedyForShutBudget, type BudgetView } from '../../domain/budget.ts';
 import { nextDrainMoves, type DrainMoves } from '../../domain/drain.ts';
-import type { Blocker } from '../../domain/plan.ts';
+import type { Blocker, Effect } from '../../domain/plan.ts';
 import { hasEnded, podName, staysOnNode, workloadOf, type PodView } from '../../domain/pod.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
@@ -22,8 +22,8 @@ type DrainFacts = {
   nodesAtOnce: number;
   workloads: string[];
   budgets: { name: string; minAvailable: string | null; maxUnavailable: string | null }[];
-  /** Pods that are lost for good or lose data, by name: they go only because the signed plan names them. */
-  named: string[];
+  /** Pods that are lost for good or lose data: they go only because the signed plan names them. */
+  named: { name: string; uid: string }[];
 };
 
 /** `kubernetes.drain`: cordons nodes and evicts their pods within every PodDisruptionBudget. */
@@ -40,33 +40,53 @@ export function drainAction(clients: Clients): AnyAction {
 
 async function planDrain(clients: Clients, input: DrainInput, { run, target }: ActionContext): Promise<PlanOf<DrainFacts>> {
   const apis = await clients.kubernetes(target);
-  const nodes = await readNodes(apis, target.name, input.nodes);
-  const pods = (await podsOnNodes(apis, target.name, input.nodes)).filter((pod) => !staysOnNode(pod));
+  const names = [...new Set(input.nodes)];
+  const nodes = await readNodes(apis, target.name, names);
+  const pods = (await podsOnNodes(apis, target.name, names)).filter((pod) => !staysOnNode(pod));
   const allBudgets = await listBudgets(apis, target.name);
   const budgets = allBudgets.filter((budget) => pods.some((pod) => budgetsOf(pod, [budget]).length > 0));
   const workloads = [...new Set(pods.map(workloadOf))].sort();
   const running = pods.filter((pod) => !hasEnded(pod));
-  const named = running.filter((pod) => pod.owner === undefined || pod.emptyDir).map(podName).sort();
+  const named = running.filter(isLost).sort((a, b) => podName(a).localeCompare(podName(b), 'en'));
   return {
     ...emptyPlan({
       nodes: nodeFacts(nodes),
       nodesAtOnce: input.nodesAtOnce,
       workloads,
-      budgets: budgets
-        .map((budget) => ({ name: budgetName(budget), minAvailable: budget.minAvailable ?? null, maxUnavailable: budget.maxUnavailable ?? null }))
-        .sort((a, b) => a.name.localeCompare(b.name, 'en')),
-      named,
+      budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
+      named: named.map((pod) => ({ name: podName(pod), uid: pod.uid })),
     }),
     effects: [
       ...nodes.filter((node) => cordonState(node, run) === 'none').map(cordonEffect),
       ...workloads.map((workload) => ({ object: workload, change: 'evict its pods from these nodes, within its budget' })),
+      ...named.map(lossEffect),
     ],
     blockers: [...shutBudgetBlockers(budgets), ...podBlockers(running, budgets, input)],
     warnings: foreignCordonWarnings(nodes, run),
-    notes: { pods: running.length, nodes: input.nodes, podsByWorkload: countBy(running, workloadOf), podsByNode: countBy(running, ({ node }) => node) },
-    outputs: { nodes: input.nodes, podsMoved: running.length },
+    notes: {
+      pods: running.length,
+      nodes: names,
+      podsByWorkload: countBy(running, workloadOf),
+      podsByNode: countBy(running, ({ node }) => node),
+    },
+    outputs: { nodes: names, podsMoved: running.length },
     estimateMs: running.length * estimateMsPerPod,
   };
+}
+
+function budgetFact(budget: BudgetView): DrainFacts['budgets'][number] {
+  const { minAvailable = null, maxUnavailable = null } = budget;
+  return { name: budgetName(budget), minAvailable, maxUnavailable };
+}
+
+/** Whether evicting the pod loses it for good, or its data. */
+function isLost(pod: PodView): boolean {
+  return pod.owner === undefined || pod.emptyDir;
+}
+
+function lossEffect(pod: PodView): Effect {
+  const loss = pod.owner === undefined ? 'no controller brings it back' : 'the data in its emptyDir volume is lost';
+  return { object: `Pod/${podName(pod)}`, change: `evict: ${loss}` };
 }
 
 function shutBudgetBlockers(budgets: readonly BudgetView[]): Blocker[] {
@@ -99,8 +119,12 @@ function podBlockers(pods: readonly PodView[], budgets: readonly BudgetView[], i
 }
 
 interface DrainView {
+  /** The moves of the pods that may go. */
   moves: DrainMoves;
+  /** All pods that have to leave the nodes. */
   pods: PodView[];
+  /** Those of them that would be lost and that the signed plan does not name. */
+  unnamed: PodView[];
   uncordoned: string[];
   /** Names of the planned nodes that still exist under the planned UID. */
   present: string[];
@@ -116,7 +140,10 @@ async function lookAtDrain(clients: Clients, plan: PlanOf<DrainFacts>, { run, ta
   const pods = (await podsOnNodes(apis, target.name, present)).filter((pod) => !staysOnNode(pod));
   const budgets = await listBudgets(apis, target.name);
   const uncordoned = nodes.flatMap((node) => (node && cordonState(node, run) === 'none' ? (node.metadata?.name ?? []) : []));
-  return { moves: nextDrainMoves(present, pods, budgets, plan.facts.nodesAtOnce), pods, uncordoned, present };
+  // Pods that may not go must neither spend a budget nor keep the next node waiting.
+  const unnamed = pods.filter((pod) => !pod.terminating && !mayGo(pod, plan.facts));
+  const moving = pods.filter((pod) => !unnamed.includes(pod));
+  return { moves: nextDrainMoves(present, moving, budgets, plan.facts.nodesAtOnce), pods, unnamed, uncordoned, present };
 }
 
 function ignoreUnknownNode(error: unknown): undefined {
@@ -127,8 +154,8 @@ function ignoreUnknownNode(error: unknown): undefined {
 async function observeDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext): Promise<Observation> {
   const view = await lookAtDrain(clients, plan, context);
   const progress = drainProgress(plan, view);
-  if (view.uncordoned.length > 0 || view.moves.evict.some((pod) => mayGo(pod, plan.facts))) return { state: 'todo', progress };
-  const unnamed = view.moves.evict.filter((pod) => !mayGo(pod, plan.facts));
+  if (view.uncordoned.length > 0 || view.moves.evict.length > 0) return { state: 'todo', progress };
+  const { unnamed } = view;
   if (unnamed.length > 0 && unnamed.length === view.pods.length) return { ...stuckOnUnnamed(unnamed), progress };
   if (view.pods.length > 0) return { state: 'moving', progress };
   const planned = typeof plan.outputs.podsMoved === 'number' ? plan.outputs.podsMoved : 0;
@@ -144,8 +171,7 @@ async function pushDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: Ac
     plan.facts.nodes.filter(({ name }) => uncordoned.includes(name)),
     (node) => cordonNode(apis, cluster, node, context.run),
   );
-  const allowed = moves.evict.filter((pod) => mayGo(pod, plan.facts));
-  await inParallel(allowed, (pod) => evictPod(apis, cluster, pod));
+  await inParallel(moves.evict, (pod) => evictPod(apis, cluster, pod));
 }
 
 function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: string; remedy: string } {
@@ -159,24 +185,28 @@ function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: str
 
 /** A pod that is lost for good, or whose data is, goes only if the signed plan names it. */
 function mayGo(pod: PodView, facts: DrainFacts): boolean {
-  if (pod.owner !== undefined && !pod.emptyDir) return true;
-  return hasEnded(pod) || facts.named.includes(podName(pod));
+  return !isLost(pod) || hasEnded(pod) || facts.named.some(({ uid }) => uid === pod.uid);
 }
 
-function drainProgress(plan: PlanOf<DrainFacts>, { moves, pods, present }: DrainView): Progress {
+function drainProgress(plan: PlanOf<DrainFacts>, { moves, pods, unnamed, present }: DrainView): Progress {
   const planned = (plan.notes.podsByNode ?? {}) as Record<string, number>;
   const items = plan.facts.nodes.map(({ name }): ProgressItem => {
     const left = pods.filter((pod) => pod.node === name).length;
     const total = Math.max(planned[name] ?? left, left);
-    const blocked = moves.blocked.find(({ pod }) => pod.node === name);
+    const blocked = moves.blocked.find(({ pod }) => pod.node === name)?.reason ?? unnamedOn(name, unnamed);
     const waiting = moves.later.some((pod) => pod.node === name);
     if (left === 0) return { name, state: 'done', done: total, total, detail: present.includes(name) ? undefined : 'gone' };
     if (waiting) return { name, state: 'waiting', done: total - left, total };
-    return { name, state: blocked ? 'blocked' : 'moving', done: total - left, total, detail: blocked?.reason };
+    return { name, state: blocked === undefined ? 'moving' : 'blocked', done: total - left, total, detail: blocked };
   });
   const total = items.reduce((sum, item) => sum + item.total, 0);
   const done = items.reduce((sum, item) => sum + item.done, 0);
   return { summary: drainSummary(moves, done, total), done, total, unit: 'pods', items };
+}
+
+function unnamedOn(node: string, unnamed: readonly PodView[]): string | undefined {
+  const count = unnamed.filter((pod) => pod.node === node).length;
+  return count === 0 ? undefined : `pods that the signed plan does not name: ${count}`;
 }
 
 function drainSummary(moves: DrainMoves, done: number, total: number): string {

@@ -11,7 +11,8 @@ const estimateMsPerNode = 200;
 export function uncordonAction(clients: Clients): AnyAction {
   return defineAction<ActionInput<'kubernetes.uncordon'>, NodeFacts>({
     declaration: actions['kubernetes.uncordon'],
-    plan: async ({ nodes: names }, { run, target }) => {
+    plan: async (input, { run, target }) => {
+      const names = [...new Set(input.nodes)];
       const nodes = await readNodes(await clients.kubernetes(target), target.name, names);
       const ours = nodes.filter((node) => cordonState(node, run) === 'ours');
       const change = { change: 'uncordon: pods may come to it again', before: 'unschedulable', after: 'schedulable' };
@@ -29,6 +30,9 @@ export function uncordonAction(clients: Clients): AnyAction {
       const apis = await clients.kubernetes(target);
       await inParallel(plan.facts.nodes, ({ name }) => liftCordon(apis, target.name, name, run));
     },
-    undo: (plan) => ({ uses: 'kubernetes.cordon', with: { nodes: plan.facts.nodes.map(({ name }) => name) } }),
+    undo: ({ facts: { nodes } }) => {
+      if (nodes.length === 0) return { noUndo: 'It lifts no cordon.' };
+      return { uses: 'kubernetes.cordon', with: { nodes: nodes.map(({ name }) => name) } };
+    },
   });
 }

@@ -11,7 +11,7 @@ import type { Terminal } from '../terminal.ts';
 
 interface DecideOptions extends CommonOptions {
   plan?: string;
-  reason: string;
+  reason?: string;
   as?: string;
 }
 
@@ -27,9 +27,9 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
     .summary(summary)
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option('--plan <hash>', 'the hash of the plan that you have read; without it you are shown the plan and asked')
-    .option('--reason <text>', 'why, for the record', '')
+    .option('--reason <text>', 'why, for the record')
     .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
-    .addHelpText('after', `\nExample:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada --plan 1a2b3c4d5e6f --reason "checked with the team"`)
+    .addHelpText('after', `\nExample:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada --plan 1a2b3c4d5e6f --reason "checked with the team"\n\nExit codes: 0 signed, 1 refused, 2 bad input.`)
     .action(async (name: string, options: DecideOptions) => {
       const terminal = context.terminal(options);
       const key = await signingKey(terminal, options.as);
@@ -41,7 +41,7 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
           return context.exit(exitCodes.error);
         }
         const { hold, opening, planHash } = state.hold.opening;
-        const answer = await holdpoint.decide(state.target, { hold, opening, planHash }, decision, options.reason, key);
+        const answer = await holdpoint.decide(state.target, { hold, opening, planHash }, decision, options.reason ?? '', key);
         terminal.result({ run: state.run, hold, opening, planHash, decision, person: key.person, ...answer });
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
         terminal.line(`${key.person} has ${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)} at hold ${hold} of ${state.run}${rest}.`);

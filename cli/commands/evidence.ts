@@ -1,28 +1,64 @@
-import { verifyEvidence } from '../../client/evidence.ts';
+import { isBucketUrl, RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
+import type { Configuration } from '../../runbooks/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readConfiguration } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+type VerifyOptions = CommonOptions & { config?: string; output?: string };
+
+const help = `
+Examples:
+  holdpoint evidence verify evidence/r-20261121-7kq2m4.jsonl
+  holdpoint evidence verify s3://our-evidence/holdpoint/r-20261121-7kq2m4 --output r-20261121-7kq2m4.jsonl
+
+Exit codes: 0 nothing was tampered with, 1 something was.`;
 
 export const registerEvidence: RegisterCommand = (program, context) => {
   const evidence = program.command('evidence').summary('check the record of a run');
   withCommonOptions(evidence.command('verify'))
     .summary('check offline that no line of a record was changed, removed or moved, and that its signatures hold')
-    .argument('<file>', 'the record, as `holdpoint show` names it')
+    .argument('<record>', 'the record, a file or s3://BUCKET/PREFIX/RUN, as `holdpoint show` names it')
     .option('--config <file>', 'holdpoint.yaml whose people must be the signers')
-    .addHelpText('after', '\nExample:\n  holdpoint evidence verify evidence/r-20261121-7kq2m4.jsonl\n\nExit codes: 0 nothing was tampered with, 1 something was.')
-    .action(async (file: string, options: CommonOptions & { config?: string }) => {
+    .option('--output <file>', 'write a record in S3 to a new file, too')
+    .addHelpText('after', help)
+    .action(async (record: string, options: VerifyOptions) => {
       const terminal = context.terminal(options);
-      const { colors } = terminal;
       const configuration = await readConfiguration(terminal, options.config);
-      const report = await verifyEvidence(file, configuration?.people);
+      const report = await verify(terminal, record, configuration, options.output);
       terminal.result(report);
-      for (const { line, sentence } of report.problems) terminal.line(`${colors.red('✗')} line ${line}: ${sentence}`);
-      const people = [...new Set(report.signatures.map(({ person }) => person))].join(', ');
-      const counted = `${report.entries} entries, ${report.signatures.length} signatures${people ? ` (${people})` : ''}`;
-      if (report.ok) terminal.line(`${colors.green('✓')} ${report.run ?? file}: ${counted}; nothing was changed, removed or moved.`);
-      else terminal.line(`${colors.red('✗')} ${report.run ?? file}: ${counted}, ${report.problems.length} problems.`);
-      if (report.ending !== 'ended') terminal.line('  The record does not end with the end of the run: it is still open, or it was cut off.');
-      if (!configuration) terminal.line(colors.dim('  The keys were taken from the record itself; --config holdpoint.yaml checks whose they are.'));
+      showReport(terminal, record, report);
+      if (!configuration) {
+        terminal.line(terminal.colors.dim('  The keys were taken from the record itself; --config holdpoint.yaml checks whose they are.'));
+      }
       context.exit(report.ok ? exitCodes.done : exitCodes.error);
     });
 };
+
+async function verify(terminal: Terminal, record: string, configuration: Configuration | undefined, output?: string): Promise<EvidenceReport> {
+  if (output !== undefined && !isBucketUrl(record)) throw new UsageError(`--output is for a record in S3; ${record} is a file already.`);
+  const place = configuration?.evidence;
+  const region = place && 's3' in place ? place.s3.region : terminal.surroundings.env.AWS_REGION;
+  try {
+    return await verifyEvidence(record, configuration?.people, { region, output });
+  } catch (error) {
+    throw error instanceof RecordUnreachableError ? new UsageError(error.message, error.remedy) : error;
+  }
+}
+
+function showReport(terminal: Terminal, record: string, report: EvidenceReport): void {
+  const { colors } = terminal;
+  for (const { line, object, sentence } of report.problems) terminal.line(`${colors.red('✗')} ${object ?? `line ${line}`}: ${sentence}`);
+  const people = [...new Set(report.signatures.map(({ person }) => person))].join(', ');
+  const counted = `${report.entries} entries, ${report.signatures.length} signatures${people ? ` (${people})` : ''}`;
+  if (report.ok) terminal.line(`${colors.green('✓')} ${report.run ?? record}: ${counted}; nothing was changed, removed or moved.`);
+  else terminal.line(`${colors.red('✗')} ${report.run ?? record}: ${counted}, ${report.problems.length} problems.`);
+  if (report.ending !== 'ended') terminal.line('  The record does not end with the end of the run: it is still open, or it was cut off.');
+  if (report.locked) terminal.line(`  ${lockSentence(report.locked)}`);
+}
+
+function lockSentence({ objects, until }: NonNullable<EvidenceReport['locked']>): string {
+  if (until === undefined) return 'S3 shows no lock on any object: whoever may delete objects in the bucket can remove entries.';
+  return `Object Lock keeps ${objects} objects, none of them shorter than until ${until}.`;
+}

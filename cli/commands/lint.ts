@@ -3,6 +3,7 @@ import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { formatProblem } from '../../runbooks/problem.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { counted } from '../format.ts';
 import { readConfiguration } from '../session.ts';
 
 interface LintOptions extends CommonOptions {
@@ -25,7 +26,7 @@ export const registerLint: RegisterCommand = (program, context) => {
       const refused = problems.filter(({ severity }) => options.strict || severity === 'error');
       terminal.result({ files: files.map(({ file }) => file), problems, ok: refused.length === 0 });
       terminal.lines(problems.map(formatProblem));
-      terminal.line(`${files.length} runbook${files.length === 1 ? '' : 's'}, ${problems.length} problem${problems.length === 1 ? '' : 's'}.`);
+      terminal.line(`${counted(files.length, 'runbook')}, ${counted(problems.length, 'problem')}.`);
       context.exit(refused.length > 0 ? exitCodes.usage : exitCodes.done);
     });
 };

@@ -3,7 +3,7 @@ import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../
 import { signingKey, withHoldpoint } from '../session.ts';
 
 interface OperateOptions extends CommonOptions {
-  reason: string;
+  reason?: string;
   as?: string;
 }
 
@@ -19,14 +19,14 @@ export const registerOperate: RegisterCommand = (program, context) => {
     withCommonOptions(program.command(verb))
       .summary(summary)
       .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
-      .option('--reason <text>', 'why, for the record', '')
+      .option('--reason <text>', 'why, for the record')
       .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
-      .addHelpText('after', `\nExample:\n  holdpoint ${verb} eks/eu-central-1/demo --reason "page from the shop team"`)
+      .addHelpText('after', `\nExample:\n  holdpoint ${verb} eks/eu-central-1/demo --reason "page from the shop team"\n\nExit codes: 0 the run was told, 1 it refused, 2 bad input.`)
       .action(async (name: string, options: OperateOptions) => {
         const terminal = context.terminal(options);
         const key = await signingKey(terminal, options.as);
         await withHoldpoint(terminal, async (holdpoint) => {
-          const { phase } = await holdpoint.operate(name, verb, options.reason, key);
+          const { phase } = await holdpoint.operate(name, verb, options.reason ?? '', key);
           terminal.result({ run: name, verb, person: key.person, phase });
           terminal.line(`${name} ${done}.`);
         });

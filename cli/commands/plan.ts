@@ -1,10 +1,12 @@
 import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { shellWords } from '../format.ts';
 import { forecastLines } from '../plan-view.ts';
+import type { Forecast } from '../../workflows/messages.ts';
 import { loadRunbook, readInputs, withHoldpoint } from '../session.ts';
 
 interface PlanOptions extends CommonOptions {
-  input: string[];
+  input?: string[];
   config?: string;
 }
 
@@ -12,7 +14,7 @@ export const registerPlan: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('plan'))
     .summary('show what a runbook would do, without touching anything')
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
-    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect, [])
+    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--config <file>', 'holdpoint.yaml to check policies against')
     .addHelpText(
       'after',
@@ -22,13 +24,19 @@ export const registerPlan: RegisterCommand = (program, context) => {
     .action(async (name: string, options: PlanOptions) => {
       const terminal = context.terminal(options);
       const { document, runbook } = await loadRunbook(terminal, name, options.config);
-      const inputs = readInputs(runbook, options.input);
+      const inputs = readInputs(runbook, options.input ?? []);
       const forecast = await withHoldpoint(terminal, (holdpoint) => holdpoint.plan(document, inputs));
       const blocked = (forecast.spans[0]?.plan.steps ?? []).some(({ plan }) => plan.blockers.length > 0);
       terminal.result({ ...forecast, blocked });
       terminal.lines(forecastLines(forecast, terminal));
       terminal.line();
-      terminal.line(blocked ? 'It cannot be started as things stand.' : `Start it with: holdpoint start ${name} … --plan ${forecast.spans[0]?.plan.hash ?? ''}`);
+      terminal.line(blocked ? 'It cannot be started as things stand.' : `Start it with: ${startCommand(name, options, forecast)}`);
       context.exit(blocked ? exitCodes.error : exitCodes.done);
     });
 };
+
+function startCommand(name: string, { input = [], config }: PlanOptions, { spans }: Forecast): string {
+  const inputs = input.flatMap((given) => ['-i', given]);
+  const configuration = config === undefined ? [] : ['--config', config];
+  return shellWords(['holdpoint', 'start', name, ...inputs, ...configuration, '--plan', spans[0]?.plan.hash ?? '']);
+}

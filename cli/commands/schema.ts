@@ -1,18 +1,19 @@
 import { configurationJsonSchema, runbookJsonSchema } from '../../runbooks/schema.ts';
-import type { RegisterCommand } from '../command.ts';
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 
 export const registerSchema: RegisterCommand = (program, context) => {
-  program
-    .command('schema')
+  withCommonOptions(program.command('schema'))
     .summary('print the JSON Schema of runbooks or of holdpoint.yaml, for editors')
     .argument('[document]', 'runbook or configuration', 'runbook')
     .addHelpText('after', '\nExample:\n  holdpoint schema > runbook.schema.json')
-    .action((document: string) => {
+    .action((document: string, options: CommonOptions) => {
       if (document !== 'runbook' && document !== 'configuration') {
         throw new UsageError(`There is no schema of "${document}".`, 'Ask for runbook or configuration.');
       }
       const schema = document === 'runbook' ? runbookJsonSchema() : configurationJsonSchema();
-      context.terminal({}).line(JSON.stringify(schema, null, 2));
+      const terminal = context.terminal(options);
+      terminal.result(schema);
+      terminal.line(JSON.stringify(schema, null, 2));
     });
 };

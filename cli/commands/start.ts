@@ -15,7 +15,7 @@ import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 
 interface StartOptions extends CommonOptions {
-  input: string[];
+  input?: string[];
   config?: string;
   plan?: string;
   as?: string;
@@ -27,7 +27,7 @@ export const registerStart: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('start'))
     .summary('start a run, signed by you, of exactly the plan that was shown')
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
-    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect, [])
+    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')
     .option('--yes', 'start what is planned now without asking')
     .option('--watch', 'stay and show the run until it needs people or is over')
@@ -36,12 +36,12 @@ export const registerStart: RegisterCommand = (program, context) => {
     .addHelpText(
       'after',
       '\nExample:\n  holdpoint start node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green --watch\n' +
-        '\nExit codes: 0 started (with --watch: done), 1 refused, 2 bad input; with --watch also 3 waiting at a hold, 4 stuck, 5 aborted.',
+        '\nExit codes: 0 started (with --watch: done), 1 refused, 2 bad input; with --watch also 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
     )
     .action(async (name: string, options: StartOptions) => {
       const terminal = context.terminal(options);
       const loaded = await loadRunbook(terminal, name, options.config);
-      const inputs = readInputs(loaded.runbook, options.input);
+      const inputs = readInputs(loaded.runbook, options.input ?? []);
       const key = await signingKey(terminal, options.as);
       await withHoldpoint(terminal, async (holdpoint) => {
         const forecast = await holdpoint.plan(loaded.document, inputs);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { withCommonOptions, type RegisterCommand } from '../command.ts';
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { programCommand } from '../program-files.ts';
 
@@ -12,19 +12,26 @@ export const registerWorker: RegisterCommand = (program, context) => {
       [
         '',
         'It reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, HOLDPOINT_TASK_QUEUE, HOLDPOINT_CONFIG (holdpoint.yaml), HOLDPOINT_LOG_LEVEL',
-        'and whatever the AWS SDK reads (AWS_PROFILE, AWS_ENDPOINT_URL, …). It logs JSON lines to stderr.',
+        'and whatever the AWS SDK reads (AWS_PROFILE, AWS_ENDPOINT_URL, …). It logs JSON lines to stderr, and prints one line of JSON',
+        'to stdout when it is listening.',
         '',
         'Example:',
         '  TEMPORAL_ADDRESS=temporal.internal:7233 HOLDPOINT_CONFIG=/etc/holdpoint.yaml holdpoint worker',
       ].join('\n'),
     )
-    .action(async () => {
-      const { signal } = context.terminal({}).surroundings;
+    .action(async (options: CommonOptions) => {
+      const terminal = context.terminal(options);
+      const { env, signal, stdout, stderr } = terminal.surroundings;
       const { command, args } = programCommand('worker/main');
-      const worker = spawn(command, args, { stdio: 'inherit' });
+      const worker = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env } });
+      worker.stdout.pipe(stdout, { end: false });
+      worker.stderr.pipe(stderr, { end: false });
+      let listened = false;
+      worker.stdout.once('data', () => (listened = true));
       // On a terminal Ctrl-C reaches the worker by itself; elsewhere the signal reaches only us.
       signal.addEventListener('abort', () => worker.kill('SIGTERM'));
-      const [code] = (await once(worker, 'exit')) as [number | null];
+      const [code] = (await once(worker, 'close')) as [number | null];
+      if (!listened) terminal.result({ error: { code: 'worker-failed', message: 'The worker could not start.', remedy: 'It said why on stderr.' } });
       context.exit(code ?? exitCodes.error);
     });
 };

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SubnetView } from '../eks/handler.ts';
+import { faultsOfRequest, type Faults } from '../faults.ts';
 
 const requestBytesMax = 64 * 1024;
 const xmlNamespace = 'http://ec2.amazonaws.com/doc/2016-11-15/';
@@ -10,21 +11,32 @@ export function isEc2Request(request: IncomingMessage): boolean {
 }
 
 /** Serves the one call of EC2 that maintenance of a cluster needs: DescribeSubnets by id. */
-export function createEc2Handler(subnets: () => readonly SubnetView[]) {
+export function createEc2Handler(subnets: () => readonly SubnetView[], faults: Faults) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    readForm(request).then(
-      (form) => answer(form, subnets(), response),
-      (error: unknown) => refuse(response, 400, 'InvalidRequest', String(error)),
-    );
+    serve(request, response, subnets, faults).catch((error: unknown) => refuse(response, 400, 'InvalidRequest', String(error)));
   };
 }
 
-function answer(form: URLSearchParams, subnets: readonly SubnetView[], response: ServerResponse): void {
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  subnets: () => readonly SubnetView[],
+  faults: Faults,
+): Promise<void> {
+  const form = await readForm(request);
   const action = form.get('Action') ?? '';
   if (action !== 'DescribeSubnets') {
     refuse(response, 400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
     return;
   }
+  const fault = faults.draw({ operation: action, reads: true, possible: faultsOfRequest({ stale: false }) });
+  if (!(await faults.strike(fault, response))) return;
+  if (fault?.kind === 'throttle') refuse(response, 503, 'RequestLimitExceeded', 'Request limit exceeded.');
+  else if (fault?.kind === 'error') refuse(response, 500, 'InternalError', 'An internal error has occurred');
+  else describeSubnets(form, subnets(), response);
+}
+
+function describeSubnets(form: URLSearchParams, subnets: readonly SubnetView[], response: ServerResponse): void {
   const ids = [...form].filter(([name]) => name.startsWith('SubnetId.')).map(([, id]) => id);
   const missing = ids.find((id) => !subnets.some((subnet) => subnet.id === id));
   if (missing !== undefined) {
@@ -32,7 +44,8 @@ function answer(form: URLSearchParams, subnets: readonly SubnetView[], response:
     return;
   }
   const wanted = subnets.filter(({ id }) => ids.length === 0 || ids.includes(id));
-  send(response, 200, `<DescribeSubnetsResponse xmlns="${xmlNamespace}"><subnetSet>${wanted.map(item).join('')}</subnetSet></DescribeSubnetsResponse>`);
+  const set = `<subnetSet>${wanted.map(item).join('')}</subnetSet>`;
+  send(response, 200, `<DescribeSubnetsResponse xmlns="${xmlNamespace}">${set}</DescribeSubnetsResponse>`);
 }
 
 function item({ id, zone, vpcId, freeAddresses }: SubnetView): string {

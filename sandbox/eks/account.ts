@@ -1,9 +1,12 @@
 import type { Clock } from '../clock.ts';
 import type { SandboxCluster } from '../cluster.ts';
+import type { AcceptedChange } from '../double-effects.ts';
+import type { Faults } from '../faults.ts';
+import type { NodegroupView } from '../leftovers.ts';
 import type { Random } from '../random.ts';
 import { initialNodes, type ClusterSeed, type NodegroupSeed, type WorldSeed } from '../seed.ts';
 import { resourceNotFound } from './errors.ts';
-import { accountId, limits, type Cluster, type Nodegroup, type NodegroupIssue } from './model.ts';
+import { accountId, limits, type Cluster, type Nodegroup, type NodegroupIssue, type Update } from './model.ts';
 import { amiIdOf, amiReleases } from './releases.ts';
 
 /** What EKS needs of a world: its time, its chance and its clusters. */
@@ -12,7 +15,12 @@ export interface EksWorld {
   readonly random: Random;
   /** What the world held when it started. */
   readonly seed: WorldSeed;
+  readonly faults: Faults;
+  /** Hears of every change that is carried out. */
+  readonly observer: { noteCloudChange(change: AcceptedChange): void };
   cluster(name: string): SandboxCluster | undefined;
+  /** Lets the world see the node groups. */
+  showNodegroups(view: () => NodegroupView[]): void;
 }
 
 /** The EKS objects of the simulated AWS account. Clusters and their first node groups come from the world's seed. */
@@ -23,9 +31,17 @@ export class Account {
   private readonly releasesAtStart = new Set<string>();
   private nodegroupsMade = 0;
 
-  constructor(world: EksWorld) {
+  constructor(world: EksWorld, seeds: readonly ClusterSeed[]) {
     this.world = world;
-    for (const seed of world.seed.clusters) this.addCluster(seed);
+    for (const seed of seeds) this.addCluster(seed);
+  }
+
+  /** The account as it is now, out of reach of later changes. It is good for reading only. */
+  copy(): Account {
+    const copy = new Account(this.world, []);
+    for (const [name, cluster] of this.clusters) copy.clusters.set(name, copyOf(cluster));
+    for (const [key, issue] of this.injectedIssues) copy.injectedIssues.set(key, issue);
+    return copy;
   }
 
   allClusters(): Cluster[] {
@@ -170,6 +186,21 @@ export class Account {
       cluster.nodes.setNodeLabel(node.name, 'eks.amazonaws.com/nodegroup-image', amiIdOf(releaseVersion, cluster.region));
     }
   }
+}
+
+/** Copies what is altered in place; everything else is only ever replaced. */
+function copyOf(cluster: Cluster): Cluster {
+  const copy: Cluster = { ...cluster, updates: cluster.updates.map(copyOfUpdate), nodegroups: new Map() };
+  for (const [name, nodegroup] of cluster.nodegroups) {
+    const { issues, updates, instances } = nodegroup;
+    const lists = { issues: [...issues], updates: updates.map(copyOfUpdate), instances: [...instances] };
+    copy.nodegroups.set(name, { ...nodegroup, ...lists, cluster: copy });
+  }
+  return copy;
+}
+
+function copyOfUpdate(update: Update): Update {
+  return { ...update, errors: [...update.errors] };
 }
 
 /** What a node group is made of before EKS adds its own. */

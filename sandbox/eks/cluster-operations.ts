@@ -34,6 +34,7 @@ export function updateClusterVersion(account: Account, cluster: Cluster, body: u
   cluster.status = 'UPDATING';
   void pause(clock, chance.between(...controlPlaneUpdateMs)).then(() => {
     Object.assign(cluster, { version, platformVersion, status: 'ACTIVE' });
+    cluster.nodes.setVersion(version);
     update.status = 'Successful';
   });
   return update;

@@ -39,6 +39,16 @@ export function limitExceeded(message: string, subject?: ErrorSubject): EksError
   return new EksError(400, 'ResourceLimitExceededException', message, subject);
 }
 
+/** Too many requests: EKS says so in two ways, and only the text of the second one gives it away. */
+export function throttled(inOtherWords: boolean): EksError {
+  if (inOtherWords) return invalidRequest('Request limit exceeded.');
+  return new EksError(400, 'ThrottlingException', 'Rate exceeded');
+}
+
+export function serverFailure(): EksError {
+  return new EksError(500, 'ServerException', 'Internal server error');
+}
+
 /** The tagging operations have error types of their own. */
 export function tagTargetNotFound(arn: string): EksError {
   return new EksError(404, 'NotFoundException', `No resource found for ARN: ${arn}`);

@@ -1,27 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ShownObject } from '../double-effects.ts';
+import { faultsOfRequest } from '../faults.ts';
+import type { NodegroupView } from '../leftovers.ts';
 import type { ClusterSeed } from '../seed.ts';
 import { Account, type EksWorld } from './account.ts';
-import { EksError } from './errors.ts';
+import { clusterAnswer, nodegroupAnswer } from './answers.ts';
+import { EksError, serverFailure, throttled } from './errors.ts';
 import { limits, type NodegroupIssue } from './model.ts';
-import { operations, type Operation } from './operations.ts';
+import { operations, type Call, type Operation } from './operations.ts';
+import { Past } from './past.ts';
 import { RequestTokens } from './request-tokens.ts';
-
-/** A request as faults see it. */
-export interface EksRequest {
-  /** e.g. `UpdateNodegroupVersion`. */
-  operation: string;
-  clusterName: string | undefined;
-  nodegroupName: string | undefined;
-}
-
-/** What goes wrong with a request: an error instead of an answer, or it is carried out but the connection is cut before the answer. */
-export type EksFault = EksError | 'applied-but-reply-lost';
-
-export interface EksOptions {
-  /** Every request that is routed and signed passes here before it is carried out. */
-  beforeEach?: (request: EksRequest) => EksFault | undefined;
-}
 
 /** The EKS face of a world. */
 export interface EksHandler {
@@ -48,12 +37,17 @@ export interface SubnetView {
   freeAddresses: number;
 }
 
+/** The share of throttled requests that are told so in other words; one that was armed never is. */
+const throttledInOtherWords = 0.3;
+
 /** What a /24 has for its users: AWS keeps five addresses of each subnet. */
 const subnetAddresses = 251;
 
 /** Serves EKS (REST-JSON, API 2017-11-01) for the clusters of a world, in the regions they are in. */
-export function createEksHandler(world: EksWorld, options: EksOptions = {}): EksHandler {
-  const service: Service = { account: new Account(world), tokens: new RequestTokens(), options };
+export function createEksHandler(world: EksWorld): EksHandler {
+  const account = new Account(world, world.seed.clusters);
+  const service: Service = { account, tokens: new RequestTokens(), past: new Past(account) };
+  world.showNodegroups(() => nodegroupViews(account));
   const freeAddresses = new Map<string, number>();
   let requests = 0;
   return {
@@ -63,12 +57,12 @@ export function createEksHandler(world: EksWorld, options: EksOptions = {}): Eks
       serve(service, request, response).catch((problem: unknown) => sendProblem(response, problem));
     },
     addCluster(seed) {
-      service.account.addCluster(seed);
+      account.addCluster(seed);
     },
     setNodegroupIssue(clusterName, nodegroupName, issue) {
-      service.account.injectIssue(clusterName, nodegroupName, issue);
+      account.injectIssue(clusterName, nodegroupName, issue);
     },
-    subnets: () => subnetViews(service.account, freeAddresses),
+    subnets: () => subnetViews(account, freeAddresses),
     setFreeAddresses(subnetId, count) {
       freeAddresses.set(subnetId, count);
     },
@@ -89,22 +83,55 @@ function subnetViews(account: Account, overridden: ReadonlyMap<string, number>):
 interface Service {
   account: Account;
   tokens: RequestTokens;
-  options: EksOptions;
+  past: Past;
 }
 
 async function serve(service: Service, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { account, past } = service;
+  const { faults } = account.world;
   const body = await readJson(request);
   const region = regionOf(request);
   const url = new URL(request.url ?? '/', 'http://eks');
   const { operation, path } = route(request.method ?? 'GET', url.pathname);
-  const nodegroupName = path['nodegroupName'] ?? url.searchParams.get('nodegroupName') ?? textField(body, 'nodegroupName');
-  const fault = service.options.beforeEach?.({ operation: operation.name, clusterName: path['clusterName'], nodegroupName });
-  if (fault instanceof EksError) throw fault;
-  const act = (): unknown => operation.answer({ account: service.account, region, path, query: url.searchParams, body });
+  const reads = operation.method === 'GET';
+  const fault = faults.draw({ operation: operation.name, reads, possible: faultsOfRequest({ stale: reads }) });
+  if (!(await faults.strike(fault, response))) return;
+  if (fault?.kind === 'throttle') throw throttled(fault.severity < throttledInOtherWords);
+  if (fault?.kind === 'error') throw serverFailure();
+  past.keep({ reads });
+  const call: Call = { account, region, path, query: url.searchParams, body };
+  if (fault?.kind === 'staleRead') call.account = past.accountOfLast(faults.ageMs(fault));
+  send(response, 200, reads ? operation.answer(call) : change(service, operation, call));
+}
+
+/** Carries out a change, once for each token, and lets the observer know. */
+function change({ account, tokens }: Service, operation: Operation, call: Call): unknown {
+  const { region, path, body } = call;
   const token = textField(body, 'clientRequestToken');
-  const answer = token === undefined ? act() : service.tokens.once(token, { operation: operation.name, region, path, body }, act);
-  if (fault === 'applied-but-reply-lost') response.destroy();
-  else send(response, 200, answer);
+  const { clusterName } = path;
+  const nodegroupName = path['nodegroupName'] ?? textField(body, 'nodegroupName');
+  const act = (): unknown => {
+    if (clusterName === undefined) return operation.answer(call);
+    const before = shown(account, clusterName, nodegroupName);
+    const answer = operation.answer(call);
+    const after = shown(account, clusterName, nodegroupName);
+    account.world.observer.noteCloudChange({ operation: operation.name, clusterName, nodegroupName, token, before, after, answer });
+    return answer;
+  };
+  return token === undefined ? act() : tokens.once(token, { operation: operation.name, region, path, body }, act);
+}
+
+/** A node group, or without a name the cluster, as the API shows it. */
+function shown(account: Account, clusterName: string, nodegroupName: string | undefined): ShownObject | undefined {
+  const cluster = account.allClusters().find(({ name }) => name === clusterName);
+  if (nodegroupName === undefined) return cluster && (clusterAnswer(cluster) as ShownObject);
+  const nodegroup = cluster?.nodegroups.get(nodegroupName);
+  return nodegroup && (nodegroupAnswer(nodegroup, []) as ShownObject);
+}
+
+function nodegroupViews(account: Account): NodegroupView[] {
+  return account.allClusters().flatMap((cluster) =>
+    [...cluster.nodegroups.values()].map(({ name, labels, tags }) => ({ clusterName: cluster.name, name, labels, tags })));
 }
 
 /** Ids do not come from the world's chance: how often somebody asks must not change what happens. */

@@ -1,11 +1,17 @@
 import { nodeSpecOf } from '../seed.ts';
+import type { NodeTaint } from '../cluster.ts';
 import type { Account } from './account.ts';
-import type { Instance, Nodegroup } from './model.ts';
+import type { Instance, Nodegroup, Taint } from './model.ts';
 import { amiIdOf } from './releases.ts';
 import { waitUntil } from './waiting.ts';
 
 /** Simulated times of the Auto Scaling group and of draining, in milliseconds. */
 const times = { launchAndReadyPollMs: 1_000, evictionRetryMs: 5_000 } as const;
+
+/** Service controllers send nothing from outside to nodes with this label (KEP-1143). */
+const excludedLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
+
+const nodeTaintEffects = { NO_SCHEDULE: 'NoSchedule', NO_EXECUTE: 'NoExecute', PREFER_NO_SCHEDULE: 'PreferNoSchedule' } as const;
 
 /** Starts one instance in the zone that has the fewest; nothing starts while an issue is injected. */
 export function launchInstance(account: Account, nodegroup: Nodegroup, releaseVersion: string): Instance | undefined {
@@ -16,7 +22,7 @@ export function launchInstance(account: Account, nodegroup: Nodegroup, releaseVe
   const instanceType = nodegroup.instanceTypes[0] ?? 't3.medium';
   const spec = nodeSpecOf(
     cluster,
-    { name: nodegroup.name, instanceType, labels: nodegroup.labels, releaseVersion },
+    { name: nodegroup.name, instanceType, labels: nodegroup.labels, taints: nodegroup.taints.map(nodeTaintOf), releaseVersion },
     { name: instance.nodeName, zone, instanceId: instance.id },
   );
   const image = { 'eks.amazonaws.com/nodegroup-image': amiIdOf(releaseVersion, cluster.region) };
@@ -51,6 +57,23 @@ function areReady(nodegroup: Nodegroup, instances: Instance[]): boolean {
   return instances.every((instance) => nodegroup.cluster.nodes.nodeReady(instance.nodeName));
 }
 
+/** Keeps new pods off a node and takes it out of the load balancers, as EKS does with both at once. */
+export function cordon({ cluster: { nodes } }: Nodegroup, { nodeName }: Instance): void {
+  nodes.setUnschedulable(nodeName, true);
+  nodes.setNodeLabel(nodeName, excludedLabel, 'true');
+}
+
+/** Undoes cordon. */
+export function uncordon({ cluster: { nodes } }: Nodegroup, { nodeName }: Instance): void {
+  nodes.setUnschedulable(nodeName, false);
+  nodes.setNodeLabel(nodeName, excludedLabel, undefined);
+}
+
+/** A taint of a node group as its nodes carry it. */
+export function nodeTaintOf({ key, value, effect }: Taint): NodeTaint {
+  return { key, ...(value === undefined ? {} : { value }), effect: nodeTaintEffects[effect] };
+}
+
 /**
  * Cordons a node and evicts its pods, asking again while budgets forbid it.
  * @returns the pods (`namespace/name`) that are still there when the limit has passed.
@@ -68,7 +91,7 @@ export async function drain(account: Account, nodegroup: Nodegroup, instance: In
     }
     return left.length === 0;
   };
-  nodes.setUnschedulable(instance.nodeName, true);
+  cordon(nodegroup, instance);
   await waitUntil(account.world.clock, evictAll, { limitMs, everyMs: times.evictionRetryMs });
   return left;
 }

@@ -1,6 +1,6 @@
 import type { Account } from './account.ts';
-import { bringUp, countInZone, drain, terminateInstance } from './instances.ts';
-import type { Instance, Nodegroup } from './model.ts';
+import { bringUp, countInZone, drain, nodeTaintOf, terminateInstance } from './instances.ts';
+import type { Instance, Nodegroup, Taint } from './model.ts';
 import { pause } from './waiting.ts';
 
 const minuteMs = 60_000;
@@ -42,11 +42,17 @@ export async function deleteNodes(account: Account, nodegroup: Nodegroup): Promi
   nodegroup.cluster.nodegroups.delete(nodegroup.name);
 }
 
-/** Brings a node group to the size and the labels it is configured for. */
-export async function applyConfiguration(account: Account, nodegroup: Nodegroup): Promise<void> {
+/** Brings a node group to the size, labels and taints it is configured for; `removed` is what its nodes have to lose. */
+export async function applyConfiguration(
+  account: Account, nodegroup: Nodegroup, removed: { labels: string[]; taints: Taint[] },
+): Promise<void> {
   await pause(account.world.clock, nodegroup.random.between(...times.configureMs));
-  for (const instance of nodegroup.instances) {
-    for (const [key, value] of Object.entries(nodegroup.labels)) nodegroup.cluster.nodes.setNodeLabel(instance.nodeName, key, value);
+  const { nodes } = nodegroup.cluster;
+  const taints = { add: nodegroup.taints.map(nodeTaintOf), remove: removed.taints.map(nodeTaintOf) };
+  for (const { nodeName } of nodegroup.instances) {
+    for (const key of removed.labels) nodes.setNodeLabel(nodeName, key, undefined);
+    for (const [key, value] of Object.entries(nodegroup.labels)) nodes.setNodeLabel(nodeName, key, value);
+    nodes.changeNodeTaints(nodeName, taints);
   }
   const { scalingConfig, instances, releaseVersion } = nodegroup;
   const count = scalingConfig.desiredSize - instances.length;

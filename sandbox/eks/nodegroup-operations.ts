@@ -72,7 +72,7 @@ export function updateNodegroupVersion(account: Account, nodegroup: Nodegroup, b
 }
 
 /**
- * Starts UpdateNodegroupConfig. Labels that are removed stay on nodes that run already, and taints reach no node.
+ * Starts UpdateNodegroupConfig; labels and taints reach the nodes that run, too.
  * @throws EksError ResourceInUseException, InvalidRequestException, InvalidParameterException.
  */
 export function updateNodegroupConfig(account: Account, nodegroup: Nodegroup, body: unknown): Update {
@@ -84,10 +84,11 @@ export function updateNodegroupConfig(account: Account, nodegroup: Nodegroup, bo
   nodegroup.scalingConfig = scalingConfig;
   nodegroup.updateConfig = wanted.updateConfig ?? nodegroup.updateConfig;
   changeLabelsAndTaints(nodegroup, wanted);
+  const removed = { labels: wanted.labels?.removeLabels ?? [], taints: wanted.taints?.removeTaints ?? [] };
   return startUpdate(account, nodegroup, {
     type: 'ConfigUpdate',
     params: configParams(wanted),
-    run: () => applyConfiguration(account, nodegroup),
+    run: () => applyConfiguration(account, nodegroup, removed),
   });
 }
 

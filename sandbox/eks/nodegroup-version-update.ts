@@ -1,5 +1,5 @@
 import type { Account } from './account.ts';
-import { bringUp, drain, launchInstance, terminateInstance, waitForReady } from './instances.ts';
+import { bringUp, cordon, drain, launchInstance, terminateInstance, uncordon, waitForReady } from './instances.ts';
 import { limits, type Instance, type Nodegroup, type UpdateError } from './model.ts';
 import { scaleDown } from './nodegroup-lifecycle.ts';
 import { pause } from './waiting.ts';
@@ -36,7 +36,7 @@ export async function updateNodes(account: Account, nodegroup: Nodegroup, target
     (old.length > 0 && !minimal ? await scaleUp(account, nodegroup, target) : undefined) ??
     (await replaceAll(account, nodegroup, { old, target, minimal }));
   if (failure === undefined) await waitForReady(account, nodegroup, nodegroup.instances, times.newNodesReadyMs);
-  else uncordon(nodegroup, old);
+  else uncordonAll(nodegroup, old);
   await scaleDown(account, nodegroup, (instance) => instance.releaseVersion === target.releaseVersion);
   if (failure === undefined) Object.assign(nodegroup, { version: target.version, releaseVersion: target.releaseVersion });
   return failure;
@@ -66,7 +66,7 @@ interface Replacement {
 
 /** Cordons all old nodes, then replaces them in random order, at most `nodesAtOnce` at the same time. */
 async function replaceAll(account: Account, nodegroup: Nodegroup, replacement: Replacement): Promise<UpdateError | undefined> {
-  if (!replacement.minimal) for (const instance of replacement.old) nodegroup.cluster.nodes.setUnschedulable(instance.nodeName, true);
+  if (!replacement.minimal) for (const instance of replacement.old) cordon(nodegroup, instance);
   const queue = shuffled(nodegroup, replacement.old);
   let failure: UpdateError | undefined;
   const lane = async (): Promise<void> => {
@@ -104,9 +104,9 @@ function newNodesMissing(nodegroup: Nodegroup, started: Instance[]): UpdateError
   return { errorCode: 'NodeCreationFailure', errorMessage, resourceIds: started.map((instance) => instance.nodeName) };
 }
 
-function uncordon(nodegroup: Nodegroup, old: Instance[]): void {
+function uncordonAll(nodegroup: Nodegroup, old: Instance[]): void {
   for (const instance of old) {
-    if (nodegroup.instances.includes(instance)) nodegroup.cluster.nodes.setUnschedulable(instance.nodeName, false);
+    if (nodegroup.instances.includes(instance)) uncordon(nodegroup, instance);
   }
 }
 

@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { faultsOfRequest, faultsOfWatch } from '../faults.ts';
+import type { Faults, FaultSubject } from '../faults.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import { discover } from './discovery.ts';
-import { methodNotAllowed, noSuchPath, notFound } from './errors.ts';
-import { listPage } from './list.ts';
+import { ApiError, methodNotAllowed, noSuchPath, notFound, tooManyRequests } from './errors.ts';
+import { leavesVersionOpen, listPage } from './list.ts';
 import { cloneJson } from './json.ts';
 import type { KubernetesObject } from './objects.ts';
 import { apiVersionOf, findDefinition } from './resources.ts';
@@ -23,6 +25,19 @@ interface Call {
   response: ServerResponse;
   target: Target;
   query: URLSearchParams;
+  /** The version of the past that a read is to show; the newest unless given. */
+  asOf?: number;
+}
+
+/** How long a client that is throttled is told to wait. */
+const throttledSeconds = 1;
+
+/** Where a request goes, and what goes along with it. */
+export interface Address {
+  path: string;
+  query: URLSearchParams;
+  countRequest: (method: string, kind: string) => void;
+  faults: Faults;
 }
 
 /**
@@ -33,14 +48,15 @@ export async function serveKubernetes(
   cluster: KubernetesCluster,
   request: IncomingMessage,
   response: ServerResponse,
-  { path, query, countRequest }: { path: string; query: URLSearchParams; countRequest: (method: string, kind: string) => void },
+  { path, query, countRequest, faults }: Address,
 ): Promise<void> {
   const method = request.method ?? 'GET';
   const target = parseTarget(path);
   if (target) {
     const { definition, subresource } = target;
-    countRequest(method, subresource === '' ? definition.resource : `${definition.resource}/${subresource}`);
-    await serveResource({ cluster, request, response, target, query });
+    const kind = subresource === '' ? definition.resource : `${definition.resource}/${subresource}`;
+    countRequest(method, kind);
+    await serveWithFaults({ cluster, request, response, target, query }, faults, faultSubject(method, kind, target, query));
     return;
   }
   if (path === '/livez' || path === '/readyz' || path === '/healthz') {
@@ -57,6 +73,36 @@ export async function serveKubernetes(
   const found = method === 'GET' ? discover(path, cluster.version) : undefined;
   if (!found) throw noSuchPath();
   sendJson(response, 200, found);
+}
+
+function faultSubject(method: string, kind: string, { name }: Target, query: URLSearchParams): FaultSubject {
+  if (method !== 'GET') return { operation: `${method} ${kind}`, reads: false, possible: faultsOfRequest({ stale: false }) };
+  if (name === '' && isWatch(query)) return { operation: `WATCH ${kind}`, reads: true, possible: faultsOfWatch };
+  return { operation: `GET ${kind}`, reads: true, possible: faultsOfRequest({ stale: leavesVersionOpen(query) }) };
+}
+
+function isWatch(query: URLSearchParams): boolean {
+  return ['1', 'true'].includes(query.get('watch') ?? '');
+}
+
+/** Serves a request unless a fault keeps it from that. */
+async function serveWithFaults(call: Call, faults: Faults, subject: FaultSubject): Promise<void> {
+  const fault = faults.draw(subject);
+  if (!(await faults.strike(fault, call.response))) return;
+  const { clock, store } = call.cluster;
+  switch (fault?.kind) {
+    case 'throttle':
+      throw tooManyRequests('Too many requests, please try again later.', throttledSeconds, undefined);
+    case 'error':
+      throw new ApiError(500, 'InternalError', 'Internal error occurred: etcdserver: leader changed');
+    case 'watchCut':
+      call.response.writeHead(200, { 'content-type': 'application/json', 'transfer-encoding': 'chunked' }).end();
+      return;
+    case 'staleRead':
+      return serveResource({ ...call, asOf: store.versionAt(clock.now().getTime() - faults.ageMs(fault)) });
+    default:
+      return serveResource(call);
+  }
 }
 
 /** Takes an address apart: `/apis/apps/v1/namespaces/shop/deployments/web/scale`. Undefined if it is of no resource. */
@@ -118,9 +164,8 @@ async function serveCollection(call: Call): Promise<void> {
   if (request.method !== 'GET') throw methodNotAllowed(target.definition, request.method ?? '');
   const { definition, namespace } = target;
   const matches = selected(definition, namespace, query);
-  const watching = ['1', 'true'].includes(query.get('watch') ?? '');
-  if (watching) return serveWatch(cluster, { resource: definition.resource, matches, query, form: answerForm(request) }, response);
-  const { items, metadata } = listPage(cluster.store, definition.resource, matches, query);
+  if (isWatch(query)) return serveWatch(cluster, { resource: definition.resource, matches, query, form: answerForm(request) }, response);
+  const { items, metadata } = listPage(cluster.store, definition.resource, matches, query, call.asOf);
   return sendList(call, items, metadata);
 }
 
@@ -155,9 +200,9 @@ function answer({ cluster, request, response, target, query }: Call, code: numbe
   return sendJson(response, code, toTable(target.definition.resource, [object], { now: cluster.clock.now(), include, metadata }));
 }
 
-function read({ cluster, target }: Call): KubernetesObject {
+function read({ cluster: { store }, target, asOf }: Call): KubernetesObject {
   const { definition, namespace, name } = target;
-  const object: KubernetesObject | undefined = cluster.store.get(definition.resource, namespace, name);
+  const object: KubernetesObject | undefined = store.getAt(definition.resource, `${namespace}/${name}`, asOf ?? store.resourceVersion);
   if (!object) throw notFound(definition, name);
   return object;
 }

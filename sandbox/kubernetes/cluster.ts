@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 import type { Clock } from '../clock.ts';
-import type { NodeSpec, SandboxCluster } from '../cluster.ts';
+import type { NodeSpec, NodeTaint, SandboxCluster } from '../cluster.ts';
 import type { Random } from '../random.ts';
 import type { Manifest } from '../seed.ts';
 import { applyDefaults, checkNamespace, validate } from './admission.ts';
@@ -52,7 +52,7 @@ export class KubernetesCluster implements SandboxCluster {
   readonly name: string;
   readonly store: Store;
   readonly clock: Clock;
-  /** Kubernetes minor version of the control plane; an upgrade changes it. */
+  /** Kubernetes minor version of the control plane. */
   version: string;
   private readonly random: Random;
   private readonly witness: ClusterWitness;
@@ -87,6 +87,8 @@ export class KubernetesCluster implements SandboxCluster {
   settle(): void {
     this.queue.settle();
     this.settling = false;
+    // Nobody may look back on how the world was made.
+    this.store.compact();
   }
 
   /** Creates an object as a seed gives it. */
@@ -127,10 +129,24 @@ export class KubernetesCluster implements SandboxCluster {
     });
   }
 
-  setNodeLabel(name: string, key: string, value: string): void {
+  setNodeLabel(name: string, key: string, value: string | undefined): void {
     this.store.update('nodes', `/${name}`, { part: 'cloud', name: 'eks', verb: 'update' }, ({ metadata }) => {
-      metadata.labels = { ...metadata.labels, [key]: value };
+      const { [key]: _before, ...others } = metadata.labels ?? {};
+      metadata.labels = value === undefined ? others : { ...others, [key]: value };
     });
+  }
+
+  changeNodeTaints(name: string, { add, remove }: { add: NodeTaint[]; remove: NodeTaint[] }): void {
+    const isChanged = (taint: NodeTaint): boolean =>
+      [...add, ...remove].some(({ key, effect }) => key === taint.key && effect === taint.effect);
+    this.store.update('nodes', `/${name}`, { part: 'cloud', name: 'eks', verb: 'update' }, ({ spec }) => {
+      spec.taints = [...(spec.taints ?? []).filter((taint) => !isChanged(taint)), ...add];
+      if (spec.taints.length === 0) delete spec.taints;
+    });
+  }
+
+  setVersion(version: string): void {
+    this.version = version;
   }
 
   podsOn(name: string): { namespace: string; name: string; daemon: boolean }[] {
@@ -250,7 +266,10 @@ function newNode(spec: NodeSpec, now: string): NewObject<Node> {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: spec.name, labels: spec.labels },
-    spec: { providerID: spec.providerID, taints: [{ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule', timeAdded: now }] },
+    spec: {
+      providerID: spec.providerID,
+      taints: [...spec.taints, { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule', timeAdded: now }],
+    },
     status: {
       capacity: { cpu: `${cpuMillis}m`, memory: `${memoryMiB}Mi`, pods: String(pods) },
       // What the system and the kubelet keep for themselves, about as on an EKS node of this size.

@@ -26,6 +26,11 @@ function parseContinuation(text: string): Continuation {
   throw badRequest(`continue key is not valid: ${text}`);
 }
 
+/** Whether a list leaves it to the server which version it shows. */
+export function leavesVersionOpen(query: URLSearchParams): boolean {
+  return ['', '0'].includes(query.get('resourceVersion') ?? '') && !query.has('continue');
+}
+
 /** The version that a list is to show, from `resourceVersion` and `resourceVersionMatch`. */
 function versionAsked(store: Store, query: URLSearchParams): number {
   const text = query.get('resourceVersion') ?? '';
@@ -50,12 +55,20 @@ function continuedAt(store: Store, { rv }: Continuation): number {
 
 /**
  * A page of a resource: all pages of a list show it as it was at the first. `matches` holds for the objects that the
- * client wants to see. Throws an ApiError: 410 if the version is no longer known, 400 for what cannot be read.
+ * client wants to see; `asOf` is the version to show where the client leaves that open, the newest unless given.
+ * Throws an ApiError: 410 if the version is no longer known, 400 for what cannot be read.
  */
-export function listPage(store: Store, resource: ResourceName, matches: Predicate, query: URLSearchParams): Page {
+export function listPage(
+  store: Store,
+  resource: ResourceName,
+  matches: Predicate,
+  query: URLSearchParams,
+  asOf?: number,
+): Page {
   const token = query.get('continue') ?? '';
   const continuation = token === '' ? undefined : parseContinuation(token);
-  const version = continuation ? continuedAt(store, continuation) : versionAsked(store, query);
+  const lagging = leavesVersionOpen(query) ? asOf : undefined;
+  const version = continuation ? continuedAt(store, continuation) : (lagging ?? versionAsked(store, query));
   const after = continuation?.after;
   const found = store.listAt(resource, version).filter((object) => (after === undefined || keyOf(object) > after) && matches(object));
   const limit = Number(query.get('limit') ?? 0);

@@ -22,6 +22,8 @@ export interface Change {
   /** The object as it was; absent for ADDED. */
   previous?: KubernetesObject;
   resourceVersion: number;
+  /** Simulated time, in milliseconds since 1970. */
+  atMs: number;
   actor: Actor;
 }
 
@@ -240,7 +242,8 @@ export class Store {
   /** The changes of a resource after a version; throws an ApiError (410) if they are no longer known. */
   changesSince(resource: ResourceName, version: number): Change[] {
     if (version < this.compacted) throw expired(`too old resource version: ${version} (${this.compacted})`);
-    return this.history.slice(this.firstAfter(version)).filter((change) => change.resource === resource);
+    const first = this.firstWhere((change) => change.resourceVersion > version);
+    return this.history.slice(first).filter((change) => change.resource === resource);
   }
 
   /** A resource as it was at a version, in the order of keys; throws an ApiError (410) if that is no longer known. */
@@ -254,6 +257,18 @@ export class Store {
       else objects.delete(keyOf(object));
     }
     return [...objects.keys()].sort().map((key) => objects.get(key) as ResourceTypes[R]);
+  }
+
+  /** An object as it was at a version; throws an ApiError (410) if that is no longer known. */
+  getAt<R extends ResourceName>(resource: R, key: string, version: number): ResourceTypes[R] | undefined {
+    const since = this.changesSince(resource, version).find(({ object }) => keyOf(object) === key);
+    return since ? (since.previous as ResourceTypes[R] | undefined) : this.getByKey(resource, key);
+  }
+
+  /** The version that was the newest at a simulated time; the oldest one known for times before that. */
+  versionAt(timeMs: number): number {
+    const last = this.history[this.firstWhere((change) => change.atMs > timeMs) - 1];
+    return last?.resourceVersion ?? this.compacted;
   }
 
   /** Forgets the past, as the etcd beneath a real API server does now and then. */
@@ -271,18 +286,21 @@ export class Store {
     return collection;
   }
 
-  private firstAfter(version: number): number {
+  /** Where in the history something begins to hold that holds ever after. */
+  private firstWhere(holds: (change: Change) => boolean): number {
     let low = 0;
     let high = this.history.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.history[middle]?.resourceVersion ?? 0) <= version) low = middle + 1;
+      const change = this.history[middle];
+      if (change && !holds(change)) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  private tell(change: Change): void {
+  private tell(told: Omit<Change, 'atMs'>): void {
+    const change = { ...told, atMs: this.clock.now().getTime() };
     this.history.push(change);
     if (this.history.length > historyChangesMax * 1.25) {
       const dropped = this.history.splice(0, this.history.length - historyChangesMax);

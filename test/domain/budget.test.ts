@@ -38,7 +38,11 @@ describe('a budget that never opens', () => {
       shut: false,
     },
     { title: 'has no pods to protect', budget: { expectedPods: 0, desiredHealthy: 0 }, shut: false },
-    { title: 'has a status that is not of its present spec', budget: { expectedPods: 3, desiredHealthy: 3, statusIsCurrent: false }, shut: false },
+    {
+      title: 'has a status that is not of its present spec',
+      budget: { expectedPods: 3, desiredHealthy: 3, statusIsCurrent: false },
+      shut: false,
+    },
   ];
   test.each(cases)('It is one that $title.', ({ budget, shut }) => expect(neverOpens(budgetOf(budget))).toBe(shut));
   test.each(opening)('It is not one that $title.', ({ budget, shut }) => expect(neverOpens(budgetOf(budget))).toBe(shut));

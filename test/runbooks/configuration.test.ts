@@ -46,8 +46,32 @@ test('a sound configuration is read with its defaults filled in', () => {
   });
 });
 
+test('evidence may be kept in a bucket of S3', () => {
+  const text = `${sound}evidence: { s3: { bucket: our-evidence, prefix: holdpoint/prod, region: eu-central-1 } }\n`;
+  const { configuration, problems } = loadConfiguration(text, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration?.evidence).toEqual({ s3: { bucket: 'our-evidence', prefix: 'holdpoint/prod', region: 'eu-central-1' } });
+});
+
 describe('a mistake is reported at its place', () => {
   test.each([
+    [
+      'two places for evidence',
+      `${sound}evidence: { directory: a, s3: { bucket: our-evidence, region: eu-central-1 } }\n`,
+      'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket (`s3`), not both: a run has one record.',
+    ],
+    ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
+    [
+      'a bucket that can be none',
+      `${sound}evidence: { s3: { bucket: Our_Evidence, region: eu-central-1 } }\n`,
+      'h.yaml:10:27 error evidence.s3.bucket: Must be the name of a bucket: 3 to 63 small letters',
+    ],
+    [
+      'a prefix that begins with a slash',
+      `${sound}evidence: { s3: { bucket: our-evidence, prefix: /a, region: eu-central-1 } }\n`,
+      'h.yaml:10:49 error evidence.s3.prefix: Must be names of letters',
+    ],
+    ['a bucket without its region', `${sound}evidence: { s3: { bucket: our-evidence } }\n`, 'h.yaml:10:13 error evidence.s3.region: Is missing.'],
     [
       'an unknown key',
       sound.replace('atLeast: 1,', 'atLeast: 1, atleast: 1,'),

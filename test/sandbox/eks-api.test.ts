@@ -3,25 +3,15 @@ import {
   CreateNodegroupCommand, DescribeClusterCommand, DescribeNodegroupCommand, DescribeUpdateCommand, InvalidParameterException,
   ListAddonsCommand, ListClustersCommand, ListNodegroupsCommand, ListTagsForResourceCommand, ListUpdatesCommand,
   paginateListClusters, paginateListUpdates,
-  ResourceLimitExceededException, ResourceNotFoundException, TagResourceCommand, ThrottlingException, UntagResourceCommand,
+  ResourceLimitExceededException, ResourceNotFoundException, TagResourceCommand, UntagResourceCommand,
   UpdateNodegroupConfigCommand, type CreateNodegroupCommandInput,
 } from '@aws-sdk/client-eks';
-import { EksError } from '../../sandbox/eks/errors.ts';
-import type { EksFault, EksRequest } from '../../sandbox/eks/handler.ts';
 import { clusterSeed, eventually, FakeCluster, startEks, type EksFixture } from './eks-fixture.ts';
 
 let fixture: EksFixture;
-let fault: EksFault | undefined;
-const seenByFaults: EksRequest[] = [];
 
 beforeEach(async () => {
-  fault = undefined;
-  seenByFaults.length = 0;
-  const beforeEachRequest = (request: EksRequest): EksFault | undefined => {
-    seenByFaults.push(request);
-    return fault;
-  };
-  fixture = await startEks({ seeds: [clusterSeed(), clusterSeed('staging'), clusterSeed('test')], beforeEach: beforeEachRequest });
+  fixture = await startEks({ seeds: [clusterSeed(), clusterSeed('staging'), clusterSeed('test')] });
 });
 
 afterEach(() => fixture.stop());
@@ -205,22 +195,6 @@ describe('tags', () => {
     expect((await fixture.client.send(new ListTagsForResourceCommand({ resourceArn }))).tags).toEqual({ owner: 'sre' });
     const missing = new ListTagsForResourceCommand({ resourceArn: `${resourceArn}-2` });
     await expect(fixture.client.send(missing)).rejects.toMatchObject({ name: 'NotFoundException' });
-  });
-});
-
-describe('faults', () => {
-  test('every request passes the hook, which can answer with an error', async () => {
-    fault = new EksError(429, 'ThrottlingException', 'Rate exceeded', { clusterName: 'demo' });
-    await expect(fixture.client.send(new DescribeNodegroupCommand(blue))).rejects.toThrow(ThrottlingException);
-    expect(seenByFaults).toEqual([{ operation: 'DescribeNodegroup', ...blue }]);
-  });
-
-  test('a reply can be lost after the request was carried out; the retry under the same token then finds it done', async () => {
-    const input = { ...(await greenInput()), clientRequestToken: 'run-1/green' };
-    fault = 'applied-but-reply-lost';
-    await expect(fixture.client.send(new CreateNodegroupCommand(input))).rejects.toThrow('socket hang up');
-    fault = undefined;
-    expect((await fixture.client.send(new CreateNodegroupCommand(input))).nodegroup?.nodegroupName).toBe('green');
   });
 });
 

@@ -8,6 +8,7 @@ import { clusterSeed, eventually, startEks, type EksFixture } from './eks-fixtur
 
 const blue = { clusterName: 'demo', nodegroupName: 'blue' };
 const newRelease = '1.33.4-20260801';
+const excluded = 'node.kubernetes.io/exclude-from-external-load-balancers';
 let fixture: EksFixture;
 
 beforeEach(async () => {
@@ -226,7 +227,7 @@ describe('updating the version of a node group', () => {
     ]);
     expect(await describeGroup()).toMatchObject({ status: 'ACTIVE', releaseVersion: '1.33.3-20260415' });
     expect(nodesOf('blue').sort()).toEqual(old.sort());
-    expect([...fixture.demo.nodes.values()].some((node) => node.unschedulable)).toBe(false);
+    expect([...fixture.demo.nodes.values()].some((node) => node.unschedulable || excluded in node.spec.labels)).toBe(false);
   });
 
   test('ends the node all the same when it is forced', async () => {
@@ -288,6 +289,18 @@ describe('updating the version of a node group', () => {
   });
 });
 
+test('a node that EKS cordons leaves the load balancers with it', async () => {
+  await fixture.stop();
+  fixture = await startEks({ speed: 200 });
+  for (const name of ['web-0', 'web-2', 'web-4']) fixture.demo.blocked.add(name);
+  await fixture.client.send(new UpdateNodegroupVersionCommand({ ...blue, releaseVersion: newRelease }));
+  const cordoned = await eventually('three cordoned nodes', () => {
+    const nodes = [...fixture.demo.nodes.values()].filter((node) => node.unschedulable);
+    return nodes.length === 3 ? nodes : undefined;
+  });
+  expect(cordoned.map(({ spec }) => spec.labels[excluded])).toEqual(['true', 'true', 'true']);
+});
+
 describe('changing the configuration of a node group', () => {
   test('the size follows, and nodes that leave are drained first', async () => {
     const grow = new UpdateNodegroupConfigCommand({ ...blue, scalingConfig: { desiredSize: 5 } });
@@ -304,6 +317,23 @@ describe('changing the configuration of a node group', () => {
     await ended((await fixture.client.send(new UpdateNodegroupConfigCommand({ ...blue, labels }))).update, 'blue');
     expect([...fixture.demo.nodes.values()].map((node) => node.spec.labels['color'])).toEqual(['blue', 'blue', 'blue']);
     expect((await describeGroup()).labels).toEqual({ tier: 'general', color: 'blue' });
+  });
+
+  test('labels that are removed leave the nodes that run', async () => {
+    const labels = { addOrUpdateLabels: { color: 'blue' }, removeLabels: ['tier'] };
+    await ended((await fixture.client.send(new UpdateNodegroupConfigCommand({ ...blue, labels }))).update, 'blue');
+    const onNodes = [...fixture.demo.nodes.values()].map(({ spec }) => [spec.labels['color'], spec.labels['tier']]);
+    expect(onNodes).toEqual(Array(3).fill(['blue', undefined]));
+  });
+
+  test('taints reach the nodes that run and leave them again', async () => {
+    const taint = { key: 'dedicated', value: 'batch', effect: 'NO_SCHEDULE' as const };
+    const change = (taints: object) => fixture.client.send(new UpdateNodegroupConfigCommand({ ...blue, taints }));
+    await ended((await change({ addOrUpdateTaints: [taint] })).update, 'blue');
+    const onNodes = () => [...fixture.demo.nodes.values()].map(({ spec }) => spec.taints);
+    expect(onNodes()).toEqual(Array(3).fill([{ key: 'dedicated', value: 'batch', effect: 'NoSchedule' }]));
+    await ended((await change({ removeTaints: [taint] })).update, 'blue');
+    expect(onNodes()).toEqual([[], [], []]);
   });
 });
 
@@ -324,6 +354,7 @@ describe('updating the control plane', () => {
     expect(Date.now() - begun).toBeGreaterThanOrEqual(480);
     expect(await describeDemo()).toMatchObject({ status: 'ACTIVE', version: '1.34' });
     expect((await createGreen())?.version).toBe('1.34');
+    expect(fixture.demo.version).toBe('1.34');
   });
 
   test.each(['1.32', '1.33', '1.35'])('goes up by one minor version only: not to %s', async (version) => {

@@ -2,8 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { EKSClient } from '@aws-sdk/client-eks';
 import { Clock } from '../../sandbox/clock.ts';
-import type { NodeSpec, SandboxCluster } from '../../sandbox/cluster.ts';
-import { createEksHandler, type EksHandler, type EksOptions } from '../../sandbox/eks/handler.ts';
+import type { NodeSpec, NodeTaint, SandboxCluster } from '../../sandbox/cluster.ts';
+import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
+import { Faults } from '../../sandbox/faults.ts';
+import { Observer } from '../../sandbox/observer.ts';
 import { Random } from '../../sandbox/random.ts';
 import { initialNodes, type ClusterSeed } from '../../sandbox/seed.ts';
 
@@ -32,10 +34,12 @@ export class FakeCluster implements SandboxCluster {
   /** What EKS did, in order, e.g. `cordon ip-10-0-0-4.…`. */
   readonly journal: string[] = [];
   pods: FakePod[] = [];
+  version: string;
   private readonly clock: Clock;
 
   constructor(seed: ClusterSeed, clock: Clock) {
     this.name = seed.name;
+    this.version = seed.version;
     this.url = `http://127.0.0.1:1/kubernetes/${seed.name}`;
     this.clock = clock;
     for (const spec of seed.nodegroups.flatMap((nodegroup) => initialNodes(seed, nodegroup))) {
@@ -67,10 +71,22 @@ export class FakeCluster implements SandboxCluster {
     node.unschedulable = unschedulable;
   }
 
-  setNodeLabel(name: string, key: string, value: string): void {
+  setNodeLabel(name: string, key: string, value: string | undefined): void {
     const node = this.nodes.get(name);
     if (node === undefined) throw new Error(`no node ${name}`);
-    node.spec.labels[key] = value;
+    if (value === undefined) delete node.spec.labels[key];
+    else node.spec.labels[key] = value;
+  }
+
+  changeNodeTaints(name: string, { add, remove }: { add: NodeTaint[]; remove: NodeTaint[] }): void {
+    const node = this.nodes.get(name);
+    if (node === undefined) throw new Error(`no node ${name}`);
+    const changed = [...add, ...remove].map(({ key }) => key);
+    node.spec.taints = [...node.spec.taints.filter(({ key }) => !changed.includes(key)), ...add];
+  }
+
+  setVersion(version: string): void {
+    this.version = version;
   }
 
   podsOn(name: string): FakePod[] {
@@ -105,20 +121,29 @@ export interface EksFixture {
   clock: Clock;
   clusters: Map<string, FakeCluster>;
   demo: FakeCluster;
+  faults: Faults;
+  observer: Observer;
   newClient(settings?: { region?: string }): EKSClient;
   stop(): Promise<void>;
 }
 
 /** Serves EKS over HTTP for clusters without Kubernetes, a thousand times as fast as in the cloud. */
-export async function startEks({ seeds = [clusterSeed()], speed = 1000, seed = 7, ...options }: {
+export async function startEks({ seeds = [clusterSeed()], speed = 1000, seed = 7 }: {
   seeds?: ClusterSeed[];
   speed?: number;
   seed?: number;
-} & EksOptions = {}): Promise<EksFixture> {
+} = {}): Promise<EksFixture> {
   const clock = new Clock(speed);
   const clusters = new Map(seeds.map((clusterOfSeed) => [clusterOfSeed.name, new FakeCluster(clusterOfSeed, clock)]));
-  const world = { clock, random: new Random(seed), seed: { clusters: seeds }, cluster: (name: string) => clusters.get(name) };
-  const eks = createEksHandler(world, options);
+  const observer = new Observer(clock);
+  const faults = new Faults(seed, (kind) => observer.countFault(kind));
+  const eks = createEksHandler({
+    clock, observer, faults,
+    random: new Random(seed),
+    seed: { clusters: seeds },
+    cluster: (name) => clusters.get(name),
+    showNodegroups: () => undefined,
+  });
   const server = createServer((request, response) => eks.handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -127,7 +152,7 @@ export async function startEks({ seeds = [clusterSeed()], speed = 1000, seed = 7
   const demo = clusters.get(seeds[0]?.name ?? '');
   if (demo === undefined) throw new Error('a fixture needs one cluster at least');
   return {
-    url, eks, clock, clusters, demo, newClient,
+    url, eks, clock, clusters, demo, newClient, faults, observer,
     client: newClient(),
     stop: async () => {
       clock.stop();

@@ -87,6 +87,31 @@ describe('over the wire', () => {
   });
 });
 
+describe('a node that is cordoned when it is cordoned already', () => {
+  let fixture: KubernetesFixture;
+
+  beforeEach(async () => {
+    fixture = await startKubernetes([]);
+  });
+
+  afterEach(() => fixture.stop());
+
+  test.each([
+    ['by the same run', mark('r-1'), 'holdpoint', mark('r-1'), 0],
+    ['by the same client, which marks it only now', undefined, 'holdpoint', mark('r-1'), 0],
+    ['by another run', mark('r-1'), 'holdpoint', mark('r-2'), 1],
+    ['by a run, after a person', undefined, 'kubectl-cordon', mark('r-1'), 1],
+  ])('%s counts as a second cordon so many times: %#', async (_title, first, owner, second, count) => {
+    const name = (await fixture.core.listNode()).items[0]?.metadata?.name ?? '';
+    const cordon = (annotations: object | undefined, as: string) =>
+      fixture.core.patchNode({ name, fieldManager: as, body: { metadata: { annotations }, spec: { unschedulable: true } } }, merge);
+    await cordon(first, owner);
+    await cordon(second, 'holdpoint');
+    const { violations } = fixture.sandbox.world.observer.summary();
+    expect(violations.map(({ kind }) => kind)).toEqual(Array.from({ length: count }, () => 'cordoned-twice'));
+  });
+});
+
 describe('by chance', () => {
   const rule = fc.oneof(
     fc.record({ minAvailable: fc.nat(5) }),

@@ -29,3 +29,23 @@ test('a world that nobody knows is refused with the names of those there are', a
   expect(await once(sandbox, 'close')).toEqual([1, null]);
   expect(Buffer.concat(errors).toString()).toBe('there is no world called mars; there are: demo\n');
 });
+
+test('a process that is told a rate of faults lets requests go wrong, and refuses a rate that is none', async () => {
+  const start = (rate: string) =>
+    spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', '--fault-rate', rate], { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] });
+  const sandbox = start('1');
+  const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
+  const { url } = JSON.parse(line) as { url: string };
+  expect(await (await fetch(`${url}/sandbox/faults`)).json()).toEqual({ rate: 1 });
+  // Whichever fault it is: a time-out and a delay would keep the test waiting.
+  await fetch(`${url}/kubernetes/demo/api/v1/nodes`, { signal: AbortSignal.timeout(300) }).catch(() => undefined);
+  const { counters } = (await (await fetch(`${url}/sandbox/observer`)).json()) as { counters: { faults: object } };
+  expect(Object.values(counters.faults)).toEqual([1]);
+  sandbox.kill('SIGTERM');
+  await once(sandbox, 'exit');
+  const errors: Buffer[] = [];
+  const refused = start('2');
+  refused.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
+  expect(await once(refused, 'close')).toEqual([1, null]);
+  expect(Buffer.concat(errors).toString()).toContain('faults cannot be set so: rate: ');
+});

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import type { V1Node } from '@kubernetes/client-node';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
@@ -87,6 +87,13 @@ export class Site {
   }
 }
 
+/** A run that carries out a step. */
+export interface Working {
+  run: string;
+  target: string;
+  site: Site;
+}
+
 /** A worker with scripted actions on the shared Temporal server, and everything to work with it as a client. */
 export interface Engine {
   client: Client;
@@ -99,6 +106,8 @@ export interface Engine {
   newSite(): { cluster: string; target: string; site: Site };
   /** Plans and starts as dana (or another person). */
   begin(cluster: string, document?: RunbookDocument, person?: Person): Promise<{ run: string; admission: Admission }>;
+  /** Starts a run whose first step does the three units of a fresh site, without a hold. */
+  working(prepare?: (site: Site) => void): Promise<Working>;
   /** The state as soon as it is in that phase (or satisfies the test). */
   until(target: string, wanted: Phase | ((state: RunState) => boolean)): Promise<RunState>;
   /** Decides on what is open as that person. */
@@ -109,6 +118,10 @@ export interface Engine {
   entries(run: string): Promise<EvidenceEntry[]>;
   /** Kinds of the entries of a record that verifies, in order; throws where it does not. */
   verifiedKinds(run: string): Promise<string[]>;
+  /** Ends the worker as a deployment does, and starts another one. */
+  replaceWorker(): Promise<void>;
+  /** Runs the workflow's code on the history of its last run; throws where it would now decide otherwise. */
+  replay(target: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -122,11 +135,24 @@ export async function startEngine(name: string): Promise<Engine> {
   const settings = { address: await temporalAddress(), namespace: 'default', taskQueue: `${name}-${process.pid}-${Date.now()}` };
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
-  const parts = { clients: scriptedClients(sites), actions: scriptedActions(sites), evidence, readConfiguration: async () => configuration };
-  const worker = await startWorker(settings, createActivities(parts));
+  const scripted = { clients: scriptedClients(sites), actions: scriptedActions(sites) };
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const workflowBundle = await bundleWorkflows();
+  const activities = createActivities({ ...scripted, evidence, readConfiguration: async () => configuration });
+  let worker = await startWorker(settings, workflowBundle, activities);
   const holdpoint = new Holdpoint(client, settings);
   const handle = (target: string): WorkflowHandle => client.workflow.getHandle(target);
   const until: Engine['until'] = (target, wanted) => untilState(handle(target), wanted);
+  const newSite: Engine['newSite'] = () => {
+    const cluster = `${settings.taskQueue}-${sites.size}`;
+    const site = new Site();
+    sites.set(cluster, site);
+    return { cluster, target: `eks/${region}/${cluster}`, site };
+  };
+  const begin: Engine['begin'] = async (cluster, document = runbookOf(), person = 'dana') => {
+    const forecast = await holdpoint.plan(document, { cluster });
+    return holdpoint.start(document, forecast, keys[person]);
+  };
   return {
     client,
     holdpoint,
@@ -135,15 +161,14 @@ export async function startEngine(name: string): Promise<Engine> {
     configuration,
     handle,
     until,
-    newSite: () => {
-      const cluster = `${settings.taskQueue}-${sites.size}`;
-      const site = new Site();
-      sites.set(cluster, site);
-      return { cluster, target: `eks/${region}/${cluster}`, site };
-    },
-    begin: async (cluster, document = runbookOf(), person = 'dana') => {
-      const forecast = await holdpoint.plan(document, { cluster });
-      return holdpoint.start(document, forecast, keys[person]);
+    newSite,
+    begin,
+    working: async (prepare) => {
+      const { cluster, target, site } = newSite();
+      prepare?.(site);
+      const { run, admission } = await begin(cluster, workAtOnce);
+      if (!admission.admitted) throw new Error(`the run was refused: ${admission.reason}`);
+      return { run, target, site };
     },
     decide: async (target, person, decision = 'approve', reason = 'looks right') => {
       const { hold } = await until(target, ({ hold }) => hold !== undefined);
@@ -157,8 +182,17 @@ export async function startEngine(name: string): Promise<Engine> {
       if (!report.ok) throw new Error(`the record of ${run} does not verify: ${JSON.stringify(report.problems)}`);
       return (await evidence.read(run)).map(({ kind }) => kind);
     },
+    replay: async (target) => {
+      const history = await handle(target).fetchHistory();
+      await Worker.runReplayHistory({ workflowBundle, replayName: settings.taskQueue }, history, target);
+    },
+    replaceWorker: async () => {
+      await worker.stop();
+      worker = await startWorker(settings, workflowBundle, activities);
+    },
     stop: async () => {
       await worker.stop();
+      await Runtime.instance().shutdown();
       await client.connection.close();
       await rm(directory, { recursive: true, force: true });
     },
@@ -186,6 +220,19 @@ target: eks/${region}/\${inputs.cluster}
 steps:${steps}
 `;
   return { file: 'scripted.yaml', text };
+}
+
+/** Without a hold, so that a run is in the step at once. */
+export const workAtOnce = documentOf(`
+  - { id: work, uses: kubernetes.cordon, with: { nodes: [node-first] } }`);
+
+/** Resolves as soon as the check passes; fails after a limit. */
+export async function untilTrue(passes: () => boolean | Promise<boolean>): Promise<void> {
+  const giveUpAt = Date.now() + untilLimitMs;
+  while (!(await passes())) {
+    if (Date.now() > giveUpAt) throw new Error(`waited ${untilLimitMs} ms in vain for ${String(passes)}`);
+    await wait(untilPauseMs);
+  }
 }
 
 async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
@@ -219,15 +266,18 @@ function configurationOf(keys: Record<Person, SigningKey>): Configuration {
   };
 }
 
-async function startWorker(settings: TemporalSettings, activities: object): Promise<{ stop(): Promise<void> }> {
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
+async function startWorker(
+  settings: TemporalSettings,
+  workflowBundle: WorkflowBundle,
+  activities: object,
+): Promise<{ stop(): Promise<void> }> {
   const connection = await NativeConnection.connect({ address: settings.address });
   const worker = await Worker.create({
     connection,
     namespace: settings.namespace,
     taskQueue: settings.taskQueue,
     activities,
-    workflowBundle: await bundleWorkflows(),
+    workflowBundle,
     // A pause is heard of with the next heartbeat.
     maxHeartbeatThrottleInterval: 100,
     defaultHeartbeatThrottleInterval: 100,
@@ -268,10 +318,11 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
     blockers,
     effects: changes ? todo.map((unit) => ({ object: `Node/node-${unit}`, change: 'cordon' })) : [],
   });
+  const outputs = { version: '1.33', nodes: ['node-first'] };
   const preflight = defineAction<JsonObject, JsonObject>({
     declaration: actions['eks.preflight'],
-    plan: async (_input, { target }) => ({ ...planOf(siteOf(sites, target.name), false), outputs: { version: '1.33', nodes: ['node-first'] } }),
-    observe: async () => ({ state: 'done', outputs: { version: '1.33', nodes: ['node-first'] } }),
+    plan: async (_input, { target }) => ({ ...planOf(siteOf(sites, target.name), false), outputs }),
+    observe: async () => ({ state: 'done', outputs }),
     act: async () => undefined,
     undo: () => ({ noUndo: 'It changes nothing.' }),
   });
@@ -306,10 +357,12 @@ function scriptedClients(sites: Map<string, Site>): Clients {
       patchNode: async ({ name }: { name: string }) => site.marks.delete(name),
     },
   });
+  const noAws = (): never => {
+    throw new Error('the tests have no AWS');
+  };
   return {
-    eks: () => {
-      throw new Error('the tests have no AWS');
-    },
+    eks: noAws,
+    ec2: noAws,
     kubernetes: async ({ name }) => {
       const site = siteOf(sites, name);
       if (site.releaseFailure) throw site.releaseFailure;

@@ -26,7 +26,8 @@ async function send(
   const claims = { run, target: forecast.target, runbook: forecast.runbook.digest, planHash, at, nonce: randomUUID() };
   const statement: StartStatement = { kind: 'start', person: signer, ...claims };
   const signature = await signStatement(statement, engine.keys[signer]);
-  const input: RunInput = { run, target: forecast.target, document: runbookOf(), inputs: forecast.inputs, requester: 'dana', planHash, signature };
+  const { target, inputs } = forecast;
+  const input: RunInput = { run, target, document: runbookOf(), inputs, requester: 'dana', planHash, signature };
   const startWorkflowOperation = new WithStartWorkflowOperation(runWorkflow, {
     workflowId,
     taskQueue: engine.settings.taskQueue,
@@ -72,6 +73,15 @@ test('a blocked plan is refused with what blocks it and the remedy', async () =>
   expect(admission).toMatchObject({ admitted: false, code: 'plan-blocked', remedy: 'Repair it.' });
   expect(admission).toHaveProperty('reason', 'Step look cannot be carried out: Node/node-first: It is not Ready.');
   await expectRefused(target, run);
+});
+
+test('a plan too large for the record is refused, and the target is free again', async () => {
+  const { cluster, target, site } = engine.newSite();
+  site.generation = 'x'.repeat(300_000);
+  const { run, admission } = await engine.begin(cluster);
+  expect(admission).toMatchObject({ admitted: false, code: 'evidence-entry-malformed', reason: expect.stringContaining('plan.made') });
+  await expectRefused(target, run);
+  await expect(engine.verifiedKinds(run)).resolves.toEqual(['run.started', 'run.ended']);
 });
 
 describe('a start signature that does not hold is refused before anything is planned', () => {
@@ -126,7 +136,7 @@ describe('the worker checks again what a client should have checked', () => {
     expect(site.looks).toBe(0);
   });
 
-  test.each([['../escaped'], ['']])('the run id %p, under which no record can be kept, ends at once and frees the target', async (rogue) => {
+  test.each(['../escaped', ''])('the run id %p, under which no record can be kept, ends at once and frees the target', async (rogue) => {
     const { forecast, target, cluster } = await plannedSite();
     const { admission } = await send(forecast, { run: rogue });
     expect(admission).toMatchObject({ admitted: false, code: 'run-id-malformed' });

@@ -31,4 +31,5 @@ test('the record of a run that goes through holds every step of it, in order, an
     'marks.lifted',
     'run.ended',
   ]);
+  await engine.replay(target);
 });

@@ -19,7 +19,7 @@ test('a hold that nobody signs in time closes without approving, refuses late si
   const { run } = await engine.begin(cluster, runbookOf({ policy: 'short' }));
   const first = await openHold(target, 1);
   const stuck = await engine.until(target, 'stuck');
-  expect(stuck.stuck).toMatchObject({ step: 'sign', reason: expect.stringContaining('expired at') as string });
+  expect(stuck.stuck).toMatchObject({ step: 'sign', reason: expect.stringContaining('expired at') });
   expect(stuck.stuck?.remedy).toContain('holdpoint retry');
   const late = engine.holdpoint.decide(target, first.opening, 'approve', 'late', engine.keys.ada);
   await expect(late).rejects.toMatchObject({ code: 'hold-expired' });
@@ -37,6 +37,7 @@ test('a hold that nobody signs in time closes without approving, refuses late si
     'hold.opened', 'hold.expired', 'step.stuck', 'attempt.refused', 'verb.accepted', 'hold.opened', 'attempt.refused',
     'decision.accepted', 'hold.approved', 'step.started', 'step.done', 'marks.lifted', 'run.ended',
   ]);
+  await engine.replay(target);
 });
 
 test('a plan that changes after it was signed voids the signatures, shows what differs, and opens the hold again', async () => {
@@ -85,6 +86,19 @@ test('a plan that changes while the run is paused between signature and act is n
   expect(site.looks).toBe(0);
 });
 
+test('a change too large for the record stops the run for an operator, who can abort it', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster);
+  await openHold(target, 1);
+  site.generation = 'x'.repeat(300_000);
+  await engine.decide(target, 'ada');
+  const stuck = await engine.until(target, 'stuck');
+  expect(stuck.stuck?.reason).toContain('an entry holds at most');
+  await engine.holdpoint.operate(target, 'abort', 'too large', engine.keys.dana);
+  await engine.until(target, 'aborted');
+  await expect(engine.verifiedKinds(run)).resolves.toEqual(expect.arrayContaining(['step.stuck', 'run.ended']));
+});
+
 test('a plan that is blocked at the second look tells the operator what blocks it, and retry opens the hold anew', async () => {
   const { cluster, target, site } = engine.newSite();
   await engine.begin(cluster);
@@ -92,7 +106,8 @@ test('a plan that is blocked at the second look tells the operator what blocks i
   site.blockers = [{ object: 'Budget/shop', reason: 'It never opens.', remedy: 'Loosen it.' }];
   await engine.decide(target, 'ada');
   const stuck = await engine.until(target, 'stuck');
-  expect(stuck.stuck).toEqual({ step: 'sign', reason: 'Step work cannot be carried out: Budget/shop: It never opens.', remedy: 'Loosen it.' });
+  const reason = 'Step work cannot be carried out: Budget/shop: It never opens.';
+  expect(stuck.stuck).toEqual({ step: 'sign', reason, remedy: 'Loosen it.' });
   site.blockers = [];
   await engine.holdpoint.operate(target, 'retry', 'loosened', engine.keys.dana);
   await engine.until(target, 'done');

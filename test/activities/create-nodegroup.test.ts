@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { CreateNodegroupCommand, DeleteNodegroupCommand, TagResourceCommand, type Nodegroup } from '@aws-sdk/client-eks';
+import { readNodegroup } from '../../activities/eks/nodegroup.ts';
+import { eventually } from '../sandbox/kubernetes-fixture.ts';
+import { failureOf, region, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
+import { once, type ProxiedRequest } from '../support/proxy.ts';
+
+const create = 'eks.createNodegroup';
+const green = { name: 'green', like: 'blue' };
+let demo: TestCluster;
+
+beforeEach(async () => {
+  demo = await startCluster(worldWith([]));
+});
+
+afterEach(() => demo.stop());
+
+const isCreation = ({ method, path }: ProxiedRequest): boolean => method === 'POST' && path.endsWith('/node-groups');
+
+function creations(): number {
+  return demo.proxy.requests.filter((request) => request === 'POST /clusters/demo/node-groups').length;
+}
+
+function nodegroup(name: string): Promise<Nodegroup> {
+  return readNodegroup(demo.clients, demo.target, name);
+}
+
+async function nodesOf(name: string): Promise<string[]> {
+  const nodes = (await demo.nodes()).filter(({ metadata }) => metadata?.labels?.['eks.amazonaws.com/nodegroup'] === name);
+  return nodes.map(({ metadata }) => metadata?.name ?? '').sort();
+}
+
+/** What somebody else makes under the name, between the plan and the act. */
+async function createAsSomebodyElse(differences: { instanceTypes?: string[] } = {}): Promise<void> {
+  const { subnets, nodeRole, scalingConfig, labels, amiType, instanceTypes } = await nodegroup('blue');
+  const settings = { subnets, nodeRole, scalingConfig, labels, amiType, instanceTypes, ...differences };
+  await demo.clients.eks(region).send(new CreateNodegroupCommand({ clusterName: 'demo', nodegroupName: 'green', ...settings }));
+}
+
+describe('the plan', () => {
+  test('shows the whole request: the settings of the other group, in the version of the cluster.', async () => {
+    const blue = await nodegroup('blue');
+    const plan = await demo.plan(create, { ...green, releaseVersion: '1.33.4-20260801' });
+    const request = {
+      clusterName: 'demo',
+      nodegroupName: 'green',
+      subnets: blue.subnets,
+      nodeRole: blue.nodeRole,
+      scalingConfig: { minSize: 0, maxSize: 100, desiredSize: 3 },
+      amiType: 'AL2023_x86_64_STANDARD',
+      capacityType: 'ON_DEMAND',
+      instanceTypes: ['m6i.large'],
+      diskSize: 20,
+      labels: { pool: 'general' },
+      updateConfig: { maxUnavailable: 1 },
+      tags: {},
+      version: '1.33',
+      releaseVersion: '1.33.4-20260801',
+    };
+    const change = 'create 3 nodes like blue, release 1.33.4-20260801';
+    expect(plan).toEqual({
+      effects: [{ object: 'Nodegroup/demo/green', change, after: request }],
+      facts: { nodegroup: 'green', request, desiredSize: 3 },
+      blockers: [],
+      warnings: [],
+      notes: { like: 'blue', desiredSize: 3 },
+      outputs: { nodegroup: 'green' },
+      estimateMs: 180_000,
+    });
+    expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
+  });
+
+  test('leaves out the tags that only AWS may set.', async () => {
+    const { nodegroupArn } = await nodegroup('blue');
+    const tags = { team: 'platform', 'aws:cloudformation:stack-name': 'nodes' };
+    await demo.clients.eks(region).send(new TagResourceCommand({ resourceArn: nodegroupArn, tags }));
+    expect((await demo.plan(create, green)).facts.request).toMatchObject({ tags: { team: 'platform' } });
+    expect(JSON.stringify(await demo.plan(create, green))).not.toContain('cloudformation');
+  });
+
+  test('refuses a version that is not that of the cluster.', async () => {
+    const plan = await demo.plan(create, { ...green, version: '1.32', releaseVersion: '1.34.2-20260801' });
+    expect(plan.blockers).toEqual([
+      {
+        object: 'Nodegroup/green',
+        reason: 'EKS makes node groups of the version of the cluster, 1.33, only; 1.32 and 1.34.2-20260801 is asked for.',
+        remedy: 'Ask for a release of 1.33, or upgrade the control plane first.',
+      },
+    ]);
+  });
+
+  test('refuses a name that a different group has, and says in what it differs.', async () => {
+    await createAsSomebodyElse({ instanceTypes: ['m6i.2xlarge'] });
+    const plan = await demo.plan(create, green);
+    expect(plan.blockers).toEqual([
+      {
+        object: 'Nodegroup/green',
+        reason: 'A node group of this name exists already and differs in instanceTypes.',
+        remedy: 'Choose another name for the new node group, or delete the old one.',
+      },
+    ]);
+    expect(plan.effects).toEqual([]);
+  });
+
+  test.each([
+    {
+      title: 'a group to copy that does not exist',
+      input: { name: 'green', like: 'bleu' },
+      message: 'The cluster demo has no node group bleu.',
+    },
+    { title: 'a cluster that does not exist', input: green, cluster: 'nope', message: `There is no EKS cluster nope in ${region}.` },
+    {
+      title: 'a name that EKS would not take',
+      input: { name: 'green!', like: 'blue' },
+      message:
+        'The input of eks.createNodegroup does not fit: name: must be a node group name: letters, digits, `-` and `_`, at most 63.',
+    },
+  ])('refuses $title.', async ({ input, cluster, message }) => {
+    const context = cluster === undefined ? {} : { target: { ...demo.target, name: cluster } };
+    expect((await failureOf(demo.plan(create, input, context))).message).toBe(message);
+  });
+});
+
+test('A group of an older minor version is followed by one of the version of the cluster.', async () => {
+  await demo.stop();
+  demo = await startCluster(worldWith([], { version: '1.32', releaseVersion: '1.32.8-20260415' }));
+  const plan = await demo.plan(create, green);
+  expect(plan.facts.request).toMatchObject({ version: '1.33' });
+  await demo.perform(create, plan);
+  expect(await nodegroup('green')).toMatchObject({ status: 'ACTIVE', version: '1.33' });
+});
+
+describe('carrying it out', () => {
+  test('ends when all nodes are Ready, and does nothing when it is done again or planned again.', async () => {
+    const plan = await demo.plan(create, green);
+    expect(await demo.observe(create, plan)).toEqual({ state: 'todo' });
+    await demo.act(create, plan);
+    expect(await demo.observe(create, plan, { acted: true })).toMatchObject({ state: 'moving', progress: { total: 3, unit: 'nodes' } });
+    await demo.act(create, plan);
+    const performed = await demo.perform(create, plan);
+    const nodes = await nodesOf('green');
+    expect(nodes).toHaveLength(3);
+    expect(performed).toMatchObject({ before: 'moving', acts: 0, summary: '3 of 3 nodes of green Ready' });
+    expect([...(performed.outputs.nodes as string[])].sort()).toEqual(nodes);
+    expect(await demo.perform(create, plan)).toMatchObject({ before: 'done', acts: 0 });
+    const again = await demo.plan(create, green);
+    expect(again).toMatchObject({ effects: [], blockers: [], estimateMs: 0 });
+    expect(again.warnings).toEqual(['Node group green exists already and is used as it is.']);
+    expect(again.facts).toEqual(plan.facts);
+    expect([...(again.outputs.nodes as string[])].sort()).toEqual(nodes);
+    expect(await demo.perform(create, again)).toMatchObject({ before: 'done', acts: 0 });
+    expect(await nodesOf('green')).toEqual(nodes);
+  });
+
+  test('is taken back by deleting the group.', async () => {
+    const plan = await demo.plan(create, green);
+    await demo.perform(create, plan);
+    const undo = demo.undo(create, plan);
+    expect(undo).toEqual({ uses: 'eks.deleteNodegroup', with: { nodegroup: 'green' } });
+    await demo.perform('eks.deleteNodegroup', await demo.plan('eks.deleteNodegroup', { nodegroup: 'green' }));
+    expect(await nodesOf('green')).toEqual([]);
+    expect(await nodesOf('blue')).toHaveLength(3);
+  });
+
+  test.each(['lose-answer', 'lose-request'] as const)('makes one group though a connection breaks (%s).', async (treatment) => {
+    const plan = await demo.plan(create, green);
+    demo.proxy.treat = once(isCreation, treatment);
+    await demo.performWithRetries(create, plan);
+    expect(creations()).toBeGreaterThan(1);
+    expect(await nodesOf('green')).toHaveLength(3);
+  });
+
+  test('survives that no answer ever comes back: the next look finds the group.', async () => {
+    const plan = await demo.plan(create, green);
+    demo.proxy.treat = (request) => (isCreation(request) ? 'lose-answer' : 'pass');
+    const { failures, performance } = await demo.performWithRetries(create, plan);
+    expect(failures).toEqual(['aws-unreachable']);
+    expect(performance).toMatchObject({ before: 'moving', acts: 0 });
+    expect(await nodesOf('green')).toHaveLength(3);
+  });
+
+  test('takes over an equal group that somebody else made meanwhile.', async () => {
+    const plan = await demo.plan(create, green);
+    await createAsSomebodyElse();
+    expect(await demo.perform(create, plan)).toMatchObject({ before: 'moving', acts: 0 });
+  });
+
+  test('is stuck on a different group that somebody else made meanwhile, and leaves it alone.', async () => {
+    const plan = await demo.plan(create, green);
+    await createAsSomebodyElse({ instanceTypes: ['m6i.2xlarge'] });
+    expect(await failureOf(demo.perform(create, plan))).toEqual({
+      code: 'action-stuck',
+      message: 'Node group green is not the one that was planned: it differs in instanceTypes.',
+      remedy: 'Choose another name for the new node group, or delete the old one.',
+    });
+  });
+
+  test('is stuck where somebody deletes the group while it waits, until it is told to try again.', async () => {
+    const plan = await demo.plan(create, green);
+    await demo.perform(create, plan);
+    await demo.clients.eks(region).send(new DeleteNodegroupCommand({ clusterName: 'demo', nodegroupName: 'green' }));
+    expect(await failureOf(demo.perform(create, plan))).toMatchObject({ message: 'Node group green is being deleted.' });
+    await eventually('the group to be gone', async () => ((await demo.observe(create, plan)).state === 'todo' ? true : undefined));
+    expect(await failureOf(demo.perform(create, plan))).toEqual({
+      code: 'action-stuck',
+      message: 'Node group green has been deleted by somebody else since this step made it.',
+      remedy: 'Find out who deleted it; try again to have it made anew, or abort the run.',
+    });
+    await demo.perform(create, plan, { context: { retry: 1 } });
+    expect(await nodesOf('green')).toHaveLength(3);
+  });
+
+  test('tells what EKS says where the group cannot be made.', async () => {
+    demo.eks.setNodegroupIssue('demo', 'green', { code: 'AsgInstanceLaunchFailures', message: 'No m6i.large left', resourceIds: [] });
+    const plan = await demo.plan(create, green);
+    const failure = await failureOf(demo.perform(create, plan));
+    expect(failure.message).toMatch(/^EKS could not create node group green \(CREATE_FAILED\): /);
+    expect(failure.message).toContain('AsgInstanceLaunchFailures: No m6i.large left');
+    expect(failure.remedy).toBe('Put right what EKS reports, delete the failed node group, then try again.');
+  });
+});

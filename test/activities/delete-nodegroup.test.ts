@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { CreateNodegroupCommand, DeleteNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
+import { findNodegroup, readNodegroup } from '../../activities/eks/nodegroup.ts';
+import { deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
+import { failureOf, region, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
+import { once, type ProxiedRequest, type Treatment } from '../support/proxy.ts';
+
+const remove = 'eks.deleteNodegroup';
+const blue = { nodegroup: 'blue' };
+let demo: TestCluster;
+
+beforeEach(async () => {
+  demo = await startCluster(worldWith([]));
+});
+
+afterEach(() => demo.stop());
+
+const isDeletion = ({ method }: ProxiedRequest): boolean => method === 'DELETE';
+
+function deletions(): number {
+  return demo.proxy.requests.filter((request) => request.startsWith('DELETE ')).length;
+}
+
+function found(): Promise<Nodegroup | undefined> {
+  return findNodegroup(demo.clients, demo.target, 'blue');
+}
+
+async function deleteAsSomebodyElse(): Promise<void> {
+  await demo.clients.eks(region).send(new DeleteNodegroupCommand({ clusterName: 'demo', nodegroupName: 'blue' }));
+}
+
+test('The plan names the group and each node that goes with it, and reads only.', async () => {
+  const names = await demo.nodeNames();
+  const { nodegroupArn } = await readNodegroup(demo.clients, demo.target, 'blue');
+  expect(await demo.plan(remove, blue)).toEqual({
+    effects: [
+      { object: 'Nodegroup/demo/blue', change: 'delete' },
+      ...names.map((name) => ({ object: `Node/${name}`, change: 'terminate its instance' })),
+    ],
+    facts: { nodegroup: 'blue', exists: true, nodegroupArn, nodes: names },
+    blockers: [],
+    warnings: [],
+    notes: { podsLeft: 0 },
+    outputs: { nodegroup: 'blue' },
+    estimateMs: 120_000,
+  });
+  expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
+});
+
+test('The group is deleted once; done or planned again there is nothing to do.', async () => {
+  const plan = await demo.plan(remove, blue);
+  expect(await demo.observe(remove, plan)).toMatchObject({ state: 'todo', progress: { summary: '3 of 3 nodes of blue left' } });
+  expect(await demo.perform(remove, plan)).toMatchObject({ before: 'todo', acts: 1, outputs: { nodegroup: 'blue' } });
+  expect(await found()).toBeUndefined();
+  expect(await demo.nodeNames()).toEqual([]);
+  expect(deletions()).toBe(1);
+  expect(await demo.perform(remove, plan)).toMatchObject({ before: 'done', acts: 0 });
+  expect(deletions()).toBe(1);
+  await demo.act(remove, plan);
+  const again = await demo.plan(remove, blue);
+  expect(again).toMatchObject({ effects: [], blockers: [], facts: { exists: false, nodegroupArn: null, nodes: [] }, estimateMs: 0 });
+  expect(await demo.perform(remove, again)).toMatchObject({ before: 'done', acts: 0 });
+});
+
+test('There is no way back, and the reason is said.', async () => {
+  expect(demo.undo(remove, await demo.plan(remove, blue))).toEqual({
+    noUndo: 'A deleted node group can be created anew, but its nodes do not come back.',
+  });
+});
+
+test('A cluster that does not exist is refused, and so is a name that no group can have.', async () => {
+  expect(await failureOf(demo.plan(remove, blue, { target: { ...demo.target, name: 'nope' } }))).toMatchObject({ code: 'cluster-unknown' });
+  expect(await failureOf(demo.plan(remove, { nodegroup: '' }))).toMatchObject({ code: 'action-input-invalid' });
+});
+
+describe('pods that are still there', () => {
+  beforeEach(async () => {
+    await demo.stop();
+    demo = await startCluster(worldWith([deployment('web', 7)]));
+  });
+
+  test('block the plan, a few of them by name.', async () => {
+    const [blocker] = (await demo.plan(remove, blue)).blockers;
+    expect(blocker).toMatchObject({
+      object: 'Nodegroup/demo/blue',
+      remedy: 'Drain the nodes first (kubernetes.drain), or find out who let new pods onto them.',
+    });
+    expect(blocker?.reason).toMatch(/^7 pods still run on its nodes: (shop\/web-\S+, ){5}…\.$/);
+  });
+
+  test('stop a deletion that was signed when there were none.', async () => {
+    const plan = { ...(await demo.plan(remove, blue)), blockers: [] };
+    expect(await failureOf(demo.perform(remove, plan))).toMatchObject({
+      code: 'action-stuck',
+      message: expect.stringMatching(/^7 pods still run on its nodes: shop\/web-/),
+    });
+    expect(deletions()).toBe(0);
+  });
+});
+
+describe('while somebody else changes the world', () => {
+  test('a group that somebody else deletes is waited for.', async () => {
+    const plan = await demo.plan(remove, blue);
+    await deleteAsSomebodyElse();
+    expect(await demo.perform(remove, plan)).toMatchObject({ before: 'moving', acts: 0 });
+    expect(await found()).toBeUndefined();
+  });
+
+  test('a group that somebody else deletes between the look and the act is no error.', async () => {
+    const plan = await demo.plan(remove, blue);
+    let gone = false;
+    demo.proxy.treat = async (request): Promise<Treatment> => {
+      if (isDeletion(request) && !gone) {
+        gone = true;
+        await deleteAsSomebodyElse();
+        await eventually('the group to be gone', async () => ((await found()) === undefined ? true : undefined));
+      }
+      return 'pass';
+    };
+    expect(await demo.perform(remove, plan)).toMatchObject({ acts: 1, outputs: { nodegroup: 'blue' } });
+  });
+
+  test('another group that has taken the name since is not the one that was signed away.', async () => {
+    const plan = await demo.plan(remove, blue);
+    const { subnets, nodeRole } = await readNodegroup(demo.clients, demo.target, 'blue');
+    await deleteAsSomebodyElse();
+    await eventually('the group to be gone', async () => ((await found()) === undefined ? true : undefined));
+    await demo.clients.eks(region).send(new CreateNodegroupCommand({ clusterName: 'demo', nodegroupName: 'blue', subnets, nodeRole }));
+    const before = deletions();
+    expect(await demo.perform(remove, plan)).toMatchObject({ before: 'done', acts: 0 });
+    expect(deletions()).toBe(before);
+    expect(await found()).toMatchObject({ status: 'CREATING' });
+  });
+});
+
+describe('when connections break', () => {
+  test.each(['lose-answer', 'lose-request'] as const)('the group is deleted all the same (%s).', async (treatment) => {
+    const plan = await demo.plan(remove, blue);
+    demo.proxy.treat = once(isDeletion, treatment);
+    const { failures } = await demo.performWithRetries(remove, plan);
+    // The second request may find it DELETING, which EKS reports as a conflict.
+    expect(failures).toEqual(treatment === 'lose-answer' ? ['aws-busy'] : []);
+    expect(await found()).toBeUndefined();
+    expect(await demo.nodeNames()).toEqual([]);
+  });
+
+  test('an answer that is lost until the group is gone leaves nothing to complain about.', async () => {
+    const plan = await demo.plan(remove, blue);
+    let lost = false;
+    demo.proxy.treat = async (request): Promise<Treatment> => {
+      if (!isDeletion(request)) return 'pass';
+      if (lost) await eventually('the group to be gone', async () => ((await found()) === undefined ? true : undefined));
+      const treatment = lost ? 'pass' : 'lose-answer';
+      lost = true;
+      return treatment;
+    };
+    const { failures } = await demo.performWithRetries(remove, plan);
+    expect(failures).toEqual([]);
+  });
+});

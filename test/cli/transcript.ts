@@ -1,0 +1,198 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { RunState } from '../../workflows/messages.ts';
+import { LiveScene, type Outcome, type Scene } from './scene.ts';
+
+/**
+ * A transcript is a text: prose (`# …`), commands (`$ holdpoint …`, also `| head -3`), and below each command what it writes
+ * (`2> ` before lines of stderr) and its exit code (`[exit 0]`). Lines with `% ` set the scene; see `directives`.
+ */
+const target = 'eks/eu-central-1/demo';
+const waitLimitMs = 20_000;
+const waitPauseMs = 25;
+/** Of what was played before an error. */
+const lastLinesShown = 60;
+const stderrMark = '2> ';
+
+/** Whether a transcript needs a sandbox, Temporal and a worker: it says so in a line of its own. */
+export function needsSandbox(text: string): boolean {
+  return text.split('\n').includes('% with a sandbox');
+}
+
+/** Plays a transcript: returns it with the output that its commands give now. */
+export async function play(text: string, scene: Scene): Promise<string> {
+  const names = new Placeholders(scene);
+  const played: string[] = [];
+  for (const line of scriptOf(text)) {
+    played.push(line);
+    try {
+      if (line.startsWith('% ')) await direct(line.slice(2), scene, names);
+      if (line.startsWith('$ ')) played.push(...(await command(line.slice(2), scene, names)));
+    } catch (error) {
+      throw new Error(`after\n${played.slice(-lastLinesShown).join('\n')}\n${String(error)}`, { cause: error });
+    }
+  }
+  return `${played.join('\n')}\n`;
+}
+
+/** The lines that were written by a person. A command that has just been added has no output and no exit code yet. */
+function scriptOf(text: string): string[] {
+  const lines = text.trimEnd().split('\n');
+  const script: string[] = [];
+  for (let index = 0; index < lines.length; index += 1) {
+    script.push(lines[index] ?? '');
+    if (!lines[index]?.startsWith('$ ')) continue;
+    const rest = lines.slice(index + 1);
+    const exit = rest.findIndex((line) => /^\[exit \d+\]$/.test(line));
+    const next = rest.findIndex((line) => line.startsWith('$ '));
+    if (exit >= 0 && (next < 0 || exit < next)) index += exit + 1;
+  }
+  return script;
+}
+
+async function command(line: string, scene: Scene, names: Placeholders): Promise<string[]> {
+  const [call = '', head] = line.split(/ \| head -(?=\d+$)/);
+  const [program, ...argv] = wordsOf(names.real(call));
+  if (program !== 'holdpoint') throw new Error(`a transcript can only call holdpoint, not ${program ?? ''}`);
+  const outcome = await scene.call(argv);
+  const output = names.hide(textOf(outcome)).split('\n').slice(0, -1);
+  return [...output.slice(0, head === undefined ? output.length : Number(head)), `[exit ${outcome.code}]`];
+}
+
+function textOf({ lines }: Outcome): string {
+  return lines.map(({ stream, text }) => (stream === 'stderr' ? text.replace(/^(?=.)/gm, stderrMark) : text)).join('');
+}
+
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, bare]) => double ?? single ?? bare ?? '');
+}
+
+type Directive = (scene: Scene, match: RegExpExecArray, names: Placeholders) => Promise<void> | void;
+
+const directives: [RegExp, Directive][] = [
+  [/^with a sandbox$/, () => undefined],
+  [/^wait until listed as (\w+)$/, (scene, [, phase]) => untilListed(live(scene), phase ?? '')],
+  [/^wait until drifted$/, (scene) => untilState(live(scene), ({ hold }) => hold?.drift !== undefined)],
+  [/^wait until (\w+)(?: at ([\w-]+))?$/, (scene, [, phase, step]) => untilPhase(live(scene), phase ?? '', step)],
+  [/^budget (\S+) maxUnavailable (\d+)$/, (scene, [, budget, most]) => live(scene).setMaxUnavailable(budget ?? '', Number(most))],
+  [/^worker with the sandbox$/, (scene) => live(scene).startWorker()],
+  [/^worker with AWS at (\S+)$/, (scene, [, endpoint]) => live(scene).startWorker({ endpoint })],
+  [/^worker without AWS credentials$/, (scene) => live(scene).startWorker({ credentials: false })],
+  [/^no worker$/, (scene) => live(scene).stopWorker()],
+  [
+    /^set (\w+)=(.*)$/,
+    (scene, [, name = '', value = ''], names) => {
+      scene.env[name] = names.real(value);
+    },
+  ],
+  [/^file (\S+) of (\d+) MB$/, (scene, [, name = '', size]) => writeFile(join(scene.directory, name), '- x\n'.repeat(Number(size) * 250_000))],
+];
+
+async function direct(line: string, scene: Scene, names: Placeholders): Promise<void> {
+  for (const [pattern, obey] of directives) {
+    const match = pattern.exec(line);
+    if (match) return obey(scene, match, names);
+  }
+  throw new Error(`a transcript cannot say: % ${line}`);
+}
+
+function live(scene: Scene): LiveScene {
+  if (scene instanceof LiveScene) return scene;
+  throw new Error('the transcript needs a line that says: % with a sandbox');
+}
+
+function untilPhase(scene: LiveScene, phase: string, step: string | undefined): Promise<void> {
+  return untilState(scene, (state) => {
+    const at = state.hold?.opening.hold ?? state.stuck?.step;
+    return state.phase === phase && (step === undefined || step === at);
+  });
+}
+
+function untilState(scene: LiveScene, passes: (state: RunState) => boolean): Promise<void> {
+  return scene.withHoldpoint((holdpoint) =>
+    until(async () => {
+      const state = await holdpoint.state(target);
+      return [passes(state), `${state.phase}, ${JSON.stringify(state.steps)}`];
+    }),
+  );
+}
+
+/** Lists are made from an index that the server fills a moment later. */
+function untilListed(scene: LiveScene, phase: string): Promise<void> {
+  return scene.withHoldpoint((holdpoint) =>
+    until(async () => {
+      const runs = await holdpoint.list({ openOnly: false });
+      return [runs[0]?.phase === phase, JSON.stringify(runs)];
+    }),
+  );
+}
+
+async function until(look: () => Promise<[passes: boolean, seen: string]>): Promise<void> {
+  const giveUpAt = performance.now() + waitLimitMs;
+  for (;;) {
+    const [passes, seen] = await look();
+    if (passes) return;
+    if (performance.now() > giveUpAt) throw new Error(`waited ${waitLimitMs} ms in vain, the last look showed: ${seen}`);
+    await wait(waitPauseMs);
+  }
+}
+
+/** What differs from one time to the next, under names of equal length that are numbered in the order of their appearance. */
+class Placeholders {
+  private readonly scene: Scene;
+  /** By their first twelve digits, which are also shown alone. */
+  private readonly hashes = new Map<string, { number: number; digits: string }>();
+  private readonly runs = new Map<string, string>();
+
+  constructor(scene: Scene) {
+    this.scene = scene;
+  }
+
+  hide(text: string): string {
+    const { TEMPORAL_ADDRESS: address } = this.scene.env;
+    const hidden = text
+      .replaceAll(this.scene.directory, '{directory}')
+      .replaceAll(process.cwd(), '{project}')
+      .replace(/\bsha256:([0-9a-f]{64}|[0-9a-f]{12})\b/g, (_all, digits: string) => `sha256:${this.hash(digits)}`)
+      .replace(/\br-\d{8}-\w{6}\b/g, (run) => this.run(run))
+      .replace(/(?<=key: )[\w-]{43}/g, 'x'.repeat(43))
+      .replace(/(?<=pods still run on its nodes: ).*$/gm, '{pods}.')
+      .replace(/\b\d{1,2} \w{3} \d{4}, \d\d:\d\d:\d\d \S+?(?=[)\s]|$)/gm, '1 Jan 2001, 01:01:01 UTC')
+      .replace(/^\d\d:\d\d:\d\d \S+(?= )/gm, '01:01:01 UTC')
+      .replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '2001-01-01T01:01:01.000Z')
+      .replace(/^(. \S+ +\S+ +?)((?: *\d+ (?:s|min|h))+)(?= {2}|$)/gm, (_row, name: string, time: string) => name + 'time'.padStart(time.length));
+    return address === undefined || address.endsWith(':1') ? hidden : hidden.replaceAll(address, '{temporal}');
+  }
+
+  /** The way back, for what a person writes into a transcript. */
+  real(text: string): string {
+    const hashes = [...this.hashes.values()];
+    return text
+      .replaceAll('{directory}', this.scene.directory)
+      .replace(/r-20010101-run\d{3}/g, (name) => [...this.runs].find(([, hidden]) => hidden === name)?.[0] ?? name)
+      .replace(/(?<=sha256:|--plan )\d{12,64}/g, (name) => {
+        const known = hashes.find(({ number }) => digitsOf(number).startsWith(name));
+        return known?.digits.slice(0, name.length) ?? name;
+      });
+  }
+
+  private hash(digits: string): string {
+    const key = digits.slice(0, 12);
+    const known = this.hashes.get(key) ?? { number: this.hashes.size + 1, digits };
+    this.hashes.set(key, digits.length > known.digits.length ? { ...known, digits } : known);
+    return digitsOf(known.number).slice(0, digits.length);
+  }
+
+  private run(run: string): string {
+    const known = this.runs.get(run) ?? `r-20010101-run${String(this.runs.size + 1).padStart(3, '0')}`;
+    this.runs.set(run, known);
+    return known;
+  }
+}
+
+/** `111…`, `222…`, and `1010…` from the tenth on. */
+function digitsOf(number: number): string {
+  const digits = String(number);
+  return digits.repeat(64 / digits.length);
+}
