@@ -7,6 +7,10 @@ import type { AnyAction } from './action.ts';
 const waitMinMs = 200;
 const waitMaxMs = 2_000;
 const waitGrowth = 1.5;
+/** Errors that may pass by themselves, one after another, before the attempt is given up. */
+const failuresInARowMax = 10;
+/** Pushes after which nothing has moved, before a person has to look. */
+const actsWithoutEffectMax = 50;
 
 /** What a performed step leaves in the record. */
 export interface Performance {
@@ -42,27 +46,61 @@ export async function perform(
 ): Promise<Performance> {
   let before: Observation['state'] | undefined;
   let acts = 0;
+  let actsWithoutEffect = 0;
   let waitMs = waitMinMs;
-  let shown = '';
-  for (;;) {
+  let shown: string | undefined;
+  const look = patientlyDone(async () => {
     signal.throwIfAborted();
     const seen = await action.observe(plan, { ...context, acted: acts > 0 });
     before ??= seen.state;
     onProgress(seen.progress);
-    if (seen.state === 'done') return { outputs: seen.outputs, before, acts, summary: seen.progress?.summary };
-    if (seen.state === 'stuck') throw new HoldpointError('action-stuck', { cause: seen.reason, remedy: seen.remedy });
     // Whatever moves is looked at again soon; what stands still is looked at ever less often.
     const summary = seen.progress?.summary ?? '';
-    waitMs = summary !== shown ? waitMinMs : Math.min(waitMs * waitGrowth, waitMaxMs);
+    const moved = summary !== shown;
+    waitMs = moved ? waitMinMs : Math.min(waitMs * waitGrowth, waitMaxMs);
+    if (moved) actsWithoutEffect = 0;
     shown = summary;
-    if (seen.state === 'todo') {
-      if (plan.effects.length === 0) throw uncovered(action, summary);
-      signal.throwIfAborted();
-      await action.act(plan, { ...context, acted: acts > 0 });
-      acts += 1;
-    }
+    if (seen.state !== 'todo') return seen;
+    if (plan.effects.length === 0) throw uncovered(action, summary);
+    if (actsWithoutEffect >= actsWithoutEffectMax) throw withoutEffect(action, summary);
+    signal.throwIfAborted();
+    acts += 1;
+    actsWithoutEffect += 1;
+    await action.act(plan, { ...context, acted: acts > 1 });
+    return seen;
+  });
+  for (;;) {
+    const seen = await look();
+    if (seen?.state === 'done') return { outputs: seen.outputs, before: before ?? 'done', acts, summary: seen.progress?.summary };
+    if (seen?.state === 'stuck') throw new HoldpointError('action-stuck', { cause: seen.reason, remedy: seen.remedy });
     await wait(waitMs);
   }
+}
+
+/**
+ * Lets errors pass that may pass by themselves, as long as they do not come too often in a row: after each the world is looked at
+ * anew, so an act whose answer was lost is neither taken for done nor done again unseen.
+ */
+function patientlyDone<Result>(attempt: () => Promise<Result>): () => Promise<Result | undefined> {
+  let failures = 0;
+  return async () => {
+    try {
+      const result = await attempt();
+      failures = 0;
+      return result;
+    } catch (error) {
+      failures += 1;
+      if (!(error instanceof HoldpointError) || error.consequence !== 'retry' || failures > failuresInARowMax) throw error;
+      return undefined;
+    }
+  };
+}
+
+function withoutEffect(action: AnyAction, summary: string): HoldpointError {
+  return new HoldpointError('action-stuck', {
+    cause: `${action.declaration.name} has acted ${actsWithoutEffectMax} times without any effect to be seen${summary ? `: ${summary}` : ''}.`,
+    remedy: 'Find out what keeps it from taking effect (a webhook, another controller), then try again.',
+  });
 }
 
 /** An empty plan was signed as empty: what would have to be done now is in nobody's signature. */

@@ -38,8 +38,8 @@ const fileTroubles: Readonly<Record<string, string>> = {
 
 /** A file that was named, `what` in a sentence (`The record x.jsonl`), and that the system would not let us read. */
 export function unreadable(what: string, error: unknown, remedy?: string): UsageError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const cause = fileTroubles[code] ?? messageOf(error);
+  const code = (error as { code?: unknown } | null)?.code;
+  const cause = fileTroubles[String(code)] ?? messageOf(error);
   return new UsageError(`${what} cannot be read: ${cause}.`, remedy);
 }
 
@@ -74,5 +74,6 @@ function commandLineReport({ code, message }: CommanderError): Report {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = (error as { message?: unknown } | null)?.message;
+  return typeof message === 'string' && message !== '' ? message : String(error);
 }

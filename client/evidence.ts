@@ -1,6 +1,14 @@
 import { open, writeFile } from 'node:fs/promises';
 import { clockSkewMaxMs, verifySignature } from '../activities/people/verify.ts';
-import { isRunId, recordBytesMax, signedClaimsOf, verifyChain, type ChainReport, type EvidenceEntry, type LineProblem } from '../domain/evidence.ts';
+import {
+  isRunId,
+  recordBytesMax,
+  signedClaimsOf,
+  verifyChain,
+  type ChainReport,
+  type EvidenceEntry,
+  type LineProblem,
+} from '../domain/evidence.ts';
 import type { ExpectedStatement } from '../domain/statement.ts';
 
 /** A signature of the record that was checked. */
@@ -37,7 +45,7 @@ export interface BucketOptions {
   output?: string;
 }
 
-/** A record that cannot be had from where it is kept. */
+/** A record in S3 that cannot be had from there, or not be written to a file. */
 export class RecordUnreachableError extends Error {
   override readonly name = 'RecordUnreachableError';
   readonly remedy: string;
@@ -101,7 +109,8 @@ async function readFromFile(path: string): Promise<FoundRecord | { sentence: str
 async function readFromBucket(url: string, { region = regionDefault, output }: BucketOptions): Promise<FoundRecord> {
   const [, bucket, prefix, run] = bucketUrlPattern.exec(url) ?? [];
   if (bucket === undefined || run === undefined || !isRunId(run)) {
-    throw new RecordUnreachableError(`${url} names no record.`, 'A record in S3 is named s3://BUCKET/PREFIX/RUN, as `holdpoint show` does.');
+    const remedy = 'A record in S3 is named s3://BUCKET/PREFIX/RUN, as `holdpoint show` does.';
+    throw new RecordUnreachableError(`${url} names no record.`, remedy);
   }
   // Whoever verifies a file need not load the client of S3.
   const { checkObjects, placeOf, readObjects, troubleOf } = await import('../activities/evidence/s3-record.ts');
@@ -110,9 +119,17 @@ async function readFromBucket(url: string, { region = regionDefault, output }: B
     throw new RecordUnreachableError(`The record ${url} cannot be read: ${why}.`, remedy);
   });
   const { chain, problems, names, text } = checkObjects(objects, run);
-  if (output !== undefined) await writeFile(output, text, { flag: 'wx', mode: 0o600 });
+  if (output !== undefined) await writeRecord(output, text);
   const ends = objects.flatMap(({ lockedUntil }) => (lockedUntil && lockedUntil.getTime() > Date.now() ? [lockedUntil.toISOString()] : []));
   return { chain, problems, names, locked: { objects: ends.length, until: ends.sort()[0] } };
+}
+
+async function writeRecord(file: string, text: string): Promise<void> {
+  // A file that is there may be the only copy of another record.
+  await writeFile(file, text, { flag: 'wx', mode: 0o600 }).catch((error: unknown) => {
+    const cause = error instanceof Error ? error.message : String(error);
+    throw new RecordUnreachableError(`The record cannot be written to ${file}: ${cause}.`, 'Name a new file in a directory that is there.');
+  });
 }
 
 /** Undefined for an entry of a kind that needs no signature; a sentence where the signature is missing or does not hold. */

@@ -161,6 +161,57 @@ export const errorKinds = {
   },
 } as const satisfies Record<string, ErrorKind>;
 
+/**
+ * Every other code that is reported, with what follows from it: their words depend on more than a template can hold, so
+ * they are written where they are found.
+ */
+export const errorsToldInPlace = {
+  usage: 'refuse',
+  'runbook-unknown': 'refuse',
+  'worker-failed': 'refuse',
+  unexpected: 'retry',
+  'run-id-malformed': 'refuse',
+  'target-differs': 'refuse',
+  aborted: 'refuse',
+  'run-differs': 'refuse',
+  'hold-differs': 'refuse',
+  'opening-replaced': 'refuse',
+  'opening-unknown': 'refuse',
+  'hold-expired': 'refuse',
+  'plan-drifted': 'refuse',
+  'run-aborted': 'refuse',
+  'plan-differs': 'refuse',
+  'decision-unknown': 'refuse',
+  'already-decided': 'refuse',
+  'verdict-reached': 'refuse',
+  'requester-excluded': 'refuse',
+  'not-in-group': 'refuse',
+  'reason-missing': 'refuse',
+  'reason-too-long': 'refuse',
+  'request-malformed': 'refuse',
+  'person-unknown': 'refuse',
+  'key-malformed': 'refuse',
+  'statement-too-large': 'refuse',
+  'statement-malformed': 'refuse',
+  'algorithm-refused': 'refuse',
+  'signer-differs': 'refuse',
+  'signature-forged': 'refuse',
+  'claim-differs': 'refuse',
+  'statement-from-future': 'refuse',
+  'statement-stale': 'refuse',
+  'statement-used': 'refuse',
+  'activity-lost': 'stuck',
+  'evidence-run-malformed': 'refuse',
+  'evidence-entry-malformed': 'refuse',
+  'evidence-conflict': 'stuck',
+  'evidence-gap': 'stuck',
+  'evidence-damaged': 'stuck',
+  'evidence-full': 'stuck',
+  'evidence-locked': 'retry',
+  'evidence-unwritable': 'retry',
+  'evidence-unreadable': 'retry',
+} as const satisfies Record<string, Consequence>;
+
 export type ErrorCode = keyof typeof errorKinds;
 
 export type ErrorDetails = Record<string, string | number>;
@@ -181,11 +232,6 @@ export class HoldpointError extends Error {
     this.remedy = fill(kind.remedy, details);
     this.details = details;
   }
-}
-
-/** Whether a text is the code of an error that Holdpoint reports. */
-export function isErrorCode(text: string): text is ErrorCode {
-  return Object.hasOwn(errorKinds, text);
 }
 
 function fill(text: string, details: ErrorDetails): string {

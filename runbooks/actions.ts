@@ -75,7 +75,7 @@ const eksPreflight = declareAction({
   summary: 'Reads the cluster, a node group and its subnets, and refuses to go on where maintenance could not succeed.',
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Node group whose nodes are listed and checked.').optional(),
-    minFreeAddresses: z.int().min(0).describe('Free IP addresses that the subnets must have left.').optional(),
+    minFreeAddresses: z.int().min(0).describe('Free IP addresses that each subnet of the node group must have left.').optional(),
   }),
   timeoutMs: 2 * minuteMs,
   outputs: { version: text, nodes: listOfText, nodegroupVersion: { type: 'string', mayBeAbsent: true } },
@@ -143,8 +143,8 @@ const eksUpdateNodegroupVersion = declareAction({
   summary: 'Has EKS replace the nodes of a managed node group by nodes of another version.',
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Name of the node group.'),
-    version: kubernetesVersion.describe('Kubernetes version to go to; that of the cluster if left out.').optional(),
-    releaseVersion: releaseVersion.describe('AMI release to go to; the latest one if left out.').optional(),
+    version: kubernetesVersion.describe('Kubernetes version to go to; this or releaseVersion must be given.').optional(),
+    releaseVersion: releaseVersion.describe('AMI release to go to; this or version must be given.').optional(),
     force: z.boolean().default(false).describe('Let EKS terminate nodes whose pods cannot be evicted within 15 minutes.'),
   }),
   changes: true,

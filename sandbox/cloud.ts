@@ -1,9 +1,10 @@
 import type { RequestListener } from 'node:http';
 import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
 import { createEksHandler, type EksHandler } from './eks/handler.ts';
+import { createS3Handler, isS3Request } from './s3/handler.ts';
 import type { SimulatedWorld } from './world.ts';
 
-/** The AWS face of a world: EKS and what belongs to it of EC2, told apart by their protocols, on one endpoint. */
+/** The AWS face of a world: EKS, what belongs to it of EC2, and a bucket for evidence, on one endpoint. */
 export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses'> {
   handle: RequestListener;
 }
@@ -12,8 +13,13 @@ export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAd
 export function createCloud(world: SimulatedWorld): Cloud {
   const eks = createEksHandler(world);
   const ec2 = createEc2Handler(eks.subnets, world.faults);
+  const s3 = createS3Handler([{ name: 'evidence', objectLock: { retention: { mode: 'GOVERNANCE', days: 1 } } }]);
   return {
-    handle: (request, response) => (isEc2Request(request) ? ec2(request, response) : eks.handle(request, response)),
+    handle: (request, response) => {
+      if (isS3Request(request)) s3.handle(request, response);
+      else if (isEc2Request(request)) ec2(request, response);
+      else eks.handle(request, response);
+    },
     setNodegroupIssue: eks.setNodegroupIssue,
     setFreeAddresses: eks.setFreeAddresses,
   };

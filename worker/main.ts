@@ -15,7 +15,8 @@ async function main(): Promise<void> {
   });
   Runtime.install({ logger, shutdownSignals: ['SIGINT', 'SIGTERM'] });
   const worker = await createWorker(settings);
-  const listening = { listening: true, taskQueue: settings.taskQueue, address: settings.address, configuration: settings.configurationFile };
+  const { taskQueue, address, configurationFile } = settings;
+  const listening = { listening: true, taskQueue, address, configuration: configurationFile };
   process.stdout.write(`${JSON.stringify(listening)}\n`);
   await worker.run();
 }

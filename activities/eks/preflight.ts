@@ -45,6 +45,10 @@ function preflightProgress({ version, nodegroup }: PreflightFacts, nodes: Json |
 }
 
 async function planPreflight(clients: Clients, input: PreflightInput, { target }: ActionContext): Promise<PlanOf<PreflightFacts>> {
+  if (input.minFreeAddresses !== undefined && input.nodegroup === undefined) {
+    const cause = 'minFreeAddresses speaks of the subnets of a node group, so it needs nodegroup';
+    throw new HoldpointError('action-input-invalid', { action: 'eks.preflight', cause });
+  }
   const cluster = await readCluster(clients, target);
   const blockers = [...clusterBlockers(cluster), ...(await updateBlockers(clients, target, cluster))];
   const version = cluster.version ?? '';

@@ -247,7 +247,7 @@ function damaged(record: RunRecord, why: string): EvidenceError {
   return stuck(
     'evidence-damaged',
     `The record ${record.path} is damaged: ${why}.`,
-    `Look at it with \`holdpoint evidence verify ${record.path}\`, and bring the object back, from its earlier versions if the bucket has them.`,
+    `Look at it with \`holdpoint evidence verify ${record.path}\`, and bring the object back from a copy or an earlier version.`,
   );
 }
 

@@ -8,6 +8,7 @@ import { budgetView, podView } from './view.ts';
 
 const pageSize = 500;
 const pagesMax = 400;
+const listAttemptsMax = 3;
 const requestsAtOnceMax = 8;
 
 interface Page<Item> {
@@ -15,12 +16,27 @@ interface Page<Item> {
   metadata?: { _continue?: string };
 }
 
-/** Reads a whole list page by page, so that no answer grows with the cluster. Throws `kubernetes-…` errors. */
-async function listAll<Item>(call: string, cluster: string, read: (limit: number, next?: string) => Promise<Page<Item>>): Promise<Item[]> {
+type ReadPage<Item> = (limit: number, next?: string) => Promise<Page<Item>>;
+
+/**
+ * Reads a whole list page by page, so that no answer grows with the cluster. A list that takes so long that the server
+ * has forgotten its beginning (410) is begun again. Throws `kubernetes-…` errors.
+ */
+async function listAll<Item>(call: string, cluster: string, read: ReadPage<Item>): Promise<Item[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await listOnce(call, cluster, read);
+    } catch (error) {
+      if (kubernetesCode(error) !== 410 || attempt >= listAttemptsMax) throw kubernetesError(error, call, cluster);
+    }
+  }
+}
+
+async function listOnce<Item>(call: string, cluster: string, read: ReadPage<Item>): Promise<Item[]> {
   const items: Item[] = [];
   let next: string | undefined;
   for (let page = 0; page < pagesMax; page += 1) {
-    const answer = await read(pageSize, next).catch((error: unknown) => Promise.reject(kubernetesError(error, call, cluster)));
+    const answer = await read(pageSize, next);
     items.push(...answer.items);
     next = answer.metadata?._continue;
     if (!next) return items;

@@ -1,8 +1,9 @@
 import { isBucketUrl, RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import type { Configuration } from '../../runbooks/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { UsageError } from '../errors.ts';
+import { unreadable, UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { counted } from '../format.ts';
 import { readConfiguration } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -13,7 +14,7 @@ Examples:
   holdpoint evidence verify evidence/r-20261121-7kq2m4.jsonl
   holdpoint evidence verify s3://our-evidence/holdpoint/r-20261121-7kq2m4 --output r-20261121-7kq2m4.jsonl
 
-Exit codes: 0 nothing was tampered with, 1 something was.`;
+Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read.`;
 
 export const registerEvidence: RegisterCommand = (program, context) => {
   const evidence = program.command('evidence').summary('check the record of a run');
@@ -36,14 +37,20 @@ export const registerEvidence: RegisterCommand = (program, context) => {
     });
 };
 
-async function verify(terminal: Terminal, record: string, configuration: Configuration | undefined, output?: string): Promise<EvidenceReport> {
+async function verify(
+  terminal: Terminal,
+  record: string,
+  configuration: Configuration | undefined,
+  output: string | undefined,
+): Promise<EvidenceReport> {
   if (output !== undefined && !isBucketUrl(record)) throw new UsageError(`--output is for a record in S3; ${record} is a file already.`);
   const place = configuration?.evidence;
   const region = place && 's3' in place ? place.s3.region : terminal.surroundings.env.AWS_REGION;
   try {
     return await verifyEvidence(record, configuration?.people, { region, output });
   } catch (error) {
-    throw error instanceof RecordUnreachableError ? new UsageError(error.message, error.remedy) : error;
+    if (error instanceof RecordUnreachableError) throw new UsageError(error.message, error.remedy);
+    throw unreadable(`The record ${record}`, error, '`holdpoint show` names the record of a run, as its worker sees it.');
   }
 }
 
@@ -51,9 +58,10 @@ function showReport(terminal: Terminal, record: string, report: EvidenceReport):
   const { colors } = terminal;
   for (const { line, object, sentence } of report.problems) terminal.line(`${colors.red('✗')} ${object ?? `line ${line}`}: ${sentence}`);
   const people = [...new Set(report.signatures.map(({ person }) => person))].join(', ');
-  const counted = `${report.entries} entries, ${report.signatures.length} signatures${people ? ` (${people})` : ''}`;
-  if (report.ok) terminal.line(`${colors.green('✓')} ${report.run ?? record}: ${counted}; nothing was changed, removed or moved.`);
-  else terminal.line(`${colors.red('✗')} ${report.run ?? record}: ${counted}, ${report.problems.length} problems.`);
+  const signers = people ? ` (${people})` : '';
+  const size = `${counted(report.entries, 'entry', 'entries')}, ${counted(report.signatures.length, 'signature')}${signers}`;
+  if (report.ok) terminal.line(`${colors.green('✓')} ${report.run ?? record}: ${size}; nothing was changed, removed or moved.`);
+  else terminal.line(`${colors.red('✗')} ${report.run ?? record}: ${size}, ${counted(report.problems.length, 'problem')}.`);
   if (report.ending !== 'ended') terminal.line('  The record does not end with the end of the run: it is still open, or it was cut off.');
   if (report.locked) terminal.line(`  ${lockSentence(report.locked)}`);
 }

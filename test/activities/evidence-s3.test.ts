@@ -336,7 +336,7 @@ describe('a record that was tampered with', () => {
   test.each<[string, () => Promise<unknown>, string, string]>([
     ['removed', () => remove(keyOf(3)), '000000004.json', 'Entry 3 is missing before Entry 4 (step.performed).'],
     ['removed at the beginning', () => remove(keyOf(1)), '000000002.json', 'Entry 1 is missing before Entry 2'],
-    ['changed', () => change(3, '"body":{"sequence":3}', '"body":{"sequence":4}'), '000000003.json', 'Entry 3 (step.performed) was changed'],
+    ['changed', () => change(3, '{"sequence":3}', '{"sequence":4}'), '000000003.json', 'Entry 3 (step.performed) was changed'],
     ['written anew with a space', () => change(3, '"body":', '"body": '), '000000003.json', 'the line is not canonical JSON'],
     ['given a second line', () => change(3, '\n', '\n\n'), '000000003.json', 'The object is not one line of UTF-8 text: it was changed.'],
     ['robbed of its line end', () => change(3, '\n', ''), '000000003.json', 'The object is not one line of UTF-8 text: it was changed.'],
@@ -433,7 +433,8 @@ describe('the program', () => {
     // It got as far as Temporal, of which there is none here.
     expect(started).toContain('No Temporal server answers at 127.0.0.1:1');
     const refused = await startWorker('nowhere');
-    expect(refused).toContain('holdpoint.yaml cannot be used: The bucket nowhere cannot keep the records of runs: the bucket nowhere does not exist.');
+    const why = 'The bucket nowhere cannot keep the records of runs: the bucket nowhere does not exist.';
+    expect(refused).toContain(`holdpoint.yaml cannot be used: ${why}`);
     expect(refused).not.toContain('Temporal server');
   });
 
@@ -446,6 +447,8 @@ describe('the program', () => {
     expect(await readFile(output, 'utf8')).toBe((await store.read(run)).map((entry) => `${lineOf(entry)}\n`).join(''));
     expect((await stat(output)).mode & 0o777).toBe(0o600);
     expect((await verify(output)).code).toBe(0);
+    const again = await verify(url, '--output', output);
+    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('EEXIST: file already exists') });
   });
 
   test('that verifies names the object that was removed, a bucket that is not there, and a server that does not answer', async () => {

@@ -8,6 +8,7 @@ import { declareAction } from '../../runbooks/actions.ts';
 import { deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
 import { failureOf, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 
+const stepsMax = 50;
 const context = { run: 'r-1', step: 's', retry: 0, target: { kind: 'eks' as const, region: 'eu-central-1', name: 'demo' } };
 const plan: ActionPlan = { ...emptyPlan({}), effects: [{ object: 'Lamp/1', change: 'switch on' }] };
 
@@ -28,6 +29,7 @@ class Script {
       declaration: declareAction({ name: 'lamp.on', summary: 'Switches a lamp on.', input, timeoutMs: 1_000, outputs: {} }),
       plan: async () => emptyPlan({}),
       observe: async (_plan, { acted }) => {
+        if (this.journal.length > stepsMax) throw new Error('it goes on for ever');
         const seen = this.states.length > 1 ? this.states.shift() : this.states[0];
         this.journal.push(`${seen?.state ?? ''}${acted ? ' after acting' : ''}`);
         return seen ?? { state: 'todo' };

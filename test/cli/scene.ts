@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { DefaultLogger, Runtime, type WorkflowBundle } from '@temporalio/worker';
+import { programCommand } from '../../cli/program-files.ts';
 import { runCli } from '../../cli/program.ts';
 import { connectTemporal as connectClient } from '../../client/connection.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey } from '../../client/keys.ts';
+import { startProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { createEksHandler } from '../../sandbox/eks/handler.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -100,19 +102,26 @@ export class LiveScene extends Scene {
     }
   }
 
-  /** Replaces the worker by one that reaches AWS so, on a task queue of its own. */
-  async startWorker({ endpoint = this.sandbox.url, credentials = true }: AwsAccess = {}): Promise<void> {
-    await this.stopWorker();
-    setAwsEnvironment(endpoint, credentials);
-    this.workers += 1;
-    this.env.HOLDPOINT_TASK_QUEUE = `worker-${this.workers}`;
-    const settings = { ...this.settings(), configurationFile: this.env.HOLDPOINT_CONFIG ?? '', logLevel: 'error' as const };
+  /** A worker in this process that reaches the sandbox. */
+  async startWorker(): Promise<void> {
+    Object.assign(process.env, awsEnvironment({ endpoint: this.sandbox.url }));
+    const settings = { ...this.settings('in-process'), configurationFile: this.env.HOLDPOINT_CONFIG ?? '', logLevel: 'error' as const };
     const worker = await createWorker(settings, this.bundle);
     const running = worker.run().catch(() => undefined);
     this.stopCurrentWorker = async () => {
       worker.shutdown();
       await running;
     };
+  }
+
+  /** Replaces the worker by a real one, which reaches AWS in another way. */
+  async startWorkerProcess(aws: AwsAccess): Promise<void> {
+    await this.stopWorker();
+    const { taskQueue } = this.settings('process');
+    const { command, args } = programCommand('worker/main');
+    const env = { ...this.env, HOLDPOINT_TASK_QUEUE: taskQueue, ...awsEnvironment({ endpoint: this.sandbox.url, ...aws }) };
+    const worker = await startProcess({ name: 'The worker', command, args, env, ready: /"listening":true/ });
+    this.stopCurrentWorker = () => worker.stop();
   }
 
   /** Afterwards nobody listens on the task queue that commands use. */
@@ -131,7 +140,12 @@ export class LiveScene extends Scene {
     if (!response.ok) throw new Error(`the budget ${budget} cannot be changed: ${await response.text()}`);
   }
 
-  private settings(): { address: string; namespace: string; taskQueue: string } {
+  /** The settings of clients; with a kind of worker, from now on those of a new worker, on a queue of its own. */
+  private settings(worker?: string): { address: string; namespace: string; taskQueue: string } {
+    if (worker !== undefined) {
+      this.workers += 1;
+      this.env.HOLDPOINT_TASK_QUEUE = `${worker}-${this.workers}`;
+    }
     const { TEMPORAL_ADDRESS: address = '', TEMPORAL_NAMESPACE: namespace = '', HOLDPOINT_TASK_QUEUE: taskQueue = '' } = this.env;
     return { address, namespace, taskQueue };
   }
@@ -198,19 +212,16 @@ async function furnishedDirectory(): Promise<string> {
   return directory;
 }
 
-/** The worker runs in this process, and the AWS SDK reads the environment of the process. */
-function setAwsEnvironment(endpoint: string, credentials: boolean): void {
-  delete process.env.AWS_ACCESS_KEY_ID;
-  delete process.env.AWS_SECRET_ACCESS_KEY;
-  delete process.env.AWS_PROFILE;
+/** What the AWS SDK reads: nothing of the machine that the tests run on. */
+function awsEnvironment({ endpoint = '', credentials = true }: AwsAccess): Record<string, string> {
   const none = join(tmpdir(), 'holdpoint-scene-has-no-such-file');
-  Object.assign(process.env, {
+  return {
     AWS_ENDPOINT_URL: endpoint,
     AWS_EC2_METADATA_DISABLED: 'true',
     AWS_CONFIG_FILE: none,
     AWS_SHARED_CREDENTIALS_FILE: none,
     ...(credentials ? { AWS_ACCESS_KEY_ID: 'sandbox', AWS_SECRET_ACCESS_KEY: 'sandbox' } : {}),
-  });
+  };
 }
 
 function capture(take: (text: string) => void): Writable {

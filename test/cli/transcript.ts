@@ -76,9 +76,8 @@ const directives: [RegExp, Directive][] = [
   [/^wait until drifted$/, (scene) => untilState(live(scene), ({ hold }) => hold?.drift !== undefined)],
   [/^wait until (\w+)(?: at ([\w-]+))?$/, (scene, [, phase, step]) => untilPhase(live(scene), phase ?? '', step)],
   [/^budget (\S+) maxUnavailable (\d+)$/, (scene, [, budget, most]) => live(scene).setMaxUnavailable(budget ?? '', Number(most))],
-  [/^worker with the sandbox$/, (scene) => live(scene).startWorker()],
-  [/^worker with AWS at (\S+)$/, (scene, [, endpoint]) => live(scene).startWorker({ endpoint })],
-  [/^worker without AWS credentials$/, (scene) => live(scene).startWorker({ credentials: false })],
+  [/^worker with AWS at (\S+)$/, (scene, [, endpoint]) => live(scene).startWorkerProcess({ endpoint })],
+  [/^worker without AWS credentials$/, (scene) => live(scene).startWorkerProcess({ credentials: false })],
   [/^no worker$/, (scene) => live(scene).stopWorker()],
   [
     /^set (\w+)=(.*)$/,
@@ -161,7 +160,8 @@ class Placeholders {
       .replace(/\b\d{1,2} \w{3} \d{4}, \d\d:\d\d:\d\d \S+?(?=[)\s]|$)/gm, '1 Jan 2001, 01:01:01 UTC')
       .replace(/^\d\d:\d\d:\d\d \S+(?= )/gm, '01:01:01 UTC')
       .replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '2001-01-01T01:01:01.000Z')
-      .replace(/^(. \S+ +\S+ +?)((?: *\d+ (?:s|min|h))+)(?= {2}|$)/gm, (_row, name: string, time: string) => name + 'time'.padStart(time.length));
+      .replace(/^(. \S+ +\S+ +?)((?: *\d+ (?:s|min|h))+)(?= {2}|$)/gm, (_row, name: string, time: string) => name + 'time'.padStart(time.length))
+      .replace(/\b[0-9a-f]{12}\b/g, (digits) => (this.hashes.has(digits) ? this.hash(digits) : digits));
     return address === undefined || address.endsWith(':1') ? hidden : hidden.replaceAll(address, '{temporal}');
   }
 

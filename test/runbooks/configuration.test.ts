@@ -71,7 +71,11 @@ describe('a mistake is reported at its place', () => {
       `${sound}evidence: { s3: { bucket: our-evidence, prefix: /a, region: eu-central-1 } }\n`,
       'h.yaml:10:49 error evidence.s3.prefix: Must be names of letters',
     ],
-    ['a bucket without its region', `${sound}evidence: { s3: { bucket: our-evidence } }\n`, 'h.yaml:10:13 error evidence.s3.region: Is missing.'],
+    [
+      'a bucket without its region',
+      `${sound}evidence: { s3: { bucket: our-evidence } }\n`,
+      'h.yaml:10:13 error evidence.s3.region: Is missing.',
+    ],
     [
       'an unknown key',
       sound.replace('atLeast: 1,', 'atLeast: 1, atleast: 1,'),

@@ -86,6 +86,28 @@ describe('one armed fault', () => {
     fixture = await startKubernetes([]);
   });
 
+  test('so many requests are held and no more; those whose client has left make room', async () => {
+    const { faults } = fixture.sandbox.world;
+    faults.set({ rate: 0, timeoutMs: 600_000 });
+    const hold = (signal: AbortSignal) => fetch(`${fixture.url}/api/v1/nodes`, { signal }).then(() => 'answered', () => 'dropped');
+    faults.next({ kind: 'timeout', times: 1000 });
+    const clients = new AbortController();
+    const held = Array.from({ length: 1000 }, () => hold(clients.signal));
+    await until('a thousand requests to be held', () => faultsMet().timeout === 1000);
+    faults.next({ kind: 'timeout' });
+    expect(await hold(AbortSignal.timeout(20_000))).toBe('dropped');
+    expect(clients.signal.aborted).toBe(false);
+    clients.abort();
+    await Promise.all(held);
+    const again = async (): Promise<boolean> => {
+      faults.next({ kind: 'timeout' });
+      const patience = AbortSignal.timeout(200);
+      await hold(patience);
+      return patience.aborted;
+    };
+    await until('a request to be held again', again);
+  });
+
   test('a watch ends at once without an event; the next one goes on', async () => {
     fixture.sandbox.world.faults.next({ operation: 'WATCH pods', kind: 'watchCut' });
     expect(await watchEnds()).toEqual({ events: 0, ended: true });

@@ -11,6 +11,7 @@ import type { KubernetesFixture } from './kubernetes-fixture.ts';
 
 const namespace = 'shop';
 const merge = setHeaderOptions('Content-Type', PatchStrategy.MergePatch);
+const tester = { part: 'client', name: 'tester' } as const;
 const lonely = { name: 'lonely', namespace, labels: { app: 'lonely' } };
 const bare: Manifest = { ...template('lonely'), apiVersion: 'v1', kind: 'Pod', metadata: lonely };
 
@@ -39,7 +40,8 @@ describe('in a cluster', () => {
     expect(await leftovers()).toEqual([]);
     const [node = ''] = nodes;
     await patchNode(node, { metadata: { annotations: { 'holdpoint.dev/cordon': 'r-1' } }, spec: { unschedulable: true } });
-    const { items } = await fixture.core.listNamespacedPod({ namespace, fieldSelector: `spec.nodeName=${node}`, labelSelector: 'app!=lonely' });
+    const selectors = { fieldSelector: `spec.nodeName=${node}`, labelSelector: 'app!=lonely' };
+    const { items } = await fixture.core.listNamespacedPod({ namespace, ...selectors });
     expect(items.length).toBeGreaterThan(0);
     for (const { metadata } of items) await fixture.core.deleteNamespacedPod({ name: metadata?.name ?? '', namespace });
     await patchNode(node, { metadata: { annotations: { 'holdpoint.dev/cordon': null } }, spec: { unschedulable: null } });
@@ -64,7 +66,8 @@ describe('in a cluster', () => {
     expect(await leftovers()).toEqual([]);
     await patchNode(second, { metadata: { annotations } });
     await patchNode(first, { metadata: { annotations: { 'holdpoint.dev/cordon': 'r-2' } } });
-    await fixture.apps.patchNamespacedDeployment({ name: 'web', namespace, body: { metadata: { labels: { 'holdpoint.dev/run': 'r-1' } } } }, merge);
+    const labelled = { metadata: { labels: { 'holdpoint.dev/run': 'r-1' } } };
+    await fixture.apps.patchNamespacedDeployment({ name: 'web', namespace, body: labelled }, merge);
     expect((await leftovers()).map(({ kind, object, sentence }) => `${kind} ${object} ${sentence}`).sort()).toEqual([
       'mark test: Deployment shop/web It carries the label holdpoint.dev/run=r-1.',
       `mark test: Node ${first} It carries the annotation holdpoint.dev/cordon=r-2.`,
@@ -98,7 +101,7 @@ test('an owner that nobody gives its pods back to is short of them', () => {
   // Time and controllers stand still from here on, as if the controller manager were down.
   world.stop();
   const [first, second] = store?.list('pods') ?? [];
-  for (const pod of [first, second]) store?.remove('pods', `shop/${pod?.metadata.name}`, { part: 'client', name: 'tester', verb: 'delete' });
+  for (const pod of [first, second]) store?.remove('pods', `shop/${pod?.metadata.name}`, { ...tester, verb: 'delete' });
   expect(world.leftovers().leftovers).toEqual([
     { kind: 'pod-gone', object: expect.stringMatching(/^test: ReplicaSet shop\/web-/), sentence: 'It asks for 3 pods and has 1.' },
   ]);
@@ -110,7 +113,9 @@ test('no more are listed than the limit, and the rest is counted', () => {
   const world = createWorld({ seed: worldOf([], 1) });
   const store = world.cluster('test')?.store;
   const annotations = Object.fromEntries(Array.from({ length: 1002 }, (_, index) => [`holdpoint.dev/${index}`, 'x']));
-  store?.update('namespaces', '/shop', { part: 'client', name: 'tester', verb: 'update' }, (draft) => Object.assign(draft.metadata, { annotations }));
+  store?.update('namespaces', '/shop', { ...tester, verb: 'update' }, (draft) => {
+    draft.metadata.annotations = annotations;
+  });
   expect(world.leftovers()).toMatchObject({ leftovers: { length: 1000 }, leftOut: 2 });
   world.stop();
 });
@@ -134,7 +139,8 @@ describe('in the cloud', () => {
   test('a node group that was not there is left over, until it belongs to the baseline', async () => {
     expect(await leftoversAt(sandbox.url)).toEqual([]);
     const { nodegroup } = await eks.send(new DescribeNodegroupCommand(blue));
-    await eks.send(new CreateNodegroupCommand({ ...blue, nodegroupName: 'green', subnets: nodegroup?.subnets, nodeRole: nodegroup?.nodeRole }));
+    const { subnets, nodeRole } = nodegroup ?? {};
+    await eks.send(new CreateNodegroupCommand({ ...blue, nodegroupName: 'green', subnets, nodeRole }));
     expect(await leftoversAt(sandbox.url)).toEqual([
       { kind: 'nodegroup', object: 'test: node group green', sentence: 'This node group was not there.' },
     ]);

@@ -67,8 +67,8 @@ describe('over the wire', () => {
 
   test('a pod that is evicted twice is noted', async () => {
     const [name = ''] = await podNames();
-    await evict(name);
-    await evict(name);
+    // Together: a pod that has ended in between would be gone.
+    await Promise.all([evict(name), evict(name)]);
     expect((await report()).violations.map(({ kind }) => kind)).toEqual(['evicted-twice']);
   });
 
@@ -103,10 +103,10 @@ describe('a node that is cordoned when it is cordoned already', () => {
     ['by a run, after a person', undefined, 'kubectl-cordon', mark('r-1'), 1],
   ])('%s counts as a second cordon so many times: %#', async (_title, first, owner, second, count) => {
     const name = (await fixture.core.listNode()).items[0]?.metadata?.name ?? '';
-    const cordon = (annotations: object | undefined, as: string) =>
-      fixture.core.patchNode({ name, fieldManager: as, body: { metadata: { annotations }, spec: { unschedulable: true } } }, merge);
-    await cordon(first, owner);
-    await cordon(second, 'holdpoint');
+    const cordon = (annotations: object | undefined, as: string, labels: object) =>
+      fixture.core.patchNode({ name, fieldManager: as, body: { metadata: { annotations, labels }, spec: { unschedulable: true } } }, merge);
+    await cordon(first, owner, { time: 'first' });
+    await cordon(second, 'holdpoint', { time: 'second' });
     const { violations } = fixture.sandbox.world.observer.summary();
     expect(violations.map(({ kind }) => kind)).toEqual(Array.from({ length: count }, () => 'cordoned-twice'));
   });

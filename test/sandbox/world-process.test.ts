@@ -31,8 +31,8 @@ test('a world that nobody knows is refused with the names of those there are', a
 });
 
 test('a process that is told a rate of faults lets requests go wrong, and refuses a rate that is none', async () => {
-  const start = (rate: string) =>
-    spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', '--fault-rate', rate], { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] });
+  const command = ['--import', 'tsx', 'sandbox/main.ts', '--fault-rate'];
+  const start = (rate: string) => spawn(process.execPath, [...command, rate], { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] });
   const sandbox = start('1');
   const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
   const { url } = JSON.parse(line) as { url: string };
