@@ -1,4 +1,4 @@
-import type { Json } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { PlanChange } from '../domain/plan-difference.ts';
 import type { Effect, SpanPlan, StepPlan } from '../domain/plan.ts';
 import type { Forecast } from '../workflows/messages.ts';
@@ -6,6 +6,7 @@ import { formatDuration } from './format.ts';
 import type { Terminal } from './terminal.ts';
 
 const valueCharactersMax = 120;
+const estimateShownMinMs = 500;
 
 /** A plan as a person reads it before signing: every effect, what blocks it, what to know about it. */
 export function planLines(plan: SpanPlan, { colors }: Terminal, options = { forecast: false }): string[] {
@@ -18,7 +19,7 @@ export function planLines(plan: SpanPlan, { colors }: Terminal, options = { fore
 function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { forecast }: { forecast: boolean }): string[] {
   // What blocks a later part today may be just what the parts before it clear.
   const blocker = forecast ? colors.yellow('! as things stand today:') : colors.red('✗');
-  const estimate = plan.estimateMs > 0 ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
+  const estimate = plan.estimateMs >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
   return [
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
     ...effectLines(plan.effects, colors),
@@ -57,13 +58,54 @@ export function forecastLines(forecast: Forecast, terminal: Terminal): string[] 
   return lines;
 }
 
-/** What has changed between a signed plan and the present one, object by object. */
+/** What has changed between a signed plan and the present one, object by object; of a list only what differs in it. */
 export function differenceLines(difference: readonly PlanChange[], { colors }: Terminal): string[] {
-  return difference.map(({ step, kind, object, before, after }) => {
-    if (kind === 'added') return `  ${colors.green('+')} ${step}: ${object}${after === undefined ? '' : ` = ${short(after)}`}`;
-    if (kind === 'gone') return `  ${colors.red('-')} ${step}: ${object}${before === undefined ? '' : ` = ${short(before)}`}`;
-    return `  ${colors.yellow('~')} ${step}: ${object}: ${short(before ?? null)} → ${short(after ?? null)}`;
+  const mark = (change: ListChange['kind']): string =>
+    ({ added: colors.green('+'), gone: colors.red('-'), changed: colors.yellow('~') })[change];
+  return difference.flatMap(({ step, kind, object, before, after }) => {
+    const heading = `  ${mark(kind)} ${step}: ${object}`;
+    if (Array.isArray(before) && Array.isArray(after)) {
+      const changes = listChanges(before, after);
+      return [`${heading}:`, ...changes.map((change) => `      ${mark(change.kind)} ${change.text}`)];
+    }
+    if (kind === 'added') return [heading + (after === undefined ? '' : ` = ${short(after)}`)];
+    if (kind === 'gone') return [heading + (before === undefined ? '' : ` = ${short(before)}`)];
+    return [`${heading}: ${short(before ?? null)} → ${short(after ?? null)}`];
   });
+}
+
+interface ListChange {
+  kind: PlanChange['kind'];
+  text: string;
+}
+
+/** Elements are the same thing where they have the same name; without names they are there or not. */
+function listChanges(before: readonly Json[], after: readonly Json[]): ListChange[] {
+  const old = new Map(before.map((element) => [nameOf(element), element]));
+  const now = new Map(after.map((element) => [nameOf(element), element]));
+  const changes = [...new Set([...old.keys(), ...now.keys()])].flatMap((name): ListChange[] => {
+    const [was, is] = [old.get(name), now.get(name)];
+    if (is === undefined) return [{ kind: 'gone', text: short(was ?? null) }];
+    if (was === undefined) return [{ kind: 'added', text: short(is) }];
+    return JSON.stringify(was) === JSON.stringify(is) ? [] : [{ kind: 'changed', text: `${name}: ${fieldChanges(was, is)}` }];
+  });
+  return changes.length > 0 ? changes : [{ kind: 'changed', text: 'the order' }];
+}
+
+function nameOf(element: Json): string {
+  const name = isObject(element) ? element.name : undefined;
+  return typeof name === 'string' ? name : JSON.stringify(element);
+}
+
+function fieldChanges(was: Json, is: Json): string {
+  if (!isObject(was) || !isObject(is)) return `${short(was)} → ${short(is)}`;
+  const fields = [...new Set([...Object.keys(was), ...Object.keys(is)])];
+  const changed = fields.filter((field) => JSON.stringify(was[field]) !== JSON.stringify(is[field]));
+  return changed.map((field) => `${field} ${short(was[field] ?? null)} → ${short(is[field] ?? null)}`).join(', ');
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function short(value: Json): string {

@@ -121,7 +121,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   if (options.plan) lines.push(...planLines(hold.plan, terminal));
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
   if (standing.state === 'waiting') {
-    const who = standing.maySign.length > 0 ? `one of ${listOfNames(standing.maySign)}` : 'nobody is left who may';
+    const who = standing.maySign.length > 0 ? `${listOfNames(standing.maySign)} may sign` : 'nobody is left who may';
     lines.push(`  waits for ${standing.missing} signature${standing.missing === 1 ? '' : 's'} of ${opening.policy.of} (${who}); closes ${formatTime(opening.expiresAt)}`);
     lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(opening.planHash)}`));
   }

@@ -32,8 +32,9 @@ export class Terminal {
     this.colors = pc.createColors(stdout.isTTY === true && options.color && !noColor && !options.json && env.TERM !== 'dumb');
   }
 
+  /** Nothing is cut off for a pipe or a file. */
   get columns(): number {
-    return this.surroundings.stdout.columns ?? 100;
+    return this.surroundings.stdout.columns ?? Infinity;
   }
 
   get rows(): number {

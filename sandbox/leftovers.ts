@@ -1,4 +1,5 @@
-import type { KubernetesObject, Node, Pod, ReplicaSet, ResourceName, StatefulSet } from './kubernetes/objects.ts';
+import type { KubernetesObject, Node, Pod, ReplicaSet, StatefulSet } from './kubernetes/objects.ts';
+import { resources } from './kubernetes/resources.ts';
 import type { Store } from './kubernetes/store.ts';
 
 /** A node group as far as it can be left behind. */
@@ -34,11 +35,7 @@ const leftoversMax = 1000;
 /** Marks of the product; those of the sandbox itself begin otherwise. */
 const markPrefix = 'holdpoint.dev/';
 
-const resources: ResourceName[] = [
-  'daemonsets', 'deployments', 'events', 'namespaces', 'nodes', 'poddisruptionbudgets', 'pods', 'replicasets', 'statefulsets',
-];
-
-/** A finding with the key by which it is known again. Findings of a kind that counts are compared by their number. */
+/** Something found, with the key by which it is known again and how much of it there is. */
 interface Finding extends Leftover {
   key: string;
   count: number;
@@ -74,7 +71,7 @@ function barePodsIn(cluster: string, store: Store): [string, string][] {
 function findingsIn({ stores, nodegroups }: Premises): Finding[] {
   const ofClusters = [...stores].flatMap(([cluster, store]) => [
     ...store.list('nodes').flatMap((node) => cordonOf(cluster, node)),
-    ...resources.flatMap((resource) => store.list(resource).flatMap((object: KubernetesObject) => marksOf(cluster, object))),
+    ...resources.flatMap(({ resource }) => store.list(resource).flatMap((object: KubernetesObject) => marksOf(cluster, object))),
     ...store.list('pods').flatMap((pod) => pendingOf(cluster, pod)),
     ...[...store.list('replicasets'), ...store.list('statefulsets')].flatMap((owner) => missingOf(cluster, store, owner)),
   ]);

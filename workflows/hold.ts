@@ -1,14 +1,14 @@
-import { ApplicationFailure } from '@temporalio/common';
 import { CancellationScope, condition } from '@temporalio/workflow';
 import { refusalOf, standingOf, type Opening, type Refusal } from '../domain/approval.ts';
 import { signedEvidence } from '../domain/evidence.ts';
-import type { JsonObject } from '../domain/json.ts';
 import { differenceOf } from '../domain/plan-difference.ts';
 import type { SpanPlan } from '../domain/plan.ts';
 import type { HoldStep } from '../domain/runbook.ts';
-import { statementCharactersMax, type DecisionStatement } from '../domain/statement.ts';
+import type { DecisionStatement } from '../domain/statement.ts';
+import { toJson } from './json.ts';
 import type { DecisionAnswer, DecisionRequest, HoldState } from './messages.ts';
 import { reads, verifier } from './proxies.ts';
+import { refusalFailure, requireShape } from './refusal.ts';
 import { RunEnded, type Run } from './run.ts';
 import { blockersOf, planSpan, questionOf, type PlanningBase, type Span } from './span.ts';
 
@@ -50,7 +50,7 @@ export async function holdUntilSigned(run: Run, hold: HoldStep, span: Span, base
       return again;
     }
     drift = differenceOf(plan, again);
-    const drifted = { hold: hold.id, opening, planHash: plan.hash, presentHash: again.hash, difference: json(drift) };
+    const drifted = { hold: hold.id, opening, planHash: plan.hash, presentHash: again.hash, difference: toJson(drift) };
     const { at } = await run.untilItWorks(hold.id, () => run.record('hold.drifted', drifted));
     state.opening.closed = { because: 'drift', at };
     if (opening >= openingsMax) {
@@ -99,7 +99,7 @@ async function openHold(
   const step = run.step(hold.id);
   step.startedAt ??= openedAt;
   step.summary = `${policy.atLeast} of ${policy.of} must sign ${shortHash(plan.hash)}`;
-  const entry = { ...json(opened), plan: json(plan), drift: drift ? json(drift) : null };
+  const entry = { ...toJson(opened), plan: toJson(plan), drift: drift ? toJson(drift) : null };
   await run.untilItWorks(hold.id, () => run.record('hold.opened', entry));
   const state: HoldState = { opening: opened, plan, decisions: [], drift };
   run.state.hold = state;
@@ -169,33 +169,9 @@ export async function takeDecision(run: Run, request: DecisionRequest): Promise<
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };
 }
 
-/** Whoever can reach Temporal can send anything: what is not text of a bounded length gets no further. */
-export function requireShape(request: object, texts: readonly string[], integers: readonly string[] = []): void {
-  const values = request as Record<string, unknown>;
-  const isText = (name: string): boolean => {
-    const value = values[name];
-    // Lone surrogates have no canonical JSON: the record could not take them.
-    return typeof value === 'string' && value.length <= statementCharactersMax && !/\p{Surrogate}/u.test(value);
-  };
-  const wrong = [...texts.filter((name) => !isText(name)), ...integers.filter((name) => !Number.isInteger(values[name]))];
-  if (wrong.length === 0) return;
-  const reason = `The request has no usable ${wrong.join(', ')}.`;
-  throw refusalFailure({ code: 'request-malformed', reason, remedy: 'Use the same version of `holdpoint` as the worker.' });
-}
-
 function refusalOfDecision(run: Run, request: DecisionRequest): Refusal | undefined {
   const held = run.state.hold;
   return refusalOf(held?.opening, held?.decisions ?? [], request, run.state.run);
-}
-
-/** A refusal as its sender sees it; `recorded` says that the run has written it down by itself. */
-export function refusalFailure(refusal: { code: string; reason: string; remedy: string }, recorded = false): ApplicationFailure {
-  const { code, reason, remedy } = refusal;
-  return ApplicationFailure.create({ type: code, message: reason, nonRetryable: true, details: [{ remedy, recorded }] });
-}
-
-function json(value: object): JsonObject {
-  return JSON.parse(JSON.stringify(value)) as JsonObject;
 }
 
 function shortHash(hash: string): string {

@@ -1,0 +1,240 @@
+import { Readable, Writable } from 'node:stream';
+import { describe, expect, test } from '@jest/globals';
+import { formatClock, formatDuration, formatTime, hashMatches, shellWords, shortHash } from '../../cli/format.ts';
+import { differenceLines, forecastLines, planLines } from '../../cli/plan-view.ts';
+import { runLines } from '../../cli/run-view.ts';
+import { Terminal } from '../../cli/terminal.ts';
+import type { LiveRun } from '../../client/holdpoint.ts';
+import type { ProgressItem } from '../../domain/action.ts';
+import type { ActionPlan, SpanPlan } from '../../domain/plan.ts';
+import type { HoldState, RunState } from '../../workflows/messages.ts';
+
+const escape = '\u001b';
+const now = new Date('2026-11-21T05:24:07Z');
+const hash = `sha256:${'ab'.repeat(32)}`;
+
+interface Screen {
+  tty?: boolean;
+  columns?: number;
+  env?: Record<string, string>;
+  color?: boolean;
+  json?: boolean;
+}
+
+function terminalOf({ tty = true, columns, env = {}, color = true, json = false }: Screen = {}): Terminal {
+  const stdout = Object.assign(new Writable({ write: (_chunk, _encoding, done) => done() }), { isTTY: tty, columns });
+  const stdin = Object.assign(Readable.from([]), { isTTY: tty });
+  const surroundings = { stdin, stdout, stderr: stdout, env, now: () => now, signal: new AbortController().signal };
+  return new Terminal(surroundings, { json, color });
+}
+
+function planOf(parts: Partial<ActionPlan>): SpanPlan {
+  const plan = { effects: [], facts: {}, blockers: [], warnings: [], notes: {}, outputs: {}, estimateMs: 0, ...parts };
+  const step = { id: 'drain', uses: 'kubernetes.drain', input: {}, plan };
+  return { target: 'eks/r/c', runbook: hash, inputs: {}, steps: [step], hash };
+}
+
+function draining(nodes: number): LiveRun {
+  const items = Array.from({ length: nodes }, (_, index): ProgressItem => {
+    const states = ['done', 'moving', 'waiting', 'blocked'] as const;
+    const name = `ip-10-0-0-${index}.eu-central-1.compute.internal`;
+    return { name, state: states[index % 4] ?? 'done', done: index % 9, total: 8, detail: 'budget shop/storefront allows no more' };
+  });
+  const progress = { summary: 'moving', done: 3, total: 800, unit: 'pods', items };
+  return { state: stateOf({ phase: 'running' }), progress };
+}
+
+function stateOf(parts: Partial<RunState>): RunState {
+  return {
+    run: 'r-20261121-7kq2m4',
+    target: 'eks/eu-central-1/demo',
+    runbook: { name: 'rotation', title: 'Rotate a node group', digest: hash },
+    inputs: {},
+    requester: 'dana',
+    phase: 'holding',
+    steps: [
+      { id: 'sign', kind: 'hold', uses: 'production-change', status: 'done', summary: 'signed by ada' },
+      { id: 'drain', kind: 'action', uses: 'kubernetes.drain', status: 'running', startedAt: '2026-11-21T05:23:00Z' },
+      { id: 'delete', kind: 'action', uses: 'eks.deleteNodegroup', status: 'waiting' },
+    ],
+    evidence: '',
+    refusedAttempts: 0,
+    ...parts,
+  };
+}
+
+function holdOf(parts: Partial<HoldState>): HoldState {
+  const policy = { name: 'p', atLeast: 2, of: 'sre', exclude: ['requester' as const], reason: 'optional' as const, expiresMs: 1 };
+  const times = { openedAt: '2026-11-21T05:24:07Z', expiresAt: '2026-11-21T09:24:07Z' };
+  const opening = { hold: 'sign', opening: 2, question: 'Go on?', planHash: hash, policy, members: ['ada', 'dana', 'grace'], requester: 'dana', ...times };
+  return { opening, plan: planOf({}), decisions: [], ...parts };
+}
+
+describe('escape codes are written only for a person who wants colours', () => {
+  test.each<[string, boolean, Screen]>([
+    ['a terminal', true, {}],
+    ['a pipe', false, { tty: false }],
+    ['NO_COLOR', false, { env: { NO_COLOR: '1' } }],
+    ['an empty NO_COLOR', true, { env: { NO_COLOR: '' } }],
+    ['--no-color', false, { color: false }],
+    ['--json', false, { json: true }],
+    ['a dumb terminal', false, { env: { TERM: 'dumb' } }],
+  ])('%s: %s', (_name, colored, screen) => {
+    const terminal = terminalOf(screen);
+    const plan = planOf({ warnings: ['w'], effects: [{ object: 'o', change: 'c' }] });
+    const text = [...runLines(draining(5), terminal, { plan: true }), ...planLines(plan, terminal)].join('\n');
+    expect(text.includes(escape)).toBe(colored);
+  });
+});
+
+describe('a hundred nodes', () => {
+  test.each([60, 80, 120])('fit into %d columns and show the ones that move first', (columns) => {
+    const lines = runLines(draining(100), terminalOf({ columns, color: false }), { plan: false });
+    const rows = lines.slice(3);
+    expect(Math.max(...rows.map((row) => row.length))).toBeLessThanOrEqual(columns);
+    expect(rows.filter((row) => row.includes('ip-10-0-0-'))).toHaveLength(12);
+    expect(rows.find((row) => row.includes('ip-10-0-0-'))).toContain('ip-10-0-0-1.');
+    expect(rows.join('\n')).toContain('… and 88 more');
+  });
+
+  test('are not cut off in a pipe', () => {
+    const lines = runLines(draining(100), terminalOf({ tty: false }), { plan: false });
+    expect(lines.join('\n')).toContain('budget shop/storefront allows no more');
+    expect(lines.filter((line) => /\s$/.test(line))).toEqual([]);
+  });
+});
+
+describe('what a person is told of a run', () => {
+  const text = (live: LiveRun): string => runLines(live, terminalOf({ tty: false }), { plan: true }).join('\n');
+
+  test('how long a step has been running', () => expect(text(draining(1))).toMatch(/▶ drain {3}kubernetes\.drain +1 min 7 s {2}moving/));
+
+  test('who may sign, how many are missing, and until when', () => {
+    const shown = text({ state: stateOf({ hold: holdOf({}) }) });
+    expect(shown).toContain('waits for 2 signatures of sre (ada and grace may sign); closes 21 Nov 2026');
+    expect(shown).toContain(`holdpoint approve r-20261121-7kq2m4 --plan ${shortHash(hash)}`);
+  });
+
+  test('that signatures are void and what has drifted', () => {
+    const drift = [{ step: 'drain', kind: 'gone' as const, object: 'Node/b' }];
+    expect(text({ state: stateOf({ hold: holdOf({ drift }) }) })).toMatch(/the signatures are void\. What differs:\n {2}- drain: Node\/b\n/);
+  });
+
+  test('why it is stuck, what to do, and with which commands', () => {
+    const shown = text({ state: stateOf({ phase: 'stuck', stuck: { step: 'drain', reason: 'It is shut.', remedy: 'Open it.' } }) });
+    expect(shown).toContain('✗ Stuck at step drain: It is shut.\n  Open it.\n  holdpoint retry r-20261121-7kq2m4');
+  });
+
+  test('who has paused it and how it goes on', () => {
+    const shown = text({ state: stateOf({ phase: 'paused', pauseRequestedBy: 'ada' }) });
+    expect(shown).toContain('paused (asked by ada)');
+    expect(shown).toContain('holdpoint resume r-20261121-7kq2m4');
+  });
+
+  test('that something is being tried again', () =>
+    expect(text({ state: stateOf({}), retrying: { reason: 'AWS throttles', attempt: 3 } })).toContain('tried again (attempt 3): AWS throttles'));
+
+  test('how it ended, once, and what it leaves behind', () => {
+    const ended = { at: '2026-11-21T05:24:07Z', reason: 'aborted by ada: no reason given', leftovers: ['step create stays'] };
+    const shown = text({ state: stateOf({ phase: 'aborted', ended, evidence: '/e/r.jsonl' }) });
+    expect(shown).toContain('■ aborted by ada: no reason given (21 Nov 2026');
+    expect(shown).toContain('- step create stays\n  holdpoint evidence verify /e/r.jsonl');
+  });
+});
+
+describe('a plan', () => {
+  const lines = (parts: Partial<ActionPlan>): string[] => planLines(planOf(parts), terminalOf({ tty: false }));
+
+  test('shows its blockers with the remedy, its warnings and its hash', () => {
+    const blockers = [{ object: 'PodDisruptionBudget/shop/cart', reason: 'It never opens.', remedy: 'Open it.' }];
+    expect(lines({ blockers, warnings: ['Look out.'], effects: [{ object: 'a', change: 'delete' }], estimateMs: 90_000 })).toEqual([
+      '  drain kubernetes.drain, about 1 min 30 s',
+      '    ~ a: delete',
+      '    ! Look out.',
+      '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
+      '      Open it.',
+      `  plan ${hash}`,
+    ]);
+  });
+
+  test('puts what happens to many objects together, and leaves none of them out', () => {
+    const effects = Array.from({ length: 100 }, (_, index) => ({ object: `Node/${index}`, change: 'cordon', before: 'open', after: 'shut' }));
+    const shown = lines({ effects });
+    expect(shown[1]).toBe('    ~ cordon (open → shut): 100 objects');
+    expect(shown.slice(2, 102)).toEqual(effects.map(({ object }) => `        ${object}`));
+  });
+
+  test('says so where nothing changes', () => expect(lines({})).toContain('  Nothing in the world is changed by these steps.'));
+
+  test('of a later span is marked as a forecast, and what blocks it today does not block the start', () => {
+    const blockers = [{ object: 'a', reason: 'b', remedy: 'c' }];
+    const hold = { id: 'sign', policy: 'p', question: 'Go?' };
+    const spans = [{ plan: planOf({}) }, { hold, plan: planOf({ blockers }) }];
+    const runbook = { name: 'n', title: 'T', digest: hash };
+    const shown = forecastLines({ target: 'eks/r/c', runbook, inputs: {}, spans }, terminalOf({ tty: false }));
+    expect(shown).toContain('■ hold sign (policy p): Go?');
+    expect(shown).toContain('Forecast; planned again and signed at the hold:');
+    expect(shown).toContain('    ! as things stand today: a: b');
+  });
+});
+
+test('drift is shown object by object, and of a long list only what differs in it', () => {
+  const budget = (name: string, maxUnavailable: string): { name: string; maxUnavailable: string } => ({ name, maxUnavailable });
+  const others = Array.from({ length: 50 }, (_, index) => budget(`shop/other-${index}`, '1'));
+  const shown = differenceLines(
+    [
+      { step: 'drain', kind: 'added', object: 'Node/a', after: 'cordon' },
+      { step: 'drain', kind: 'gone', object: 'Node/b' },
+      { step: 'run', kind: 'changed', object: 'input size', before: 1, after: 2 },
+      {
+        step: 'drain',
+        kind: 'changed',
+        object: 'fact budgets',
+        before: [...others, budget('shop/cart', '1'), budget('shop/gone', '1')],
+        after: [...others, budget('shop/cart', '2'), budget('shop/new', '1')],
+      },
+      { step: 'drain', kind: 'changed', object: 'fact nodes', before: ['a', 'b'], after: ['b', 'a'] },
+    ],
+    terminalOf({ tty: false }),
+  );
+  expect(shown).toEqual([
+    '  + drain: Node/a = cordon',
+    '  - drain: Node/b',
+    '  ~ run: input size: 1 → 2',
+    '  ~ drain: fact budgets:',
+    '      ~ shop/cart: maxUnavailable 1 → 2',
+    '      - {"name":"shop/gone","maxUnavailable":"1"}',
+    '      + {"name":"shop/new","maxUnavailable":"1"}',
+    '  ~ drain: fact nodes:',
+    '      ~ the order',
+  ]);
+});
+
+describe('formats', () => {
+  test('times are of the zone of the user, and name it', () => {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const name = new Intl.DateTimeFormat('en-GB', { timeZone: zone, timeZoneName: 'short' }).format(now).split(', ')[1] ?? '';
+    expect(formatTime(now.toISOString())).toMatch(/^2[01] Nov 2026, \d\d:24:07 /);
+    expect(formatTime(now.toISOString()).endsWith(` ${name}`)).toBe(true);
+    expect(formatClock(now).endsWith(` ${name}`)).toBe(true);
+    expect(formatTime(undefined)).toBe('');
+  });
+
+  test.each([
+    [0, '0 s'],
+    [59_400, '59 s'],
+    [59_600, '1 min'],
+    [200_000, '3 min 20 s'],
+    [7_500_000, '2 h 5 min'],
+    [7_200_000, '2 h'],
+  ])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text));
+
+  test('a hash is meant by twelve of its digits or more, with or without its prefix', () => {
+    const typed = ['ab'.repeat(6), `sha256:${'ab'.repeat(7)}`, hash, 'ab'.repeat(5), 'ac'.repeat(6), '', 'sha256:'];
+    expect(typed.map((text) => hashMatches(hash, text))).toEqual([true, true, true, false, false, false, false]);
+  });
+
+  test('words of a command line are quoted where a shell would take them apart', () => {
+    expect(shellWords(['start', './my.yaml', '-i', "a=it's $5", '-i', 'b='])).toBe("start ./my.yaml -i 'a=it'\\''s $5' -i b=");
+  });
+});

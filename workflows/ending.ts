@@ -1,0 +1,55 @@
+import { allHandlersFinished, condition, workflowInfo } from '@temporalio/workflow';
+import type { Phase, RunResult } from './messages.ts';
+import { releaser } from './proxies.ts';
+import { failureOf, type Run } from './run.ts';
+import type { PlanningBase } from './span.ts';
+
+/** Lifts the marks of the run, writes down what it leaves behind, and answers whoever still waits. */
+export async function close(run: Run, base: PlanningBase, end: { phase: Phase; reason: string }): Promise<RunResult> {
+  const { state } = run;
+  state.hold = undefined;
+  state.stuck = undefined;
+  const leftovers: string[] = [];
+  if (end.phase !== 'refused') {
+    leftovers.push(...leftoversOf(run, end.phase), ...(await liftMarks(run, base)));
+  }
+  const { at } = await recordEnd(run, end, leftovers);
+  state.ended = { at, reason: end.reason, leftovers };
+  run.enter(end.phase);
+  await condition(allHandlersFinished);
+  return { run: state.run, phase: end.phase, reason: end.reason, evidence: state.evidence };
+}
+
+/** Lifts what the run has marked; says what a person must lift where that is not possible. */
+async function liftMarks(run: Run, { target }: PlanningBase): Promise<string[]> {
+  // Ended before its document was read: it has touched nothing.
+  if (target.name === '') return [];
+  try {
+    const { lifted } = await releaser.release({ target, run: run.state.run });
+    if (lifted.length > 0) await run.record('marks.lifted', { nodes: lifted });
+    return [];
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    await run.record('marks.kept', failure);
+    return [`cordons of ${run.state.run} may still be there, as they could not be lifted: ${failure.reason}`];
+  }
+}
+
+async function recordEnd(run: Run, { phase, reason }: { phase: Phase; reason: string }, leftovers: string[]): Promise<{ at: string }> {
+  try {
+    return await run.record('run.ended', { phase, reason, leftovers });
+  } catch (error) {
+    // A run with an id that no record can have, or that another run has, is refused without one; the target must not stay locked.
+    if (phase !== 'refused' || !failureOf(error)) throw error;
+    return { at: workflowInfo().startTime.toISOString() };
+  }
+}
+
+/** What a run that did not go through leaves in the world: the steps that were done, and the one it stopped in. */
+function leftoversOf(run: Run, phase: Phase): string[] {
+  if (phase === 'done') return [];
+  return run.state.steps
+    .filter(({ kind, startedAt, status }) => kind === 'action' && startedAt !== undefined && status !== 'skipped')
+    .map(({ id, uses, status }) => `step ${id} (${uses}) ${status === 'done' ? 'was done and stays' : 'was stopped before its end'}`);
+}
