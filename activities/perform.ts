@@ -19,6 +19,8 @@ export interface Performance {
   before: Observation['state'];
   /** How often it acted. */
   acts: number;
+  /** Errors that passed by themselves, counted by code. */
+  passed: Record<string, number>;
   /** The last progress, for the record. */
   summary?: string;
 }
@@ -49,7 +51,8 @@ export async function perform(
   let actsWithoutEffect = 0;
   let waitMs = waitMinMs;
   let shown: string | undefined;
-  const look = patientlyDone(async () => {
+  const passed: Record<string, number> = {};
+  const look = patientlyDone(passed, async () => {
     signal.throwIfAborted();
     const seen = await action.observe(plan, { ...context, acted: acts > 0 });
     before ??= seen.state;
@@ -71,7 +74,7 @@ export async function perform(
   });
   for (;;) {
     const seen = await look();
-    if (seen?.state === 'done') return { outputs: seen.outputs, before: before ?? 'done', acts, summary: seen.progress?.summary };
+    if (seen?.state === 'done') return { outputs: seen.outputs, before: before ?? 'done', acts, passed, summary: seen.progress?.summary };
     if (seen?.state === 'stuck') throw new HoldpointError('action-stuck', { cause: seen.reason, remedy: seen.remedy });
     await wait(waitMs);
   }
@@ -81,7 +84,10 @@ export async function perform(
  * Lets errors pass that may pass by themselves, as long as they do not come too often in a row: after each the world is looked at
  * anew, so an act whose answer was lost is neither taken for done nor done again unseen.
  */
-function patientlyDone<Result>(attempt: () => Promise<Result>): () => Promise<Result | undefined> {
+function patientlyDone<Result>(
+  passed: Record<string, number>,
+  attempt: () => Promise<Result>,
+): () => Promise<Result | undefined> {
   let failures = 0;
   return async () => {
     try {
@@ -91,6 +97,7 @@ function patientlyDone<Result>(attempt: () => Promise<Result>): () => Promise<Re
     } catch (error) {
       failures += 1;
       if (!(error instanceof HoldpointError) || error.consequence !== 'retry' || failures > failuresInARowMax) throw error;
+      passed[error.code] = (passed[error.code] ?? 0) + 1;
       return undefined;
     }
   };

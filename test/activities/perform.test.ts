@@ -2,13 +2,14 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
+import { HoldpointError } from '../../domain/errors.ts';
 import type { Observation, Progress } from '../../domain/action.ts';
 import type { ActionPlan } from '../../domain/plan.ts';
 import { declareAction } from '../../runbooks/actions.ts';
 import { deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
 import { failureOf, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 
-const stepsMax = 50;
+const stepsMax = 200;
 const context = { run: 'r-1', step: 's', retry: 0, target: { kind: 'eks' as const, region: 'eu-central-1', name: 'demo' } };
 const plan: ActionPlan = { ...emptyPlan({}), effects: [{ object: 'Lamp/1', change: 'switch on' }] };
 
@@ -34,10 +35,17 @@ class Script {
         this.journal.push(`${seen?.state ?? ''}${acted ? ' after acting' : ''}`);
         return seen ?? { state: 'todo' };
       },
-      act: async () => void this.journal.push('act'),
+      act: async () => {
+        this.journal.push('act');
+        const error = this.failing.shift();
+        if (error) throw error;
+      },
       undo: () => ({ noUndo: 'It is only a lamp.' }),
     });
   }
+
+  /** The next acts fail with these errors, one each. */
+  failing: Error[] = [];
 
   run(options: { signal?: AbortSignal; waits?: number[]; onProgress?: () => void; signed?: ActionPlan } = {}): Promise<Performance> {
     return perform(this.action, options.signed ?? plan, context, {
@@ -50,10 +58,43 @@ class Script {
 
 const done: Observation = { state: 'done', outputs: { lamp: 'on' }, progress: progressOf('1 of 1 lamps on') };
 
+describe('errors', () => {
+  const busy = (): HoldpointError => new HoldpointError('aws-busy', { call: 'X', target: 'T', cause: 'throttled' });
+
+  test('that may pass by themselves are followed by another look, and are counted.', async () => {
+    const script = new Script({ state: 'todo' }, { state: 'todo' }, done);
+    script.failing = [busy()];
+    expect(await script.run()).toMatchObject({ acts: 2, passed: { 'aws-busy': 1 } });
+    expect(script.journal).toEqual(['todo', 'act', 'todo after acting', 'act', 'done after acting']);
+  });
+
+  test('that do not pass end the attempt after ten in a row.', async () => {
+    const script = new Script({ state: 'todo' });
+    script.failing = Array.from({ length: 20 }, busy);
+    expect(await failureOf(script.run())).toMatchObject({ code: 'aws-busy' });
+    expect(script.journal.filter((entry) => entry === 'act')).toHaveLength(11);
+  });
+
+  test('that a person must look at end the attempt at once.', async () => {
+    const script = new Script({ state: 'todo' });
+    script.failing = [new HoldpointError('aws-refused', { call: 'X', target: 'T', cause: 'no' })];
+    expect(await failureOf(script.run())).toMatchObject({ code: 'aws-refused' });
+    expect(script.journal).toEqual(['todo', 'act']);
+  });
+
+  test('An act that never takes effect is given up after fifty pushes, with what was seen.', async () => {
+    const script = new Script({ state: 'todo', progress: progressOf('0 of 1 lamps on') });
+    expect(await failureOf(script.run())).toMatchObject({
+      code: 'action-stuck',
+      message: 'lamp.on has acted 50 times without any effect to be seen: 0 of 1 lamps on.',
+    });
+  });
+});
+
 describe('the loop', () => {
   test('looks, acts, and looks again until it is done.', async () => {
     const script = new Script({ state: 'todo' }, { state: 'moving', progress: progressOf('warming up') }, done);
-    expect(await script.run()).toEqual({ outputs: { lamp: 'on' }, before: 'todo', acts: 1, summary: '1 of 1 lamps on' });
+    expect(await script.run()).toEqual({ outputs: { lamp: 'on' }, before: 'todo', acts: 1, passed: {}, summary: '1 of 1 lamps on' });
     expect(script.journal).toEqual(['todo', 'act', 'moving after acting', 'done after acting']);
   });
 

@@ -16,7 +16,6 @@ import type { KubernetesCluster } from '../../sandbox/kubernetes/cluster.ts';
 import { startProxy, type Proxy } from './proxy.ts';
 
 export const region = 'eu-central-1';
-const attemptsMax = 5;
 /** Looks come this close together at most: the world runs much faster than the clock. */
 const waitMaxMs = 10;
 
@@ -38,8 +37,6 @@ export interface TestCluster {
   act(action: string, plan: ActionPlan, context?: Partial<ActionContext>): Promise<void>;
   undo(action: string, plan: ActionPlan): Undo;
   perform(action: string, plan: ActionPlan, options?: PerformOptions): Promise<Performance>;
-  /** Performs as the engine does: a failure that may pass by itself is tried again. */
-  performWithRetries(action: string, plan: ActionPlan, options?: PerformOptions): Promise<{ performance: Performance; failures: string[] }>;
   nodes(): Promise<V1Node[]>;
   nodeNames(): Promise<string[]>;
   pods(): Promise<V1Pod[]>;
@@ -107,7 +104,6 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     act: (wanted, plan, differences) => action(wanted).act(plan, context(differences)),
     undo: (wanted, plan) => action(wanted).undo(plan, context({ acted: true })),
     perform: performOnce,
-    performWithRetries: (wanted, plan, options) => withRetries(() => performOnce(wanted, plan, options)),
     nodeNames: async () => (await nodes()).map(({ metadata }) => metadata?.name ?? ''),
     pods: async () => (await others.core.listPodForAllNamespaces()).items,
     report: () => sandbox.world.observer.summary(),
@@ -145,18 +141,6 @@ function performFast(action: AnyAction, plan: ActionPlan, context: ActionContext
     signal: options.signal ?? AbortSignal.timeout(30_000),
     wait: options.wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, waitMaxMs)))),
   });
-}
-
-async function withRetries(attempt: () => Promise<Performance>): Promise<{ performance: Performance; failures: string[] }> {
-  const failures: string[] = [];
-  for (;;) {
-    try {
-      return { performance: await attempt(), failures };
-    } catch (error) {
-      if (!(error instanceof HoldpointError) || error.consequence !== 'retry' || failures.length + 1 >= attemptsMax) throw error;
-      failures.push(error.code);
-    }
-  }
 }
 
 /** An instance is terminated and another one comes up under the name of its node. */

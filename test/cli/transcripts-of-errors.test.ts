@@ -1,0 +1,3 @@
+import { testTranscripts } from './transcript-test.ts';
+
+testTranscripts(['bad-input', 'trouble']);
