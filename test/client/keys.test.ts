@@ -74,7 +74,7 @@ describe('a key file', () => {
   test('that is not there is named, with the way to make one', async () => {
     expect(await errorOf(readKey('bob', directory))).toMatchObject({
       message: `bob has no key in ${directory}.`,
-      remedy: expect.stringContaining('holdpoint key create'),
+      remedy: expect.stringContaining('holdpoint keys create'),
     });
   });
 

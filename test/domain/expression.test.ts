@@ -104,9 +104,11 @@ describe('rendering', () => {
 
   test('any input comes through a whole expression unchanged', () => {
     fc.assert(
-      fc.property(fc.jsonValue({ maxDepth: 3 }), (value) => {
-        fc.pre(!JSON.stringify(value).includes('-0') && !JSON.stringify(value).includes('__proto__'));
-        expect(render('${inputs.value}', { inputs: { value: value as Json }, steps: {}, target: '' })).toEqual(value);
+      fc.property(fc.jsonValue({ maxDepth: 3 }), (given) => {
+        fc.pre(!JSON.stringify(given).includes('__proto__'));
+        // JSON knows no -0.
+        const value = JSON.parse(JSON.stringify(given)) as Json;
+        expect(render('${inputs.value}', { inputs: { value }, steps: {}, target: '' })).toEqual(value);
       }),
     );
   });
