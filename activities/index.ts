@@ -42,7 +42,8 @@ export interface Activities {
   perform(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Performance & { undo: Undo }>;
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
   record(entry: NewEntry & { run: string }): Promise<{ at: string; path: string }>;
-  verifySignature(request: { expected: ExpectedStatement; signature: string }): Promise<VerifiedSignature>;
+  /** With a group, its signer must belong to it at this moment. */
+  verifySignature(request: { expected: ExpectedStatement; signature: string; group?: string }): Promise<VerifiedSignature>;
 }
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
@@ -63,10 +64,16 @@ export function createActivities(parts: ActivityParts): Activities {
         throw recordFailure(error, entry);
       }
     },
-    verifySignature: async ({ expected, signature }) => {
-      const publicKey = (await parts.readConfiguration()).people[expected.person]?.key;
+    verifySignature: async ({ expected, signature, group }) => {
+      const { people, groups } = await parts.readConfiguration();
+      const { person } = expected;
+      const publicKey = people[person]?.key;
       const result = await verifyStatement(signature, expected, publicKey, new Date());
       if (!result.ok) return result;
+      if (group !== undefined && !groups[group]?.includes(person)) {
+        const reason = `${person} has left the group ${group} since the hold was opened.`;
+        return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
+      }
       const { at, nonce } = result.statement;
       return { ok: true, publicKey: publicKey ?? '', at, nonce };
     },

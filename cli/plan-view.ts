@@ -11,7 +11,8 @@ const estimateShownMinMs = 500;
 /** A plan as a person reads it before signing: every effect, what blocks it, what to know about it. */
 export function planLines(plan: SpanPlan, { colors }: Terminal, options = { forecast: false }): string[] {
   const lines = plan.steps.flatMap((step) => stepLines(step, colors, options));
-  if (plan.steps.every((step) => step.plan.effects.length === 0)) lines.push(colors.dim('  Nothing in the world is changed by these steps.'));
+  const changes = plan.steps.some((step) => step.plan.effects.length > 0);
+  if (!changes) lines.push(colors.dim('  Nothing in the world is changed by these steps.'));
   lines.push(`  plan ${colors.bold(plan.hash)}`);
   return lines;
 }
@@ -51,7 +52,10 @@ export function forecastLines(forecast: Forecast, terminal: Terminal): string[] 
   const lines = [`${colors.bold(forecast.runbook.title)} on ${colors.bold(forecast.target)}`];
   forecast.spans.forEach(({ hold, plan }, index) => {
     lines.push('');
-    if (hold) lines.push(`${colors.magenta('■')} hold ${colors.bold(hold.id)} (policy ${hold.policy})${hold.question ? `: ${hold.question}` : ''}`);
+    if (hold) {
+      const question = hold.question ? `: ${hold.question}` : '';
+      lines.push(`${colors.magenta('■')} hold ${colors.bold(hold.id)} (policy ${hold.policy})${question}`);
+    }
     lines.push(index === 0 ? 'Signed by the start:' : colors.dim('Forecast; planned again and signed at the hold:'));
     lines.push(...planLines(plan, terminal, { forecast: index > 0 }));
   });

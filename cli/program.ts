@@ -60,7 +60,9 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
 
 function createProgram(surroundings: Surroundings): Command {
   return new Command('holdpoint')
-    .description('Runs maintenance of Kubernetes clusters, step by step, and stops at hold points until the right people have signed the exact plan.')
+    .description(
+      'Runs maintenance of Kubernetes clusters, step by step, and stops at hold points until the right people have signed the exact plan.',
+    )
     .version(versionOfPackage(), '-V, --version')
     .exitOverride()
     .configureOutput(outputOf(surroundings))

@@ -3,7 +3,7 @@ import type { Progress, ProgressItem } from '../domain/action.ts';
 import { standingOf } from '../domain/approval.ts';
 import type { LiveRun } from '../client/holdpoint.ts';
 import type { HoldState, Phase, RunState, StepState } from '../workflows/messages.ts';
-import { formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
+import { counted, formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -122,7 +122,8 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
   if (standing.state === 'waiting') {
     const who = standing.maySign.length > 0 ? `${listOfNames(standing.maySign)} may sign` : 'nobody is left who may';
-    lines.push(`  waits for ${standing.missing} signature${standing.missing === 1 ? '' : 's'} of ${opening.policy.of} (${who}); closes ${formatTime(opening.expiresAt)}`);
+    const signatures = counted(standing.missing, 'signature');
+    lines.push(`  waits for ${signatures} of ${opening.policy.of} (${who}); closes ${formatTime(opening.expiresAt)}`);
     lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(opening.planHash)}`));
   }
   return lines;

@@ -82,7 +82,8 @@ export function readInputs(runbook: CompiledRunbook, given: readonly string[]): 
   const checked = parsed.problems.length > 0 ? parsed : checkInputs(runbook, parsed.given);
   if (checked.problems.length > 0) {
     const list = checked.problems.map(({ path, message }) => `  ${path ? `${path}: ` : ''}${message}`);
-    throw new UsageError([`The inputs do not fit the runbook ${runbook.name}:`, ...list].join('\n'), `See \`holdpoint runbooks ${runbook.name}\`.`);
+    const heading = `The inputs do not fit the runbook ${runbook.name}:`;
+    throw new UsageError([heading, ...list].join('\n'), `See \`holdpoint runbooks ${runbook.name}\`.`);
   }
   return 'inputs' in checked ? checked.inputs : parsed.given;
 }

@@ -89,7 +89,13 @@ async function startSandbox(speed: number, report: (sentence: string) => void): 
 async function startWorker(env: Record<string, string>, report: (sentence: string) => void): Promise<RunningProcess> {
   const { command, args } = programCommand('worker/main');
   return timed('the worker', report, () =>
-    startProcess({ name: 'The worker', command, args, env: { ...process.env, HOLDPOINT_LOG_LEVEL: 'warn', ...env }, ready: /"listening":true/ }),
+    startProcess({
+      name: 'The worker',
+      command,
+      args,
+      env: { ...process.env, HOLDPOINT_LOG_LEVEL: 'warn', ...env },
+      ready: /"listening":true/,
+    }),
   );
 }
 

@@ -152,7 +152,8 @@ export async function takeDecision(run: Run, request: DecisionRequest): Promise<
     reason,
   };
   // Once it has passed the gate a decision is answered, even if the run is being cancelled meanwhile.
-  const verified = await CancellationScope.nonCancellable(() => verifier.verifySignature({ expected: claims, signature }));
+  const group = run.state.hold?.opening.policy.of;
+  const verified = await CancellationScope.nonCancellable(() => verifier.verifySignature({ expected: claims, signature, group }));
   // The hold may have been closed, or the same person may have decided, while the signature was verified.
   const refusal = verified.ok ? refusalOfDecision(run, request) : verified;
   if (!verified.ok || refusal || !run.state.hold) {

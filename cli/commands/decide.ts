@@ -29,7 +29,11 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
     .option('--plan <hash>', 'the hash of the plan that you have read; without it you are shown the plan and asked')
     .option('--reason <text>', 'why, for the record')
     .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
-    .addHelpText('after', `\nExample:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada --plan 1a2b3c4d5e6f --reason "checked with the team"\n\nExit codes: 0 signed, 1 refused, 2 bad input.`)
+    .addHelpText(
+      'after',
+      `\nExample:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada --plan 1a2b3c4d5e6f --reason "checked with the team"\n\n` +
+        'Exit codes: 0 signed, 1 refused, 2 bad input.',
+    )
     .action(async (name: string, options: DecideOptions) => {
       const terminal = context.terminal(options);
       const key = await signingKey(terminal, options.as);
@@ -44,13 +48,20 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
         const answer = await holdpoint.decide(state.target, { hold, opening, planHash }, decision, options.reason ?? '', key);
         terminal.result({ run: state.run, hold, opening, planHash, decision, person: key.person, ...answer });
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
-        terminal.line(`${key.person} has ${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)} at hold ${hold} of ${state.run}${rest}.`);
+        const decided = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
+        terminal.line(`${key.person} has ${decided} at hold ${hold} of ${state.run}${rest}.`);
       });
     });
 }
 
 /** Whether the person has seen the very plan that would be signed: by its hash, or by being shown it now. */
-async function seen(state: RunState, hold: HoldState, decision: DecisionKind, options: DecideOptions, terminal: Terminal): Promise<boolean> {
+async function seen(
+  state: RunState,
+  hold: HoldState,
+  decision: DecisionKind,
+  options: DecideOptions,
+  terminal: Terminal,
+): Promise<boolean> {
   const { planHash } = hold.opening;
   if (options.plan !== undefined) {
     if (hashMatches(planHash, options.plan)) return true;
@@ -61,7 +72,8 @@ async function seen(state: RunState, hold: HoldState, decision: DecisionKind, op
     );
   }
   if (!terminal.interactive) {
-    throw new UsageError('Nobody can be shown the plan here.', `Read it with \`holdpoint show ${state.run}\`, then give its hash: --plan ${shortHash(planHash)}`);
+    const remedy = `Read it with \`holdpoint show ${state.run}\`, then give its hash: --plan ${shortHash(planHash)}`;
+    throw new UsageError('Nobody can be shown the plan here.', remedy);
   }
   terminal.lines(runLines({ state }, terminal, { plan: true }));
   terminal.line();

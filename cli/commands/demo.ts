@@ -31,7 +31,10 @@ export const registerDemo: RegisterCommand = (program, context) => {
     .summary('watch a node group of a sandboxed EKS cluster being rotated, with two signatures on the way')
     .option('--yes', "sign as the demo's people without asking")
     .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
-    .addHelpText('after', '\nExample:\n  holdpoint demo --yes\n\nEverything runs on this machine and is stopped at the end; the evidence stays.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint demo --yes\n\nEverything runs on this machine and is stopped at the end; the evidence stays.',
+    )
     .action(async (options: DemoOptions) => {
       const terminal = context.terminal(options);
       const { signal } = terminal.surroundings;

@@ -21,7 +21,11 @@ export const registerOperate: RegisterCommand = (program, context) => {
       .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
       .option('--reason <text>', 'why, for the record')
       .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
-      .addHelpText('after', `\nExample:\n  holdpoint ${verb} eks/eu-central-1/demo --reason "page from the shop team"\n\nExit codes: 0 the run was told, 1 it refused, 2 bad input.`)
+      .addHelpText(
+        'after',
+        `\nExample:\n  holdpoint ${verb} eks/eu-central-1/demo --reason "page from the shop team"\n\n` +
+          'Exit codes: 0 the run was told, 1 it refused, 2 bad input.',
+      )
       .action(async (name: string, options: OperateOptions) => {
         const terminal = context.terminal(options);
         const key = await signingKey(terminal, options.as);

@@ -23,10 +23,13 @@ export const registerRunbooks: RegisterCommand = (program, context) => {
       const { document, runbook } = await loadRunbook(terminal, name, undefined);
       terminal.result({ ...runbook, file: document.file });
       const { colors } = terminal;
-      terminal.lines([`${colors.bold(runbook.title)}`, `${document.file}  ${colors.dim(runbook.digest)}`, `target ${runbook.target}`, '', 'Inputs:']);
+      terminal.lines([colors.bold(runbook.title), `${document.file}  ${colors.dim(runbook.digest)}`]);
+      terminal.lines([`target ${runbook.target}`, '', 'Inputs:']);
       terminal.lines(table(inputRows(runbook.inputs)).map((row) => `  ${row}`));
       terminal.lines(['', 'Steps:']);
-      const steps = runbook.steps.map((step) => [step.kind === 'hold' ? '■' : '·', step.id, step.kind === 'hold' ? `hold, policy ${step.policy}` : step.uses]);
+      const steps = runbook.steps.map((step) => {
+        return step.kind === 'hold' ? ['■', step.id, `hold, policy ${step.policy}`] : ['·', step.id, step.uses];
+      });
       terminal.lines(table(steps).map((row) => `  ${row}`));
     });
 };

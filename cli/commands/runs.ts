@@ -14,8 +14,12 @@ export const registerRuns: RegisterCommand = (program, context) => {
       const most = options.all ? closedShownMax : undefined;
       const runs = await withHoldpoint(terminal, (holdpoint) => holdpoint.list({ openOnly: !options.all, most }));
       terminal.result({ runs });
-      if (runs.length === 0) return terminal.line(options.all ? 'There are no runs.' : 'There are no open runs; --all shows the ones that are over.');
-      const rows = runs.map(({ run, target, runbook, phase, requester, startedAt }) => [run, target, runbook, phase, requester, formatTime(startedAt)]);
+      if (runs.length === 0) {
+        return terminal.line(options.all ? 'There are no runs.' : 'There are no open runs; --all shows the ones that are over.');
+      }
+      const rows = runs.map(({ run, target, runbook, phase, requester, startedAt }) => {
+        return [run, target, runbook, phase, requester, formatTime(startedAt)];
+      });
       terminal.lines(table([['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED'], ...rows]));
     });
 };

@@ -11,7 +11,8 @@ export const registerShow: RegisterCommand = (program, context) => {
     .option('--watch', 'stay and show it until it is over (Ctrl-C leaves the run alone)')
     .addHelpText(
       'after',
-      '\nExample:\n  holdpoint show eks/eu-central-1/demo --watch\n\nExit codes: 0 going on or done, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+      '\nExample:\n  holdpoint show eks/eu-central-1/demo --watch\n\n' +
+        'Exit codes: 0 going on or done, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
     )
     .action(async (name: string, options: CommonOptions & { watch?: boolean }) => {
       const terminal = context.terminal(options);

@@ -35,8 +35,10 @@ export const registerStart: RegisterCommand = (program, context) => {
     .option('--config <file>', 'holdpoint.yaml to check policies against')
     .addHelpText(
       'after',
-      '\nExample:\n  holdpoint start node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green --watch\n' +
-        '\nExit codes: 0 started (with --watch: done), 1 refused, 2 bad input; with --watch also 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+      '\nExample:\n  holdpoint start node-group-rotation ' +
+        '-i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green --watch\n' +
+        '\nExit codes: 0 started (with --watch: done), 1 refused, 2 bad input; ' +
+        'with --watch also 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
     )
     .action(async (name: string, options: StartOptions) => {
       const terminal = context.terminal(options);
@@ -60,7 +62,11 @@ interface Start {
 }
 
 /** Starts the run if the person wants this plan; undefined where they do not. */
-async function startPlanned(holdpoint: Holdpoint, { document, forecast, key, options }: Start, terminal: Terminal): Promise<string | undefined> {
+async function startPlanned(
+  holdpoint: Holdpoint,
+  { document, forecast, key, options }: Start,
+  terminal: Terminal,
+): Promise<string | undefined> {
   const shown = forecast.spans[0]?.plan;
   if (!shown) throw new UsageError('The runbook has no steps.');
   if (options.plan !== undefined) requireSameHash(options.plan, shown);
@@ -85,7 +91,8 @@ function requireSameHash(typed: string, shown: SpanPlan): void {
 async function agreed(forecast: Forecast, options: StartOptions, terminal: Terminal): Promise<boolean> {
   if (options.yes) return true;
   if (!terminal.interactive) {
-    throw new UsageError('Nobody can be asked here whether to start this plan.', 'Give --plan HASH (from `holdpoint plan`), or --yes for whatever is planned now.');
+    const remedy = 'Give --plan HASH (from `holdpoint plan`), or --yes for whatever is planned now.';
+    throw new UsageError('Nobody can be asked here whether to start this plan.', remedy);
   }
   terminal.lines(forecastLines(forecast, terminal));
   terminal.line();
@@ -94,7 +101,9 @@ async function agreed(forecast: Forecast, options: StartOptions, terminal: Termi
 
 function refused(admission: Admission & { admitted: false }, shown: SpanPlan, terminal: Terminal): RefusedError {
   const { code, reason, remedy, plan } = admission;
-  if (plan && plan.hash !== shown.hash) terminal.lines(['What has changed since it was shown:', ...differenceLines(differenceOf(shown, plan), terminal)]);
+  if (plan && plan.hash !== shown.hash) {
+    terminal.lines(['What has changed since it was shown:', ...differenceLines(differenceOf(shown, plan), terminal)]);
+  }
   return new RefusedError(code, `The run was refused: ${reason} Nothing was touched.`, remedy, true);
 }
 

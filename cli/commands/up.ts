@@ -53,7 +53,8 @@ function explain({ env, sandboxUrl }: Stage, terminal: Terminal): void {
     '  holdpoint show eks/eu-central-1/demo --watch',
     '',
     `  kubectl --server=${sandboxUrl}/kubernetes/demo get pods -A -w`,
-    `  AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws --region eu-central-1 --endpoint-url ${sandboxUrl} eks list-nodegroups --cluster-name demo`,
+    `  AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws --region eu-central-1 --endpoint-url ${sandboxUrl} ` +
+      'eks list-nodegroups --cluster-name demo',
     '',
     colors.dim('Ctrl-C stops everything.'),
   ]);

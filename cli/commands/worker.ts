@@ -31,7 +31,9 @@ export const registerWorker: RegisterCommand = (program, context) => {
       // On a terminal Ctrl-C reaches the worker by itself; elsewhere the signal reaches only us.
       signal.addEventListener('abort', () => worker.kill('SIGTERM'));
       const [code] = (await once(worker, 'close')) as [number | null];
-      if (!listened) terminal.result({ error: { code: 'worker-failed', message: 'The worker could not start.', remedy: 'It said why on stderr.' } });
+      if (!listened) {
+        terminal.result({ error: { code: 'worker-failed', message: 'The worker could not start.', remedy: 'It said why on stderr.' } });
+      }
       context.exit(code ?? exitCodes.error);
     });
 };

@@ -42,7 +42,8 @@ describe('--json prints exactly one value where all is well', () => {
     const { value } = await json(`show ${target}`);
     const { planHash } = (value.hold as { opening: { planHash: string } }).opening;
     expect(await json(`approve ${target} --as ada --plan ${planHash}`)).toMatchObject({ code: 0, value: { state: 'waiting', missing: 1 } });
-    expect(await json(`reject ${target} --as grace --plan ${planHash} --reason no`)).toMatchObject({ code: 0, value: { state: 'rejected' } });
+    const rejection = await json(`reject ${target} --as grace --plan ${planHash} --reason no`);
+    expect(rejection).toMatchObject({ code: 0, value: { state: 'rejected' } });
     const ended = await json(`show ${target} --watch`);
     expect(ended).toMatchObject({ code: 5, value: { phase: 'rejected' } });
     expect(await json(`evidence verify ${String(ended.value.evidence)}`)).toMatchObject({ code: 0, value: { ok: true, ending: 'ended' } });

@@ -85,7 +85,10 @@ const directives: [RegExp, Directive][] = [
       scene.env[name] = names.real(value);
     },
   ],
-  [/^file (\S+) of (\d+) MB$/, (scene, [, name = '', size]) => writeFile(join(scene.directory, name), '- x\n'.repeat(Number(size) * 250_000))],
+  [
+    /^file (\S+) of (\d+) MB$/,
+    (scene, [, name = '', size]) => writeFile(join(scene.directory, name), '- x\n'.repeat(Number(size) * 250_000)),
+  ],
 ];
 
 async function direct(line: string, scene: Scene, names: Placeholders): Promise<void> {
@@ -160,7 +163,10 @@ class Placeholders {
       .replace(/\b\d{1,2} \w{3} \d{4}, \d\d:\d\d:\d\d \S+?(?=[)\s]|$)/gm, '1 Jan 2001, 01:01:01 UTC')
       .replace(/^\d\d:\d\d:\d\d \S+(?= )/gm, '01:01:01 UTC')
       .replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '2001-01-01T01:01:01.000Z')
-      .replace(/^(. \S+ +\S+ +?)((?: *\d+ (?:s|min|h))+)(?= {2}|$)/gm, (_row, name: string, time: string) => name + 'time'.padStart(time.length))
+      .replace(
+        /^(. \S+ +\S+ +?)((?: *\d+ (?:s|min|h))+)(?= {2}|$)/gm,
+        (_row, name: string, time: string) => name + 'time'.padStart(time.length),
+      )
       .replace(/\b[0-9a-f]{12}\b/g, (digits) => (this.hashes.has(digits) ? this.hash(digits) : digits));
     return address === undefined || address.endsWith(':1') ? hidden : hidden.replaceAll(address, '{temporal}');
   }

@@ -66,7 +66,8 @@ function stateOf(parts: Partial<RunState>): RunState {
 function holdOf(parts: Partial<HoldState>): HoldState {
   const policy = { name: 'p', atLeast: 2, of: 'sre', exclude: ['requester' as const], reason: 'optional' as const, expiresMs: 1 };
   const times = { openedAt: '2026-11-21T05:24:07Z', expiresAt: '2026-11-21T09:24:07Z' };
-  const opening = { hold: 'sign', opening: 2, question: 'Go on?', planHash: hash, policy, members: ['ada', 'dana', 'grace'], requester: 'dana', ...times };
+  const plan = { planHash: hash, policy, members: ['ada', 'dana', 'grace'], requester: 'dana' };
+  const opening = { hold: 'sign', opening: 2, question: 'Go on?', ...plan, ...times };
   return { opening, plan: planOf({}), decisions: [], ...parts };
 }
 
@@ -117,7 +118,8 @@ describe('what a person is told of a run', () => {
 
   test('that signatures are void and what has drifted', () => {
     const drift = [{ step: 'drain', kind: 'gone' as const, object: 'Node/b' }];
-    expect(text({ state: stateOf({ hold: holdOf({ drift }) }) })).toMatch(/the signatures are void\. What differs:\n {2}- drain: Node\/b\n/);
+    const shown = text({ state: stateOf({ hold: holdOf({ drift }) }) });
+    expect(shown).toMatch(/the signatures are void\. What differs:\n {2}- drain: Node\/b\n/);
   });
 
   test('why it is stuck, what to do, and with which commands', () => {
@@ -132,7 +134,9 @@ describe('what a person is told of a run', () => {
   });
 
   test('that something is being tried again', () =>
-    expect(text({ state: stateOf({}), retrying: { reason: 'AWS throttles', attempt: 3 } })).toContain('tried again (attempt 3): AWS throttles'));
+    expect(text({ state: stateOf({}), retrying: { reason: 'AWS throttles', attempt: 3 } })).toContain(
+      'tried again (attempt 3): AWS throttles',
+    ));
 
   test('how it ended, once, and what it leaves behind', () => {
     const ended = { at: '2026-11-21T05:24:07Z', reason: 'aborted by ada: no reason given', leftovers: ['step create stays'] };
@@ -158,7 +162,8 @@ describe('a plan', () => {
   });
 
   test('puts what happens to many objects together, and leaves none of them out', () => {
-    const effects = Array.from({ length: 100 }, (_, index) => ({ object: `Node/${index}`, change: 'cordon', before: 'open', after: 'shut' }));
+    const change = { change: 'cordon', before: 'open', after: 'shut' };
+    const effects = Array.from({ length: 100 }, (_, index) => ({ object: `Node/${index}`, ...change }));
     const shown = lines({ effects });
     expect(shown[1]).toBe('    ~ cordon (open → shut): 100 objects');
     expect(shown.slice(2, 102)).toEqual(effects.map(({ object }) => `        ${object}`));
