@@ -79,6 +79,8 @@ function symbolOf({ status, kind }: StepState, colors: Colors): string {
       return colors.red('✗');
     case 'skipped':
       return colors.dim('-');
+    case 'stopped':
+      return colors.yellow('■');
     case 'waiting':
       return colors.dim(kind === 'hold' ? '□' : '·');
   }

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import { HoldpointError } from '../domain/errors.ts';
 
 const connectTimeoutMs = 5_000;
@@ -7,6 +7,8 @@ const pollerCheckTimeoutMs = 5_000;
 /** A worker that has just started is known to the server a moment later. */
 const pollerAppearsMs = 2_000;
 const pollerPauseMs = 100;
+/** `NOT_FOUND` of gRPC. */
+const grpcNotFound = 5;
 /** `TASK_QUEUE_TYPE_WORKFLOW` of the Temporal API. */
 const workflowQueueType = 1;
 
@@ -26,14 +28,28 @@ export function temporalSettings(env: Readonly<Record<string, string | undefined
   };
 }
 
-/** Connects to Temporal. Throws `temporal-unreachable`. */
+/** Connects to Temporal. Throws `temporal-unreachable`, `namespace-unknown`. */
 export async function connectTemporal({ address, namespace }: TemporalSettings): Promise<Client> {
   try {
     const connection = await Connection.connect({ address, connectTimeout: connectTimeoutMs });
+    await requireNamespace(connection, { address, namespace });
     return new Client({ connection, namespace });
   } catch (error) {
+    if (error instanceof HoldpointError) throw error;
     const cause = error instanceof Error ? error.message : String(error);
     throw new HoldpointError('temporal-unreachable', { address, cause }, { cause: error });
+  }
+}
+
+async function requireNamespace(connection: Connection, { address, namespace }: Omit<TemporalSettings, 'taskQueue'>): Promise<void> {
+  try {
+    await connection.withDeadline(Date.now() + connectTimeoutMs, () => connection.workflowService.describeNamespace({ namespace }));
+  } catch (error) {
+    await connection.close();
+    if (isGrpcServiceError(error) && error.code === grpcNotFound) {
+      throw new HoldpointError('namespace-unknown', { address, namespace }, { cause: error });
+    }
+    throw error;
   }
 }
 

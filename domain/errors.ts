@@ -154,6 +154,11 @@ export const errorKinds = {
     message: 'No Temporal server answers at {address}: {cause}.',
     remedy: 'Start one with `holdpoint up`, or set TEMPORAL_ADDRESS to the one you use.',
   },
+  'namespace-unknown': {
+    consequence: 'refuse',
+    message: 'The Temporal server at {address} has no namespace {namespace}.',
+    remedy: 'Check TEMPORAL_NAMESPACE, or have the namespace created.',
+  },
   'worker-missing': {
     consequence: 'refuse',
     message: 'No worker is listening on the task queue {queue} of {address}.',

@@ -95,7 +95,7 @@ export function readDocument(text: string, file: string): ReadDocument {
   const places = new DocumentPlaces(file, text, lines);
   const bytes = Buffer.byteLength(text);
   if (bytes > documentBytesMax) {
-    places.report('error', [], 0, `The file has ${bytes} bytes; at most ${documentBytesMax} are read.`);
+    places.report('error', [], 0, `The file has more than ${documentBytesMax} bytes, which is the most that is read.`);
     return { places };
   }
   const tokens = [...new Parser(lines.addNewLine).parse(text)];

@@ -39,6 +39,6 @@ async function readConfiguration(file: string): Promise<Configuration> {
 }
 
 function unreadable(file: string, error: unknown): HoldpointError {
-  const cause = error instanceof Error ? error.message : String(error);
+  const cause = `${error instanceof Error ? error.message : String(error)}.`;
   return new HoldpointError('configuration-invalid', { file, cause }, { cause: error });
 }

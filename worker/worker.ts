@@ -64,7 +64,12 @@ async function connect(address: string): Promise<NativeConnection> {
   try {
     return await NativeConnection.connect({ address });
   } catch (error) {
-    const cause = error instanceof Error ? error.message : String(error);
-    throw new HoldpointError('temporal-unreachable', { address, cause }, { cause: error });
+    throw new HoldpointError('temporal-unreachable', { address, cause: connectionProblem(error) }, { cause: error });
   }
+}
+
+/** The native client tells its error as a Rust structure; what a person needs of it is the innermost message. */
+function connectionProblem(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return /message: "([^"]+)"/.exec(text)?.[1]?.toLowerCase() ?? text;
 }

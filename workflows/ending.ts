@@ -1,17 +1,21 @@
 import { allHandlersFinished, condition, workflowInfo } from '@temporalio/workflow';
-import type { Phase, RunResult } from './messages.ts';
+import type { Phase, RunResult, StepStatus } from './messages.ts';
 import { releaser } from './proxies.ts';
 import { failureOf, type Run } from './run.ts';
 import type { PlanningBase } from './span.ts';
+
+/** What a step cannot be once its run is over. */
+const unfinished: readonly StepStatus[] = ['running', 'holding', 'stuck'];
 
 /** Lifts the marks of the run, writes down what it leaves behind, and answers whoever still waits. */
 export async function close(run: Run, base: PlanningBase, end: { phase: Phase; reason: string }): Promise<RunResult> {
   const { state } = run;
   state.hold = undefined;
   state.stuck = undefined;
+  for (const step of state.steps) if (unfinished.includes(step.status)) step.status = 'stopped';
   const leftovers: string[] = [];
   if (end.phase !== 'refused') {
-    leftovers.push(...leftoversOf(run, end.phase), ...(await liftMarks(run, base)));
+    leftovers.push(...leftoversOf(run, base, end.phase), ...(await liftMarks(run, base)));
   }
   const { at } = await recordEnd(run, end, leftovers);
   state.ended = { at, reason: end.reason, leftovers };
@@ -46,10 +50,11 @@ async function recordEnd(run: Run, { phase, reason }: { phase: Phase; reason: st
   }
 }
 
-/** What a run that did not go through leaves in the world: the steps that were done, and the one it stopped in. */
-function leftoversOf(run: Run, phase: Phase): string[] {
+/** What a run that did not go through leaves in the world: the changing steps that were done, and the one it stopped in. */
+function leftoversOf(run: Run, { runbook }: PlanningBase, phase: Phase): string[] {
   if (phase === 'done') return [];
+  const changing = new Set(runbook.steps.flatMap((step) => (step.kind === 'action' && step.changes ? [step.id] : [])));
   return run.state.steps
-    .filter(({ kind, startedAt, status }) => kind === 'action' && startedAt !== undefined && status !== 'skipped')
+    .filter(({ id, startedAt, status }) => changing.has(id) && startedAt !== undefined && status !== 'skipped')
     .map(({ id, uses, status }) => `step ${id} (${uses}) ${status === 'done' ? 'was done and stays' : 'was stopped before its end'}`);
 }

@@ -68,7 +68,7 @@ export type Phase =
 /** Phases in which a run is over. */
 export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'refused'];
 
-export type StepStatus = 'waiting' | 'running' | 'holding' | 'stuck' | 'done' | 'skipped';
+export type StepStatus = 'waiting' | 'running' | 'holding' | 'stuck' | 'done' | 'skipped' | 'stopped';
 
 export interface StepState {
   id: string;

@@ -46,6 +46,12 @@ export function createNodegroupAction(clients: Clients): AnyAction {
   });
 }
 
+/** A rotation onto itself would drain and delete the only group. */
+function sameGroupBlockers({ name, like }: CreateInput): Blocker[] {
+  if (name !== like) return [];
+  return [{ object: `Nodegroup/${name}`, reason: 'It is to be like itself: name and like are the same.', remedy: renameRemedy }];
+}
+
 async function planCreate(clients: Clients, input: CreateInput, { target }: ActionContext): Promise<PlanOf<CreateFacts>> {
   const like = await readNodegroup(clients, target, input.like);
   const existing = await findNodegroup(clients, target, input.name);
@@ -58,7 +64,10 @@ async function planCreate(clients: Clients, input: CreateInput, { target }: Acti
   return {
     ...emptyPlan({ nodegroup: input.name, request, desiredSize }),
     effects: existing ? [] : [createEffect(target.name, input, request, desiredSize)],
-    blockers: existing ? differenceBlockers(existing, request, input.name) : versionBlockers(input, clusterVersion),
+    blockers: [
+      ...sameGroupBlockers(input),
+      ...(existing ? differenceBlockers(existing, request, input.name) : versionBlockers(input, clusterVersion)),
+    ],
     warnings: existing ? [`Node group ${input.name} exists already and is used as it is.`] : [],
     notes: { like: input.like, desiredSize },
     outputs,

@@ -88,7 +88,7 @@ export async function verifySignature(
   const key = await importKey(publicKey);
   if (key === undefined) {
     const reason = `The public key of ${person} is not an Ed25519 key in base64url.`;
-    return refused('key-malformed', reason, `Have people.${person}.key in holdpoint.yaml corrected; \`holdpoint key\` prints it.`);
+    return refused('key-malformed', reason, `Have people.${person}.key in holdpoint.yaml corrected; \`holdpoint keys create\` makes one.`);
   }
   try {
     const { payload, protectedHeader } = await compactVerify(jws, key, { algorithms: [statementAlgorithm] });

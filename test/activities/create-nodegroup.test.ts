@@ -38,6 +38,17 @@ async function createAsSomebodyElse(differences: { instanceTypes?: string[] } = 
 }
 
 describe('the plan', () => {
+  test('is blocked where a group is to be like itself: a rotation would drain and delete the only one.', async () => {
+    const plan = await demo.plan(create, { name: 'blue', like: 'blue' });
+    expect(plan.blockers).toEqual([
+      {
+        object: 'Nodegroup/blue',
+        reason: 'It is to be like itself: name and like are the same.',
+        remedy: 'Choose another name for the new node group, or delete the old one.',
+      },
+    ]);
+  });
+
   test('shows the whole request: the settings of the other group, in the version of the cluster.', async () => {
     const blue = await nodegroup('blue');
     const plan = await demo.plan(create, { ...green, releaseVersion: '1.33.4-20260801' });
