@@ -31,8 +31,7 @@ export interface ActivityParts {
 type RunContext = Omit<ActionContext, 'acted'>;
 
 export type VerifiedSignature =
-  | { ok: true; publicKey: string; at: string; nonce: string }
-  | { ok: false; code: string; reason: string; remedy: string };
+  { ok: true; publicKey: string; at: string; nonce: string } | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
 export interface Activities {

@@ -81,13 +81,10 @@ export async function perform(
 }
 
 /**
- * Lets errors pass that may pass by themselves, as long as they do not come too often in a row: after each the world is looked at
- * anew, so an act whose answer was lost is neither taken for done nor done again unseen.
+ * Lets errors pass that may pass by themselves, as long as they do not come too often in a row: after each the world is
+ * looked at anew, so an act whose answer was lost is neither taken for done nor done again unseen.
  */
-function patientlyDone<Result>(
-  passed: Record<string, number>,
-  attempt: () => Promise<Result>,
-): () => Promise<Result | undefined> {
+function patientlyDone<Result>(passed: Record<string, number>, attempt: () => Promise<Result>): () => Promise<Result | undefined> {
   let failures = 0;
   return async () => {
     try {
@@ -104,8 +101,9 @@ function patientlyDone<Result>(
 }
 
 function withoutEffect(action: AnyAction, summary: string): HoldpointError {
+  const seen = summary === '' ? '' : `: ${summary}`;
   return new HoldpointError('action-stuck', {
-    cause: `${action.declaration.name} has acted ${actsWithoutEffectMax} times without any effect to be seen${summary ? `: ${summary}` : ''}.`,
+    cause: `${action.declaration.name} has acted ${actsWithoutEffectMax} times without any effect to be seen${seen}.`,
     remedy: 'Find out what keeps it from taking effect (a webhook, another controller), then try again.',
   });
 }

@@ -34,7 +34,10 @@ export function prepareRunbook(
   }
   const { inputs, problems: inputProblems } = checkInputs(runbook, request.inputs);
   if (inputProblems.length > 0) {
-    const cause = inputProblems.slice(0, problemsShownMax).map(({ message }) => message).join('; ');
+    const cause = inputProblems
+      .slice(0, problemsShownMax)
+      .map(({ message }) => message)
+      .join('; ');
     throw new HoldpointError('inputs-invalid', { file, runbook: runbook.name, cause });
   }
   try {

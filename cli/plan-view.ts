@@ -25,10 +25,7 @@ function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { f
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
     ...effectLines(plan.effects, colors),
     ...plan.warnings.map((warning) => `    ${colors.yellow('!')} ${warning}`),
-    ...plan.blockers.flatMap(({ object, reason, remedy }) => [
-      `    ${blocker} ${object}: ${reason}`,
-      `      ${colors.dim(remedy)}`,
-    ]),
+    ...plan.blockers.flatMap(({ object, reason, remedy }) => [`    ${blocker} ${object}: ${reason}`, `      ${colors.dim(remedy)}`]),
   ];
 }
 

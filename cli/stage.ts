@@ -3,11 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKey } from '../client/keys.ts';
 import { startProcess, type RunningProcess } from '../lab/process.ts';
-import { registerSearchAttributes } from '../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../lab/temporal.ts';
-import { connectTemporal, temporalSettings } from '../client/connection.ts';
-import { searchAttributes } from '../workflows/messages.ts';
 import { formatDuration } from './format.ts';
+import { prepareNamespace } from './namespace.ts';
 import { programCommand } from './program-files.ts';
 
 /** The people of the demo: one who starts runs, two who may sign. */
@@ -40,7 +38,7 @@ export async function raiseStage(options: { speed: number; report: (sentence: st
     stops.push(() => temporal.stop());
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-'));
     const env = { ...(await writeConfiguration(directory)), TEMPORAL_ADDRESS: temporal.address };
-    const [, sandbox] = await Promise.all([prepareNamespace(env), startSandbox(speed, report)]);
+    const [, sandbox] = await Promise.all([prepareNamespace({ ...process.env, ...env }), startSandbox(speed, report)]);
     stops.push(() => sandbox.process.stop());
     signal.throwIfAborted();
     const worker = await startWorker({ ...env, ...awsEnvironment(sandbox.url) }, report);
@@ -61,16 +59,6 @@ async function timed<Result>(what: string, report: (sentence: string) => void, w
   const result = await work();
   report(`Started ${what} (${formatDuration(performance.now() - begin)}).`);
   return result;
-}
-
-async function prepareNamespace(env: Record<string, string>): Promise<void> {
-  const settings = temporalSettings({ ...process.env, ...env });
-  const client = await connectTemporal(settings);
-  try {
-    await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
-  } finally {
-    await client.connection.close();
-  }
 }
 
 async function startSandbox(speed: number, report: (sentence: string) => void): Promise<{ process: RunningProcess; url: string }> {

@@ -26,7 +26,7 @@ export class RunWatch {
   async watch(run: string, until: (live: LiveRun) => boolean): Promise<LiveRun> {
     const { signal, stdout } = this.terminal.surroundings;
     const screen = this.terminal.interactive ? createLogUpdate(stdout as NodeJS.WriteStream) : undefined;
-    for (let failures = 0; ; ) {
+    for (let failures = 0; ;) {
       try {
         const live = await this.holdpoint.live(run);
         failures = 0;

@@ -46,7 +46,7 @@ async function requireNamespace(connection: Connection, { address, namespace }: 
     await connection.withDeadline(Date.now() + connectTimeoutMs, () => connection.workflowService.describeNamespace({ namespace }));
   } catch (error) {
     await connection.close();
-    if (isGrpcServiceError(error) && error.code === grpcNotFound) {
+    if (isGrpcServiceError(error) && Number(error.code) === grpcNotFound) {
       throw new HoldpointError('namespace-unknown', { address, namespace }, { cause: error });
     }
     throw error;

@@ -252,9 +252,7 @@ function alreadySettled(opening: Opening, decisions: readonly Decision[], attemp
     code: 'verdict-reached',
     reason: `Opening ${opening.opening} of hold ${opening.hold} has already been ${verdict}.`,
     remedy:
-      standing.state === 'approved'
-        ? 'To stop the run now, use `holdpoint abort`.'
-        : 'Start a new run if the work is wanted after all.',
+      standing.state === 'approved' ? 'To stop the run now, use `holdpoint abort`.' : 'Start a new run if the work is wanted after all.',
   };
 }
 

@@ -88,10 +88,7 @@ export function isRunId(text: string): boolean {
  *
  * @throws RangeError where the body is too large or has no JSON form, or an id cannot be used.
  */
-export function chain(
-  previous: EvidenceEntry | undefined,
-  entry: Pick<EvidenceEntry, 'run' | 'at' | 'kind' | 'body'>,
-): EvidenceEntry {
+export function chain(previous: EvidenceEntry | undefined, entry: Pick<EvidenceEntry, 'run' | 'at' | 'kind' | 'body'>): EvidenceEntry {
   const { run, at, kind, body } = entry;
   if (!runPattern.test(run)) throw new RangeError(`${JSON.stringify(run)} cannot be the id of a run`);
   if (!kindPattern.test(kind)) throw new RangeError(`${JSON.stringify(kind)} cannot be the kind of an entry`);
@@ -154,11 +151,7 @@ export function verifyChain(text: string, run?: string): ChainReport {
 }
 
 /** What a person signed, as it is put into the record of the run, for `signedClaimsOf` to find again. */
-export function signedEvidence(
-  claims: ExpectedStatement,
-  jws: string,
-  publicKey: string,
-): { kind: SignedKind; body: JsonObject } {
+export function signedEvidence(claims: ExpectedStatement, jws: string, publicKey: string): { kind: SignedKind; body: JsonObject } {
   const { kind, run: _run, ...rest } = claims;
   return { kind: entryKinds[kind], body: { ...rest, jws, publicKey } };
 }

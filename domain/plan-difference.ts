@@ -56,9 +56,7 @@ function compareEffects(step: string, before: ActionPlan, after: ActionPlan): Pl
 
 /** An object may have several effects: the change is part of what names it. */
 function byObject(effects: readonly Effect[]): JsonObject {
-  return Object.fromEntries(
-    effects.map(({ object, change, ...values }) => [`${object}: ${change}`, values as JsonObject]),
-  );
+  return Object.fromEntries(effects.map(({ object, change, ...values }) => [`${object}: ${change}`, values as JsonObject]));
 }
 
 function compareObjects(step: string, prefix: string, before: JsonObject, after: JsonObject): PlanDifference {

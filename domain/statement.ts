@@ -41,9 +41,7 @@ export type Statement = DecisionStatement | StartStatement | VerbStatement;
 
 /** A statement without what only its signer knows: what a verifier holds against the signed claims. */
 export type ExpectedStatement =
-  | Omit<DecisionStatement, 'at' | 'nonce'>
-  | Omit<StartStatement, 'at' | 'nonce'>
-  | Omit<VerbStatement, 'at' | 'nonce'>;
+  Omit<DecisionStatement, 'at' | 'nonce'> | Omit<StartStatement, 'at' | 'nonce'> | Omit<VerbStatement, 'at' | 'nonce'>;
 
 /** The `typ` of the JWS header, so that no other token signed with the same key passes for a statement. */
 export const statementType = 'holdpoint+jws';

@@ -63,7 +63,11 @@ const person = z.strictObject({
 const policy = z.strictObject({
   atLeast: z.int().min(1).describe('How many different people must approve.'),
   of: z.string().describe('The group they belong to.'),
-  exclude: z.array(z.enum(['requester'])).max(1).describe('Who does not count: the requester, who started the run.').optional(),
+  exclude: z
+    .array(z.enum(['requester']))
+    .max(1)
+    .describe('Who does not count: the requester, who started the run.')
+    .optional(),
   reason: z.enum(['required', 'optional']).describe('Whether a decision needs a reason; optional if left out.').optional(),
   expires: duration.describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d; ${expiresDefault} if left out.`).optional(),
 });

@@ -173,7 +173,7 @@ class ValueReader {
     if (path.length > documentDepthMax) return this.refuse(path, offset, `Maps and lists are nested more than ${documentDepthMax} deep.`);
     if (isAlias(node)) return this.valueOfAlias(node.source, path, key, offset);
     if (node.anchor !== undefined) this.anchors.set(node.anchor, node);
-    if (isSeq(node)) return (node.items).map((item, index) => this.valueOf(item, [...path, index], undefined, offset));
+    if (isSeq(node)) return node.items.map((item, index) => this.valueOf(item, [...path, index], undefined, offset));
     if (isMap(node)) return this.valueOfMap(node.items, path);
     return this.valueOfScalar(isScalar(node) ? node.value : undefined, path, offset);
   }

@@ -130,4 +130,3 @@ function schemaAt(schema: z.core.$ZodType, path: ValuePath): z.core.$ZodType | u
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
   return schema instanceof z.ZodOptional || schema instanceof z.ZodDefault ? unwrapped(schema.unwrap()) : schema;
 }
-

@@ -56,8 +56,9 @@ export class Baseline {
   leftovers(premises: Premises): LeftoverReport {
     const fresh = findingsIn(premises).filter(({ key, count }) => count > (this.known.get(key) ?? 0));
     const left = new Map([...premises.stores].flatMap(([cluster, store]) => barePodsIn(cluster, store)));
-    const gone = [...this.barePods].filter(([uid]) => !left.has(uid)).map(([, object]): Leftover =>
-      ({ kind: 'pod-gone', object, sentence: 'This pod had no owner to bring it back, and is gone.' }));
+    const gone = [...this.barePods]
+      .filter(([uid]) => !left.has(uid))
+      .map(([, object]): Leftover => ({ kind: 'pod-gone', object, sentence: 'This pod had no owner to bring it back, and is gone.' }));
     const all = [...fresh.map(({ kind, object, sentence }) => ({ kind, object, sentence })), ...gone];
     return { leftovers: all.slice(0, leftoversMax), leftOut: Math.max(0, all.length - leftoversMax) };
   }
@@ -108,9 +109,11 @@ function pendingOf(cluster: string, pod: Pod): Finding[] {
 
 /** The pods that an owner asks for and does not have. */
 function missingOf(cluster: string, store: Store, owner: ReplicaSet | StatefulSet): Finding[] {
-  const pods = store.ownedBy('pods', owner.metadata.uid).filter(
-    ({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',
-  );
+  const pods = store
+    .ownedBy('pods', owner.metadata.uid)
+    .filter(
+      ({ metadata, status }) => metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',
+    );
   const count = owner.spec.replicas - pods.length;
   if (count <= 0) return [];
   const sentence = `It asks for ${owner.spec.replicas} pods and has ${pods.length}.`;

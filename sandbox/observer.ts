@@ -169,11 +169,12 @@ export class Observer implements ClusterWitness {
     this.cordonedBy.delete(key);
     if (actor.part !== 'client' || actor.verb === 'delete') return;
     const mark = node.metadata.annotations?.[cordonAnnotation];
-    const sentence = mark !== undefined
-      ? `${actor.name} lifted the cordon of ${node.metadata.name}, which is still marked as belonging to ${mark}.`
-      : owner !== undefined && owner !== actor.name
-        ? `${actor.name} lifted the cordon of ${node.metadata.name}, which ${owner} had set.`
-        : undefined;
+    const sentence =
+      mark !== undefined
+        ? `${actor.name} lifted the cordon of ${node.metadata.name}, which is still marked as belonging to ${mark}.`
+        : owner !== undefined && owner !== actor.name
+          ? `${actor.name} lifted the cordon of ${node.metadata.name}, which ${owner} had set.`
+          : undefined;
     if (sentence === undefined) return;
     this.counts.foreignCordonsLifted++;
     this.report('foreign-cordon-lifted', `${cluster}: Node ${node.metadata.name}`, sentence);

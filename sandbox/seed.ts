@@ -109,7 +109,10 @@ export function nodeSpecOf(
 
 /** The nodes that a group of the seed starts with: always the same names, zones and instance ids for the same seed. */
 export function initialNodes(cluster: ClusterSeed, nodegroup: NodegroupSeed): NodeSpec[] {
-  const groupNumber = Math.max(0, cluster.nodegroups.findIndex((group) => group.name === nodegroup.name));
+  const groupNumber = Math.max(
+    0,
+    cluster.nodegroups.findIndex((group) => group.name === nodegroup.name),
+  );
   return Array.from({ length: nodegroup.size }, (_, index) => {
     const zoneNumber = index % nodegroup.zones.length;
     const zone = nodegroup.zones[zoneNumber] ?? `${cluster.region}a`;

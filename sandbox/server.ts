@@ -82,12 +82,7 @@ async function serve(
  * `POST /sandbox/baseline`, `GET` and `PUT /sandbox/faults` (FaultSettings), `POST /sandbox/clusters/NAME/cut-watches` and
  * `POST /sandbox/clusters/NAME/compact`. No fault ever befalls these.
  */
-async function serveAdministration(
-  world: SimulatedWorld,
-  request: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-): Promise<void> {
+async function serveAdministration(world: SimulatedWorld, request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
   switch (`${request.method} ${path}`) {
     case 'GET /sandbox/observer':
       return sendJson(response, 200, world.observer.summary());

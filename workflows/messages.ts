@@ -54,16 +54,7 @@ export interface RunInput extends PlanInput {
   signature: string;
 }
 
-export type Phase =
-  | 'planning'
-  | 'running'
-  | 'holding'
-  | 'paused'
-  | 'stuck'
-  | 'done'
-  | 'rejected'
-  | 'aborted'
-  | 'refused';
+export type Phase = 'planning' | 'running' | 'holding' | 'paused' | 'stuck' | 'done' | 'rejected' | 'aborted' | 'refused';
 
 /** Phases in which a run is over. */
 export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'refused'];
@@ -126,8 +117,7 @@ export interface RunResult {
 
 /** What became of the start: whether the first span was the one that the requester has signed. */
 export type Admission =
-  | { admitted: true }
-  | { admitted: false; code: string; reason: string; remedy: string; plan?: SpanPlan; blockers?: Blocker[] };
+  { admitted: true } | { admitted: false; code: string; reason: string; remedy: string; plan?: SpanPlan; blockers?: Blocker[] };
 
 /** A decision as it is sent: the fields in clear, for the validator, and the signed statement, for the handler. */
 export interface DecisionRequest {

@@ -102,7 +102,7 @@ async function carryOutStep(run: Run, step: ActionStep, { plan }: StepPlan, base
   state.status = 'running';
   const started = await run.record('step.started', { step: step.id, uses: step.uses, effects: toJson(plan.effects) });
   state.startedAt = started.at;
-  for (let retry = 0; ; ) {
+  for (let retry = 0; ;) {
     await run.safePoint();
     try {
       const context = { run: run.state.run, step: step.id, target: base.target, retry };

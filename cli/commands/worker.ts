@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { prepareNamespace } from '../namespace.ts';
 import { programCommand } from '../program-files.ts';
 
 export const registerWorker: RegisterCommand = (program, context) => {
@@ -22,6 +23,7 @@ export const registerWorker: RegisterCommand = (program, context) => {
     .action(async (options: CommonOptions) => {
       const terminal = context.terminal(options);
       const { env, signal, stdout, stderr } = terminal.surroundings;
+      await prepareNamespace(env);
       const { command, args } = programCommand('worker/main');
       const worker = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env } });
       worker.stdout.pipe(stdout, { end: false });

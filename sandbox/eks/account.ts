@@ -166,7 +166,11 @@ export class Account {
   private adoptNodegroup(cluster: Cluster, clusterSeed: ClusterSeed, seed: NodegroupSeed): void {
     const { name, version, releaseVersion, amiType } = seed;
     const nodegroup = this.addNodegroup({
-      cluster, name, version, releaseVersion, amiType,
+      cluster,
+      name,
+      version,
+      releaseVersion,
+      amiType,
       status: 'ACTIVE',
       capacityType: 'ON_DEMAND',
       scalingConfig: { minSize: seed.minSize, maxSize: seed.maxSize, desiredSize: seed.size },
@@ -205,5 +209,6 @@ function copyOfUpdate(update: Update): Update {
 
 /** What a node group is made of before EKS adds its own. */
 export type NodegroupSettings = Omit<
-  Nodegroup, 'arn' | 'autoScalingGroup' | 'createdAt' | 'modifiedAt' | 'issues' | 'updates' | 'instances' | 'random'
+  Nodegroup,
+  'arn' | 'autoScalingGroup' | 'createdAt' | 'modifiedAt' | 'issues' | 'updates' | 'instances' | 'random'
 >;

@@ -130,8 +130,11 @@ function shown(account: Account, clusterName: string, nodegroupName: string | un
 }
 
 function nodegroupViews(account: Account): NodegroupView[] {
-  return account.allClusters().flatMap((cluster) =>
-    [...cluster.nodegroups.values()].map(({ name, labels, tags }) => ({ clusterName: cluster.name, name, labels, tags })));
+  return account
+    .allClusters()
+    .flatMap((cluster) =>
+      [...cluster.nodegroups.values()].map(({ name, labels, tags }) => ({ clusterName: cluster.name, name, labels, tags })),
+    );
 }
 
 /** Ids do not come from the world's chance: how often somebody asks must not change what happens. */

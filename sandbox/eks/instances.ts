@@ -36,7 +36,9 @@ export function launchInstance(account: Account, nodegroup: Nodegroup, releaseVe
  * @returns those that started, and whether all that were wanted became Ready within the limit.
  */
 export async function bringUp(
-  account: Account, nodegroup: Nodegroup, wanted: { count: number; releaseVersion: string; limitMs: number },
+  account: Account,
+  nodegroup: Nodegroup,
+  wanted: { count: number; releaseVersion: string; limitMs: number },
 ): Promise<{ started: Instance[]; ready: boolean }> {
   const started: Instance[] = [];
   const launchNext = (): boolean => {

@@ -44,7 +44,9 @@ export async function deleteNodes(account: Account, nodegroup: Nodegroup): Promi
 
 /** Brings a node group to the size, labels and taints it is configured for; `removed` is what its nodes have to lose. */
 export async function applyConfiguration(
-  account: Account, nodegroup: Nodegroup, removed: { labels: string[]; taints: Taint[] },
+  account: Account,
+  nodegroup: Nodegroup,
+  removed: { labels: string[]; taints: Taint[] },
 ): Promise<void> {
   await pause(account.world.clock, nodegroup.random.between(...times.configureMs));
   const { nodes } = nodegroup.cluster;

@@ -80,7 +80,10 @@ async function replaceAll(account: Account, nodegroup: Nodegroup, replacement: R
 }
 
 async function replaceOne(
-  account: Account, nodegroup: Nodegroup, instance: Instance, { target, minimal }: Replacement,
+  account: Account,
+  nodegroup: Nodegroup,
+  instance: Instance,
+  { target, minimal }: Replacement,
 ): Promise<UpdateError | undefined> {
   const left = await drain(account, nodegroup, instance, times.drainMs);
   if (left.length > 0 && !target.force) {

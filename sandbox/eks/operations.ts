@@ -83,7 +83,10 @@ function listNodegroups(call: Call): unknown {
 
 /** EKS promises no order of updates, so none can be relied upon here: they come by id. */
 function listUpdates(call: Call): unknown {
-  const { page, nextToken } = pageOf(updateOwnerOf(call).updates.map((update) => update.id), call.query);
+  const { page, nextToken } = pageOf(
+    updateOwnerOf(call).updates.map((update) => update.id),
+    call.query,
+  );
   return { updateIds: page, nextToken };
 }
 

@@ -3,17 +3,37 @@ import { invalidParameter, type ErrorSubject } from './errors.ts';
 import { limits } from './model.ts';
 
 const amiTypes = [
-  'AL2_x86_64', 'AL2_x86_64_GPU', 'AL2_ARM_64', 'AL2023_x86_64_STANDARD', 'AL2023_ARM_64_STANDARD', 'AL2023_x86_64_NEURON',
-  'AL2023_x86_64_NVIDIA', 'AL2023_ARM_64_NVIDIA', 'BOTTLEROCKET_ARM_64', 'BOTTLEROCKET_x86_64', 'BOTTLEROCKET_ARM_64_FIPS',
-  'BOTTLEROCKET_x86_64_FIPS', 'BOTTLEROCKET_ARM_64_NVIDIA', 'BOTTLEROCKET_x86_64_NVIDIA',
+  'AL2_x86_64',
+  'AL2_x86_64_GPU',
+  'AL2_ARM_64',
+  'AL2023_x86_64_STANDARD',
+  'AL2023_ARM_64_STANDARD',
+  'AL2023_x86_64_NEURON',
+  'AL2023_x86_64_NVIDIA',
+  'AL2023_ARM_64_NVIDIA',
+  'BOTTLEROCKET_ARM_64',
+  'BOTTLEROCKET_x86_64',
+  'BOTTLEROCKET_ARM_64_FIPS',
+  'BOTTLEROCKET_x86_64_FIPS',
+  'BOTTLEROCKET_ARM_64_NVIDIA',
+  'BOTTLEROCKET_x86_64_NVIDIA',
 ] as const;
 
 const size = z.int().min(0).max(limits.nodesPerNodegroup);
 const token = z.string().min(1).max(64).optional();
-const labels = z.record(z.string().min(1).max(63 + 253 + 1), z.string().max(63));
+const labels = z.record(
+  z
+    .string()
+    .min(1)
+    .max(63 + 253 + 1),
+  z.string().max(63),
+);
 const tags = z.record(z.string().min(1).max(128), z.string().max(256));
 const taint = z.object({
-  key: z.string().min(1).max(63 + 253 + 1),
+  key: z
+    .string()
+    .min(1)
+    .max(63 + 253 + 1),
   value: z.string().max(63).optional(),
   effect: z.enum(['NO_SCHEDULE', 'NO_EXECUTE', 'PREFER_NO_SCHEDULE']),
 });
@@ -31,7 +51,10 @@ const updateConfig = z
 
 /** Body of CreateNodegroup. */
 export const createNodegroupBody = z.object({
-  nodegroupName: z.string().max(63).regex(/^[0-9A-Za-z][A-Za-z0-9\-_]*$/, 'The nodegroup name has invalid characters'),
+  nodegroupName: z
+    .string()
+    .max(63)
+    .regex(/^[0-9A-Za-z][A-Za-z0-9\-_]*$/, 'The nodegroup name has invalid characters'),
   scalingConfig: z.object({ minSize: size, maxSize: size.min(1), desiredSize: size }).default({ minSize: 1, maxSize: 2, desiredSize: 2 }),
   diskSize: z.int().min(1).max(16_384).default(20),
   subnets: z.array(z.string()).min(1, 'Subnets are not specified').max(16),

@@ -123,10 +123,11 @@ function parseTarget(path: string): Target | undefined {
 
 function checked(target: Target): Target {
   const { definition, subresource } = target;
-  const known = subresource === ''
-    || (subresource === 'status' && definition.status)
-    || (subresource === 'scale' && definition.scale)
-    || (subresource === 'eviction' && definition.resource === 'pods');
+  const known =
+    subresource === '' ||
+    (subresource === 'status' && definition.status) ||
+    (subresource === 'scale' && definition.scale) ||
+    (subresource === 'eviction' && definition.resource === 'pods');
   if (!known) throw noSuchPath();
   return target;
 }
@@ -210,7 +211,7 @@ function read({ cluster: { store }, target, asOf }: Call): KubernetesObject {
 /** Who a client says it is: its field manager, else the first word of its User-Agent. All of kubectl counts as one. */
 function clientName({ request, query }: Call): string {
   const manager = query.get('fieldManager') ?? '';
-  const name = manager === '' ? (request.headers['user-agent'] ?? 'unknown').split(/[/ ]/)[0] ?? 'unknown' : manager;
+  const name = manager === '' ? ((request.headers['user-agent'] ?? 'unknown').split(/[/ ]/)[0] ?? 'unknown') : manager;
   return name.startsWith('kubectl') ? 'kubectl' : name;
 }
 

@@ -260,8 +260,12 @@ function internalAddress(name: string): string {
 
 function newNode(spec: NodeSpec, now: string): NewObject<Node> {
   const { cpuMillis, memoryMiB, pods } = spec.capacity;
-  const condition = (type: string, status: Condition['status'], reason: string): Condition =>
-    ({ type, status, reason, lastTransitionTime: now });
+  const condition = (type: string, status: Condition['status'], reason: string): Condition => ({
+    type,
+    status,
+    reason,
+    lastTransitionTime: now,
+  });
   return {
     apiVersion: 'v1',
     kind: 'Node',

@@ -23,13 +23,15 @@ export function checkPreconditions(resource: ResourceName, object: KubernetesObj
   const { uid, resourceVersion } = options.preconditions ?? {};
   const { metadata } = object;
   if (uid !== undefined && uid !== metadata.uid) {
-    const why = `the UID in the precondition (${uid}) does not match the UID in record (${metadata.uid}). `
-      + 'The object might have been deleted and then recreated';
+    const why =
+      `the UID in the precondition (${uid}) does not match the UID in record (${metadata.uid}). ` +
+      'The object might have been deleted and then recreated';
     throw conflict(groupResourceOf(resource), metadata.name, why);
   }
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
-    const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record `
-      + `(${metadata.resourceVersion}). The object might have been modified`;
+    const why =
+      `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record ` +
+      `(${metadata.resourceVersion}). The object might have been modified`;
     throw conflict(groupResourceOf(resource), metadata.name, why);
   }
 }

@@ -49,8 +49,10 @@ function versionAsked(store: Store, query: URLSearchParams): number {
 
 function continuedAt(store: Store, { rv }: Continuation): number {
   if (rv >= store.oldestVersion) return rv;
-  throw expired('The provided continue parameter is too old to display a consistent list result. '
-    + 'You can start a new list without the continue parameter.');
+  throw expired(
+    'The provided continue parameter is too old to display a consistent list result. ' +
+      'You can start a new list without the continue parameter.',
+  );
 }
 
 /**
@@ -58,13 +60,7 @@ function continuedAt(store: Store, { rv }: Continuation): number {
  * client wants to see; `asOf` is the version to show where the client leaves that open, the newest unless given.
  * Throws an ApiError: 410 if the version is no longer known, 400 for what cannot be read.
  */
-export function listPage(
-  store: Store,
-  resource: ResourceName,
-  matches: Predicate,
-  query: URLSearchParams,
-  asOf?: number,
-): Page {
+export function listPage(store: Store, resource: ResourceName, matches: Predicate, query: URLSearchParams, asOf?: number): Page {
   const token = query.get('continue') ?? '';
   const continuation = token === '' ? undefined : parseContinuation(token);
   const lagging = leavesVersionOpen(query) ? asOf : undefined;

@@ -145,7 +145,13 @@ function notApplicable(message: string): ApiError {
 }
 
 function locate(root: JsonObject, path: string): { parent: JsonObject | Json[]; key: string } {
-  const steps = ['root', ...path.split('/').slice(1).map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))];
+  const steps = [
+    'root',
+    ...path
+      .split('/')
+      .slice(1)
+      .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')),
+  ];
   const key = steps.pop() ?? 'root';
   let parent: Json = root;
   for (const step of steps) {

@@ -101,7 +101,10 @@ const fieldsOf: Partial<Record<ResourceName, Record<string, FieldReader>>> = {
 
 /** A predicate for the `fieldSelector` of a query; throws an ApiError (400) for fields that the resource does not offer. */
 export function fieldPredicate(resource: ResourceName, text: string): Predicate {
-  const tests = text.split(',').filter((part) => part.trim() !== '').map((part) => fieldTest(resource, part));
+  const tests = text
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map((part) => fieldTest(resource, part));
   return (object) => tests.every((test) => test(object));
 }
 

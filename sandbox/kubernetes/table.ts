@@ -137,8 +137,13 @@ const daemonSetColumns: Column<DaemonSet>[] = [
   column('Ready', (object) => count(object, 'numberReady'), { type: 'integer' }),
   column('Up-to-date', (object) => count(object, 'updatedNumberScheduled'), { type: 'integer' }),
   column('Available', (object) => count(object, 'numberAvailable'), { type: 'integer' }),
-  column('Node Selector', ({ spec }) =>
-    Object.entries(spec.template.spec.nodeSelector ?? {}).map(([key, value]) => `${key}=${value}`).join(',') || '<none>'),
+  column(
+    'Node Selector',
+    ({ spec }) =>
+      Object.entries(spec.template.spec.nodeSelector ?? {})
+        .map(([key, value]) => `${key}=${value}`)
+        .join(',') || '<none>',
+  ),
   ageColumn,
 ];
 
@@ -189,7 +194,12 @@ export function toTable(
     cells: columns.map(({ cell }) => cell(object, now)),
     ...(include === 'None' ? {} : { object: include === 'Object' ? object : partialMetadata(object) }),
   }));
-  const columnDefinitions = columns.map(({ name, type, priority }) =>
-    ({ name, type, priority, format: name === 'Name' ? 'name' : '', description: '' }));
+  const columnDefinitions = columns.map(({ name, type, priority }) => ({
+    name,
+    type,
+    priority,
+    format: name === 'Name' ? 'name' : '',
+    description: '',
+  }));
   return { kind: 'Table', apiVersion: 'meta.k8s.io/v1', metadata, columnDefinitions: headers ? columnDefinitions : null, rows };
 }

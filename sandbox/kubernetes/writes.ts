@@ -198,7 +198,9 @@ interface Scalable extends KubernetesObject {
 export function scaleOf(object: KubernetesObject): KubernetesObject {
   const { metadata, spec, status } = object as Scalable;
   const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
-  const selector = Object.entries(spec.selector?.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`).join(',');
+  const selector = Object.entries(spec.selector?.matchLabels ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
   return {
     apiVersion: 'autoscaling/v1',
     kind: 'Scale',

@@ -7,13 +7,7 @@ const objectBytesMax = 1024 * 1024;
 const pageKeysMax = 1_000;
 
 export type S3Operation =
-  | 'HeadBucket'
-  | 'GetObjectLockConfiguration'
-  | 'ListObjectsV2'
-  | 'PutObject'
-  | 'GetObject'
-  | 'HeadObject'
-  | 'DeleteObject';
+  'HeadBucket' | 'GetObjectLockConfiguration' | 'ListObjectsV2' | 'PutObject' | 'GetObject' | 'HeadObject' | 'DeleteObject';
 
 /** What goes wrong with the next calls of an operation. */
 export interface S3Fault {

@@ -67,7 +67,11 @@ describe('kubernetes.cordon', () => {
       passed: {},
       summary: '2 of 2 nodes cordoned',
     });
-    expect(await cordons()).toEqual([['cordoned', 'r-1'], ['cordoned', 'r-1'], ['open', 'no mark']]);
+    expect(await cordons()).toEqual([
+      ['cordoned', 'r-1'],
+      ['cordoned', 'r-1'],
+      ['open', 'no mark'],
+    ]);
     expect(nodePatches()).toBe(2);
     await demo.act('kubernetes.cordon', plan);
     expect(await demo.perform('kubernetes.cordon', plan)).toMatchObject({ before: 'done', acts: 0 });
@@ -97,7 +101,11 @@ describe('kubernetes.cordon', () => {
     const back = await demo.plan('kubernetes.uncordon', { nodes: names });
     expect(back.effects.map(({ object }) => object)).toEqual([`Node/${nameAt(2)}`]);
     await demo.perform('kubernetes.uncordon', back);
-    expect(await cordons()).toEqual([['cordoned', 'no mark'], ['cordoned', 'r-0'], ['open', 'no mark']]);
+    expect(await cordons()).toEqual([
+      ['cordoned', 'no mark'],
+      ['cordoned', 'r-0'],
+      ['open', 'no mark'],
+    ]);
     expect(demo.report()).toMatchObject({ violations: [], counters: { foreignCordonsLifted: 0 } });
   });
 
@@ -198,7 +206,11 @@ describe('kubernetes.uncordon', () => {
       })),
     );
     expect(await demo.perform('kubernetes.uncordon', plan)).toMatchObject({ acts: 1, summary: '2 of 2 nodes uncordoned' });
-    expect(await cordons()).toEqual([['open', 'no mark'], ['open', 'no mark'], ['open', 'no mark']]);
+    expect(await cordons()).toEqual([
+      ['open', 'no mark'],
+      ['open', 'no mark'],
+      ['open', 'no mark'],
+    ]);
     expect(nodePatches()).toBe(4);
     expect(await demo.perform('kubernetes.uncordon', plan)).toMatchObject({ before: 'done', acts: 0 });
     expect(nodePatches()).toBe(4);

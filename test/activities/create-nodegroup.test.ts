@@ -123,8 +123,7 @@ describe('the plan', () => {
     {
       title: 'a name that EKS would not take',
       input: { name: 'green!', like: 'blue' },
-      message:
-        'The input of eks.createNodegroup does not fit: name: must be a node group name: letters, digits, `-` and `_`, at most 63.',
+      message: 'The input of eks.createNodegroup does not fit: name: must be a node group name: letters, digits, `-` and `_`, at most 63.',
     },
   ])('refuses $title.', async ({ input, cluster, message }) => {
     const context = cluster === undefined ? {} : { target: { ...demo.target, name: cluster } };

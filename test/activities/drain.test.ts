@@ -263,7 +263,11 @@ describe('a drain', () => {
       spec?.unschedulable ?? false,
       metadata?.annotations?.['holdpoint.dev/cordon'],
     ]);
-    expect(marks).toEqual([[true, 'r-1'], [true, undefined], [false, undefined]]);
+    expect(marks).toEqual([
+      [true, 'r-1'],
+      [true, undefined],
+      [false, undefined],
+    ]);
   });
 
   test('evicts finished pods too, and nothing of a DaemonSet.', async () => {

@@ -110,7 +110,7 @@ describe('the record of a run', () => {
     const target = path.join(directory, 'damaged.jsonl');
     for (let place = 0; place < bytes.length; place += 7) {
       const flipped = Buffer.from(bytes);
-      flipped[place] = (flipped[place] ?? 0) ^ (1 << place % 8);
+      flipped[place] = (flipped[place] ?? 0) ^ (1 << (place % 8));
       const removed = Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + 1)]);
       const added = Buffer.concat([bytes.subarray(0, place), Buffer.from([place % 256]), bytes.subarray(place)]);
       for (const damaged of [flipped, removed, added]) {

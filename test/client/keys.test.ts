@@ -86,7 +86,7 @@ describe('a key file', () => {
     });
   });
 
-  test('of somebody else is not read as one\'s own', async () => {
+  test("of somebody else is not read as one's own", async () => {
     await copyFile(file(), path.join(directory, 'bob.jwk'));
     expect((await errorOf(readKey('bob', directory))).message).toContain('it was not made for bob');
   });

@@ -26,7 +26,10 @@ function sources(): string {
       .filter((name) => name.endsWith('.ts'))
       .map((name) => join(folder, name)),
   );
-  return files.filter((name) => name !== join('domain', 'errors.ts')).map((name) => readFileSync(join(project, name), 'utf8')).join('\n');
+  return files
+    .filter((name) => name !== join('domain', 'errors.ts'))
+    .map((name) => readFileSync(join(project, name), 'utf8'))
+    .join('\n');
 }
 
 test('docs/errors.md has a section for every code that is reported, and for no other', () => {

@@ -116,8 +116,7 @@ const cases: Case[] = [
     title: 'comes while the hold is closed for drift',
     opening: closedBecause('drift'),
     code: 'plan-drifted',
-    reason:
-      'Opening 2 of hold sign-drain was closed at 2026-11-21T11:00:00Z, because the plan is no longer the one it showed.',
+    reason: 'Opening 2 of hold sign-drain was closed at 2026-11-21T11:00:00Z, because the plan is no longer the one it showed.',
     remedy: 'Wait until the hold is opened again',
   },
   {
@@ -132,8 +131,7 @@ const cases: Case[] = [
     attempt: { planHash: otherHash, person: 'mallory' },
     code: 'plan-differs',
     reason:
-      `The decision is for plan ${otherHash.slice(0, 19)}, but opening 2 of hold sign-drain ` +
-      `asks for plan ${planHash.slice(0, 19)}.`,
+      `The decision is for plan ${otherHash.slice(0, 19)}, but opening 2 of hold sign-drain ` + `asks for plan ${planHash.slice(0, 19)}.`,
     remedy: 'Read the plan with `holdpoint show`',
   },
   {

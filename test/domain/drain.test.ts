@@ -171,7 +171,12 @@ describe('for any pods, budgets and nodes', () => {
       fc.property(situation, ([order, all, protecting, atOnce]) => {
         const { evict, terminating, blocked, later } = nextDrainMoves(order, all, protecting, atOnce);
         const listed = [...evict, ...terminating, ...blocked.map((one) => one.pod), ...later].map(({ name }) => name).sort();
-        expect(listed).toEqual(all.filter((one) => !staysOnNode(one)).map(({ name }) => name).sort());
+        expect(listed).toEqual(
+          all
+            .filter((one) => !staysOnNode(one))
+            .map(({ name }) => name)
+            .sort(),
+        );
       }),
     );
   });

@@ -137,9 +137,7 @@ describe('an entry', () => {
 
 /** Bodies of any JSON that the chain accepts, in chains that have ended. */
 const bodies = fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue({ stringUnit: 'grapheme', maxDepth: 2 }));
-const chains = fc
-  .array(bodies, { minLength: 3, maxLength: 8 })
-  .map((each) => chainOf(each as JsonObject[]));
+const chains = fc.array(bodies, { minLength: 3, maxLength: 8 }).map((each) => chainOf(each as JsonObject[]));
 
 function isFound(text: string): boolean {
   const { ok, ending } = verifyChain(text);

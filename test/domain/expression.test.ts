@@ -89,7 +89,10 @@ describe('rendering', () => {
   test('any text is rendered or refused with an ExpressionError', () => {
     const marks = ['${', '}', '$', '{', '"', "'", '\\', 'inputs.cluster', 'r"', ' + ', '1', '[', ']', '.?', 'has(', ')', 'é'];
     const piece = fc.constantFrom(...marks);
-    const anyText = fc.oneof(fc.string(), fc.array(piece, { maxLength: 12 }).map((parts) => parts.join('')));
+    const anyText = fc.oneof(
+      fc.string(),
+      fc.array(piece, { maxLength: 12 }).map((parts) => parts.join('')),
+    );
     fc.assert(fc.property(anyText, (text) => messageOf(() => render(text, scope)) !== ''));
   });
 

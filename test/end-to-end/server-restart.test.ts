@@ -50,28 +50,32 @@ async function freePort(): Promise<number> {
 // Who names a running server with TEMPORAL_ADDRESS may have no program to start another.
 const testWithProgram = process.env.TEMPORAL_ADDRESS ? test.skip : test;
 
-testWithProgram('a run survives its Temporal server being killed at a hold and in the middle of the drain', async () => {
-  const port = await freePort();
-  server = await startServer(port);
-  rotation = await raiseRotation({ speed: 30, address: `127.0.0.1:${port}`, name: 'restart' });
-  await rotation.startWorker();
-  const run = await rotation.begin('node-group-rotation', { ...rotation.inputs, newNodegroup: 'green', nodesAtOnce: 2 });
-  await rotation.until(run, 'holding');
-  await server.kill();
-  server = await startServer(port);
-  await rotation.approve(run, 'sign-drain', 'ada');
+testWithProgram(
+  'a run survives its Temporal server being killed at a hold and in the middle of the drain',
+  async () => {
+    const port = await freePort();
+    server = await startServer(port);
+    rotation = await raiseRotation({ speed: 30, address: `127.0.0.1:${port}`, name: 'restart' });
+    await rotation.startWorker();
+    const run = await rotation.begin('node-group-rotation', { ...rotation.inputs, newNodegroup: 'green', nodesAtOnce: 2 });
+    await rotation.until(run, 'holding');
+    await server.kill();
+    server = await startServer(port);
+    await rotation.approve(run, 'sign-drain', 'ada');
 
-  const drained = await rotation.until(run, ({ progress }) => isHalfDrained(progress));
-  await server.kill();
-  server = await startServer(port);
-  await rotation.approve(run, 'sign-delete', 'grace');
-  const live = await rotation.until(run, 'done');
-  const { violations, counters } = rotation.sandbox.world.observer.summary();
-  expect(violations).toEqual([]);
-  expect(counters.evictionsGranted).toBe(drained.progress?.total);
-  expect(rotation.nodes().filter(({ spec }) => spec.unschedulable === true)).toEqual([]);
-  await expect(rotation.evidence(live)).resolves.toMatchObject({ ok: true, run, ending: 'ended', problems: [] });
-}, 120_000);
+    const drained = await rotation.until(run, ({ progress }) => isHalfDrained(progress));
+    await server.kill();
+    server = await startServer(port);
+    await rotation.approve(run, 'sign-delete', 'grace');
+    const live = await rotation.until(run, 'done');
+    const { violations, counters } = rotation.sandbox.world.observer.summary();
+    expect(violations).toEqual([]);
+    expect(counters.evictionsGranted).toBe(drained.progress?.total);
+    expect(rotation.nodes().filter(({ spec }) => spec.unschedulable === true)).toEqual([]);
+    await expect(rotation.evidence(live)).resolves.toMatchObject({ ok: true, run, ending: 'ended', problems: [] });
+  },
+  120_000,
+);
 
 function isHalfDrained(progress: Progress | undefined): boolean {
   return progress?.unit === 'pods' && progress.done >= 10 && progress.done < progress.total - 10;

@@ -20,9 +20,18 @@ function expectWorldInOrder(podsBefore: number): void {
 /** Pods that have not come up yet are given their time. */
 async function podsRunOn(nodegroup: string): Promise<void> {
   const isOfGroup = ({ metadata }: Node): boolean => metadata.labels?.['eks.amazonaws.com/nodegroup'] === nodegroup;
-  const nodes = new Set(rotation.nodes().filter(isOfGroup).map(({ metadata }) => metadata.name));
+  const nodes = new Set(
+    rotation
+      .nodes()
+      .filter(isOfGroup)
+      .map(({ metadata }) => metadata.name),
+  );
   const isInPlace = ({ spec, status }: Pod): boolean => status.phase === 'Running' && nodes.has(spec.nodeName ?? '');
-  const misplaced = (): string[] => rotation.pods().filter((pod) => !isInPlace(pod)).map(({ metadata }) => metadata.name);
+  const misplaced = (): string[] =>
+    rotation
+      .pods()
+      .filter((pod) => !isInPlace(pod))
+      .map(({ metadata }) => metadata.name);
   const giveUpAt = Date.now() + 10_000;
   while (misplaced().length > 0 && Date.now() < giveUpAt) await new Promise((resolve) => setTimeout(resolve, 50));
   expect(misplaced()).toEqual([]);
@@ -35,7 +44,12 @@ test('node-group-rotation moves every pod to the new nodes within the budgets, a
   await rotation.approve(run, 'sign-delete', 'grace');
   const live = await rotation.until(run, 'done');
   expect(live.state.steps.map(({ id, status }) => `${id} ${status}`)).toEqual([
-    'preflight done', 'create done', 'sign-drain done', 'drain done', 'sign-delete done', 'delete done',
+    'preflight done',
+    'create done',
+    'sign-drain done',
+    'drain done',
+    'sign-delete done',
+    'delete done',
   ]);
   expectWorldInOrder(podsBefore);
   expect(rotation.nodes().map(({ metadata }) => metadata.labels?.['eks.amazonaws.com/nodegroup'])).toEqual(Array(6).fill('green'));

@@ -53,9 +53,9 @@ describe('a sound runbook', () => {
   });
 
   test('may use anchors, which count where they are written out', () => {
-    const text = sound.replace("with: { nodes: '${inputs.nodes}' }", "with: &drained { nodes: '${inputs.nodes}' }").concat(
-      '  - { id: again, uses: kubernetes.cordon, with: *drained }\n',
-    );
+    const text = sound
+      .replace("with: { nodes: '${inputs.nodes}' }", "with: &drained { nodes: '${inputs.nodes}' }")
+      .concat('  - { id: again, uses: kubernetes.cordon, with: *drained }\n');
     expect(problemsOf(text)).toEqual([]);
   });
 });
@@ -246,7 +246,7 @@ describe('a mistake is reported at its place', () => {
     const text = sound
       .replace('kind: Runbook', 'kind: Book')
       .replace('hold: production', 'hodl: production')
-      .replace('nodes: \'$', "nodse: '$");
+      .replace("nodes: '$", "nodse: '$");
     expect(problemsOf(text)).toEqual([
       'r.yaml:2:7 error kind: Must be "Runbook", but is the text "Book".',
       'r.yaml:10:5 error steps[0].hold: Is missing.',

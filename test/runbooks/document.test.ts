@@ -36,7 +36,9 @@ describe('a document is refused', () => {
   test('of five megabytes, at once', () => {
     const text = 'a: x\n'.repeat(1_000_000);
     const started = performance.now();
-    expect(problemsOf(text)).toEqual([`d.yaml:1:1 error The file has more than ${documentBytesMax} bytes, which is the most that is read.`]);
+    expect(problemsOf(text)).toEqual([
+      `d.yaml:1:1 error The file has more than ${documentBytesMax} bytes, which is the most that is read.`,
+    ]);
     expect(performance.now() - started).toBeLessThan(500);
   });
 
@@ -44,17 +46,25 @@ describe('a document is refused', () => {
     ['opening brackets', '['.repeat(documentBytesMax)],
     ['opening braces', '{a: '.repeat(documentBytesMax / 4)],
     ['dashes', '- '.repeat(documentBytesMax / 2)],
-  ])('that is nothing but %s, without exhausting the stack', (_title, text) => {
-    expect(problemsOf(text)).toEqual([`d.yaml:1:1 error Maps and lists are nested more than ${documentDepthMax} deep.`]);
-  }, patienceMs);
+  ])(
+    'that is nothing but %s, without exhausting the stack',
+    (_title, text) => {
+      expect(problemsOf(text)).toEqual([`d.yaml:1:1 error Maps and lists are nested more than ${documentDepthMax} deep.`]);
+    },
+    patienceMs,
+  );
 
-  test('whose anchors explode', () => {
-    const names = [...'bcdefghijk'];
-    const lines = names.map((name, index) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghijk'[index]}`).join(', ')}]`);
-    const problems = problemsOf(['a: &a [x, x]', ...lines].join('\n'));
-    expect(problems).toHaveLength(1);
-    expect(problems[0]).toContain('The document has more than 20000 values once aliases are written out.');
-  }, patienceMs);
+  test(
+    'whose anchors explode',
+    () => {
+      const names = [...'bcdefghijk'];
+      const lines = names.map((name, index) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghijk'[index]}`).join(', ')}]`);
+      const problems = problemsOf(['a: &a [x, x]', ...lines].join('\n'));
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toContain('The document has more than 20000 values once aliases are written out.');
+    },
+    patienceMs,
+  );
 
   test('whose anchor holds itself', () => {
     expect(problemsOf('a: &a [*a]')[0]).toContain(`Maps and lists are nested more than ${documentDepthMax} deep.`);
@@ -65,11 +75,15 @@ describe('a document is refused', () => {
     ['keys', Array.from({ length: 25_000 }, (_, index) => `k${index}: 1`).join('\n')],
     ['quotes', '"'.repeat(documentBytesMax)],
     ['exclamation marks', '!'.repeat(documentBytesMax)],
-  ])('that is full of %s, in bounded time and words', (_title, text) => {
-    const problems = problemsOf(text);
-    expect(problems.length).toBeGreaterThan(0);
-    for (const problem of problems) expect(problem.length).toBeLessThan(1000);
-  }, patienceMs);
+  ])(
+    'that is full of %s, in bounded time and words',
+    (_title, text) => {
+      const problems = problemsOf(text);
+      expect(problems.length).toBeGreaterThan(0);
+      for (const problem of problems) expect(problem.length).toBeLessThan(1000);
+    },
+    patienceMs,
+  );
 });
 
 test('a document is read as YAML 1.2: yes and dates are text, and << is a key like any other', () => {

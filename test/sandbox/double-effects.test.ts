@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
-  DescribeNodegroupCommand, DescribeUpdateCommand, UpdateClusterVersionCommand, UpdateNodegroupConfigCommand, UpdateNodegroupVersionCommand,
+  DescribeNodegroupCommand,
+  DescribeUpdateCommand,
+  UpdateClusterVersionCommand,
+  UpdateNodegroupConfigCommand,
+  UpdateNodegroupVersionCommand,
   type Update,
 } from '@aws-sdk/client-eks';
 import { DoubleEffects, type AcceptedChange } from '../../sandbox/double-effects.ts';
@@ -81,10 +85,22 @@ describe('over the wire', () => {
 });
 
 describe('what a right EKS never lets happen', () => {
-  const update = { update: { params: [{ type: 'Version', value: '1.33' }, { type: 'ReleaseVersion', value: newRelease }] } };
+  const update = {
+    update: {
+      params: [
+        { type: 'Version', value: '1.33' },
+        { type: 'ReleaseVersion', value: newRelease },
+      ],
+    },
+  };
   const before = { nodegroupArn: 'arn:1', version: '1.33', releaseVersion: oldRelease, status: 'ACTIVE' };
   const change: AcceptedChange = {
-    ...blue, operation: 'UpdateNodegroupVersion', token: 'run-1/update', before, after: before, answer: update,
+    ...blue,
+    operation: 'UpdateNodegroupVersion',
+    token: 'run-1/update',
+    before,
+    after: before,
+    answer: update,
   };
 
   test('one token that is carried out twice', () => {
@@ -92,7 +108,8 @@ describe('what a right EKS never lets happen', () => {
     expect(effects.note(change)).toBeUndefined();
     expect(effects.note({ ...change, token: 'run-2/update' })).toBeUndefined();
     expect(effects.note(change)).toEqual({
-      kind: 'done-twice', sentence: 'UpdateNodegroupVersion of demo/blue was carried out a second time under the token run-1/update.',
+      kind: 'done-twice',
+      sentence: 'UpdateNodegroupVersion of demo/blue was carried out a second time under the token run-1/update.',
     });
   });
 
@@ -107,7 +124,14 @@ describe('what a right EKS never lets happen', () => {
 
   test('a control plane that is updated to the version it has', () => {
     const cluster = { name: 'demo', version: '1.34' };
-    const answer = { update: { params: [{ type: 'Version', value: '1.34' }, { type: 'PlatformVersion', value: 'eks.3' }] } };
+    const answer = {
+      update: {
+        params: [
+          { type: 'Version', value: '1.34' },
+          { type: 'PlatformVersion', value: 'eks.3' },
+        ],
+      },
+    };
     const again = { ...change, operation: 'UpdateClusterVersion', nodegroupName: undefined, before: cluster, after: cluster, answer };
     expect(new DoubleEffects().note(again)).toMatchObject({ kind: 'updated-needlessly' });
     expect(new DoubleEffects().note({ ...again, before: { ...cluster, version: '1.33' } })).toBeUndefined();

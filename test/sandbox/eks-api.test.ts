@@ -1,10 +1,23 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
-  CreateNodegroupCommand, DescribeClusterCommand, DescribeNodegroupCommand, DescribeUpdateCommand, InvalidParameterException,
-  ListAddonsCommand, ListClustersCommand, ListNodegroupsCommand, ListTagsForResourceCommand, ListUpdatesCommand,
-  paginateListClusters, paginateListUpdates,
-  ResourceLimitExceededException, ResourceNotFoundException, TagResourceCommand, UntagResourceCommand,
-  UpdateNodegroupConfigCommand, type CreateNodegroupCommandInput,
+  CreateNodegroupCommand,
+  DescribeClusterCommand,
+  DescribeNodegroupCommand,
+  DescribeUpdateCommand,
+  InvalidParameterException,
+  ListAddonsCommand,
+  ListClustersCommand,
+  ListNodegroupsCommand,
+  ListTagsForResourceCommand,
+  ListUpdatesCommand,
+  paginateListClusters,
+  paginateListUpdates,
+  ResourceLimitExceededException,
+  ResourceNotFoundException,
+  TagResourceCommand,
+  UntagResourceCommand,
+  UpdateNodegroupConfigCommand,
+  type CreateNodegroupCommandInput,
 } from '@aws-sdk/client-eks';
 import { clusterSeed, eventually, FakeCluster, startEks, type EksFixture } from './eks-fixture.ts';
 
@@ -92,11 +105,16 @@ describe('what is there', () => {
 describe('refusals', () => {
   test('what does not exist is named in an error of the right class', async () => {
     await expect(fixture.client.send(new DescribeClusterCommand({ name: 'nope' }))).rejects.toMatchObject({
-      name: 'ResourceNotFoundException', message: 'No cluster found for name: nope.', clusterName: 'nope',
+      name: 'ResourceNotFoundException',
+      message: 'No cluster found for name: nope.',
+      clusterName: 'nope',
       $metadata: { httpStatusCode: 404, requestId: expect.any(String) },
     });
     await expect(fixture.client.send(new DescribeNodegroupCommand({ ...blue, nodegroupName: 'red' }))).rejects.toMatchObject({
-      name: 'ResourceNotFoundException', message: 'No node group found for name: red.', clusterName: 'demo', nodegroupName: 'red',
+      name: 'ResourceNotFoundException',
+      message: 'No node group found for name: red.',
+      clusterName: 'demo',
+      nodegroupName: 'red',
     });
     const unknown = new DescribeUpdateCommand({ name: 'demo', updateId: 'u-1' });
     await expect(fixture.client.send(unknown)).rejects.toThrow('No update found for ID: u-1');
@@ -113,26 +131,31 @@ describe('refusals', () => {
 
   test('an operation that is not simulated says so', async () => {
     await expect(fixture.client.send(new ListAddonsCommand({ clusterName: 'demo' }))).rejects.toMatchObject({
-      name: 'UnknownOperationException', message: 'The simulated EKS does not serve GET /clusters/demo/addons',
+      name: 'UnknownOperationException',
+      message: 'The simulated EKS does not serve GET /clusters/demo/addons',
     });
   });
 
   test.each([
     [
-      'a release of another minor version', { releaseVersion: '1.32.9-20260801' },
+      'a release of another minor version',
+      { releaseVersion: '1.32.9-20260801' },
       'Requested release version 1.32.9-20260801 is not valid for kubernetes version 1.33.',
     ],
     [
-      'a version that the cluster does not have', { version: '1.34' },
+      'a version that the cluster does not have',
+      { version: '1.34' },
       'Nodegroup Kubernetes version should be equal to Cluster kubernetes version 1.33',
     ],
     ['a subnet of another network', { subnets: ['subnet-1'] }, `The subnet ID 'subnet-1' does not exist`],
     [
-      'a minimum above the maximum', { scalingConfig: { minSize: 3, maxSize: 2, desiredSize: 3 } },
+      'a minimum above the maximum',
+      { scalingConfig: { minSize: 3, maxSize: 2, desiredSize: 3 } },
       `Minimum capacity 3 can't be greater than maximum size 2`,
     ],
     [
-      'two kinds of limit at once', { updateConfig: { maxUnavailable: 1, maxUnavailablePercentage: 10 } },
+      'two kinds of limit at once',
+      { updateConfig: { maxUnavailable: 1, maxUnavailablePercentage: 10 } },
       'updateConfig: maxUnavailable and maxUnavailablePercentage cannot be specified together',
     ],
     ['a role that is no ARN', { nodeRole: 'me' }, 'nodeRole: The role ARN is invalid'],
@@ -147,7 +170,8 @@ describe('refusals', () => {
   test('a name that is taken is refused, and so is the thirty-first node group', async () => {
     const input = { ...(await greenInput()), scalingConfig: { minSize: 0, maxSize: 1, desiredSize: 0 } };
     await expect(fixture.client.send(new CreateNodegroupCommand({ ...input, nodegroupName: 'blue' }))).rejects.toMatchObject({
-      name: 'ResourceInUseException', message: 'NodeGroup already exists with name blue and cluster name demo',
+      name: 'ResourceInUseException',
+      message: 'NodeGroup already exists with name blue and cluster name demo',
     });
     for (let number = 2; number <= 30; number++) {
       await fixture.client.send(new CreateNodegroupCommand({ ...input, nodegroupName: `group-${number}` }));

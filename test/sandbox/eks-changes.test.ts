@@ -1,8 +1,20 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
-  CreateNodegroupCommand, DeleteNodegroupCommand, DescribeClusterCommand, DescribeNodegroupCommand, DescribeUpdateCommand,
-  ResourceInUseException, ResourceNotFoundException, UpdateClusterVersionCommand, UpdateNodegroupConfigCommand,
-  UpdateNodegroupVersionCommand, waitUntilNodegroupActive, waitUntilNodegroupDeleted, type Cluster, type Nodegroup, type Update,
+  CreateNodegroupCommand,
+  DeleteNodegroupCommand,
+  DescribeClusterCommand,
+  DescribeNodegroupCommand,
+  DescribeUpdateCommand,
+  ResourceInUseException,
+  ResourceNotFoundException,
+  UpdateClusterVersionCommand,
+  UpdateNodegroupConfigCommand,
+  UpdateNodegroupVersionCommand,
+  waitUntilNodegroupActive,
+  waitUntilNodegroupDeleted,
+  type Cluster,
+  type Nodegroup,
+  type Update,
 } from '@aws-sdk/client-eks';
 import { clusterSeed, eventually, startEks, type EksFixture } from './eks-fixture.ts';
 
@@ -190,7 +202,10 @@ describe('updating the version of a node group', () => {
     expect(update).toMatchObject({
       status: 'InProgress',
       type: 'VersionUpdate',
-      params: [{ type: 'Version', value: '1.33' }, { type: 'ReleaseVersion', value: newRelease }],
+      params: [
+        { type: 'Version', value: '1.33' },
+        { type: 'ReleaseVersion', value: newRelease },
+      ],
     });
     expect((await describeGroup()).status).toBe('UPDATING');
     expect(await ended(update, 'blue')).toMatchObject({ status: 'Successful', errors: [] });
@@ -201,7 +216,12 @@ describe('updating the version of a node group', () => {
     expect(lines.slice(0, firstCordon).every((line) => line.startsWith('join '))).toBe(true);
     // Twice as many as there are zones, before any old node is touched.
     expect(firstCordon).toBe(6);
-    expect(lines.slice(firstCordon, firstCordon + 3).map((line) => line.slice('cordon '.length)).sort()).toEqual(old);
+    expect(
+      lines
+        .slice(firstCordon, firstCordon + 3)
+        .map((line) => line.slice('cordon '.length))
+        .sort(),
+    ).toEqual(old);
     expect(journal('evict').sort()).toEqual(['web-0', 'web-2', 'web-4']);
     // One is ended and its successor joins before the next one is ended.
     const replacing = lines.slice(firstCordon + 3, firstCordon + 9).map((line) => line.split(' ')[0]);
@@ -345,10 +365,12 @@ describe('updating the control plane', () => {
     const { update } = await fixture.client.send(to134);
     expect(await describeDemo()).toMatchObject({ status: 'UPDATING', version: '1.33' });
     await expect(createGreen()).rejects.toMatchObject({
-      name: 'InvalidRequestException', message: `Cluster 'demo' is not in ACTIVE status`,
+      name: 'InvalidRequestException',
+      message: `Cluster 'demo' is not in ACTIVE status`,
     });
     await expect(fixture.client.send(to134)).rejects.toMatchObject({
-      name: 'ResourceInUseException', message: `Cannot VersionUpdate because cluster demo currently has update ${update?.id} in progress`,
+      name: 'ResourceInUseException',
+      message: `Cannot VersionUpdate because cluster demo currently has update ${update?.id} in progress`,
     });
     expect((await ended(update)).status).toBe('Successful');
     expect(Date.now() - begun).toBeGreaterThanOrEqual(480);
@@ -359,7 +381,8 @@ describe('updating the control plane', () => {
 
   test.each(['1.32', '1.33', '1.35'])('goes up by one minor version only: not to %s', async (version) => {
     await expect(fixture.client.send(new UpdateClusterVersionCommand({ name: 'demo', version }))).rejects.toMatchObject({
-      name: 'InvalidParameterException', message: `Unsupported Kubernetes minor version update from 1.33 to ${version}`,
+      name: 'InvalidParameterException',
+      message: `Unsupported Kubernetes minor version update from 1.33 to ${version}`,
     });
   });
 

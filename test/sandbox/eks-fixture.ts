@@ -107,8 +107,15 @@ export class FakeCluster implements SandboxCluster {
 
 export function clusterSeed(name = 'demo'): ClusterSeed {
   const blue = {
-    name: 'blue', size: 3, minSize: 1, maxSize: 6, instanceType: 'm6i.xlarge', amiType: 'AL2023_x86_64_STANDARD',
-    version: '1.33', releaseVersion: '1.33.3-20260415', zones: ['eu-central-1a', 'eu-central-1b', 'eu-central-1c'],
+    name: 'blue',
+    size: 3,
+    minSize: 1,
+    maxSize: 6,
+    instanceType: 'm6i.xlarge',
+    amiType: 'AL2023_x86_64_STANDARD',
+    version: '1.33',
+    releaseVersion: '1.33.3-20260415',
+    zones: ['eu-central-1a', 'eu-central-1b', 'eu-central-1c'],
     labels: { tier: 'general' },
   };
   return { name, region: 'eu-central-1', version: '1.33', nodegroups: [blue], manifests: [] };
@@ -128,7 +135,11 @@ export interface EksFixture {
 }
 
 /** Serves EKS over HTTP for clusters without Kubernetes, a thousand times as fast as in the cloud. */
-export async function startEks({ seeds = [clusterSeed()], speed = 1000, seed = 7 }: {
+export async function startEks({
+  seeds = [clusterSeed()],
+  speed = 1000,
+  seed = 7,
+}: {
   seeds?: ClusterSeed[];
   speed?: number;
   seed?: number;
@@ -138,7 +149,9 @@ export async function startEks({ seeds = [clusterSeed()], speed = 1000, seed = 7
   const observer = new Observer(clock);
   const faults = new Faults(seed, (kind) => observer.countFault(kind));
   const eks = createEksHandler({
-    clock, observer, faults,
+    clock,
+    observer,
+    faults,
     random: new Random(seed),
     seed: { clusters: seeds },
     cluster: (name) => clusters.get(name),
@@ -152,7 +165,14 @@ export async function startEks({ seeds = [clusterSeed()], speed = 1000, seed = 7
   const demo = clusters.get(seeds[0]?.name ?? '');
   if (demo === undefined) throw new Error('a fixture needs one cluster at least');
   return {
-    url, eks, clock, clusters, demo, newClient, faults, observer,
+    url,
+    eks,
+    clock,
+    clusters,
+    demo,
+    newClient,
+    faults,
+    observer,
     client: newClient(),
     stop: async () => {
       clock.stop();
@@ -164,7 +184,9 @@ export async function startEks({ seeds = [clusterSeed()], speed = 1000, seed = 7
 
 /** Asks every few milliseconds until the answer is defined; fails when the limit has passed. */
 export async function eventually<Answer>(
-  what: string, ask: () => Promise<Answer | undefined> | Answer | undefined, limitMs = 10_000,
+  what: string,
+  ask: () => Promise<Answer | undefined> | Answer | undefined,
+  limitMs = 10_000,
 ): Promise<Answer> {
   const deadline = Date.now() + limitMs;
   while (Date.now() < deadline) {

@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import {
-  CreateNodegroupCommand, DeleteNodegroupCommand, DescribeClusterCommand, DescribeNodegroupCommand, DescribeUpdateCommand, EKSClient,
-  UpdateClusterVersionCommand, UpdateNodegroupConfigCommand, UpdateNodegroupVersionCommand,
+  CreateNodegroupCommand,
+  DeleteNodegroupCommand,
+  DescribeClusterCommand,
+  DescribeNodegroupCommand,
+  DescribeUpdateCommand,
+  EKSClient,
+  UpdateClusterVersionCommand,
+  UpdateNodegroupConfigCommand,
+  UpdateNodegroupVersionCommand,
 } from '@aws-sdk/client-eks';
 import { createEksHandler } from '../../sandbox/eks/handler.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -81,10 +88,12 @@ test('the taints of a node group keep pods off its nodes, from their first momen
   const { subnets, nodeRole } = nodegroup ?? {};
   await client.send(new CreateNodegroupCommand({ ...green, subnets, nodeRole, scalingConfig, taints: [taint] }));
   const node = await eventually('a node of the new group', async () =>
-    (await nodes()).find(({ metadata }) => metadata.labels['eks.amazonaws.com/nodegroup'] === 'green'));
+    (await nodes()).find(({ metadata }) => metadata.labels['eks.amazonaws.com/nodegroup'] === 'green'),
+  );
   expect(node.spec.taints).toContainEqual({ key: 'dedicated', value: 'batch', effect: 'NoSchedule' });
   await eventually('the group to be up', async () =>
-    (await client.send(new DescribeNodegroupCommand(green))).nodegroup?.status === 'ACTIVE' ? true : undefined);
+    (await client.send(new DescribeNodegroupCommand(green))).nodegroup?.status === 'ACTIVE' ? true : undefined,
+  );
   const cluster = sandbox.world.cluster('demo');
   const podsThere = () => cluster?.podsOn(node.metadata.name) ?? [];
   for (const { metadata } of await nodes()) if (metadata.name !== node.metadata.name) cluster?.setUnschedulable(metadata.name, true);

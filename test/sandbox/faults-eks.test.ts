@@ -1,8 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DescribeSubnetsCommand, EC2Client } from '@aws-sdk/client-ec2';
 import {
-  CreateNodegroupCommand, DeleteNodegroupCommand, DescribeNodegroupCommand, EKSClient, InvalidRequestException, ListNodegroupsCommand,
-  ResourceNotFoundException, ServerException, ThrottlingException, UpdateNodegroupConfigCommand, type CreateNodegroupCommandInput,
+  CreateNodegroupCommand,
+  DeleteNodegroupCommand,
+  DescribeNodegroupCommand,
+  EKSClient,
+  InvalidRequestException,
+  ListNodegroupsCommand,
+  ResourceNotFoundException,
+  ServerException,
+  ThrottlingException,
+  UpdateNodegroupConfigCommand,
+  type CreateNodegroupCommandInput,
 } from '@aws-sdk/client-eks';
 import { createCloud } from '../../sandbox/cloud.ts';
 import type { FaultSettings } from '../../sandbox/faults.ts';
@@ -37,7 +46,12 @@ async function namesOfGroups(): Promise<string[]> {
 async function outcomes(count: number): Promise<string[]> {
   const found: string[] = [];
   for (let index = 0; index < count; index++) {
-    found.push(await send(describeBlue).then(() => 'ok', (error: unknown) => (error instanceof Error ? error.name : String(error))));
+    found.push(
+      await send(describeBlue).then(
+        () => 'ok',
+        (error: unknown) => (error instanceof Error ? error.name : String(error)),
+      ),
+    );
   }
   return found;
 }
@@ -63,7 +77,10 @@ describe('one armed fault', () => {
   test('an SDK that tries again gets over it', async () => {
     fixture.faults.next({ kind: 'error' });
     const patient = new EKSClient({
-      endpoint: fixture.url, region: 'eu-central-1', maxAttempts: 3, credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+      endpoint: fixture.url,
+      region: 'eu-central-1',
+      maxAttempts: 3,
+      credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
     });
     expect((await patient.send(describeBlue)).$metadata.attempts).toBe(2);
     patient.destroy();

@@ -24,7 +24,16 @@ const evict = (name: string) => fixture.core.createNamespacedPodEviction({ name,
 async function watchEnds(query: Record<string, string> = {}): Promise<{ events: number; ended: boolean }> {
   let events = 0;
   let ended = false;
-  const abort = await new Watch(fixture.config).watch(podsPath, query, () => { events++; }, () => { ended = true; });
+  const abort = await new Watch(fixture.config).watch(
+    podsPath,
+    query,
+    () => {
+      events++;
+    },
+    () => {
+      ended = true;
+    },
+  );
   await until('the watch to end or to tell of all pods', () => ended || events >= 3);
   const outcome = { events, ended };
   abort.abort();
@@ -79,7 +88,10 @@ describe('one armed fault', () => {
   test('requests that are held do not keep the sandbox from stopping', async () => {
     fixture.sandbox.world.faults.set({ rate: 0, timeoutMs: 600_000 });
     fixture.sandbox.world.faults.next({ kind: 'timeout' });
-    const answer = fixture.core.listNode().then(() => 'answered', () => 'dropped');
+    const answer = fixture.core.listNode().then(
+      () => 'answered',
+      () => 'dropped',
+    );
     await until('the request to be held', () => faultsMet().timeout === 1);
     await fixture.sandbox.stop();
     expect(await answer).toBe('dropped');
@@ -89,7 +101,11 @@ describe('one armed fault', () => {
   test('so many requests are held and no more; those whose client has left make room', async () => {
     const { faults } = fixture.sandbox.world;
     faults.set({ rate: 0, timeoutMs: 600_000 });
-    const hold = (signal: AbortSignal) => fetch(`${fixture.url}/api/v1/nodes`, { signal }).then(() => 'answered', () => 'dropped');
+    const hold = (signal: AbortSignal) =>
+      fetch(`${fixture.url}/api/v1/nodes`, { signal }).then(
+        () => 'answered',
+        () => 'dropped',
+      );
     faults.next({ kind: 'timeout', times: 1000 });
     const clients = new AbortController();
     const held = Array.from({ length: 1000 }, () => hold(clients.signal));

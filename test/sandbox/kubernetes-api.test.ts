@@ -21,7 +21,10 @@ async function firstNode(): Promise<string> {
 }
 
 async function failure(attempt: Promise<unknown>): Promise<{ code: number; body: Record<string, unknown> }> {
-  const error = await attempt.then(() => undefined, (thrown: unknown) => thrown);
+  const error = await attempt.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
   if (!(error instanceof ApiException)) throw new Error(`expected an error of the API, not ${String(error)}`);
   const body: unknown = error.body;
   return { code: error.code, body: (typeof body === 'string' ? JSON.parse(body) : body) as Record<string, unknown> };
@@ -35,15 +38,23 @@ describe('reading', () => {
     const nodes = await fixture.core.listNode();
     const ready = nodes.items.map(({ status }) => status?.conditions?.find(({ type }) => type === 'Ready')?.status);
     expect(ready).toEqual(['True', 'True', 'True']);
-    expect(nodes.items.map(({ metadata }) => metadata?.labels?.['topology.kubernetes.io/zone']).sort())
-      .toEqual(['eu-central-1a', 'eu-central-1b', 'eu-central-1c']);
+    expect(nodes.items.map(({ metadata }) => metadata?.labels?.['topology.kubernetes.io/zone']).sort()).toEqual([
+      'eu-central-1a',
+      'eu-central-1b',
+      'eu-central-1c',
+    ]);
     const pods = await fixture.core.listNamespacedPod({ namespace });
     expect(pods.items).toHaveLength(6);
     expect(new Set(pods.items.map(({ status }) => status?.phase))).toEqual(new Set(['Running']));
   });
 
   test.each([
-    ['app=web', 4], ['app!=web', 2], ['app in (web, cart)', 6], ['app notin (web)', 2], ['!app', 0], ['app,pod-template-hash', 6],
+    ['app=web', 4],
+    ['app!=web', 2],
+    ['app in (web, cart)', 6],
+    ['app notin (web)', 2],
+    ['!app', 0],
+    ['app,pod-template-hash', 6],
   ])('the label selector %s finds %i pods', async (labelSelector, count) => {
     expect((await fixture.core.listPodForAllNamespaces({ labelSelector })).items).toHaveLength(count);
   });
@@ -181,8 +192,9 @@ describe('writing', () => {
     expect(code).toBe(409);
     expect(body).toMatchObject({
       reason: 'Conflict',
-      message: `Operation cannot be fulfilled on nodes "${name}": the object has been modified; `
-        + 'please apply your changes to the latest version and try again',
+      message:
+        `Operation cannot be fulfilled on nodes "${name}": the object has been modified; ` +
+        'please apply your changes to the latest version and try again',
     });
     const labels = (await fixture.core.readNode({ name })).metadata?.labels;
     expect([labels?.first, labels?.second]).toEqual(['yes', undefined]);
@@ -247,14 +259,46 @@ describe('strategic merge patch', () => {
   test.each([
     [
       'merges conditions by type',
-      { status: { conditions: [{ type: 'A', status: 'True' }, { type: 'B', status: 'True' }] } },
-      { status: { conditions: [{ type: 'B', status: 'False' }, { type: 'C', status: 'True' }] } },
-      { status: { conditions: [{ type: 'A', status: 'True' }, { type: 'B', status: 'False' }, { type: 'C', status: 'True' }] } },
+      {
+        status: {
+          conditions: [
+            { type: 'A', status: 'True' },
+            { type: 'B', status: 'True' },
+          ],
+        },
+      },
+      {
+        status: {
+          conditions: [
+            { type: 'B', status: 'False' },
+            { type: 'C', status: 'True' },
+          ],
+        },
+      },
+      {
+        status: {
+          conditions: [
+            { type: 'A', status: 'True' },
+            { type: 'B', status: 'False' },
+            { type: 'C', status: 'True' },
+          ],
+        },
+      },
     ],
     [
       'merges containers by name and deletes where told',
-      { containers: [{ name: 'a', image: '1', env: [{ name: 'X', value: '1' }] }, { name: 'b', image: '1' }] },
-      { containers: [{ name: 'a', image: '2' }, { name: 'b', $patch: 'delete' }] },
+      {
+        containers: [
+          { name: 'a', image: '1', env: [{ name: 'X', value: '1' }] },
+          { name: 'b', image: '1' },
+        ],
+      },
+      {
+        containers: [
+          { name: 'a', image: '2' },
+          { name: 'b', $patch: 'delete' },
+        ],
+      },
       { containers: [{ name: 'a', image: '2', env: [{ name: 'X', value: '1' }] }] },
     ],
     [

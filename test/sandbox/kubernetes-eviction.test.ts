@@ -129,7 +129,8 @@ describe('over the wire', () => {
     });
     const { status, body } = await evict(pod?.name ?? '');
     expect([status, body.message]).toEqual([
-      403, `pods "${pod?.name ?? ''}" is forbidden: unable to create new content in namespace shop because it is being terminated`,
+      403,
+      `pods "${pod?.name ?? ''}" is forbidden: unable to create new content in namespace shop because it is being terminated`,
     ]);
   });
 });
@@ -144,20 +145,28 @@ describe('the rules', () => {
     spec: object = {},
   ): Store {
     const store = new Store(new Clock(), new Random(1));
-    store.create('pods', {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'web', namespace, labels: { app: 'web' } },
-      spec: { nodeName: 'node', containers: [{ name: 'main', image: 'main' }] },
-      status: { phase: pod.phase ?? 'Running', conditions: [{ type: 'Ready', status: pod.ready ? 'True' : 'False' }] },
-    }, actor);
-    store.create('poddisruptionbudgets', {
-      apiVersion: 'policy/v1',
-      kind: 'PodDisruptionBudget',
-      metadata: { name: 'web', namespace },
-      spec: { selector: { matchLabels: { app: 'web' } }, ...spec },
-      status: { currentHealthy: 3, desiredHealthy: 3, disruptionsAllowed: 0, expectedPods: 4, observedGeneration: 1, ...status },
-    }, actor);
+    store.create(
+      'pods',
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'web', namespace, labels: { app: 'web' } },
+        spec: { nodeName: 'node', containers: [{ name: 'main', image: 'main' }] },
+        status: { phase: pod.phase ?? 'Running', conditions: [{ type: 'Ready', status: pod.ready ? 'True' : 'False' }] },
+      },
+      actor,
+    );
+    store.create(
+      'poddisruptionbudgets',
+      {
+        apiVersion: 'policy/v1',
+        kind: 'PodDisruptionBudget',
+        metadata: { name: 'web', namespace },
+        spec: { selector: { matchLabels: { app: 'web' } }, ...spec },
+        status: { currentHealthy: 3, desiredHealthy: 3, disruptionsAllowed: 0, expectedPods: 4, observedGeneration: 1, ...status },
+      },
+      actor,
+    );
     return store;
   }
 
@@ -173,8 +182,8 @@ describe('the rules', () => {
   const lagging = 'The disruption budget web is still being processed by the server.';
   const spent = (needs: number, has: number): string => `The disruption budget web needs ${needs} healthy pods and has ${has} currently`;
   const negative = 'poddisruptionbudget.policy "web" is forbidden: pdb disruptions allowed is negative';
-  const tooMany = 'poddisruptionbudget.policy "web" is forbidden: '
-    + 'DisruptedPods map too big - too many evictions not confirmed by PDB controller';
+  const tooMany =
+    'poddisruptionbudget.policy "web" is forbidden: ' + 'DisruptedPods map too big - too many evictions not confirmed by PDB controller';
   const always = { unhealthyPodEvictionPolicy: 'AlwaysAllow' };
   const crowd = Object.fromEntries(Array.from({ length: 2001 }, (_, index) => [`pod-${index}`, '2026-01-01T00:00:00Z']));
 
@@ -225,10 +234,12 @@ describe('the arithmetic of budgets', () => {
   });
 
   test('percentages never demand less than they say', () => {
-    fc.assert(fc.property(fc.nat(100), fc.nat(500), (percent, scale) => {
-      const { desiredHealthy } = demandOf({ minAvailable: `${percent}%` }, scale, () => scale);
-      expect(desiredHealthy * 100).toBeGreaterThanOrEqual(percent * scale);
-      expect((desiredHealthy - 1) * 100).toBeLessThan(percent * scale);
-    }));
+    fc.assert(
+      fc.property(fc.nat(100), fc.nat(500), (percent, scale) => {
+        const { desiredHealthy } = demandOf({ minAvailable: `${percent}%` }, scale, () => scale);
+        expect(desiredHealthy * 100).toBeGreaterThanOrEqual(percent * scale);
+        expect((desiredHealthy - 1) * 100).toBeLessThan(percent * scale);
+      }),
+    );
   });
 });

@@ -44,11 +44,17 @@ describeWithKubectl(title, () => {
 
   async function nodeNames(): Promise<string[]> {
     const names = await kubectl('get', 'nodes', '-o', 'name');
-    return names.trim().split('\n').map((name) => name.slice('node/'.length));
+    return names
+      .trim()
+      .split('\n')
+      .map((name) => name.slice('node/'.length));
   }
 
   test('gets nodes and pods as tables', async () => {
-    const nodes = (await kubectl('get', 'nodes')).trim().split('\n').map((line) => line.split(/\s+/));
+    const nodes = (await kubectl('get', 'nodes'))
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/\s+/));
     expect(nodes[0]).toEqual(['NAME', 'STATUS', 'ROLES', 'AGE', 'VERSION']);
     const states = nodes.slice(1).map(([, status, , , version]) => `${status ?? ''} ${version ?? ''}`);
     expect(states).toEqual(Array.from({ length: 6 }, () => 'Ready v1.33.3-eks-99bf8d4'));
@@ -63,7 +69,9 @@ describeWithKubectl(title, () => {
     const { args, env } = options(['get', 'pods', '-n', 'payments', '-l', 'app=ledger-db', '-w']);
     const watching = spawn('kubectl', args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
-    watching.stdout.on('data', (chunk: Buffer) => { output += chunk.toString(); });
+    watching.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
     await until('the three pods', () => output.trim().split('\n').length === 4);
     await kubectl('delete', 'pod', '-n', 'payments', 'ledger-db-2', '--wait=false');
     const again = /ledger-db-2 +1\/1 +Terminating[\s\S]*ledger-db-2 +0\/1 +ContainerCreating[\s\S]*ledger-db-2 +1\/1 +Running/;
@@ -78,12 +86,13 @@ describeWithKubectl(title, () => {
     const file = join(home, 'web.json');
     const labels = { app: 'web' };
     const template = (image: string): object => ({ metadata: { labels }, spec: { containers: [{ name: 'main', image }] } });
-    const web = (image: string): string => JSON.stringify({
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name: 'web', namespace: 'shop' },
-      spec: { replicas: 2, selector: { matchLabels: labels }, template: template(image) },
-    });
+    const web = (image: string): string =>
+      JSON.stringify({
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'web', namespace: 'shop' },
+        spec: { replicas: 2, selector: { matchLabels: labels }, template: template(image) },
+      });
     await writeFile(file, web('main:1'));
     expect(await kubectl('apply', '--validate=false', '-f', file)).toBe('deployment.apps/web created\n');
     await writeFile(file, web('main:2'));
@@ -115,7 +124,13 @@ describeWithKubectl(title, () => {
     const drained = await Promise.all(nodes.map((node) => kubectl('drain', node, ...flags)));
     expect(drained.map((output) => output.trim().split('\n').at(-1))).toEqual(nodes.map((node) => `node/${node} drained`));
     const left = await kubectl('get', 'pods', '-A', '--field-selector', `spec.nodeName=${nodes[0] ?? ''}`, '-o', 'name');
-    expect(left.trim().split('\n').map((name) => name.replace(/-[a-z0-9]+$/, '')).sort()).toEqual(['pod/aws-node', 'pod/log-agent']);
+    expect(
+      left
+        .trim()
+        .split('\n')
+        .map((name) => name.replace(/-[a-z0-9]+$/, ''))
+        .sort(),
+    ).toEqual(['pod/aws-node', 'pod/log-agent']);
     expect(await kubectl('get', 'nodes')).toMatch(/Ready,SchedulingDisabled/);
     const { violations, counters } = sandbox.world.observer.summary();
     expect(violations).toEqual([]);

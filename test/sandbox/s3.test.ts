@@ -25,8 +25,7 @@ afterEach(() => s3.stop());
 const put = (Bucket: string, Key: string, Body: string, more: object = {}) =>
   s3.client.send(new PutObjectCommand({ Bucket, Key, Body, ...more }));
 
-const get = async (Bucket: string, Key: string) =>
-  (await s3.client.send(new GetObjectCommand({ Bucket, Key }))).Body?.transformToString();
+const get = async (Bucket: string, Key: string) => (await s3.client.send(new GetObjectCommand({ Bucket, Key }))).Body?.transformToString();
 
 async function refusalOf(work: Promise<unknown>): Promise<{ name: string; status?: number }> {
   const error = await work.catch((reason: unknown) => reason);

@@ -44,7 +44,11 @@ describe('workloads', () => {
 
   test('a pod of a stateful set comes back under its name with another UID', async () => {
     const cluster = start([statefulSet('db', 3)]);
-    expect(pods(cluster, 'db').map(({ metadata }) => metadata.name).sort()).toEqual(['db-0', 'db-1', 'db-2']);
+    expect(
+      pods(cluster, 'db')
+        .map(({ metadata }) => metadata.name)
+        .sort(),
+    ).toEqual(['db-0', 'db-1', 'db-2']);
     const before = cluster.store.get('pods', 'shop', 'db-1')?.metadata.uid;
     expect(cluster.evictPod('shop', 'db-1')).toBe('evicted');
     const after = await eventually('another db-1', () => {
@@ -64,7 +68,9 @@ describe('workloads', () => {
       if (type === 'DELETED') order.push(`gone ${object.metadata.name}`);
     });
     const scale = (replicas: number) =>
-      cluster.store.update('statefulsets', 'shop/db', client, ({ spec }) => { spec.replicas = replicas; });
+      cluster.store.update('statefulsets', 'shop/db', client, ({ spec }) => {
+        spec.replicas = replicas;
+      });
     scale(3);
     await until('three ready', () => order.length === 4);
     scale(1);
@@ -84,7 +90,9 @@ describe('workloads', () => {
       most = Math.max(most, alive.length);
     });
     cluster.store.update('deployments', 'shop/web', client, ({ spec }) => {
-      spec.template.spec.containers.forEach((container) => { container.image = 'registry.example.com/main:2'; });
+      spec.template.spec.containers.forEach((container) => {
+        container.image = 'registry.example.com/main:2';
+      });
     });
     const isNew = (pod: Pod): boolean => isReady(pod) && pod.spec.containers[0]?.image.endsWith(':2') === true;
     await until('four new pods and no old ones', () => pods(cluster, 'web').length === 4 && pods(cluster, 'web').every(isNew));
@@ -129,7 +137,9 @@ describe('workloads', () => {
     const nodes = cluster.store.list('nodes');
     const taint = { key: 'special', value: 'yes', effect: 'NoSchedule' } as const;
     for (const { metadata } of nodes.slice(1)) {
-      cluster.store.update('nodes', `/${metadata.name}`, client, ({ spec }) => { spec.taints = [taint]; });
+      cluster.store.update('nodes', `/${metadata.name}`, client, ({ spec }) => {
+        spec.taints = [taint];
+      });
     }
     const tolerant = template('tolerant') as { spec: object };
     const tolerations = [{ ...taint, operator: 'Equal' }];
@@ -148,8 +158,9 @@ describe('the world as a whole', () => {
     const all = store?.list('pods') ?? [];
     expect(all.length).toBeGreaterThan(55);
     expect(all.filter((pod) => !isReady(pod)).map(({ metadata }) => metadata.name)).toEqual([]);
-    expect(store?.list('poddisruptionbudgets').map(({ metadata, status }) => [metadata.name, status.disruptionsAllowed > 0]))
-      .toEqual(store?.list('poddisruptionbudgets').map(({ metadata }) => [metadata.name, true]));
+    expect(store?.list('poddisruptionbudgets').map(({ metadata, status }) => [metadata.name, status.disruptionsAllowed > 0])).toEqual(
+      store?.list('poddisruptionbudgets').map(({ metadata }) => [metadata.name, true]),
+    );
     expect(store?.list('nodes').map(({ spec }) => spec.taints)).toEqual(Array.from({ length: 6 }, () => undefined));
   });
 
@@ -169,6 +180,11 @@ describe('the world as a whole', () => {
     const [seed] = demoWorld.clusters;
     const [group] = seed?.nodegroups ?? [];
     const named = seed && group ? initialNodes(seed, group).map(({ name, providerID }) => [name, providerID]) : [];
-    expect(world.cluster('demo')?.store.list('nodes').map(({ metadata, spec }) => [metadata.name, spec.providerID])).toEqual(named.sort());
+    expect(
+      world
+        .cluster('demo')
+        ?.store.list('nodes')
+        .map(({ metadata, spec }) => [metadata.name, spec.providerID]),
+    ).toEqual(named.sort());
   });
 });

@@ -61,8 +61,16 @@ export type PerformOptions = Partial<PerformanceSurroundings> & { context?: Part
 export function worldWith(manifests: Manifest[], { nodes = 3, version = '1.33', releaseVersion = '1.33.3-20260415' } = {}): WorldSeed {
   const zones = [`${region}a`, `${region}b`, `${region}c`];
   const blue = {
-    name: 'blue', size: nodes, minSize: 0, maxSize: 100, instanceType: 'm6i.large', amiType: 'AL2023_x86_64_STANDARD',
-    version, releaseVersion, zones, labels: { pool: 'general' },
+    name: 'blue',
+    size: nodes,
+    minSize: 0,
+    maxSize: 100,
+    instanceType: 'm6i.large',
+    amiType: 'AL2023_x86_64_STANDARD',
+    version,
+    releaseVersion,
+    zones,
+    labels: { pool: 'general' },
   };
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
   return { clusters: [{ name: 'demo', region, version: '1.33', nodegroups: [blue], manifests: [namespace, ...manifests] }] };
@@ -98,7 +106,16 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     performFast(action(wanted), plan, context(options.context), options);
   const nodes = async (): Promise<V1Node[]> => (await others.core.listNode()).items;
   return {
-    sandbox, cluster, eks, proxy, clients, target, others, context, action, nodes,
+    sandbox,
+    cluster,
+    eks,
+    proxy,
+    clients,
+    target,
+    others,
+    context,
+    action,
+    nodes,
     plan: (wanted, input, differences) => action(wanted).plan(input, context(differences)),
     observe: (wanted, plan, differences) => action(wanted).observe(plan, context(differences)),
     act: (wanted, plan, differences) => action(wanted).act(plan, context(differences)),

@@ -36,7 +36,9 @@ const folderLaws: Record<string, FolderLaw> = {
   activities: { ours: ['domain', 'runbooks', 'activities'] },
   worker: { ours: ['activities', 'runbooks', 'domain', 'workflows/messages.ts', 'worker'] },
   // A record is verified by the same code that wrote it and let its signatures in: two of them could disagree.
-  client: { ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/people/verify.ts', 'activities/evidence/s3-record.ts'] },
+  client: {
+    ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/people/verify.ts', 'activities/evidence/s3-record.ts'],
+  },
   cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'cli'] },
   sandbox: { ours: ['sandbox'] },
   lab: { ours: ['lab'] },

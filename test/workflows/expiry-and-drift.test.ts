@@ -34,8 +34,19 @@ test('a hold that nobody signs in time closes without approving, refuses late si
   await engine.until(target, 'done');
   const kinds = await engine.verifiedKinds(run);
   expect(kinds.slice(4)).toEqual([
-    'hold.opened', 'hold.expired', 'step.stuck', 'attempt.refused', 'verb.accepted', 'hold.opened', 'attempt.refused',
-    'decision.accepted', 'hold.approved', 'step.started', 'step.done', 'marks.lifted', 'run.ended',
+    'hold.opened',
+    'hold.expired',
+    'step.stuck',
+    'attempt.refused',
+    'verb.accepted',
+    'hold.opened',
+    'attempt.refused',
+    'decision.accepted',
+    'hold.approved',
+    'step.started',
+    'step.done',
+    'marks.lifted',
+    'run.ended',
   ]);
   await engine.replay(target);
 });

@@ -25,8 +25,16 @@ describe('pause', () => {
     await engine.until(target, 'done');
     expect(site.done).toEqual(['first', 'second', 'third']);
     await expect(engine.verifiedKinds(run)).resolves.toEqual([
-      'run.started', 'plan.made', 'step.started', 'verb.accepted', 'run.paused', 'verb.accepted', 'run.resumed',
-      'step.done', 'marks.lifted', 'run.ended',
+      'run.started',
+      'plan.made',
+      'step.started',
+      'verb.accepted',
+      'run.paused',
+      'verb.accepted',
+      'run.resumed',
+      'step.done',
+      'marks.lifted',
+      'run.ended',
     ]);
     await engine.replay(target);
   });

@@ -26,7 +26,10 @@ async function verbOf(run: string, person: Person, verb: Verb): Promise<VerbRequ
 }
 
 async function send(target: string, request: VerbRequest): Promise<unknown> {
-  const answer = await engine.handle(target).executeUpdate(verbUpdate, { args: [request] }).catch((error: unknown) => error);
+  const answer = await engine
+    .handle(target)
+    .executeUpdate(verbUpdate, { args: [request] })
+    .catch((error: unknown) => error);
   return refusalIn(answer) ?? answer;
 }
 
@@ -45,8 +48,16 @@ describe('at a hold', () => {
     await engine.holdpoint.operate(target, 'resume', 'freeze is over', engine.keys.grace);
     await engine.until(target, 'done');
     await expect(kindsSince(run, 10)).resolves.toEqual([
-      'verb.accepted', 'decision.accepted', 'run.paused', 'verb.accepted', 'run.resumed', 'hold.approved',
-      'step.started', 'step.done', 'marks.lifted', 'run.ended',
+      'verb.accepted',
+      'decision.accepted',
+      'run.paused',
+      'verb.accepted',
+      'run.resumed',
+      'hold.approved',
+      'step.started',
+      'step.done',
+      'marks.lifted',
+      'run.ended',
     ]);
   });
 

@@ -152,16 +152,24 @@ function statusConditions(
 ): Condition[] {
   const gap = scaledValue(spec.strategy.rollingUpdate?.maxUnavailable ?? '25%', spec.replicas, 'down');
   const enough = available >= spec.replicas - gap;
-  const conditions = setCondition(before, {
-    type: 'Available',
-    status: enough ? 'True' : 'False',
-    reason: enough ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
-    message: enough ? 'Deployment has minimum availability.' : 'Deployment does not have minimum availability.',
-  }, now);
-  return setCondition(conditions, {
-    type: 'Progressing',
-    status: 'True',
-    reason: complete ? 'NewReplicaSetAvailable' : 'ReplicaSetUpdated',
-    message: `ReplicaSet "${name}" ${complete ? 'has successfully progressed' : 'is progressing'}.`,
-  }, now);
+  const conditions = setCondition(
+    before,
+    {
+      type: 'Available',
+      status: enough ? 'True' : 'False',
+      reason: enough ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
+      message: enough ? 'Deployment has minimum availability.' : 'Deployment does not have minimum availability.',
+    },
+    now,
+  );
+  return setCondition(
+    conditions,
+    {
+      type: 'Progressing',
+      status: 'True',
+      reason: complete ? 'NewReplicaSetAvailable' : 'ReplicaSetUpdated',
+      message: `ReplicaSet "${name}" ${complete ? 'has successfully progressed' : 'is progressing'}.`,
+    },
+    now,
+  );
 }

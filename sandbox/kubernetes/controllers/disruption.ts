@@ -105,8 +105,9 @@ function writeStatus(context: ControllerContext, key: string, budget: PodDisrupt
   const pods = podsOf(store, budget);
   const now = clock.now();
   const disruptedPods = stillDisrupted(pods, budget.status.disruptedPods ?? {}, now);
-  const healthy = pods.filter((pod) =>
-    pod.metadata.deletionTimestamp === undefined && disruptedPods[pod.metadata.name] === undefined && isReady(pod));
+  const healthy = pods.filter(
+    (pod) => pod.metadata.deletionTimestamp === undefined && disruptedPods[pod.metadata.name] === undefined && isReady(pod),
+  );
   try {
     const demand = demandOf(budget.spec, pods.length, () => expectedScale(store, pods));
     const spare = healthy.length - demand.desiredHealthy;

@@ -42,8 +42,10 @@ function matchesExpression(value: string | undefined, operator: string, values: 
 function matchesTerm(node: Node, { matchExpressions = [], matchFields = [] }: NodeSelectorTerm): boolean {
   if (matchExpressions.length === 0 && matchFields.length === 0) return false;
   const labels = node.metadata.labels ?? {};
-  return matchExpressions.every(({ key, operator, values }) => matchesExpression(labels[key], operator, values ?? []))
-    && matchFields.every(({ operator, values }) => matchesExpression(node.metadata.name, operator, values ?? []));
+  return (
+    matchExpressions.every(({ key, operator, values }) => matchesExpression(labels[key], operator, values ?? [])) &&
+    matchFields.every(({ operator, values }) => matchesExpression(node.metadata.name, operator, values ?? []))
+  );
 }
 
 /** Whether a node is one that the pod's nodeSelector and required node affinity ask for. */

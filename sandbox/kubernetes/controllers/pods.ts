@@ -44,9 +44,7 @@ export function newPod(
       namespace: metadata.namespace,
       labels: { ...template.metadata?.labels, ...extra.labels },
       ...(template.metadata?.annotations ? { annotations: { ...template.metadata.annotations } } : {}),
-      ownerReferences: [
-        { apiVersion, kind, name: ownerName, uid, controller: true, blockOwnerDeletion: true },
-      ],
+      ownerReferences: [{ apiVersion, kind, name: ownerName, uid, controller: true, blockOwnerDeletion: true }],
     },
     spec: withDefaults({ ...cloneJson(template.spec), ...extra.spec }, extra.tolerations ?? []),
     status: { phase: 'Pending' },

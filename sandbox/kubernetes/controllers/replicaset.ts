@@ -52,11 +52,13 @@ function deletePods(context: ControllerContext, pods: Pod[], count: number): voi
   const perNode = new Map<string, number>();
   for (const { spec } of pods) perNode.set(spec.nodeName ?? '', (perNode.get(spec.nodeName ?? '') ?? 0) + 1);
   const worth = (pod: Pod): number => (pod.spec.nodeName === undefined ? 0 : isReady(pod) ? 2 : 1);
-  const ranked = [...pods].sort((a, b) =>
-    worth(a) - worth(b)
-    || (perNode.get(b.spec.nodeName ?? '') ?? 0) - (perNode.get(a.spec.nodeName ?? '') ?? 0)
-    || b.metadata.creationTimestamp.localeCompare(a.metadata.creationTimestamp)
-    || a.metadata.name.localeCompare(b.metadata.name));
+  const ranked = [...pods].sort(
+    (a, b) =>
+      worth(a) - worth(b) ||
+      (perNode.get(b.spec.nodeName ?? '') ?? 0) - (perNode.get(a.spec.nodeName ?? '') ?? 0) ||
+      b.metadata.creationTimestamp.localeCompare(a.metadata.creationTimestamp) ||
+      a.metadata.name.localeCompare(b.metadata.name),
+  );
   for (const pod of ranked.slice(0, count)) deleteObject(context, 'pods', keyOf(pod), {}, { ...actor, verb: 'delete' });
 }
 

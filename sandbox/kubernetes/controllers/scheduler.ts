@@ -89,9 +89,11 @@ function mayHelp({ type, object, previous }: Change): boolean {
   if (type === 'ADDED') return true;
   if (type === 'DELETED') return false;
   const allocatable = (node: Node | undefined): unknown => node?.status.allocatable;
-  return !sameJson(object.spec, previous?.spec)
-    || !sameJson(object.metadata.labels, previous?.metadata.labels)
-    || !sameJson(allocatable(object as Node), allocatable(previous as Node | undefined));
+  return (
+    !sameJson(object.spec, previous?.spec) ||
+    !sameJson(object.metadata.labels, previous?.metadata.labels) ||
+    !sameJson(allocatable(object as Node), allocatable(previous as Node | undefined))
+  );
 }
 
 /** The node for a pod, or the sentence that says why there is none. */
