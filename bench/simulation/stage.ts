@@ -1,0 +1,158 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { programCommand } from '../../cli/program-files.ts';
+import { connectTemporal } from '../../client/connection.ts';
+import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
+import { startProcess, type RunningProcess } from '../../lab/process.ts';
+import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import { findTemporal, startTemporal } from '../../lab/temporal.ts';
+import { createCloud } from '../../sandbox/cloud.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
+import { searchAttributes } from '../../workflows/messages.ts';
+import { speed, type Scene } from './world.ts';
+
+/** dana starts and operates, ada and grace sign. */
+export const people = ['dana', 'ada', 'grace'] as const;
+export type Person = (typeof people)[number];
+
+const namespace = 'default';
+
+/** What all runs of a simulation share: a Temporal server, a worker, people with keys, and one endpoint for the EKS of every world. */
+export interface Stage {
+  client: Client;
+  address: string;
+  keys: Record<Person, SigningKey>;
+  /** The task queue of the worker that is never killed. */
+  taskQueue: string;
+  /** Resolves, with its last lines, when that worker has ended: it never should. */
+  workerEnded: Promise<string>;
+  startWorker(taskQueue: string): Promise<RunningProcess>;
+  startWorld(scene: Scene, seed: number): Promise<Sandbox>;
+  stop(): Promise<void>;
+}
+
+/** Starts it. TEMPORAL_ADDRESS names a server to use instead of one of its own. */
+export async function raiseStage(report: (sentence: string) => void): Promise<Stage> {
+  const directory = await mkdtemp(join(tmpdir(), 'holdpoint-simulation-'));
+  const temporal = await startTemporal({ source: await findTemporal(report) });
+  const { address } = temporal;
+  const taskQueue = `simulation-${process.pid}-${Date.now()}`;
+  const client = await connectTemporal({ address, namespace, taskQueue });
+  await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
+  const keys = await makeKeys(join(directory, 'keys'));
+  const configuration = await writeConfiguration(directory, keys);
+  const clouds = new Map<string, RequestListener>();
+  const front = await serveClouds(clouds);
+  const awsEndpoint = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+  const running = new Set<RunningProcess>();
+  const startWorker: Stage['startWorker'] = async (queue) => {
+    const worker = await startProcess({
+      name: 'The worker',
+      ...programCommand('worker/main'),
+      env: workerEnvironment({ address, taskQueue: queue, configuration, awsEndpoint }),
+      ready: /"listening":true/,
+    });
+    running.add(worker);
+    void worker.ended.then(() => running.delete(worker));
+    return worker;
+  };
+  const shared = await startWorker(taskQueue);
+  return {
+    client,
+    address,
+    keys,
+    taskQueue,
+    workerEnded: shared.ended.then((end) => `${end}\n${shared.output()}`),
+    startWorker,
+    startWorld: (scene, seed) => startWorld(clouds, scene, seed),
+    stop: async () => {
+      await Promise.all([...running].map((worker) => worker.kill()));
+      await client.connection.close();
+      front.closeAllConnections();
+      front.close();
+      await temporal.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Its Kubernetes API is on a port of its own; its EKS is reached through the endpoint that all worlds share. */
+async function startWorld(clouds: Map<string, RequestListener>, scene: Scene, seed: number): Promise<Sandbox> {
+  const sandbox = await startSandbox({
+    seed: scene.world,
+    speed,
+    randomSeed: seed,
+    cloud: (world) => {
+      const cloud = createCloud(world);
+      clouds.set(scene.cluster, cloud.handle);
+      return cloud.handle;
+    },
+  });
+  return {
+    ...sandbox,
+    stop: async () => {
+      clouds.delete(scene.cluster);
+      await sandbox.stop();
+    },
+  };
+}
+
+/** Every path of the EKS API that is asked for names its cluster: `/clusters/NAME/…`. */
+function serveClouds(clouds: ReadonlyMap<string, RequestListener>): Promise<Server> {
+  const server = createServer((request, response) => {
+    const [, , name = ''] = (request.url ?? '').split(/[/?]/);
+    const handle = clouds.get(decodeURIComponent(name));
+    if (handle) void handle(request, response);
+    else response.writeHead(404, { 'x-amzn-ErrorType': 'ResourceNotFoundException' }).end('{"message":"This world has ended."}');
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+function workerEnvironment(place: {
+  address: string;
+  taskQueue: string;
+  configuration: string;
+  awsEndpoint: string;
+}): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    TEMPORAL_ADDRESS: place.address,
+    TEMPORAL_NAMESPACE: namespace,
+    HOLDPOINT_TASK_QUEUE: place.taskQueue,
+    HOLDPOINT_CONFIG: place.configuration,
+    HOLDPOINT_LOG_LEVEL: 'error',
+    AWS_ENDPOINT_URL: place.awsEndpoint,
+    AWS_ACCESS_KEY_ID: 'sandbox',
+    AWS_SECRET_ACCESS_KEY: 'sandbox',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
+  };
+}
+
+async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
+  const keys: [Person, SigningKey][] = [];
+  for (const person of people) {
+    await createKey(person, directory);
+    keys.push([person, await readKey(person, directory)]);
+  }
+  return Object.fromEntries(keys) as Record<Person, SigningKey>;
+}
+
+async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
+  const file = join(directory, 'holdpoint.yaml');
+  const lines = [
+    'apiVersion: holdpoint.dev/v1',
+    'kind: Configuration',
+    'people:',
+    ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
+    'groups: { sre: [ada, grace] }',
+    'policies: { production-change: { atLeast: 1, of: sre, exclude: [requester] } }',
+    'evidence: { directory: evidence }',
+  ];
+  await writeFile(file, `${lines.join('\n')}\n`);
+  return file;
+}
