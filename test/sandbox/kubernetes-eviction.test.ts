@@ -12,6 +12,14 @@ import { budget, deployment, startKubernetes, template, until } from './kubernet
 import type { KubernetesFixture, Reply } from './kubernetes-fixture.ts';
 
 const namespace = 'shop';
+/** Pods that take so long to end and to be Ready that a test can look at what is in between, however busy the machine is. */
+const slowTemplate = {
+  metadata: {
+    labels: { app: 'slow' },
+    annotations: { 'sandbox.holdpoint.dev/readiness-seconds': '400', 'sandbox.holdpoint.dev/shutdown-seconds': '400' },
+  },
+  spec: { terminationGracePeriodSeconds: 3600, containers: [{ name: 'main', image: 'registry.example.com/main:1' }] },
+};
 
 describe('over the wire', () => {
   let fixture: KubernetesFixture;
@@ -20,6 +28,8 @@ describe('over the wire', () => {
     fixture = await startKubernetes([
       deployment('web', 4),
       budget('web', { maxUnavailable: 1 }),
+      deployment('slow', 4, { template: slowTemplate }),
+      budget('slow', { maxUnavailable: 1 }),
       deployment('twice', 2),
       budget('one', { maxUnavailable: 1 }, 'twice'),
       budget('two', { maxUnavailable: 1 }, 'twice'),
@@ -43,7 +53,7 @@ describe('over the wire', () => {
   const budgetOf = (name: string) => fixture.policy.readNamespacedPodDisruptionBudget({ name, namespace });
 
   test('a granted eviction marks the pod, spends the budget and is made up for', async () => {
-    const [pod] = await podsOf('web');
+    const [pod] = await podsOf('slow');
     const { status, body } = await evict(pod?.name ?? '');
     expect(status).toBe(201);
     expect(body).toEqual({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
@@ -51,8 +61,8 @@ describe('over the wire', () => {
     expect(marked.metadata?.deletionTimestamp).toBeDefined();
     const condition = marked.status?.conditions?.find(({ type }) => type === 'DisruptionTarget');
     expect(condition).toMatchObject({ status: 'True', reason: 'EvictionByEvictionAPI' });
-    expect((await budgetOf('web')).status).toMatchObject({ disruptionsAllowed: 0, currentHealthy: 3, desiredHealthy: 3, expectedPods: 4 });
-    await until('the budget to open again', async () => (await budgetOf('web')).status?.disruptionsAllowed === 1);
+    expect((await budgetOf('slow')).status).toMatchObject({ disruptionsAllowed: 0, currentHealthy: 3, desiredHealthy: 3, expectedPods: 4 });
+    await until('the budget to open again', async () => (await budgetOf('slow')).status?.disruptionsAllowed === 1);
   });
 
   test('a spent budget is answered with 429, the numbers, and no Retry-After', async () => {
