@@ -49,12 +49,12 @@ export interface Activities {
 export function createActivities(parts: ActivityParts): Activities {
   const activities: Activities = {
     prepare: async (request) => prepareRunbook(request, await parts.readConfiguration()),
-    planStep: async ({ action, input, context }) => findAction(parts, action).plan(input, { ...context, acted: false }),
+    planStep: ({ action, input, context }) =>
+      withHeartbeats(async () => findAction(parts, action).plan(input, { ...context, acted: false })),
     openHold: async ({ policy }) => openHold(await parts.readConfiguration(), policy),
     perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
-    release: async ({ target, run }) => {
-      return { lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) };
-    },
+    release: ({ target, run }) =>
+      withHeartbeats(async () => ({ lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) })),
     record: async ({ run, ...entry }) => {
       try {
         const { at } = await parts.evidence.append(run, entry);
@@ -106,26 +106,35 @@ function recordFailure(error: unknown, { sequence }: NewEntry): unknown {
   return ApplicationFailure.create({ type: code, message, nonRetryable, details: [{ remedy }] });
 }
 
-/** Heartbeats by the clock as well as by progress: a long call to AWS must not look like a dead worker. */
+/** Heartbeats tell the last progress; they come with each progress as well as by the clock. */
 async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, context: RunContext): Promise<Performance & { undo: Undo }> {
-  const activity = Context.current();
-  let latest: Progress | undefined;
-  const heartbeat = (): void => activity.heartbeat(latest);
-  const ticker = setInterval(heartbeat, (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
+  const { cancellationSignal } = Context.current();
   try {
-    const performed = await perform(action, plan, context, {
-      onProgress: (progress) => {
-        latest = progress;
-        heartbeat();
-      },
-      signal: activity.cancellationSignal,
-      wait: (ms) => waitOrAbort(ms, activity.cancellationSignal),
+    return await withHeartbeats(async (beat) => {
+      const performed = await perform(action, plan, context, {
+        onProgress: beat,
+        signal: cancellationSignal,
+        wait: (ms) => waitOrAbort(ms, cancellationSignal),
+      });
+      return { ...performed, undo: action.undo(plan, { ...context, acted: true }) };
     });
-    return { ...performed, undo: action.undo(plan, { ...context, acted: true }) };
   } catch (error) {
     // An aborted request is the cancellation, whatever it was made of on the way here.
-    if (activity.cancellationSignal.aborted) throw activity.cancellationSignal.reason;
+    if (cancellationSignal.aborted) throw cancellationSignal.reason;
     throw error;
+  }
+}
+
+/** Heartbeats by the clock: a long call to AWS must not look like a dead worker, and a dead worker not like a long call. */
+async function withHeartbeats<Result>(work: (beat: (progress: Progress | undefined) => void) => Promise<Result>): Promise<Result> {
+  const activity = Context.current();
+  let latest: Progress | undefined;
+  const ticker = setInterval(() => activity.heartbeat(latest), (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
+  try {
+    return await work((progress) => {
+      latest = progress;
+      activity.heartbeat(latest);
+    });
   } finally {
     clearInterval(ticker);
   }

@@ -48,13 +48,14 @@ export async function perform(
 ): Promise<Performance> {
   let before: Observation['state'] | undefined;
   let acts = 0;
+  let acted = false;
   let actsWithoutEffect = 0;
   let waitMs = waitMinMs;
   let shown: string | undefined;
   const passed: Record<string, number> = {};
   const look = patientlyDone(passed, async () => {
     signal.throwIfAborted();
-    const seen = await action.observe(plan, { ...context, acted: acts > 0 });
+    const seen = await action.observe(plan, { ...context, acted });
     before ??= seen.state;
     onProgress(seen.progress);
     // Whatever moves is looked at again soon; what stands still is looked at ever less often.
@@ -69,7 +70,9 @@ export async function perform(
     signal.throwIfAborted();
     acts += 1;
     actsWithoutEffect += 1;
-    await action.act(plan, { ...context, acted: acts > 1 });
+    await action.act(plan, { ...context, acted });
+    // An act without an answer may not have happened: nothing that is missing can be called undone by others then.
+    acted = true;
     return seen;
   });
   for (;;) {

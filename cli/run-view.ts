@@ -114,7 +114,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   const { colors } = terminal;
   const { opening } = hold;
   const standing = standingOf(opening, hold.decisions);
-  const signed = hold.decisions.map(({ person }) => person);
+  const signed = hold.decisions.filter(({ decision }) => decision === 'approve').map(({ person }) => person);
   const lines = [`${colors.magenta('■')} ${colors.bold(`Hold ${opening.hold}`)}${opening.question ? `: ${opening.question}` : ''}`];
   if (hold.drift) {
     lines.push(`  ${colors.yellow('The plan has changed after it was signed; the signatures are void. What differs:')}`);

@@ -12,6 +12,7 @@ import { programCommand } from './program-files.ts';
 export const stagePeople = { dana: 'Dana Requester', ada: 'Ada Approver', grace: 'Grace Approver' } as const;
 
 const worldSeed = 7;
+const workerRestartsMax = 20;
 
 /** Temporal, a sandbox and a worker, started together: everything that a run needs, on this machine only. */
 export interface Stage {
@@ -37,16 +38,14 @@ export async function raiseStage(options: { speed: number; report: (sentence: st
     const temporal = await timed('the Temporal server', report, () => startTemporal({ source }));
     stops.push(() => temporal.stop());
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-'));
-    const env = { ...(await writeConfiguration(directory)), TEMPORAL_ADDRESS: temporal.address };
+    const env: Record<string, string> = { ...(await writeConfiguration(directory)), TEMPORAL_ADDRESS: temporal.address };
     const [, sandbox] = await Promise.all([prepareNamespace({ ...process.env, ...env }), startSandbox(speed, report)]);
     stops.push(() => sandbox.process.stop());
     signal.throwIfAborted();
-    const worker = await startWorker({ ...env, ...awsEnvironment(sandbox.url) }, report);
-    stops.push(() => worker.stop());
-    const broken = Promise.race([
-      worker.ended.then((how) => `The worker ${how}.\n${worker.output()}`),
-      sandbox.process.ended.then((how) => `The sandbox ${how}.\n${sandbox.process.output()}`),
-    ]);
+    Object.assign(env, awsEnvironment(sandbox.url));
+    const worker = await superviseWorker(env, report);
+    stops.push(worker.stop);
+    const broken = Promise.race([worker.broken, sandbox.process.ended.then((how) => `The sandbox ${how}.\n${sandbox.process.output()}`)]);
     return { env, directory, sandboxUrl: sandbox.url, broken, stop };
   } catch (error) {
     await stop();
@@ -72,6 +71,34 @@ async function startSandbox(speed: number, report: (sentence: string) => void): 
     }),
   );
   return { process, url: process.readyMatch?.groups?.url ?? '' };
+}
+
+/** Starts a worker, and another one when it ends by itself, as whatever runs workers in production does. */
+async function superviseWorker(
+  env: Record<string, string>,
+  report: (sentence: string) => void,
+): Promise<{ stop: () => Promise<void>; broken: Promise<string> }> {
+  let current = await startWorker(env, report);
+  let stopping = false;
+  const broken = new Promise<string>((resolve) => {
+    const watch = (worker: RunningProcess, restarts: number): void => {
+      void worker.ended.then(async (how) => {
+        if (stopping) return;
+        if (restarts >= workerRestartsMax) return resolve(`The worker ${how}.\n${worker.output()}`);
+        report(`The worker ${how}. Starting another one; runs go on from where they were.`);
+        current = await startWorker(env, report).catch((error: unknown) => (resolve(String(error)), worker));
+        if (current === worker) return;
+        if (stopping) await current.stop();
+        else watch(current, restarts + 1);
+      });
+    };
+    watch(current, 0);
+  });
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    await current.stop();
+  };
+  return { stop, broken };
 }
 
 async function startWorker(env: Record<string, string>, report: (sentence: string) => void): Promise<RunningProcess> {

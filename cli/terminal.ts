@@ -2,6 +2,9 @@ import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 import pc from 'picocolors';
 
+/** How often a question is asked that gets neither a yes nor a no. */
+const questionsMax = 5;
+
 type Colors = ReturnType<typeof pc.createColors>;
 
 /** Where a command reads and writes: the process, or a test. */
@@ -60,14 +63,18 @@ export class Terminal {
     this.surroundings.stderr.write(`${text}\n`);
   }
 
-  /** Asks on the terminal; anything but y or yes is a no. Answers no where nobody can be asked. */
+  /** Asks on the terminal, again if the answer is neither yes nor no. Answers no where nobody can be asked. */
   async confirm(question: string): Promise<boolean> {
     if (!this.interactive) return false;
     const { stdin, stdout, signal } = this.surroundings;
     const prompt = createInterface({ input: stdin, output: stdout });
     try {
-      const answer = await prompt.question(`${question} [y/N] `, { signal });
-      return ['y', 'yes'].includes(answer.trim().toLowerCase());
+      for (let asked = 0; asked < questionsMax; asked += 1) {
+        const answer = (await prompt.question(`${question} [y/N] `, { signal })).trim().toLowerCase();
+        if (['y', 'yes'].includes(answer)) return true;
+        if (['', 'n', 'no'].includes(answer)) return false;
+      }
+      return false;
     } finally {
       prompt.close();
     }

@@ -26,11 +26,13 @@ export class RunWatch {
   async watch(run: string, until: (live: LiveRun) => boolean): Promise<LiveRun> {
     const { signal, stdout } = this.terminal.surroundings;
     const screen = this.terminal.interactive ? createLogUpdate(stdout as NodeJS.WriteStream) : undefined;
+    let shown: string[] = [];
     for (let failures = 0; ;) {
       try {
-        const live = await this.holdpoint.live(run);
+        const live = await unlessAborted(this.holdpoint.live(run), signal);
         failures = 0;
-        if (screen) screen(fitRows(runLines(live, this.terminal, { plan: false }), this.terminal));
+        shown = runLines(live, this.terminal, { plan: false });
+        if (screen) screen(fitRows(shown, this.terminal));
         else this.log.look(live);
         if (until(live) || signal.aborted) {
           screen?.done();
@@ -39,9 +41,26 @@ export class RunWatch {
       } catch (error) {
         failures += 1;
         if (failures > failuresMax || signal.aborted || !mayPass(error)) throw error;
+        const silent = 'No answer from Temporal or the worker; trying again. What is above may be old.';
+        if (screen) screen(fitRows([...shown, '', this.terminal.colors.yellow(`! ${silent}`)], this.terminal));
+        else if (failures === 1) this.terminal.line(silent);
       }
       await waitOrAbort(lookEveryMs, signal);
     }
+  }
+}
+
+/** Ctrl-C must not wait for a server that does not answer. */
+async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(new Error('Interrupted. The run goes on by itself.'));
+    signal.addEventListener('abort', stop);
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 

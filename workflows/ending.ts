@@ -10,14 +10,17 @@ const unfinished: readonly StepStatus[] = ['running', 'holding', 'stuck'];
 /** Lifts the marks of the run, writes down what it leaves behind, and answers whoever still waits. */
 export async function close(run: Run, base: PlanningBase, end: { phase: Phase; reason: string }): Promise<RunResult> {
   const { state } = run;
+  run.beginEnding();
   state.hold = undefined;
   state.stuck = undefined;
-  for (const step of state.steps) if (unfinished.includes(step.status)) step.status = 'stopped';
+  const stopped = state.steps.filter(({ status }) => unfinished.includes(status));
+  for (const step of stopped) step.status = 'stopped';
   const leftovers: string[] = [];
   if (end.phase !== 'refused') {
     leftovers.push(...leftoversOf(run, base, end.phase), ...(await liftMarks(run, base)));
   }
   const { at } = await recordEnd(run, end, leftovers);
+  for (const step of stopped) step.endedAt = at;
   state.ended = { at, reason: end.reason, leftovers };
   run.enter(end.phase);
   await condition(allHandlersFinished);

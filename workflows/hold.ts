@@ -127,6 +127,7 @@ async function endRun(run: Run, { opening, decisions }: HoldState, verdict: 'rej
   const standing = standingOf(opening, decisions);
   const by = standing.state === 'rejected' ? standing.by : 'nobody';
   const reason = standing.state === 'rejected' && standing.reason !== '' ? `: ${standing.reason}` : '';
+  run.step(opening.hold).summary = `rejected by ${by}`;
   await run.record('hold.rejected', { hold: opening.hold, opening: opening.opening, by });
   throw new RunEnded('rejected', `hold ${opening.hold} was rejected by ${by}${reason}`);
 }
@@ -165,6 +166,8 @@ export async function takeDecision(run: Run, request: DecisionRequest): Promise<
   const held = run.state.hold;
   held.decisions.push({ person, decision, reason, at: verified.at, jws: signature });
   const standing = standingOf(held.opening, held.decisions);
+  // Whoever looks after their decision must not see the hold as still open.
+  if (standing.state !== 'waiting') run.enter('planning');
   const { kind, body } = signedEvidence(claims, signature, verified.publicKey);
   await run.record(kind, body);
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };

@@ -2,11 +2,22 @@ import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from 
 import type { Activities } from '../activities/index.ts';
 import type { ActionLimits } from '../domain/runbook.ts';
 
-/** Reads of the world and of files: short, tried a few times, and then a person hears of it. */
-export const reads = proxyActivities<Pick<Activities, 'prepare' | 'planStep' | 'openHold'>>({
-  startToCloseTimeout: '2 minutes',
-  retry: { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 4 },
-});
+/** Silence after which the worker of an activity that heartbeats counts as dead, and another one takes the activity up. */
+const heartbeatTimeout = '10s';
+const readRetry = { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 4 } as const;
+
+/** Reads of files: short, tried a few times, and then a person hears of it. */
+const fileReads = proxyActivities<Pick<Activities, 'prepare' | 'openHold'>>({ startToCloseTimeout: '30s', retry: readRetry });
+
+/** Reads of the world, which may take a while in a large cluster. */
+const worldReads = proxyActivities<Pick<Activities, 'planStep'>>({ startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
+
+/** Everything that a plan is made from. */
+export const reads: Pick<Activities, 'prepare' | 'planStep' | 'openHold'> = {
+  prepare: fileReads.prepare,
+  planStep: worldReads.planStep,
+  openHold: fileReads.openHold,
+};
 
 /** The record must be written, however long the disk is full: a run does not go on unrecorded. */
 export const recorder = proxyActivities<Pick<Activities, 'record'>>({
@@ -17,6 +28,7 @@ export const recorder = proxyActivities<Pick<Activities, 'record'>>({
 /** Lifts what the run has marked; tried for ever, as nothing may be forgotten. */
 export const releaser = proxyActivities<Pick<Activities, 'release'>>({
   startToCloseTimeout: '5 minutes',
+  heartbeatTimeout,
   retry: { initialInterval: '1s', maximumInterval: '1 minute', maximumAttempts: 60 },
 });
 

@@ -38,6 +38,9 @@ export class Run {
   private pausing = false;
   private aborting: { person: string; reason: string; at: string } | undefined;
   private retryAsked = false;
+  private ending = false;
+  /** The entry that ends the record is on its way: none may come after it. */
+  private sealed = false;
   private readonly noncesUsed = new Set<string>();
   private sequence = 0;
   private written: Promise<unknown> = Promise.resolve();
@@ -84,6 +87,7 @@ export class Run {
 
   /** Writes an entry into the record, in the order of the calls; returns when it is safe. Not even an abort cuts it off. */
   async record(kind: string, body: JsonObject): Promise<{ at: string }> {
+    this.sealed ||= kind === 'run.ended';
     const write = this.written.then(() => {
       const entry = { run: this.state.run, sequence: this.sequence + 1, kind, body };
       return CancellationScope.nonCancellable(() => recorder.record(entry));
@@ -101,7 +105,7 @@ export class Run {
   /** Notes an attempt that was refused at the door. */
   async recordRefusal(attempt: RefusedAttempt): Promise<void> {
     this.state.refusedAttempts += 1;
-    if (this.state.refusedAttempts > refusedAttemptsRecordedMax) return;
+    if (this.sealed || this.state.refusedAttempts > refusedAttemptsRecordedMax) return;
     const told: Partial<Record<keyof RefusedAttempt, unknown>> = { ...attempt };
     const [person, attempted, code, reason] = [told.person, told.attempt, told.code, told.reason].map(writable);
     await this.record('attempt.refused', { person, attempt: attempted, code, reason } as JsonObject);
@@ -111,14 +115,19 @@ export class Run {
   refusalOfVerb(verb: Verb): { cause: string; possible: Verb[] } | undefined {
     const possible = this.possibleVerbs();
     if (possible.includes(verb)) return undefined;
-    return { cause: this.aborting ? 'it is being aborted' : `it is ${this.state.phase}`, possible };
+    return { cause: this.aborting ? 'it is being aborted' : this.ending ? 'it is ending' : `it is ${this.state.phase}`, possible };
   }
 
   private possibleVerbs(): Verb[] {
-    if (this.aborting || endPhases.includes(this.state.phase)) return [];
+    if (this.aborting || this.ending || endPhases.includes(this.state.phase)) return [];
     const verbs: Verb[] = [this.pausing ? 'resume' : 'pause', 'abort'];
     if (this.state.stuck) verbs.unshift('retry');
     return verbs;
+  }
+
+  /** From here on no operator's word counts any more. */
+  beginEnding(): void {
+    this.ending = true;
   }
 
   /** Takes an operator's word, which `refusalOfVerb` has let pass. */

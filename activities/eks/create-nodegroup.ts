@@ -1,5 +1,6 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
-import type { ActionContext, Observation } from '../../domain/action.ts';
+import type { ActionContext, Observation, Target } from '../../domain/action.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../domain/plan.ts';
 import { sameMinorVersion } from '../../domain/version.ts';
@@ -14,6 +15,9 @@ import { requestToken } from './request-token.ts';
 
 /** EKS takes one to three minutes until the instances of a group have joined. */
 const estimateMs = 3 * 60_000;
+/** EKS may not know a group for some seconds after it has taken on to make it: only one that stays away this long was deleted. */
+const missingLooksMax = 6;
+const missingPauseMs = 1_000;
 const failedStatuses = new Set(['CREATE_FAILED', 'DEGRADED', 'DELETE_FAILED']);
 const renameRemedy = 'Choose another name for the new node group, or delete the old one.';
 
@@ -147,7 +151,7 @@ function normalized(setting: Json | undefined): Json {
 
 async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, { target, acted }: ActionContext): Promise<Observation> {
   const { nodegroup: name, desiredSize, request } = plan.facts;
-  const nodegroup = await findNodegroup(clients, target, name);
+  const nodegroup = acted ? await findPatiently(clients, target, name) : await findNodegroup(clients, target, name);
   // EKS answers the same request token with the group that was, and makes no other one.
   if (!nodegroup && acted) return deletedSince(name);
   if (!nodegroup) return { state: 'todo' };
@@ -159,6 +163,14 @@ async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, { targ
   const ready = nodes.filter(nodeIsReady).length;
   if (nodegroup.status !== 'ACTIVE' || ready < wanted) return { state: 'moving', progress };
   return { state: 'done', outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') }, progress };
+}
+
+async function findPatiently(clients: Clients, target: Target, name: string): Promise<Nodegroup | undefined> {
+  for (let look = 1; ; look += 1) {
+    const nodegroup = await findNodegroup(clients, target, name);
+    if (nodegroup || look >= missingLooksMax) return nodegroup;
+    await wait(missingPauseMs);
+  }
 }
 
 function deletedSince(name: string): Observation {

@@ -66,7 +66,7 @@ export function nodeFacts(nodes: readonly V1Node[]): NodeFacts['nodes'] {
 /** What a plan says of a node that it cordons. */
 export function cordonEffect(node: V1Node): ActionPlan['effects'][number] {
   const object = `Node/${node.metadata?.name ?? ''}`;
-  return { object, change: 'cordon: no new pods come to it', before: 'schedulable', after: 'unschedulable' };
+  return { object, change: 'cordon until the run ends: no new pods come to it', before: 'schedulable', after: 'unschedulable' };
 }
 
 /** A warning for each node that is cordoned by somebody else: this run will neither set nor lift that cordon. */

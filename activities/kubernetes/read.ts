@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { V1Node } from '@kubernetes/client-node';
 import type { BudgetView } from '../../domain/budget.ts';
 import { HoldpointError } from '../../domain/errors.ts';
@@ -10,6 +11,9 @@ const pageSize = 500;
 const pagesMax = 400;
 const listAttemptsMax = 3;
 const requestsAtOnceMax = 8;
+/** How often a read is sent, as the AWS SDK does by itself: a look takes many reads, and one lost answer must not spoil it. */
+const readAttemptsMax = 3;
+const readPauseMs = 200;
 
 interface Page<Item> {
   items: Item[];
@@ -36,12 +40,24 @@ async function listOnce<Item>(call: string, cluster: string, read: ReadPage<Item
   const items: Item[] = [];
   let next: string | undefined;
   for (let page = 0; page < pagesMax; page += 1) {
-    const answer = await read(pageSize, next);
+    const answer = await readPatiently(() => read(pageSize, next));
     items.push(...answer.items);
     next = answer.metadata?._continue;
     if (!next) return items;
   }
   throw new HoldpointError('kubernetes-refused', { call, cluster, cause: `more than ${pagesMax * pageSize} objects` });
+}
+
+/** Reads anew after an error that may pass by itself. */
+async function readPatiently<Answer>(read: () => Promise<Answer>): Promise<Answer> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await read();
+    } catch (error) {
+      if (attempt >= readAttemptsMax || kubernetesError(error, 'read', '').consequence !== 'retry') throw error;
+      await wait(readPauseMs * attempt);
+    }
+  }
 }
 
 /** All nodes that match a label selector (all of the cluster without one). */
@@ -52,7 +68,7 @@ export async function listNodes({ core }: KubernetesApis, cluster: string, label
 /** A node by its name; undefined where it does not exist. */
 export async function readNode({ core }: KubernetesApis, cluster: string, name: string): Promise<V1Node | undefined> {
   try {
-    return await core.readNode({ name });
+    return await readPatiently(() => core.readNode({ name }));
   } catch (error) {
     if (kubernetesCode(error) === 404) return undefined;
     throw kubernetesError(error, `read node ${name}`, cluster);

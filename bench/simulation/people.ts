@@ -4,9 +4,10 @@ import type { JsonObject } from '../../domain/json.ts';
 import { Random } from '../../sandbox/random.ts';
 import { endPhases, type RunbookDocument, type RunState, type Verb } from '../../workflows/messages.ts';
 import type { Stage } from './stage.ts';
-import type { Circumstances } from './world.ts';
+import type { Circumstances, Moment } from './world.ts';
 
 const lookPauseMs = 150;
+const lookMaxMs = 5_000;
 /** How long nothing about a run may change, while it neither waits for people nor is over. */
 const silenceMaxMs = 90_000;
 const runMaxMs = 300_000;
@@ -32,9 +33,9 @@ export class People {
   private readonly random: Random;
   private readonly circumstances: Circumstances;
   private readonly stuckWith: string[] = [];
-  private pausedByUs: 'not yet' | 'paused' | 'resumed' = 'not yet';
+  private readonly reachedAtMs = new Map<Moment, number>();
+  private readonly over = new Set<Moment>();
   private gaveUp = false;
-  private handled = '';
   private seen = { fingerprint: '', atMs: 0 };
 
   constructor(stage: Stage, taskQueue: string, seed: number, circumstances: Circumstances) {
@@ -44,18 +45,17 @@ export class People {
     this.circumstances = circumstances;
   }
 
-  /** `onStart` is called when the run has been admitted. */
-  async play(document: RunbookDocument, inputs: JsonObject, target: string, onStart: () => void): Promise<Course> {
+  /** `kill` kills the worker of the run and has another one started. */
+  async play(document: RunbookDocument, inputs: JsonObject, target: string, kill: () => void): Promise<Course> {
     const refusal = await this.begin(document, inputs);
     if (refusal !== undefined) return { outcome: 'refused', stuckWith: [refusal] };
-    onStart();
     const beganAtMs = performance.now();
     for (;;) {
       const nowMs = performance.now() - beganAtMs;
       // While a worker is away nobody answers.
-      const live = await this.holdpoint.live(target).catch(() => undefined);
+      const live = await this.stage.client.withDeadline(Date.now() + lookMaxMs, () => this.holdpoint.live(target)).catch(() => undefined);
       if (live && endPhases.includes(live.state.phase)) return this.courseOf(live.state);
-      if (live) await this.react(live, target, nowMs);
+      if (live) await this.react(live.state, target, nowMs, kill);
       const trouble = this.troubleAt(nowMs, live);
       if (trouble !== undefined) return { outcome: 'lost', state: live?.state, stuckWith: this.stuckWith, trouble };
       await wait(lookPauseMs);
@@ -88,33 +88,46 @@ export class People {
     }
   }
 
-  private async react({ state }: LiveRun, target: string, nowMs: number): Promise<void> {
-    const { abortAtMs, pauseAtMs } = this.circumstances;
-    if (abortAtMs !== undefined && nowMs > abortAtMs && !this.gaveUp) return this.say(target, 'abort');
-    if (pauseAtMs !== undefined && nowMs > pauseAtMs && this.pausedByUs === 'not yet') return this.say(target, 'pause');
-    if (state.phase === 'paused' && this.pausedByUs === 'paused') return this.say(target, 'resume');
+  private async react(state: RunState, target: string, nowMs: number, kill: () => void): Promise<void> {
+    const { abort, pause, kills } = this.circumstances;
+    for (const moment of kills) {
+      if (!this.isDue(moment, state, nowMs)) continue;
+      this.over.add(moment);
+      return kill();
+    }
+    if (!this.gaveUp && this.isDue(abort, state, nowMs)) return void (await this.say(target, 'abort'));
+    if (state.phase === 'paused') return void (await this.say(target, 'resume'));
+    if (pause && this.isDue(pause, state, nowMs)) {
+      if (await this.say(target, 'pause')) this.over.add(pause);
+      return;
+    }
     if (state.phase === 'holding' && state.hold) {
       const person = this.random.next() < 0.5 ? 'ada' : 'grace';
       await this.holdpoint.decide(target, state.hold.opening, 'approve', 'looks right', this.stage.keys[person]).catch(() => undefined);
       return;
     }
-    if (state.phase !== 'stuck' || !state.stuck) this.handled = '';
-    else if (this.handled === '' && !this.gaveUp) {
-      this.handled = state.stuck.reason;
-      this.stuckWith.push(`${state.stuck.step}: ${state.stuck.reason}`);
-      await this.say(target, this.stuckWith.length > retriesMax ? 'abort' : 'retry');
-    }
+    if (state.phase !== 'stuck' || !state.stuck || this.gaveUp) return;
+    const { step, reason } = state.stuck;
+    const isHeard = await this.say(target, this.stuckWith.length < retriesMax ? 'retry' : 'abort');
+    if (isHeard) this.stuckWith.push(`${step}: ${reason}`);
   }
 
-  private async say(target: string, verb: Verb): Promise<void> {
+  /** Whether a moment has come that is not over yet. */
+  private isDue(moment: Moment | undefined, { steps }: RunState, nowMs: number): boolean {
+    if (!moment || this.over.has(moment) || (steps[moment.step]?.status ?? 'waiting') === 'waiting') return false;
+    const reachedAtMs = this.reachedAtMs.get(moment) ?? nowMs;
+    this.reachedAtMs.set(moment, reachedAtMs);
+    return nowMs >= reachedAtMs + moment.afterMs;
+  }
+
+  /** Returns whether the run has heard it: it may have moved on, or its worker may be away. Then the next look says what to do. */
+  private async say(target: string, verb: Verb): Promise<boolean> {
     try {
       await this.holdpoint.operate(target, verb, 'the simulation wants it', this.stage.keys.dana);
-      if (verb === 'pause') this.pausedByUs = 'paused';
-      if (verb === 'resume') this.pausedByUs = 'resumed';
       if (verb === 'abort') this.gaveUp = true;
+      return true;
     } catch {
-      // It has moved on meanwhile, or its worker is away: the next look says what to do.
-      this.handled = '';
+      return false;
     }
   }
 

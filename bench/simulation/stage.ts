@@ -112,12 +112,7 @@ function serveClouds(clouds: ReadonlyMap<string, RequestListener>): Promise<Serv
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
-function workerEnvironment(place: {
-  address: string;
-  taskQueue: string;
-  configuration: string;
-  awsEndpoint: string;
-}): NodeJS.ProcessEnv {
+function workerEnvironment(place: { address: string; taskQueue: string; configuration: string; awsEndpoint: string }): NodeJS.ProcessEnv {
   return {
     ...process.env,
     TEMPORAL_ADDRESS: place.address,

@@ -8,15 +8,23 @@ export const speed = 150;
 const cpuPerNodeMillis = 4_000;
 /** How much of the nodes is asked for at most, so that pods find room while a node is away. */
 const fillMax = 0.45;
+/** Among how many first steps of a run the moments are dealt. */
+const stepsMet = 6;
 
-/** What people do to a run besides planning, starting and signing, and when, in milliseconds after its start. */
+/** A moment of a run: so long (wall clock) after that step, counted from 0, has been begun. */
+export interface Moment {
+  step: number;
+  afterMs: number;
+}
+
+/** What happens to a run besides planning, starting and signing. */
 export interface Circumstances {
-  /** The worker of the run is killed (SIGKILL) and started anew at each of these moments; a run without any shares its worker. */
-  killsAtMs: number[];
+  /** When its worker is killed (SIGKILL), to be started anew at once; a run without any shares its worker with others. */
+  kills: Moment[];
   /** Somebody pauses the run, and has it go on a moment later. */
-  pauseAtMs?: number;
+  pause?: Moment;
   /** Somebody aborts the run whatever it does. */
-  abortAtMs?: number;
+  abort?: Moment;
   faults: FaultSettings;
 }
 
@@ -65,16 +73,13 @@ export function sceneOf({ seed, runbook, faultRate, name }: { seed: number; runb
 
 function circumstancesOf(seed: number, runbook: string, rate: number): Circumstances {
   const random = new Random(seed).stream(`circumstances of ${runbook}`);
-  const kills = random.next() < 0.15 ? 1 + random.below(2) : 0;
-  const moment = (share: number): number | undefined => {
-    const [hit, atMs] = [random.next() < share, Math.floor(random.between(0, 15_000))];
-    return hit ? atMs : undefined;
-  };
-  const killsAtMs = Array.from({ length: kills }, () => Math.floor(random.between(0, 12_000))).sort((a, b) => a - b);
-  // As old as EKS has been seen to answer, some seconds of the wall clock by which actions look again.
+  const moment = (): Moment => ({ step: random.below(stepsMet), afterMs: Math.floor(random.between(0, 2_000)) });
+  const now = (share: number): boolean => random.next() < share;
+  const kills = now(0.15) ? Array.from({ length: 1 + random.below(2) }, moment) : [];
+  const [pause, abort] = [now(0.2) ? moment() : undefined, now(0.15) ? moment() : undefined];
+  // As old as EKS has been seen to answer: some seconds of the wall clock, by which actions look again.
   const staleMs = Math.floor(random.between(0, 2_000) * speed);
-  const faults: FaultSettings = { rate, seed, timeoutMs: 200, delayMs: 150, staleMs };
-  return { killsAtMs, pauseAtMs: moment(0.15), abortAtMs: moment(0.12), faults };
+  return { kills, pause, abort, faults: { rate, seed, timeoutMs: 200, delayMs: 150, staleMs } };
 }
 
 function manifestsFor(random: Random, nodes: number): Manifest[] {

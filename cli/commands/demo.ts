@@ -115,7 +115,7 @@ async function decide(
   terminal.lines(terminal.interactive ? planLines(held.plan, terminal) : holdLines(live.state, held, terminal, { plan: true }));
   terminal.line();
   const asks = terminal.interactive && !options.yes;
-  const approved = asks ? await terminal.confirm(`Sign this plan as ${key.person}?`) : true;
+  const approved = asks ? await terminal.confirm(`Sign this plan as ${key.person}? (No rejects it and ends the run.)`) : true;
   if (!asks) terminal.line(`Signing as ${key.person}, one of the demo's people, with their own key.`);
   const decision = approved ? 'approve' : 'reject';
   const { hold, opening, planHash } = held.opening;

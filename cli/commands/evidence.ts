@@ -14,7 +14,7 @@ Examples:
   holdpoint evidence verify evidence/r-20261121-7kq2m4.jsonl
   holdpoint evidence verify s3://our-evidence/holdpoint/r-20261121-7kq2m4 --output r-20261121-7kq2m4.jsonl
 
-Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read.`;
+Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read, 3 it is intact but does not end with the end of its run.`;
 
 export const registerEvidence: RegisterCommand = (program, context) => {
   const evidence = program.command('evidence').summary('check the record of a run');
@@ -33,7 +33,8 @@ export const registerEvidence: RegisterCommand = (program, context) => {
       if (!configuration) {
         terminal.line(terminal.colors.dim('  The keys were taken from the record itself; --config holdpoint.yaml checks whose they are.'));
       }
-      context.exit(report.ok ? exitCodes.done : exitCodes.error);
+      const whole = report.ending === 'ended' ? exitCodes.done : exitCodes.holding;
+      context.exit(report.ok ? whole : exitCodes.error);
     });
 };
 
@@ -60,9 +61,15 @@ function showReport(terminal: Terminal, record: string, report: EvidenceReport):
   const people = [...new Set(report.signatures.map(({ person }) => person))].join(', ');
   const signers = people ? ` (${people})` : '';
   const size = `${counted(report.entries, 'entry', 'entries')}, ${counted(report.signatures.length, 'signature')}${signers}`;
-  if (report.ok) terminal.line(`${colors.green('✓')} ${report.run ?? record}: ${size}; nothing was changed, removed or moved.`);
-  else terminal.line(`${colors.red('✗')} ${report.run ?? record}: ${size}, ${counted(report.problems.length, 'problem')}.`);
-  if (report.ending !== 'ended') terminal.line('  The record does not end with the end of the run: it is still open, or it was cut off.');
+  if (report.ok && report.ending === 'ended') {
+    terminal.line(`${colors.green('✓')} ${report.run ?? record}: ${size}; nothing was changed, removed or moved.`);
+  } else if (report.ok) {
+    terminal.line(`${colors.yellow('!')} ${report.run ?? record}: ${size}; what is there was not changed.`);
+  } else {
+    terminal.line(`${colors.red('✗')} ${report.run ?? record}: ${size}, ${counted(report.problems.length, 'problem')}.`);
+  }
+  if (report.ending !== 'ended')
+    terminal.line('  The record does not end with the end of the run: the run is still open, or the end was cut off.');
   if (report.locked) terminal.line(`  ${lockSentence(report.locked)}`);
 }
 

@@ -4,7 +4,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { raiseStage, type Stage } from '../stage.ts';
 import type { Terminal } from '../terminal.ts';
 
-const speedDefault = 10;
+const speedDefault = 3;
 
 export const registerUp: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('up'))
@@ -18,7 +18,7 @@ export const registerUp: RegisterCommand = (program, context) => {
       const stage = await raiseStage({ speed, report: (sentence) => terminal.note(sentence), signal });
       try {
         terminal.result({ env: stage.env, sandboxUrl: stage.sandboxUrl, directory: stage.directory });
-        explain(stage, terminal);
+        explain(stage, speed, terminal);
         const broken = await Promise.race([stage.broken, aborted(signal)]);
         if (broken !== undefined) {
           terminal.note(broken);
@@ -38,25 +38,28 @@ export function readSpeed(text: string): number {
   throw new UsageError(`--speed takes a number above 0 and up to 1000, not "${text}".`);
 }
 
-function explain({ env, sandboxUrl }: Stage, terminal: Terminal): void {
+function explain({ env, sandboxUrl }: Stage, speed: number, terminal: Terminal): void {
   const { colors } = terminal;
   const rotation = 'node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green';
   terminal.lines([
     '',
     colors.bold('Ready. In a second terminal, in this folder:'),
     '',
-    ...Object.entries(env).map(([name, value]) => `  export ${name}=${value}`),
+    ...Object.entries({ ...env, HOLDPOINT_PERSON: 'dana' }).map(([name, value]) => `  export ${name}=${value}`),
     "  alias holdpoint='npm run --silent holdpoint --'",
     '',
-    `  holdpoint start ${rotation} --as dana --watch`,
-    '  holdpoint approve eks/eu-central-1/demo --as ada',
+    `  holdpoint start ${rotation} --watch`,
+    '  holdpoint approve eks/eu-central-1/demo --as ada     (ada and grace may sign, dana has started it)',
     '  holdpoint show eks/eu-central-1/demo --watch',
+    '  holdpoint pause eks/eu-central-1/demo                (then resume, or abort)',
     '',
     `  kubectl --server=${sandboxUrl}/kubernetes/demo get pods -A -w`,
-    `  AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws --region eu-central-1 --endpoint-url ${sandboxUrl} ` +
-      'eks list-nodegroups --cluster-name demo',
+    '  aws --region eu-central-1 eks list-nodegroups --cluster-name demo',
     '',
-    colors.dim('Ctrl-C stops everything.'),
+    colors.dim(
+      `Time in the sandbox runs ${speed} times as fast as ours (--speed). A worker that is killed is replaced; holdpoint worker adds one.`,
+    ),
+    colors.dim('Ctrl-C stops everything; the evidence stays where holdpoint.yaml is.'),
   ]);
 }
 

@@ -42,7 +42,7 @@ describe('kubernetes.cordon', () => {
     expect(plan).toEqual({
       effects: [0, 1].map((index) => ({
         object: `Node/${nameAt(index)}`,
-        change: 'cordon: no new pods come to it',
+        change: 'cordon until the run ends: no new pods come to it',
         before: 'schedulable',
         after: 'unschedulable',
       })),
@@ -54,6 +54,17 @@ describe('kubernetes.cordon', () => {
       estimateMs: 400,
     });
     expect(demo.proxy.requests.filter((request) => !request.startsWith('GET '))).toEqual([]);
+  });
+
+  test('reads anew what the API server did not answer, three times at most.', async () => {
+    const { faults } = demo.sandbox.world;
+    faults.next({ operation: 'GET nodes', kind: 'error', times: 2 });
+    const plan = await demo.plan('kubernetes.cordon', { nodes: [nameAt(0)] });
+    expect(plan.effects).toHaveLength(1);
+    faults.next({ operation: 'GET nodes', kind: 'throttle', times: 3 });
+    const failure = await failureOf(demo.plan('kubernetes.cordon', { nodes: [nameAt(0)] }));
+    expect(failure.code).toBe('kubernetes-unreachable');
+    expect(demo.report().counters.faults).toEqual({ error: 2, throttle: 3 });
   });
 
   test('cordons the nodes, marks them with the run and changes nothing when it is done a second time.', async () => {

@@ -205,6 +205,25 @@ describe('carrying it out', () => {
     });
   });
 
+  test('asks again where the request did not get through, instead of missing a group that was never made.', async () => {
+    const plan = await demo.plan(create, green);
+    // As often as the SDK sends it by itself.
+    demo.sandbox.world.faults.next({ operation: 'CreateNodegroup', kind: 'error', times: 3 });
+    const performed = await demo.perform(create, plan);
+    expect(performed).toMatchObject({ before: 'todo', acts: 2, passed: { 'aws-busy': 1 }, outputs: { nodegroup: 'green' } });
+  });
+
+  test('goes on waiting where EKS does not know the group yet that it has just taken on to make.', async () => {
+    const plan = await demo.plan(create, green);
+    await demo.act(create, plan);
+    const { faults } = demo.sandbox.world;
+    faults.set({ rate: 0, staleMs: 600_000 });
+    faults.next({ operation: 'DescribeNodegroup', kind: 'staleRead' });
+    const { state } = await demo.observe(create, plan, { acted: true });
+    expect(['moving', 'done']).toContain(state);
+    expect(demo.report().counters.faults).toEqual({ staleRead: 1 });
+  });
+
   test('is stuck where somebody deletes the group while it waits, until it is told to try again.', async () => {
     const plan = await demo.plan(create, green);
     await demo.perform(create, plan);

@@ -60,7 +60,12 @@ describe('the plan of a drain', () => {
     const plan = await demo.plan(drain, { nodes: [nameAt(0)], nodesAtOnce: 2 });
     const here = (await demo.pods()).filter(({ spec }) => spec?.nodeName === nameAt(0));
     expect(plan.effects).toEqual([
-      { object: `Node/${nameAt(0)}`, change: 'cordon: no new pods come to it', before: 'schedulable', after: 'unschedulable' },
+      {
+        object: `Node/${nameAt(0)}`,
+        change: 'cordon until the run ends: no new pods come to it',
+        before: 'schedulable',
+        after: 'unschedulable',
+      },
       { object: 'Deployment shop/web', change: 'evict its pods from these nodes, within its budget' },
       { object: 'StatefulSet shop/db', change: 'evict its pods from these nodes, within its budget' },
     ]);

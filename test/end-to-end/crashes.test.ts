@@ -35,6 +35,29 @@ test('a worker that is killed at a hold and in the middle of the drain is replac
   expect(report.signatures.map(({ person }) => person)).toEqual(['dana', 'ada', 'grace']);
 }, 120_000);
 
+test('what a worker was planning when it was killed is planned by the next one within seconds', async () => {
+  rotation = await raiseRotation({ speed: 30, address: await temporalAddress(), name: 'killed-planning' });
+  const { faults, observer } = rotation.sandbox.world;
+  const first = await rotation.startWorker();
+  faults.set({ rate: 0, timeoutMs: 120_000 });
+  faults.next({ operation: 'GET nodes', kind: 'timeout' });
+  const begun = rotation.begin('node-group-rotation', { ...rotation.inputs, newNodegroup: 'green' });
+  await untilTrue(() => observer.summary().counters.faults.timeout === 1);
+  await first.kill();
+  const killedAtMs = performance.now();
+  await rotation.startWorker();
+  await rotation.until(await begun, ({ state }) => state.phase !== 'planning');
+  expect(performance.now() - killedAtMs).toBeLessThan(60_000);
+}, 200_000);
+
+async function untilTrue(passes: () => boolean): Promise<void> {
+  const giveUpAtMs = performance.now() + 30_000;
+  while (!passes()) {
+    if (performance.now() > giveUpAtMs) throw new Error(`waited in vain for ${String(passes)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 function isHalfDrained(progress: Progress | undefined): boolean {
   return progress?.unit === 'pods' && progress.done >= 10 && progress.done < progress.total - 10;
 }

@@ -125,8 +125,11 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-/** Starts the engine. Policies: `one` (one of sre), `two` (two of sre, not the requester), `short` (closes after 1.5 s). */
-export async function startEngine(name: string): Promise<Engine> {
+/**
+ * Starts the engine. Policies: `one` (one of sre), `two` (two of sre, not the requester), `short` (closes after 1.5 s).
+ * `beforeEntry` can hold an entry back.
+ */
+export async function startEngine(name: string, beforeEntry: (kind: string) => Promise<void> = async () => undefined): Promise<Engine> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-engine-'));
   const keys = await makeKeys(join(directory, 'keys'));
   const configuration = configurationOf(keys);
@@ -138,7 +141,17 @@ export async function startEngine(name: string): Promise<Engine> {
   const scripted = { clients: scriptedClients(sites), actions: scriptedActions(sites) };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const workflowBundle = await bundleWorkflows();
-  const activities = createActivities({ ...scripted, evidence, readConfiguration: async () => configuration });
+  const activities = createActivities({
+    ...scripted,
+    evidence: {
+      ...evidence,
+      append: async (run, entry) => {
+        await beforeEntry(entry.kind);
+        return evidence.append(run, entry);
+      },
+    },
+    readConfiguration: async () => configuration,
+  });
   let worker = await startWorker(settings, workflowBundle, activities);
   const holdpoint = new Holdpoint(client, settings);
   const handle = (target: string): WorkflowHandle => client.workflow.getHandle(target);

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { runbookOf, startEngine, type Engine } from '../support/engine.ts';
+import { attemptRefusedSignal } from '../../workflows/messages.ts';
+import { runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
 
 let engine: Engine;
+/** Holds back the entry that ends a record. */
+let beforeEnd: () => Promise<void> = async () => undefined;
 beforeAll(async () => {
-  engine = await startEngine('evidence');
+  engine = await startEngine('evidence', async (kind) => (kind === 'run.ended' ? beforeEnd() : undefined));
 });
 afterAll(() => engine.stop());
 
@@ -32,4 +35,22 @@ test('the record of a run that goes through holds every step of it, in order, an
     'run.ended',
   ]);
   await engine.replay(target);
+});
+
+test('nothing comes into the record behind its end: words that arrive while that is written are refused', async () => {
+  let isEnding = false;
+  let letEnd = (): void => undefined;
+  beforeEnd = async () => {
+    isEnding = true;
+    await new Promise<void>((resolve) => (letEnd = resolve));
+  };
+  const { target, run } = await engine.working();
+  await untilTrue(() => isEnding);
+  await engine.handle(target).signal(attemptRefusedSignal, { person: 'ada', attempt: 'approve', code: 'hold-not-open', reason: 'late' });
+  const abort = engine.holdpoint.operate(target, 'abort', 'stop it', engine.keys.ada);
+  await expect(abort).rejects.toMatchObject({ code: 'verb-refused', message: `The run ${run} cannot be told to abort: it is ending.` });
+  beforeEnd = async () => undefined;
+  letEnd();
+  await expect(engine.handle(target).result()).resolves.toMatchObject({ phase: 'done' });
+  expect((await engine.verifiedKinds(run)).at(-1)).toBe('run.ended');
 });

@@ -1,0 +1,131 @@
+import { parseArgs } from 'node:util';
+import { shippedRunbooks } from '../runbooks/library.ts';
+import { simulate, type Assignment, type Verdict } from './simulation/run.ts';
+import { raiseStage, type Stage } from './simulation/stage.ts';
+
+/** How many runs are under way at a time: most of the time each of them waits. */
+const runsAtOnceDefault = 12;
+const runsAtOnceMax = 100;
+const stuckShownMax = 5;
+
+interface Settings {
+  assignments: Assignment[];
+  runsAtOnce: number;
+  json: boolean;
+}
+
+/**
+ * `npm run simulate -- --seed N --runs M [--runbook R] [--fault-rate 0.2] [--at-once 12] [--json]`: the seeds N to N+M-1, each with
+ * every runbook (or the given one). A line for each run, and a last line of JSON; exit code 1 if anything was not as it must be.
+ */
+async function main(): Promise<number> {
+  const { assignments, runsAtOnce, json } = readSettings();
+  const beganAtMs = performance.now();
+  const stage = await raiseStage((sentence) => console.error(sentence));
+  const verdicts: Verdict[] = [];
+  const report = (verdict: Verdict): void => {
+    verdicts.push(verdict);
+    console.log(json ? JSON.stringify(verdict) : linesOf(verdict).join('\n'));
+  };
+  const workerGone = stage.workerEnded.then((how) => Promise.reject(new Error(`the worker is gone: ${how}`)));
+  try {
+    await Promise.race([Promise.all(Array.from({ length: runsAtOnce }, () => lane(stage, assignments, report))), workerGone]);
+  } finally {
+    // From here on the worker is meant to end.
+    workerGone.catch(() => undefined);
+    await stage.stop();
+  }
+  return conclude(verdicts, (performance.now() - beganAtMs) / 1000);
+}
+
+function readSettings(): Settings {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string', default: '1' },
+      runs: { type: 'string', default: '10' },
+      runbook: { type: 'string' },
+      'fault-rate': { type: 'string', default: '0.2' },
+      'at-once': { type: 'string', default: String(runsAtOnceDefault) },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const seed = numberOf('seed', values.seed, { least: 0 });
+  const runs = numberOf('runs', values.runs, { least: 1 });
+  const faultRate = numberOf('fault-rate', values['fault-rate'], { least: 0, most: 1, whole: false });
+  const runsAtOnce = numberOf('at-once', values['at-once'], { least: 1, most: runsAtOnceMax });
+  const runbooks = values.runbook === undefined ? shippedRunbooks() : [values.runbook];
+  const seeds = Array.from({ length: runs }, (_, index) => seed + index);
+  return {
+    assignments: seeds.flatMap((each) => runbooks.map((runbook) => ({ seed: each, runbook, faultRate }))),
+    runsAtOnce,
+    json: values.json,
+  };
+}
+
+function numberOf(
+  option: string,
+  text: string,
+  { least, most = Number.MAX_SAFE_INTEGER, whole = true }: { least: number; most?: number; whole?: boolean },
+): number {
+  const value = Number(text);
+  if (text !== '' && value >= least && value <= most && (Number.isInteger(value) || !whole)) return value;
+  throw new RangeError(`--${option} must be a ${whole ? 'whole ' : ''}number from ${least} to ${most}, not "${text}"`);
+}
+
+async function lane(stage: Stage, assignments: Assignment[], report: (verdict: Verdict) => void): Promise<void> {
+  for (let next = assignments.shift(); next; next = assignments.shift()) {
+    const { seed, runbook } = next;
+    report(
+      await simulate(stage, next).catch((error: unknown) => {
+        throw new Error(`seed ${seed} ${runbook} could not be simulated`, { cause: error });
+      }),
+    );
+  }
+}
+
+function linesOf(verdict: Verdict): string[] {
+  const { seed, runbook, outcome, seconds, faults, stuckWith, faultRate } = verdict;
+  const stuck = stuckWith.length > 0 ? `, stuck ${stuckWith.length} times` : '';
+  const head = `seed ${seed} ${runbook}: ${outcome} in ${seconds.toFixed(1)} s, ${faults} faults${stuck}`;
+  const wrong = wrongsOf(verdict);
+  const told = outcome === 'done' && wrong.length === 0 ? [] : stuckWith.slice(0, stuckShownMax);
+  const repeat = `repeat: npm run simulate -- --seed ${seed} --runs 1 --runbook ${runbook} --fault-rate ${faultRate}`;
+  return [
+    head,
+    ...told.map((line) => `  stuck: ${line}`),
+    ...wrong.map((line) => `  WRONG: ${line}`),
+    ...(wrong.length > 0 ? [`  ${repeat}`] : []),
+  ];
+}
+
+function wrongsOf({ violations, doubleEffects, leftovers, troubles }: Verdict): string[] {
+  return [...troubles, ...violations, ...doubleEffects, ...leftovers.map((leftover) => `left over: ${leftover}`)];
+}
+
+function conclude(verdicts: readonly Verdict[], seconds: number): number {
+  const ended = (outcome: Verdict['outcome']): number => verdicts.filter((verdict) => verdict.outcome === outcome).length;
+  const total = (count: (verdict: Verdict) => number): number => verdicts.reduce((sum, verdict) => sum + count(verdict), 0);
+  console.log(
+    JSON.stringify({
+      runs: verdicts.length,
+      seconds: Math.round(seconds),
+      faults: total(({ faults }) => faults),
+      done: ended('done'),
+      stuck: ended('stuck'),
+      aborted: ended('aborted'),
+      refused: ended('refused'),
+      troubles: total(({ troubles }) => troubles.length),
+      violations: total(({ violations }) => violations.length),
+      leftovers: total(({ leftovers }) => leftovers.length),
+      doubleEffects: total(({ doubleEffects }) => doubleEffects.length),
+    }),
+  );
+  return verdicts.some((verdict) => wrongsOf(verdict).length > 0) ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
+}
