@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { ActionContext, Progress, Target, Undo } from '../domain/action.ts';
@@ -114,7 +115,8 @@ async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, contex
       const performed = await perform(action, plan, context, {
         onProgress: beat,
         signal: cancellationSignal,
-        wait: (ms) => waitOrAbort(ms, cancellationSignal),
+        // An abort only ends the wait; the loop itself looks at the signal.
+        wait: (ms) => wait(ms, undefined, { signal: cancellationSignal }).catch(() => undefined),
       });
       return { ...performed, undo: action.undo(plan, { ...context, acted: true }) };
     });
@@ -138,18 +140,6 @@ async function withHeartbeats<Result>(work: (beat: (progress: Progress | undefin
   } finally {
     clearInterval(ticker);
   }
-}
-
-function waitOrAbort(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }
 
 function withFailures(activities: Activities): Activities {

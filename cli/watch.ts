@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
 import type { Holdpoint, LiveRun } from '../client/holdpoint.ts';
 import { HoldpointError } from '../domain/errors.ts';
@@ -45,7 +46,7 @@ export class RunWatch {
         if (screen) screen(fitRows([...shown, '', this.terminal.colors.yellow(`! ${silent}`)], this.terminal));
         else if (failures === 1) this.terminal.line(silent);
       }
-      await waitOrAbort(lookEveryMs, signal);
+      await wait(lookEveryMs, undefined, { signal }).catch(() => undefined);
     }
   }
 }
@@ -113,16 +114,4 @@ class ChangeLog {
 function fitRows(lines: readonly string[], { rows }: Terminal): string {
   const most = Math.max(rows - 2, 5);
   return (lines.length > most ? [...lines.slice(0, most - 1), '…'] : lines).join('\n');
-}
-
-function waitOrAbort(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

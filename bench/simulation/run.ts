@@ -9,7 +9,8 @@ import type { Violation } from '../../sandbox/observer.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
 import type { RunbookDocument, RunState } from '../../workflows/messages.ts';
 import { People, type Course } from './people.ts';
-import { people, type Stage } from './stage.ts';
+import { people } from '../../test/support/site.ts';
+import type { Stage } from './stage.ts';
 import { region, sceneOf, type Scene } from './world.ts';
 
 /** How long a world may take, once the run is over, to finish what controllers and EKS have begun. */

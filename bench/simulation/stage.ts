@@ -1,23 +1,22 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal } from '../../client/connection.ts';
-import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
+import type { SigningKey } from '../../client/keys.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
+import { makeKeys, writeConfiguration, type Person } from '../../test/support/site.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { speed, type Scene } from './world.ts';
 
 /** dana starts and operates, ada and grace sign. */
-export const people = ['dana', 'ada', 'grace'] as const;
-export type Person = (typeof people)[number];
 
 const namespace = 'default';
 
@@ -126,28 +125,4 @@ function workerEnvironment(place: { address: string; taskQueue: string; configur
     AWS_EC2_METADATA_DISABLED: 'true',
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
   };
-}
-
-async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
-  const keys: [Person, SigningKey][] = [];
-  for (const person of people) {
-    await createKey(person, directory);
-    keys.push([person, await readKey(person, directory)]);
-  }
-  return Object.fromEntries(keys) as Record<Person, SigningKey>;
-}
-
-async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
-  const file = join(directory, 'holdpoint.yaml');
-  const lines = [
-    'apiVersion: holdpoint.dev/v1',
-    'kind: Configuration',
-    'people:',
-    ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
-    'groups: { sre: [ada, grace] }',
-    'policies: { production-change: { atLeast: 1, of: sre, exclude: [requester] } }',
-    'evidence: { directory: evidence }',
-  ];
-  await writeFile(file, `${lines.join('\n')}\n`);
-  return file;
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -6,7 +6,6 @@ import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
-import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
@@ -16,11 +15,10 @@ import type { Node, Pod } from '../../sandbox/kubernetes/objects.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
 import { searchAttributes, type Phase, type Verb } from '../../workflows/messages.ts';
+import { makeKeys, people, writeConfiguration, type Person } from './site.ts';
 
 const untilLimitMs = 90_000;
 const untilPauseMs = 50;
-const people = ['dana', 'ada', 'grace'] as const;
-type Person = (typeof people)[number];
 
 /** The demo's cluster in a sandbox under a name of its own, keys, a configuration, and workers as processes, on a given server. */
 export interface Rotation {
@@ -95,30 +93,6 @@ export async function raiseRotation({ speed, address, name }: { speed: number; a
 
 function isDaemon({ ownerReferences = [] }: Pod['metadata']): boolean {
   return ownerReferences.some(({ kind }) => kind === 'DaemonSet');
-}
-
-async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
-  const keys: [Person, SigningKey][] = [];
-  for (const person of people) {
-    await createKey(person, directory);
-    keys.push([person, await readKey(person, directory)]);
-  }
-  return Object.fromEntries(keys) as Record<Person, SigningKey>;
-}
-
-async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
-  const file = join(directory, 'holdpoint.yaml');
-  const lines = [
-    'apiVersion: holdpoint.dev/v1',
-    'kind: Configuration',
-    'people:',
-    ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
-    'groups: { sre: [ada, grace] }',
-    'policies: { production-change: { atLeast: 1, of: sre, exclude: [requester] } }',
-    'evidence: { directory: evidence }',
-  ];
-  await writeFile(file, `${lines.join('\n')}\n`);
-  return file;
 }
 
 async function startWorker(settings: TemporalSettings, configuration: string, sandboxUrl: string): Promise<RunningProcess> {
