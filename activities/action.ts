@@ -1,4 +1,4 @@
-import type { ActionContext, Observation, Undo } from '../domain/action.ts';
+import type { ActionContext, Observation, Stuck, Undo } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
@@ -21,8 +21,11 @@ export interface Action<Input, Facts extends JsonObject> {
   observe(plan: PlanOf<Facts>, context: ActionContext): Promise<Observation>;
   /** One push towards the plan; safe to repeat; touches nothing that the plan does not name. */
   act(plan: PlanOf<Facts>, context: ActionContext): Promise<void>;
-  /** The way back from a plan that was carried out, or why there is none. */
-  undo(plan: PlanOf<Facts>, context: ActionContext): Undo;
+  /**
+   * The way back from a plan, or why there is none. `seen` is what `observe` has said of a step that was begun and not finished;
+   * a step that was finished comes without it.
+   */
+  undo(plan: PlanOf<Facts>, context: ActionContext, seen?: Observation): Undo;
 }
 
 /** An action whose input and facts are checked where they come in: the form in which the engine handles all of them. */
@@ -38,7 +41,7 @@ export function defineAction<Input, Facts extends JsonObject>(action: Action<Inp
     plan: async (input, context) => action.plan(readInput(action.declaration, input) as Input, context),
     observe: async (plan, context) => action.observe(plan as unknown as PlanOf<Facts>, context),
     act: async (plan, context) => action.act(plan as unknown as PlanOf<Facts>, context),
-    undo: (plan, context) => action.undo(plan as unknown as PlanOf<Facts>, context),
+    undo: (plan, context, seen) => action.undo(plan as unknown as PlanOf<Facts>, context, seen),
   };
 }
 
@@ -48,6 +51,11 @@ function readInput({ name, input: schema }: ActionDeclaration, input: JsonObject
   if (result.success) return result.data;
   const problems = result.error.issues.slice(0, problemsShownMax).map(({ path, message }) => [...path.map(String), message].join(': '));
   throw new HoldpointError('action-input-invalid', { action: name, cause: problems.join('; ') });
+}
+
+/** What keeps a step from going on, as an error: `change-in-flight` where an operator can have it adopted, `action-stuck` otherwise. */
+export function stuckError({ reason, remedy, adoptable }: Stuck): HoldpointError {
+  return new HoldpointError(adoptable ? 'change-in-flight' : 'action-stuck', { cause: reason, remedy });
 }
 
 /** A plan with nothing in it yet; actions fill in what applies. */

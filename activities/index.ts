@@ -1,24 +1,36 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ActionContext, Progress, Target, Undo } from '../domain/action.ts';
-import type { Policy } from '../domain/approval.ts';
+import type { ActionCall, ActionContext, Observation, Progress, Target, Undo } from '../domain/action.ts';
+import { everybody, type Policy } from '../domain/approval.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
+import type { ActionLimits, CompiledRunbook } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/statement.ts';
 import type { Configuration } from '../runbooks/configuration.ts';
 import type { AnyAction } from './action.ts';
 import type { Clients } from './clients.ts';
+import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
 import { toFailure } from './failure.ts';
 import { liftCordonsOf } from './kubernetes/cordon-mark.ts';
 import { perform, type Performance } from './perform.ts';
-import { prepareRunbook, type Prepared } from './prepare.ts';
+import { prepareNested, prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
 const heartbeatsPerTimeout = 4;
+
+/** What asks for one other person where no policy of the configuration says who may sign. */
+const secondPerson: Policy = {
+  name: 'second-person',
+  atLeast: 1,
+  of: everybody,
+  exclude: [],
+  reason: 'optional',
+  expiresMs: 24 * 3_600_000,
+};
 
 /** What activities work with; the worker puts it together. */
 export interface ActivityParts {
@@ -31,14 +43,26 @@ export interface ActivityParts {
 
 type RunContext = Omit<ActionContext, 'acted'>;
 
+/** The way back from a step: a call of an action with its plan, or why there is none. */
+export type PlannedUndo = Exclude<Undo, ActionCall> | (ActionCall & { plan: ActionPlan; limits: ActionLimits });
+
 export type VerifiedSignature =
   { ok: true; publicKey: string; at: string; nonce: string } | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
 export interface Activities {
-  prepare(request: { document: { file: string; text: string }; inputs: JsonObject; target?: string }): Promise<Prepared>;
+  prepare(request: { document: Parameters<typeof prepareRunbook>[0]['document']; inputs: JsonObject; target?: string }): Promise<Prepared>;
   planStep(request: { action: string; input: JsonObject; context: RunContext }): Promise<ActionPlan>;
-  openHold(request: { policy: string }): Promise<{ policy: Policy; members: string[]; openedAt: string; expiresAt: string }>;
+  /** The inputs of a runbook that another one carries out, checked and with their defaults. */
+  prepareNested(request: { runbook: CompiledRunbook; inputs: JsonObject; target: string }): Promise<{ inputs: JsonObject }>;
+  /** Without a policy, one other person of all who are known. `expiresAtMs` is milliseconds since 1970. */
+  openHold(request: {
+    policy?: string;
+  }): Promise<{ policy: Policy; members: string[]; openedAt: string; expiresAt: string; expiresAtMs: number }>;
+  /** Looks once how far a step is, without acting. */
+  observe(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Observation>;
+  /** Plans the way back from a step. `undoStep` is the id under which it would be carried out. */
+  planUndo(request: { action: string; plan: ActionPlan; finished: boolean; context: RunContext; undoStep: string }): Promise<PlannedUndo>;
   perform(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Performance & { undo: Undo }>;
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
   record(entry: NewEntry & { run: string }): Promise<{ at: string; path: string }>;
@@ -52,13 +76,17 @@ export function createActivities(parts: ActivityParts): Activities {
     prepare: async (request) => prepareRunbook(request, await parts.readConfiguration()),
     planStep: ({ action, input, context }) =>
       withHeartbeats(async () => findAction(parts, action).plan(input, { ...context, acted: false })),
+    prepareNested: async (request) => prepareNested(request),
     openHold: async ({ policy }) => openHold(await parts.readConfiguration(), policy),
+    observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, { ...context, acted: false })),
+    planUndo: (request) => withHeartbeats(() => planUndo(parts, request)),
     perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
     release: ({ target, run }) =>
       withHeartbeats(async () => ({ lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) })),
     record: async ({ run, ...entry }) => {
       try {
-        const { at } = await parts.evidence.append(run, entry);
+        // First, so that no entry refers to what is not there.
+        const { at } = await parts.evidence.append(run, await keepLargeValues(parts.evidence, run, entry));
         return { at, path: parts.evidence.pathOf(run) };
       } catch (error) {
         throw recordFailure(error, entry);
@@ -70,7 +98,7 @@ export function createActivities(parts: ActivityParts): Activities {
       const publicKey = people[person]?.key;
       const result = await verifyStatement(signature, expected, publicKey, new Date());
       if (!result.ok) return result;
-      if (group !== undefined && !groups[group]?.includes(person)) {
+      if (group !== undefined && !membersOf(group, people, groups).includes(person)) {
         const reason = `${person} has left the group ${group} since the hold was opened.`;
         return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
       }
@@ -87,16 +115,44 @@ function findAction({ actions }: ActivityParts, name: string): AnyAction {
   return action;
 }
 
-function openHold(configuration: Configuration, name: string): Awaited<ReturnType<Activities['openHold']>> {
-  const policy = configuration.policies[name];
-  if (!policy) throw new HoldpointError('policy-unknown', { policy: name });
+function openHold(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['openHold']>> {
+  const policy = name === undefined ? secondPerson : configuration.policies[name];
+  if (!policy) throw new HoldpointError('policy-unknown', { policy: name ?? '' });
   const now = Date.now();
+  const expiresAtMs = now + policy.expiresMs;
   return {
     policy,
-    members: configuration.groups[policy.of] ?? [],
+    members: membersOf(policy.of, configuration.people, configuration.groups),
     openedAt: new Date(now).toISOString(),
-    expiresAt: new Date(now + policy.expiresMs).toISOString(),
+    expiresAt: new Date(expiresAtMs).toISOString(),
+    expiresAtMs,
   };
+}
+
+function membersOf(group: string, people: Configuration['people'], groups: Configuration['groups']): string[] {
+  return groups[group] ?? (group === everybody ? Object.keys(people) : []);
+}
+
+async function planUndo(parts: ActivityParts, request: Parameters<Activities['planUndo']>[0]): Promise<PlannedUndo> {
+  const { plan, finished, undoStep } = request;
+  const action = findAction(parts, request.action);
+  const context = { ...request.context, acted: false };
+  // What was begun and not finished may have changed nothing yet: only a look tells.
+  const seen = finished ? undefined : await lookOrSayWhyNot(action, plan, context);
+  const undo = action.undo(plan, context, seen);
+  if (!('uses' in undo)) return undo;
+  const wayBack = findAction(parts, undo.uses);
+  return { ...undo, plan: await wayBack.plan(undo.with, { ...context, step: undoStep }), limits: wayBack.declaration.limits };
+}
+
+/** A step that cannot be looked at counts as begun; an error that may pass is thrown, so that it is looked at again. */
+async function lookOrSayWhyNot(action: AnyAction, plan: ActionPlan, context: ActionContext): Promise<Observation> {
+  try {
+    return await action.observe(plan, context);
+  } catch (error) {
+    if (!(error instanceof HoldpointError) || error.consequence === 'retry') throw error;
+    return { state: 'stuck', reason: error.message, remedy: error.remedy };
+  }
 }
 
 /** An entry that no record can take, or the first one of a run whose id is taken, is not tried again: a person hears of it. */

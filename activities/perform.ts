@@ -2,7 +2,7 @@ import type { ActionContext, Observation, Progress } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
-import type { AnyAction } from './action.ts';
+import { stuckError, type AnyAction } from './action.ts';
 
 const waitMinMs = 200;
 const waitMaxMs = 2_000;
@@ -38,7 +38,8 @@ export interface PerformanceSurroundings {
 /**
  * Carries out a signed plan: looks, acts if there is something to do, and looks again until the world is as planned.
  * The same loop serves the first try, a retry after the worker was killed, and a step that somebody else has finished.
- * Throws `action-stuck` where it cannot go on by itself, the action's own errors, and the signal's reason when it is aborted.
+ * Throws `action-stuck` where it cannot go on by itself (`change-in-flight` where somebody else has begun the same change), the
+ * action's own errors, and the signal's reason when it is aborted.
  */
 export async function perform(
   action: AnyAction,
@@ -78,7 +79,7 @@ export async function perform(
   for (;;) {
     const seen = await look();
     if (seen?.state === 'done') return { outputs: seen.outputs, before: before ?? 'done', acts, passed, summary: seen.progress?.summary };
-    if (seen?.state === 'stuck') throw new HoldpointError('action-stuck', { cause: seen.reason, remedy: seen.remedy });
+    if (seen?.state === 'stuck') throw stuckError(seen);
     await wait(waitMs);
   }
 }

@@ -12,12 +12,14 @@ export function exitCodeOf(phase: Phase): number {
       return exitCodes.stuck;
     case 'aborted':
     case 'rejected':
+    case 'undone':
       return exitCodes.ended;
     case 'refused':
       return exitCodes.error;
     case 'planning':
     case 'running':
     case 'paused':
+    case 'undoing':
     case 'done':
       return exitCodes.done;
   }

@@ -6,6 +6,7 @@ import type { HoldState, Phase, RunState, StepState } from '../workflows/message
 import { counted, formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
+import { verbSummaries } from './verbs.ts';
 
 const barWidth = 20;
 const itemsShownMax = 12;
@@ -26,8 +27,9 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
   ];
   if (live.retrying) lines.push('', `${colors.yellow('!')} being tried again (attempt ${live.retrying.attempt}): ${live.retrying.reason}`);
   if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, options));
-  if (state.phase === 'paused') lines.push('', colors.dim(`  holdpoint resume ${state.run}   let it go on`));
+  if (state.notice) lines.push('', `${colors.yellow('!')} ${state.notice}`);
   if (state.stuck) lines.push('', ...stuckLines(state, colors));
+  if (state.phase === 'paused' || state.phase === 'stuck') lines.push(...choiceLines(state, colors));
   if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
   return lines;
 }
@@ -39,9 +41,11 @@ function phaseText(state: RunState, colors: Colors): string {
     holding: colors.magenta,
     paused: colors.yellow,
     stuck: colors.red,
+    undoing: colors.yellow,
     done: colors.green,
     rejected: colors.yellow,
     aborted: colors.yellow,
+    undone: colors.yellow,
     refused: colors.red,
   };
   return paints[state.phase](state.phase) + pauseText(state);
@@ -80,7 +84,10 @@ function symbolOf({ status, kind }: StepState, colors: Colors): string {
     case 'skipped':
       return colors.dim('-');
     case 'stopped':
+    case 'kept':
       return colors.yellow('■');
+    case 'undone':
+      return colors.yellow('↶');
     case 'waiting':
       return colors.dim(kind === 'hold' ? '□' : '·');
   }
@@ -121,6 +128,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
     lines.push(...differenceLines(hold.drift, terminal));
   }
   if (options.plan) lines.push(...planLines(hold.plan, terminal));
+  if (opening.askedBy !== undefined) lines.push(`  asked for by ${opening.askedBy}, who can take it back: holdpoint resume ${state.run}`);
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
   if (standing.state === 'waiting') {
     const who = standing.maySign.length > 0 ? `${listOfNames(standing.maySign)} may sign` : 'nobody is left who may';
@@ -134,12 +142,15 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
 function stuckLines(state: RunState, colors: Colors): string[] {
   const { stuck } = state;
   if (!stuck) return [];
-  return [
-    `${colors.red('✗')} ${colors.bold(`Stuck at step ${stuck.step}`)}: ${stuck.reason}`,
-    `  ${stuck.remedy}`,
-    colors.dim(`  holdpoint retry ${state.run}   try the step again`),
-    colors.dim(`  holdpoint abort ${state.run}   end the run and lift its cordons`),
-  ];
+  return [`${colors.red('✗')} ${colors.bold(`Stuck at step ${stuck.step}`)}: ${stuck.reason}`, `  ${stuck.remedy}`];
+}
+
+/** What an operator can say, each as the command that says it. */
+function choiceLines({ run, verbs }: RunState, colors: Colors): string[] {
+  // Whoever looks at a run that stands still wants to know how it goes on.
+  const choices = verbs.filter((verb) => verb !== 'pause');
+  const width = Math.max(...choices.map((verb) => verb.length), 0);
+  return choices.map((verb) => colors.dim(`  holdpoint ${verb.padEnd(width)} ${run}   ${verbSummaries[verb]}`));
 }
 
 function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors: Colors): string[] {

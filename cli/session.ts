@@ -71,7 +71,7 @@ export async function loadRunbook(
 ): Promise<{ document: RunbookDocument; runbook: CompiledRunbook }> {
   const document = readRunbook(nameOrPath);
   const configuration = await readConfiguration(terminal, config);
-  const { runbook, problems } = compileRunbook(document.text, document.file, configuration);
+  const { runbook, problems } = compileRunbook(document.text, document.file, configuration, document.runbooks);
   if (!runbook) throw new UsageError(problemList(`The runbook ${document.file} cannot be used:`, problems));
   return { document, runbook };
 }

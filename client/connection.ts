@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
+import type { ExternalStorage } from '@temporalio/common';
 import { HoldpointError } from '../domain/errors.ts';
 
 const connectTimeoutMs = 5_000;
@@ -28,12 +29,17 @@ export function temporalSettings(env: Readonly<Record<string, string | undefined
   };
 }
 
-/** Connects to Temporal. Throws `temporal-unreachable`, `namespace-unknown`. */
-export async function connectTemporal({ address, namespace }: TemporalSettings): Promise<Client> {
+/**
+ * Connects to Temporal. Throws `temporal-unreachable`, `namespace-unknown`.
+ *
+ * @param storage where workers keep what is too large for histories. Answers are readable without it; with it, large
+ * documents that a run is started with go there, too.
+ */
+export async function connectTemporal({ address, namespace }: TemporalSettings, storage?: ExternalStorage): Promise<Client> {
   try {
     const connection = await Connection.connect({ address, connectTimeout: connectTimeoutMs });
     await requireNamespace(connection, { address, namespace });
-    return new Client({ connection, namespace });
+    return new Client({ connection, namespace, dataConverter: storage && { externalStorage: storage } });
   } catch (error) {
     if (error instanceof HoldpointError) throw error;
     const cause = error instanceof Error ? error.message : String(error);

@@ -10,7 +10,7 @@ import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/
 import type { Progress } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { DecisionStatement, StartStatement, VerbStatement } from '../domain/statement.ts';
+import { stepVerbs, type DecisionStatement, type StartStatement, type Verb, type VerbStatement } from '../domain/statement.ts';
 import {
   admissionUpdate,
   attemptRefusedSignal,
@@ -24,12 +24,11 @@ import {
   type Admission,
   type DecisionAnswer,
   type Forecast,
-  type Phase,
   type RefusedAttempt,
   type RunbookDocument,
   type RunInput,
   type RunState,
-  type Verb,
+  type VerbAnswer,
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
 import type { SigningKey } from './keys.ts';
@@ -116,7 +115,8 @@ export class Holdpoint {
 
   /** The runs that are open, or the newest ones of all. */
   async list(options: { openOnly: boolean; most?: number }): Promise<RunSummary[]> {
-    const query = `WorkflowType = '${runWorkflow}'${options.openOnly ? " AND ExecutionStatus = 'Running'" : ''}`;
+    const which = options.openOnly ? "= 'Running'" : "!= 'ContinuedAsNew'";
+    const query = `WorkflowType = '${runWorkflow}' AND ExecutionStatus ${which}`;
     const runs: RunSummary[] = [];
     for await (const found of this.client.workflow.list({ query })) {
       const attribute = (name: string): string => {
@@ -181,13 +181,17 @@ export class Holdpoint {
     return this.attempt(handle, { person: key.person, attempt: decision }, () => handle.executeUpdate(decideUpdate, { args: [request] }));
   }
 
-  /** Gives a run an operator's word. Throws RefusedError with the run's reason, `verb-refused` where it is over. */
-  async operate(name: string, verb: Verb, reason: string, key: SigningKey): Promise<{ phase: Phase }> {
+  /**
+   * Gives a run an operator's word; a word about a step means the one that is stuck now.
+   * Throws RefusedError with the run's reason, `verb-refused` where it is over.
+   */
+  async operate(name: string, verb: Verb, reason: string, key: SigningKey): Promise<VerbAnswer> {
     const handle = await this.handleOf(name);
-    const { run, phase } = await this.queryState(handle, name);
+    const { run, phase, stuck } = await this.queryState(handle, name);
     if (endPhases.includes(phase)) throw new HoldpointError('verb-refused', { run, verb, cause: `it is ${phase}`, possible: 'nothing' });
-    const statement: VerbStatement = { kind: 'verb', run, verb, reason, ...signedBy(key) };
-    const request = { person: key.person, run, verb, reason, signature: await signStatement(statement, key) };
+    const step = stepVerbs.includes(verb) ? (stuck?.step ?? '') : '';
+    const statement: VerbStatement = { kind: 'verb', run, verb, step, reason, ...signedBy(key) };
+    const request = { person: key.person, run, verb, step, reason, signature: await signStatement(statement, key) };
     return this.attempt(handle, { person: key.person, attempt: verb }, () => handle.executeUpdate(verbUpdate, { args: [request] }));
   }
 
@@ -219,9 +223,13 @@ export class Holdpoint {
   private async handleOf(name: string): Promise<WorkflowHandle> {
     if (name.includes('/')) return this.client.workflow.getHandle(name);
     if (!/^[\w.-]+$/.test(name)) throw new HoldpointError('run-unknown', { run: name });
+    let target: string | undefined;
     for await (const found of this.client.workflow.list({ query: `${searchAttributes.run} = '${name}'` })) {
-      return this.client.workflow.getHandle(found.workflowId, found.runId);
+      target = found.workflowId;
+      if (found.status.name !== 'CONTINUED_AS_NEW') return this.client.workflow.getHandle(target, found.runId);
     }
+    // It has gone on in a new history that is not listed yet; what is open on the target is that run.
+    if (target !== undefined) return this.client.workflow.getHandle(target);
     throw new HoldpointError('run-unknown', { run: name });
   }
 

@@ -17,6 +17,11 @@ export interface ActionContext {
   retry: number;
   /** Whether this attempt has acted already: tells a failure of our own doing from one that was there before. */
   acted: boolean;
+  /**
+   * Whether an operator has said that a change in flight which somebody else has begun counts as this step's, being the same.
+   * It holds for this try only: a later one asks for a change of its own.
+   */
+  adopt?: boolean;
 }
 
 /** How far one object of a step has come: a row of the live table. */
@@ -42,10 +47,29 @@ export interface Progress {
 
 /** What a look at the world says of a plan: nothing is assumed, everything is read. */
 export type Observation =
-  | { state: 'todo'; progress?: Progress }
-  | { state: 'moving'; progress: Progress }
+  | ({ state: 'todo'; progress?: Progress } & Unfinished)
+  | ({ state: 'moving'; progress: Progress } & Unfinished)
   | { state: 'done'; outputs: JsonObject; progress?: Progress }
-  | { state: 'stuck'; reason: string; remedy: string; progress?: Progress };
+  | Stuck;
+
+/** What a look says of a plan that cannot go on by itself: why, and what a person can do. */
+export interface Stuck extends Unfinished {
+  state: 'stuck';
+  reason: string;
+  remedy: string;
+  progress?: Progress;
+  /** Somebody else has begun the very change that is planned: an operator may have the step take it for its own. */
+  adoptable?: boolean;
+}
+
+/** What a look can say besides, as long as a plan is not carried out. */
+interface Unfinished {
+  /**
+   * Whether the change that has no way back, or a long one, has not been begun: read from the world, and true only where that
+   * is certain. It tells `undo` what a step that was not finished has left.
+   */
+  untouched?: boolean;
+}
 
 /** A call of an action, as the way back from another one. */
 export interface ActionCall {
@@ -53,5 +77,8 @@ export interface ActionCall {
   with: JsonObject;
 }
 
-/** The way back from an action: another action, or the reason why there is none. */
-export type Undo = ActionCall | { noUndo: string };
+/**
+ * The way back from an action: another action, or the reason why there is none (`noUndo`) or none is needed (`nothing`). What
+ * cannot be undone also keeps what came before it from being undone, as the world has moved on from there.
+ */
+export type Undo = ActionCall | { noUndo: string } | { nothing: string };

@@ -15,8 +15,9 @@ export interface Policy {
 
 /** Why an opening takes no more decisions, whatever its standing. */
 export interface Closing {
-  /** `expired`: the timer ran out. `drift`: the plan is no longer the one shown. `aborted`: the run was called off. */
-  because: 'expired' | 'drift' | 'aborted';
+  /** `expired`: the timer ran out. `drift`: the plan is no longer the one shown. `aborted`: the run was called off.
+   * `withdrawn`: an operator has taken back what was asked for, or asked for something else. */
+  because: 'expired' | 'drift' | 'aborted' | 'withdrawn';
   /** ISO 8601, UTC. */
   at: string;
 }
@@ -32,6 +33,8 @@ export interface Opening {
   /** People of the policy's group when the hold was opened. */
   members: string[];
   requester: string;
+  /** The operator who has asked for what is to be signed, where that is not a step of the runbook: they cannot be the second person. */
+  askedBy?: string;
   /** ISO 8601, UTC. */
   openedAt: string;
   expiresAt: string;
@@ -70,11 +73,13 @@ export type RefusalCode =
   | 'hold-expired'
   | 'plan-drifted'
   | 'run-aborted'
+  | 'hold-withdrawn'
   | 'plan-differs'
   | 'decision-unknown'
   | 'already-decided'
   | 'verdict-reached'
   | 'requester-excluded'
+  | 'asker-excluded'
   | 'not-in-group'
   | 'reason-missing'
   | 'reason-too-long';
@@ -93,6 +98,9 @@ export type Standing =
   | { state: 'waiting'; missing: number; maySign: string[] }
   | { state: 'approved'; by: string[] }
   | { state: 'rejected'; by: string; reason: string };
+
+/** The name that stands for everybody who is known, where no policy says who may sign. */
+export const everybody = 'people';
 
 /** How long the reason of a decision may be. */
 export const reasonCharactersMax = 2_000;
@@ -139,7 +147,7 @@ export function standingOf(opening: Opening, decisions: readonly Decision[]): St
 }
 
 function isEntitled(opening: Opening, person: string): boolean {
-  return opening.members.includes(person) && !isExcluded(opening, person);
+  return opening.members.includes(person) && !isExcluded(opening, person) && person !== opening.askedBy;
 }
 
 function isExcluded(opening: Opening, person: string): boolean {
@@ -209,6 +217,12 @@ function closed({ hold, opening, closed: closing, expiresAt }: Opening): Refusal
         reason: `The run was aborted at ${closing.at}, which closed hold ${hold}.`,
         remedy: 'Nothing is left to decide; start a new run if the work is still wanted.',
       };
+    case 'withdrawn':
+      return {
+        code: 'hold-withdrawn',
+        reason: `Opening ${opening} of hold ${hold} was closed at ${closing.at}, because an operator has asked for something else.`,
+        remedy: lookAgain,
+      };
   }
 }
 
@@ -259,6 +273,13 @@ function alreadySettled(opening: Opening, decisions: readonly Decision[], attemp
 /** The requester comes before the group: joining the group would not help them. */
 function notEntitled(opening: Opening, attempt: Attempt): Refusal | undefined {
   const { policy, hold } = opening;
+  if (attempt.person === opening.askedBy) {
+    return {
+      code: 'asker-excluded',
+      reason: `${attempt.person} has asked for what hold ${hold} puts up for signature; somebody else must decide on it.`,
+      remedy: `Ask somebody else: ${othersOf(opening)}. To take it back, use \`holdpoint resume\`.`,
+    };
+  }
   if (isExcluded(opening, attempt.person)) {
     const rejects = attempt.decision === 'reject';
     return {

@@ -1,5 +1,6 @@
 import canonicalize from 'canonicalize';
-import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Json, JsonObject } from './json.ts';
 import { digestOf, digestOfText } from './plan.ts';
 import type { ExpectedStatement } from './statement.ts';
@@ -24,6 +25,17 @@ export interface EvidenceEntry {
   hash: string;
 }
 
+/**
+ * What stands in the body of an entry in the place of a value that is too large for it. The value itself is its canonical
+ * JSON in UTF-8 in `payloads/<hex>` beside the record, and the hash of the entry covers its digest.
+ */
+export interface KeptValue {
+  /** `sha256:<hex>` over the bytes. */
+  sha256: string;
+  /** How many there are. */
+  bytes: number;
+}
+
 /** Something wrong with one line of a record. */
 export interface LineProblem {
   /** Counted from 1. */
@@ -41,6 +53,27 @@ export interface ChainReport {
   /** A record without `run.ended` belongs to a run that is still open, or its end was cut off: the text cannot tell. */
   ending: 'ended' | 'open-or-cut-off';
 }
+
+/**
+ * What is larger stays neither in the histories of Temporal nor in the entries of a record: the evidence store keeps it
+ * under its digest.
+ */
+export const payloadSizeMax = 64 * 1024;
+
+/** How large something kept under its digest may be: more than any message of Temporal (gRPC) could bring. */
+export const keptBytesMax = 4 * 1024 * 1024;
+
+/**
+ * How large one value of an entry may be that is kept beside the record. A plan and what has changed in it must be shown to
+ * the people who sign, both in one answer of Temporal, which has 2 MiB at most.
+ */
+export const recordedValueBytesMax = 768 * 1024;
+
+/**
+ * The metadata key of a Temporal payload that answers a client (a query, an update, a plan that was asked for): it stays as
+ * it is, whatever its size, so that clients need no access to the evidence store.
+ */
+export const answerMark = 'holdpoint-answer';
 
 /** How large the canonical JSON of one body may be. */
 export const evidenceBodyBytesMax = 256 * 1024;
@@ -61,13 +94,17 @@ const runPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const kindPattern = /^[a-z][A-Za-z0-9.-]{0,99}$/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 const digestPattern = /^sha256:[0-9a-f]{64}$/;
+/** The folder beside the records for what is kept under its digest. */
+const keptFolder = 'payloads';
+/** What a KeptValue takes at most. */
+const keptValueBytes = 128;
 const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
 
 /** Entries that carry a signature: the kind of the statement and the claims that the body repeats. */
 const signedKinds = {
   'run.started': { statement: 'start', claims: ['person', 'target', 'runbook', 'planHash'] },
   'decision.accepted': { statement: 'decision', claims: ['person', 'hold', 'opening', 'planHash', 'decision', 'reason'] },
-  'verb.accepted': { statement: 'verb', claims: ['person', 'verb', 'reason'] },
+  'verb.accepted': { statement: 'verb', claims: ['person', 'verb', 'step', 'reason'] },
 } as const;
 
 type SignedKind = keyof typeof signedKinds;
@@ -80,7 +117,53 @@ const entryKinds: Record<ExpectedStatement['kind'], SignedKind> = {
 
 /** Whether a text can be the id of a run: also safe as the name of a file. */
 export function isRunId(text: string): boolean {
-  return runPattern.test(text);
+  return runPattern.test(text) && text !== keptFolder;
+}
+
+/** SHA-256 of bytes, as `sha256:<hex>`. */
+export function digestOfBytes(bytes: Uint8Array): string {
+  return `sha256:${bytesToHex(sha256(bytes))}`;
+}
+
+/** Where something is kept, relative to the records: `payloads/<hex>`. Throws RangeError for what is no digest. */
+export function keptPathOf(digest: string): string {
+  if (!digestPattern.test(digest)) throw new RangeError(`${JSON.stringify(digest.slice(0, 200))} is no SHA-256 digest`);
+  return `${keptFolder}/${digest.slice('sha256:'.length)}`;
+}
+
+/**
+ * Takes out of a body what must be kept beside the record: its largest values, until the rest is no larger than
+ * `payloadSizeMax`. Each leaves a KeptValue under its name. A value that looks like one is kept as well, so that whatever
+ * looks like one in a record is one. A body without a JSON form comes back as it is, for `chain` to refuse.
+ */
+export function splitBody(body: JsonObject): { body: JsonObject; kept: { name: string; bytes: Uint8Array }[] } {
+  const rest = { ...body };
+  const kept: { name: string; bytes: Uint8Array }[] = [];
+  let size = sizeOf(body);
+  if (size === undefined) return { body, kept };
+  const values = Object.entries(body).map(([name, value]) => ({ name, value, bytes: utf8ToBytes(canonicalize(value) ?? '') }));
+  values.sort((one, other) => other.bytes.length - one.bytes.length);
+  for (const { name, value, bytes } of values) {
+    const isTooMuch = size > payloadSizeMax && bytes.length > keptValueBytes;
+    if (!isTooMuch && !isKeptValue(value)) continue;
+    rest[name] = { sha256: digestOfBytes(bytes), bytes: bytes.length };
+    kept.push({ name, bytes });
+    size -= bytes.length - keptValueBytes;
+  }
+  return { body: rest, kept };
+}
+
+/** The values of an entry that are kept beside the record, by the names that they have in its body. */
+export function keptValuesOf({ body }: EvidenceEntry): [name: string, kept: KeptValue][] {
+  return Object.entries(body).flatMap(([name, value]) => (isKeptValue(value) ? [[name, value]] : []));
+}
+
+/** What is wrong with the bytes that were found (undefined: none) for a value of an entry; undefined where they are as they were kept. */
+export function keptProblemOf(entry: EvidenceEntry, name: string, kept: KeptValue, bytes: Uint8Array | undefined): string | undefined {
+  const subject = `${nameOf(entry)} keeps its ${name} beside the record, in ${keptPathOf(kept.sha256)}`;
+  if (bytes === undefined) return `${subject}, which is missing.`;
+  if (bytes.length === kept.bytes && digestOfBytes(bytes) === kept.sha256) return undefined;
+  return `${subject}, which was changed: it is not what the entry names.`;
 }
 
 /**
@@ -230,6 +313,11 @@ function isEntry(value: unknown): value is EvidenceEntry {
   );
 }
 
+function isKeptValue(value: Json): value is Json & KeptValue {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.keys(value).sort().join() === 'bytes,sha256' && matches(value.sha256, digestPattern) && Number.isSafeInteger(value.bytes);
+}
+
 function matches(value: unknown, pattern: RegExp): boolean {
   return typeof value === 'string' && pattern.test(value);
 }
@@ -245,6 +333,15 @@ function hashOf(entry: EvidenceEntry): string {
   } catch {
     // Half a surrogate pair, or nesting too deep: `chain` lets none of it in.
     return 'none (it has no canonical JSON)';
+  }
+}
+
+/** How many bytes the canonical JSON of a body has; undefined where it has none. */
+function sizeOf(body: JsonObject): number | undefined {
+  try {
+    return utf8ToBytes(canonicalBody(body)).length;
+  } catch {
+    return undefined;
   }
 }
 

@@ -72,6 +72,7 @@ for (const [operator, calculate] of Object.entries(arithmetic)) {
   base.registerOperator(`double ${operator} int: double`, handler);
 }
 const untyped = base.clone().registerVariable('inputs', 'map').registerVariable('steps', 'map').registerVariable('target', 'string');
+const scopeVariables = ['inputs', 'steps', 'target'];
 
 /**
  * Fills a template: a string that is one whole `${…}` becomes the typed value, other strings get the values as text,
@@ -79,13 +80,18 @@ const untyped = base.clone().registerVariable('inputs', 'map').registerVariable(
  * `$${` stands for `${`. Throws an ExpressionError.
  */
 export function render(template: Json, scope: Scope): Json {
-  const rendered = renderValue(template, celContext(scope));
-  return rendered === undefined ? null : rendered;
+  return renderValue(template, surroundingsOf(scope)) ?? null;
 }
 
 /** The value of a CEL expression; an absent optional is null. Throws an ExpressionError. */
 export function evaluate(expression: string, scope: Scope): Json {
-  return evaluateIn(expression, celContext(scope)) ?? null;
+  return evaluateIn(expression, surroundingsOf(scope)) ?? null;
+}
+
+/** Why expressions could not refer to the element of a repetition by that name, as the end of a sentence; undefined where they can. */
+export function elementNameProblem(name: string): string | undefined {
+  if (scopeVariables.includes(name)) return `is taken: expressions refer to the ${name} of the run by it.`;
+  return isFreeName(name) ? undefined : 'means something in the language of expressions already.';
 }
 
 /** The `${…}` of a string in their order. Throws an ExpressionError where one is not closed or there are too many. */
@@ -119,6 +125,7 @@ export function isWholeExpression(template: string, found: EmbeddedExpression[])
 export function expressionChecker(types: Record<string, ExpressionType>): (expression: string) => string {
   const environment = base.clone();
   for (const [name, type] of Object.entries(types)) {
+    if (type.refusal !== undefined) continue;
     const declared = celDeclaration(type);
     if (typeof declared === 'string') environment.registerVariable(name, declared);
     else environment.registerVariable({ name, schema: declared });
@@ -128,7 +135,7 @@ export function expressionChecker(types: Record<string, ExpressionType>): (expre
     new ReferenceCheck(expression, types).check(parsed.ast);
     const result = parsed.check();
     if (result.valid) return result.type ?? 'dyn';
-    throw foreignError(expression, result.error, Object.keys(types));
+    throw foreignError(expression, result.error, types);
   };
 }
 
@@ -155,21 +162,21 @@ function endOfText(template: string, quoteAt: number): number {
   return template.length;
 }
 
-function renderValue(template: Json, context: object): Json | undefined {
-  if (typeof template === 'string') return renderText(template, context);
-  if (Array.isArray(template)) return template.map((item) => renderValue(item, context)).filter((item) => item !== undefined);
+function renderValue(template: Json, around: Surroundings): Json | undefined {
+  if (typeof template === 'string') return renderText(template, around);
+  if (Array.isArray(template)) return template.map((item) => renderValue(item, around)).filter((item) => item !== undefined);
   if (template === null || typeof template !== 'object') return template;
-  const rendered = Object.entries(template).map(([key, value]) => [key, renderValue(value, context)] as const);
+  const rendered = Object.entries(template).map(([key, value]) => [key, renderValue(value, around)] as const);
   return Object.fromEntries(rendered.filter((entry): entry is [string, Json] => entry[1] !== undefined));
 }
 
-function renderText(template: string, context: object): Json | undefined {
+function renderText(template: string, around: Surroundings): Json | undefined {
   const found = expressionsIn(template);
-  if (isWholeExpression(template, found)) return evaluateIn(found[0]!.expression, context);
+  if (isWholeExpression(template, found)) return evaluateIn(found[0]!.expression, around);
   let text = '';
   let from = 0;
   for (const { expression, start, end } of found) {
-    const value = evaluateIn(expression, context);
+    const value = evaluateIn(expression, around);
     if (value === undefined) throw new ExpressionError(expression, 'value', 'has no value to put into a text; add .orValue("…").');
     text += unescaped(template.slice(from, start - 2)) + (typeof value === 'string' ? value : JSON.stringify(value));
     from = end + 1;
@@ -182,13 +189,13 @@ function unescaped(text: string): string {
 }
 
 /** The value of an expression as JSON; undefined for an absent optional. */
-function evaluateIn(expression: string, context: object): Json | undefined {
-  const parsed = parse(untyped, expression);
+function evaluateIn(expression: string, { environment, variables }: Surroundings): Json | undefined {
+  const parsed = parse(environment, expression);
   let value: unknown;
   try {
-    value = parsed(context);
+    value = parsed(variables);
   } catch (error) {
-    throw foreignError(expression, error, ['inputs', 'steps', 'target']);
+    throw foreignError(expression, error, Object.fromEntries(Object.keys(variables).map((name) => [name, {}])));
   }
   if (!(value instanceof Optional)) return jsonOf(expression, value);
   return value.hasValue() ? jsonOf(expression, value.value()) : undefined;
@@ -205,7 +212,7 @@ function parse(environment: Environment, expression: string): ReturnType<Environ
     refuseDeepMacros(parsed.ast, expression, 0);
     return parsed;
   } catch (error) {
-    throw foreignError(expression, error, []);
+    throw foreignError(expression, error, {});
   }
 }
 
@@ -225,8 +232,8 @@ function childrenOf(node: ASTNode): ASTNode[] {
   return flat.filter((part): part is ASTNode => typeof part === 'object' && part !== null && 'op' in part && 'args' in part);
 }
 
-/** Maps an error of the CEL library; anything else is passed on. */
-function foreignError(expression: string, error: unknown, variables: string[]): unknown {
+/** Maps an error of the CEL library, given the variables that there are; anything else is passed on. */
+function foreignError(expression: string, error: unknown, types: Record<string, ExpressionType>): unknown {
   const known = error instanceof ParseError || error instanceof CelTypeError || error instanceof EvaluationError;
   if (!known) return error;
   const at = error.range?.start ?? 0;
@@ -234,6 +241,9 @@ function foreignError(expression: string, error: unknown, variables: string[]): 
   if (error instanceof ParseError) return new ExpressionError(expression, 'syntax', problem, { at });
   if (error.code === 'unknown_variable') {
     const name = expression.slice(at, error.range?.end);
+    const refusal = Object.hasOwn(types, name) ? types[name]?.refusal : undefined;
+    if (refusal !== undefined) return new ExpressionError(expression, 'unknown', `${name}: ${refusal}`, { at });
+    const variables = Object.keys(types).filter((variable) => types[variable]?.refusal === undefined);
     const among = variables.length === 0 ? '' : ` There are: ${variables.join(', ')}.`;
     const suggestion = closestName(name, variables);
     return new ExpressionError(expression, 'unknown', `variable "${name}" does not exist.${among}`, { at, suggestion });
@@ -357,14 +367,42 @@ function pathTo(owner: string, name: string): string {
   return /^[A-Za-z_]\w*$/.test(name) ? `${owner}.${name}` : `${owner}[${JSON.stringify(name)}]`;
 }
 
+/** What an expression is evaluated in. */
+interface Surroundings {
+  environment: Environment;
+  variables: Record<string, unknown>;
+}
+
+/** The variables as CEL sees them. Throws an ExpressionError where an element has a name that it cannot have. */
+function surroundingsOf({ inputs, steps, target, elements = {} }: Scope): Surroundings {
+  const variables = { inputs: celValue(inputs), steps: celValue(steps), target };
+  const names = Object.keys(elements);
+  if (names.length === 0) return { environment: untyped, variables };
+  const environment = untyped.clone();
+  for (const name of names) {
+    const problem = elementNameProblem(name);
+    if (problem !== undefined) throw new ExpressionError(name, 'syntax', `as the name of an element, it ${problem}`);
+    environment.registerVariable(name, 'dyn');
+  }
+  return { environment, variables: { ...variables, ...(celValue(elements) as object) } };
+}
+
+/** Whether a name is one that a variable can have and that nothing in CEL has. */
+function isFreeName(name: string): boolean {
+  if (base.hasVariable(name)) return false;
+  try {
+    const { ast } = base.parse(name);
+    return ast.op === 'id' && ast.args === name;
+  } catch (error) {
+    if (error instanceof ParseError) return false;
+    throw error;
+  }
+}
+
 /**
  * Whole numbers become CEL integers, so that `inputs.nodesAtOnce + 1` adds. Lists are made anew by `Array.from`: the CEL library
  * knows only those of its own realm, and a workflow runs in a realm of its own.
  */
-function celContext(scope: Scope): object {
-  return { inputs: celValue(scope.inputs), steps: celValue(scope.steps), target: scope.target };
-}
-
 function celValue(value: Json): unknown {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value;
   if (Array.isArray(value)) return Array.from(value, celValue);

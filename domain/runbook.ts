@@ -4,7 +4,7 @@ import type { Json, JsonObject } from './json.ts';
 export interface CompiledRunbook {
   name: string;
   title: string;
-  /** `sha256:…` of the document's bytes. */
+  /** `sha256:…` of the document's bytes; where it carries out other runbooks, of their digests as well. */
   digest: string;
   /** Template of the target, e.g. `eks/${inputs.region}/${inputs.cluster}`. */
   target: string;
@@ -13,13 +13,26 @@ export interface CompiledRunbook {
   steps: CompiledStep[];
 }
 
-export type CompiledStep = ActionStep | HoldStep;
+export type CompiledStep = ActionStep | HoldStep | RunbookStep;
+
+/** A step that is carried out once for each element of a list, in the order of the list. */
+export interface Repetition {
+  /** The list, or a template of it such as `${steps.preflight.nodes}`. */
+  items: Json;
+  /** The name by which expressions of the step refer to the element. */
+  as: string;
+}
 
 /** A step that carries out an action. */
 export interface ActionStep {
   kind: 'action';
   id: string;
   title?: string;
+  forEach?: Repetition;
+  /** How many elements are worked on at the same time: a number, or a template of one. 1 where it is left out. */
+  concurrency?: number | string;
+  /** What follows when the step cannot go on: the run waits for an operator, or goes back by itself. */
+  onFailure: 'stuck' | 'undo';
   /** Name of the action, e.g. `kubernetes.drain`. */
   uses: string;
   /** The action's input; any string in it may hold `${…}` expressions. */
@@ -51,6 +64,20 @@ export interface ActionLimits {
   attemptsMax: number;
 }
 
+/** A step that carries out another runbook on the same target, within the same run. */
+export interface RunbookStep {
+  kind: 'runbook';
+  id: string;
+  title?: string;
+  forEach?: Repetition;
+  /** The other runbook, compiled as it was when the run was started. */
+  runbook: CompiledRunbook;
+  /** Its inputs; any string in them may hold `${…}` expressions. */
+  with: JsonObject;
+  /** CEL expression; the step is left out where it is false. */
+  if?: string;
+}
+
 /** What expressions can refer to. */
 export interface Scope {
   inputs: JsonObject;
@@ -58,4 +85,6 @@ export interface Scope {
   steps: { [id: string]: Json };
   /** The target of the run, e.g. `eks/eu-central-1/demo`. */
   target: string;
+  /** The elements of the repetitions around the expression, by the names that `as` gives them. */
+  elements?: { [name: string]: Json };
 }

@@ -26,12 +26,25 @@ export interface StartStatement {
   nonce: string;
 }
 
+/**
+ * What an operator can tell a run. About the whole: `pause`, `resume` (also: take back what was asked for), `undo` (go back step by
+ * step), `abort`. About the step that is stuck: `retry`, `skip` (leave it out), `done` (it was done by hand), `adopt` (take the same
+ * change, begun by somebody else, for its own).
+ */
+export const verbs = ['pause', 'resume', 'undo', 'abort', 'retry', 'skip', 'done', 'adopt'] as const;
+export type Verb = (typeof verbs)[number];
+
+/** The words that are about the stuck step, and name it. */
+export const stepVerbs: readonly Verb[] = ['retry', 'skip', 'done', 'adopt'];
+
 /** What an operator signs when telling a run what to do. */
 export interface VerbStatement {
   kind: 'verb';
   person: string;
   run: string;
-  verb: 'pause' | 'resume' | 'retry' | 'abort';
+  verb: Verb;
+  /** The stuck step that is meant; empty for a word that is about the whole run. */
+  step: string;
   reason: string;
   at: string;
   nonce: string;

@@ -8,6 +8,8 @@ export const nodesMax = 1000;
 export const nodesAtOnceMax = 100;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
+/** Budgets may take hours to let the last pod go. */
+const drainTimeoutMs = 12 * hourMs;
 const heartbeatMs = 10_000;
 const attemptsMax = 5;
 
@@ -60,11 +62,15 @@ const nodeName = z
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, 'must be a Kubernetes node name');
 const nodeNames = z.array(nodeName).min(1).max(nodesMax);
+const ignoreMissing = z.boolean().default(false).describe('Pass over nodes that do not exist (any more), instead of refusing the step.');
 const kubernetesVersion = z.string().regex(/^\d{1,2}\.\d{1,3}$/, 'must be a Kubernetes minor version such as `1.34`');
 const releaseVersion = z
   .string()
   .max(128)
   .regex(/^[0-9A-Za-z][0-9A-Za-z._-]*$/, 'must be an AMI release version such as `1.34.1-20261105`');
+
+// AWS takes tag values of up to 256 characters, which the id of a run is on what it has made.
+const runId = z.string().min(1).max(256);
 
 const text: ExpressionType = { type: 'string' };
 const number: ExpressionType = { type: 'int' };
@@ -99,7 +105,7 @@ const eksCreateNodegroup = declareAction({
 const kubernetesCordon = declareAction({
   name: 'kubernetes.cordon',
   summary: 'Marks nodes as unschedulable, so that no new pods come to them.',
-  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.') }),
+  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
   changes: true,
   timeoutMs: 5 * minuteMs,
   outputs: { nodes: listOfText },
@@ -108,7 +114,7 @@ const kubernetesCordon = declareAction({
 const kubernetesUncordon = declareAction({
   name: 'kubernetes.uncordon',
   summary: 'Lifts the cordons that this run has set; those of others stay.',
-  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.') }),
+  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
   changes: true,
   timeoutMs: 5 * minuteMs,
   outputs: { nodes: listOfText },
@@ -124,17 +130,21 @@ const kubernetesDrain = declareAction({
     force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
   }),
   changes: true,
-  timeoutMs: 12 * hourMs,
+  timeoutMs: drainTimeoutMs,
   outputs: { nodes: listOfText, podsMoved: number },
   planFields: { pods: number, nodes: listOfText },
 });
 
 const eksDeleteNodegroup = declareAction({
   name: 'eks.deleteNodegroup',
-  summary: 'Deletes a node group and waits until it is gone.',
-  input: z.strictObject({ nodegroup: nodegroupName.describe('Name of the node group.') }),
+  summary: 'Deletes a node group and waits until it is gone; drains its nodes first if it is told to.',
+  input: z.strictObject({
+    nodegroup: nodegroupName.describe('Name of the node group.'),
+    drain: z.boolean().default(false).describe('Cordon its nodes and evict their pods first, within every PodDisruptionBudget.'),
+    createdBy: runId.describe('Id of a run: the node group is deleted only if that run has made it.').optional(),
+  }),
   changes: true,
-  timeoutMs: 2 * hourMs,
+  timeoutMs: drainTimeoutMs + 2 * hourMs,
   outputs: { nodegroup: text },
 });
 
@@ -146,6 +156,10 @@ const eksUpdateNodegroupVersion = declareAction({
     version: kubernetesVersion.describe('Kubernetes version to go to; this or releaseVersion must be given.').optional(),
     releaseVersion: releaseVersion.describe('AMI release to go to; this or version must be given.').optional(),
     force: z.boolean().default(false).describe('Let EKS terminate nodes whose pods cannot be evicted within 15 minutes.'),
+    waitForUpdate: z
+      .boolean()
+      .default(false)
+      .describe('Wait for the end of an update that is in progress already, instead of stopping there.'),
   }),
   changes: true,
   timeoutMs: 2 * hourMs,

@@ -35,6 +35,26 @@ export function checkInputs(runbook: Pick<CompiledRunbook, 'inputs'>, given: Jso
   return { inputs, problems };
 }
 
+/**
+ * Checks the inputs that a runbook gives to another one, as far as they are written out: the values at the paths of `expressions`
+ * are known only later. An unknown or missing input is told by the path that it has or would have.
+ */
+export function checkGivenInputs(
+  schema: JsonObject,
+  given: JsonObject,
+  expressions: ValuePath[],
+): { path: ValuePath; message: string; unknown: boolean }[] {
+  const validate = newAjv().compile(closed(schema));
+  if (validate(structuredClone(given))) return [];
+  const names = Object.keys(propertiesOf(schema));
+  const errors = (validate.errors ?? []).filter((error) => !hangsOnExpression(error, expressions));
+  return errors.slice(0, problemsMax).map((error) => ({
+    path: pathOfError(error),
+    message: messageOfError(error, names),
+    unknown: error.keyword === 'additionalProperties',
+  }));
+}
+
 /** Reads `name=value` arguments; the text of a value is converted by the type that the schema gives to the input. */
 export function parseInputArguments(args: string[], schema: JsonObject): { given: JsonObject; problems: InputProblem[] } {
   const given = new Map<string, Json>();
@@ -157,23 +177,49 @@ function parsedJson(text: string): Json {
 }
 
 function inputProblem(error: ErrorObject, names: string[]): InputProblem {
-  const path: ValuePath = error.instancePath
+  return { path: formatPath(pathOfError(error)), message: messageOfError(error, names) };
+}
+
+function pathOfInstance({ instancePath }: ErrorObject): ValuePath {
+  return instancePath
     .split('/')
     .slice(1)
     .map((part) => (/^\d+$/.test(part) ? Number(part) : part.replaceAll('~1', '/').replaceAll('~0', '~')));
+}
+
+/** Where the value is that is wrong, or that is not there but has to be. */
+function pathOfError(error: ErrorObject): ValuePath {
+  const { missingProperty, additionalProperty } = error.params as { missingProperty?: string; additionalProperty?: string };
+  const name = error.keyword === 'required' ? missingProperty : error.keyword === 'additionalProperties' ? additionalProperty : undefined;
+  return name === undefined ? pathOfInstance(error) : [...pathOfInstance(error), name];
+}
+
+function messageOfError(error: ErrorObject, names: string[]): string {
   const params = error.params as Record<string, unknown>;
-  if (error.keyword === 'required') return { path: formatPath([...path, String(params.missingProperty)]), message: 'Is missing.' };
-  if (error.keyword === 'additionalProperties') {
-    const name = String(params.additionalProperty);
-    const known = path.length === 0 ? names : [];
-    const among = known.length === 0 ? '' : ` There are: ${known.join(', ')}.`;
-    return { path: formatPath([...path, name]), message: `There is no such input.${didYouMean(name, known)}${among}` };
+  switch (error.keyword) {
+    case 'required':
+      return 'Is missing.';
+    case 'additionalProperties': {
+      const known = pathOfInstance(error).length === 0 ? names : [];
+      const among = known.length === 0 ? '' : ` There are: ${known.join(', ')}.`;
+      return `There is no such input.${didYouMean(String(params.additionalProperty), known)}${among}`;
+    }
+    case 'type':
+      return `Must be ${typeWords(String(params.type))}.`;
+    case 'enum':
+      return `Must be one of ${(params.allowedValues as Json[]).map((value) => JSON.stringify(value)).join(', ')}.`;
+    default: {
+      const message = error.message ?? 'is not valid';
+      return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+    }
   }
-  if (error.keyword === 'type') return { path: formatPath(path), message: `Must be ${typeWords(String(params.type))}.` };
-  if (error.keyword === 'enum') {
-    const allowed = (params.allowedValues as Json[]).map((value) => JSON.stringify(value));
-    return { path: formatPath(path), message: `Must be one of ${allowed.join(', ')}.` };
-  }
-  const message = error.message ?? 'is not valid';
-  return { path: formatPath(path), message: `${message.charAt(0).toUpperCase()}${message.slice(1)}.` };
+}
+
+const combining = /\/(anyOf|oneOf|allOf|not|if|then|else|dependentSchemas|dependencies|contains|propertyNames)(\/|$)/;
+
+/** Whether an error may vanish once the expressions have values: it is at or inside one, or a rule that weighs several values. */
+function hangsOnExpression(error: ErrorObject, expressions: ValuePath[]): boolean {
+  if (expressions.length === 0) return false;
+  const at = pathOfInstance(error);
+  return combining.test(error.schemaPath) || expressions.some((path) => path.every((part, index) => part === at[index]));
 }

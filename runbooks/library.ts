@@ -2,12 +2,16 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { didYouMean } from '../domain/suggestion.ts';
-import { documentBytesMax } from './document.ts';
+import { documentBytesMax, readDocument } from './document.ts';
+import { nestingMax, stepsMax } from './grammar.ts';
+import { fileOfKey, isPath, keyOfReference, keyOfStarted, type NestedDocument, type NestedDocuments } from './reference.ts';
 
-/** A runbook's text and where it was found, as it is shown in problems. */
+/** A runbook's text and where it was found, as it is shown in problems, with the runbooks that it carries out. */
 export interface RunbookFile {
   text: string;
   file: string;
+  /** Left out where it carries out no other runbook. One that cannot be read is not among them; the compiler says so. */
+  runbooks?: NestedDocuments;
 }
 
 /** No runbook where it was looked for: says where, and which ones there are. */
@@ -23,24 +27,74 @@ export function shippedRunbooks(): string[] {
     .sort();
 }
 
-/** Finds a runbook by the name of a shipped one or by a path (`./my.yaml`). Throws a RunbookNotFoundError. */
+/**
+ * Finds a runbook by the name of a shipped one or by a path (`./my.yaml`), and with it every runbook that it carries out.
+ * Throws a RunbookNotFoundError where the first one is missing.
+ */
 export function readRunbook(nameOrPath: string): RunbookFile {
-  const isPath = /[/\\]|\.ya?ml$/.test(nameOrPath);
-  const names = shippedRunbooks();
-  if (!isPath && !names.includes(nameOrPath)) {
-    const choice = `There are: ${names.join(', ')}; a file of your own is given by its path, such as ./${nameOrPath}.yaml.`;
-    throw new RunbookNotFoundError(`There is no runbook "${nameOrPath}".${didYouMean(nameOrPath, names)} ${choice}`);
-  }
-  return isPath ? readFileAt(nameOrPath, nameOrPath) : readShipped(nameOrPath);
+  if (!isPath(nameOrPath) && !shippedRunbooks().includes(nameOrPath)) throw new RunbookNotFoundError(nameUnknown(nameOrPath));
+  const document = isPath(nameOrPath) ? readFileAt(nameOrPath, nameOrPath) : readShipped(nameOrPath);
+  const runbooks = readNested(document);
+  return runbooks.size === 0 ? document : { ...document, runbooks: Object.fromEntries(runbooks) };
 }
 
-function readShipped(name: string): RunbookFile {
+/** Says that no runbook comes with Holdpoint by that name, and which ones do. */
+export function nameUnknown(name: string): string {
+  const names = shippedRunbooks();
+  const choice = `There are: ${names.join(', ')}; a file of your own is given by its path, such as ./${name}.yaml.`;
+  return `There is no runbook "${name}".${didYouMean(name, names)} ${choice}`;
+}
+
+/** Level by level, each document once: runbooks that go in a circle or too deep are for the compiler to refuse. */
+function readNested(started: NestedDocument): Map<string, NestedDocument> {
+  const found = new Map<string, NestedDocument>();
+  const startedKey = keyOfStarted(started.file);
+  let level = [{ key: startedKey, document: started }];
+  for (let depth = 0; depth < nestingMax; depth++) {
+    const next: typeof level = [];
+    for (const { key: from, document } of level) {
+      for (const reference of referencesIn(document)) {
+        const key = keyOfReference(reference, from);
+        if (key === undefined || key === startedKey || found.has(key) || found.size === stepsMax) continue;
+        const nested = readKey(key, started.file);
+        if (nested === undefined) continue;
+        found.set(key, nested);
+        next.push({ key, document: nested });
+      }
+    }
+    level = next;
+  }
+  return found;
+}
+
+/** What the `runbook` keys of a document's steps say, as far as the document can be read. */
+function referencesIn({ text, file }: NestedDocument): string[] {
+  const { value } = readDocument(text, file);
+  const steps: unknown = value !== null && typeof value === 'object' && !Array.isArray(value) ? value.steps : undefined;
+  if (!Array.isArray(steps)) return [];
+  return steps.flatMap((step: unknown) => {
+    const { runbook } = (step ?? {}) as { runbook?: unknown };
+    return typeof runbook === 'string' ? [runbook] : [];
+  });
+}
+
+function readKey(key: string, started: string): NestedDocument | undefined {
+  try {
+    if (!isPath(key)) return shippedRunbooks().includes(key) ? readShipped(key) : undefined;
+    const file = fileOfKey(key, started);
+    return readFileAt(file, file);
+  } catch {
+    return undefined;
+  }
+}
+
+function readShipped(name: string): NestedDocument {
   const path = join(runbooksDirectory(), `${name}.yaml`);
   const shown = relative(process.cwd(), path);
   return readFileAt(path, shown.startsWith('..') ? path : shown);
 }
 
-function readFileAt(path: string, file: string): RunbookFile {
+function readFileAt(path: string, file: string): NestedDocument {
   const status = statSync(path, { throwIfNoEntry: false });
   if (!status?.isFile()) throw new RunbookNotFoundError(`There is no file "${file}".`);
   // The compiler refuses a longer text and says so; there is no use in decoding all of a huge file.

@@ -40,3 +40,11 @@ export function sortProblems(problems: Problem[]): Problem[] {
   const bySeverity = [...unique.values()].sort((a, b) => a.severity.localeCompare(b.severity));
   return bySeverity.slice(0, problemsMax).sort((a, b) => a.line - b.line || a.column - b.column || a.message.localeCompare(b.message));
 }
+
+/** The problems of several files in their order, the first `problemsMax` of them; an error is never cut off by warnings. */
+export function firstProblems(problems: Problem[]): Problem[] {
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  const warnings = problems.filter(({ severity }) => severity === 'warning');
+  const kept = new Set([...errors, ...warnings].slice(0, problemsMax));
+  return problems.filter((problem) => kept.has(problem));
+}

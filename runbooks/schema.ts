@@ -8,12 +8,14 @@ import { runbookGrammar } from './grammar.ts';
 export function runbookJsonSchema(): JsonObject {
   const schema = jsonSchemaOf(runbookGrammar);
   const steps = (schema.properties as JsonObject).steps as JsonObject;
-  const [action, hold] = (steps.items as JsonObject).anyOf as JsonObject[];
+  const [action, hold, runbook] = (steps.items as JsonObject).anyOf as JsonObject[];
   const properties = action!.properties as Record<string, JsonObject>;
   properties.uses = { ...properties.uses, enum: actionNames() };
   const byAction = Object.values(actions).map((declaration) => conditionFor(declaration));
-  // Chosen by the key, an editor names the mistake; with anyOf it could only say that neither kind of step fits.
-  steps.items = { if: { required: ['hold'] }, then: hold!, else: { ...action, allOf: byAction } };
+  const needsList = { dependentRequired: { as: ['forEach'], concurrency: ['forEach'] } };
+  // Chosen by the key, an editor names the mistake; with anyOf it could only say that no kind of step fits.
+  const other = { if: { required: ['runbook'] }, then: { ...runbook, ...needsList }, else: { ...action, ...needsList, allOf: byAction } };
+  steps.items = { if: { required: ['hold'] }, then: hold!, else: other };
   return { title: 'Holdpoint runbook', ...schema };
 }
 

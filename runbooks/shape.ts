@@ -70,6 +70,11 @@ function wordsOf(issue: Issue, found: Json): string {
       // A schema's own sentence is kept; zod's begins with "Invalid".
       if (!issue.message.startsWith('Invalid')) return issue.message;
       return `must be ${issue.values.map((value) => `"${String(value)}"`).join(' or ')}, but is ${valueWords(found)}`;
+    case 'invalid_union': {
+      // The alternative that the value has the type of says best what is wrong with it.
+      const closest = issue.errors.map(([first]) => first).find((first) => first !== undefined && first.code !== 'invalid_type');
+      return closest === undefined ? issue.message : wordsOf(closest, found);
+    }
     default:
       return issue.message;
   }

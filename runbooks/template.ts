@@ -87,7 +87,11 @@ export function checkActionInput(
   results: TemplateResult[],
 ): void {
   checkShape(schema, input, places, { path, except: results.map((result) => result.path) });
-  const root = z.toJSONSchema(schema, { io: 'input' }) as SchemaNode;
+  checkResults(z.toJSONSchema(schema, { io: 'input' }) as SchemaNode, results, path, places);
+}
+
+/** Checks what expressions of a template give against the JSON Schema that the template's value has to fit. */
+export function checkResults(root: SchemaNode, results: TemplateResult[], path: ValuePath, places: DocumentPlaces): void {
   for (const result of results) {
     const { node, required } = schemaAt(root, result.path);
     if (node === undefined) continue;
@@ -101,7 +105,8 @@ export function checkActionInput(
   }
 }
 
-interface SchemaNode {
+/** As much of a JSON Schema as the types of expressions can be compared with. */
+export interface SchemaNode {
   type?: string;
   items?: SchemaNode;
   properties?: Record<string, SchemaNode>;
@@ -136,8 +141,10 @@ function fits(type: string, node: SchemaNode): boolean {
       const items = /^list<(.*)>$/.exec(type)?.[1];
       return type === 'list' || (items !== undefined && fits(items, node.items ?? {}));
     }
-    default:
+    case 'object':
       return type === 'map' || type.startsWith('map<') || type.startsWith('$');
+    default:
+      return true;
   }
 }
 

@@ -1,7 +1,7 @@
 import { Runtime, DefaultLogger, type LogLevel } from '@temporalio/worker';
 import { pino } from 'pino';
 import { HoldpointError } from '../domain/errors.ts';
-import { workerSettings } from './settings.ts';
+import { SettingsError, workerSettings } from './settings.ts';
 import { createWorker } from './worker.ts';
 
 const temporalLevels = { trace: 'TRACE', debug: 'DEBUG', info: 'INFO', warn: 'WARN', error: 'ERROR' } as const;
@@ -15,8 +15,8 @@ async function main(): Promise<void> {
   });
   Runtime.install({ logger, shutdownSignals: ['SIGINT', 'SIGTERM'] });
   const worker = await createWorker(settings);
-  const { taskQueue, address, configurationFile } = settings;
-  const listening = { listening: true, taskQueue, address, configuration: configurationFile };
+  const { taskQueue, address, configurationFile, version } = settings;
+  const listening = { listening: true, taskQueue, address, configuration: configurationFile, ...version };
   process.stdout.write(`${JSON.stringify(listening)}\n`);
   await worker.run();
 }
@@ -29,7 +29,7 @@ function pinoLevelOf(level: LogLevel): 'trace' | 'debug' | 'info' | 'warn' | 'er
 try {
   await main();
 } catch (error) {
-  const remedy = error instanceof HoldpointError ? ` ${error.remedy}` : '';
+  const remedy = error instanceof HoldpointError || error instanceof SettingsError ? ` ${error.remedy}` : '';
   process.stderr.write(`holdpoint worker: ${error instanceof Error ? error.message : String(error)}${remedy}\n`);
   process.exitCode = 1;
 }

@@ -1,5 +1,10 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import type { WorkerVersion } from './versioning.ts';
+
+const deploymentDefault = 'holdpoint';
+/** Image tags and commits are shorter, and Temporal makes longer names out of these two. */
+const versionCharactersMax = 128;
 
 const settingsSchema = z.object({
   TEMPORAL_ADDRESS: z.string().min(1).default('127.0.0.1:7233'),
@@ -7,6 +12,17 @@ const settingsSchema = z.object({
   HOLDPOINT_TASK_QUEUE: z.string().min(1).default('holdpoint'),
   HOLDPOINT_CONFIG: z.string().min(1).default('holdpoint.yaml'),
   HOLDPOINT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  HOLDPOINT_DEPLOYMENT: z
+    .string()
+    .max(versionCharactersMax)
+    // Temporal joins deployment and build id with `.` or `:` and refuses names that contain them.
+    .regex(/^[A-Za-z0-9][A-Za-z0-9_/-]*$/, 'must be made of letters, digits, `-`, `_` and `/`, a letter or digit first')
+    .optional(),
+  HOLDPOINT_BUILD_ID: z
+    .string()
+    .max(versionCharactersMax)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*$/, 'must be made of letters, digits, `.`, `_`, `+` and `-`, a letter or digit first')
+    .optional(),
 });
 
 /** What a worker needs to know; AWS credentials and endpoints are the AWS SDK's own business. */
@@ -17,16 +33,55 @@ export interface WorkerSettings {
   /** Absolute path of holdpoint.yaml. */
   configurationFile: string;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+  /** The build that the worker is; undefined where it is not versioned. */
+  version?: WorkerVersion;
 }
 
-/** Reads the settings from the environment. Throws a ZodError for values that cannot be used. */
+/** Environment variables that a worker cannot start with. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** Reads the settings from the environment. Throws a SettingsError that names the variable where a value cannot be used. */
 export function workerSettings(env: Readonly<Record<string, string | undefined>>): WorkerSettings {
-  const settings = settingsSchema.parse(env);
+  const { success, data: settings, error } = settingsSchema.safeParse(env);
+  if (!success) throw unusable(error, env);
   return {
     address: settings.TEMPORAL_ADDRESS,
     namespace: settings.TEMPORAL_NAMESPACE,
     taskQueue: settings.HOLDPOINT_TASK_QUEUE,
     configurationFile: resolve(settings.HOLDPOINT_CONFIG),
     logLevel: settings.HOLDPOINT_LOG_LEVEL,
+    version: versionOf(settings),
   };
+}
+
+/** The build id alone makes a worker a versioned one: it belongs to the image, and the deployment has a good name already. */
+function versionOf({
+  HOLDPOINT_DEPLOYMENT: deployment,
+  HOLDPOINT_BUILD_ID: buildId,
+}: z.infer<typeof settingsSchema>): WorkerSettings['version'] {
+  if (buildId !== undefined) return { deployment: deployment ?? deploymentDefault, buildId };
+  if (deployment === undefined) return undefined;
+  throw new SettingsError(
+    `HOLDPOINT_DEPLOYMENT is ${deployment}, but HOLDPOINT_BUILD_ID is not set: without it the worker would not be versioned at all.`,
+    'Set HOLDPOINT_BUILD_ID to what is unique to this build, such as the tag of its image, or unset HOLDPOINT_DEPLOYMENT.',
+  );
+}
+
+function unusable({ issues }: z.ZodError, env: Readonly<Record<string, string | undefined>>): SettingsError {
+  const told = issues.map(({ path, message }) => {
+    const variable = String(path[0]);
+    return `${variable} is ${JSON.stringify(env[variable])}: ${message}`;
+  });
+  return new SettingsError(
+    `The environment cannot be used: ${told.join('; ')}.`,
+    'Correct the variables or unset them, then start the worker again.',
+  );
 }

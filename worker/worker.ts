@@ -3,6 +3,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle, 
 import { createActions } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
+import { createPayloadStorage } from '../activities/evidence/payloads.ts';
 import { createEvidenceBucket } from '../activities/evidence/s3.ts';
 import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.ts';
 import { createActivities } from '../activities/index.ts';
@@ -10,11 +11,14 @@ import { HoldpointError } from '../domain/errors.ts';
 import type { Configuration } from '../runbooks/configuration.ts';
 import { createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
+import { deploymentOptionsOf } from './versioning.ts';
 
 /** Progress is shown live, so heartbeats may not be held back for longer than this. */
 const heartbeatThrottleMs = 500;
 /** How long steps may take to finish the unit in hand when the worker is asked to end. */
 const shutdownGraceMs = 10_000;
+/** Bundled with the workflows. */
+const answersModule = './answers.ts';
 
 /** A worker that has connected but does not run yet. Throws `temporal-unreachable`, `configuration-invalid`. */
 export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkflowBundle): Promise<Worker> {
@@ -26,7 +30,9 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     connection: await connect(settings.address),
     namespace: settings.namespace,
     taskQueue: settings.taskQueue,
+    workerDeploymentOptions: deploymentOptionsOf(settings.version),
     activities,
+    dataConverter: { externalStorage: createPayloadStorage(evidence) },
     workflowBundle: workflowBundle ?? (await bundleWorkflows()),
     maxHeartbeatThrottleInterval: heartbeatThrottleMs,
     defaultHeartbeatThrottleInterval: heartbeatThrottleMs,
@@ -38,8 +44,9 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
 export async function bundleWorkflows(): Promise<WorkflowBundle> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const workflowsPath = fileURLToPath(new URL(`../workflows/index.${extension}`, import.meta.url));
+  const answersPath = fileURLToPath(new URL(answersModule.replace(/ts$/, extension), import.meta.url));
   // What webpack has to say of a bundle that works is of no use to anybody.
-  return bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+  return bundleWorkflowCode({ workflowsPath, workflowInterceptorModules: [answersPath], logger: new DefaultLogger('WARN') });
 }
 
 /** A bucket is asked for its Object Lock first, so that a wrong one is heard of now, not when a run starts. */

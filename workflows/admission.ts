@@ -1,23 +1,29 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { isRunId, signedEvidence } from '../domain/evidence.ts';
-import type { SpanPlan } from '../domain/plan.ts';
 import type { ExpectedStatement } from '../domain/statement.ts';
 import { toJson } from './json.ts';
 import type { Admission, RunInput } from './messages.ts';
 import { reads, verifier } from './proxies.ts';
 import type { Telling } from './refusal.ts';
-import { failureOf, type Run } from './run.ts';
-import { blockersOf, planSpan, spansOf, type PlanningBase } from './span.ts';
+import type { Course } from './course.ts';
+import { failureOf } from './failure.ts';
+import { itemsOf } from './program.ts';
+import { rowsOf, showGroups } from './rows.ts';
+import type { Run } from './run.ts';
+import { blockersOf, planSpan, type Span } from './span.ts';
 
-type Admitted = { admission: Admission & { admitted: false } } | { admission: { admitted: true }; plan: SpanPlan };
+type Admitted = { admission: Admission & { admitted: false } } | { admission: { admitted: true }; span: Span };
 
 /** Checks the document, the requester's signature and the plan of the first span. Nothing is touched. */
-export async function admit(run: Run, input: RunInput, base: PlanningBase): Promise<Admitted> {
+export async function admit(run: Run, input: RunInput, course: Course): Promise<Admitted> {
   try {
     const misfit = misfitOf(input);
     if (misfit) return { admission: { admitted: false, ...misfit } };
+    const { base } = course;
     Object.assign(base, await reads.prepare({ document: input.document, inputs: input.inputs, target: input.target }));
-    run.begin(base.runbook, base.inputs);
+    course.queue = itemsOf(base.runbook, base.inputs);
+    const { name, title, digest } = base.runbook;
+    Object.assign(run.state, { runbook: { name, title, digest }, inputs: base.inputs, steps: rowsOf(course.queue) });
     const expected: ExpectedStatement = {
       kind: 'start',
       person: input.requester,
@@ -30,7 +36,7 @@ export async function admit(run: Run, input: RunInput, base: PlanningBase): Prom
     if (!verified.ok) return { admission: { admitted: false, ...withoutOk(verified) } };
     const { kind, body } = signedEvidence(expected, input.signature, verified.publicKey);
     await run.record(kind, { ...body, inputs: base.inputs, runbookName: base.runbook.name });
-    return await admitPlan(run, input, base);
+    return await admitPlan(run, input, course);
   } catch (error) {
     const failure = failureOf(error);
     if (!failure) throw error;
@@ -48,8 +54,10 @@ function misfitOf({ run, target }: RunInput): Telling | undefined {
   return { code: 'target-differs', reason: `The workflow is called ${workflowId}, but a run on ${target} must be called like it.`, remedy };
 }
 
-async function admitPlan(run: Run, input: RunInput, base: PlanningBase): Promise<Admitted> {
-  const plan = await planSpan(spansOf(base.runbook)[0]?.steps ?? [], base);
+async function admitPlan(run: Run, input: RunInput, course: Course): Promise<Admitted> {
+  const span = await planSpan(course.queue, course.results, course.base);
+  const { plan } = span;
+  showGroups(run, span.groups);
   await run.record('plan.made', { plan: toJson(plan) });
   const [blocker] = blockersOf(plan);
   if (blocker) {
@@ -60,7 +68,7 @@ async function admitPlan(run: Run, input: RunInput, base: PlanningBase): Promise
     const reason = `The plan is no longer the one that was shown: it is ${plan.hash} now, and ${input.planHash} was signed.`;
     return { admission: { admitted: false, code: 'plan-changed', reason, remedy: 'Look at the new plan and start again.', plan } };
   }
-  return { admission: { admitted: true }, plan };
+  return { admission: { admitted: true }, span };
 }
 
 function withoutOk({ code, reason, remedy }: Telling): Telling {

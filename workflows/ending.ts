@@ -1,14 +1,16 @@
 import { allHandlersFinished, condition, workflowInfo } from '@temporalio/workflow';
-import type { Phase, RunResult, StepStatus } from './messages.ts';
+import type { Course, End } from './course.ts';
+import { failureOf } from './failure.ts';
+import { toJson } from './json.ts';
+import type { RunResult, StepStatus } from './messages.ts';
 import { releaser } from './proxies.ts';
-import { failureOf, type Run } from './run.ts';
-import type { PlanningBase } from './span.ts';
+import type { Run } from './run.ts';
 
 /** What a step cannot be once its run is over. */
 const unfinished: readonly StepStatus[] = ['running', 'holding', 'stuck'];
 
 /** Lifts the marks of the run, writes down what it leaves behind, and answers whoever still waits. */
-export async function close(run: Run, base: PlanningBase, end: { phase: Phase; reason: string }): Promise<RunResult> {
+export async function close(run: Run, course: Course, end: End): Promise<RunResult> {
   const { state } = run;
   run.beginEnding();
   state.hold = undefined;
@@ -17,7 +19,7 @@ export async function close(run: Run, base: PlanningBase, end: { phase: Phase; r
   for (const step of stopped) step.status = 'stopped';
   const leftovers: string[] = [];
   if (end.phase !== 'refused') {
-    leftovers.push(...leftoversOf(run, base, end.phase), ...(await liftMarks(run, base)));
+    leftovers.push(...leftoversOf(course, end), ...(await liftMarks(run, course)));
   }
   const { at } = await recordEnd(run, end, leftovers);
   for (const step of stopped) step.endedAt = at;
@@ -28,7 +30,7 @@ export async function close(run: Run, base: PlanningBase, end: { phase: Phase; r
 }
 
 /** Lifts what the run has marked; says what a person must lift where that is not possible. */
-async function liftMarks(run: Run, { target }: PlanningBase): Promise<string[]> {
+async function liftMarks(run: Run, { base: { target } }: Course): Promise<string[]> {
   // Ended before its document was read: it has touched nothing.
   if (target.name === '') return [];
   try {
@@ -38,12 +40,12 @@ async function liftMarks(run: Run, { target }: PlanningBase): Promise<string[]> 
   } catch (error) {
     const failure = failureOf(error);
     if (!failure) throw error;
-    await run.record('marks.kept', failure);
+    await run.record('marks.kept', toJson(failure));
     return [`cordons of ${run.state.run} may still be there, as they could not be lifted: ${failure.reason}`];
   }
 }
 
-async function recordEnd(run: Run, { phase, reason }: { phase: Phase; reason: string }, leftovers: string[]): Promise<{ at: string }> {
+async function recordEnd(run: Run, { phase, reason }: End, leftovers: string[]): Promise<{ at: string }> {
   try {
     return await run.record('run.ended', { phase, reason, leftovers });
   } catch (error) {
@@ -53,11 +55,14 @@ async function recordEnd(run: Run, { phase, reason }: { phase: Phase; reason: st
   }
 }
 
-/** What a run that did not go through leaves in the world: the changing steps that were done, and the one it stopped in. */
-function leftoversOf(run: Run, { runbook }: PlanningBase, phase: Phase): string[] {
+/** What a run that did not go through leaves in the world: the changing steps that were begun and have not been undone. */
+function leftoversOf({ performed }: Course, { phase }: End): string[] {
   if (phase === 'done') return [];
-  const changing = new Set(runbook.steps.flatMap((step) => (step.kind === 'action' && step.changes ? [step.id] : [])));
-  return run.state.steps
-    .filter(({ id, startedAt, status }) => changing.has(id) && startedAt !== undefined && status !== 'skipped')
-    .map(({ id, uses, status }) => `step ${id} (${uses}) ${status === 'done' ? 'was done and stays' : 'was stopped before its end'}`);
+  return performed
+    .filter(({ undone }) => !undone)
+    .map(({ id, uses, finished, kept }) => {
+      const step = `step ${id} (${uses})`;
+      if (kept !== undefined) return `${step} stays: ${kept}`;
+      return `${step} ${finished ? 'was done and stays' : 'was stopped before its end'}`;
+    });
 }

@@ -3,6 +3,9 @@ import type { Decision, Opening } from '../domain/approval.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { PlanDifference } from '../domain/plan-difference.ts';
 import type { Blocker, SpanPlan } from '../domain/plan.ts';
+import type { Verb } from '../domain/statement.ts';
+
+export type { Verb };
 
 /** Names of the workflow types. */
 export const runWorkflow = 'runbook';
@@ -21,6 +24,8 @@ export interface RunbookDocument {
   /** Where it came from, for messages. */
   file: string;
   text: string;
+  /** The runbooks that it carries out, by the keys of `runbooks/reference.ts`. */
+  runbooks?: Record<string, { file: string; text: string }>;
 }
 
 export interface PlanInput {
@@ -54,18 +59,24 @@ export interface RunInput extends PlanInput {
   signature: string;
 }
 
-export type Phase = 'planning' | 'running' | 'holding' | 'paused' | 'stuck' | 'done' | 'rejected' | 'aborted' | 'refused';
+export type Phase =
+  'planning' | 'running' | 'holding' | 'paused' | 'stuck' | 'undoing' | 'done' | 'rejected' | 'aborted' | 'undone' | 'refused';
 
 /** Phases in which a run is over. */
-export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'refused'];
+export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'undone', 'refused'];
 
-export type StepStatus = 'waiting' | 'running' | 'holding' | 'stuck' | 'done' | 'skipped' | 'stopped';
+/** `stopped`: the run ended in it; `kept`: its change stays when the run is undone. */
+export type StepStatus = 'waiting' | 'running' | 'holding' | 'stuck' | 'done' | 'skipped' | 'stopped' | 'undone' | 'kept';
 
 export interface StepState {
+  /** `drain`; of a list `drain[node-a]`; of a runbook `upgrade/drain`; of the way back `undo:drain`. */
   id: string;
-  kind: 'action' | 'hold';
+  /** `group`: stands for the rows below it, the elements of a list or the steps of a runbook. */
+  kind: 'action' | 'hold' | 'group';
+  /** Id of the group that it belongs to. */
+  parent?: string;
   title?: string;
-  /** Name of the action, or of the policy of a hold. */
+  /** Name of the action, of the policy of a hold, or of the runbook. */
   uses: string;
   status: StepStatus;
   startedAt?: string;
@@ -84,6 +95,8 @@ export interface HoldState {
 
 export interface StuckState {
   step: string;
+  /** The code of the error, as `docs/errors.md` lists it. */
+  code: string;
   reason: string;
   remedy: string;
 }
@@ -99,6 +112,10 @@ export interface RunState {
   steps: StepState[];
   hold?: HoldState;
   stuck?: StuckState;
+  /** What an operator can tell the run now. */
+  verbs: Verb[];
+  /** What became of the last thing that an operator has asked for, where it came to nothing. */
+  notice?: string;
   /** Somebody has asked for a pause that takes hold at the next safe point. */
   pauseRequestedBy?: string;
   /** Why the run ended as it did, and what it left behind. */
@@ -138,15 +155,24 @@ export interface DecisionAnswer {
   missing: number;
 }
 
-export type Verb = 'pause' | 'resume' | 'retry' | 'abort';
-
 /** An operator's word, signed like a decision. */
 export interface VerbRequest {
   person: string;
   run: string;
   verb: Verb;
+  /** The stuck step that is meant; empty for a word that is about the whole run. */
+  step: string;
   reason: string;
   signature: string;
+}
+
+/** What has become of an operator's word. */
+export interface VerbAnswer {
+  phase: Phase;
+  /** The hold at which a second person has to sign before it counts; absent where nobody needs to. */
+  hold?: string;
+  /** Why it came to nothing; absent where it did not. */
+  notice?: string;
 }
 
 /** An attempt that never got into the run because it was refused at the door; told by the client, for the record. */
@@ -161,5 +187,5 @@ export interface RefusedAttempt {
 export const stateQuery = defineQuery<RunState>('state');
 export const admissionUpdate = defineUpdate<Admission>('admission');
 export const decideUpdate = defineUpdate<DecisionAnswer, [DecisionRequest]>('decide');
-export const verbUpdate = defineUpdate<{ phase: Phase }, [VerbRequest]>('verb');
+export const verbUpdate = defineUpdate<VerbAnswer, [VerbRequest]>('verb');
 export const attemptRefusedSignal = defineSignal<[RefusedAttempt]>('attemptRefused');

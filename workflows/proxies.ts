@@ -6,17 +6,23 @@ import type { ActionLimits } from '../domain/runbook.ts';
 const heartbeatTimeout = '10s';
 const readRetry = { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 4 } as const;
 
+type FileReads = Pick<Activities, 'prepare' | 'prepareNested' | 'openHold'>;
+type WorldReads = Pick<Activities, 'planStep' | 'planUndo' | 'observe'>;
+
 /** Reads of files: short, tried a few times, and then a person hears of it. */
-const fileReads = proxyActivities<Pick<Activities, 'prepare' | 'openHold'>>({ startToCloseTimeout: '30s', retry: readRetry });
+const fileReads = proxyActivities<FileReads>({ startToCloseTimeout: '30s', retry: readRetry });
 
 /** Reads of the world, which may take a while in a large cluster. */
-const worldReads = proxyActivities<Pick<Activities, 'planStep'>>({ startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
+const worldReads = proxyActivities<WorldReads>({ startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
 
 /** Everything that a plan is made from. */
-export const reads: Pick<Activities, 'prepare' | 'planStep' | 'openHold'> = {
+export const reads: FileReads & WorldReads = {
   prepare: fileReads.prepare,
-  planStep: worldReads.planStep,
+  prepareNested: fileReads.prepareNested,
   openHold: fileReads.openHold,
+  planStep: worldReads.planStep,
+  planUndo: worldReads.planUndo,
+  observe: worldReads.observe,
 };
 
 /** The record must be written, however long the disk is full: a run does not go on unrecorded. */

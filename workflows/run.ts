@@ -1,27 +1,25 @@
-import { ActivityFailure, ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
-import { CancellationScope, condition, isCancellation, upsertSearchAttributes } from '@temporalio/workflow';
+import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
+import { allHandlersFinished, CancellationScope, condition, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { JsonObject } from '../domain/json.ts';
-import type { CompiledRunbook } from '../domain/runbook.ts';
-import {
-  endPhases,
-  searchAttributes,
-  type Phase,
-  type RefusedAttempt,
-  type RunInput,
-  type RunState,
-  type StepState,
-  type Verb,
-} from './messages.ts';
+import type { SpanPlan } from '../domain/plan.ts';
+import { stepVerbs, type Verb } from '../domain/statement.ts';
+import { failureOf, type Failure } from './failure.ts';
+import { endPhases, searchAttributes, type Phase, type RefusedAttempt, type RunInput, type RunState, type StepState } from './messages.ts';
 import { recorder } from './proxies.ts';
+import { withGroups } from './rows.ts';
 
 /** Refused attempts that are written down one by one; beyond that they are only counted, so that nobody can flood the record. */
 const refusedAttemptsRecordedMax = 200;
 /** How much of each text of a refused attempt is written down: anybody can send them, of any length. */
 const refusedTextCharactersMax = 2_000;
+/** A history of this many events is left for a new one at the next place where nothing is under way. */
+const historyEventsMax = 2_000;
+/** The same by size. */
+const historyBytesMax = 4 * 1024 * 1024;
 
 const phaseAttribute = defineSearchAttributeKey(searchAttributes.phase, 'KEYWORD');
 
-/** An operator or an approver has ended the run; carries how. */
+/** The run is over, and not because everything is done; carries how. */
 export class RunEnded extends Error {
   readonly phase: Phase;
   constructor(phase: Phase, reason: string) {
@@ -30,23 +28,62 @@ export class RunEnded extends Error {
   }
 }
 
+/** An operator's word that the run has to answer where it stands, with the plan of the way back that they were promised. */
+export interface Word {
+  verb: Verb;
+  person: string;
+  reason: string;
+  plan?: SpanPlan;
+}
+
+/** What has to outlive a history, apart from what is shown: see `Run.keep`. */
+export interface Kept {
+  state: RunState;
+  sequence: number;
+  nonces: string[];
+  openings: Record<string, number>;
+  pausing: boolean;
+  pausedFrom: Phase;
+  stuckFrom?: { phase: Phase; status: StepState['status'] };
+  deadlineMs: number;
+  goingBack: boolean;
+}
+
 /** The state of one run, the words of its operators, and the way into its record. */
 export class Run {
   readonly state: RunState;
-  /** The scope of the activity that changes the world at this moment: pause and abort cancel it. */
+  /** The scope of the activities that change the world at this moment: pause and abort cancel it. */
   performing: CancellationScope | undefined;
+  /** For how long the hold that is open takes decisions. */
+  decisionsMs = 0;
+  /** Set while the run goes back: it cannot be told to go back again. */
+  goingBack = false;
+  /** Answers a word that asks to go back; throws where that has been signed. */
+  onUndo: (word: Word) => Promise<void> = async () => undefined;
+  /** Whether there is anything to go back from. */
+  canGoBack: () => boolean = () => false;
+  /** Goes on in a new history; never returns. */
+  renew: (() => Promise<never>) | undefined;
+  private deadlineMs = 0;
   private pausing = false;
+  private pausedFrom: Phase = 'planning';
   private aborting: { person: string; reason: string; at: string } | undefined;
-  private retryAsked = false;
+  private word: Word | undefined;
+  /** The word that is being answered: taken, and not yet settled. */
+  private answering: Word | undefined;
+  private asking = false;
+  private withdrawnAt: string | undefined;
+  private stuckFrom: Kept['stuckFrom'];
   private ending = false;
   /** The entry that ends the record is on its way: none may come after it. */
   private sealed = false;
-  private readonly noncesUsed = new Set<string>();
+  private noncesUsed = new Set<string>();
+  private openings: Record<string, number> = {};
   private sequence = 0;
   private written: Promise<unknown> = Promise.resolve();
 
-  constructor(input: RunInput) {
-    this.state = {
+  constructor(input: RunInput, kept?: Kept) {
+    this.state = kept?.state ?? {
       run: input.run,
       target: input.target,
       runbook: { name: '', title: '', digest: '' },
@@ -54,23 +91,46 @@ export class Run {
       requester: input.requester,
       phase: 'planning',
       steps: [],
+      verbs: [],
       evidence: '',
       refusedAttempts: 0,
     };
+    if (!kept) return;
+    this.sequence = kept.sequence;
+    this.noncesUsed = new Set(kept.nonces);
+    this.openings = kept.openings;
+    this.pausing = kept.pausing;
+    this.pausedFrom = kept.pausedFrom;
+    this.stuckFrom = kept.stuckFrom;
+    this.takeDecisionsFor(kept.deadlineMs - workflowInfo().startTime.getTime(), kept.deadlineMs);
+    this.goingBack = kept.goingBack;
   }
 
-  /** Takes over what the worker has read out of the document. */
-  begin(runbook: CompiledRunbook, inputs: JsonObject): void {
-    const { name, title, digest } = runbook;
-    this.state.runbook = { name, title, digest };
-    this.state.inputs = inputs;
-    this.state.steps = runbook.steps.map((step) => ({
-      id: step.id,
-      kind: step.kind,
-      title: step.kind === 'action' ? step.title : undefined,
-      uses: step.kind === 'hold' ? step.policy : step.uses,
-      status: 'waiting',
-    }));
+  /** Sets until when a hold takes decisions: the time from now, and the moment, in milliseconds since 1970. */
+  takeDecisionsFor(timeMs: number, deadlineMs: number): void {
+    // A timer of no time at all would mean none.
+    this.decisionsMs = Math.max(timeMs, 1);
+    this.deadlineMs = deadlineMs;
+  }
+
+  /** What a new history needs to go on with this run. */
+  keep(): Kept {
+    return {
+      state: this.state,
+      sequence: this.sequence,
+      nonces: [...this.noncesUsed],
+      openings: this.openings,
+      pausing: this.pausing,
+      pausedFrom: this.pausedFrom,
+      stuckFrom: this.stuckFrom,
+      deadlineMs: this.deadlineMs,
+      goingBack: this.goingBack,
+    };
+  }
+
+  /** The state as it is shown, with what an operator can say to it. */
+  shown(): RunState {
+    return { ...this.state, steps: withGroups(this.state.steps), verbs: this.possibleVerbs() };
   }
 
   step(id: string): StepState {
@@ -83,6 +143,11 @@ export class Run {
     if (this.state.phase === phase) return;
     this.state.phase = phase;
     upsertSearchAttributes([{ key: phaseAttribute, value: phase }]);
+  }
+
+  /** What a run is in while it carries out steps. */
+  working(): Phase {
+    return this.goingBack ? 'undoing' : 'running';
   }
 
   /** Writes an entry into the record, in the order of the calls; returns when it is safe. Not even an abort cuts it off. */
@@ -112,17 +177,38 @@ export class Run {
   }
 
   /** Why an operator's word makes no sense now, with the ones that do; undefined where it does. */
-  refusalOfVerb(verb: Verb): { cause: string; possible: Verb[] } | undefined {
+  refusalOfVerb(verb: Verb, step: string): { cause: string; possible: Verb[] } | undefined {
     const possible = this.possibleVerbs();
-    if (possible.includes(verb)) return undefined;
-    return { cause: this.aborting ? 'it is being aborted' : this.ending ? 'it is ending' : `it is ${this.state.phase}`, possible };
+    if (!possible.includes(verb)) return { cause: this.situation(verb), possible };
+    const { stuck } = this.state;
+    if (!stepVerbs.includes(verb) || step === stuck?.step) return undefined;
+    return { cause: `it is stuck at ${stuck?.step ?? 'no step'}, and the word was about ${step || 'no step'}`, possible };
+  }
+
+  private situation(verb: Verb): string {
+    const { phase, hold } = this.state;
+    if (this.aborting) return 'it is being aborted';
+    if (this.ending) return 'it is ending';
+    if (hold?.opening.askedBy !== undefined) return `it waits for a signature at hold ${hold.opening.hold}`;
+    if (verb === 'undo' && this.goingBack) return 'it is going back already';
+    if (verb === 'undo' && !this.canGoBack()) return 'it has changed nothing yet that could be undone';
+    return `it is ${phase}`;
   }
 
   private possibleVerbs(): Verb[] {
-    if (this.aborting || this.ending || endPhases.includes(this.state.phase)) return [];
-    const verbs: Verb[] = [this.pausing ? 'resume' : 'pause', 'abort'];
-    if (this.state.stuck) verbs.unshift('retry');
-    return verbs;
+    const { phase, stuck, steps } = this.state;
+    if (this.aborting || this.ending || endPhases.includes(phase)) return [];
+    if (this.asking || this.word || this.answering) return ['resume', 'abort'];
+    const verbs: Verb[] = [];
+    if (stuck) {
+      verbs.push('retry');
+      if (steps.find(({ id }) => id === stuck.step)?.kind === 'action') verbs.push('skip', 'done');
+      if (stuck.code === 'change-in-flight') verbs.push('adopt');
+    }
+    verbs.push(this.pausing ? 'resume' : 'pause');
+    const standsStill = phase === 'holding' || phase === 'paused' || phase === 'stuck';
+    if (standsStill && !this.goingBack && this.canGoBack()) verbs.push('undo');
+    return [...verbs, 'abort'];
   }
 
   /** From here on no operator's word counts any more. */
@@ -131,12 +217,26 @@ export class Run {
   }
 
   /** Takes an operator's word, which `refusalOfVerb` has let pass. */
-  obey(verb: Verb, person: string, reason: string, at: string): void {
+  obey(word: Word, at: string): void {
+    const { verb, person, reason } = word;
+    this.state.notice = undefined;
     if (verb === 'abort') this.aborting = { person, reason, at };
-    if (verb === 'retry') this.retryAsked = true;
-    if (verb === 'pause' || verb === 'resume') this.pausing = verb === 'pause';
-    this.state.pauseRequestedBy = this.pausing ? person : undefined;
+    else if (verb === 'resume' && (this.asking || this.word)) this.takeBack(at);
+    else if (verb === 'pause' || verb === 'resume') this.pausing = verb === 'pause';
+    else this.word = word;
+    this.state.pauseRequestedBy = this.pausing ? (this.state.pauseRequestedBy ?? person) : undefined;
     if (this.interrupted()) this.performing?.cancel();
+  }
+
+  private takeBack(at: string): void {
+    this.withdrawnAt = at;
+    this.word = undefined;
+  }
+
+  /** Whether an operator's word has led to something that its sender can be told: a hold to be signed, or the end of the matter. */
+  hasAnswered(word: Word): boolean {
+    const isPutUp = this.state.hold?.opening.askedBy !== undefined;
+    return this.ending || isPutUp || (this.word !== word && this.answering !== word);
   }
 
   /** Whether somebody has asked the run to stop, for a while or for good. */
@@ -149,6 +249,16 @@ export class Run {
     return this.aborting?.at;
   }
 
+  /** When what is put up for signature was taken back; undefined where it was not. */
+  takenBackAt(): string | undefined {
+    return this.withdrawnAt;
+  }
+
+  /** Whether somebody has asked to go back, which the run has not answered yet. */
+  undoAsked(): boolean {
+    return this.word?.verb === 'undo';
+  }
+
   /** Whether a signed word has been used before; from now on it has. A copy of it must not work a second time. */
   wasUsed(person: string, nonce: string): boolean {
     const word = `${person} ${nonce}`;
@@ -157,37 +267,141 @@ export class Run {
     return used;
   }
 
-  /** Waits here while the run is paused. Throws RunEnded where it was aborted. */
+  /** The number under which a hold is opened next: 1, 2, 3 … It is never given twice, so that no old signature fits. */
+  nextOpening(hold: string): number {
+    return (this.openings[hold] = (this.openings[hold] ?? 0) + 1);
+  }
+
+  /** Puts something up for signature that is no step; until it is answered, it can only be taken back. */
+  async asked<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+    this.asking = true;
+    this.withdrawnAt = undefined;
+    try {
+      return await work();
+    } finally {
+      this.asking = false;
+      this.state.hold = undefined;
+    }
+  }
+
+  /**
+   * Waits, for people mostly; false where the time is over first. Where meanwhile the history becomes long, the run goes on in a
+   * new one, which comes back to the same place.
+   */
+  async standing(passes: () => boolean, timeoutMs?: number): Promise<boolean> {
+    const isOver = (): boolean => passes() || (this.isLong() && !this.asking);
+    const inTime = timeoutMs === undefined ? (await condition(isOver), true) : await condition(isOver, timeoutMs);
+    if (!inTime || passes()) return inTime;
+    await this.leaveHistory(passes);
+    return true;
+  }
+
+  /** Goes on in a new history if this one is long. To be called only where nothing is under way. */
+  async leaveHistory(passes: () => boolean = () => false): Promise<void> {
+    if (!this.isLong() || !this.renew) return;
+    // Whoever has been let in is answered first; that may be what the run has waited for.
+    await condition(allHandlersFinished);
+    if (!passes()) await this.renew();
+  }
+
+  /** Whether the history has become so long that a new one should be begun where that is possible. */
+  isLong(): boolean {
+    const { historyLength, historySize, continueAsNewSuggested } = workflowInfo();
+    return this.renew !== undefined && (continueAsNewSuggested || historyLength > historyEventsMax || historySize > historyBytesMax);
+  }
+
+  /** Waits here while the run is paused. Throws RunEnded where it was aborted, and whatever `onUndo` throws. */
   async safePoint(): Promise<void> {
-    const { phase } = this.state;
-    if (this.pausing && !this.aborting) {
-      this.enter('paused');
-      await this.record('run.paused', {});
-      await condition(() => !this.pausing || this.aborting !== undefined);
-      if (!this.aborting) {
+    while (this.pausing && !this.aborting) {
+      if (this.state.phase !== 'paused') {
+        this.pausedFrom = this.state.phase;
+        this.enter('paused');
+        await this.record('run.paused', {});
+      }
+      await this.standing(() => !this.pausing || this.aborting !== undefined || this.undoAsked());
+      if (this.undoAsked() && !this.aborting) {
+        await this.answerUndo();
+        this.enter('paused');
+      } else if (!this.pausing && !this.aborting) {
         await this.record('run.resumed', {});
-        this.enter(phase);
+        this.enter(this.pausedFrom);
       }
     }
     if (this.aborting) throw new RunEnded('aborted', `aborted by ${this.aborting.person}: ${this.aborting.reason || 'no reason given'}`);
   }
 
-  /** Stops at a step that cannot go on by itself until an operator has it tried again. Throws RunEnded where it is aborted. */
-  async stuck(id: string, reason: string, remedy: string): Promise<void> {
-    const { phase } = this.state;
+  /** The word that waits for an answer. */
+  takeWord(): Word {
+    const { word } = this;
+    if (!word) throw new RangeError('no word waits');
+    this.word = undefined;
+    this.answering = word;
+    return word;
+  }
+
+  /** Answers the word that asks to go back; returns where that came to nothing. */
+  async answerUndo(): Promise<void> {
+    await this.onUndo(this.takeWord());
+    this.answering = undefined;
+  }
+
+  /**
+   * Stops at a step that cannot go on by itself, and returns what an operator says to that. It stays stuck until `unstick`.
+   * Throws RunEnded where the run is aborted, and whatever `onUndo` throws.
+   */
+  async stuck(id: string, { code, reason, remedy }: Failure): Promise<Word> {
     const step = this.step(id);
-    const { status } = step;
-    step.status = 'stuck';
-    step.summary = reason;
-    this.retryAsked = false;
-    this.state.stuck = { step: id, reason, remedy };
-    this.enter('stuck');
-    await this.record('step.stuck', { step: id, reason, remedy });
-    await condition(() => this.retryAsked || this.aborting !== undefined);
+    if (this.state.stuck?.step !== id) {
+      this.stuckFrom = { phase: this.state.phase, status: step.status };
+      step.status = 'stuck';
+      step.summary = reason;
+      this.state.stuck = { step: id, code, reason, remedy };
+      this.enter('stuck');
+      await this.record('step.stuck', { step: id, code, reason, remedy });
+    }
+    for (;;) {
+      this.answering = undefined;
+      await this.standing(() => this.word !== undefined || this.aborting !== undefined);
+      if (this.aborting) {
+        this.state.stuck = undefined;
+        await this.safePoint();
+      }
+      if (!this.undoAsked()) return this.takeWord();
+      await this.answerUndo();
+      this.enter('stuck');
+    }
+  }
+
+  /** Goes on after a step was stuck; waits where the run is paused. */
+  async unstick(): Promise<void> {
+    const { stuck } = this.state;
+    if (!stuck) return;
+    this.step(stuck.step).status = this.stuckFrom?.status ?? 'running';
     this.state.stuck = undefined;
-    step.status = status;
-    if (this.retryAsked && !this.aborting) this.enter(phase);
+    this.enter(this.stuckFrom?.phase ?? this.working());
+    this.answering = undefined;
     await this.safePoint();
+  }
+
+  /** Says what has become of the stuck step before `unstick` goes on. */
+  unstickAs(id: string, status: StepState['status'], summary: string, endedAt?: string): void {
+    const row = this.step(id);
+    row.summary = summary;
+    row.endedAt ??= endedAt;
+    if (this.stuckFrom) this.stuckFrom.status = status;
+  }
+
+  /** A pause of the way forward does not hold up the way back, which has been signed since. */
+  endPause(): void {
+    this.pausing = false;
+    this.answering = undefined;
+    this.state.pauseRequestedBy = undefined;
+  }
+
+  /** Stops at a hold, or at what leads to it, until an operator has it tried again. */
+  async stuckUntilRetried(id: string, failure: Failure): Promise<void> {
+    await this.stuck(id, failure);
+    await this.unstick();
   }
 
   /** Tries something until it works, stopping for an operator each time it does not. */
@@ -198,7 +412,7 @@ export class Run {
       } catch (error) {
         const failure = failureOf(error);
         if (!failure) throw error;
-        await this.stuck(id, failure.reason, failure.remedy);
+        await this.stuckUntilRetried(id, failure);
       }
     }
   }
@@ -208,20 +422,4 @@ export class Run {
 function writable(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
   return text.slice(0, refusedTextCharactersMax).replace(/\p{Surrogate}/gu, '\ufffd');
-}
-
-/** What a failed activity says to a person; undefined for anything that is not an activity's failure, and for a cancellation. */
-export function failureOf(error: unknown): { code: string; reason: string; remedy: string } | undefined {
-  if (!(error instanceof ActivityFailure) || isCancellation(error)) return undefined;
-  const { cause } = error;
-  if (!(cause instanceof ApplicationFailure)) {
-    const reason = `Step activity ${error.activityType} gave no answer: ${cause?.message ?? error.message}.`;
-    return { code: 'activity-lost', reason, remedy: 'Check that the worker is running and look at its log, then try again.' };
-  }
-  const detail = cause.details?.[0] as { remedy?: string } | undefined;
-  return {
-    code: cause.type ?? 'unexpected',
-    reason: cause.message,
-    remedy: detail?.remedy ?? 'Look at the log of the worker, then try again.',
-  };
 }

@@ -1,6 +1,5 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
-import type { ActionContext, Observation, Target } from '../../domain/action.ts';
+import type { ActionContext, Observation } from '../../domain/action.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../domain/plan.ts';
 import { sameMinorVersion } from '../../domain/version.ts';
@@ -9,15 +8,14 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { nodeIsReady } from '../kubernetes/read.ts';
-import { findNodegroup, healthProblem, nodesOfNodegroup, readNodegroup, readinessProgress } from './nodegroup.ts';
+import { findNodegroup, findPatiently, healthProblem, nodesOfNodegroup, readNodegroup, readinessProgress, runTag } from './nodegroup.ts';
 import { readCluster } from './preflight.ts';
 import { requestToken } from './request-token.ts';
 
 /** EKS takes one to three minutes until the instances of a group have joined. */
 const estimateMs = 3 * 60_000;
-/** EKS may not know a group for some seconds after it has taken on to make it: only one that stays away this long was deleted. */
-const missingLooksMax = 6;
-const missingPauseMs = 1_000;
+/** EKS: tags of a node group that are not set by AWS itself. */
+const tagsMax = 50;
 const failedStatuses = new Set(['CREATE_FAILED', 'DEGRADED', 'DELETE_FAILED']);
 const renameRemedy = 'Choose another name for the new node group, or delete the old one.';
 
@@ -37,16 +35,17 @@ export function createNodegroupAction(clients: Clients): AnyAction {
     observe: (plan, context) => observeCreate(clients, plan, context),
     act: async (plan, context) => {
       const { request } = plan.facts;
-      const command = new CreateNodegroupCommand({
-        ...(request as unknown as CreateNodegroupRequest),
-        clientRequestToken: requestToken(context, request),
-      });
+      const settings = request as unknown as CreateNodegroupRequest;
+      // No part of the plan, which may be made before there is a run; the way back deletes only what carries it.
+      const tags = { ...settings.tags, [runTag]: context.run };
+      const command = new CreateNodegroupCommand({ ...settings, tags, clientRequestToken: requestToken(context, request) });
       await clients
         .eks(context.target.region)
         .send(command)
         .catch((error: unknown) => Promise.reject(awsError(error, `CreateNodegroup ${plan.facts.nodegroup}`, context.target)));
     },
-    undo: (plan) => ({ uses: 'eks.deleteNodegroup', with: { nodegroup: plan.facts.nodegroup } }),
+    // Pods may have moved onto its nodes by then, and a group of that name may be one that somebody else has made.
+    undo: ({ facts: { nodegroup } }, { run }) => ({ uses: 'eks.deleteNodegroup', with: { nodegroup, drain: true, createdBy: run } }),
   });
 }
 
@@ -54,6 +53,13 @@ export function createNodegroupAction(clients: Clients): AnyAction {
 function sameGroupBlockers({ name, like }: CreateInput): Blocker[] {
   if (name !== like) return [];
   return [{ object: `Nodegroup/${name}`, reason: 'It is to be like itself: name and like are the same.', remedy: renameRemedy }];
+}
+
+/** One place is needed for the tag of the run. */
+function tagBlockers({ name, like }: CreateInput, { tags }: JsonObject): Blocker[] {
+  if (Object.keys(tags ?? {}).length < tagsMax) return [];
+  const reason = `It would have ${tagsMax} tags, as many as EKS allows, and one more is needed for the id of the run.`;
+  return [{ object: `Nodegroup/${name}`, reason, remedy: `Take a tag off node group ${like} (aws eks untag-resource), then plan again.` }];
 }
 
 async function planCreate(clients: Clients, input: CreateInput, { target }: ActionContext): Promise<PlanOf<CreateFacts>> {
@@ -70,6 +76,7 @@ async function planCreate(clients: Clients, input: CreateInput, { target }: Acti
     effects: existing ? [] : [createEffect(target.name, input, request, desiredSize)],
     blockers: [
       ...sameGroupBlockers(input),
+      ...(existing ? [] : tagBlockers(input, request)),
       ...(existing ? differenceBlockers(existing, request, input.name) : versionBlockers(input, clusterVersion)),
     ],
     warnings: existing ? [`Node group ${input.name} exists already and is used as it is.`] : [],
@@ -111,9 +118,9 @@ function requestLike(like: Nodegroup, input: CreateInput, clusterVersion: string
   return JSON.parse(JSON.stringify(settings)) as JsonObject;
 }
 
-/** Tags with the prefix `aws:` are set by AWS alone, which refuses them in a request. */
+/** Tags with the prefix `aws:` are set by AWS alone, which refuses them in a request; the run that made the other group is not its own. */
 function ownTags(tags: Nodegroup['tags']): Record<string, string> {
-  return Object.fromEntries(Object.entries(tags ?? {}).filter(([key]) => !key.startsWith('aws:')));
+  return Object.fromEntries(Object.entries(tags ?? {}).filter(([key]) => !key.startsWith('aws:') && key !== runTag));
 }
 
 /** EKS API, CreateNodegroup: the version of the cluster is the only one that it accepts. */
@@ -163,14 +170,6 @@ async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, { targ
   const ready = nodes.filter(nodeIsReady).length;
   if (nodegroup.status !== 'ACTIVE' || ready < wanted) return { state: 'moving', progress };
   return { state: 'done', outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') }, progress };
-}
-
-async function findPatiently(clients: Clients, target: Target, name: string): Promise<Nodegroup | undefined> {
-  for (let look = 1; ; look += 1) {
-    const nodegroup = await findNodegroup(clients, target, name);
-    if (nodegroup || look >= missingLooksMax) return nodegroup;
-    await wait(missingPauseMs);
-  }
 }
 
 function deletedSince(name: string): Observation {

@@ -1,51 +1,94 @@
-import { DeleteNodegroupCommand } from '@aws-sdk/client-eks';
-import type { ActionContext, Observation, Target } from '../../domain/action.ts';
-import type { Effect } from '../../domain/plan.ts';
+import { DeleteNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
+import type { V1Node } from '@kubernetes/client-node';
+import type { ActionContext, Observation, Progress, Target, Undo } from '../../domain/action.ts';
+import type { Blocker, Effect } from '../../domain/plan.ts';
 import { hasEnded, podName, staysOnNode } from '../../domain/pod.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
+import { undoCordons } from '../kubernetes/cordon.ts';
+import { observeDrain, planDrainOf, pushDrain, type DrainFacts } from '../kubernetes/drain.ts';
 import { podsOnNodes } from '../kubernetes/read.ts';
-import { findNodegroup, healthProblem, isMissing, nodesOfNodegroup } from './nodegroup.ts';
+import { findNodegroup, findPatiently, healthProblem, isMissing, nodesOfNodegroup, runTag } from './nodegroup.ts';
 
 const estimateMs = 2 * 60_000;
 const podsShownMax = 5;
+/** Its nodes carry workload until they are drained, so they go one after another, and no pod that would be lost goes with them. */
+const drainSettings = { nodesAtOnce: 1, force: false, deleteEmptyDirData: false };
+/** EKS refuses to delete a group in the middle of these. */
+const busyStatuses = new Set(['CREATING', 'UPDATING']);
 
-type DeleteFacts = { nodegroup: string; exists: boolean; nodegroupArn: string | null; nodes: string[] };
+type DeleteInput = ActionInput<'eks.deleteNodegroup'>;
+type DeleteFacts = {
+  nodegroup: string;
+  exists: boolean;
+  nodegroupArn: string | null;
+  nodes: string[];
+  /** What `kubernetes.drain` would rest on, where the nodes are to be drained first. */
+  drain?: DrainFacts;
+  /** Why the group is not deleted, although it is there. */
+  kept?: string;
+};
 
-/** `eks.deleteNodegroup`: deletes a node group that carries no workload any more; done when EKS no longer knows it. */
+/** `eks.deleteNodegroup`: deletes a node group that carries no workload (any more); done when EKS no longer knows it. */
 export function deleteNodegroupAction(clients: Clients): AnyAction {
-  return defineAction<ActionInput<'eks.deleteNodegroup'>, DeleteFacts>({
+  return defineAction<DeleteInput, DeleteFacts>({
     declaration: actions['eks.deleteNodegroup'],
-    plan: async ({ nodegroup: name }, { target }) => {
-      const nodegroup = await findNodegroup(clients, target, name);
-      const nodes = nodegroup ? (await nodesOfNodegroup(clients, target, name)).map((node) => node.metadata?.name ?? '') : [];
-      const left = await podsLeft(clients, target, nodes);
-      return {
-        ...emptyPlan({ nodegroup: name, exists: nodegroup !== undefined, nodegroupArn: nodegroup?.nodegroupArn ?? null, nodes }),
-        effects: nodegroup ? deleteEffects(target.name, name, nodes) : [],
-        blockers: left.length > 0 ? [podsLeftBlocker(target.name, name, left)] : [],
-        notes: { podsLeft: left.length },
-        outputs: { nodegroup: name },
-        estimateMs: nodegroup ? estimateMs : 0,
-      };
-    },
+    plan: (input, context) => planDelete(clients, input, context),
     observe: (plan, context) => observeDelete(clients, plan, context),
-    act: async ({ facts }, { target }) => {
-      const command = new DeleteNodegroupCommand({ clusterName: target.name, nodegroupName: facts.nodegroup });
-      await clients
-        .eks(target.region)
-        .send(command)
-        .catch((error: unknown) => {
-          const known = awsError(error, `DeleteNodegroup ${facts.nodegroup}`, target);
-          // It is gone: an earlier request whose answer was lost has done it, or somebody else.
-          if (isMissing(error, known)) return;
-          throw known;
-        });
-    },
-    undo: () => ({ noUndo: 'A deleted node group can be created anew, but its nodes do not come back.' }),
+    act: (plan, context) => pushDelete(clients, plan, context),
+    undo: (plan, _context, seen) => undoDelete(plan, seen),
   });
+}
+
+async function planDelete(clients: Clients, input: DeleteInput, context: ActionContext): Promise<PlanOf<DeleteFacts>> {
+  const { nodegroup: name, createdBy } = input;
+  const { target } = context;
+  // What this run has only just asked for must not be missed.
+  const nodegroup = await (createdBy === undefined ? findNodegroup : findPatiently)(clients, target, name);
+  const identity = { nodegroup: name, exists: nodegroup !== undefined, nodegroupArn: nodegroup?.nodegroupArn ?? null };
+  const kept = nodegroup && keptReason(nodegroup, name, createdBy);
+  if (kept !== undefined) return { ...emptyPlan({ ...identity, nodes: [], kept }), warnings: [kept], outputs: { nodegroup: name } };
+  const present = nodegroup ? await nodesOfNodegroup(clients, target, name) : [];
+  const nodes = present.map(nameOf);
+  const facts: DeleteFacts = { ...identity, nodes };
+  const deletion = nodegroup ? deleteEffects(target.name, name, nodes) : [];
+  const waiting = busyWarnings(nodegroup, name);
+  if (nodegroup && input.drain) {
+    const drain = await planDrainOf(clients, present, drainSettings, context);
+    return {
+      ...drain,
+      facts: { ...facts, drain: drain.facts },
+      effects: [...drain.effects, ...deletion],
+      warnings: [...waiting, ...drain.warnings],
+      outputs: { nodegroup: name },
+      estimateMs: drain.estimateMs + estimateMs,
+    };
+  }
+  const left = await podsLeft(clients, target, nodes);
+  return {
+    ...emptyPlan(facts),
+    effects: deletion,
+    blockers: left.length > 0 ? [podsLeftBlocker(target.name, name, left)] : [],
+    warnings: waiting,
+    notes: { podsLeft: left.length },
+    outputs: { nodegroup: name },
+    estimateMs: nodegroup ? estimateMs : 0,
+  };
+}
+
+/** Why a node group stays that is to be deleted only if a run has made it; undefined where it goes. */
+function keptReason({ tags }: Nodegroup, name: string, createdBy: string | undefined): string | undefined {
+  const maker = tags?.[runTag];
+  if (createdBy === undefined || maker === createdBy) return undefined;
+  const whose = maker === undefined ? `it carries no tag ${runTag}` : `run ${maker} has`;
+  return `Node group ${name} stays as it is: run ${createdBy} has not made it, ${whose}.`;
+}
+
+function busyWarnings(nodegroup: Nodegroup | undefined, name: string): string[] {
+  if (!busyStatuses.has(nodegroup?.status ?? '')) return [];
+  return [`Node group ${name} is ${nodegroup?.status ?? ''}: EKS deletes it only after that, so that is waited for first.`];
 }
 
 function deleteEffects(cluster: string, name: string, nodes: readonly string[]): Effect[] {
@@ -55,13 +98,16 @@ function deleteEffects(cluster: string, name: string, nodes: readonly string[]):
   ];
 }
 
-function podsLeftBlocker(cluster: string, name: string, left: readonly string[]) {
-  const shown = left.slice(0, podsShownMax).join(', ') + (left.length > podsShownMax ? ', …' : '');
+function podsLeftBlocker(cluster: string, name: string, left: readonly string[]): Blocker {
   return {
     object: `Nodegroup/${cluster}/${name}`,
-    reason: `${left.length} pods still run on its nodes: ${shown}.`,
+    reason: `${left.length} pods still run on its nodes: ${shortened(left)}.`,
     remedy: 'Drain the nodes first (kubernetes.drain), or find out who let new pods onto them.',
   };
+}
+
+function shortened(names: readonly string[]): string {
+  return names.slice(0, podsShownMax).join(', ') + (names.length > podsShownMax ? ', …' : '');
 }
 
 async function podsLeft(clients: Clients, target: Target, nodes: readonly string[]): Promise<string[]> {
@@ -70,36 +116,103 @@ async function podsLeft(clients: Clients, target: Target, nodes: readonly string
   return pods.filter((pod) => !staysOnNode(pod) && !hasEnded(pod)).map(podName);
 }
 
-async function observeDelete(clients: Clients, plan: PlanOf<DeleteFacts>, { target, acted }: ActionContext): Promise<Observation> {
-  const { nodegroup: name, nodegroupArn } = plan.facts;
+async function observeDelete(clients: Clients, plan: PlanOf<DeleteFacts>, context: ActionContext): Promise<Observation> {
+  const { nodegroup: name, nodegroupArn, nodes: planned, kept } = plan.facts;
+  const { target, acted } = context;
+  const outputs = { nodegroup: name };
+  if (kept !== undefined) return { state: 'done', outputs, progress: progressOf(kept, plan, []) };
   const nodegroup = await findNodegroup(clients, target, name);
   // Another group that has taken the name since is not the one that was signed away.
   if (!nodegroup || nodegroup.nodegroupArn !== nodegroupArn) {
-    const total = plan.facts.nodes.length;
-    const progress = { summary: `${name} and its ${total} nodes are gone`, done: total, total, unit: 'nodes', items: [] };
-    return { state: 'done', outputs: { nodegroup: name }, progress };
+    return { state: 'done', outputs, progress: progressOf(`${name} and its ${planned.length} nodes are gone`, plan, []) };
   }
-  const nodes = (await nodesOfNodegroup(clients, target, name)).map((node) => node.metadata?.name ?? '');
-  const total = Math.max(plan.facts.nodes.length, nodes.length);
-  const progress = {
-    summary: `${nodes.length} of ${total} nodes of ${name} left`,
-    done: total - nodes.length,
-    total,
-    unit: 'nodes',
-    items: plan.facts.nodes.map((node) => {
-      const there = nodes.includes(node);
-      return { name: node, state: there ? ('moving' as const) : ('done' as const), done: there ? 0 : 1, total: 1 };
-    }),
-  };
-  if (nodegroup.status === 'DELETING') return { state: 'moving', progress };
-  if (nodegroup.status === 'DELETE_FAILED' && acted) {
+  const nodes = await nodesOfNodegroup(clients, target, name);
+  const total = Math.max(planned.length, nodes.length);
+  const progress = progressOf(`${nodes.length} of ${total} nodes of ${name} left`, plan, nodes);
+  const { status = '' } = nodegroup;
+  if (status === 'DELETING') return { state: 'moving', progress };
+  // What EKS could not delete has been begun, by whomever.
+  const untouched = status !== 'DELETE_FAILED';
+  if (busyStatuses.has(status)) {
+    return { state: 'moving', progress: { ...progress, summary: `waiting until ${name} is no longer ${status}` }, untouched };
+  }
+  const emptying = await observeEmptying(clients, plan, nodes, context);
+  if (emptying) return { progress, ...emptying, untouched };
+  if (status === 'DELETE_FAILED' && acted) {
     const reason = `EKS could not delete node group ${name}: ${healthProblem(nodegroup) ?? 'it gives no reason'}.`;
     return { state: 'stuck', reason, remedy: 'Put right what EKS reports, then try again.' };
   }
-  const left = await podsLeft(clients, target, nodes);
-  if (left.length > 0) {
-    const { reason, remedy } = podsLeftBlocker(target.name, name, left);
-    return { state: 'stuck', reason, remedy, progress };
+  return { state: 'todo', progress, untouched };
+}
+
+function progressOf(summary: string, { facts: { nodes: planned } }: PlanOf<DeleteFacts>, left: readonly V1Node[]): Progress {
+  const names = left.map(nameOf);
+  const total = Math.max(planned.length, names.length);
+  const items = planned.map((name) => {
+    const there = names.includes(name);
+    return { name, state: there ? ('moving' as const) : ('done' as const), done: there ? 0 : 1, total: 1 };
+  });
+  return { summary, done: total - names.length, total, unit: 'nodes', items };
+}
+
+/** How far the nodes are from carrying no workload; undefined where they carry none, so that the group can go. */
+async function observeEmptying(
+  clients: Clients,
+  plan: PlanOf<DeleteFacts>,
+  nodes: readonly V1Node[],
+  context: ActionContext,
+): Promise<Exclude<Observation, { state: 'done' }> | undefined> {
+  const { nodegroup: name, drain } = plan.facts;
+  if (!drain) {
+    const left = await podsLeft(clients, context.target, nodes.map(nameOf));
+    if (left.length === 0) return undefined;
+    const { reason, remedy } = podsLeftBlocker(context.target.name, name, left);
+    return { state: 'stuck', reason, remedy };
   }
-  return { state: 'todo', progress };
+  const joined = nodes.filter(({ metadata }) => !drain.nodes.some(({ uid }) => uid === metadata?.uid));
+  const strange = await podsLeft(clients, context.target, joined.map(nameOf));
+  if (strange.length > 0) {
+    const reason = `${strange.length} pods run on nodes of ${name} that have joined it since the plan was made: ${shortened(strange)}.`;
+    const remedy = 'Keep new nodes from joining the group (its autoscaler), drain those that have, then try again.';
+    return { state: 'stuck', reason, remedy };
+  }
+  const seen = await observeDrain(clients, drainPlanOf(plan, drain), context);
+  return seen.state === 'done' ? undefined : seen;
+}
+
+/** The part of the plan that is a drain, as `kubernetes.drain` would have made it. */
+function drainPlanOf(plan: PlanOf<DeleteFacts>, facts: DrainFacts): PlanOf<DrainFacts> {
+  return { ...emptyPlan(facts), notes: plan.notes };
+}
+
+async function pushDelete(clients: Clients, plan: PlanOf<DeleteFacts>, context: ActionContext): Promise<void> {
+  const { nodegroup: name, drain, kept } = plan.facts;
+  const { target } = context;
+  if (kept !== undefined) return;
+  if (drain) {
+    const emptying = await observeEmptying(clients, plan, await nodesOfNodegroup(clients, target, name), context);
+    if (emptying?.state === 'todo') await pushDrain(clients, drainPlanOf(plan, drain), context);
+    if (emptying) return;
+  }
+  await clients
+    .eks(target.region)
+    .send(new DeleteNodegroupCommand({ clusterName: target.name, nodegroupName: name }))
+    .catch((error: unknown) => {
+      const known = awsError(error, `DeleteNodegroup ${name}`, target);
+      // It is gone: an earlier request whose answer was lost has done it, or somebody else.
+      if (isMissing(error, known)) return;
+      throw known;
+    });
+}
+
+/** Before its deletion has begun, a group can be kept, and the pods that it is rid of are at home elsewhere. */
+function undoDelete({ facts, effects }: PlanOf<DeleteFacts>, seen?: Observation): Undo {
+  if (!seen || seen.state === 'done' || !seen.untouched) {
+    return { noUndo: 'A deleted node group can be created anew, but its nodes do not come back.' };
+  }
+  return facts.drain ? undoCordons(effects) : { nothing: `The deletion of node group ${facts.nodegroup} has not been begun.` };
+}
+
+function nameOf({ metadata }: V1Node): string {
+  return metadata?.name ?? '';
 }

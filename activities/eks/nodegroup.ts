@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { DescribeNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { Progress, ProgressItem, Target } from '../../domain/action.ts';
@@ -8,6 +9,12 @@ import { listNodes, nodeIsReady } from '../kubernetes/read.ts';
 
 /** The label that EKS puts on every node of a managed node group. */
 const nodegroupLabel = 'eks.amazonaws.com/nodegroup';
+/** The tag by which a node group says which run has made it. */
+export const runTag = 'holdpoint.dev/run';
+
+/** EKS may not know a group for some seconds after it has taken on to make it: only one that stays away this long is not there. */
+const missingLooksMax = 6;
+const missingPauseMs = 1_000;
 
 /** A node group as EKS describes it; undefined where it does not exist. Throws `cluster-unknown`, `aws-…` errors. */
 export async function findNodegroup(clients: Clients, target: Target, name: string): Promise<Nodegroup | undefined> {
@@ -18,6 +25,15 @@ export async function findNodegroup(clients: Clients, target: Target, name: stri
     const known = awsError(error, `DescribeNodegroup ${name}`, target);
     if (isMissing(error, known)) return undefined;
     throw known;
+  }
+}
+
+/** The same for a node group that may have been asked for only just now: looks for some seconds before it says that there is none. */
+export async function findPatiently(clients: Clients, target: Target, name: string): Promise<Nodegroup | undefined> {
+  for (let look = 1; ; look += 1) {
+    const nodegroup = await findNodegroup(clients, target, name);
+    if (nodegroup || look >= missingLooksMax) return nodegroup;
+    await wait(missingPauseMs);
   }
 }
 

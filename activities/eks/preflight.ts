@@ -34,7 +34,7 @@ export function preflightAction(clients: Clients): AnyAction {
       return { state: 'done', outputs: again.outputs, progress: preflightProgress(again.facts, again.notes.nodes) };
     },
     act: async () => undefined,
-    undo: () => ({ noUndo: 'It changes nothing.' }),
+    undo: () => ({ nothing: 'It changes nothing.' }),
   });
 }
 

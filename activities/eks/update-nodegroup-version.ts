@@ -1,32 +1,34 @@
-import { UpdateNodegroupVersionCommand, type Nodegroup } from '@aws-sdk/client-eks';
+import type { Nodegroup, Update } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Observation, Progress, Undo } from '../../domain/action.ts';
-import type { Blocker } from '../../domain/plan.ts';
+import type { ActionContext, Observation, Progress, Target, Undo } from '../../domain/action.ts';
+import type { Blocker, Effect } from '../../domain/plan.ts';
 import { sameMinorVersion, skewProblem } from '../../domain/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
-import { awsError } from '../failure.ts';
+import { evictionBlockers } from '../kubernetes/eviction-blockers.ts';
 import { nodeIsReady } from '../kubernetes/read.ts';
+import { askForUpdate } from './ask-for-update.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
 import { readCluster } from './preflight.ts';
-import { requestToken } from './request-token.ts';
 import { explainUpdateErrors } from './update-error.ts';
 import { readUpdates } from './updates.ts';
+import {
+  describeUpdate,
+  foreignUpdate,
+  hasFailed,
+  isAt,
+  isSameChange,
+  isUniform,
+  latestOf,
+  mayBePlanned,
+  type UpdateFacts,
+} from './version-update.ts';
 
 /** A managed update takes about five minutes a node: boot, drain, a fixed wait of one minute, termination. */
 const estimateMsPerNode = 5 * 60_000;
 
 type UpdateInput = ActionInput<'eks.updateNodegroupVersion'>;
-type UpdateFacts = {
-  nodegroup: string;
-  /** So that another group which has taken the name since is left alone. */
-  nodegroupArn: string | null;
-  from: { version: string; releaseVersion: string };
-  to: { version: string | null; releaseVersion: string | null };
-  nodes: string[];
-  force: boolean;
-};
 
 /** `eks.updateNodegroupVersion`: EKS replaces the nodes by its own algorithm; this asks for it and watches. */
 export function updateNodegroupVersionAction(clients: Clients): AnyAction {
@@ -34,54 +36,61 @@ export function updateNodegroupVersionAction(clients: Clients): AnyAction {
     declaration: actions['eks.updateNodegroupVersion'],
     plan: (input, context) => planUpdate(clients, input, context),
     observe: (plan, context) => observeUpdate(clients, plan, context),
-    act: async ({ facts }, context) => {
-      const { nodegroup: nodegroupName, to, force } = facts;
-      const command = new UpdateNodegroupVersionCommand({
-        clusterName: context.target.name,
-        nodegroupName,
-        version: to.version ?? undefined,
-        releaseVersion: to.releaseVersion ?? undefined,
-        force,
-        clientRequestToken: requestToken(context, { nodegroupName, to, force }),
-      });
-      await clients
-        .eks(context.target.region)
-        .send(command)
-        .catch((error: unknown) => Promise.reject(awsError(error, `UpdateNodegroupVersion ${facts.nodegroup}`, context.target)));
-    },
-    undo: ({ facts }) => undoUpdate(facts),
+    act: ({ facts }, context) => askForUpdate(clients, facts, context),
+    undo: ({ facts }, _context, seen) => undoUpdate(facts, seen),
   });
 }
 
 async function planUpdate(clients: Clients, input: UpdateInput, { target }: ActionContext): Promise<PlanOf<UpdateFacts>> {
   const nodegroup = await readNodegroup(clients, target, input.nodegroup);
   const cluster = await readCluster(clients, target);
-  const nodes = (await nodesOfNodegroup(clients, target, input.nodegroup)).map((node) => node.metadata?.name ?? '');
+  const present = await nodesOfNodegroup(clients, target, input.nodegroup);
+  const names = present.map((node) => node.metadata?.name ?? '');
+  const updating = nodegroup.status === 'UPDATING';
   const facts: UpdateFacts = {
     nodegroup: input.nodegroup,
     nodegroupArn: nodegroup.nodegroupArn ?? null,
     from: { version: nodegroup.version ?? '', releaseVersion: nodegroup.releaseVersion ?? '' },
     to: { version: input.version ?? null, releaseVersion: input.releaseVersion ?? null },
-    nodes,
+    // Whoever signs could not keep up with nodes that come and go while the plan waits for the end of an update.
+    nodes: updating && input.waitForUpdate ? [] : names,
     force: input.force,
+    waitForUpdate: input.waitForUpdate,
   };
-  const there = isAt(nodegroup, facts);
-  const after = facts.to.releaseVersion ?? `${facts.to.version ?? ''} (newest release)`;
+  const there = !updating && isAt(nodegroup, facts) && (await isUniform(clients, target, input.nodegroup, present));
   const object = `Nodegroup/${target.name}/${input.nodegroup}`;
+  const budgets = there || input.force ? [] : await evictionBlockers(clients, target, names);
   return {
     ...emptyPlan(facts),
-    effects: there
-      ? []
-      : [
-          { object, change: 'update its version', before: facts.from.releaseVersion || facts.from.version, after },
-          ...nodes.map((node) => ({ object: `Node/${node}`, change: 'replace by a new node (EKS cordons, drains and terminates it)' })),
-        ],
-    blockers: updateBlockers(object, nodegroup, facts, cluster.version ?? ''),
-    warnings: input.force ? ['force: EKS terminates nodes whose pods it cannot evict within 15 minutes, budgets or not.'] : [],
-    notes: { nodes },
+    effects: there ? [] : updateEffects(object, nodegroup, facts),
+    blockers: [...updateBlockers(object, nodegroup, facts, cluster.version ?? ''), ...budgets],
+    warnings: [
+      ...(input.force ? ['force: EKS terminates nodes whose pods it cannot evict within 15 minutes, budgets or not.'] : []),
+      ...(updating ? [await warningOfUpdate(clients, target, input)] : []),
+    ],
+    notes: { nodes: names },
     outputs: { nodegroup: input.nodegroup, releaseVersion: facts.to.releaseVersion ?? facts.from.releaseVersion },
-    estimateMs: there ? 0 : nodes.length * estimateMsPerNode,
+    estimateMs: there ? 0 : names.length * estimateMsPerNode,
   };
+}
+
+function updateEffects(object: string, nodegroup: Nodegroup, facts: UpdateFacts): Effect[] {
+  const { from, to, nodes } = facts;
+  const after = to.releaseVersion ?? `${to.version ?? ''} (newest release)`;
+  const group: Effect = isAt(nodegroup, facts)
+    ? { object, change: 'bring all of its nodes to its version', after }
+    : { object, change: 'update its version', before: from.releaseVersion || from.version, after };
+  return [
+    group,
+    ...nodes.map((node) => ({ object: `Node/${node}`, change: 'replace by a new node (EKS cordons, drains and terminates it)' })),
+  ];
+}
+
+async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, waitForUpdate }: UpdateInput): Promise<string> {
+  const update = (await readUpdates(clients, target, nodegroup)).find(({ status }) => status === 'InProgress');
+  const which = update ? describeUpdate(update) : 'an update';
+  const then = waitForUpdate ? 'this step waits until it has ended' : 'this step goes no further before it has ended';
+  return `Node group ${nodegroup} is UPDATING, by ${which}: ${then}.`;
 }
 
 function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFacts, clusterVersion: string): Blocker[] {
@@ -109,11 +118,6 @@ function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFact
   return blockers;
 }
 
-function isAt(nodegroup: Nodegroup, { to }: UpdateFacts): boolean {
-  if (to.releaseVersion !== null && nodegroup.releaseVersion !== to.releaseVersion) return false;
-  return to.version === null || nodegroup.version === to.version;
-}
-
 async function observeUpdate(clients: Clients, plan: PlanOf<UpdateFacts>, context: ActionContext): Promise<Observation> {
   const { facts } = plan;
   const nodegroup = await findNodegroup(clients, context.target, facts.nodegroup);
@@ -125,23 +129,65 @@ async function observeUpdate(clients: Clients, plan: PlanOf<UpdateFacts>, contex
     const reason = `Node group ${facts.nodegroup} has been replaced by another one of its name.`;
     return { state: 'stuck', reason, remedy: 'Find out who replaced it; abort the run and plan again.' };
   }
-  const progress = replacementProgress(facts, await nodesOfNodegroup(clients, context.target, facts.nodegroup));
-  if (nodegroup.status === 'UPDATING') return { state: 'moving', progress };
-  if (nodegroup.status === 'ACTIVE' && isAt(nodegroup, facts)) {
-    return { state: 'done', outputs: { nodegroup: facts.nodegroup, releaseVersion: nodegroup.releaseVersion ?? '' }, progress };
-  }
-  if (isAt(nodegroup, facts) && nodegroup.status === 'DEGRADED') {
+  const nodes = await nodesOfNodegroup(clients, context.target, facts.nodegroup);
+  const progress = replacementProgress(facts, nodes);
+  if (nodegroup.status === 'UPDATING') return observeUpdating(clients, facts, nodegroup, context, progress);
+  const { status } = nodegroup;
+  const there = isAt(nodegroup, facts) && (await isUniform(clients, context.target, facts.nodegroup, nodes));
+  if (there && status === 'DEGRADED') {
     const reason = `Node group ${facts.nodegroup} is updated but DEGRADED: ${healthProblem(nodegroup) ?? 'EKS gives no reason'}.`;
     return { state: 'stuck', reason, remedy: 'Put right what EKS reports, then try again.', progress };
   }
-  // Before this attempt has asked, a failed update is an earlier one's; the request token makes asking again harmless.
-  if (!context.acted) return { state: 'todo', progress };
-  const updates = await readUpdates(clients, context.target, facts.nodegroup);
-  const update = updates.find(({ type }) => type === 'VersionUpdate');
-  if (update?.status !== 'Failed' && update?.status !== 'Cancelled') return { state: 'todo', progress };
-  const { reason: cause, remedy } = explainUpdateErrors(update.errors ?? []);
-  const reason = `The update ${update.id ?? ''} of ${facts.nodegroup} ended as ${update.status}: ${cause}.`;
-  return { state: 'stuck', reason, remedy, progress };
+  if (there && status === 'ACTIVE') {
+    return { state: 'done', outputs: { nodegroup: facts.nodegroup, releaseVersion: nodegroup.releaseVersion ?? '' }, progress };
+  }
+  return observeAtRest(clients, facts, nodegroup, context, progress);
+}
+
+/**
+ * Whose an update in progress is, only EKS can say: asked under the token of this step it answers with its own update, and
+ * refuses where it is somebody else's. So there is something to do until this try has asked.
+ */
+async function observeUpdating(
+  clients: Clients,
+  facts: UpdateFacts,
+  nodegroup: Nodegroup,
+  { target, acted, adopt }: ActionContext,
+  progress: Progress,
+): Promise<Observation> {
+  if (acted || facts.waitForUpdate) return { state: 'moving', progress };
+  const updates = await readUpdates(clients, target, facts.nodegroup);
+  const inProgress = updates.find(({ status }) => status === 'InProgress');
+  // One that is not listed yet may be this step's.
+  const untouched = inProgress !== undefined && isUntouched(nodegroup, facts, updates);
+  if (!adopt) return { state: 'todo', progress, untouched };
+  if (!inProgress || isSameChange(inProgress, facts)) return { state: 'moving', progress };
+  return { ...foreignUpdate(facts, inProgress), progress, untouched };
+}
+
+/** Whether this step has begun no update: the group is as it was planned, and no update is known that can be the planned one. */
+function isUntouched({ version, releaseVersion }: Nodegroup, facts: UpdateFacts, updates: readonly Update[]): boolean {
+  const asBefore = version === facts.from.version && releaseVersion === facts.from.releaseVersion;
+  return asBefore && !updates.some((update) => mayBePlanned(update, facts));
+}
+
+/** A node group at rest that is not what was planned: whether something is to be done, or an update has failed. */
+async function observeAtRest(
+  clients: Clients,
+  facts: UpdateFacts,
+  nodegroup: Nodegroup,
+  { target, acted, adopt }: ActionContext,
+  progress: Progress,
+): Promise<Observation> {
+  const updates = await readUpdates(clients, target, facts.nodegroup);
+  const latest = latestOf(updates);
+  // Before this try has asked, a failed update is an earlier one's; the request token makes asking again harmless.
+  if (hasFailed(latest) && (acted || (adopt && isSameChange(latest, facts)))) {
+    const { reason: cause, remedy } = explainUpdateErrors(latest.errors ?? []);
+    const reason = `The update ${latest.id ?? ''} of ${facts.nodegroup} ended as ${latest.status ?? ''}: ${cause}.`;
+    return { state: 'stuck', reason, remedy, progress };
+  }
+  return { state: 'todo', progress, untouched: !acted && isUntouched(nodegroup, facts, updates) };
 }
 
 function replacementProgress(facts: UpdateFacts, nodes: readonly V1Node[]): Progress {
@@ -159,10 +205,18 @@ function replacementProgress(facts: UpdateFacts, nodes: readonly V1Node[]): Prog
   return { summary, done, total: old.length, unit: 'nodes', items: old };
 }
 
-/** EKS lets a group go back to an older release of the same minor version, never to an older minor version. */
-function undoUpdate({ nodegroup, from, to }: UpdateFacts): Undo {
+/**
+ * EKS lets a group go back to an older release of the same minor version, never to an older minor version. An update that is
+ * still in progress cannot be stopped, so it is waited for.
+ */
+function undoUpdate({ nodegroup, from, to }: UpdateFacts, seen?: Observation): Undo {
+  if (seen && seen.state !== 'done' && seen.untouched) {
+    return {
+      nothing: `No update of node group ${nodegroup} has been begun, which is at ${from.releaseVersion || from.version} as before.`,
+    };
+  }
   if (!sameMinorVersion(from.version, to.releaseVersion ?? to.version ?? '')) {
     return { noUndo: `EKS does not take the nodes of ${nodegroup} back from ${to.version ?? to.releaseVersion ?? ''} to ${from.version}.` };
   }
-  return { uses: 'eks.updateNodegroupVersion', with: { nodegroup, releaseVersion: from.releaseVersion } };
+  return { uses: 'eks.updateNodegroupVersion', with: { nodegroup, releaseVersion: from.releaseVersion, waitForUpdate: true } };
 }

@@ -12,6 +12,7 @@ import {
   type EvidenceEntry,
 } from '../../domain/evidence.ts';
 import { digestOf } from '../../domain/plan.ts';
+import { fetchFile, keepFile, syncDirectory } from './kept-files.ts';
 import { withLock, type HeldLock, type LockLimits } from './lock.ts';
 import { EvidenceError, systemCodeOf, type EvidenceStore, type NewEntry, type Receipt } from './store.ts';
 
@@ -30,7 +31,8 @@ interface Tail {
 
 /**
  * Keeps each run's record in `<directory>/<run>.jsonl`, one canonical JSON line per entry, readable by its owner only.
- * Several processes may write at once. The directory must be on a file system that all workers share.
+ * What is kept under its digest is in `<directory>/payloads/<hex>`. Several processes may write at once. The directory must
+ * be on a file system that all workers share.
  */
 export function createEvidenceDirectory(directory: string): EvidenceStore {
   const pathOf = (run: string): string => {
@@ -60,6 +62,14 @@ export function createEvidenceDirectory(directory: string): EvidenceStore {
         throw asEvidenceError(error, 'evidence-unreadable', `The record of run ${run} could not be read from ${file}`);
       }
     },
+    keep: (bytes) =>
+      keepFile(directory, bytes).catch((error: unknown) => {
+        throw asEvidenceError(error, 'evidence-unwritable', `${bytes.length} bytes could not be kept in ${directory}`);
+      }),
+    fetch: (digest) =>
+      fetchFile(directory, digest).catch((error: unknown) => {
+        throw asEvidenceError(error, 'evidence-unreadable', `${digest} could not be read from ${directory}`);
+      }),
   };
 }
 
@@ -83,12 +93,6 @@ async function appendLocked(file: string, run: string, entry: NewEntry, lock: He
   } finally {
     await handle.close();
   }
-}
-
-/** Makes the name of a new file as safe as its contents. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  await handle.sync().finally(() => handle.close());
 }
 
 /** Reads no more than the last two lines can take, however long the record is. */

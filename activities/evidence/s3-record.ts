@@ -8,7 +8,7 @@ import {
   type GetObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import type { Consequence } from '../../domain/errors.ts';
-import { evidenceLineBytesMax, readLine, recordBytesMax, verifyChain, type ChainReport } from '../../domain/evidence.ts';
+import { evidenceLineBytesMax, keptPathOf, readLine, recordBytesMax, verifyChain, type ChainReport } from '../../domain/evidence.ts';
 
 const requestTimeoutMs = 10_000;
 const connectionTimeoutMs = 5_000;
@@ -33,6 +33,8 @@ export interface RecordObject {
   name: string;
   /** Undefined where it is larger than any entry, or was removed while the record was read. */
   bytes?: Uint8Array;
+  /** When it was written, as S3 says. */
+  modifiedAt?: Date;
   /** Until when Object Lock keeps it; undefined where it does not, or where the reader may not know. */
   lockedUntil?: Date;
 }
@@ -67,19 +69,29 @@ export function keyOf({ prefix }: RecordPlace, run: string, sequence: number): s
   return `${prefix}${run}/${String(sequence).padStart(sequenceDigits, '0')}.json`;
 }
 
+/** Where something that is kept under its digest lies. Throws RangeError for what is no digest. */
+export function keptKeyOf({ prefix }: RecordPlace, digest: string): string {
+  return `${prefix}${keptPathOf(digest)}`;
+}
+
+/** Writes an object, over one that may be there: with Object Lock as a new version, which keeps the old one. */
+export async function put({ client, bucket }: RecordPlace, key: string, body: string | Uint8Array, ifNoneMatch?: '*'): Promise<void> {
+  await client.send(
+    new PutObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      Body: body,
+      IfNoneMatch: ifNoneMatch,
+      ChecksumAlgorithm: 'SHA256',
+      ContentType: typeof body === 'string' ? 'application/json' : 'application/octet-stream',
+    }),
+  );
+}
+
 /** Writes an object unless there is one. Says whether it did; a reply that was lost and asked for again counts as "no". */
-export async function putNew({ client, bucket }: RecordPlace, key: string, text: string): Promise<boolean> {
+export async function putNew(place: RecordPlace, key: string, body: string | Uint8Array): Promise<boolean> {
   try {
-    await client.send(
-      new PutObjectCommand({
-        Bucket: bucket,
-        Key: key,
-        Body: text,
-        IfNoneMatch: '*',
-        ChecksumAlgorithm: 'SHA256',
-        ContentType: 'application/json',
-      }),
-    );
+    await put(place, key, body, '*');
     return true;
   } catch (error) {
     // 409 ConditionalRequestConflict: another write of the key was under way, and may have failed.
@@ -89,8 +101,12 @@ export async function putNew({ client, bucket }: RecordPlace, key: string, text:
   }
 }
 
-/** Reads one object; its checksum is compared by the client. Undefined where there is none. */
-export async function getObject(place: RecordPlace, key: string): Promise<Omit<RecordObject, 'name'> | undefined> {
+/** Reads one object of up to so many bytes; its checksum is compared by the client. Undefined where there is none. */
+export async function getObject(
+  place: RecordPlace,
+  key: string,
+  bytesMax = evidenceLineBytesMax,
+): Promise<Omit<RecordObject, 'name'> | undefined> {
   let output: GetObjectCommandOutput;
   try {
     output = await place.client.send(new GetObjectCommand({ Bucket: place.bucket, Key: key, ChecksumMode: 'ENABLED' }));
@@ -98,12 +114,13 @@ export async function getObject(place: RecordPlace, key: string): Promise<Omit<R
     if (error instanceof NoSuchKey) return undefined;
     throw error;
   }
-  if ((output.ContentLength ?? 0) > evidenceLineBytesMax) {
+  const { LastModified: modifiedAt, ObjectLockRetainUntilDate: lockedUntil } = output;
+  if ((output.ContentLength ?? 0) > bytesMax) {
     // Not read, or the connection would stay taken.
     (output.Body as { destroy?: () => void } | undefined)?.destroy?.();
-    return { lockedUntil: output.ObjectLockRetainUntilDate };
+    return { modifiedAt, lockedUntil };
   }
-  return { bytes: await output.Body?.transformToByteArray(), lockedUntil: output.ObjectLockRetainUntilDate };
+  return { bytes: await output.Body?.transformToByteArray(), modifiedAt, lockedUntil };
 }
 
 /** Reads everything below the key of a record, in the order of the keys. Throws where there is more than any record has. */

@@ -2,6 +2,7 @@ import { GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
 import { chain, isRunId, lineOf, readLine, type EvidenceEntry } from '../../domain/evidence.ts';
 import { digestOf, digestOfText } from '../../domain/plan.ts';
 import type { EvidenceBucket } from '../../runbooks/configuration.ts';
+import { fetchObject, keepObject } from './kept-objects.ts';
 import {
   checkObjects,
   getObject,
@@ -48,7 +49,8 @@ interface RunRecord {
 
 /**
  * Keeps each run's record in `s3://<bucket>/<prefix>/<run>/`, one object per entry that is one canonical JSON line.
- * Several processes may write at once: an object is only ever written where there is none.
+ * What is kept under its digest is in `s3://<bucket>/<prefix>/payloads/<hex>`.
+ * Several processes may write at once: an entry is only ever written where there is none.
  * Object Lock is left to the bucket's default retention, so that whoever writes records cannot shorten it.
  */
 export function createEvidenceBucket({ bucket, prefix, region }: EvidenceBucket): EvidenceBucketStore {
@@ -71,6 +73,14 @@ export function createEvidenceBucket({ bucket, prefix, region }: EvidenceBucket)
       const record = recordOf(run);
       const what = `The record of run ${run} could not be read from ${record.path}`;
       return withTroubles('evidence-unreadable', what, bucket, () => readEntries(record));
+    },
+    keep: async (bytes) => {
+      const what = `${bytes.length} bytes could not be kept in s3://${bucket}/${place.prefix}`;
+      return withTroubles('evidence-unwritable', what, bucket, () => keepObject(place, bytes));
+    },
+    fetch: async (digest) => {
+      const what = `${digest} could not be read from s3://${bucket}/${place.prefix}`;
+      return withTroubles('evidence-unreadable', what, bucket, () => fetchObject(place, digest));
     },
     protection: async () => {
       const what = `The bucket ${bucket} cannot keep the records of runs`;

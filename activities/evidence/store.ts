@@ -1,5 +1,5 @@
 import type { Consequence } from '../../domain/errors.ts';
-import type { EvidenceEntry } from '../../domain/evidence.ts';
+import { digestOfBytes, keptBytesMax, type EvidenceEntry } from '../../domain/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 
 /** Where the records of runs are kept. */
@@ -15,6 +15,15 @@ export interface EvidenceStore {
   read(run: string): Promise<EvidenceEntry[]>;
   /** Where a person finds the record. */
   pathOf(run: string): string;
+  /**
+   * Keeps bytes under their SHA-256, beside the records, and returns it (`sha256:<hex>`) once they are safe. The same bytes
+   * again change nothing.
+   *
+   * @throws EvidenceError where they are too many, cannot be written, or something else lies in their place.
+   */
+  keep(bytes: Uint8Array): Promise<string>;
+  /** What is kept under a digest, compared with it. Throws EvidenceError where it is missing, changed or cannot be read. */
+  fetch(digest: string): Promise<Uint8Array>;
 }
 
 export interface NewEntry {
@@ -50,6 +59,24 @@ export class EvidenceError extends Error {
     this.consequence = consequence;
     this.remedy = remedy;
   }
+}
+
+/** Throws EvidenceError where bytes are more than can be kept under one digest. */
+export function requireKeepable({ length }: Uint8Array): void {
+  if (length <= keptBytesMax) return;
+  const message = `Something of ${length} bytes cannot be kept: ${keptBytesMax} are the most that a plan or a result may have.`;
+  throw new EvidenceError('evidence-entry-malformed', 'refuse', message, 'Split the work into several runs, each with a smaller plan.');
+}
+
+/** Gives back the bytes that were found at a place if they have the digest that they are kept under; throws EvidenceError otherwise. */
+export function requireDigest(bytes: Uint8Array | undefined, digest: string, place: string): Uint8Array {
+  if (bytes !== undefined && digestOfBytes(bytes) === digest) return bytes;
+  throw new EvidenceError(
+    'evidence-damaged',
+    'stuck',
+    `What is kept in ${place} ${bytes === undefined ? 'is missing' : 'was changed: it does not have that hash any more'}.`,
+    'Bring it back from a backup or an earlier version: the runs that refer to it cannot go on without it.',
+  );
 }
 
 /** The code of a file system error, e.g. `ENOSPC`; undefined for other errors. */

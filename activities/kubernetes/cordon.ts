@@ -1,13 +1,17 @@
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Observation, ProgressItem } from '../../domain/action.ts';
-import type { ActionPlan } from '../../domain/plan.ts';
+import type { ActionContext, Observation, ProgressItem, Undo } from '../../domain/action.ts';
+import type { Effect } from '../../domain/plan.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { cordonNode, cordonOwner, cordonState, type CordonState } from './cordon-mark.ts';
-import { inParallel, readNode, readNodes } from './read.ts';
+import { findNodes, inParallel, readNode, readNodes } from './read.ts';
 
 const estimateMsPerNode = 200;
+const missingShownMax = 5;
+const nodePrefix = 'Node/';
+/** What an effect says of a node that is cordoned. */
+const cordoned = 'unschedulable';
 
 /** The nodes by name and UID, so that a node which has been replaced since is left alone. */
 export type NodeFacts = { nodes: { name: string; uid: string }[] };
@@ -16,13 +20,12 @@ export type NodeFacts = { nodes: { name: string; uid: string }[] };
 export function cordonAction(clients: Clients): AnyAction {
   return defineAction<ActionInput<'kubernetes.cordon'>, NodeFacts>({
     declaration: actions['kubernetes.cordon'],
-    plan: async (input, { run, target }) => {
-      const names = [...new Set(input.nodes)];
-      const nodes = await readNodes(await clients.kubernetes(target), target.name, names);
+    plan: async (input, context) => {
+      const { names, nodes, warnings } = await nodesOfInput(clients, input, context);
       return {
         ...emptyPlan({ nodes: nodeFacts(nodes) }),
-        effects: nodes.filter((node) => cordonState(node, run) === 'none').map(cordonEffect),
-        warnings: foreignCordonWarnings(nodes, run),
+        effects: nodes.filter((node) => cordonState(node, context.run) === 'none').map(cordonEffect),
+        warnings,
         notes: { nodes: names },
         outputs: { nodes: names },
         estimateMs: nodes.length * estimateMsPerNode,
@@ -33,8 +36,43 @@ export function cordonAction(clients: Clients): AnyAction {
       const apis = await clients.kubernetes(target);
       await inParallel(plan.facts.nodes, (node) => cordonNode(apis, target.name, node, run));
     },
-    undo: (plan) => ({ uses: 'kubernetes.uncordon', with: { nodes: plan.facts.nodes.map(({ name }) => name) } }),
+    undo: ({ effects }) => undoCordons(effects),
   });
+}
+
+/**
+ * The nodes that an input names, once each, with what there is to say of them: those that are gone, where the input lets that pass,
+ * and those that somebody else has cordoned. Throws `node-unknown` where it does not.
+ */
+export async function nodesOfInput(
+  clients: Clients,
+  input: { nodes: string[]; ignoreMissing: boolean },
+  { run, target }: ActionContext,
+): Promise<{ names: string[]; nodes: V1Node[]; warnings: string[] }> {
+  const names = [...new Set(input.nodes)];
+  const apis = await clients.kubernetes(target);
+  if (!input.ignoreMissing) {
+    const nodes = await readNodes(apis, target.name, names);
+    return { names, nodes, warnings: foreignCordonWarnings(nodes, run) };
+  }
+  const { nodes, missing } = await findNodes(apis, target.name, names);
+  return { names, nodes, warnings: [...missingWarnings(missing), ...foreignCordonWarnings(nodes, run)] };
+}
+
+function missingWarnings(missing: readonly string[]): string[] {
+  if (missing.length === 0) return [];
+  const shown = missing.slice(0, missingShownMax).join(', ') + (missing.length > missingShownMax ? ', …' : '');
+  return [`${missing.length} nodes no longer exist and need nothing: ${shown}.`];
+}
+
+/**
+ * The way back from a plan that cordons nodes: the cordons that it names, as far as they are still this run's. One that was there
+ * before the plan stays, whoever has set it.
+ */
+export function undoCordons(effects: readonly Effect[]): Undo {
+  const nodes = effects.filter(({ after }) => after === cordoned).map(({ object }) => object.slice(nodePrefix.length));
+  if (nodes.length === 0) return { nothing: 'It cordons no node that was not cordoned before.' };
+  return { uses: 'kubernetes.uncordon', with: { nodes, ignoreMissing: true } };
 }
 
 /** How many of the planned nodes are as they should be; a node that is gone needs nothing any more. */
@@ -64,9 +102,9 @@ export function nodeFacts(nodes: readonly V1Node[]): NodeFacts['nodes'] {
 }
 
 /** What a plan says of a node that it cordons. */
-export function cordonEffect(node: V1Node): ActionPlan['effects'][number] {
-  const object = `Node/${node.metadata?.name ?? ''}`;
-  return { object, change: 'cordon until the run ends: no new pods come to it', before: 'schedulable', after: 'unschedulable' };
+export function cordonEffect(node: V1Node): Effect {
+  const object = `${nodePrefix}${node.metadata?.name ?? ''}`;
+  return { object, change: 'cordon until the run ends: no new pods come to it', before: 'schedulable', after: cordoned };
 }
 
 /** A warning for each node that is cordoned by somebody else: this run will neither set nor lift that cordon. */

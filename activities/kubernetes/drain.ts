@@ -1,23 +1,27 @@
+import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation, Progress, ProgressItem } from '../../domain/action.ts';
-import { budgetName, budgetsOf, neverOpens, remedyForShutBudget, type BudgetView } from '../../domain/budget.ts';
+import { budgetName, type BudgetView } from '../../domain/budget.ts';
 import { nextDrainMoves, type DrainMoves } from '../../domain/drain.ts';
 import type { Blocker, Effect } from '../../domain/plan.ts';
 import { hasEnded, podName, staysOnNode, workloadOf, type PodView } from '../../domain/pod.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
-import { cordonEffect, foreignCordonWarnings, nodeFacts } from './cordon.ts';
+import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from './cordon.ts';
 import { cordonNode, cordonState } from './cordon-mark.ts';
 import { evictPod } from './evict.ts';
-import { inParallel, listBudgets, podsOnNodes, readNodes } from './read.ts';
+import { budgetsOver, shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
+import { inParallel, listBudgets, podsOnNodes, readNode, readNodes } from './read.ts';
 
 const estimateMsPerPod = 8_000;
 const blockedShownMax = 3;
 
 type DrainInput = ActionInput<'kubernetes.drain'>;
+/** How nodes are drained, whichever they are. */
+type DrainSettings = Omit<DrainInput, 'nodes'>;
 
 /** Pod names change by themselves and are no facts; the workloads that will be disturbed, and their budgets, are. */
-type DrainFacts = {
+export type DrainFacts = {
   nodes: { name: string; uid: string }[];
   nodesAtOnce: number;
   workloads: string[];
@@ -34,24 +38,37 @@ export function drainAction(clients: Clients): AnyAction {
     observe: (plan, context) => observeDrain(clients, plan, context),
     act: (plan, context) => pushDrain(clients, plan, context),
     // The pods stay where they are by then: moving them back would only disturb them again.
-    undo: (plan) => ({ uses: 'kubernetes.uncordon', with: { nodes: plan.facts.nodes.map(({ name }) => name) } }),
+    undo: ({ effects }) => undoCordons(effects),
   });
 }
 
-async function planDrain(clients: Clients, input: DrainInput, { run, target }: ActionContext): Promise<PlanOf<DrainFacts>> {
+async function planDrain(clients: Clients, input: DrainInput, context: ActionContext): Promise<PlanOf<DrainFacts>> {
+  const apis = await clients.kubernetes(context.target);
+  const nodes = await readNodes(apis, context.target.name, [...new Set(input.nodes)]);
+  return planDrainOf(clients, nodes, input, context);
+}
+
+/**
+ * The plan of a drain of nodes that have just been read: `kubernetes.drain` and whatever else empties nodes share it, with
+ * `observeDrain` and `pushDrain`. Reads only. Throws `kubernetes-…` errors.
+ */
+export async function planDrainOf(
+  clients: Clients,
+  nodes: readonly V1Node[],
+  settings: DrainSettings,
+  { run, target }: ActionContext,
+): Promise<PlanOf<DrainFacts>> {
   const apis = await clients.kubernetes(target);
-  const names = [...new Set(input.nodes)];
-  const nodes = await readNodes(apis, target.name, names);
+  const names = nodes.map((node) => node.metadata?.name ?? '');
   const pods = (await podsOnNodes(apis, target.name, names)).filter((pod) => !staysOnNode(pod));
-  const allBudgets = await listBudgets(apis, target.name);
-  const budgets = allBudgets.filter((budget) => pods.some((pod) => budgetsOf(pod, [budget]).length > 0));
+  const budgets = budgetsOver(pods, await listBudgets(apis, target.name));
   const workloads = [...new Set(pods.map(workloadOf))].sort();
   const running = pods.filter((pod) => !hasEnded(pod));
   const named = running.filter(isLost).sort((a, b) => podName(a).localeCompare(podName(b), 'en'));
   return {
     ...emptyPlan({
       nodes: nodeFacts(nodes),
-      nodesAtOnce: input.nodesAtOnce,
+      nodesAtOnce: settings.nodesAtOnce,
       workloads,
       budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
       named: named.map((pod) => ({ name: podName(pod), uid: pod.uid })),
@@ -61,7 +78,7 @@ async function planDrain(clients: Clients, input: DrainInput, { run, target }: A
       ...workloads.map((workload) => ({ object: workload, change: 'evict its pods from these nodes, within its budget' })),
       ...named.map(lossEffect),
     ],
-    blockers: [...shutBudgetBlockers(budgets), ...podBlockers(running, budgets, input)],
+    blockers: [...shutBudgetBlockers(budgets), ...twoBudgetsBlockers(running, budgets), ...lossBlockers(running, settings)],
     warnings: foreignCordonWarnings(nodes, run),
     notes: {
       pods: running.length,
@@ -89,29 +106,16 @@ function lossEffect(pod: PodView): Effect {
   return { object: `Pod/${podName(pod)}`, change: `evict: ${loss}` };
 }
 
-function shutBudgetBlockers(budgets: readonly BudgetView[]): Blocker[] {
-  return budgets.filter(neverOpens).map((budget) => ({
-    object: `PodDisruptionBudget/${budgetName(budget)}`,
-    reason: `It never allows an eviction: ${budget.desiredHealthy} of ${budget.expectedPods} pods must stay healthy.`,
-    remedy: remedyForShutBudget(budget),
-  }));
-}
-
-function podBlockers(pods: readonly PodView[], budgets: readonly BudgetView[], input: DrainInput): Blocker[] {
+function lossBlockers(pods: readonly PodView[], { force, deleteEmptyDirData }: DrainSettings): Blocker[] {
   const blockers: Blocker[] = [];
   for (const pod of pods) {
     const object = `Pod/${podName(pod)}`;
-    const [first, second] = budgetsOf(pod, budgets);
-    if (first && second) {
-      const reason = `Two budgets protect it, ${budgetName(first)} and ${budgetName(second)}: the API server evicts no such pod.`;
-      blockers.push({ object, reason, remedy: 'Have their owner change the selectors so that one budget covers each pod.' });
-    }
-    if (pod.owner === undefined && !input.force) {
-      const remedy = 'Move it by hand, or set `force: true` on the step so that it is named in the plan.';
+    if (pod.owner === undefined && !force) {
+      const remedy = 'Move it by hand, or drain with `kubernetes.drain` and `force: true`, so that it is named in the plan.';
       blockers.push({ object, reason: 'No controller brings it back once it is evicted.', remedy });
     }
-    if (pod.emptyDir && !input.deleteEmptyDirData) {
-      const remedy = 'Save the data, or set `deleteEmptyDirData: true` on the step so that it is named in the plan.';
+    if (pod.emptyDir && !deleteEmptyDirData) {
+      const remedy = 'Save the data, or drain with `kubernetes.drain` and `deleteEmptyDirData: true`, so that it is named in the plan.';
       blockers.push({ object, reason: 'The data in its emptyDir volume is lost with it.', remedy });
     }
   }
@@ -133,8 +137,8 @@ interface DrainView {
 async function lookAtDrain(clients: Clients, plan: PlanOf<DrainFacts>, { run, target }: ActionContext): Promise<DrainView> {
   const apis = await clients.kubernetes(target);
   const nodes = await inParallel(plan.facts.nodes, async ({ name, uid }) => {
-    const node = await readNodes(apis, target.name, [name]).catch((error: unknown) => ignoreUnknownNode(error));
-    return node?.[0]?.metadata?.uid === uid ? node[0] : undefined;
+    const node = await readNode(apis, target.name, name);
+    return node?.metadata?.uid === uid ? node : undefined;
   });
   const present = nodes.flatMap((node) => node?.metadata?.name ?? []);
   const pods = (await podsOnNodes(apis, target.name, present)).filter((pod) => !staysOnNode(pod));
@@ -146,12 +150,8 @@ async function lookAtDrain(clients: Clients, plan: PlanOf<DrainFacts>, { run, ta
   return { moves: nextDrainMoves(present, moving, budgets, plan.facts.nodesAtOnce), pods, unnamed, uncordoned, present };
 }
 
-function ignoreUnknownNode(error: unknown): undefined {
-  if ((error as { code?: unknown }).code === 'node-unknown') return undefined;
-  throw error;
-}
-
-async function observeDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext): Promise<Observation> {
+/** How far the planned nodes are drained; what is `done` has no pod left on any of them that a drain moves. Reads only. */
+export async function observeDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext): Promise<Observation> {
   const view = await lookAtDrain(clients, plan, context);
   const progress = drainProgress(plan, view);
   if (view.uncordoned.length > 0 || view.moves.evict.length > 0) return { state: 'todo', progress };
@@ -162,7 +162,8 @@ async function observeDrain(clients: Clients, plan: PlanOf<DrainFacts>, context:
   return { state: 'done', outputs: { nodes: plan.facts.nodes.map(({ name }) => name), podsMoved: planned }, progress };
 }
 
-async function pushDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext): Promise<void> {
+/** Cordons what is not cordoned and asks for the evictions that the budgets allow now. Touches the planned nodes only. */
+export async function pushDrain(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext): Promise<void> {
   const { moves, uncordoned } = await lookAtDrain(clients, plan, context);
   const apis = await clients.kubernetes(context.target);
   const cluster = context.target.name;

@@ -77,11 +77,19 @@ export async function readNode({ core }: KubernetesApis, cluster: string, name: 
 
 /** Nodes by their names, in that order. Throws `node-unknown` for the first one that does not exist. */
 export async function readNodes(apis: KubernetesApis, cluster: string, names: readonly string[]): Promise<V1Node[]> {
-  return inParallel(names, async (name) => {
-    const node = await readNode(apis, cluster, name);
-    if (!node) throw new HoldpointError('node-unknown', { cluster, node: name });
-    return node;
-  });
+  const { nodes, missing } = await findNodes(apis, cluster, names);
+  if (missing[0] !== undefined) throw new HoldpointError('node-unknown', { cluster, node: missing[0] });
+  return nodes;
+}
+
+/** The nodes that exist, in the order of the names, and the names of those that do not. */
+export async function findNodes(
+  apis: KubernetesApis,
+  cluster: string,
+  names: readonly string[],
+): Promise<{ nodes: V1Node[]; missing: string[] }> {
+  const found = await inParallel(names, (name) => readNode(apis, cluster, name));
+  return { nodes: found.flatMap((node) => node ?? []), missing: names.filter((_name, index) => !found[index]) };
 }
 
 /** The pods of some nodes, in no particular order. */

@@ -1,9 +1,9 @@
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
 import type { Clients } from '../clients.ts';
-import { foreignCordonWarnings, nodeFacts, observeNodes, type NodeFacts } from './cordon.ts';
+import { nodeFacts, nodesOfInput, observeNodes, type NodeFacts } from './cordon.ts';
 import { cordonState, liftCordon } from './cordon-mark.ts';
-import { inParallel, readNodes } from './read.ts';
+import { inParallel } from './read.ts';
 
 const estimateMsPerNode = 200;
 
@@ -11,15 +11,14 @@ const estimateMsPerNode = 200;
 export function uncordonAction(clients: Clients): AnyAction {
   return defineAction<ActionInput<'kubernetes.uncordon'>, NodeFacts>({
     declaration: actions['kubernetes.uncordon'],
-    plan: async (input, { run, target }) => {
-      const names = [...new Set(input.nodes)];
-      const nodes = await readNodes(await clients.kubernetes(target), target.name, names);
-      const ours = nodes.filter((node) => cordonState(node, run) === 'ours');
+    plan: async (input, context) => {
+      const { names, nodes, warnings } = await nodesOfInput(clients, input, context);
+      const ours = nodes.filter((node) => cordonState(node, context.run) === 'ours');
       const change = { change: 'uncordon: pods may come to it again', before: 'unschedulable', after: 'schedulable' };
       return {
         ...emptyPlan({ nodes: nodeFacts(ours) }),
         effects: ours.map((node) => ({ object: `Node/${node.metadata?.name ?? ''}`, ...change })),
-        warnings: foreignCordonWarnings(nodes, run),
+        warnings,
         notes: { nodes: names },
         outputs: { nodes: names },
         estimateMs: ours.length * estimateMsPerNode,
@@ -31,8 +30,8 @@ export function uncordonAction(clients: Clients): AnyAction {
       await inParallel(plan.facts.nodes, ({ name }) => liftCordon(apis, target.name, name, run));
     },
     undo: ({ facts: { nodes } }) => {
-      if (nodes.length === 0) return { noUndo: 'It lifts no cordon.' };
-      return { uses: 'kubernetes.cordon', with: { nodes: nodes.map(({ name }) => name) } };
+      if (nodes.length === 0) return { nothing: 'It lifts no cordon.' };
+      return { uses: 'kubernetes.cordon', with: { nodes: nodes.map(({ name }) => name), ignoreMissing: true } };
     },
   });
 }

@@ -5,6 +5,7 @@ import {
   statementAlgorithm,
   statementCharactersMax,
   statementType,
+  verbs,
   type ExpectedStatement,
   type Statement,
 } from '../../domain/statement.ts';
@@ -50,7 +51,7 @@ const statementSchema: z.ZodType<Statement> = z.discriminatedUnion('kind', [
     reason: z.string(),
   }),
   z.strictObject({ ...signedBy, kind: z.literal('start'), target: z.string(), runbook: z.string(), planHash: z.string() }),
-  z.strictObject({ ...signedBy, kind: z.literal('verb'), verb: z.enum(['pause', 'resume', 'retry', 'abort']), reason: z.string() }),
+  z.strictObject({ ...signedBy, kind: z.literal('verb'), verb: z.enum(verbs), step: z.string(), reason: z.string() }),
 ]);
 
 /**

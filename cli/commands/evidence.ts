@@ -60,7 +60,8 @@ function showReport(terminal: Terminal, record: string, report: EvidenceReport):
   for (const { line, object, sentence } of report.problems) terminal.line(`${colors.red('✗')} ${object ?? `line ${line}`}: ${sentence}`);
   const people = [...new Set(report.signatures.map(({ person }) => person))].join(', ');
   const signers = people ? ` (${people})` : '';
-  const size = `${counted(report.entries, 'entry', 'entries')}, ${counted(report.signatures.length, 'signature')}${signers}`;
+  const kept = report.kept === undefined ? '' : `, ${report.kept} kept beside them`;
+  const size = `${counted(report.entries, 'entry', 'entries')}${kept}, ${counted(report.signatures.length, 'signature')}${signers}`;
   if (report.ok && report.ending === 'ended') {
     terminal.line(`${colors.green('✓')} ${report.run ?? record}: ${size}; nothing was changed, removed or moved.`);
   } else if (report.ok) {

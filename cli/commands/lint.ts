@@ -1,6 +1,6 @@
 import { compileRunbook } from '../../runbooks/compile.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
-import { formatProblem } from '../../runbooks/problem.ts';
+import { formatProblem, type Problem } from '../../runbooks/problem.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';
@@ -22,7 +22,7 @@ export const registerLint: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const configuration = await readConfiguration(terminal, options.config);
       const files = (names.length > 0 ? names : shippedRunbooks()).map(readRunbook);
-      const problems = files.flatMap(({ text, file }) => compileRunbook(text, file, configuration).problems);
+      const problems = eachOnce(files.flatMap(({ text, file, runbooks }) => compileRunbook(text, file, configuration, runbooks).problems));
       const refused = problems.filter(({ severity }) => options.strict || severity === 'error');
       terminal.result({ files: files.map(({ file }) => file), problems, ok: refused.length === 0 });
       terminal.lines(problems.map(formatProblem));
@@ -30,3 +30,8 @@ export const registerLint: RegisterCommand = (program, context) => {
       context.exit(refused.length > 0 ? exitCodes.usage : exitCodes.done);
     });
 };
+
+/** A runbook that others carry out has its problems told by each of them. */
+function eachOnce(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((problem) => [formatProblem(problem), problem])).values()];
+}

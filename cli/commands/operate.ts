@@ -1,39 +1,63 @@
-import type { Verb } from '../../workflows/messages.ts';
+import type { Verb, VerbAnswer } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { signingKey, withHoldpoint } from '../session.ts';
+import { verbSummaries } from '../verbs.ts';
 
 interface OperateOptions extends CommonOptions {
   reason?: string;
   as?: string;
 }
 
-const verbs: Record<Verb, { summary: string; done: string }> = {
-  pause: { summary: 'stop a run at its next safe point', done: 'will pause at the next safe point' },
-  resume: { summary: 'let a paused run go on', done: 'goes on' },
-  retry: { summary: 'have the stuck step of a run tried again', done: 'tries the step again' },
-  abort: { summary: 'end a run at its next safe point and lift its cordons', done: 'ends at the next safe point; its cordons are lifted' },
+/** What is said once a run has taken the word. */
+const taken: Record<Verb, string> = {
+  pause: 'will pause at the next safe point',
+  resume: 'goes on',
+  retry: 'tries the step again',
+  skip: 'leaves the step out',
+  done: 'takes the step for done: a look agrees',
+  adopt: 'takes the change for its own',
+  undo: 'goes back',
+  abort: 'ends at the next safe point; its cordons are lifted',
 };
 
 export const registerOperate: RegisterCommand = (program, context) => {
-  for (const [verb, { summary, done }] of Object.entries(verbs) as [Verb, (typeof verbs)[Verb]][]) {
+  for (const [verb, summary] of Object.entries(verbSummaries) as [Verb, string][]) {
     withCommonOptions(program.command(verb))
       .summary(summary)
       .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
-      .option('--reason <text>', 'why, for the record')
+      .option('--reason <text>', 'why, for the record and for whoever has to sign')
       .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
       .addHelpText(
         'after',
         `\nExample:\n  holdpoint ${verb} eks/eu-central-1/demo --reason "page from the shop team"\n\n` +
-          'Exit codes: 0 the run was told, 1 it refused, 2 bad input.',
+          'Exit codes: 0 the run was told, 1 it refused, 2 bad input, 3 a second person has to sign first.',
       )
       .action(async (name: string, options: OperateOptions) => {
         const terminal = context.terminal(options);
         const key = await signingKey(terminal, options.as);
         await withHoldpoint(terminal, async (holdpoint) => {
-          const { phase } = await holdpoint.operate(name, verb, options.reason ?? '', key);
-          terminal.result({ run: name, verb, person: key.person, phase });
-          terminal.line(`${name} ${done}.`);
+          const answer = await holdpoint.operate(name, verb, options.reason ?? '', key);
+          terminal.result({ run: name, verb, person: key.person, ...answer });
+          terminal.lines(answerLines(name, verb, answer));
+          context.exit(exitCodeOf(answer));
         });
       });
   }
 };
+
+function exitCodeOf({ hold, notice }: VerbAnswer): number {
+  if (notice !== undefined) return exitCodes.error;
+  return hold === undefined ? exitCodes.done : exitCodes.holding;
+}
+
+function answerLines(name: string, verb: Verb, { hold, notice }: VerbAnswer): string[] {
+  if (notice !== undefined) return [notice];
+  if (hold === undefined) return [`${name} ${taken[verb]}.`];
+  return [
+    `${name} waits for others to sign that (hold ${hold}):`,
+    `  holdpoint show ${name}      what is to be signed, and by whom`,
+    `  holdpoint approve ${name}`,
+    `  holdpoint resume ${name}    take it back`,
+  ];
+}

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../domain/json.ts';
+import type { CompiledStep } from '../../domain/runbook.ts';
 import { compileRunbook } from '../../runbooks/compile.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
@@ -14,8 +15,8 @@ export const registerRunbooks: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       if (name === undefined) {
         const runbooks = shippedRunbooks().map((shipped) => {
-          const { text, file } = readRunbook(shipped);
-          return { name: shipped, title: compileRunbook(text, file).runbook?.title ?? '', file };
+          const { text, file, runbooks: nested } = readRunbook(shipped);
+          return { name: shipped, title: compileRunbook(text, file, undefined, nested).runbook?.title ?? '', file };
         });
         terminal.result({ runbooks });
         return terminal.lines(table(runbooks.map((runbook) => [runbook.name, runbook.title])));
@@ -27,12 +28,15 @@ export const registerRunbooks: RegisterCommand = (program, context) => {
       terminal.lines([`target ${runbook.target}`, '', 'Inputs:']);
       terminal.lines(table(inputRows(runbook.inputs)).map((row) => `  ${row}`));
       terminal.lines(['', 'Steps:']);
-      const steps = runbook.steps.map((step) => {
-        return step.kind === 'hold' ? ['■', step.id, `hold, policy ${step.policy}`] : ['·', step.id, step.uses];
-      });
-      terminal.lines(table(steps).map((row) => `  ${row}`));
+      terminal.lines(table(runbook.steps.map(stepRow)).map((row) => `  ${row}`));
     });
 };
+
+function stepRow(step: CompiledStep): string[] {
+  if (step.kind === 'hold') return ['■', step.id, `hold, policy ${step.policy}`];
+  const what = step.kind === 'runbook' ? `runbook ${step.runbook.name}` : step.uses;
+  return ['·', step.id, step.forEach === undefined ? what : `${what}, for each ${step.forEach.as} of ${text(step.forEach.items)}`];
+}
 
 function inputRows(schema: JsonObject): string[][] {
   const required = Array.isArray(schema.required) ? schema.required : [];

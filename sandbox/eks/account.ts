@@ -88,6 +88,7 @@ export class Account {
       autoScalingGroup: `eks-${name}-${uuid}`,
       createdAt: now,
       modifiedAt: now,
+      firstTags: settings.tags,
       issues: [],
       updates: [],
       instances: [],
@@ -210,5 +211,5 @@ function copyOfUpdate(update: Update): Update {
 /** What a node group is made of before EKS adds its own. */
 export type NodegroupSettings = Omit<
   Nodegroup,
-  'arn' | 'autoScalingGroup' | 'createdAt' | 'modifiedAt' | 'issues' | 'updates' | 'instances' | 'random'
+  'arn' | 'autoScalingGroup' | 'createdAt' | 'modifiedAt' | 'firstTags' | 'issues' | 'updates' | 'instances' | 'random'
 >;

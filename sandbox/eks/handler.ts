@@ -7,7 +7,7 @@ import type { ClusterSeed } from '../seed.ts';
 import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
 import { EksError, serverFailure, throttled } from './errors.ts';
-import { limits, type NodegroupIssue } from './model.ts';
+import { limits, type Nodegroup, type NodegroupIssue } from './model.ts';
 import { operations, type Call, type Operation } from './operations.ts';
 import { Past } from './past.ts';
 import { RequestTokens } from './request-tokens.ts';
@@ -130,11 +130,17 @@ function shown(account: Account, clusterName: string, nodegroupName: string | un
 }
 
 function nodegroupViews(account: Account): NodegroupView[] {
-  return account
-    .allClusters()
-    .flatMap((cluster) =>
-      [...cluster.nodegroups.values()].map(({ name, labels, tags }) => ({ clusterName: cluster.name, name, labels, tags })),
-    );
+  return account.allClusters().flatMap((cluster) =>
+    [...cluster.nodegroups.values()].map((nodegroup) => {
+      const { name, labels } = nodegroup;
+      return { clusterName: cluster.name, name, labels, tags: tagsAdded(nodegroup) };
+    }),
+  );
+}
+
+/** A tag that a node group was made with is no mark on it: where it should not be there, the group as a whole is what is left behind. */
+function tagsAdded({ tags, firstTags }: Nodegroup): Record<string, string> {
+  return Object.fromEntries(Object.entries(tags).filter(([key, value]) => firstTags[key] !== value));
 }
 
 /** Ids do not come from the world's chance: how often somebody asks must not change what happens. */

@@ -120,6 +120,8 @@ export interface Nodegroup {
   diskSize: number;
   updateConfig: UpdateConfig;
   tags: Record<string, string>;
+  /** The tags that it was made with. */
+  firstTags: Record<string, string>;
   /** What EKS itself found wrong; injected issues come on top. */
   issues: NodegroupIssue[];
   updates: Update[];

@@ -3,6 +3,7 @@ import { PatchStrategy, setHeaderOptions, type V1Node } from '@kubernetes/client
 import { cordonAnnotation } from '../../activities/kubernetes/cordon-mark.ts';
 import { failureOf, replaceNode, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 import { once, type Treatment } from '../support/proxy.ts';
+import { takeBack, undoOf } from '../support/undo.ts';
 
 let demo: TestCluster;
 let names: string[];
@@ -107,11 +108,10 @@ describe('kubernetes.cordon', () => {
     ]);
     expect(plan.effects.map(({ object }) => object)).toEqual([`Node/${nameAt(2)}`]);
     await demo.perform('kubernetes.cordon', plan);
-    const undo = demo.undo('kubernetes.cordon', plan);
-    expect(undo).toEqual({ uses: 'kubernetes.uncordon', with: { nodes: names } });
-    const back = await demo.plan('kubernetes.uncordon', { nodes: names });
+    const uncordon = { uses: 'kubernetes.uncordon', with: { nodes: [nameAt(2)], ignoreMissing: true } };
+    expect(undoOf(demo, 'kubernetes.cordon', plan)).toEqual(uncordon);
+    const back = await takeBack(demo, 'kubernetes.cordon', plan);
     expect(back.effects.map(({ object }) => object)).toEqual([`Node/${nameAt(2)}`]);
-    await demo.perform('kubernetes.uncordon', back);
     expect(await cordons()).toEqual([
       ['cordoned', 'no mark'],
       ['cordoned', 'r-0'],
@@ -231,9 +231,28 @@ describe('kubernetes.uncordon', () => {
   test('is taken back by cordoning the same nodes; where it lifted none there is nothing to take back.', async () => {
     const plan = await demo.plan('kubernetes.uncordon', { nodes: names });
     await demo.perform('kubernetes.uncordon', plan);
-    expect(demo.undo('kubernetes.uncordon', plan)).toEqual({ uses: 'kubernetes.cordon', with: { nodes: [nameAt(0), nameAt(1)] } });
-    const again = await demo.plan('kubernetes.uncordon', { nodes: names });
-    expect(demo.undo('kubernetes.uncordon', again)).toEqual({ noUndo: 'It lifts no cordon.' });
+    demo.cluster.removeNode(nameAt(1));
+    const cordon = { uses: 'kubernetes.cordon', with: { nodes: [nameAt(0), nameAt(1)], ignoreMissing: true } };
+    expect(undoOf(demo, 'kubernetes.uncordon', plan)).toEqual(cordon);
+    const again = await demo.plan('kubernetes.uncordon', { nodes: [nameAt(0), nameAt(2)] });
+    expect(undoOf(demo, 'kubernetes.uncordon', again)).toEqual({ nothing: 'It lifts no cordon.' });
+    const back = await takeBack(demo, 'kubernetes.uncordon', plan);
+    expect(back.warnings).toEqual([`1 nodes no longer exist and need nothing: ${nameAt(1)}.`]);
+    expect((await cordons())[0]).toEqual(['cordoned', 'r-1']);
+    expect((await takeBack(demo, 'kubernetes.uncordon', plan)).effects).toEqual([]);
+  });
+
+  test('refuses a node that does not exist, unless it is told to pass over those that are gone.', async () => {
+    demo.cluster.removeNode(nameAt(1));
+    const input = { nodes: [nameAt(0), nameAt(1)] };
+    expect(await failureOf(demo.plan('kubernetes.uncordon', input))).toMatchObject({ code: 'node-unknown' });
+    const plan = await demo.plan('kubernetes.uncordon', { ...input, ignoreMissing: true });
+    expect(plan.effects.map(({ object }) => object)).toEqual([`Node/${nameAt(0)}`]);
+    expect(plan.warnings).toHaveLength(1);
+    expect(await demo.perform('kubernetes.uncordon', plan)).toMatchObject({ acts: 1 });
+    const nobody = await demo.plan('kubernetes.uncordon', { nodes: [nameAt(1)], ignoreMissing: true });
+    expect(nobody).toMatchObject({ effects: [], facts: { nodes: [] } });
+    expect(await demo.perform('kubernetes.uncordon', nobody)).toMatchObject({ before: 'done', acts: 0 });
   });
 
   test('leaves a cordon that another run has put in the place of its own.', async () => {

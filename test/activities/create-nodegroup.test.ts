@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { CreateNodegroupCommand, DeleteNodegroupCommand, TagResourceCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import { readNodegroup } from '../../activities/eks/nodegroup.ts';
-import { eventually } from '../sandbox/kubernetes-fixture.ts';
+import { budget, deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 import { once, type ProxiedRequest } from '../support/proxy.ts';
+import { planUndo, takeBack, undoOf } from '../support/undo.ts';
 
 const create = 'eks.createNodegroup';
 const green = { name: 'green', like: 'blue' };
@@ -31,7 +32,7 @@ async function nodesOf(name: string): Promise<string[]> {
 }
 
 /** What somebody else makes under the name, between the plan and the act. */
-async function createAsSomebodyElse(differences: { instanceTypes?: string[] } = {}): Promise<void> {
+async function createAsSomebodyElse(differences: { instanceTypes?: string[]; tags?: Record<string, string> } = {}): Promise<void> {
   const { subnets, nodeRole, scalingConfig, labels, amiType, instanceTypes } = await nodegroup('blue');
   const settings = { subnets, nodeRole, scalingConfig, labels, amiType, instanceTypes, ...differences };
   await demo.clients.eks(region).send(new CreateNodegroupCommand({ clusterName: 'demo', nodegroupName: 'green', ...settings }));
@@ -87,6 +88,30 @@ describe('the plan', () => {
     await demo.clients.eks(region).send(new TagResourceCommand({ resourceArn: nodegroupArn, tags }));
     expect((await demo.plan(create, green)).facts.request).toMatchObject({ tags: { team: 'platform' } });
     expect(JSON.stringify(await demo.plan(create, green))).not.toContain('cloudformation');
+  });
+
+  test('leaves out the run that made the other group, and marks its own group with its own run.', async () => {
+    const { nodegroupArn } = await nodegroup('blue');
+    const tags = { 'holdpoint.dev/run': 'r-0', team: 'platform' };
+    await demo.clients.eks(region).send(new TagResourceCommand({ resourceArn: nodegroupArn, tags }));
+    const plan = await demo.plan(create, green, { run: '' });
+    expect(plan.facts.request).toMatchObject({ tags: { team: 'platform' } });
+    expect(JSON.stringify(plan)).not.toContain('holdpoint.dev/run');
+    await demo.act(create, plan);
+    expect((await nodegroup('green')).tags).toEqual({ 'holdpoint.dev/run': 'r-1', team: 'platform' });
+  });
+
+  test('refuses more tags than EKS allows together with that of the run.', async () => {
+    const { nodegroupArn } = await nodegroup('blue');
+    const tags = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`tag-${index}`, 'x']));
+    await demo.clients.eks(region).send(new TagResourceCommand({ resourceArn: nodegroupArn, tags }));
+    expect((await demo.plan(create, green)).blockers).toEqual([
+      {
+        object: 'Nodegroup/green',
+        reason: 'It would have 50 tags, as many as EKS allows, and one more is needed for the id of the run.',
+        remedy: 'Take a tag off node group blue (aws eks untag-resource), then plan again.',
+      },
+    ]);
   });
 
   test('refuses a version that is not that of the cluster.', async () => {
@@ -160,16 +185,6 @@ describe('carrying it out', () => {
     expect([...(again.outputs.nodes as string[])].sort()).toEqual(nodes);
     expect(await demo.perform(create, again)).toMatchObject({ before: 'done', acts: 0 });
     expect(await nodesOf('green')).toEqual(nodes);
-  });
-
-  test('is taken back by deleting the group.', async () => {
-    const plan = await demo.plan(create, green);
-    await demo.perform(create, plan);
-    const undo = demo.undo(create, plan);
-    expect(undo).toEqual({ uses: 'eks.deleteNodegroup', with: { nodegroup: 'green' } });
-    await demo.perform('eks.deleteNodegroup', await demo.plan('eks.deleteNodegroup', { nodegroup: 'green' }));
-    expect(await nodesOf('green')).toEqual([]);
-    expect(await nodesOf('blue')).toHaveLength(3);
   });
 
   test.each(['lose-answer', 'lose-request'] as const)('makes one group though a connection breaks (%s).', async (treatment) => {
@@ -246,5 +261,73 @@ describe('carrying it out', () => {
     expect(failure.message).toMatch(/^EKS could not create node group green \(CREATE_FAILED\): /);
     expect(failure.message).toContain('AsgInstanceLaunchFailures: No m6i.large left');
     expect(failure.remedy).toBe('Put right what EKS reports, delete the failed node group, then try again.');
+  });
+});
+
+describe('the way back', () => {
+  const call = { uses: 'eks.deleteNodegroup', with: { nodegroup: 'green', drain: true, createdBy: 'r-1' } };
+
+  test('moves the pods off the group within their budgets and deletes it; gone twice, it does nothing.', async () => {
+    await demo.stop();
+    demo = await startCluster(worldWith([deployment('web', 4), budget('web', { maxUnavailable: 1 })]));
+    const plan = await demo.plan(create, green);
+    await demo.perform(create, plan);
+    const drain = await demo.plan('kubernetes.drain', { nodes: await nodesOf('blue'), nodesAtOnce: 3 });
+    await demo.perform('kubernetes.drain', drain);
+    await takeBack(demo, 'kubernetes.drain', drain);
+    expect(undoOf(demo, create, plan)).toEqual(call);
+    const back = await takeBack(demo, create, plan);
+    expect(back.effects.map(({ object }) => object)).toContain('Deployment shop/web');
+    const blue = await nodesOf('blue');
+    expect((await demo.pods()).every(({ spec }) => blue.includes(spec?.nodeName ?? ''))).toBe(true);
+    expect(demo.report()).toMatchObject({ violations: [], counters: { evictionsGranted: 8 } });
+    await eventually('the world to be as before', () => (demo.sandbox.world.leftovers().leftovers.length === 0 ? true : undefined));
+    expect((await takeBack(demo, create, plan)).effects).toEqual([]);
+  });
+
+  test('waits until a half-made group can be deleted.', async () => {
+    const plan = await demo.plan(create, green);
+    await demo.act(create, plan);
+    const seen = await demo.observe(create, plan);
+    const back = await planUndo(demo, create, plan, seen);
+    expect(back.plan.warnings).toEqual(['Node group green is CREATING: EKS deletes it only after that, so that is waited for first.']);
+    const performed = await demo.perform(back.uses, back.plan);
+    expect(performed).toMatchObject({ before: 'moving', passed: {} });
+    expect(await nodesOf('green')).toEqual([]);
+    expect(demo.sandbox.world.leftovers().leftovers).toEqual([]);
+  });
+
+  test('deletes a group that EKS could not make.', async () => {
+    demo.eks.setNodegroupIssue('demo', 'green', { code: 'AsgInstanceLaunchFailures', message: 'No m6i.large left', resourceIds: [] });
+    const plan = await demo.plan(create, green);
+    await failureOf(demo.perform(create, plan));
+    await takeBack(demo, create, plan, await demo.observe(create, plan));
+    expect(demo.sandbox.world.leftovers().leftovers).toEqual([]);
+  });
+
+  test('does not miss a group that EKS has only just taken on to make.', async () => {
+    const plan = await demo.plan(create, green);
+    await demo.act(create, plan);
+    const { faults } = demo.sandbox.world;
+    faults.set({ rate: 0, staleMs: 600_000 });
+    faults.next({ operation: 'DescribeNodegroup', kind: 'staleRead' });
+    const back = await planUndo(demo, create, plan);
+    expect(demo.report().counters.faults).toEqual({ staleRead: 1 });
+    expect(back.plan.effects).toContainEqual({ object: 'Nodegroup/demo/green', change: 'delete' });
+  });
+
+  test.each([
+    ['somebody', undefined, 'it carries no tag holdpoint.dev/run'],
+    ['another run', { 'holdpoint.dev/run': 'r-0' }, 'run r-0 has'],
+  ])('leaves a group alone that %s has made.', async (_who, tags, whose) => {
+    const plan = await demo.plan(create, green);
+    await createAsSomebodyElse({ tags });
+    await demo.perform(create, plan);
+    const back = await planUndo(demo, create, plan);
+    const warning = `Node group green stays as it is: run r-1 has not made it, ${whose}.`;
+    expect(back.plan).toMatchObject({ effects: [], blockers: [], warnings: [warning] });
+    expect(await demo.perform(back.uses, back.plan)).toMatchObject({ before: 'done', acts: 0, summary: warning });
+    await demo.act(back.uses, back.plan);
+    expect(await nodegroup('green')).toMatchObject({ status: 'ACTIVE' });
   });
 });

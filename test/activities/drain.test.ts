@@ -7,6 +7,7 @@ import { demoWorld } from '../../sandbox/worlds/demo.ts';
 import { budget, deployment, eventually, statefulSet, template } from '../sandbox/kubernetes-fixture.ts';
 import { failureOf, replaceNode, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 import { once, type ProxiedRequest, type Treatment } from '../support/proxy.ts';
+import { takeBack, undoOf } from '../support/undo.ts';
 
 const drain = 'kubernetes.drain';
 let demo: TestCluster;
@@ -136,12 +137,12 @@ describe('the plan of a drain', () => {
         {
           object: `Pod/${cacheName}`,
           reason: 'The data in its emptyDir volume is lost with it.',
-          remedy: 'Save the data, or set `deleteEmptyDirData: true` on the step so that it is named in the plan.',
+          remedy: 'Save the data, or drain with `kubernetes.drain` and `deleteEmptyDirData: true`, so that it is named in the plan.',
         },
         {
           object: 'Pod/shop/debug',
           reason: 'No controller brings it back once it is evicted.',
-          remedy: 'Move it by hand, or set `force: true` on the step so that it is named in the plan.',
+          remedy: 'Move it by hand, or drain with `kubernetes.drain` and `force: true`, so that it is named in the plan.',
         },
       ]),
     );
@@ -200,15 +201,33 @@ describe('a drain', () => {
     expect(demo.report().violations).toEqual([]);
   });
 
-  test('is taken back by lifting its cordons; the pods stay where they are.', async () => {
+  test('is taken back by lifting its cordons, finished or not; the pods stay where they are.', async () => {
     await start([deployment('web', 3)]);
+    const cordoned = async (): Promise<boolean> => (await demo.nodes()).some(({ spec }) => spec?.unschedulable);
     const plan = await demo.plan(drain, { nodes: [nameAt(0)] });
+    await demo.act(drain, plan);
+    expect(await cordoned()).toBe(true);
+    await takeBack(demo, drain, plan, await demo.observe(drain, plan));
+    expect(await cordoned()).toBe(false);
     await demo.perform(drain, plan);
-    const undo = demo.undo(drain, plan);
-    expect(undo).toEqual({ uses: 'kubernetes.uncordon', with: { nodes: [nameAt(0)] } });
-    const back = await demo.plan('kubernetes.uncordon', { nodes: [nameAt(0)] });
-    await demo.perform('kubernetes.uncordon', back);
-    expect((await demo.nodes()).some(({ spec }) => spec?.unschedulable)).toBe(false);
+    const uncordon = { uses: 'kubernetes.uncordon', with: { nodes: [nameAt(0)], ignoreMissing: true } };
+    expect(undoOf(demo, drain, plan)).toEqual(uncordon);
+    await takeBack(demo, drain, plan);
+    expect(await cordoned()).toBe(false);
+    expect((await takeBack(demo, drain, plan)).effects).toEqual([]);
+  });
+
+  test('is taken back without the cordons that an earlier step of the run had set, and without nodes that are gone.', async () => {
+    await start([deployment('web', 3)]);
+    await demo.perform('kubernetes.cordon', await demo.plan('kubernetes.cordon', { nodes: [nameAt(0)] }));
+    const again = await demo.plan(drain, { nodes: [nameAt(0)] });
+    expect(undoOf(demo, drain, again)).toEqual({ nothing: 'It cordons no node that was not cordoned before.' });
+    const plan = await demo.plan(drain, { nodes: [nameAt(0), nameAt(1), nameAt(2)] });
+    await demo.act(drain, plan);
+    demo.cluster.removeNode(nameAt(1));
+    const back = await takeBack(demo, drain, plan, await demo.observe(drain, plan));
+    expect(back.warnings).toEqual([`1 nodes no longer exist and need nothing: ${nameAt(1)}.`]);
+    expect((await demo.nodes()).map(({ spec }) => spec?.unschedulable ?? false)).toEqual([true, false]);
   });
 
   test('works on as many nodes at once as it was told, in the order given.', async () => {

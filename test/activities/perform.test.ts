@@ -115,6 +115,16 @@ describe('the loop', () => {
     expect(script.journal).toEqual(['stuck']);
   });
 
+  test('ends with a code of its own where somebody else has begun the same change, which an operator can have it adopt.', async () => {
+    const script = new Script({ state: 'stuck', reason: 'Somebody else is switching it on.', remedy: 'Adopt that.', adoptable: true });
+    expect(await failureOf(script.run())).toEqual({
+      code: 'change-in-flight',
+      message: 'Somebody else is switching it on.',
+      remedy: 'Adopt that.',
+    });
+    expect(script.journal).toEqual(['stuck']);
+  });
+
   test('does not do what nobody has signed: an empty plan acts on nothing.', async () => {
     const script = new Script({ state: 'todo', progress: progressOf('0 of 1 lamps on') });
     expect(await failureOf(script.run({ signed: emptyPlan({}) }))).toEqual({

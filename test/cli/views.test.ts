@@ -57,6 +57,7 @@ function stateOf(parts: Partial<RunState>): RunState {
       { id: 'drain', kind: 'action', uses: 'kubernetes.drain', status: 'running', startedAt: '2026-11-21T05:23:00Z' },
       { id: 'delete', kind: 'action', uses: 'eks.deleteNodegroup', status: 'waiting' },
     ],
+    verbs: [],
     evidence: '',
     refusedAttempts: 0,
     ...parts,
@@ -123,12 +124,18 @@ describe('what a person is told of a run', () => {
   });
 
   test('why it is stuck, what to do, and with which commands', () => {
-    const shown = text({ state: stateOf({ phase: 'stuck', stuck: { step: 'drain', reason: 'It is shut.', remedy: 'Open it.' } }) });
+    const shown = text({
+      state: stateOf({
+        phase: 'stuck',
+        verbs: ['retry', 'abort'],
+        stuck: { step: 'drain', code: 'action-stuck', reason: 'It is shut.', remedy: 'Open it.' },
+      }),
+    });
     expect(shown).toContain('✗ Stuck at step drain: It is shut.\n  Open it.\n  holdpoint retry r-20261121-7kq2m4');
   });
 
   test('who has paused it and how it goes on', () => {
-    const shown = text({ state: stateOf({ phase: 'paused', pauseRequestedBy: 'ada' }) });
+    const shown = text({ state: stateOf({ phase: 'paused', verbs: ['resume', 'abort'], pauseRequestedBy: 'ada' }) });
     expect(shown).toContain('paused (asked by ada)');
     expect(shown).toContain('holdpoint resume r-20261121-7kq2m4');
   });

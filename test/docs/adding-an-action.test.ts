@@ -40,8 +40,10 @@ test('the example does what the page asks of an action', async () => {
   expect((await action.plan(input, context)).effects).toEqual([]);
 
   const back = action.undo(plan, context);
-  expect(back).toEqual({ uses: 'kubernetes.labelNodes', with: { nodes, key: 'pool', value: 'general' } });
+  expect(back).toEqual({ uses: 'kubernetes.labelNodes', with: { nodes, key: 'pool', value: 'general', ignoreMissing: true } });
   if (!('with' in back)) throw new Error('the example has a way back');
+  cluster.cluster.removeNode(nodes[0] ?? '');
+  expect((await action.plan({ ...back.with, ignoreMissing: false }, context)).blockers).toHaveLength(1);
   await perform(action, await action.plan(back.with, context), context, surroundings);
   const labels = (await cluster.nodes()).map((node) => node.metadata?.labels?.pool);
   expect(labels).toEqual(labels.map(() => 'general'));

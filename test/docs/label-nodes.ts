@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
 import { kubernetesCode, kubernetesError } from '../../activities/failure.ts';
-import { inParallel, readNode, readNodes } from '../../activities/kubernetes/read.ts';
+import { findNodes, inParallel, readNode } from '../../activities/kubernetes/read.ts';
 import { declareAction } from '../../runbooks/actions.ts';
 
 // 1. What it takes and gives. In the product this stands in runbooks/actions.ts, and its name in `actions`.
@@ -14,13 +14,14 @@ export const kubernetesLabelNodes = declareAction({
     nodes: z.array(z.string()).min(1).max(1000).describe('Names of the nodes.'),
     key: z.string().describe('The label.'),
     value: z.string().describe('Its value.'),
+    ignoreMissing: z.boolean().default(false).describe('Pass over nodes that do not exist.'),
   }),
   changes: true,
   timeoutMs: 5 * 60_000,
   outputs: { nodes: { type: 'list<string>' } },
 });
 
-type LabelInput = { nodes: string[]; key: string; value: string };
+type LabelInput = { nodes: string[]; key: string; value: string; ignoreMissing: boolean };
 type LabelFacts = { nodes: { name: string; uid: string; before: string | null }[]; key: string; value: string };
 
 // 2. What it does. In the product this is activities/kubernetes/label-nodes.ts, listed in activities/catalogue.ts.
@@ -29,8 +30,9 @@ export function labelNodesAction(clients: Clients): AnyAction {
     declaration: kubernetesLabelNodes,
 
     // Reads only. Effects and facts are what people sign; the UID tells a node from another one of its name.
-    plan: async ({ nodes: names, key, value }, { target }) => {
-      const nodes = await readNodes(await clients.kubernetes(target), target.name, names);
+    plan: async ({ nodes: names, key, value, ignoreMissing }, { target }) => {
+      const { nodes, missing } = await findNodes(await clients.kubernetes(target), target.name, names);
+      const unknown = missing.map((name) => ({ object: `Node/${name}`, reason: 'It does not exist.', remedy: 'Check its name.' }));
       const facts = nodes.map((node) => ({
         name: node.metadata?.name ?? '',
         uid: node.metadata?.uid ?? '',
@@ -45,6 +47,7 @@ export function labelNodesAction(clients: Clients): AnyAction {
           before: before ?? 'none',
           after: value,
         })),
+        blockers: ignoreMissing ? [] : unknown,
         outputs: { nodes: names },
         estimateMs: changing.length * 200,
       };
@@ -79,12 +82,13 @@ export function labelNodesAction(clients: Clients): AnyAction {
       });
     },
 
-    // The way back, as a call of an action, or the reason why there is none.
+    // The way back, as a call of an action, or the reason why there is none. Nodes may be gone by then.
     undo: ({ facts: { nodes, key } }) => {
       const [first] = nodes;
       const sameBefore = nodes.every(({ before }) => before === first?.before);
       if (!first || first.before === null || !sameBefore) return { noUndo: `The nodes had no common value of ${key} before.` };
-      return { uses: 'kubernetes.labelNodes', with: { nodes: nodes.map(({ name }) => name), key, value: first.before } };
+      const names = nodes.map(({ name }) => name);
+      return { uses: 'kubernetes.labelNodes', with: { nodes: names, key, value: first.before, ignoreMissing: true } };
     },
   });
 }

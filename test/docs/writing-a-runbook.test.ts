@@ -2,17 +2,43 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import { actionNames, findAction } from '../../runbooks/actions.ts';
 import { compileRunbook } from '../../runbooks/compile.ts';
+import { concurrencyMax, nestingMax, stepsMax } from '../../runbooks/grammar.ts';
 import { parseInputArguments } from '../../runbooks/inputs.ts';
+import { readRunbook } from '../../runbooks/library.ts';
 
 async function page(): Promise<string> {
   return readFile('docs/writing-a-runbook.md', 'utf8');
 }
 
-test('the runbook of the page compiles without a problem, and takes its list of nodes as the page says', async () => {
-  const [, text = ''] = /```yaml\n([\s\S]*?)```/.exec(await page()) ?? [];
-  const { runbook, problems } = compileRunbook(text, 'page.yaml');
-  expect(problems).toEqual([]);
+/** The runbook of the page, and its other steps in a runbook with the same inputs. */
+async function runbooksOfPage(): Promise<{ whole: string; others: string[] }> {
+  const [whole = '', ...steps] = [...(await page()).matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
+  return { whole, others: steps.map((text) => whole.replace(/^steps:\n[\s\S]*/m, text)) };
+}
+
+test('every runbook of the page compiles without a problem, those that carry out others, too', async () => {
+  const { whole, others } = await runbooksOfPage();
+  const nested = {
+    './drain-for-repair.yaml': { file: 'drain-for-repair.yaml', text: whole },
+    'node-group-update': readRunbook('node-group-update'),
+  };
+  expect(others).toHaveLength(2);
+  for (const text of [whole, ...others]) {
+    const { runbook, problems } = compileRunbook(text, 'page.yaml', undefined, nested);
+    expect({ problems, name: runbook?.name }).toEqual({ problems: [], name: 'drain-for-repair' });
+  }
+});
+
+test('lists and objects are given as JSON, as the page says', async () => {
+  const { runbook } = compileRunbook((await runbooksOfPage()).whole, 'page.yaml');
   expect(parseInputArguments(['nodes=["a","b"]'], runbook?.inputs ?? {})).toEqual({ given: { nodes: ['a', 'b'] }, problems: [] });
+});
+
+test('the limits that the page names are those of the language', async () => {
+  const text = (await page()).replace(/\s+/g, ' ');
+  expect(text).toContain(`${nestingMax} deep at most`);
+  expect(text).toContain(`all steps together are ${stepsMax} at most`);
+  expect(text).toContain(`at the same time, 1 to ${concurrencyMax}`);
 });
 
 test('the table of the page names every action with every input and output', async () => {

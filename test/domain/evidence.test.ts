@@ -1,6 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { chain, evidenceBodyBytesMax, evidenceLineBytesMax, lineOf, verifyChain, type EvidenceEntry } from '../../domain/evidence.ts';
+import {
+  chain,
+  evidenceBodyBytesMax,
+  evidenceLineBytesMax,
+  keptProblemOf,
+  keptValuesOf,
+  lineOf,
+  payloadSizeMax,
+  splitBody,
+  verifyChain,
+  type EvidenceEntry,
+} from '../../domain/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { digestOf } from '../../domain/plan.ts';
 
@@ -189,6 +200,57 @@ describe('in any chain', () => {
         const forged = resealed(each[index] as EvidenceEntry, { body: { forged: true } });
         expect(isFound(textOf(each.with(index, forged)))).toBe(true);
       }),
+    );
+  });
+});
+
+describe('a body that is too large for an entry', () => {
+  const sizeOf = (body: JsonObject): number => Buffer.byteLength(lineOf(chain(undefined, { run, at, kind: 'k', body })));
+
+  test('gives up its largest values, and no more than it must', () => {
+    const [large, larger, small] = ['l'.repeat(50_000), 'm'.repeat(60_000), 'Grüße'];
+    const { body, kept } = splitBody({ large, small, larger });
+    expect(kept.map(({ name }) => name)).toEqual(['larger']);
+    expect(Buffer.from(kept[0]?.bytes ?? []).toString()).toBe(JSON.stringify(larger));
+    expect(body).toEqual({ large, small, larger: { sha256: digestOf(larger), bytes: 60_002 } });
+    expect(Object.keys(body)).toEqual(['large', 'small', 'larger']);
+    expect(splitBody({ large, small })).toEqual({ body: { large, small }, kept: [] });
+  });
+
+  test('of many small values keeps them, for the chain to refuse', () => {
+    const body = Object.fromEntries(Array.from({ length: 6_000 }, (_, index) => [`name-${index}`, 'x'.repeat(50)]));
+    expect(splitBody(body)).toEqual({ body, kept: [] });
+  });
+
+  test.each<JsonObject>([{ text: '\ud800' }, { number: NaN }])('and has no JSON form comes back as it is: %j', (part) => {
+    const body = { ...part, large: 'x'.repeat(100_000) };
+    expect(splitBody(body)).toEqual({ body, kept: [] });
+  });
+
+  test('has a small entry with everything in it or beside it, whatever it holds', () => {
+    const values = fc.oneof(
+      fc.jsonValue(),
+      fc.nat({ max: 200_000 }).map((length) => 'ü'.repeat(length / 2)),
+    );
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ unit: 'grapheme' }), values, { maxKeys: 6 }), (each) => {
+        const body = each as JsonObject;
+        const split = splitBody(body);
+        const entry = chain(undefined, { run, at, kind: 'k', body: split.body });
+        const kept = new Map(split.kept.map(({ name, bytes }) => [name, bytes]));
+        expect(
+          keptValuesOf(entry)
+            .map(([name]) => name)
+            .sort(),
+        ).toEqual([...kept.keys()].sort());
+        for (const [name, value] of keptValuesOf(entry)) {
+          expect(keptProblemOf(entry, name, value, kept.get(name))).toBeUndefined();
+          expect(JSON.parse(Buffer.from(kept.get(name) ?? []).toString())).toEqual(body[name]);
+        }
+        expect({ ...split.body, ...Object.fromEntries([...kept.keys()].map((name) => [name, body[name]])) }).toEqual(body);
+        expect(sizeOf(split.body)).toBeLessThan(payloadSizeMax + 1_024);
+      }),
+      { numRuns: 50 },
     );
   });
 });

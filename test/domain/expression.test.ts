@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { evaluate, ExpressionError, expressionChecker, expressionsIn, render } from '../../domain/expression.ts';
+import { elementNameProblem, evaluate, ExpressionError, expressionChecker, expressionsIn, render } from '../../domain/expression.ts';
 import type { Json } from '../../domain/json.ts';
 import type { Scope } from '../../domain/runbook.ts';
 
@@ -74,6 +74,43 @@ describe('rendering', () => {
     expect(evaluate('inputs.nodesAtOnce > 1 && "a" in inputs.zones', scope)).toBe(true);
   });
 
+  test('elements of lists are variables of their own, and keep their types', () => {
+    const elements = { node: 'n1', pool: { name: 'blue', size: 3 } };
+    expect(render({ nodes: ['${node}'], size: '${pool.size + 1}' }, { ...scope, elements })).toEqual({ nodes: ['n1'], size: 4 });
+    expect(render('${inputs.zones.map(node, node + "!")} ${node}', { ...scope, elements })).toBe('["a!","b!"] n1');
+    expect(messageOf(() => render('${nod}', { ...scope, elements }))).toBe(
+      'Expression "nod": variable "nod" does not exist. There are: inputs, steps, target, node, pool. Did you mean "node"?',
+    );
+    expect(messageOf(() => render('${node}', scope))).toMatch(/variable "node" does not exist/);
+    expect(messageOf(() => render('${1}', { ...scope, elements: { steps: 'x' } }))).toMatch(/as the name of an element, it is taken/);
+  });
+
+  test.each(['node', 'item', 'size', 'toString', '_x1'])('%s can be the name of an element', (name) => {
+    expect(elementNameProblem(name)).toBeUndefined();
+    expect(render(`\${${name}}`, { ...scope, elements: { [name]: 'x' } })).toBe('x');
+  });
+
+  test.each([
+    'inputs',
+    'steps',
+    'target',
+    'in',
+    'true',
+    'null',
+    'for',
+    'map',
+    'type',
+    'string',
+    'optional',
+    '__proto__',
+    'a-b',
+    'a.b',
+    '1a',
+    '',
+  ])('"%s" cannot be the name of an element', (name) => {
+    expect(elementNameProblem(name)).toMatch(/^(is taken|means something)/);
+  });
+
   test('values of the scope never act as templates', () => {
     const tricky: Scope = { inputs: { name: '${target}' }, steps: {}, target: 'secret' };
     expect(render('x ${inputs.name}', tricky)).toBe('x ${target}');
@@ -141,9 +178,13 @@ describe('the static check', () => {
         'roll-out': { fields: { nodes: { type: 'list<string>' } }, mayBeAbsent: true },
       },
     },
+    node: { type: 'string' },
+    later: { refusal: 'there is none yet.' },
   });
 
   test.each([
+    ['node + inputs.cluster', 'string'],
+    ['steps.preflight.nodes.exists(later, later == node)', 'bool'],
     ['inputs.cluster', 'string'],
     ['inputs["cluster"]', 'string'],
     ['inputs.count + 1', 'int'],
@@ -162,7 +203,10 @@ describe('the static check', () => {
   test.each([
     ['inputs.clutser', 7, 'inputs.clutser does not exist. Did you mean "cluster"?'],
     ['inputs.?versoin', 8, 'inputs.versoin does not exist. Did you mean "version"?'],
-    ['inptus.cluster', 0, 'variable "inptus" does not exist. There are: inputs, steps. Did you mean "inputs"?'],
+    ['inptus.cluster', 0, 'variable "inptus" does not exist. There are: inputs, steps, node. Did you mean "inputs"?'],
+    ['1 + later', 4, 'later: there is none yet.'],
+    ['later.name', 0, 'later: there is none yet.'],
+    ['node + 1', 0, 'no such overload: string + int.'],
     ['steps.nope', 6, 'steps.nope does not exist. There are: preflight, sign-drain, roll-out.'],
     ['1 + steps.sign-drain', 10, 'a name with "-" is read as a subtraction; write steps["sign-drain"].'],
     ['steps["sign-drain"].plan', 6, 'steps["sign-drain"]: a hold has no outputs.'],

@@ -1,6 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
+import { render } from '../../domain/expression.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import { compileRunbook } from '../../runbooks/compile.ts';
 import type { Configuration } from '../../runbooks/configuration.ts';
 import { readRunbook, RunbookNotFoundError, shippedRunbooks } from '../../runbooks/library.ts';
@@ -42,6 +44,7 @@ describe('a sound runbook', () => {
         uses: 'kubernetes.drain',
         with: { nodes: '${inputs.nodes}' },
         if: undefined,
+        onFailure: 'stuck',
         changes: true,
         limits: { timeoutMs: 43_200_000, heartbeatMs: 10_000, attemptsMax: 5 },
       },
@@ -178,6 +181,7 @@ describe('a mistake is reported at its place', () => {
     ],
     ['an id that is no name', sound.replace('id: drain', 'id: Drain'), 'r.yaml:11:9 error steps[1].id: Must begin with a small letter'],
     ['a step of both kinds', after('    hold: p\n'), 'r.yaml:14:5 error steps[1].hold: A step has either `uses` or `hold`'],
+    ['an action that is a runbook, too', after('    runbook: ./x.yaml\n'), 'r.yaml:14:5 error steps[1].runbook: A step has either `uses`'],
     [
       'a target of another form',
       sound.replace('eks/eu-central-1/', 'eks/'),
@@ -209,17 +213,28 @@ describe('a mistake is reported at its place', () => {
     expect(problems.map((line) => line.slice(0, expected.length))).toEqual([expected]);
   });
 
-  test.each(['forEach', 'as', 'runbook', 'window', 'timeout'])('%s is not supported yet and says so', (key) => {
+  test.each(['window', 'timeout'])('%s is not supported yet and says so', (key) => {
     expect(problemsOf(after(`    ${key}: x\n`))).toEqual([
       `r.yaml:14:5 error steps[1].${key}: \`${key}\` is not supported by this version; take it out.`,
     ]);
   });
 
-  test('undoing after a failure is not supported yet and says so', () => {
-    expect(problemsOf(after('    onFailure: undo\n'))).toEqual([
-      'r.yaml:14:16 error steps[1].onFailure: `onFailure: undo` is not supported by this version; take it out.',
-    ]);
+  test('going back after a failure belongs to steps that use an action', () => {
+    const { runbook } = compileRunbook(after('    onFailure: undo\n'), 'r.yaml');
+    expect(runbook?.steps[1]).toMatchObject({ id: 'drain', onFailure: 'undo' });
     expect(problemsOf(after('    onFailure: stuck\n'))).toEqual([]);
+    expect(problemsOf(after('    onFailure: retry\n'))).toEqual([
+      'r.yaml:14:16 error steps[1].onFailure: Must be "stuck" or "undo", but is the text "retry".',
+    ]);
+  });
+
+  test.each([
+    ['onFailure: undo', 'onFailure', 'A hold does not fail; `onFailure` belongs to the steps with `uses`.'],
+    ['forEach: [a]', 'forEach', 'A hold stands once for all steps up to the next one; it is not repeated.'],
+    ['if: "true"', 'if', 'A hold is never left out; whether it is needed must not hang on an expression.'],
+  ])('a hold with %s is refused in words', (key, name, message) => {
+    const text = sound.replace('hold: production-change }', `hold: p, ${key} }`);
+    expect(problemsOf(text)).toEqual([`r.yaml:10:26 error steps[0].${name}: ${message}`]);
   });
 
   test('an unknown policy is an error only where the configuration is known', () => {
@@ -304,16 +319,16 @@ describe('any document', () => {
 });
 
 describe('the shipped runbooks', () => {
-  test.each(['node-group-rotation', 'node-group-update'])('%s compiles without a problem', (name) => {
-    const { text, file } = readRunbook(name);
-    const { runbook, problems } = compileRunbook(text, file, configuration);
+  test.each(shippedRunbooks())('%s compiles without a problem', (name) => {
+    const { text, file, runbooks } = readRunbook(name);
+    const { runbook, problems } = compileRunbook(text, file, configuration, runbooks);
     expect(problems).toEqual([]);
     expect(runbook?.name).toBe(name);
     expect(text.split('\n')[0]).toBe('# yaml-language-server: $schema=schema/runbook.schema.json');
   });
 
   test('are found by their names, and a wrong name says which ones there are', () => {
-    expect(shippedRunbooks()).toEqual(['node-group-rotation', 'node-group-update']);
+    expect(shippedRunbooks()).toEqual(['node-group-rotation', 'node-group-update', 'node-groups-update', 'node-maintenance']);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(/Did you mean "node-group-rotation"\? There are: node-group-rotation/);
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
@@ -322,7 +337,7 @@ describe('the shipped runbooks', () => {
   test('the rotation has two holds, the first above the drain', () => {
     const { text, file } = readRunbook('runbooks/node-group-rotation.yaml');
     const { runbook } = compileRunbook(text, file);
-    expect(runbook?.steps.map((step) => (step.kind === 'hold' ? `hold ${step.id}` : step.uses))).toEqual([
+    expect(runbook?.steps.map((step) => (step.kind === 'action' ? step.uses : `${step.kind} ${step.id}`))).toEqual([
       'eks.preflight',
       'eks.createNodegroup',
       'hold sign-drain',
@@ -330,5 +345,25 @@ describe('the shipped runbooks', () => {
       'hold sign-delete',
       'eks.deleteNodegroup',
     ]);
+  });
+
+  test('the maintenance asks how many pods will move from each node', () => {
+    const { text, file } = readRunbook('node-maintenance');
+    const { runbook } = compileRunbook(text, file);
+    const question = runbook?.steps.find((step) => step.kind === 'hold')?.question ?? '';
+    const planned = (pods: number): JsonObject => ({ nodes: ['x'], podsMoved: pods, plan: { pods, effects: [] } });
+    const steps = { drain: { items: [planned(12), planned(9)] } };
+    expect(render(question, { inputs: { nodes: ['a', 'b'], nodesAtOnce: 1 }, steps, target: '' })).toBe(
+      'Take 2 nodes out of service, 1 at a time? Pods that move, node by node: 12, 9.',
+    );
+  });
+
+  test('the update of several node groups carries out that of one, and is signed for each', () => {
+    const { text, file, runbooks } = readRunbook('node-groups-update');
+    const { runbook } = compileRunbook(text, file, undefined, runbooks);
+    const [update] = runbook?.steps ?? [];
+    expect(update).toMatchObject({ kind: 'runbook', forEach: { items: '${inputs.nodegroups}', as: 'nodegroup' } });
+    const nested = update?.kind === 'runbook' ? update.runbook.steps : [];
+    expect(nested.map(({ id }) => id)).toEqual(['preflight', 'sign-update', 'update']);
   });
 });

@@ -140,7 +140,9 @@ describe('in the cloud', () => {
     expect(await leftoversAt(sandbox.url)).toEqual([]);
     const { nodegroup } = await eks.send(new DescribeNodegroupCommand(blue));
     const { subnets, nodeRole } = nodegroup ?? {};
-    await eks.send(new CreateNodegroupCommand({ ...blue, nodegroupName: 'green', subnets, nodeRole }));
+    // The tags that it was made with are part of it.
+    const tags = { 'holdpoint.dev/run': 'r-1' };
+    await eks.send(new CreateNodegroupCommand({ ...blue, nodegroupName: 'green', subnets, nodeRole, tags }));
     expect(await leftoversAt(sandbox.url)).toEqual([
       { kind: 'nodegroup', object: 'test: node group green', sentence: 'This node group was not there.' },
     ]);

@@ -1,14 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
 import type { V1Node } from '@kubernetes/client-node';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
+import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
+import type { EvidenceStore } from '../../activities/evidence/store.ts';
 import { createActivities } from '../../activities/index.ts';
 import type { KubernetesApis } from '../../activities/kubernetes/connect.ts';
 import { cordonAnnotation } from '../../activities/kubernetes/cordon-mark.ts';
@@ -16,6 +19,8 @@ import { connectTemporal, type TemporalSettings } from '../../client/connection.
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
+import { signStatement } from '../../client/signing.ts';
+import type { ProgressItem } from '../../domain/action.ts';
 import type { Policy } from '../../domain/approval.ts';
 import type { EvidenceEntry } from '../../domain/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
@@ -28,13 +33,17 @@ import {
   decideUpdate,
   searchAttributes,
   stateQuery,
+  verbUpdate,
   type Admission,
   type DecisionAnswer,
   type DecisionRequest,
   type Phase,
   type RunbookDocument,
   type RunState,
+  type VerbAnswer,
+  type VerbRequest,
 } from '../../workflows/messages.ts';
+import { isRecording, recordHistory } from './recorded-history.ts';
 import { temporalAddress } from './temporal.ts';
 
 export const region = 'eu-central-1';
@@ -55,12 +64,26 @@ export class Site {
   readonly done: string[] = [];
   /** Thrown by the next looks or pushes of a step, one each. */
   readonly failures: Error[] = [];
+  /** What `kubernetes.drain` has done, by node, and what it is to fail with. */
+  readonly drained: string[] = [];
+  readonly drainFailures = new Map<string, Error>();
+  /** Set where the changes of the site cannot be undone. */
+  noUndo: string | undefined;
+  /** What was taken back, in order; what is in the way of it; what it is to fail with; a fact of its plan. */
+  readonly undone: string[] = [];
+  undoBlockers: Blocker[] = [];
+  undoFailure: Error | undefined;
+  wayBack: Json = 1;
   /** Units that are not finished before `finishSlow` is called or the step is asked to stop. */
   readonly slow = new Set<string>();
   /** Marked nodes with the run that marked them. */
   readonly marks = new Map<string, string>();
   /** Thrown by whoever lifts marks. */
   releaseFailure: Error | undefined;
+  /** Whether a step was told to take somebody else's change for its own. */
+  adopted = false;
+  /** What the progress of the changing step shows of single objects. */
+  items: ProgressItem[] = [];
   /** How often a step was tried. */
   looks = 0;
   private readonly waiting = new Set<() => void>();
@@ -79,7 +102,7 @@ export class Site {
     this.todo.shift();
   }
 
-  private finishedOrStopped(signal: AbortSignal): Promise<void> {
+  finishedOrStopped(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       this.waiting.add(resolve);
       signal.addEventListener('abort', () => resolve());
@@ -100,6 +123,8 @@ export interface Engine {
   holdpoint: Holdpoint;
   settings: TemporalSettings;
   keys: Record<Person, SigningKey>;
+  /** Where the worker keeps records, and what is too large for them and for histories. */
+  evidence: EvidenceStore;
   /** Read anew by the worker each time, as holdpoint.yaml is. */
   configuration: Configuration;
   /** A cluster that no other test uses. */
@@ -112,6 +137,8 @@ export interface Engine {
   until(target: string, wanted: Phase | ((state: RunState) => boolean)): Promise<RunState>;
   /** Decides on what is open as that person. */
   decide(target: string, person: Person, decision?: 'approve' | 'reject', reason?: string): Promise<DecisionAnswer>;
+  /** Sends an operator's word as a rogue client would, well signed. */
+  sendVerb(target: string, person: Person, word: Pick<VerbRequest, 'run' | 'verb' | 'step'>): Promise<VerbAnswer>;
   /** Sends a decision as a rogue client would, past everything that ours checks. */
   sendDecision(target: string, request: DecisionRequest): Promise<DecisionAnswer>;
   handle(target: string): WorkflowHandle;
@@ -120,8 +147,11 @@ export interface Engine {
   verifiedKinds(run: string): Promise<string[]>;
   /** Ends the worker as a deployment does, and starts another one. */
   replaceWorker(): Promise<void>;
-  /** Runs the workflow's code on the history of its last run; throws where it would now decide otherwise. */
-  replay(target: string): Promise<void>;
+  /**
+   * Runs the workflow's code on the history of its last run, or another one; throws where it would now decide otherwise.
+   * Where histories are being recorded, one that has a name is written down.
+   */
+  replay(target: string, options?: { name?: string; historyOf?: WorkflowHandle }): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -152,7 +182,9 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     },
     readConfiguration: async () => configuration,
   });
-  let worker = await startWorker(settings, workflowBundle, activities);
+  const dataConverter = { externalStorage: createPayloadStorage(evidence) };
+  const worksWith = { settings, workflowBundle, activities, dataConverter };
+  let worker = await startWorker(worksWith);
   const holdpoint = new Holdpoint(client, settings);
   const handle = (target: string): WorkflowHandle => client.workflow.getHandle(target);
   const until: Engine['until'] = (target, wanted) => untilState(handle(target), wanted);
@@ -171,6 +203,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     holdpoint,
     settings,
     keys,
+    evidence,
     configuration,
     handle,
     until,
@@ -188,6 +221,12 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
       if (!hold) throw new Error('unreachable');
       return holdpoint.decide(target, hold.opening, decision, reason, keys[person]);
     },
+    sendVerb: async (target, person, word) => {
+      const claims = { ...word, person, reason: 'because' };
+      const statement = { kind: 'verb' as const, ...claims, at: new Date().toISOString(), nonce: randomUUID() };
+      const signature = await signStatement(statement, keys[person]);
+      return handle(target).executeUpdate(verbUpdate, { args: [{ ...claims, signature }] });
+    },
     sendDecision: (target, request) => handle(target).executeUpdate(decideUpdate, { args: [request] }),
     entries: (run) => evidence.read(run),
     verifiedKinds: async (run) => {
@@ -195,13 +234,14 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
       if (!report.ok) throw new Error(`the record of ${run} does not verify: ${JSON.stringify(report.problems)}`);
       return (await evidence.read(run)).map(({ kind }) => kind);
     },
-    replay: async (target) => {
-      const history = await handle(target).fetchHistory();
-      await Worker.runReplayHistory({ workflowBundle, replayName: settings.taskQueue }, history, target);
+    replay: async (target, { name, historyOf = handle(target) } = {}) => {
+      const history = await historyOf.fetchHistory();
+      if (name !== undefined && isRecording) await recordHistory(name, history, directory);
+      await Worker.runReplayHistory({ workflowBundle, dataConverter, replayName: settings.taskQueue }, history, target);
     },
     replaceWorker: async () => {
       await worker.stop();
-      worker = await startWorker(settings, workflowBundle, activities);
+      worker = await startWorker(worksWith);
     },
     stop: async () => {
       await worker.stop();
@@ -279,18 +319,18 @@ function configurationOf(keys: Record<Person, SigningKey>): Configuration {
   };
 }
 
-async function startWorker(
-  settings: TemporalSettings,
-  workflowBundle: WorkflowBundle,
-  activities: object,
-): Promise<{ stop(): Promise<void> }> {
+async function startWorker({
+  settings,
+  ...options
+}: Pick<WorkerOptions, 'activities' | 'dataConverter'> & { settings: TemporalSettings; workflowBundle: WorkflowBundle }): Promise<{
+  stop(): Promise<void>;
+}> {
   const connection = await NativeConnection.connect({ address: settings.address });
   const worker = await Worker.create({
     connection,
     namespace: settings.namespace,
     taskQueue: settings.taskQueue,
-    activities,
-    workflowBundle,
+    ...options,
     // A pause is heard of with the next heartbeat.
     maxHeartbeatThrottleInterval: 100,
     defaultHeartbeatThrottleInterval: 100,
@@ -342,19 +382,82 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
   const cordon = defineAction<JsonObject, JsonObject>({
     declaration: actions['kubernetes.cordon'],
     plan: async (_input, { target }) => planOf(siteOf(sites, target.name), true),
-    observe: async (_plan, { target }) => {
+    observe: async (_plan, { target, adopt }) => {
       const site = siteOf(sites, target.name);
       site.looks += 1;
+      site.adopted ||= adopt === true;
       const failure = site.failures.shift();
       if (failure) throw failure;
       const total = site.done.length + site.todo.length;
-      const progress = { summary: `${site.done.length} of ${total}`, done: site.done.length, total, unit: 'nodes', items: [] };
+      const progress = { summary: `${site.done.length} of ${total}`, done: site.done.length, total, unit: 'nodes', items: site.items };
       return site.todo.length === 0 ? { state: 'done', outputs: { nodes: [...site.done] }, progress } : { state: 'todo', progress };
     },
     act: async (_plan, { target, run }) => siteOf(sites, target.name).act(run),
+    undo: (_plan, { target }) => {
+      const { noUndo, done } = siteOf(sites, target.name);
+      if (done.length === 0) return { nothing: 'No unit was done.' };
+      return noUndo === undefined ? { uses: 'kubernetes.uncordon', with: { nodes: [...done] } } : { noUndo };
+    },
+  });
+  return new Map([preflight, cordon, drainOf(sites), uncordonOf(sites)].map((action) => [action.declaration.name, action]));
+}
+
+/** `kubernetes.drain` does its nodes one after another, and fails at those it is told to fail at. */
+function drainOf(sites: Map<string, Site>): AnyAction {
+  const nodesOf = ({ facts }: { facts: JsonObject }): string[] => facts.nodes as string[];
+  return defineAction<JsonObject, JsonObject>({
+    declaration: actions['kubernetes.drain'],
+    plan: async ({ nodes }, { target }) => {
+      const left = (nodes as string[]).filter((node) => !siteOf(sites, target.name).drained.includes(node));
+      const effects = left.map((node) => ({ object: `Node/${node}`, change: 'drain' }));
+      return { ...emptyPlan<JsonObject>({ nodes: nodes ?? [] }), effects, outputs: { nodes: nodes ?? [] } };
+    },
+    observe: async (plan, { target }) => {
+      const { drained, drainFailures } = siteOf(sites, target.name);
+      const failing = nodesOf(plan).find((node) => drainFailures.has(node));
+      if (failing !== undefined) throw drainFailures.get(failing) as Error;
+      const done = nodesOf(plan).every((node) => drained.includes(node));
+      return done ? { state: 'done', outputs: { nodes: nodesOf(plan) } } : { state: 'todo' };
+    },
+    act: async (plan, { target, run }) => {
+      const site = siteOf(sites, target.name);
+      const node = nodesOf(plan).find((name) => !site.drained.includes(name)) ?? '';
+      site.marks.set(node, run);
+      if (site.slow.has(node)) await site.finishedOrStopped(Context.current().cancellationSignal);
+      site.drained.push(node);
+    },
+    undo: (plan, { target }) => {
+      const { noUndo } = siteOf(sites, target.name);
+      return noUndo === undefined ? { uses: 'kubernetes.uncordon', with: { nodes: nodesOf(plan) } } : { noUndo };
+    },
+  });
+}
+
+/** `kubernetes.uncordon` takes back what the other two have done. */
+function uncordonOf(sites: Map<string, Site>): AnyAction {
+  const changed = (site: Site, nodes: readonly string[]): string[] =>
+    nodes.filter((node) => site.drained.includes(node) || site.done.includes(node));
+  return defineAction<JsonObject, JsonObject>({
+    declaration: actions['kubernetes.uncordon'],
+    plan: async ({ nodes }, { target }) => {
+      const site = siteOf(sites, target.name);
+      const effects = changed(site, nodes as string[]).map((node) => ({ object: `Node/${node}`, change: 'uncordon' }));
+      return { ...emptyPlan<JsonObject>({ nodes: nodes ?? [], wayBack: site.wayBack }), blockers: site.undoBlockers, effects };
+    },
+    observe: async ({ facts }, { target }) => {
+      const site = siteOf(sites, target.name);
+      if (site.undoFailure) throw site.undoFailure;
+      return changed(site, facts.nodes as string[]).length > 0 ? { state: 'todo' } : { state: 'done', outputs: {} };
+    },
+    act: async ({ facts }, { target }) => {
+      const site = siteOf(sites, target.name);
+      const [node = ''] = changed(site, facts.nodes as string[]);
+      if (site.done.includes(node)) site.todo.push(node);
+      for (const list of [site.drained, site.done]) if (list.includes(node)) list.splice(list.indexOf(node), 1);
+      site.undone.push(node);
+    },
     undo: () => ({ noUndo: 'The test does not ask.' }),
   });
-  return new Map([preflight, cordon].map((action) => [action.declaration.name, action]));
 }
 
 /** Enough of a Kubernetes API to find the marks of a run and lift them. */

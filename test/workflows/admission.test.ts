@@ -4,7 +4,7 @@ import { WithStartWorkflowOperation } from '@temporalio/client';
 import { signStatement } from '../../client/signing.ts';
 import type { StartStatement } from '../../domain/statement.ts';
 import { admissionUpdate, runWorkflow, type Admission, type Forecast, type RunInput } from '../../workflows/messages.ts';
-import { documentOf, runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+import { documentOf, runbookOf, startEngine, untilTrue, type Engine, type Person } from '../support/engine.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -73,11 +73,24 @@ test('a blocked plan is refused with what blocks it and the remedy', async () =>
   expect(admission).toMatchObject({ admitted: false, code: 'plan-blocked', remedy: 'Repair it.' });
   expect(admission).toHaveProperty('reason', 'Step look cannot be carried out: Node/node-first: It is not Ready.');
   await expectRefused(target, run);
+  await engine.replay(target, { name: 'refused' });
+});
+
+test('a plan is made without leaving anything but itself', async () => {
+  const { forecast, site } = await plannedSite();
+  expect(forecast.spans).toHaveLength(2);
+  expect(site.marks.size).toBe(0);
+  const query = `WorkflowType = 'planRunbook' AND TaskQueue = '${engine.settings.taskQueue}' AND ExecutionStatus = 'Completed'`;
+  await untilTrue(async () => (await engine.client.workflow.count(query)).count > 0);
+  for await (const { workflowId } of engine.client.workflow.list({ query })) {
+    await engine.replay(workflowId, { name: 'plan' });
+    break;
+  }
 });
 
 test('a plan too large for the record is refused, and the target is free again', async () => {
   const { cluster, target, site } = engine.newSite();
-  site.generation = 'x'.repeat(300_000);
+  site.generation = 'x'.repeat(800_000);
   const { run, admission } = await engine.begin(cluster);
   expect(admission).toMatchObject({ admitted: false, code: 'evidence-entry-malformed', reason: expect.stringContaining('plan.made') });
   await expectRefused(target, run);

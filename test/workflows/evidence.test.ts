@@ -34,7 +34,7 @@ test('the record of a run that goes through holds every step of it, in order, an
     'marks.lifted',
     'run.ended',
   ]);
-  await engine.replay(target);
+  await engine.replay(target, { name: 'hold' });
 });
 
 test('nothing comes into the record behind its end: words that arrive while that is written are refused', async () => {

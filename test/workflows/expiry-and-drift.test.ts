@@ -48,7 +48,7 @@ test('a hold that nobody signs in time closes without approving, refuses late si
     'marks.lifted',
     'run.ended',
   ]);
-  await engine.replay(target);
+  await engine.replay(target, { name: 'expiry' });
 });
 
 test('a plan that changes after it was signed voids the signatures, shows what differs, and opens the hold again', async () => {
@@ -70,6 +70,7 @@ test('a plan that changes after it was signed voids the signatures, shows what d
   expect(done.steps[2]?.status).toBe('done');
   const drifted = (await engine.entries(run)).find(({ kind }) => kind === 'hold.drifted');
   expect(drifted?.body).toMatchObject({ opening: 1, planHash: first.opening.planHash, presentHash: second.opening.planHash });
+  await engine.replay(target, { name: 'drift' });
 });
 
 test('a plan that is back to what was signed when it is looked at again goes on', async () => {
@@ -97,11 +98,24 @@ test('a plan that changes while the run is paused between signature and act is n
   expect(site.looks).toBe(0);
 });
 
-test('a change too large for the record stops the run for an operator, who can abort it', async () => {
+test('a change that is too large for an entry of the record is kept beside it, and shown in full', async () => {
   const { cluster, target, site } = engine.newSite();
   const { run } = await engine.begin(cluster);
   await openHold(target, 1);
   site.generation = 'x'.repeat(300_000);
+  await engine.decide(target, 'ada');
+  const { drift } = await openHold(target, 2);
+  expect(drift).toContainEqual(expect.objectContaining({ step: 'work', object: 'fact generation', before: 1, after: site.generation }));
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  await expect(engine.verifiedKinds(run)).resolves.toContain('hold.drifted');
+});
+
+test('a change too large for the record stops the run for an operator, who can abort it', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster);
+  await openHold(target, 1);
+  site.generation = 'x'.repeat(800_000);
   await engine.decide(target, 'ada');
   const stuck = await engine.until(target, 'stuck');
   expect(stuck.stuck?.reason).toContain('an entry holds at most');
@@ -118,7 +132,7 @@ test('a plan that is blocked at the second look tells the operator what blocks i
   await engine.decide(target, 'ada');
   const stuck = await engine.until(target, 'stuck');
   const reason = 'Step work cannot be carried out: Budget/shop: It never opens.';
-  expect(stuck.stuck).toEqual({ step: 'sign', reason, remedy: 'Loosen it.' });
+  expect(stuck.stuck).toEqual({ step: 'sign', code: 'plan-blocked', reason, remedy: 'Loosen it.' });
   site.blockers = [];
   await engine.holdpoint.operate(target, 'retry', 'loosened', engine.keys.dana);
   await engine.until(target, 'done');

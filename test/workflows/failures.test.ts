@@ -30,7 +30,7 @@ describe('failures', () => {
     const working = await engine.working((site) => site.failures.push(...Array.from({ length: 5 }, broken)));
     const { target, site } = working;
     const told = { reason: 'An unexpected error: the bolt is loose', remedy: 'Look at the log of the worker, then try again.' };
-    await expect(stuckAt(working)).resolves.toEqual({ step: 'work', ...told });
+    await expect(stuckAt(working)).resolves.toEqual({ step: 'work', code: 'unexpected', ...told });
     expect(site.failures).toEqual([]);
     expect(site.done).toEqual([]);
     await engine.holdpoint.operate(target, 'retry', 'network is back', engine.keys.dana);
@@ -41,7 +41,12 @@ describe('failures', () => {
 
   test('a failure that a person must look at makes the step stuck at once', async () => {
     const working = await engine.working((site) => site.failures.push(denied()));
-    await expect(stuckAt(working)).resolves.toEqual({ step: 'work', reason: denied().message, remedy: denied().remedy });
+    await expect(stuckAt(working)).resolves.toEqual({
+      step: 'work',
+      code: 'kubernetes-denied',
+      reason: denied().message,
+      remedy: denied().remedy,
+    });
     expect(working.site.looks).toBe(1);
     await untilTrue(async () => (await engine.verifiedKinds(working.run)).at(-1) === 'step.stuck');
   });

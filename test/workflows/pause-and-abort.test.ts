@@ -36,7 +36,7 @@ describe('pause', () => {
       'marks.lifted',
       'run.ended',
     ]);
-    await engine.replay(target);
+    await engine.replay(target, { name: 'pause' });
   });
 
   test('a pause that is taken back before it takes hold lets the step go on', async () => {

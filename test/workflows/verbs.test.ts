@@ -19,10 +19,10 @@ async function heldRun(policy?: string): Promise<{ run: string; target: string; 
   return { run, target, site };
 }
 
-async function verbOf(run: string, person: Person, verb: Verb): Promise<VerbRequest> {
+async function verbOf(run: string, person: Person, verb: Verb, step = ''): Promise<VerbRequest> {
   const at = new Date().toISOString();
-  const statement: VerbStatement = { kind: 'verb', person, run, verb, reason: 'because', at, nonce: randomUUID() };
-  return { person, run, verb, reason: 'because', signature: await signStatement(statement, engine.keys[person]) };
+  const statement: VerbStatement = { kind: 'verb', person, run, verb, step, reason: 'because', at, nonce: randomUUID() };
+  return { person, run, verb, step, reason: 'because', signature: await signStatement(statement, engine.keys[person]) };
 }
 
 async function send(target: string, request: VerbRequest): Promise<unknown> {

@@ -1,0 +1,69 @@
+import { parseArgs } from 'node:util';
+import { holdpointContender } from './parked/holdpoint-contender.ts';
+import { minimalContender } from './parked/minimal-contender.ts';
+import { compare, runsLeast } from './parked/compare.ts';
+import { machine, reportOf, tableOf } from './parked/report.ts';
+import { raiseStage } from './parked/stage.ts';
+
+const runsDefault = 1_000;
+const runsMax = 5_000;
+const approveAtOnceDefault = 20;
+const approveAtOnceMax = 500;
+
+interface Settings {
+  runs: number;
+  approveAtOnce: number;
+  json: boolean;
+}
+
+/**
+ * `npm run bench:parked -- [--runs 1000] [--approve-at-once 20] [--json]`: opens that many runs at a hold on one worker, looks how
+ * much memory it takes, approves them all, and says how many went on and how soon; beside it, in turn with ours, the same with a
+ * workflow written by hand. Prints a table, or one line of JSON. Exit code 1 if any run did not go on.
+ */
+async function main(): Promise<number> {
+  const { runs, approveAtOnce, json } = readSettings();
+  const report = (sentence: string): void => console.error(sentence);
+  const where = machine();
+  const stage = await raiseStage(runs, report);
+  const broken = stage.broken.then((how) => Promise.reject(new Error(`a part of the benchmark is gone: ${how}`)));
+  try {
+    const sides = { ours: holdpointContender(stage), minimal: minimalContender(stage) };
+    const comparison = await Promise.race([compare(sides, { runs, approveAtOnce }, report), broken]);
+    const figures = { ...reportOf(comparison, { runs, approveAtOnce }), machine: where };
+    console.log(json ? JSON.stringify(figures) : tableOf(figures).join('\n'));
+    return figures.wentOn === 1 && figures.minimalWentOn === 1 ? 0 : 1;
+  } finally {
+    // From here on the parts are meant to end.
+    broken.catch(() => undefined);
+    await stage.stop();
+  }
+}
+
+function readSettings(): Settings {
+  const { values } = parseArgs({
+    options: {
+      runs: { type: 'string', default: String(runsDefault) },
+      'approve-at-once': { type: 'string', default: String(approveAtOnceDefault) },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  return {
+    runs: wholeNumber('runs', values.runs, runsLeast, runsMax),
+    approveAtOnce: wholeNumber('approve-at-once', values['approve-at-once'], 1, approveAtOnceMax),
+    json: values.json,
+  };
+}
+
+function wholeNumber(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (text !== '' && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new RangeError(`--${option} must be a whole number from ${least} to ${most}, not "${text}"`);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,128 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { inLanes, type Approval, type Contender } from './contender.ts';
+import { residentMemoryMb } from './memory.ts';
+import { clusterNames } from './world.ts';
+
+/** Runs that are started, or signed for the first time, at the same time. */
+const startsAtOnce = 16;
+const historiesAtOnce = 16;
+/** The first approvals meet code that has not run yet; they do not count as times. */
+const warmUpApprovals = 3;
+const oneAtATimeApprovals = 50;
+/** No more than this share of the runs is used for each of these two. */
+const shareOfRuns = 4;
+export const runsLeast = shareOfRuns;
+/** The sides take turns this often while many are approved at once, so that whatever else the machine does falls on both. */
+const rounds = 10;
+const holdingTimeoutMs = 10 * 60_000;
+const holdingPauseMs = 250;
+
+/** Both sides, ours and the workflow written by hand. */
+export interface Sides<Of> {
+  ours: Of;
+  minimal: Of;
+}
+
+/** What was measured of one side. */
+export interface Measurement {
+  memoryIdleMb: number;
+  memoryHoldingMb: number;
+  /** Runs that have taken the next step after the approval and ended as they should. */
+  wentOn: number;
+  /** From the approval to the next step, while nothing else happens. */
+  oneAtATimeMs: number[];
+  /** The same while others are approved as well. */
+  atOnceMs: number[];
+}
+
+/** Opens the runs of both sides, looks at the workers' memory, and approves all, side by side. Throws where runs do not get to their hold. */
+export async function compare(
+  sides: Sides<Contender>,
+  { runs, approveAtOnce }: { runs: number; approveAtOnce: number },
+  report: (sentence: string) => void,
+): Promise<Sides<Measurement>> {
+  const clusters = clusterNames(runs);
+  const idle = await memoryOf(sides);
+  await ofBoth(sides, async (side, name) => {
+    const beganAtMs = performance.now();
+    await inLanes(clusters, startsAtOnce, (cluster) => side.start(cluster));
+    await untilAllHold(side, runs);
+    report(`${runs} runs (${name}) are at their hold after ${Math.round((performance.now() - beganAtMs) / 1_000)} s.`);
+  });
+  const holding = await memoryOf(sides);
+  await ofBoth(sides, (side) => inLanes(clusters, startsAtOnce, (cluster) => side.approveFirst(cluster)));
+  report('Each run has the first of its two approvals.');
+
+  const few = Math.floor(runs / shareOfRuns);
+  const warmUp = await takeTurns(sides, eachAlone(clusters.splice(0, Math.min(few, warmUpApprovals))), { atOnce: 1, report });
+  const alone = await takeTurns(sides, eachAlone(clusters.splice(0, Math.min(few, oneAtATimeApprovals))), { atOnce: 1, report });
+  report(`Approved ${alone.ours.length} runs of each side one at a time.`);
+  const together = await takeTurns(sides, portions(clusters, rounds), { atOnce: approveAtOnce, report });
+  report(`Approved ${together.ours.length} runs of each side, ${approveAtOnce} at once.`);
+
+  return ofBoth(sides, async (side, name) => {
+    const wentOnAfter = async (approvals: readonly Ended[]): Promise<number[]> => {
+      const times = await inLanes(approvals, historiesAtOnce, (approval) => side.approvalToStepMs(approval));
+      return times.filter((time, index): time is number => time !== undefined && approvals[index]?.endedWell === true);
+    };
+    const [first, oneAtATimeMs, atOnceMs] = [
+      await wentOnAfter(warmUp[name]),
+      await wentOnAfter(alone[name]),
+      await wentOnAfter(together[name]),
+    ];
+    const wentOn = first.length + oneAtATimeMs.length + atOnceMs.length;
+    return { memoryIdleMb: idle[name], memoryHoldingMb: holding[name], wentOn, oneAtATimeMs, atOnceMs };
+  });
+}
+
+type Ended = Approval & { endedWell: boolean };
+
+/** Approves the portions one after another, each on our side and then on the other; a portion is over when all its runs have ended. */
+async function takeTurns(
+  sides: Sides<Contender>,
+  turns: readonly (readonly string[])[],
+  { atOnce, report }: { atOnce: number; report: (sentence: string) => void },
+): Promise<Sides<Ended[]>> {
+  const approved: Sides<Ended[]> = { ours: [], minimal: [] };
+  for (const clusters of turns) {
+    for (const name of ['ours', 'minimal'] as const) {
+      const side = sides[name];
+      const approvals = await inLanes(clusters, atOnce, async (cluster) => {
+        // One that fails is told and counts as a run that did not go on; the others shall still be measured.
+        return side.approve(cluster).catch((error: unknown) => report(`The approval on ${cluster} (${name}) failed: ${String(error)}`));
+      });
+      const answered = approvals.filter((approval) => approval !== undefined);
+      const ended = answered.map(async (approval) => ({ ...approval, endedWell: await side.hasEndedWell(approval.cluster) }));
+      approved[name].push(...(await Promise.all(ended)));
+    }
+  }
+  return approved;
+}
+
+function eachAlone(clusters: readonly string[]): string[][] {
+  return clusters.map((cluster) => [cluster]);
+}
+
+function portions(clusters: readonly string[], count: number): string[][] {
+  const size = Math.max(1, Math.ceil(clusters.length / count));
+  return Array.from({ length: Math.ceil(clusters.length / size) }, (_, index) => clusters.slice(index * size, (index + 1) * size));
+}
+
+async function untilAllHold(side: Contender, runs: number): Promise<void> {
+  const giveUpAt = performance.now() + holdingTimeoutMs;
+  for (let holding = await side.holding(); holding < runs; holding = await side.holding()) {
+    if (performance.now() > giveUpAt)
+      throw new Error(`only ${holding} of ${runs} runs are at their hold after ${holdingTimeoutMs / 1_000} s`);
+    await wait(holdingPauseMs);
+  }
+}
+
+async function memoryOf({ ours, minimal }: Sides<Contender>): Promise<Sides<number>> {
+  const [oursMb, minimalMb] = await Promise.all([residentMemoryMb(ours.workerPid), residentMemoryMb(minimal.workerPid)]);
+  return { ours: oursMb, minimal: minimalMb };
+}
+
+/** One side after the other, so that neither is in the other's way. */
+async function ofBoth<Of, Result>(sides: Sides<Of>, look: (side: Of, name: keyof Sides<Of>) => Promise<Result>): Promise<Sides<Result>> {
+  return { ours: await look(sides.ours, 'ours'), minimal: await look(sides.minimal, 'minimal') };
+}

@@ -1,0 +1,39 @@
+import { fileURLToPath } from 'node:url';
+import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { createClients } from '../../activities/clients.ts';
+import { region } from './world.ts';
+
+/** What the minimal workflow can do. */
+export interface MinimalActivities {
+  cordon(cluster: string, node: string): Promise<void>;
+}
+
+/** The call that the action `kubernetes.cordon` makes as well, over the same client. */
+function createMinimalActivities(): MinimalActivities {
+  const clients = createClients();
+  return {
+    cordon: async (cluster, node) => {
+      const { core } = await clients.kubernetes({ kind: 'eks', region, name: cluster });
+      const body = { spec: { unschedulable: true } };
+      await core.patchNode({ name: node, body }, setHeaderOptions('Content-Type', PatchStrategy.MergePatch));
+    },
+  };
+}
+
+/** Runs the worker of the minimal workflow with the defaults of Temporal; it reads the environment of our worker. */
+async function main(): Promise<void> {
+  const { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, HOLDPOINT_TASK_QUEUE: taskQueue = '' } = process.env;
+  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: ['SIGINT', 'SIGTERM'] });
+  const worker = await Worker.create({
+    connection: await NativeConnection.connect({ address }),
+    namespace,
+    taskQueue,
+    activities: createMinimalActivities(),
+    workflowsPath: fileURLToPath(new URL('minimal-workflow.js', import.meta.url)),
+  });
+  console.log(JSON.stringify({ listening: true, taskQueue }));
+  await worker.run();
+}
+
+await main();

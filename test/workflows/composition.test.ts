@@ -1,0 +1,224 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { HoldpointError } from '../../domain/errors.ts';
+import type { RunbookDocument } from '../../workflows/messages.ts';
+import { documentOf, startEngine, untilTrue, type Engine, type Site } from '../support/engine.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await startEngine('composition');
+});
+afterAll(() => engine.stop());
+
+const operate = (target: string, verb: Parameters<Engine['holdpoint']['operate']>[1]) =>
+  engine.holdpoint.operate(target, verb, 'because', engine.keys.dana);
+
+async function started(document: RunbookDocument, prepare: (site: Site) => void = () => undefined) {
+  const { cluster, target, site } = engine.newSite();
+  prepare(site);
+  const { run, admission } = await engine.begin(cluster, document);
+  expect(admission).toEqual({ admitted: true });
+  return { run, target, site };
+}
+
+const shown = (steps: { id: string; status: string }[]): string[] => steps.map(({ id, status }) => `${id} ${status}`);
+
+const eachNode = (concurrency = 1) =>
+  documentOf(`
+  - { id: sign, hold: one, question: 'Drain \${steps.drain.items.size()} nodes?' }
+  - id: drain
+    uses: kubernetes.drain
+    forEach: [n-1, n-2, n-3, n-4]
+    as: node
+    concurrency: ${concurrency}
+    with: { nodes: ['\${node}'] }
+  - { id: after, uses: kubernetes.cordon, with: { nodes: '\${steps.drain.items.map(item, item.nodes[0])}' } }`);
+
+describe('forEach', () => {
+  test('is planned, signed and carried out element by element', async () => {
+    const { run, target, site } = await started(eachNode());
+    const { hold } = await engine.until(target, 'holding');
+    expect(hold?.opening.question).toBe('Drain 4 nodes?');
+    expect(hold?.plan.steps.map(({ id }) => id)).toEqual(['drain[n-1]', 'drain[n-2]', 'drain[n-3]', 'drain[n-4]', 'after']);
+    await engine.decide(target, 'ada');
+    const { steps } = await engine.until(target, 'done');
+    expect(site.drained).toEqual(['n-1', 'n-2', 'n-3', 'n-4']);
+    expect(shown(steps)).toEqual([
+      'sign done',
+      'drain done',
+      'drain[n-1] done',
+      'drain[n-2] done',
+      'drain[n-3] done',
+      'drain[n-4] done',
+      'after done',
+    ]);
+    expect(steps[1]).toMatchObject({ kind: 'group', summary: '4 of 4' });
+    await engine.verifiedKinds(run);
+    await engine.replay(target, { name: 'for-each' });
+  });
+
+  test('goes as many at a time as it may, and no more', async () => {
+    const { target, site } = await started(eachNode(2), (site) => ['n-1', 'n-2', 'n-3', 'n-4'].forEach((node) => site.slow.add(node)));
+    await engine.decide(target, 'ada');
+    await untilTrue(() => site.marks.size === 2);
+    expect([...site.marks.keys()]).toEqual(['n-1', 'n-2']);
+    site.finishSlow();
+    await engine.until(target, 'done');
+    expect([...site.drained].sort()).toEqual(['n-1', 'n-2', 'n-3', 'n-4']);
+  });
+
+  test.each([1, 2])('that fails at an element leaves the rest untouched and says so (%i at a time)', async (concurrency) => {
+    const failure = new HoldpointError('action-stuck', { cause: 'n-2 does not answer.', remedy: 'Mend it.' });
+    const { target, site } = await started(eachNode(concurrency), (site) => site.drainFailures.set('n-2', failure));
+    await engine.decide(target, 'ada');
+    const { stuck, steps } = await engine.until(target, 'stuck');
+    expect(stuck).toMatchObject({ step: 'drain[n-2]', reason: 'n-2 does not answer. 2 more of its list have not been touched.' });
+    expect(site.drained).toEqual(['n-1']);
+    expect(shown(steps).slice(1)).toEqual([
+      'drain stuck',
+      'drain[n-1] done',
+      'drain[n-2] stuck',
+      'drain[n-3] waiting',
+      'drain[n-4] waiting',
+      'after waiting',
+    ]);
+    site.drainFailures.clear();
+    await operate(target, 'retry');
+    await engine.until(target, 'done');
+    expect(site.drained).toEqual(['n-1', 'n-2', 'n-3', 'n-4']);
+  });
+
+  test('is undone element by element, the last one first', async () => {
+    const failure = new HoldpointError('action-stuck', { cause: 'n-3 does not answer.', remedy: 'Mend it.' });
+    const { target, site } = await started(eachNode(), (site) => site.drainFailures.set('n-3', failure));
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'stuck');
+    await operate(target, 'undo');
+    await engine.decide(target, 'linus');
+    const { steps } = await engine.until(target, 'undone');
+    expect(site.undone).toEqual(['n-2', 'n-1']);
+    expect(shown(steps).slice(1, 6)).toEqual([
+      'drain undone',
+      'drain[n-1] undone',
+      'drain[n-2] undone',
+      'drain[n-3] undone',
+      'drain[n-4] waiting',
+    ]);
+  });
+
+  test('is paused and aborted between its elements', async () => {
+    const { target, site } = await started(eachNode(2), (site) => ['n-1', 'n-2'].forEach((node) => site.slow.add(node)));
+    await engine.decide(target, 'ada');
+    await untilTrue(() => site.marks.size === 2);
+    await operate(target, 'pause');
+    await engine.until(target, 'paused');
+    expect([...site.drained].sort()).toEqual(['n-1', 'n-2']);
+    await operate(target, 'abort');
+    const { ended } = await engine.until(target, 'aborted');
+    expect(ended?.leftovers).toHaveLength(2);
+    expect(site.marks.size).toBe(0);
+  });
+
+  test.each([
+    ['nothing in the list', '${[inputs.cluster].filter(name, name == "no")}', undefined],
+    ['an element twice', '${[inputs.cluster, inputs.cluster]}', /the list has .* twice/],
+  ])('with %s', async (_what, list, blocked) => {
+    const document = documentOf(`
+  - { id: drain, uses: kubernetes.drain, forEach: '${list}', with: { nodes: ['\${item}'] } }`);
+    const { cluster, target, site } = engine.newSite();
+    const { admission } = await engine.begin(cluster, document);
+    if (blocked) expect(admission).toMatchObject({ admitted: false, code: 'plan-blocked', reason: expect.stringMatching(blocked) });
+    else await engine.until(target, 'done');
+    expect(site.drained).toEqual([]);
+  });
+});
+
+const child = documentOf(`
+  - { id: look, uses: eks.preflight }
+  - { id: drain, uses: kubernetes.drain, with: { nodes: ['\${inputs.node}'] } }
+  - { id: sign-more, hold: one, question: 'More on \${inputs.node}?' }
+  - { id: more, uses: kubernetes.drain, with: { nodes: ['more-\${inputs.node}'] } }`).text.replace(
+  'required: [cluster]\n  properties: {',
+  'required: [cluster, node]\n  properties: { node: { type: string },',
+);
+
+function parentOf(steps: string): RunbookDocument {
+  return {
+    ...documentOf(steps),
+    runbooks: { './child.yaml': { file: 'child.yaml', text: child }, 'child.yaml': { file: 'child.yaml', text: child } },
+  };
+}
+
+describe('runbook', () => {
+  test('is carried out within the run: its holds, plan, states and record are the run’s', async () => {
+    const { run, target, site } = await started(
+      parentOf(`
+  - { id: sign, hold: one }
+  - { id: part, runbook: ./child.yaml, with: { cluster: '\${inputs.cluster}', node: x } }
+  - { id: end, uses: kubernetes.drain, with: { nodes: ['end-\${steps.part.drain.nodes[0]}'] } }`),
+    );
+    const first = await engine.until(target, 'holding');
+    expect(first.hold?.plan.steps.map(({ id }) => id)).toEqual(['part/look', 'part/drain']);
+    await engine.decide(target, 'ada');
+    const second = await engine.until(target, ({ hold }) => hold?.opening.hold === 'part/sign-more');
+    expect(second.hold?.opening.question).toBe('More on x?');
+    expect(second.hold?.plan.steps.map(({ id }) => id)).toEqual(['part/more', 'end']);
+    await engine.decide(target, 'grace');
+    const { steps } = await engine.until(target, 'done');
+    expect(site.drained).toEqual(['x', 'more-x', 'end-x']);
+    expect(shown(steps)).toEqual([
+      'sign done',
+      'part done',
+      'part/look done',
+      'part/drain done',
+      'part/sign-more done',
+      'part/more done',
+      'end done',
+    ]);
+    await engine.verifiedKinds(run);
+    await engine.replay(target, { name: 'nested-runbook' });
+  });
+
+  test('goes over a list, each with its own holds, and is undone as one', async () => {
+    const { target, site } = await started(
+      parentOf(`
+  - { id: sign, hold: one }
+  - { id: each, runbook: ./child.yaml, forEach: [x, y], as: name, with: { cluster: '\${inputs.cluster}', node: '\${name}' } }`),
+    );
+    for (const hold of ['sign', 'each[x]/sign-more', 'each[y]/sign-more']) {
+      await engine.until(target, (state) => state.hold?.opening.hold === hold);
+      if (hold !== 'each[y]/sign-more') await engine.decide(target, 'ada');
+    }
+    expect(site.drained).toEqual(['x', 'more-x', 'y']);
+    await operate(target, 'undo');
+    await engine.decide(target, 'linus');
+    await engine.until(target, 'undone');
+    expect(site.undone).toEqual(['y', 'more-x', 'x']);
+  });
+
+  test('blocks the plan where its inputs do not fit', async () => {
+    const { cluster, site } = engine.newSite();
+    const document = parentOf(`
+  - { id: part, runbook: ./child.yaml, with: { cluster: other, node: x } }`);
+    const { admission } = await engine.begin(cluster, document);
+    expect(admission).toMatchObject({ admitted: false, code: 'plan-blocked', reason: expect.stringContaining('step part') });
+    expect(site.drained).toEqual([]);
+  });
+});
+
+test('if leaves out a step, a list and a runbook', async () => {
+  const { target, site } = await started(
+    parentOf(`
+  - { id: one, uses: kubernetes.drain, if: 'inputs.cluster == "no"', with: { nodes: [one] } }
+  - { id: list, uses: kubernetes.drain, if: 'inputs.cluster == "no"', forEach: [a, b], with: { nodes: ['\${item}'] } }
+  - { id: part, runbook: ./child.yaml, if: 'inputs.cluster == "no"', with: { cluster: '\${inputs.cluster}', node: x } }
+  - { id: last, uses: kubernetes.drain, with: { nodes: [last] } }`),
+  );
+  const { steps } = await engine.until(target, 'done');
+  expect(site.drained).toEqual(['last']);
+  expect(
+    steps
+      .filter(({ status }) => status === 'skipped')
+      .map(({ id }) => id)
+      .filter((id) => !id.includes('/')),
+  ).toEqual(['one', 'list', 'part']);
+});

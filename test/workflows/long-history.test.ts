@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { HoldpointError } from '../../domain/errors.ts';
+import { attemptRefusedSignal } from '../../workflows/messages.ts';
+import { documentOf, runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
+
+/** Enough of them make any history long. */
+const attempts = 900;
+const attemptsAtOnce = 30;
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await startEngine('long-history');
+});
+afterAll(() => engine.stop());
+
+/** Tells the run of refused attempts until it has gone on in a new history; returns the id of the old one. */
+async function flood(target: string): Promise<string> {
+  const first = (await engine.handle(target).describe()).runId;
+  for (let sent = 0; sent < attempts; sent += attemptsAtOnce) {
+    const attempt = { person: 'mallory', attempt: 'approve', code: 'not-in-group', reason: `number ${sent}` };
+    await Promise.all(Array.from({ length: attemptsAtOnce }, () => engine.handle(target).signal(attemptRefusedSignal, attempt)));
+  }
+  await untilTrue(async () => (await engine.handle(target).describe()).runId !== first);
+  return first;
+}
+
+test('at a hold, the signatures that are there outlive a history that has become too long', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy: 'two' }));
+  await engine.decide(target, 'ada');
+  const before = await engine.until(target, 'holding');
+  const first = await flood(target);
+  const { hold, refusedAttempts } = await engine.until(target, 'holding');
+  expect(hold).toEqual(before.hold);
+  expect(refusedAttempts).toBe(attempts);
+  // Found by the id of the run as well, and once only.
+  expect((await engine.holdpoint.state(run)).hold?.decisions).toHaveLength(1);
+  expect((await engine.holdpoint.list({ openOnly: false })).filter((row) => row.run === run)).toHaveLength(1);
+  await expect(engine.decide(target, 'ada')).rejects.toMatchObject({ code: 'already-decided' });
+  await engine.decide(target, 'grace');
+  await engine.until(target, 'done');
+  expect(site.done).toEqual(['first', 'second', 'third']);
+  const kinds = await engine.verifiedKinds(run);
+  expect(kinds.filter((kind) => kind === 'decision.accepted')).toHaveLength(2);
+  expect(kinds.filter((kind) => kind === 'attempt.refused')).toHaveLength(200);
+  await engine.replay(target, { name: 'continued' });
+  await engine.replay(target, { name: 'continued-before', historyOf: engine.client.workflow.getHandle(target, first) });
+});
+
+test('at a stuck step the run comes back to the same place, with its way back', async () => {
+  const { cluster, target, site } = engine.newSite();
+  site.drainFailures.set('node-b', new HoldpointError('action-stuck', { cause: 'node-b does not answer.', remedy: 'Mend it.' }));
+  const document = documentOf(`
+  - { id: sign, hold: one }
+  - { id: a, uses: kubernetes.drain, with: { nodes: [node-a] } }
+  - { id: b, uses: kubernetes.drain, with: { nodes: [node-b] } }
+  - { id: c, uses: kubernetes.drain, with: { nodes: [node-c] } }`);
+  const { run } = await engine.begin(cluster, document);
+  await engine.decide(target, 'ada');
+  const before = await engine.until(target, 'stuck');
+  await flood(target);
+  const after = await engine.until(target, 'stuck');
+  expect(after).toEqual({ ...before, refusedAttempts: attempts });
+  await engine.holdpoint.operate(target, 'undo', 'back', engine.keys.dana);
+  await engine.decide(target, 'linus');
+  await engine.until(target, 'undone');
+  expect(site.undone).toEqual(['node-a']);
+  const kinds = await engine.verifiedKinds(run);
+  expect(kinds.filter((kind) => kind === 'step.stuck')).toHaveLength(1);
+});
