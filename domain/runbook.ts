@@ -15,6 +15,9 @@ export interface CompiledRunbook {
 
 export type CompiledStep = ActionStep | HoldStep | RunbookStep;
 
+/** Elements of one list that a step goes over. */
+export const elementsMax = 1_000;
+
 /** A step that is carried out once for each element of a list, in the order of the list. */
 export interface Repetition {
   /** The list, or a template of it such as `${steps.preflight.nodes}`. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { expressionLengthMax } from '../domain/expression.ts';
+import { elementsMax } from '../domain/runbook.ts';
 
 /** Steps of one runbook, with those of the runbooks that it carries out. */
 export const stepsMax = 200;
@@ -7,8 +8,6 @@ export const stepsMax = 200;
 export const nestingMax = 3;
 /** UTF-8 bytes of a runbook and of all that it carries out, each counted as often as a step names it: a run takes them with it. */
 export const compositionBytesMax = 1024 * 1024;
-/** Elements of a list that is written out in a runbook. */
-export const elementsMax = 1_000;
 /** Elements of one step that may be worked on at the same time. */
 export const concurrencyMax = 100;
 /** The name of a list's element where `as` gives none. */

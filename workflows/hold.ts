@@ -60,6 +60,7 @@ export async function holdUntilSigned(run: Run, item: Item, course: Course): Pro
       await run.stuckUntilRetried(id, { code: 'hold-expired', reason, remedy });
     } else if (verdict === 'undo') {
       run.state.hold = undefined;
+      step.summary = `opening ${opening} was closed, as somebody has asked to undo the run`;
       await run.answerUndo();
     } else if (verdict === 'rejected') {
       await endRejected(run, held);

@@ -1,10 +1,15 @@
 import { evaluate, ExpressionError, render } from '../domain/expression.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
-import type { CompiledRunbook, CompiledStep, HoldStep, Repetition, RunbookStep, Scope } from '../domain/runbook.ts';
-
-/** Elements of one list that a step goes over. */
-export const elementsMax = 1_000;
+import {
+  elementsMax,
+  type CompiledRunbook,
+  type CompiledStep,
+  type HoldStep,
+  type Repetition,
+  type RunbookStep,
+  type Scope,
+} from '../domain/runbook.ts';
 
 /** What is known of the steps of one runbook, by their ids in it. */
 export type Results = { [step: string]: Result };

@@ -299,8 +299,8 @@ export class Run {
   /** Goes on in a new history if this one is long. To be called only where nothing is under way. */
   async leaveHistory(passes: () => boolean = () => false): Promise<void> {
     if (!this.isLong() || !this.renew) return;
-    // Whoever has been let in is answered first; that may be what the run has waited for.
-    await condition(allHandlersFinished);
+    // Whoever has been let in is answered first; that may be what the run has waited for, or wait for the run itself.
+    await condition(() => allHandlersFinished() || passes());
     if (!passes()) await this.renew();
   }
 

@@ -100,7 +100,8 @@ async function tryAtOnce(
     const isStop = end.status === 'rejected' && isCancellation(end.reason) && !CancellationScope.current().consideredCancelled;
     if (end.status === 'rejected' && !isStop) throw end.reason;
   }
-  return failed;
+  // Whoever interrupts wants the run to stand still, not to hear of what failed on the way there: it is tried again after that.
+  return run.interrupted() ? [] : failed;
 }
 
 /** Performs a step under its signed plan; returns why it could not be done. Cancellations pass. */

@@ -42,9 +42,9 @@ export async function takeVerb(run: Run, course: Course, request: VerbRequest): 
     throw refusalFailure(verified, true);
   }
   refuseVerb(run, request);
+  if (verb === 'undo') await requireWayBack(run, course, request);
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
   const recorded = run.record(kind, body);
-  if (verb === 'undo') await requireWayBack(run, course, request);
   const word = { verb, person, reason };
   run.obey(word, verified.at);
   await recorded;

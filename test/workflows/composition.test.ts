@@ -1,5 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { HoldpointError } from '../../domain/errors.ts';
+import { readRunbook } from '../../runbooks/library.ts';
 import type { RunbookDocument } from '../../workflows/messages.ts';
 import { documentOf, startEngine, untilTrue, type Engine, type Site } from '../support/engine.ts';
 
@@ -203,6 +207,26 @@ describe('runbook', () => {
     expect(admission).toMatchObject({ admitted: false, code: 'plan-blocked', reason: expect.stringContaining('step part') });
     expect(site.drained).toEqual([]);
   });
+});
+
+test('a run goes on with the documents that it was started with, whatever becomes of the files', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'holdpoint-composition-'));
+  const parent = parentOf(`
+  - { id: sign, hold: one }
+  - { id: part, runbook: ./child.yaml, with: { cluster: '\${inputs.cluster}', node: x } }`);
+  const files = { parent: join(directory, 'parent.yaml'), child: join(directory, 'child.yaml') };
+  await writeFile(files.parent, parent.text);
+  await writeFile(files.child, child);
+  const { target, site } = await started(readRunbook(files.parent));
+  const before = await engine.until(target, 'holding');
+  await writeFile(files.child, child.replaceAll('kubernetes.drain', 'kubernetes.cordon'));
+  expect((await engine.holdpoint.plan(readRunbook(files.parent), before.inputs)).runbook.digest).not.toBe(before.runbook.digest);
+  await engine.decide(target, 'ada');
+  await engine.until(target, ({ hold }) => hold?.opening.hold === 'part/sign-more');
+  await engine.decide(target, 'ada');
+  expect((await engine.until(target, 'done')).runbook).toEqual(before.runbook);
+  expect(site.drained).toEqual(['x', 'more-x']);
+  await rm(directory, { recursive: true });
 });
 
 test('if leaves out a step, a list and a runbook', async () => {
