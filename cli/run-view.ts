@@ -58,17 +58,29 @@ function pauseText({ phase, pauseRequestedBy: person }: RunState): string {
 
 function stepTable({ state, progress }: LiveRun, terminal: Terminal): string[] {
   const { colors } = terminal;
-  const idWidth = Math.max(...state.steps.map(({ id }) => id.length), 4);
+  const names = new Map(state.steps.map((step) => [step.id, nameOf(step, state.steps)]));
+  const idWidth = Math.max(...[...names.values()].map((name) => name.length), 4);
   const usesWidth = Math.max(...state.steps.map(({ uses }) => uses.length), 4);
   return state.steps.flatMap((step) => {
     const running = step.status === 'running' && progress !== undefined;
     const summary = running ? progress.summary : (step.summary ?? '');
     const time = stepTime(step, terminal);
-    const name = `${symbolOf(step, colors)} ${step.id.padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}`;
+    const name = `${symbolOf(step, colors)} ${(names.get(step.id) ?? step.id).padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}`;
     const row = `${name}  ${time.padStart(9)}  ${summary}`.trimEnd();
     const items = running ? itemLines(progress, colors) : [];
     return [fit(row, terminal.columns), ...items.map((line) => fit(line, terminal.columns))];
   });
+}
+
+/** What belongs to a list or a runbook stands below it, indented, without repeating its name. */
+function nameOf({ id, parent }: StepState, steps: readonly StepState[]): string {
+  if (parent === undefined) return id;
+  let depth = 1;
+  for (let above = steps.find((step) => step.id === parent); above?.parent !== undefined; depth += 1) {
+    const { parent: next } = above;
+    above = steps.find((step) => step.id === next);
+  }
+  return '  '.repeat(depth) + id.slice(parent.length).replace(/^\//, '');
 }
 
 function symbolOf({ status, kind }: StepState, colors: Colors): string {

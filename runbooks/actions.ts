@@ -61,7 +61,8 @@ const nodeName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, 'must be a Kubernetes node name');
-const nodeNames = z.array(nodeName).min(1).max(nodesMax);
+// An empty list is one that has been dealt with: a node group that is gone has no nodes.
+const nodeNames = z.array(nodeName).max(nodesMax);
 const ignoreMissing = z.boolean().default(false).describe('Pass over nodes that do not exist (any more), instead of refusing the step.');
 const kubernetesVersion = z.string().regex(/^\d{1,2}\.\d{1,3}$/, 'must be a Kubernetes minor version such as `1.34`');
 const releaseVersion = z

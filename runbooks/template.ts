@@ -87,6 +87,10 @@ export function checkActionInput(
   results: TemplateResult[],
 ): void {
   checkShape(schema, input, places, { path, except: results.map((result) => result.path) });
+  for (const [name, value] of Object.entries(input)) {
+    // A list that turns out to be empty has been dealt with; one that is written out so can only be a mistake.
+    if (Array.isArray(value) && value.length === 0) places.error([...path, name], 'Must have at least 1 entries.');
+  }
   checkResults(z.toJSONSchema(schema, { io: 'input' }) as SchemaNode, results, path, places);
 }
 

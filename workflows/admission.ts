@@ -57,7 +57,7 @@ function misfitOf({ run, target }: RunInput): Telling | undefined {
 async function admitPlan(run: Run, input: RunInput, course: Course): Promise<Admitted> {
   const span = await planSpan(course.queue, course.results, course.base);
   const { plan } = span;
-  showGroups(run, span.groups);
+  showGroups(run.state, span.groups);
   await run.record('plan.made', { plan: toJson(plan) });
   const [blocker] = blockersOf(plan);
   if (blocker) {

@@ -96,7 +96,7 @@ async function openAgain(run: Run, item: Item, hold: HoldStep, course: Course, d
 async function unblockedSpan(run: Run, { id }: Item, course: Course): Promise<Span> {
   for (;;) {
     const span = await run.untilItWorks(id, () => planSpan(course.queue.slice(1), course.results, course.base));
-    showGroups(run, span.groups);
+    showGroups(run.state, span.groups);
     const [blocker] = blockersOf(span.plan);
     if (!blocker) return span;
     run.state.hold = undefined;

@@ -1,6 +1,5 @@
 import type { Item } from './program.ts';
-import type { StepState, StepStatus } from './messages.ts';
-import type { Run } from './run.ts';
+import type { RunState, StepState, StepStatus } from './messages.ts';
 import { usesOf } from './span.ts';
 
 /** Makes a row for every step that is known before anything has run; those of a list become known when it is planned. */
@@ -25,8 +24,7 @@ export function rowsOf(items: readonly Item[], parent?: string): StepState[] {
 }
 
 /** Shows what lists and runbooks have become; elements that are there no longer lose their rows, unless something has happened in them. */
-export function showGroups(run: Run, groups: readonly { id: string; parts: readonly Item[] }[]): void {
-  const { state } = run;
+export function showGroups(state: RunState, groups: readonly { id: string; parts: readonly Item[] }[]): void {
   for (const { id, parts } of groups) {
     const place = state.steps.findIndex((row) => row.id === id);
     if (place < 0) continue;

@@ -1,17 +1,13 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
-import { allHandlersFinished, CancellationScope, condition, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, type CancellationScope, condition, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { JsonObject } from '../domain/json.ts';
 import type { SpanPlan } from '../domain/plan.ts';
 import { stepVerbs, type Verb } from '../domain/statement.ts';
+import { Entries } from './entries.ts';
 import { failureOf, type Failure } from './failure.ts';
 import { endPhases, searchAttributes, type Phase, type RefusedAttempt, type RunInput, type RunState, type StepState } from './messages.ts';
-import { recorder } from './proxies.ts';
 import { withGroups } from './rows.ts';
 
-/** Refused attempts that are written down one by one; beyond that they are only counted, so that nobody can flood the record. */
-const refusedAttemptsRecordedMax = 200;
-/** How much of each text of a refused attempt is written down: anybody can send them, of any length. */
-const refusedTextCharactersMax = 2_000;
 /** A history of this many events is left for a new one at the next place where nothing is under way. */
 const historyEventsMax = 2_000;
 /** The same by size. */
@@ -75,12 +71,9 @@ export class Run {
   private withdrawnAt: string | undefined;
   private stuckFrom: Kept['stuckFrom'];
   private ending = false;
-  /** The entry that ends the record is on its way: none may come after it. */
-  private sealed = false;
   private noncesUsed = new Set<string>();
   private openings: Record<string, number> = {};
-  private sequence = 0;
-  private written: Promise<unknown> = Promise.resolve();
+  private readonly entries: Entries;
 
   constructor(input: RunInput, kept?: Kept) {
     this.state = kept?.state ?? {
@@ -95,8 +88,8 @@ export class Run {
       evidence: '',
       refusedAttempts: 0,
     };
+    this.entries = new Entries(this.state.run, kept?.sequence ?? 0);
     if (!kept) return;
-    this.sequence = kept.sequence;
     this.noncesUsed = new Set(kept.nonces);
     this.openings = kept.openings;
     this.pausing = kept.pausing;
@@ -117,7 +110,7 @@ export class Run {
   keep(): Kept {
     return {
       state: this.state,
-      sequence: this.sequence,
+      sequence: this.entries.sequence,
       nonces: [...this.noncesUsed],
       openings: this.openings,
       pausing: this.pausing,
@@ -152,17 +145,7 @@ export class Run {
 
   /** Writes an entry into the record, in the order of the calls; returns when it is safe. Not even an abort cuts it off. */
   async record(kind: string, body: JsonObject): Promise<{ at: string }> {
-    this.sealed ||= kind === 'run.ended';
-    const write = this.written.then(() => {
-      const entry = { run: this.state.run, sequence: this.sequence + 1, kind, body };
-      return CancellationScope.nonCancellable(() => recorder.record(entry));
-    });
-    // The number of an entry that could not be written is free for the next one.
-    this.written = write.then(
-      () => (this.sequence += 1),
-      () => undefined,
-    );
-    const { at, path } = await write;
+    const { at, path } = await this.entries.write(kind, body);
     this.state.evidence = path;
     return { at };
   }
@@ -170,10 +153,7 @@ export class Run {
   /** Notes an attempt that was refused at the door. */
   async recordRefusal(attempt: RefusedAttempt): Promise<void> {
     this.state.refusedAttempts += 1;
-    if (this.sealed || this.state.refusedAttempts > refusedAttemptsRecordedMax) return;
-    const told: Partial<Record<keyof RefusedAttempt, unknown>> = { ...attempt };
-    const [person, attempted, code, reason] = [told.person, told.attempt, told.code, told.reason].map(writable);
-    await this.record('attempt.refused', { person, attempt: attempted, code, reason } as JsonObject);
+    await this.entries.writeRefusal(attempt, this.state.refusedAttempts);
   }
 
   /** Why an operator's word makes no sense now, with the ones that do; undefined where it does. */
@@ -416,10 +396,4 @@ export class Run {
       }
     }
   }
-}
-
-/** Lone surrogates have no canonical JSON, so the record could not take them; they give way to the replacement character. */
-function writable(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-  return text.slice(0, refusedTextCharactersMax).replace(/\p{Surrogate}/gu, '\ufffd');
 }

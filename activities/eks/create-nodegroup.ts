@@ -1,5 +1,5 @@
 import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
-import type { ActionContext, Observation } from '../../domain/action.ts';
+import type { ActionContext, Observation, Target } from '../../domain/action.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../domain/plan.ts';
 import { sameMinorVersion } from '../../domain/version.ts';
@@ -63,26 +63,38 @@ function tagBlockers({ name, like }: CreateInput, { tags }: JsonObject): Blocker
 }
 
 async function planCreate(clients: Clients, input: CreateInput, { target }: ActionContext): Promise<PlanOf<CreateFacts>> {
-  const like = await readNodegroup(clients, target, input.like);
   const existing = await findNodegroup(clients, target, input.name);
+  if (existing) return planExisting(clients, input, existing, target);
+  const like = await readNodegroup(clients, target, input.like);
   const { version: clusterVersion = '' } = await readCluster(clients, target);
   const request = requestLike(like, input, clusterVersion);
   const desiredSize = like.scalingConfig?.desiredSize ?? 0;
-  const nodes = existing ? await nodesOfNodegroup(clients, target, input.name) : [];
-  const outputs: JsonObject = { nodegroup: input.name };
-  if (existing) outputs.nodes = nodes.map((node) => node.metadata?.name ?? '');
   return {
     ...emptyPlan({ nodegroup: input.name, request, desiredSize }),
-    effects: existing ? [] : [createEffect(target.name, input, request, desiredSize)],
-    blockers: [
-      ...sameGroupBlockers(input),
-      ...(existing ? [] : tagBlockers(input, request)),
-      ...(existing ? differenceBlockers(existing, request, input.name) : versionBlockers(input, clusterVersion)),
-    ],
-    warnings: existing ? [`Node group ${input.name} exists already and is used as it is.`] : [],
+    effects: [createEffect(target.name, input, request, desiredSize)],
+    blockers: [...sameGroupBlockers(input), ...tagBlockers(input, request), ...versionBlockers(input, clusterVersion)],
     notes: { like: input.like, desiredSize },
-    outputs,
-    estimateMs: existing ? 0 : estimateMs,
+    outputs: { nodegroup: input.name },
+    estimateMs,
+  };
+}
+
+/** A group of that name is used as it is, if it is what would be made. The one to copy may be gone when it has done its work. */
+async function planExisting(clients: Clients, input: CreateInput, existing: Nodegroup, target: Target): Promise<PlanOf<CreateFacts>> {
+  const { name } = input;
+  const like = await findNodegroup(clients, target, input.like);
+  const { version: clusterVersion = '' } = await readCluster(clients, target);
+  const request = like ? requestLike(like, input, clusterVersion) : requestAlone(existing, input);
+  const desiredSize = (like ?? existing).scalingConfig?.desiredSize ?? 0;
+  const nodes = await nodesOfNodegroup(clients, target, name);
+  const warnings = [`Node group ${name} exists already and is used as it is.`];
+  if (!like) warnings.push(`There is no node group ${input.like} (any more) to compare ${name} with.`);
+  return {
+    ...emptyPlan({ nodegroup: name, request, desiredSize }),
+    blockers: [...sameGroupBlockers(input), ...differenceBlockers(existing, request, name)],
+    warnings,
+    notes: { like: input.like, desiredSize },
+    outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') },
   };
 }
 
@@ -116,6 +128,11 @@ function requestLike(like: Nodegroup, input: CreateInput, clusterVersion: string
     releaseVersion: custom ? undefined : input.releaseVersion,
   };
   return JSON.parse(JSON.stringify(settings)) as JsonObject;
+}
+
+/** What is asked for by name, where there is nothing to copy; a custom image has no versions of EKS. */
+function requestAlone({ amiType }: Nodegroup, { version, releaseVersion }: CreateInput): JsonObject {
+  return amiType === 'CUSTOM' ? {} : (JSON.parse(JSON.stringify({ version, releaseVersion })) as JsonObject);
 }
 
 /** Tags with the prefix `aws:` are set by AWS alone, which refuses them in a request; the run that made the other group is not its own. */

@@ -1,7 +1,7 @@
 import { DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
 import { DescribeClusterCommand, ListNodegroupsCommand, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Progress, Target } from '../../domain/action.ts';
+import type { ActionContext, Observation, Progress, Target } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
 import type { Blocker } from '../../domain/plan.ts';
@@ -11,14 +11,20 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { inParallel, nodeIsReady } from '../kubernetes/read.ts';
-import { findNodegroup, healthProblem, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
+import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup.ts';
 import { readUpdates } from './updates.ts';
 
 const nodegroupsMax = 100;
 const estimateMs = 2_000;
 
 type PreflightInput = ActionInput<'eks.preflight'>;
-type PreflightFacts = { version: string; nodegroup: string | null; nodegroupVersion: string | null; minFreeAddresses: number | null };
+type PreflightFacts = {
+  version: string;
+  nodegroup: string | null;
+  /** Null where no node group is asked for, or there is none of that name. */
+  nodegroupVersion: string | null;
+  minFreeAddresses: number | null;
+};
 
 /** `eks.preflight`: whether maintenance could succeed as things stand. It reads only; its blockers are its result. */
 export function preflightAction(clients: Clients): AnyAction {
@@ -29,6 +35,7 @@ export function preflightAction(clients: Clients): AnyAction {
       const { nodegroup, minFreeAddresses } = plan.facts;
       const input = { nodegroup: nodegroup ?? undefined, minFreeAddresses: minFreeAddresses ?? undefined };
       const again = await planPreflight(clients, input, context);
+      if (plan.facts.nodegroupVersion !== null && again.facts.nodegroupVersion === null) return goneSince(nodegroup ?? '');
       const [blocker] = again.blockers;
       if (blocker) return { state: 'stuck', reason: `${blocker.object}: ${blocker.reason}`, remedy: blocker.remedy };
       return { state: 'done', outputs: again.outputs, progress: preflightProgress(again.facts, again.notes.nodes) };
@@ -38,9 +45,14 @@ export function preflightAction(clients: Clients): AnyAction {
   });
 }
 
-function preflightProgress({ version, nodegroup }: PreflightFacts, nodes: Json | undefined): Progress {
+function goneSince(nodegroup: string): Observation {
+  const reason = `Node group ${nodegroup} has been deleted since the plan was made.`;
+  return { state: 'stuck', reason, remedy: 'Find out who deleted it; then abort the run and plan again.' };
+}
+
+function preflightProgress({ version, nodegroup, nodegroupVersion }: PreflightFacts, nodes: Json | undefined): Progress {
   const count = Array.isArray(nodes) ? nodes.length : 0;
-  const group = nodegroup === null ? '' : `, ${count} nodes of ${nodegroup} Ready`;
+  const group = nodegroupVersion === null ? '' : `, ${count} nodes of ${nodegroup} Ready`;
   return { summary: `cluster ACTIVE at ${version}${group}`, done: count, total: count, unit: 'nodes', items: [] };
 }
 
@@ -59,8 +71,9 @@ async function planPreflight(clients: Clients, input: PreflightInput, { target }
     minFreeAddresses: input.minFreeAddresses ?? null,
   });
   let nodes: V1Node[] = [];
-  if (input.nodegroup !== undefined) {
-    const nodegroup = await readNodegroup(clients, target, input.nodegroup);
+  const nodegroup = input.nodegroup === undefined ? undefined : await findNodegroup(clients, target, input.nodegroup);
+  if (input.nodegroup !== undefined && !nodegroup) plan.warnings.push(missingWarning(target.name, input.nodegroup));
+  if (input.nodegroup !== undefined && nodegroup) {
     nodes = await nodesOfNodegroup(clients, target, input.nodegroup);
     blockers.push(...nodegroupBlockers(nodegroup, nodes, version));
     if (input.minFreeAddresses !== undefined) {
@@ -71,6 +84,11 @@ async function planPreflight(clients: Clients, input: PreflightInput, { target }
   }
   const names = nodes.map((node) => node.metadata?.name ?? '');
   return { ...plan, blockers, notes: { nodes: names }, outputs: { ...plan.outputs, version, nodes: names }, estimateMs };
+}
+
+/** What has done its work may have deleted the group: planned again, it must find that nothing is left to do. */
+function missingWarning(cluster: string, nodegroup: string): string {
+  return `The cluster ${cluster} has no node group ${nodegroup} (any more): nothing of it is checked, and no nodes are listed.`;
 }
 
 /** The cluster of a target. Throws `cluster-unknown`, `aws-…` errors. */

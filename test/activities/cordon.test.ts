@@ -242,6 +242,12 @@ describe('kubernetes.uncordon', () => {
     expect((await takeBack(demo, 'kubernetes.uncordon', plan)).effects).toEqual([]);
   });
 
+  test.each(['kubernetes.cordon', 'kubernetes.uncordon'])('%s of no nodes has nothing to do.', async (action) => {
+    const plan = await demo.plan(action, { nodes: [] });
+    expect(plan).toMatchObject({ effects: [], blockers: [] });
+    expect(await demo.perform(action, plan)).toMatchObject({ before: 'done', acts: 0, outputs: { nodes: [] } });
+  });
+
   test('refuses a node that does not exist, unless it is told to pass over those that are gone.', async () => {
     demo.cluster.removeNode(nameAt(1));
     const input = { nodes: [nameAt(0), nameAt(1)] };

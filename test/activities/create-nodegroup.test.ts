@@ -138,6 +138,21 @@ describe('the plan', () => {
     expect(plan.effects).toEqual([]);
   });
 
+  test('takes the group that has outlived the one it was to be like as it is, if it is of the release that is asked for.', async () => {
+    const release = { ...green, releaseVersion: '1.33.4-20260801' };
+    await demo.perform(create, await demo.plan(create, release));
+    await demo.perform('eks.deleteNodegroup', await demo.plan('eks.deleteNodegroup', { nodegroup: 'blue' }));
+    const plan = await demo.plan(create, release);
+    expect(plan).toMatchObject({ effects: [], blockers: [], estimateMs: 0, outputs: { nodes: await nodesOf('green') } });
+    expect(plan.warnings).toEqual([
+      'Node group green exists already and is used as it is.',
+      'There is no node group blue (any more) to compare green with.',
+    ]);
+    expect(await demo.perform(create, plan)).toMatchObject({ before: 'done', acts: 0 });
+    const other = await demo.plan(create, { ...green, releaseVersion: '1.33.3-20260415' });
+    expect(other.blockers.map(({ reason }) => reason)).toEqual(['A node group of this name exists already and differs in releaseVersion.']);
+  });
+
   test.each([
     {
       title: 'a group to copy that does not exist',

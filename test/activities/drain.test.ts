@@ -165,6 +165,13 @@ describe('the plan of a drain', () => {
     expect(plan.facts.nodes).toHaveLength(1);
   });
 
+  test('of no nodes, as a node group that is gone has none, is empty.', async () => {
+    await start([deployment('web', 3), budget('web', { minAvailable: '100%' })]);
+    const plan = await demo.plan(drain, { nodes: [] });
+    expect(plan).toMatchObject({ effects: [], blockers: [], notes: { pods: 0 }, estimateMs: 0 });
+    expect(await demo.perform(drain, plan)).toMatchObject({ before: 'done', acts: 0, outputs: { nodes: [], podsMoved: 0 } });
+  });
+
   test('refuses a node that does not exist.', async () => {
     await start([]);
     expect(await failureOf(demo.plan(drain, { nodes: ['ip-10-9-9-9'] }))).toMatchObject({

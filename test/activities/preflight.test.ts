@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { UpdateNodegroupConfigCommand, UpdateClusterVersionCommand } from '@aws-sdk/client-eks';
-import { readNodegroup } from '../../activities/eks/nodegroup.ts';
+import { DeleteNodegroupCommand, UpdateNodegroupConfigCommand, UpdateClusterVersionCommand } from '@aws-sdk/client-eks';
+import { findNodegroup, readNodegroup } from '../../activities/eks/nodegroup.ts';
+import { eventually } from '../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 
 const preflight = 'eks.preflight';
@@ -33,7 +34,7 @@ test('Without a node group only the cluster is looked at.', async () => {
   expect(await demo.plan(preflight, {})).toMatchObject({ blockers: [], outputs: { version: '1.33', nodes: [] } });
 });
 
-test('A cluster, and a node group, that do not exist are refused.', async () => {
+test('A cluster that does not exist is refused.', async () => {
   expect(await failureOf(demo.plan(preflight, {}, { target: { ...demo.target, name: 'nope' } }))).toEqual({
     code: 'cluster-unknown',
     message: `There is no EKS cluster nope in ${region}.`,
@@ -42,10 +43,23 @@ test('A cluster, and a node group, that do not exist are refused.', async () => 
   expect(await failureOf(demo.plan(preflight, {}, { target: { ...demo.target, region: 'eu-west-1' } }))).toMatchObject({
     message: 'There is no EKS cluster demo in eu-west-1.',
   });
-  expect(await failureOf(demo.plan(preflight, { nodegroup: 'bleu' }))).toEqual({
-    code: 'nodegroup-unknown',
-    message: 'The cluster demo has no node group bleu.',
-    remedy: 'Check the name; `aws eks list-nodegroups --cluster-name demo` shows what is there.',
+});
+
+test('A node group that does not exist (any more) has no nodes, which is said: nothing may be left to do.', async () => {
+  const warning = 'The cluster demo has no node group bleu (any more): nothing of it is checked, and no nodes are listed.';
+  const plan = await demo.plan(preflight, { nodegroup: 'bleu', minFreeAddresses: 8 });
+  expect(plan).toMatchObject({ effects: [], blockers: [], warnings: [warning], facts: { nodegroup: 'bleu', nodegroupVersion: null } });
+  expect(plan.outputs).toEqual({ version: '1.33', nodes: [] });
+  expect(await demo.perform(preflight, plan)).toMatchObject({ acts: 0, outputs: { nodes: [] }, summary: 'cluster ACTIVE at 1.33' });
+});
+
+test('A node group that is deleted after the plan was made is missed.', async () => {
+  const plan = await demo.plan(preflight, { nodegroup: 'blue' });
+  await demo.clients.eks(region).send(new DeleteNodegroupCommand({ clusterName: 'demo', nodegroupName: 'blue' }));
+  await eventually('the group to be gone', async () => ((await findNodegroup(demo.clients, demo.target, 'blue')) ? undefined : true));
+  expect(await failureOf(demo.perform(preflight, plan))).toMatchObject({
+    code: 'action-stuck',
+    message: 'Node group blue has been deleted since the plan was made.',
   });
 });
 

@@ -1,0 +1,69 @@
+import type { JsonObject } from '../../domain/json.ts';
+import { shippedRunbooks } from '../../runbooks/library.ts';
+import { initialNodes, type WorldSeed } from '../../sandbox/seed.ts';
+import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
+
+/** What the inputs of a runbook can name: what there is in the world of every scenario. */
+export interface Place {
+  region: string;
+  /** It has a name of its own in each scenario. */
+  cluster: string;
+  /** Two node groups: `blue` is that of the demo, `teal` a small one that not every runbook has to do with. */
+  nodegroups: { blue: string; teal: string };
+  /** Names of the nodes of `blue`. */
+  nodes: string[];
+  /** A release that is newer than the one of the node groups. */
+  releaseVersion: string;
+}
+
+/**
+ * What each shipped runbook is started with. Whoever ships a runbook adds it here; everything else about it (its steps, what they
+ * change, what can be undone) the tests find out by themselves.
+ */
+const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
+  'node-group-rotation': ({ region, cluster, nodegroups, releaseVersion }) => {
+    return { region, cluster, nodegroup: nodegroups.blue, newNodegroup: 'green', releaseVersion, nodesAtOnce: 2 };
+  },
+  'node-group-update': ({ region, cluster, nodegroups, releaseVersion }) => {
+    return { region, cluster, nodegroup: nodegroups.blue, releaseVersion };
+  },
+  'node-groups-update': ({ region, cluster, nodegroups, releaseVersion }) => {
+    return { region, cluster, nodegroups: [nodegroups.teal, nodegroups.blue], releaseVersion };
+  },
+  'node-maintenance': ({ region, cluster, nodes }) => {
+    return { region, cluster, nodes: nodes.slice(0, 2), nodesAtOnce: 2 };
+  },
+};
+
+/** The runbooks that are shipped and those that have a scenario, by name; they are the same. */
+export const shipped = shippedRunbooks();
+export const withScenario = Object.keys(inputsOf).sort();
+
+/** The demo's world under another name of its cluster, with a second node group. */
+export function worldNamed(cluster: string): WorldSeed {
+  const [demo] = demoWorld.clusters;
+  const [blue] = demo?.nodegroups ?? [];
+  if (!demo || !blue) throw new RangeError('the world of the demo has no node group');
+  const teal = { ...blue, name: 'teal', size: 2, minSize: 1, maxSize: 4 };
+  return { clusters: [{ ...demo, name: cluster, nodegroups: [blue, teal] }] };
+}
+
+/** The inputs of a shipped runbook on the cluster of such a world. Throws where the runbook has no scenario. */
+export function inputsFor(runbook: string, world: WorldSeed): JsonObject {
+  const inputs = inputsOf[runbook];
+  if (!inputs) throw new Error(missingScenario(runbook));
+  const [cluster] = world.clusters;
+  const [blue, teal] = cluster?.nodegroups ?? [];
+  if (!cluster || !blue || !teal) throw new RangeError('the world of a scenario has two node groups');
+  const nodes = initialNodes(cluster, blue).map(({ name }) => name);
+  const nodegroups = { blue: blue.name, teal: teal.name };
+  return inputs({ region: demoRegion, cluster: cluster.name, nodegroups, nodes, releaseVersion: '1.33.4-20260801' });
+}
+
+/** What to tell whoever has added a runbook. */
+export function missingScenario(runbook: string): string {
+  return (
+    `runbooks/${runbook}.yaml has no scenario, so no test carries it out: say in test/support/scenarios.ts what it is started with ` +
+    'in the world of the demo.'
+  );
+}
