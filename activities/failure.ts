@@ -119,8 +119,8 @@ function httpStatusOf(error: unknown): number {
   return (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode ?? 0;
 }
 
-/** The sentence that it goes into has a full stop of its own. */
-function withoutFullStop(text: string): string {
+/** Somebody else's message for a sentence that has a full stop of its own. */
+export function withoutFullStop(text: string): string {
   return text.trimEnd().replace(/\.$/, '');
 }
 

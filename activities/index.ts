@@ -83,15 +83,16 @@ export function createActivities(parts: ActivityParts): Activities {
     perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
     release: ({ target, run }) =>
       withHeartbeats(async () => ({ lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) })),
-    record: async ({ run, ...entry }) => {
-      try {
-        // First, so that no entry refers to what is not there.
-        const { at } = await parts.evidence.append(run, await keepLargeValues(parts.evidence, run, entry));
-        return { at, path: parts.evidence.pathOf(run) };
-      } catch (error) {
-        throw recordFailure(error, entry);
-      }
-    },
+    record: ({ run, ...entry }) =>
+      withHeartbeats(async () => {
+        try {
+          // First, so that no entry refers to what is not there.
+          const { at } = await parts.evidence.append(run, await keepLargeValues(parts.evidence, run, entry));
+          return { at, path: parts.evidence.pathOf(run) };
+        } catch (error) {
+          throw recordFailure(error, entry);
+        }
+      }),
     verifySignature: async ({ expected, signature, group }) => {
       const { people, groups } = await parts.readConfiguration();
       const { person } = expected;

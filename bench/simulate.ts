@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { shippedRunbooks } from '../runbooks/library.ts';
-import { simulate, type Assignment, type Verdict } from './simulation/run.ts';
+import { rehearse, simulate, type Assignment, type Verdict } from './simulation/run.ts';
 import { raiseStage, type Stage } from './simulation/stage.ts';
 
 /** How many runs are under way at a time: most of the time each of them waits. */
@@ -20,6 +20,8 @@ interface Settings {
  */
 async function main(): Promise<number> {
   const { assignments, runsAtOnce, json } = readSettings();
+  // What cannot be simulated is heard of before anything starts.
+  for (const assignment of assignments) rehearse(assignment);
   const beganAtMs = performance.now();
   const stage = await raiseStage((sentence) => console.error(sentence));
   const verdicts: Verdict[] = [];
@@ -84,14 +86,16 @@ async function lane(stage: Stage, assignments: Assignment[], report: (verdict: V
 }
 
 function linesOf(verdict: Verdict): string[] {
-  const { seed, runbook, outcome, seconds, faults, stuckWith, faultRate } = verdict;
-  const stuck = stuckWith.length > 0 ? `, stuck ${stuckWith.length} times` : '';
-  const head = `seed ${seed} ${runbook}: ${outcome} in ${seconds.toFixed(1)} s, ${faults} faults${stuck}`;
+  const { seed, runbook, outcome, seconds, faults, kills, deeds, words, stuckWith, faultRate } = verdict;
+  const killed = kills > 0 ? `, its worker killed ${kills} times` : '';
+  const head = `seed ${seed} ${runbook}: ${outcome} in ${seconds.toFixed(1)} s, ${faults} faults${killed}`;
   const wrong = wrongsOf(verdict);
-  const told = outcome === 'done' && wrong.length === 0 ? [] : stuckWith.slice(0, stuckShownMax);
+  const told = outcome === 'done' && wrong.length === 0 ? [] : [...new Set(stuckWith)].slice(-stuckShownMax);
   const repeat = `repeat: npm run simulate -- --seed ${seed} --runs 1 --runbook ${runbook} --fault-rate ${faultRate}`;
   return [
     head,
+    ...(deeds.length > 0 ? [`  somebody else: ${deeds.join('; ')}`] : []),
+    ...(wrong.length > 0 ? [`  words: ${words.join(', ')}`] : []),
     ...told.map((line) => `  stuck: ${line}`),
     ...wrong.map((line) => `  WRONG: ${line}`),
     ...(wrong.length > 0 ? [`  ${repeat}`] : []),
@@ -105,19 +109,30 @@ function wrongsOf({ violations, doubleEffects, leftovers, troubles }: Verdict): 
 function conclude(verdicts: readonly Verdict[], seconds: number): number {
   const ended = (outcome: Verdict['outcome']): number => verdicts.filter((verdict) => verdict.outcome === outcome).length;
   const total = (count: (verdict: Verdict) => number): number => verdicts.reduce((sum, verdict) => sum + count(verdict), 0);
+  const said: Record<string, number> = {};
+  for (const word of verdicts.flatMap(({ words }) => words)) {
+    const [verb = ''] = word.split(' ');
+    if (!word.includes('(refused')) said[verb] = (said[verb] ?? 0) + 1;
+  }
   console.log(
     JSON.stringify({
       runs: verdicts.length,
-      seconds: Math.round(seconds),
-      faults: total(({ faults }) => faults),
       done: ended('done'),
       stuck: ended('stuck'),
-      aborted: ended('aborted'),
-      refused: ended('refused'),
-      troubles: total(({ troubles }) => troubles.length),
       violations: total(({ violations }) => violations.length),
       leftovers: total(({ leftovers }) => leftovers.length),
       doubleEffects: total(({ doubleEffects }) => doubleEffects.length),
+      undone: ended('undone'),
+      aborted: ended('aborted'),
+      rejected: ended('rejected'),
+      refused: ended('refused'),
+      lost: ended('lost'),
+      troubles: total(({ troubles }) => troubles.length),
+      faults: total(({ faults }) => faults),
+      kills: total(({ kills }) => kills),
+      deeds: total(({ deeds }) => deeds.length),
+      words: said,
+      seconds: Math.round(seconds),
     }),
   );
   return verdicts.some((verdict) => wrongsOf(verdict).length > 0) ? 1 : 0;
@@ -127,5 +142,6 @@ try {
   process.exitCode = await main();
 } catch (error) {
   console.error(error);
-  process.exitCode = 1;
+  // Runs that are under way would go on without a server.
+  process.exit(1);
 }

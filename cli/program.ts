@@ -5,6 +5,7 @@ import { registerDecide } from './commands/decide.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerEvidence } from './commands/evidence.ts';
 import { registerKeys } from './commands/keys.ts';
+import { registerLab } from './commands/lab.ts';
 import { registerLint } from './commands/lint.ts';
 import { registerOperate } from './commands/operate.ts';
 import { registerPlan } from './commands/plan.ts';
@@ -34,6 +35,7 @@ const commands: readonly RegisterCommand[] = [
   registerEvidence,
   registerKeys,
   registerWorker,
+  registerLab,
 ];
 
 /** Runs one command line and returns its exit code; never throws. */

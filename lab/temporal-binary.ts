@@ -152,7 +152,8 @@ async function inScratchFolder(target: string, make: (folder: string) => Promise
   }
 }
 
-async function fetchTo(url: string, file: string): Promise<string> {
+/** Downloads a file and returns its SHA-256. Throws where there is no answer soon, no success, or more than an archive has. */
+export async function fetchTo(url: string, file: string): Promise<string> {
   const abort = new AbortController();
   const hurry = setTimeout(() => abort.abort(new Error(`no answer within ${answerTimeoutMs / 1000} s`)), answerTimeoutMs);
   const response = await fetch(url, { signal: abort.signal }).finally(() => clearTimeout(hurry));

@@ -110,7 +110,8 @@ async function built(target: string, env: NodeJS.ProcessEnv, report: Report, ref
   }
 }
 
-async function timed(report: Report, what: string, work: () => Promise<void>): Promise<void> {
+/** Tells what is being done and, afterwards, how long it took or why it failed. Throws what `work` throws. */
+export async function timed(report: Report, what: string, work: () => Promise<void>): Promise<void> {
   const begin = performance.now();
   const seconds = (): string => ((performance.now() - begin) / 1000).toFixed(1);
   report(what);
@@ -177,7 +178,7 @@ async function checkServing(address: string, namespace?: string): Promise<void> 
 }
 
 /** A TCP port of 127.0.0.1 on which nobody listens at the moment. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -1,8 +1,8 @@
 import type { RequestListener } from 'node:http';
 import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
+import type { EksWorld } from './eks/account.ts';
 import { createEksHandler, type EksHandler } from './eks/handler.ts';
 import { createS3Handler, isS3Request } from './s3/handler.ts';
-import type { SimulatedWorld } from './world.ts';
 
 /** The AWS face of a world: EKS, what belongs to it of EC2, and a bucket for evidence, on one endpoint. */
 export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses'> {
@@ -10,7 +10,7 @@ export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAd
 }
 
 /** Makes the AWS face of a world. */
-export function createCloud(world: SimulatedWorld): Cloud {
+export function createCloud(world: EksWorld): Cloud {
   const eks = createEksHandler(world);
   const ec2 = createEc2Handler(eks.subnets, world.faults);
   const s3 = createS3Handler([{ name: 'evidence', objectLock: { retention: { mode: 'GOVERNANCE', days: 1 } } }]);

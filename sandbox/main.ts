@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { createCloud } from './cloud.ts';
-import { startSandbox } from './server.ts';
+import { startExternalSandbox } from './external/sandbox.ts';
+import { startSandbox, type Sandbox, type SandboxOptions } from './server.ts';
 import type { WorldSeed } from './seed.ts';
 import { demoWorld } from './worlds/demo.ts';
 
@@ -21,20 +22,30 @@ async function main(): Promise<void> {
       speed: { type: 'string' },
       world: { type: 'string', default: 'demo' },
       'fault-rate': { type: 'string' },
+      kubernetes: { type: 'string', default: 'simulated' },
+      kubeconfig: { type: 'string', default: process.env.KUBECONFIG },
     },
   });
   const seed = worlds[values.world];
   if (!seed) throw new Error(`there is no world called ${values.world}; there are: ${Object.keys(worlds).join(', ')}`);
-  const sandbox = await startSandbox({
+  const options = {
     seed,
-    cloud: (world) => createCloud(world).handle,
     port: numberOf('port', values.port, 0),
     randomSeed: numberOf('seed', values.seed, 1),
     speed: numberOf('speed', values.speed, 1),
     faults: { rate: numberOf('fault-rate', values['fault-rate'], 0) },
-  });
+  };
+  const sandbox = await start(options, values.kubernetes, values.kubeconfig);
   console.log(JSON.stringify({ url: sandbox.url }));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void sandbox.stop());
+}
+
+/** Kubernetes is `simulated`, or `external`: the cluster that a kubeconfig names. */
+async function start(options: SandboxOptions, kubernetes: string, kubeconfig: string | undefined): Promise<Sandbox> {
+  if (kubernetes === 'simulated') return startSandbox({ ...options, cloud: (world) => createCloud(world).handle });
+  if (kubernetes !== 'external') throw new Error(`--kubernetes is simulated or external, not ${kubernetes}`);
+  if (kubeconfig === undefined) throw new Error('--kubernetes external takes --kubeconfig FILE, or KUBECONFIG in the environment');
+  return startExternalSandbox({ ...options, kubeconfig, report: (trouble) => console.error(trouble) });
 }
 
 main().catch((error: unknown) => {

@@ -209,10 +209,10 @@ function serves(pod: Pod): boolean {
 }
 
 function covers(selector: LabelSelector | undefined, pod: Pod): boolean {
+  if (selector === undefined) return false;
   const labels = pod.metadata.labels ?? {};
-  const equalities = Object.entries(selector?.matchLabels ?? {});
-  const expressions = selector?.matchExpressions ?? [];
-  if (equalities.length + expressions.length === 0) return false;
+  const equalities = Object.entries(selector.matchLabels ?? {});
+  const expressions = selector.matchExpressions ?? [];
   if (equalities.some(([key, value]) => labels[key] !== value)) return false;
   return expressions.every(({ key, operator, values = [] }) => {
     const value = labels[key];

@@ -12,6 +12,14 @@ export interface SandboxOptions extends WorldOptions {
   port?: number;
   /** Serves whatever is neither Kubernetes nor of the sandbox itself: the face of the cloud. */
   cloud?: (world: SimulatedWorld) => RequestListener;
+  /** A cluster that is none of the world's, and takes the requests to its API itself. */
+  external?: ExternalApi;
+}
+
+/** The API of a cluster outside of the world; `path` is what follows the cluster's base URL, with its query. */
+export interface ExternalApi {
+  readonly name: string;
+  forward(request: IncomingMessage, response: ServerResponse, path: string): void;
 }
 
 export interface Sandbox {
@@ -22,11 +30,11 @@ export interface Sandbox {
 }
 
 /** Makes a world and serves it over HTTP on 127.0.0.1. Rejects if the port is taken. */
-export async function startSandbox({ port = 0, cloud, ...options }: SandboxOptions): Promise<Sandbox> {
+export async function startSandbox({ port = 0, cloud, external, ...options }: SandboxOptions): Promise<Sandbox> {
   const world = createWorld(options);
   const fallback = cloud?.(world);
   const server = createServer((request, response) => {
-    serve(world, fallback, request, response).catch((error: unknown) => sendError(response, error));
+    serve({ world, fallback, external }, request, response).catch((error: unknown) => sendError(response, error));
   });
   // A watch says nothing for as long as nothing happens.
   server.requestTimeout = 0;
@@ -53,16 +61,19 @@ function stop(world: SimulatedWorld, server: Server): Promise<void> {
   });
 }
 
-async function serve(
-  world: SimulatedWorld,
-  fallback: RequestListener | undefined,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://sandbox');
+interface Served {
+  world: SimulatedWorld;
+  fallback: RequestListener | undefined;
+  external: ExternalApi | undefined;
+}
+
+async function serve({ world, fallback, external }: Served, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname, search, searchParams } = new URL(request.url ?? '/', 'http://sandbox');
   const [, part, name = '', ...rest] = pathname.split('/');
   if (part === 'sandbox') {
     await serveAdministration(world, request, response, pathname);
+  } else if (part === 'kubernetes' && external?.name === decodeURIComponent(name)) {
+    external.forward(request, response, `/${rest.join('/')}${search}`);
   } else if (part === 'kubernetes') {
     const cluster = world.cluster(decodeURIComponent(name));
     if (!cluster) throw noSuchPath();

@@ -28,6 +28,7 @@ export const reads: FileReads & WorldReads = {
 /** The record must be written, however long the disk is full: a run does not go on unrecorded. */
 export const recorder = proxyActivities<Pick<Activities, 'record'>>({
   startToCloseTimeout: '30s',
+  heartbeatTimeout,
   retry: { initialInterval: '500ms', maximumInterval: '30s' },
 });
 

@@ -7,6 +7,9 @@ import type { Run, Word } from './run.ts';
 import { signedException } from './second-person.ts';
 import { blockersOf, type Task } from './span.ts';
 
+/** How many objects of a step that stays are named. */
+const objectsShownMax = 5;
+
 /** The run leaves its way forward; `course.back` says what follows. */
 export class GoingBack extends Error {}
 
@@ -28,7 +31,7 @@ export async function planWayBack(run: Run, { base, performed }: Course): Promis
   for (const step of [...performed].reverse()) {
     if (step.undone) continue;
     if (barrier !== undefined) {
-      leave(step, true, `it came before ${barrier}, which cannot be undone.`);
+      leave(step, true, `it came before ${barrier}, which cannot be undone. It has changed ${objectsOf(step)}.`);
       continue;
     }
     if (step.foreign) {
@@ -59,6 +62,12 @@ export async function planWayBack(run: Run, { base, performed }: Course): Promis
   }
   const plan = sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps });
   return { plan, tasks, left };
+}
+
+/** What a step that stays has changed, for whoever has to deal with it. */
+function objectsOf({ plan: { effects } }: Performed): string {
+  const objects = [...new Set(effects.map(({ object }) => object))];
+  return objects.slice(0, objectsShownMax).join(', ') + (objects.length > objectsShownMax ? ', …' : '');
 }
 
 /** Why a way back cannot be taken; undefined where it can. */

@@ -208,7 +208,7 @@ async function pushDelete(clients: Clients, plan: PlanOf<DeleteFacts>, context: 
 /** Before its deletion has begun, a group can be kept, and the pods that it is rid of are at home elsewhere. */
 function undoDelete({ facts, effects }: PlanOf<DeleteFacts>, seen?: Observation): Undo {
   if (!seen || seen.state === 'done' || !seen.untouched) {
-    return { noUndo: 'A deleted node group can be created anew, but its nodes do not come back.' };
+    return { noUndo: `Node group ${facts.nodegroup} is deleted: it can be created anew, but its nodes do not come back.` };
   }
   return facts.drain ? undoCordons(effects) : { nothing: `The deletion of node group ${facts.nodegroup} has not been begun.` };
 }

@@ -4,7 +4,7 @@ import type { V1Node } from '@kubernetes/client-node';
 import type { Progress, ProgressItem, Target } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Clients } from '../clients.ts';
-import { awsError } from '../failure.ts';
+import { awsError, withoutFullStop } from '../failure.ts';
 import { listNodes, nodeIsReady } from '../kubernetes/read.ts';
 
 /** The label that EKS puts on every node of a managed node group. */
@@ -71,9 +71,9 @@ export function readinessProgress(nodegroup: string, nodes: readonly V1Node[], w
   return { summary: `${done} of ${wanted} nodes of ${nodegroup} Ready`, done, total: wanted, unit: 'nodes', items };
 }
 
-/** What EKS says is wrong with a node group, in one sentence; undefined where it is healthy. */
+/** What EKS says is wrong with a node group, as part of a sentence; undefined where it is healthy. */
 export function healthProblem(nodegroup: Nodegroup): string | undefined {
   const issues = nodegroup.health?.issues ?? [];
   if (issues.length === 0) return undefined;
-  return issues.map(({ code, message }) => `${code ?? 'Unknown'}: ${message ?? 'EKS gives no message'}`).join('; ');
+  return issues.map(({ code, message }) => `${code ?? 'Unknown'}: ${withoutFullStop(message ?? 'EKS gives no message')}`).join('; ');
 }

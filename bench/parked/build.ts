@@ -10,7 +10,7 @@ const compileTimeoutMs = 2 * 60_000;
 
 /**
  * Compiles the programs of both sides into a directory of their own, as a release is compiled: a worker that runs from the sources
- * carries the compiler along, which is half of its memory. Types are not checked. Throws with what the compiler said.
+ * carries a compiler along and takes half as much memory again. Types are not checked. Throws with what the compiler said.
  */
 export async function compilePrograms(directory: string): Promise<void> {
   const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -28,5 +28,8 @@ export async function compilePrograms(directory: string): Promise<void> {
   await writeFile(join(directory, 'package.json'), '{"type":"module"}');
   await symlink(inProject('node_modules'), join(directory, 'node_modules'), 'dir');
   const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-  await runFile(process.execPath, [compiler, '-p', configFile], { timeout: compileTimeoutMs });
+  await runFile(process.execPath, [compiler, '-p', configFile], { timeout: compileTimeoutMs }).catch((error: unknown) => {
+    const said = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
+    throw new Error(`The programs of the benchmark cannot be compiled: ${said || String(error)}`, { cause: error });
+  });
 }

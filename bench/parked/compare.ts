@@ -35,7 +35,10 @@ export interface Measurement {
   atOnceMs: number[];
 }
 
-/** Opens the runs of both sides, looks at the workers' memory, and approves all, side by side. Throws where runs do not get to their hold. */
+/**
+ * Opens the runs of both sides, looks at the memory of their workers, and approves all, side by side. What goes wrong with a single
+ * approval is reported and counts as a run that did not go on. Throws where runs do not get to their hold.
+ */
 export async function compare(
   sides: Sides<Contender>,
   { runs, approveAtOnce }: { runs: number; approveAtOnce: number },

@@ -106,7 +106,8 @@ export function tableOf(report: Report & { machine: Machine }): string[] {
     '',
     'The time is from sending the second of two approvals until a worker takes up the next step (ActivityTaskStarted).',
     `What the workflow written by hand lacks: ${report.minimalLacks.join('; ')}.`,
-    `Machine: ${where.processors} × ${where.model}, ${where.memoryGb} GiB, ${where.system}, Node ${where.node}, load before ${where.loadBefore}; everything ran on it.`,
+    `Machine: ${where.processors} × ${where.model}, ${where.memoryGb} GiB, ${where.system}, Node ${where.node}.`,
+    `Its load before was ${where.loadBefore}; Temporal, the clusters and both workers ran on it.`,
   ];
 }
 

@@ -1,29 +1,59 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
+import { RefusedError } from '../../client/remote-error.ts';
+import { errorKinds, errorsToldInPlace, HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { Random } from '../../sandbox/random.ts';
+import type { Random } from '../../sandbox/random.ts';
+import type { Person } from '../../test/support/site.ts';
 import { endPhases, type RunbookDocument, type RunState, type Verb } from '../../workflows/messages.ts';
-import type { Stage } from './stage.ts';
-import type { Circumstances, Moment } from './world.ts';
+import type { Circumstances, Deed, Moment } from './circumstances.ts';
+import { isOdd, sayingFor, situationOf, type Saying, type Situation } from './habits.ts';
+import { diagnose, type Stage } from './stage.ts';
 
 const lookPauseMs = 150;
 const lookMaxMs = 5_000;
 /** How long nothing about a run may change, while it neither waits for people nor is over. */
-const silenceMaxMs = 90_000;
-const runMaxMs = 300_000;
+const silenceMaxMs = 120_000;
+/** How long a run may wait for something in its world before its people have enough of it: more than an hour of simulated time. */
+const patienceMs = 45_000;
+/** How long a run may take to answer a word. */
+const answerMaxMs = 90_000;
+const runMaxMs = 600_000;
 const planAttemptsMax = 20;
 const startAttemptsMax = 10;
-/** How often somebody has a stuck step tried again before giving up. */
-const retriesMax = 4;
+/** How often people say something else than what has the run go on. */
+const oddWordsMax = 6;
+/** How many words a stuck run is given before people leave it at that. */
+const stuckWordsMax = 8;
+/** How often somebody else than the one who has started the run operates it. */
+const otherOperatorShare = 0.2;
+const signers: readonly Person[] = ['ada', 'grace'];
+
+/** What a word can be refused with in a run that goes as it should: it came too late, or what it asks for cannot be. */
+const refusalsExpected = new Set<string>([
+  ...['verb-refused', 'undo-blocked', 'undo-impossible', 'aws-busy', 'aws-unreachable', 'kubernetes-unreachable'],
+  ...['hold-not-open', 'hold-differs', 'hold-expired', 'hold-withdrawn', 'opening-replaced', 'plan-drifted', 'run-aborted'],
+]);
 
 /** How a run went, as the people saw it. */
 export interface Course {
-  outcome: 'done' | 'stuck' | 'aborted' | 'refused' | 'lost';
+  /** `stuck`: its people have left it at that, and aborted it. `lost`: it gave no answer, or came to no end. */
+  outcome: 'done' | 'undone' | 'stuck' | 'aborted' | 'rejected' | 'refused' | 'lost';
   state?: RunState;
   /** What it was stuck with, in order. */
   stuckWith: string[];
-  /** Why it counts as lost: silent, too slow, or never planned. */
-  trouble?: string;
+  /** What was said to it, in order. */
+  words: string[];
+  /** What must not be: a state that is stuck without a reason, a word without an answer, silence. */
+  troubles: string[];
+}
+
+/** What people can do to the surroundings of a run. */
+export interface Means {
+  /** Kills its worker and has another one started. */
+  kill: () => void;
+  /** Has somebody else do something; false where that does not suit now. */
+  befall: (deed: Deed, state: RunState) => Promise<boolean>;
 }
 
 /** Plans, starts, signs at the holds and deals with what is stuck, until the run is over or lost. */
@@ -32,32 +62,47 @@ export class People {
   private readonly holdpoint: Holdpoint;
   private readonly random: Random;
   private readonly circumstances: Circumstances;
-  private readonly stuckWith: string[] = [];
+  private readonly target: string;
+  private readonly means: Means;
+  private readonly course: Omit<Course, 'outcome' | 'state'> = { stuckWith: [], words: [], troubles: [] };
   private readonly reachedAtMs = new Map<Moment, number>();
   private readonly over = new Set<Moment>();
+  private readonly leftToExpire = new Set<string>();
+  private stuckSeen = '';
+  private stuckWords = 0;
+  private oddWords = 0;
   private gaveUp = false;
+  private impatient = false;
+  private killedAtMs = -Infinity;
   private seen = { fingerprint: '', atMs: 0 };
 
-  constructor(stage: Stage, taskQueue: string, seed: number, circumstances: Circumstances) {
+  constructor(stage: Stage, run: { taskQueue: string; target: string; random: Random; circumstances: Circumstances }, means: Means) {
     this.stage = stage;
-    this.holdpoint = new Holdpoint(stage.client, { address: stage.address, namespace: 'default', taskQueue });
-    this.random = new Random(seed).stream('people');
-    this.circumstances = circumstances;
+    this.holdpoint = new Holdpoint(stage.client, { address: stage.address, namespace: 'default', taskQueue: run.taskQueue });
+    this.random = run.random;
+    this.circumstances = run.circumstances;
+    this.target = run.target;
+    this.means = means;
   }
 
-  /** `kill` kills the worker of the run and has another one started. */
-  async play(document: RunbookDocument, inputs: JsonObject, target: string, kill: () => void): Promise<Course> {
+  /** Carries out a runbook, until its run is over or lost. */
+  async play(document: RunbookDocument, inputs: JsonObject): Promise<Course> {
     const refusal = await this.begin(document, inputs);
-    if (refusal !== undefined) return { outcome: 'refused', stuckWith: [refusal] };
+    if (refusal !== undefined) return { outcome: 'refused', ...this.course, stuckWith: [refusal] };
     const beganAtMs = performance.now();
     for (;;) {
       const nowMs = performance.now() - beganAtMs;
       // While a worker is away nobody answers.
-      const live = await this.stage.client.withDeadline(Date.now() + lookMaxMs, () => this.holdpoint.live(target)).catch(() => undefined);
-      if (live && endPhases.includes(live.state.phase)) return this.courseOf(live.state);
-      if (live) await this.react(live.state, target, nowMs, kill);
-      const trouble = this.troubleAt(nowMs, live);
-      if (trouble !== undefined) return { outcome: 'lost', state: live?.state, stuckWith: this.stuckWith, trouble };
+      const look = (): Promise<LiveRun> => this.holdpoint.live(this.target);
+      const live = await this.stage.client.withDeadline(Date.now() + lookMaxMs, look).catch(() => undefined);
+      this.noteProgress(live, nowMs);
+      if (live && endPhases.includes(live.state.phase)) return { outcome: this.outcomeOf(live.state), state: live.state, ...this.course };
+      if (live) await this.react(live, nowMs);
+      const lost = this.lossAt(nowMs, live);
+      if (lost !== undefined) {
+        this.course.troubles.push(`${lost}; ${await diagnose(this.stage, this.target)}`);
+        return { outcome: 'lost', state: live?.state, ...this.course };
+      }
       await wait(lookPauseMs);
     }
   }
@@ -72,6 +117,8 @@ export class People {
         if (admission.admitted) return undefined;
         reason = `${admission.code}: ${admission.reason}`;
       } catch (error) {
+        // An answer that got lost on the way: the run is open.
+        if (error instanceof HoldpointError && error.code === 'target-busy') return undefined;
         reason = String(error);
       }
     }
@@ -88,62 +135,148 @@ export class People {
     }
   }
 
-  private async react(state: RunState, target: string, nowMs: number, kill: () => void): Promise<void> {
-    const { abort, pause, kills } = this.circumstances;
+  private async react(live: LiveRun, nowMs: number): Promise<void> {
+    const { state } = live;
+    const { abort, pause, kills, deeds } = this.circumstances;
+    this.noteStuck(state);
     for (const moment of kills) {
       if (!this.isDue(moment, state, nowMs)) continue;
       this.over.add(moment);
-      return kill();
+      this.killedAtMs = performance.now();
+      return this.means.kill();
     }
-    if (!this.gaveUp && this.isDue(abort, state, nowMs)) return void (await this.say(target, 'abort'));
-    if (state.phase === 'paused') return void (await this.say(target, 'resume'));
-    if (pause && this.isDue(pause, state, nowMs)) {
-      if (await this.say(target, 'pause')) this.over.add(pause);
+    for (const deed of deeds) {
+      if (this.isDue(deed.at, state, nowMs) && (await this.means.befall(deed, state))) this.over.add(deed.at);
+    }
+    if (this.gaveUp || this.isDue(abort, state, nowMs)) return void (await this.say('abort', state));
+    if (pause && this.isDue(pause, state, nowMs) && state.verbs.includes('pause')) {
+      if (await this.say('pause', state)) this.over.add(pause);
       return;
     }
-    if (state.phase === 'holding' && state.hold) {
-      const person = this.random.next() < 0.5 ? 'ada' : 'grace';
-      await this.holdpoint.decide(target, state.hold.opening, 'approve', 'looks right', this.stage.keys[person]).catch(() => undefined);
+    const situation = situationOf(state);
+    if (situation) return this.answer(situation, state);
+    if (nowMs - this.seen.atMs > patienceMs && state.verbs.includes('pause')) await this.loseHeart(live);
+  }
+
+  /** Says what somebody has drawn; what is heard counts. */
+  private async answer(situation: Situation, state: RunState): Promise<void> {
+    const opening = state.hold ? `${state.hold.opening.hold}#${state.hold.opening.opening}` : '';
+    if (this.leftToExpire.has(opening)) return;
+    const saying = this.sayingIn(situation, state);
+    if (saying === undefined) return;
+    if (saying === 'silence') {
+      this.leftToExpire.add(opening);
+      this.course.words.push(`silence at ${opening}`);
+      this.oddWords += 1;
       return;
     }
-    if (state.phase !== 'stuck' || !state.stuck || this.gaveUp) return;
-    const { step, reason } = state.stuck;
-    const isHeard = await this.say(target, this.stuckWith.length < retriesMax ? 'retry' : 'abort');
-    if (isHeard) this.stuckWith.push(`${step}: ${reason}`);
+    const isHeard = await (saying === 'approve' || saying === 'reject' ? this.decide(saying, state) : this.say(saying, state));
+    if (!isHeard) return;
+    if (isOdd(situation, saying)) this.oddWords += 1;
+    if (saying === 'undo') this.impatient = false;
+    if (situation === 'stuck') this.stuckWords += 1;
+  }
+
+  private sayingIn(situation: Situation, { verbs }: RunState): Saying | undefined {
+    if (situation === 'stuck' && this.stuckWords >= stuckWordsMax) this.gaveUp = true;
+    const wantsEnd = this.impatient && situation === 'paused';
+    if (wantsEnd && (!verbs.includes('undo') || this.oddWords >= oddWordsMax || this.random.next() < 0.5)) this.gaveUp = true;
+    if (this.gaveUp) return 'abort';
+    return wantsEnd ? 'undo' : sayingFor(situation, verbs, this.random, this.oddWords < oddWordsMax);
+  }
+
+  private async decide(decision: 'approve' | 'reject', { hold }: RunState): Promise<boolean> {
+    if (!hold) return false;
+    const { opening } = hold;
+    const entitled = signers.filter((person) => person !== opening.askedBy);
+    const person = entitled[this.random.below(entitled.length)] ?? 'ada';
+    const key = this.stage.keys[person];
+    return this.heard(decision, `${decision} ${opening.hold}`, () =>
+      this.holdpoint.decide(this.target, opening, decision, 'as it looks to me', key),
+    );
+  }
+
+  /** Returns whether the run has heard it: it may have moved on, or its worker may be away. Then the next look says what to do. */
+  private async say(verb: Verb, { stuck, phase }: RunState): Promise<boolean> {
+    const person = this.random.next() < otherOperatorShare ? 'ada' : 'dana';
+    const key = this.stage.keys[person];
+    const about = stuck?.step ?? phase;
+    return this.heard(verb, `${verb} ${about}`, async () => {
+      const answer = await this.holdpoint.operate(this.target, verb, 'the simulation wants it', key);
+      const isTold = answer.hold !== undefined || answer.notice !== undefined || endPhases.includes(answer.phase);
+      if ((verb === 'skip' || verb === 'undo') && !isTold) this.course.troubles.push(`${verb} was answered by nothing: ${answer.phase}`);
+    });
+  }
+
+  private async heard(word: Saying, told: string, send: () => Promise<unknown>): Promise<boolean> {
+    const saidAtMs = performance.now();
+    try {
+      await this.stage.client.withDeadline(Date.now() + answerMaxMs, send);
+      this.course.words.push(told);
+      return true;
+    } catch (error) {
+      this.noteRefusal(word, error);
+      const isLate = performance.now() - saidAtMs > answerMaxMs && this.killedAtMs + answerMaxMs < saidAtMs;
+      if (isLate)
+        this.course.troubles.push(`${told} had no answer for ${answerMaxMs / 1000} s; ${await diagnose(this.stage, this.target)}`);
+      return false;
+    }
+  }
+
+  private noteRefusal(word: Saying, error: unknown): void {
+    if (!(error instanceof RefusedError || error instanceof HoldpointError)) return;
+    const { code, message, remedy } = error;
+    this.course.words.push(`${word} (refused: ${code})`);
+    if (refusalsExpected.has(code) && message !== '' && remedy !== '') return;
+    this.course.troubles.push(`${word} was refused: ${code}: ${message} ${remedy}`);
+  }
+
+  /** Has a run that only waits stand still, to be undone or aborted; it must have said what it waits for. */
+  private async loseHeart({ state, progress, retrying }: LiveRun): Promise<void> {
+    const waitsFor = progress?.summary ?? retrying?.reason ?? '';
+    const step = state.steps.find(({ kind, status }) => kind === 'action' && status === 'running')?.id ?? state.phase;
+    if (waitsFor === '') this.course.troubles.push(`${step} waited for ${patienceMs / 1000} s and did not say for what`);
+    if (!(await this.say('pause', state))) return;
+    this.course.stuckWith.push(`${step} waits: ${waitsFor}`);
+    this.impatient = true;
+  }
+
+  private noteStuck({ stuck }: RunState): void {
+    const told = stuck ? `${stuck.step}: ${stuck.code}: ${stuck.reason}` : '';
+    if (told === this.stuckSeen) return;
+    this.stuckSeen = told;
+    if (!stuck) return;
+    this.course.stuckWith.push(told);
+    const { code, reason, remedy } = stuck;
+    const isKnown = (code in errorKinds || code in errorsToldInPlace) && code !== 'unexpected';
+    if (!isKnown || reason === '' || remedy === '') this.course.troubles.push(`stuck without a name: ${JSON.stringify(stuck)}`);
   }
 
   /** Whether a moment has come that is not over yet. */
   private isDue(moment: Moment | undefined, { steps }: RunState, nowMs: number): boolean {
-    if (!moment || this.over.has(moment) || (steps[moment.step]?.status ?? 'waiting') === 'waiting') return false;
+    if (!moment || this.over.has(moment)) return false;
+    const row = moment.step === 'way back' ? steps.find(({ id }) => id.startsWith('undo:')) : steps[moment.step];
+    if ((row?.status ?? 'waiting') === 'waiting') return false;
     const reachedAtMs = this.reachedAtMs.get(moment) ?? nowMs;
     this.reachedAtMs.set(moment, reachedAtMs);
     return nowMs >= reachedAtMs + moment.afterMs;
   }
 
-  /** Returns whether the run has heard it: it may have moved on, or its worker may be away. Then the next look says what to do. */
-  private async say(target: string, verb: Verb): Promise<boolean> {
-    try {
-      await this.holdpoint.operate(target, verb, 'the simulation wants it', this.stage.keys.dana);
-      if (verb === 'abort') this.gaveUp = true;
-      return true;
-    } catch {
-      return false;
-    }
+  private outcomeOf({ phase }: RunState): Course['outcome'] {
+    if (phase === 'aborted') return this.gaveUp ? 'stuck' : 'aborted';
+    return phase === 'done' || phase === 'undone' || phase === 'rejected' ? phase : 'lost';
   }
 
-  private courseOf(state: RunState): Course {
-    const { stuckWith } = this;
-    if (state.phase === 'done') return { outcome: 'done', state, stuckWith };
-    return { outcome: stuckWith.length > retriesMax ? 'stuck' : 'aborted', state, stuckWith };
-  }
-
-  private troubleAt(nowMs: number, live: LiveRun | undefined): string | undefined {
-    const fingerprint = JSON.stringify([live?.state.phase, live?.state.steps, live?.progress, live?.retrying?.attempt]);
+  private noteProgress(live: LiveRun | undefined, nowMs: number): void {
+    const { phase, steps, hold, stuck, verbs } = live?.state ?? {};
+    const fingerprint = JSON.stringify([phase, steps, hold?.opening, stuck, verbs, live?.progress, live?.retrying?.attempt]);
     if (fingerprint !== this.seen.fingerprint) this.seen = { fingerprint, atMs: nowMs };
+  }
+
+  private lossAt(nowMs: number, live: LiveRun | undefined): string | undefined {
     const silentMs = nowMs - this.seen.atMs;
     const last = `${live?.state.phase ?? 'no answer'}: ${live?.progress?.summary ?? live?.retrying?.reason ?? ''}`;
     if (silentMs > silenceMaxMs) return `silent for ${Math.round(silentMs / 1000)} s (${last})`;
-    if (nowMs > runMaxMs) return `not over after ${runMaxMs / 1000} s (${last})`;
-    return undefined;
+    return nowMs > runMaxMs ? `not over after ${runMaxMs / 1000} s (${last})` : undefined;
   }
 }

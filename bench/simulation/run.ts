@@ -1,21 +1,19 @@
-import { setTimeout as wait } from 'node:timers/promises';
+import { EKSClient } from '@aws-sdk/client-eks';
 import { verifyEvidence } from '../../client/evidence.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import type { RunningProcess } from '../../lab/process.ts';
 import { compileRunbook } from '../../runbooks/compile.ts';
 import { checkInputs } from '../../runbooks/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
-import type { Leftover } from '../../sandbox/leftovers.ts';
+import { Random } from '../../sandbox/random.ts';
 import type { Violation } from '../../sandbox/observer.ts';
-import type { Sandbox } from '../../sandbox/server.ts';
-import type { RunbookDocument, RunState } from '../../workflows/messages.ts';
-import { People, type Course } from './people.ts';
 import { people } from '../../test/support/site.ts';
+import type { RunbookDocument } from '../../workflows/messages.ts';
+import { groupsOf, leftoversOf } from './aftermath.ts';
+import { Others } from './others.ts';
+import { People, type Course } from './people.ts';
 import type { Stage } from './stage.ts';
 import { region, sceneOf, type Scene } from './world.ts';
-
-/** How long a world may take, once the run is over, to finish what controllers and EKS have begun. */
-const settleMaxMs = 40_000;
-const settlePauseMs = 100;
 
 const doubleKinds: readonly Violation['kind'][] = ['done-twice', 'updated-needlessly', 'evicted-twice', 'cordoned-twice'];
 
@@ -27,9 +25,13 @@ export interface Assignment {
 }
 
 /** What became of a run and of its world. */
-export interface Verdict extends Assignment, Pick<Course, 'outcome' | 'stuckWith'> {
+export interface Verdict extends Assignment, Pick<Course, 'outcome' | 'stuckWith' | 'words'> {
   seconds: number;
   faults: number;
+  /** How often its worker was killed. */
+  kills: number;
+  /** What somebody else has done to the cluster meanwhile. */
+  deeds: string[];
   violations: string[];
   doubleEffects: string[];
   leftovers: string[];
@@ -41,51 +43,70 @@ export interface Verdict extends Assignment, Pick<Course, 'outcome' | 'stuckWith
 export async function simulate(stage: Stage, assignment: Assignment): Promise<Verdict> {
   const { seed, runbook, faultRate } = assignment;
   const beganAtMs = performance.now();
-  const scene = sceneOf({ seed, runbook, faultRate, name: `sim-${process.pid}-${seed}-${runbook}` });
+  const { scene, document, inputs } = rehearse(assignment);
+  const { circumstances, cluster } = scene;
   const sandbox = await stage.startWorld(scene, seed);
-  const target = `eks/${region}/${scene.cluster}`;
-  const worker = scene.circumstances.kills.length > 0 ? new MortalWorker(stage, scene) : undefined;
+  const credentials = { accessKeyId: 'somebody-else', secretAccessKey: 'sandbox' };
+  const eks = new EKSClient({ region, endpoint: sandbox.url, credentials });
+  const others = new Others(sandbox, scene, eks);
+  const target = `eks/${region}/${cluster}`;
+  const worker = circumstances.kills.length > 0 ? new MortalWorker(stage, scene) : undefined;
   try {
+    const before = await groupsOf(sandbox, cluster, eks);
     await worker?.start();
-    const document = readRunbook(runbook);
-    const company = new People(stage, worker?.taskQueue ?? stage.taskQueue, seed, scene.circumstances);
-    sandbox.world.faults.set(scene.circumstances.faults);
-    const course = await company.play(document, inputsFor(document, scene), target, () => worker?.replace());
-    sandbox.world.faults.set({ rate: 0 });
-    const troubles = await troublesOf(stage, target, course);
-    if (course.trouble !== undefined) troubles.push(`${course.trouble}; its worker says: ${(await worker?.output()) ?? 'see the others'}`);
-    const leftovers = await leftoversOf(sandbox, course.state);
+    const taskQueue = worker?.taskQueue ?? stage.taskQueue;
+    const random = new Random(seed).stream(`people of ${runbook}`);
+    const means = { kill: () => worker?.replace(), befall: others.act.bind(others) };
+    sandbox.world.faults.set(circumstances.faults);
+    const company = new People(stage, { taskQueue, target, random, circumstances }, means);
+    const course = await company.play(document, inputs);
+    others.stop();
+    const troubles = [...course.troubles, ...(await troublesOf(stage, target, course)), ...(worker?.troubles ?? [])];
+    if (course.outcome === 'lost') troubles.push(`its worker says: ${(await worker?.output()) ?? 'see the others'}`);
+    const leftovers = course.outcome === 'lost' ? [] : await leftoversOf({ sandbox, cluster, eks, before, others }, course.state);
     const { violations, counters } = sandbox.world.observer.summary();
     const told = (double: boolean): string[] =>
       violations.filter(({ kind }) => doubleKinds.includes(kind) === double).map(({ kind, sentence }) => `${kind}: ${sentence}`);
     return {
       ...assignment,
+      faultRate,
       outcome: course.outcome,
       stuckWith: course.stuckWith,
+      words: course.words,
       seconds: (performance.now() - beganAtMs) / 1000,
       faults: Object.values(counters.faults).reduce((sum, count) => sum + count, 0),
+      kills: worker?.kills ?? 0,
+      deeds: others.told,
       violations: told(false),
       doubleEffects: told(true),
-      leftovers: leftovers.map(({ kind, object, sentence }) => `${kind}: ${object}: ${sentence}`),
+      leftovers,
       troubles,
     };
   } finally {
+    others.stop();
+    eks.destroy();
     await worker?.stop();
     await sandbox.stop();
   }
 }
 
-/** The inputs that a runbook asks for, out of those that a scene knows. Throws for a runbook that asks for another one. */
-function inputsFor(document: RunbookDocument, { inputs }: Scene): ReturnType<typeof checkInputs>['inputs'] {
-  const { runbook, problems } = compileRunbook(document.text, document.file);
-  if (!runbook) throw new Error(`${document.file} does not compile: ${JSON.stringify(problems)}`);
-  const asked = Object.keys(runbook.inputs.properties ?? {});
-  const given = Object.fromEntries(Object.entries(inputs).filter(([name]) => asked.includes(name)));
-  const checked = checkInputs(runbook, given);
-  if (checked.problems.length > 0) {
-    throw new Error(`the simulation has no inputs for ${document.file}: ${JSON.stringify(checked.problems)}`);
-  }
-  return checked.inputs;
+/**
+ * The scene of a run, its document and the inputs that this asks for, out of those that the scene knows.
+ * Throws for a runbook that does not compile, or asks for something else.
+ */
+export function rehearse({ seed, runbook, faultRate }: Assignment): { scene: Scene; document: RunbookDocument; inputs: JsonObject } {
+  const scene = sceneOf({ seed, runbook, faultRate, name: `sim-${process.pid}-${seed}-${runbook}` });
+  const document = readRunbook(runbook);
+  const { runbook: compiled, problems } = compileRunbook(document.text, document.file, undefined, document.runbooks);
+  if (!compiled) throw new Error(`${document.file} does not compile: ${JSON.stringify(problems)}`);
+  const asked = Object.keys(compiled.inputs.properties ?? {});
+  const given = Object.fromEntries(Object.entries(scene.inputs).filter(([name]) => asked.includes(name)));
+  const checked = checkInputs(compiled, given);
+  if (checked.problems.length === 0) return { scene, document, inputs: checked.inputs };
+  const missing = checked.problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
+  throw new Error(
+    `The simulation does not know what ${document.file} asks for: ${missing}. Add it to the inputs in bench/simulation/world.ts.`,
+  );
 }
 
 async function troublesOf(stage: Stage, target: string, { outcome, state }: Course): Promise<string[]> {
@@ -101,32 +122,17 @@ async function troublesOf(stage: Stage, target: string, { outcome, state }: Cour
   const report = await verifyEvidence(state.evidence, keys);
   if (!report.ok || report.ending !== 'ended')
     troubles.push(`the record does not verify: ${JSON.stringify([report.ending, report.problems])}`);
+  if (!state.ended?.reason) troubles.push('it has ended and does not say why');
   return troubles;
-}
-
-/** What is left once the world has come to rest. */
-async function leftoversOf({ world }: Sandbox, state: RunState | undefined): Promise<Leftover[]> {
-  const giveUpAtMs = performance.now() + settleMaxMs;
-  for (;;) {
-    const left = world.leftovers().leftovers.filter((leftover) => !isNamed(leftover, state));
-    if (left.length === 0 || performance.now() > giveUpAtMs) return left;
-    await wait(settlePauseMs);
-  }
-}
-
-/** A node group that the run was asked to make, or says that it leaves behind, is no leftover. */
-function isNamed({ kind }: Leftover, state: RunState | undefined): boolean {
-  if (kind !== 'nodegroup' || !state) return false;
-  const making = state.steps.filter(({ uses }) => uses === 'eks.createNodegroup');
-  if (state.phase === 'done') return making.length > 0;
-  return making.some(({ id }) => state.ended?.leftovers.some((sentence) => sentence.startsWith(`step ${id} `)));
 }
 
 /** A worker of one run only, which can be killed without harm to other runs. */
 class MortalWorker {
   readonly taskQueue: string;
+  readonly troubles: string[] = [];
+  kills = 0;
   private readonly stage: Stage;
-  private running: Promise<RunningProcess> | undefined;
+  private running: Promise<RunningProcess | undefined> | undefined;
 
   constructor(stage: Stage, { cluster }: Scene) {
     this.stage = stage;
@@ -140,10 +146,16 @@ class MortalWorker {
 
   /** Kills it and starts another one, after one that may be starting just now. */
   replace(): void {
-    this.running = this.running?.then(async (worker) => {
-      await worker.kill();
-      return this.stage.startWorker(this.taskQueue);
-    });
+    this.kills += 1;
+    this.running = this.running
+      ?.then(async (worker) => {
+        await worker?.kill();
+        return this.stage.startWorker(this.taskQueue);
+      })
+      .catch((error: unknown) => {
+        this.troubles.push(`no worker could be started in the place of the killed one: ${String(error)}`);
+        return undefined;
+      });
   }
 
   async output(): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -10,15 +10,16 @@ import type { SigningKey } from '../../client/keys.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
-import { createCloud } from '../../sandbox/cloud.ts';
+import { createCloud, type Cloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
-import { makeKeys, writeConfiguration, type Person } from '../../test/support/site.ts';
+import { makeKeys, people, type Person } from '../../test/support/site.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
-import { speed, type Scene } from './world.ts';
-
-/** dana starts and operates, ada and grace sign. */
+import { speed } from './circumstances.ts';
+import type { Scene } from './world.ts';
 
 const namespace = 'default';
+/** After which silence a hold closes. */
+const expires = '20s';
 
 /** What all runs of a simulation share: a Temporal server, a worker, people with keys, and one endpoint for the EKS of every world. */
 export interface Stage {
@@ -30,13 +31,17 @@ export interface Stage {
   /** Resolves, with its last lines, when that worker has ended: it never should. */
   workerEnded: Promise<string>;
   startWorker(taskQueue: string): Promise<RunningProcess>;
-  startWorld(scene: Scene, seed: number): Promise<Sandbox>;
+  startWorld(scene: Scene, seed: number): Promise<SimulatedCloud>;
   stop(): Promise<void>;
 }
+
+/** A world, with what is wrong with its node groups from outside. */
+export type SimulatedCloud = Sandbox & Pick<Cloud, 'setNodegroupIssue'>;
 
 /** Starts it. TEMPORAL_ADDRESS names a server to use instead of one of its own. */
 export async function raiseStage(report: (sentence: string) => void): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-simulation-'));
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   const temporal = await startTemporal({ source: await findTemporal(report) });
   const { address } = temporal;
   const taskQueue = `simulation-${process.pid}-${Date.now()}`;
@@ -79,20 +84,38 @@ export async function raiseStage(report: (sentence: string) => void): Promise<St
   };
 }
 
+/** A holdpoint.yaml by which dana starts and operates runs, and ada and grace sign. */
+async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
+  const file = join(directory, 'holdpoint.yaml');
+  const lines = [
+    'apiVersion: holdpoint.dev/v1',
+    'kind: Configuration',
+    'people:',
+    ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
+    'groups: { sre: [ada, grace] }',
+    `policies: { production-change: { atLeast: 1, of: sre, exclude: [requester], expires: ${expires} } }`,
+    'evidence: { directory: evidence }',
+  ];
+  await writeFile(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
 /** Its Kubernetes API is on a port of its own; its EKS is reached through the endpoint that all worlds share. */
-async function startWorld(clouds: Map<string, RequestListener>, scene: Scene, seed: number): Promise<Sandbox> {
+async function startWorld(clouds: Map<string, RequestListener>, scene: Scene, seed: number): Promise<SimulatedCloud> {
+  let cloud: Cloud | undefined;
   const sandbox = await startSandbox({
     seed: scene.world,
     speed,
     randomSeed: seed,
     cloud: (world) => {
-      const cloud = createCloud(world);
+      cloud = createCloud(world);
       clouds.set(scene.cluster, cloud.handle);
       return cloud.handle;
     },
   });
   return {
     ...sandbox,
+    setNodegroupIssue: (...issue) => cloud?.setNodegroupIssue(...issue),
     stop: async () => {
       clouds.delete(scene.cluster);
       await sandbox.stop();
@@ -123,6 +146,35 @@ function workerEnvironment(place: { address: string; taskQueue: string; configur
     AWS_ACCESS_KEY_ID: 'sandbox',
     AWS_SECRET_ACCESS_KEY: 'sandbox',
     AWS_EC2_METADATA_DISABLED: 'true',
-    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
   };
+}
+
+/** What the server knows of a run that gives no answer: its next workflow task, and the activities that are under way. */
+export async function diagnose({ client }: Stage, target: string): Promise<string> {
+  try {
+    const { raw } = await client.workflow.getHandle(target).describe();
+    const { pendingActivities, pendingWorkflowTask, workflowExecutionInfo } = raw;
+    const activities = (pendingActivities ?? []).map((activity) => ({
+      name: activity.activityType?.name,
+      state: activity.state,
+      attempt: activity.attempt,
+      lastHeartbeat: timeOf(activity.lastHeartbeatTime),
+      lastStarted: timeOf(activity.lastStartedTime),
+      lastFailure: activity.lastFailure?.message,
+    }));
+    const task = pendingWorkflowTask && {
+      state: pendingWorkflowTask.state,
+      attempt: pendingWorkflowTask.attempt,
+      scheduled: timeOf(pendingWorkflowTask.scheduledTime),
+      started: timeOf(pendingWorkflowTask.startedTime),
+    };
+    const events = Number(workflowExecutionInfo?.historyLength ?? 0);
+    return `at ${new Date().toISOString()} the server knows ${JSON.stringify({ events, task, activities })}`;
+  } catch (error) {
+    return `the server does not know the run: ${String(error)}`;
+  }
+}
+
+function timeOf(time: { seconds?: unknown } | null | undefined): string | undefined {
+  return time?.seconds === undefined ? undefined : new Date(Number(time.seconds) * 1000).toISOString();
 }

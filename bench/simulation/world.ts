@@ -1,39 +1,28 @@
+import type { JsonObject } from '../../domain/json.ts';
 import { Random } from '../../sandbox/random.ts';
-import type { Manifest, WorldSeed } from '../../sandbox/seed.ts';
-import type { FaultSettings } from '../../sandbox/faults.ts';
+import { initialNodes, type ClusterSeed, type Manifest, type NodegroupSeed, type WorldSeed } from '../../sandbox/seed.ts';
+import { circumstancesOf, type Circumstances } from './circumstances.ts';
 
 export const region = 'eu-central-1';
-/** How many times as fast as the wall clock a simulated cluster lives. */
-export const speed = 150;
 const cpuPerNodeMillis = 4_000;
 /** How much of the nodes is asked for at most, so that pods find room while a node is away. */
 const fillMax = 0.45;
-/** Among how many first steps of a run the moments are dealt. */
-const stepsMet = 6;
-
-/** A moment of a run: so long (wall clock) after that step, counted from 0, has been begun. */
-export interface Moment {
-  step: number;
-  afterMs: number;
-}
-
-/** What happens to a run besides planning, starting and signing. */
-export interface Circumstances {
-  /** When its worker is killed (SIGKILL), to be started anew at once; a run without any shares its worker with others. */
-  kills: Moment[];
-  /** Somebody pauses the run, and has it go on a moment later. */
-  pause?: Moment;
-  /** Somebody aborts the run whatever it does. */
-  abort?: Moment;
-  faults: FaultSettings;
-}
+/** How many nodes are taken out of service for a while at most, and which share of all. */
+const nodesServicedMax = 2;
+const shareServicedMax = 0.5;
+const secondGroupSize = 2;
 
 /** Everything that a seed decides: the world, and what happens to a run in it. */
 export interface Scene {
   cluster: string;
   world: WorldSeed;
   /** What runbooks may ask for by name. */
-  inputs: Record<string, string | number>;
+  inputs: JsonObject;
+  /** The node groups that there are or may be. */
+  groupNames: string[];
+  /** The release that runs bring node groups to, and one in between. */
+  newRelease: string;
+  otherRelease: string;
   circumstances: Circumstances;
 }
 
@@ -47,40 +36,42 @@ export function sceneOf({ seed, runbook, faultRate, name }: { seed: number; runb
   const version = pick(random, ['1.32', '1.33', '1.34'] as const);
   const releaseVersion = { '1.32': '1.32.8-20260415', '1.33': '1.33.3-20260415', '1.34': '1.34.1-20260415' }[version];
   const newRelease = { '1.32': '1.32.9-20260801', '1.33': '1.33.4-20260801', '1.34': '1.34.2-20260801' }[version];
-  const blue = {
-    name: 'blue',
-    size: nodes,
-    minSize: 1,
-    maxSize: 2 * nodes,
-    instanceType: 'm6i.xlarge',
-    amiType: 'AL2023_x86_64_STANDARD',
+  const otherRelease = { '1.32': '1.32.9-20260601', '1.33': '1.33.4-20260601', '1.34': '1.34.2-20260601' }[version];
+  const zones = ['a', 'b', 'c'].slice(0, 1 + random.below(3)).map((zone) => `${region}${zone}`);
+  const blue = { ...groupSettings, name: 'blue', size: nodes, maxSize: 2 * nodes, version, releaseVersion, zones };
+  const amber = { ...blue, name: 'amber', size: secondGroupSize, labels: { pool: 'special' } };
+  const cluster: ClusterSeed = {
+    name,
+    region,
     version,
-    releaseVersion,
-    zones: ['a', 'b', 'c'].slice(0, 1 + random.below(3)).map((zone) => `${region}${zone}`),
-    labels: { pool: 'general' },
+    nodegroups: runbook === 'node-groups-update' ? [blue, amber] : [blue],
+    manifests: manifestsFor(random, nodes),
   };
-  const cluster = { name, region, version, nodegroups: [blue], manifests: manifestsFor(random, nodes) };
+  const serviced = Math.min(nodesServicedMax, Math.floor(nodes * shareServicedMax));
+  const [nodegroups, newNodegroup] = [cluster.nodegroups.map((group) => group.name), 'green'];
   const inputs = {
     region,
     cluster: name,
     nodegroup: 'blue',
-    newNodegroup: 'green',
+    nodegroups,
+    newNodegroup,
     releaseVersion: newRelease,
+    nodes: initialNodes(cluster, blue)
+      .slice(0, serviced)
+      .map((node) => node.name),
     nodesAtOnce: 1 + random.below(3),
   };
-  return { cluster: name, world: { clusters: [cluster] }, inputs, circumstances: circumstancesOf(seed, runbook, faultRate) };
+  const circumstances = circumstancesOf(seed, runbook, faultRate);
+  const groupNames = [...nodegroups, ...(runbook === 'node-group-rotation' ? [newNodegroup] : [])];
+  return { cluster: name, world: { clusters: [cluster] }, inputs, groupNames, newRelease, otherRelease, circumstances };
 }
 
-function circumstancesOf(seed: number, runbook: string, rate: number): Circumstances {
-  const random = new Random(seed).stream(`circumstances of ${runbook}`);
-  const moment = (): Moment => ({ step: random.below(stepsMet), afterMs: Math.floor(random.between(0, 2_000)) });
-  const now = (share: number): boolean => random.next() < share;
-  const kills = now(0.15) ? Array.from({ length: 1 + random.below(2) }, moment) : [];
-  const [pause, abort] = [now(0.2) ? moment() : undefined, now(0.15) ? moment() : undefined];
-  // As old as EKS has been seen to answer: some seconds of the wall clock, by which actions look again.
-  const staleMs = Math.floor(random.between(0, 2_000) * speed);
-  return { kills, pause, abort, faults: { rate, seed, timeoutMs: 200, delayMs: 150, staleMs } };
-}
+const groupSettings: Pick<NodegroupSeed, 'minSize' | 'instanceType' | 'amiType' | 'labels'> = {
+  minSize: 1,
+  instanceType: 'm6i.xlarge',
+  amiType: 'AL2023_x86_64_STANDARD',
+  labels: { pool: 'general' },
+};
 
 function manifestsFor(random: Random, nodes: number): Manifest[] {
   const manifests: Manifest[] = [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } }];

@@ -122,13 +122,29 @@ function validateWorkload({ selector, template }: { selector?: LabelSelector; te
   }
 }
 
+const unhealthyPodPolicies: readonly string[] = ['AlwaysAllow', 'IfHealthyBudget'];
+
+/** What is wrong with a number or a percentage of pods. */
+function problemOfShare(value: number | string): string | undefined {
+  if (typeof value === 'number') return value >= 0 ? undefined : 'must be greater than or equal to 0';
+  if (!/^[0-9]+%$/.test(value)) {
+    const rule = "a valid percent string must be a numeric string followed by an ending '%'";
+    return `${rule} (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')`;
+  }
+  return Number.parseInt(value, 10) <= 100 ? undefined : 'must not be greater than 100%';
+}
+
 function validateBudget(spec: PodDisruptionBudget['spec'], reject: Reject): void {
-  const { minAvailable, maxUnavailable } = spec;
+  const { minAvailable, maxUnavailable, unhealthyPodEvictionPolicy } = spec;
   if (minAvailable !== undefined && maxUnavailable !== undefined) {
-    reject('spec', 'Invalid value: minAvailable and maxUnavailable cannot be both set');
+    reject('spec', `Invalid value: ${JSON.stringify(spec)}: minAvailable and maxUnavailable cannot be both set`);
+  }
+  if (unhealthyPodEvictionPolicy !== undefined && !unhealthyPodPolicies.includes(unhealthyPodEvictionPolicy)) {
+    const supported = unhealthyPodPolicies.map((policy) => JSON.stringify(policy)).join(', ');
+    reject('spec.unhealthyPodEvictionPolicy', `Unsupported value: "${unhealthyPodEvictionPolicy}": supported values: ${supported}`);
   }
   for (const [field, value] of Object.entries({ minAvailable, maxUnavailable })) {
-    const valid = typeof value === 'number' ? value >= 0 : /^([0-9]|[1-9][0-9]|100)%$/.test(value ?? '0%');
-    if (!valid) reject(`spec.${field}`, `Invalid value: "${value}": must be a number from 0 or a percentage from 0% to 100%`);
+    const problem = problemOfShare(value ?? 0);
+    if (problem !== undefined) reject(`spec.${field}`, `Invalid value: ${JSON.stringify(value)}: ${problem}`);
   }
 }

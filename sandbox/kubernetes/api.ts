@@ -3,7 +3,7 @@ import { faultsOfRequest, faultsOfWatch } from '../faults.ts';
 import type { Faults, FaultSubject } from '../faults.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import { discover } from './discovery.ts';
-import { ApiError, methodNotAllowed, noSuchPath, notFound, tooManyRequests } from './errors.ts';
+import { ApiError, invalid, methodNotAllowed, noSuchPath, notFound, tooManyRequests } from './errors.ts';
 import { leavesVersionOpen, listPage } from './list.ts';
 import { cloneJson } from './json.ts';
 import type { KubernetesObject } from './objects.ts';
@@ -64,9 +64,9 @@ export async function serveKubernetes(
     return;
   }
   if (path === '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews' && method === 'POST') {
-    // Everything is allowed, so nobody needs to read what was asked, which kubectl sends as protobuf.
-    request.resume();
-    const about = { kind: 'SelfSubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', metadata: {}, spec: {} };
+    // Everything is allowed, so what was asked need not be understood; kubectl sends it as protobuf.
+    const asked = contentType(request).includes('json') ? asObject(await readJson(request)) : (request.resume(), {});
+    const about = { kind: 'SelfSubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', metadata: {}, spec: asked.spec ?? {} };
     sendJson(response, 201, { ...about, status: { allowed: true } });
     return;
   }
@@ -216,9 +216,19 @@ function clientName({ request, query }: Call): string {
 }
 
 function bareWrite(call: Call): Omit<Write, 'body'> {
-  const { cluster, target, query } = call;
-  return { cluster, target, dryRun: query.getAll('dryRun').includes('All'), client: clientName(call) };
+  const { cluster, target } = call;
+  return { cluster, target, dryRun: isDryRun(call), client: clientName(call) };
 }
+
+/** Throws an ApiError (422) for a dry run of anything but all stages: there are no others. */
+function isDryRun({ query, request }: Call): boolean {
+  const stages = query.getAll('dryRun').filter((stage) => stage !== '');
+  if (stages.every((stage) => stage === 'All')) return stages.length > 0;
+  const kind = optionKinds[request.method ?? ''] ?? 'CreateOptions';
+  throw invalid('meta.k8s.io', kind, '', 'dryRun', `Unsupported value: ${JSON.stringify(stages)}: supported values: "All"`);
+}
+
+const optionKinds: Readonly<Record<string, string>> = { PUT: 'UpdateOptions', PATCH: 'PatchOptions', DELETE: 'DeleteOptions' };
 
 async function writeOf(call: Call): Promise<Write> {
   return { ...bareWrite(call), body: asObject(await readJson(call.request)) };

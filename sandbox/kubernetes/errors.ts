@@ -78,12 +78,13 @@ export function badRequest(message: string): ApiError {
 
 /** An object that breaks a rule of its kind; `field` is a path like `spec.selector`. */
 export function invalid(group: string, kind: string, name: string, field: string, why: string): ApiError {
+  const reason = why.startsWith('Unsupported value') ? 'FieldValueNotSupported' : 'FieldValueInvalid';
   const qualifiedKind = group === '' ? kind : `${kind}.${group}`;
   return new ApiError(422, 'Invalid', `${qualifiedKind} "${name}" is invalid: ${field}: ${why}`, {
     name,
     ...(group === '' ? {} : { group }),
     kind,
-    causes: [{ reason: 'FieldValueInvalid', message: why, field }],
+    causes: [{ reason, message: why, field }],
   });
 }
 
@@ -101,6 +102,11 @@ export function methodNotAllowed(resource: GroupResource, method: string): ApiEr
 export function unsupportedMediaType(given: string, supported: string[]): ApiError {
   const message = `the body of the request was in an unknown format (${given}) - accepted media types include: ${supported.join(', ')}`;
   return new ApiError(415, 'UnsupportedMediaType', message);
+}
+
+/** A patch of a type that the server does not know. */
+export function unknownPatchType(): ApiError {
+  return new ApiError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
 }
 
 export function tooManyRequests(message: string, retryAfterSeconds: number, causes: StatusDetails['causes']): ApiError {

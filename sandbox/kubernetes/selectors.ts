@@ -30,11 +30,6 @@ export function matchesSelector(selector: LabelSelector | undefined, labels: Lab
   return equal && (selector.matchExpressions ?? []).every((requirement) => holds(labels, requirement));
 }
 
-/** Whether a selector demands nothing at all. */
-export function isEmptySelector(selector: LabelSelector | undefined): boolean {
-  return Object.keys(selector?.matchLabels ?? {}).length === 0 && (selector?.matchExpressions ?? []).length === 0;
-}
-
 const setBased = /^\s*([^\s=!,()]+)\s+(in|notin)\s*\(([^()]*)\)\s*$/;
 const equality = /^\s*([^\s=!,()]+)\s*(==|=|!=)\s*([^\s=!,()]*)\s*$/;
 const existence = /^\s*(!?)\s*([^\s=!,()]+)\s*$/;

@@ -2,7 +2,7 @@ import { applyDefaults, checkKind, checkNamespace, validate } from './admission.
 import type { Manifest } from './admission.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import type { DeleteOptions } from './deletion.ts';
-import { badRequest, conflict, modified, notFound, unsupportedMediaType } from './errors.ts';
+import { badRequest, conflict, invalid, modified, notFound, unknownPatchType } from './errors.ts';
 import type { Status } from './errors.ts';
 import { cloneJson } from './json.ts';
 import { keyOf } from './objects.ts';
@@ -87,7 +87,21 @@ function defined(fields: Record<string, unknown>): object {
 /** Replaces the object (PUT). Throws an ApiError: 404, 409 if the version or UID in the body is not the current one, 422. */
 export function replaceObject(write: Write): KubernetesObject {
   checkKind(write.target.definition, write.body);
-  return writeObject(write, existing(write), write.body as unknown as KubernetesObject);
+  const current = existing(write);
+  const given = write.body as unknown as KubernetesObject;
+  const { definition, namespace, name } = write.target;
+  const uid = (given as Partial<KubernetesObject>).metadata?.uid ?? '';
+  // A replacement is for the object of that UID only, whatever its version: there the server looks first.
+  if (uid !== '' && uid !== current.metadata.uid) {
+    const key = ['/registry', definition.resource, namespace, name].filter((part) => part !== '').join('/');
+    const mismatch = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`;
+    throw conflict(
+      definition,
+      name,
+      `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${mismatch}`,
+    );
+  }
+  return writeObject(write, current, given);
 }
 
 /** Patches the object in the way that the content type names. Throws an ApiError: 404, 409, 415, 422. */
@@ -118,12 +132,7 @@ export function applyPatch(target: Json, patch: Json, contentType: string): Json
     case 'application/apply-patch+yaml':
       return strategicMergePatch(target, patch);
     default:
-      throw unsupportedMediaType(contentType, [
-        'application/json-patch+json',
-        'application/merge-patch+json',
-        'application/strategic-merge-patch+json',
-        'application/apply-patch+yaml',
-      ]);
+      throw unknownPatchType();
   }
 }
 
@@ -139,7 +148,7 @@ function writeObject(write: Write, current: KubernetesObject, given: KubernetesO
   if (version !== '' && version !== current.metadata.resourceVersion) throw modified(definition, name);
   const uid = metadata?.uid ?? '';
   if (uid !== '' && uid !== current.metadata.uid) {
-    throw conflict(definition, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`);
+    throw invalid(definition.group, definition.kind, name, 'metadata.uid', `Invalid value: "${uid}": field is immutable`);
   }
   const next = target.subresource === 'status' ? withStatus(current, given) : withoutStatus(definition, current, given);
   validate(definition, next);

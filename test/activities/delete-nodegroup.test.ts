@@ -250,7 +250,7 @@ describe('with its nodes to be drained first', () => {
 });
 
 describe('the way back', () => {
-  const noUndo = { noUndo: 'A deleted node group can be created anew, but its nodes do not come back.' };
+  const noUndo = { noUndo: 'Node group blue is deleted: it can be created anew, but its nodes do not come back.' };
   const nothing = { nothing: 'The deletion of node group blue has not been begun.' };
   const undoNow = async (plan: ActionPlan): Promise<unknown> => undoOf(demo, remove, plan, await demo.observe(remove, plan));
 

@@ -442,7 +442,7 @@ describe('while somebody else changes the world', () => {
     const plan = await demo.plan(update, input);
     await demo.perform(update, plan);
     await waitUntilAtRest();
-    demo.eks.setNodegroupIssue('demo', 'blue', { code: 'Ec2SubnetNotFound', message: 'A subnet is missing', resourceIds: [] });
+    demo.eks.setNodegroupIssue('demo', 'blue', { code: 'Ec2SubnetNotFound', message: 'A subnet is missing.', resourceIds: [] });
     expect(await failureOf(demo.perform(update, plan))).toEqual({
       code: 'action-stuck',
       message: 'Node group blue is updated but DEGRADED: Ec2SubnetNotFound: A subnet is missing.',

@@ -87,7 +87,7 @@ test('a run stays on the build that it began with, unless it is moved, while a n
   expect(await site.workersOf(moved)).toEqual([first.pid, second.pid]);
   expect(await site.workersOf(newer)).toEqual([second.pid]);
   await site.untilOpenOn('1.4.0', 0);
-}, 120_000);
+}, 240_000);
 
 test('a run that was begun before there were versions goes on with the current build', async () => {
   const site = await newSite('adopted');
@@ -100,7 +100,7 @@ test('a run that was begun before there were versions goes on with the current b
   await site.approve(cluster);
   await site.until(cluster, 'done');
   expect(await site.workersOf(cluster)).toEqual([unversioned.pid, versioned.pid]);
-}, 120_000);
+}, 240_000);
 
 /** A task queue and a deployment that no other test uses. */
 async function newSite(name: string) {

@@ -2,7 +2,7 @@ import type { Controller, ControllerContext } from '../controller.ts';
 import { controllerOf, isReady, keyOf, setCondition, splitKey, timestamp } from '../objects.ts';
 import type { Condition, OwnerReference, Pod, PodDisruptionBudget } from '../objects.ts';
 import { scaledValue } from '../quantity.ts';
-import { isEmptySelector, matchesSelector } from '../selectors.ts';
+import { matchesSelector } from '../selectors.ts';
 import type { Actor, Change, Store } from '../store.ts';
 
 /** For how long an evicted pod counts as gone before it has a deletion timestamp (`DeletionTimeout` of the real controller). */
@@ -28,17 +28,15 @@ export function createDisruptionController(context: ControllerContext): Controll
   };
 }
 
-/** The budgets that cover a pod. One without a selector, or with an empty one, covers nothing. */
+/** The budgets that cover a pod. One without a selector covers nothing; one whose selector is empty, every pod of its namespace. */
 export function budgetsOf(store: Store, pod: Pod): PodDisruptionBudget[] {
   const { namespace = '', labels } = pod.metadata;
-  return store
-    .inNamespace('poddisruptionbudgets', namespace)
-    .filter(({ spec }) => !isEmptySelector(spec.selector) && matchesSelector(spec.selector, labels));
+  return store.inNamespace('poddisruptionbudgets', namespace).filter(({ spec }) => matchesSelector(spec.selector, labels));
 }
 
 function podsOf(store: Store, { metadata, spec }: PodDisruptionBudget): Pod[] {
-  if (isEmptySelector(spec.selector)) return [];
-  const pods = store.podsWithLabels(metadata.namespace ?? '', spec.selector?.matchLabels ?? {});
+  if (!spec.selector) return [];
+  const pods = store.podsWithLabels(metadata.namespace ?? '', spec.selector.matchLabels ?? {});
   return pods.filter((pod) => matchesSelector(spec.selector, pod.metadata.labels));
 }
 

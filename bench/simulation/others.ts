@@ -1,0 +1,194 @@
+import { DescribeNodegroupCommand, ListNodegroupsCommand, UpdateNodegroupVersionCommand, type EKSClient } from '@aws-sdk/client-eks';
+import type { Actor } from '../../sandbox/kubernetes/store.ts';
+import type { RunState } from '../../workflows/messages.ts';
+import type { Deed } from './circumstances.ts';
+import type { SimulatedCloud } from './stage.ts';
+import type { Scene } from './world.ts';
+
+const cordonMark = 'holdpoint.dev/cordon';
+/** How somebody else appears in the cluster. */
+const kubectl: Actor = { part: 'client', name: 'kubectl', verb: 'update' };
+const replicasMin = 2;
+/** Nodes that must stay open to pods, so that those of the others find room. */
+const openNodesMin = 4;
+const scaleUpShare = 0.7;
+/** How often somebody begins the very update that the run is to bring. */
+const sameUpdateShare = 0.7;
+
+/** Somebody else who works on the cluster of a run, with as much right to it. */
+export class Others {
+  /** What they have done, for people. */
+  readonly told: string[] = [];
+  /** Nodes that they have cordoned by hand, and leave so. */
+  readonly cordoned = new Set<string>();
+  /** Node groups that they have had updated. */
+  readonly updated = new Set<string>();
+  private readonly sandbox: SimulatedCloud;
+  private readonly scene: Scene;
+  private readonly eks: EKSClient;
+  /** How to end what passes by itself. */
+  private readonly passing = new Map<string, () => void>();
+  private isStorm = false;
+
+  constructor(sandbox: SimulatedCloud, scene: Scene, eks: EKSClient) {
+    this.sandbox = sandbox;
+    this.scene = scene;
+    this.eks = eks;
+  }
+
+  /** Does it, as far as there is anything to do it to. Returns false where the moment does not suit: then it is tried again later. */
+  async act({ kind, choice, forMs }: Deed, { phase }: RunState): Promise<boolean> {
+    switch (kind) {
+      case 'cordon':
+        this.cordon(choice);
+        return true;
+      case 'uncordon':
+        return this.uncordon(choice);
+      case 'scale':
+        this.scale(choice);
+        return true;
+      case 'update':
+        // While the run acts, nobody could tell whose change came first, nor whether it was needed.
+        if (phase !== 'holding' && phase !== 'paused' && phase !== 'stuck') return false;
+        await this.update(choice);
+        return true;
+      case 'tighten':
+        this.tighten(choice, forMs);
+        return true;
+      case 'ail':
+        this.ail(choice, forMs);
+        return true;
+      case 'storm':
+        this.storm(forMs);
+        return true;
+    }
+  }
+
+  /** Ends what would have passed by itself, and whatever goes wrong. */
+  stop(): void {
+    for (const end of this.passing.values()) end();
+    this.sandbox.world.faults.set({ rate: 0 });
+  }
+
+  private get store() {
+    const cluster = this.sandbox.world.cluster(this.scene.cluster);
+    if (!cluster) throw new Error(`the world of ${this.scene.cluster} has ended`);
+    return cluster.store;
+  }
+
+  private cordon(choice: number): void {
+    const free = this.store.list('nodes').filter(({ spec }) => spec.unschedulable !== true);
+    const node = chosen(free, choice)?.metadata.name;
+    if (node === undefined || free.length <= openNodesMin) return;
+    this.store.update('nodes', `/${node}`, kubectl, ({ spec }) => (spec.unschedulable = true));
+    this.cordoned.add(node);
+    this.told.push(`cordoned ${node}`);
+  }
+
+  private uncordon(choice: number): boolean {
+    const ours = this.store.list('nodes').filter(({ metadata, spec }) => metadata.annotations?.[cordonMark] && spec.unschedulable === true);
+    const node = chosen(ours, choice)?.metadata.name;
+    if (node === undefined) return false;
+    // In the name of the cloud: the observer would report a person who lifts another's cordon.
+    this.sandbox.world.cluster(this.scene.cluster)?.setUnschedulable(node, false);
+    this.told.push(`uncordoned ${node}`);
+    return true;
+  }
+
+  /** Not where the budget is a share of the pods: its controller needs a moment to hear of another size, in which too many could go. */
+  private scale(choice: number): void {
+    const budgets = this.store.list('poddisruptionbudgets');
+    const free = this.store.list('deployments').filter(({ metadata: { name } }) => {
+      const budget = budgets.find(({ metadata }) => metadata.name === name);
+      return !budget || typeof budget.spec.minAvailable === 'number';
+    });
+    const deployment = chosen(free, choice);
+    if (!deployment) return;
+    const { name, namespace = '' } = deployment.metadata;
+    const isMore = deployment.spec.replicas <= replicasMin || shareOf(choice) < scaleUpShare;
+    const { spec } = this.store.update('deployments', `${namespace}/${name}`, kubectl, (draft) => {
+      draft.spec.replicas += isMore ? 1 : -1;
+    });
+    this.told.push(`scaled ${name} to ${spec.replicas}`);
+  }
+
+  private tighten(choice: number, forMs: number): void {
+    const budget = chosen(this.store.list('poddisruptionbudgets'), choice);
+    if (!budget) return;
+    const { name, namespace = '' } = budget.metadata;
+    const { selector, minAvailable, maxUnavailable } = budget.spec;
+    const set = (spec: typeof budget.spec): void => {
+      this.store.update('poddisruptionbudgets', `${namespace}/${name}`, kubectl, (draft) => {
+        draft.spec = spec;
+      });
+    };
+    this.forAWhile(`tightened ${name}`, forMs, {
+      begin: () => set({ selector, minAvailable: '100%' }),
+      end: () => set(maxUnavailable === undefined ? { selector, minAvailable } : { selector, maxUnavailable }),
+    });
+  }
+
+  private ail(choice: number, forMs: number): void {
+    const { cluster, groupNames } = this.scene;
+    const name = chosen(groupNames, choice) ?? '';
+    const issue = { code: 'AsgInstanceLaunchFailures', message: 'We currently do not have sufficient capacity.', resourceIds: [] };
+    this.forAWhile(`let no instance of ${name} start`, forMs, {
+      begin: () => this.sandbox.setNodegroupIssue(cluster, name, issue),
+      end: () => this.sandbox.setNodegroupIssue(cluster, name, undefined),
+    });
+  }
+
+  private storm(forMs: number): void {
+    const set = (isStorm: boolean): void => {
+      this.isStorm = isStorm;
+      this.setFaults();
+    };
+    this.forAWhile('let every call fail', forMs, { begin: () => set(true), end: () => set(false) });
+  }
+
+  private forAWhile(told: string, forMs: number, { begin, end }: { begin: () => void; end: () => void }): void {
+    if (this.passing.has(told)) return;
+    begin();
+    const timer = setTimeout(() => this.passing.get(told)?.(), forMs);
+    this.passing.set(told, () => {
+      clearTimeout(timer);
+      this.passing.delete(told);
+      end();
+    });
+    this.told.push(`${told} for ${forMs} ms`);
+  }
+
+  private setFaults(): void {
+    const { faults } = this.scene.circumstances;
+    this.sandbox.world.faults.set(this.isStorm ? { ...faults, rate: 1 } : faults);
+  }
+
+  private async update(choice: number): Promise<void> {
+    this.sandbox.world.faults.set({ rate: 0 });
+    try {
+      const { nodegroups = [] } = await this.eks.send(new ListNodegroupsCommand({ clusterName: this.scene.cluster }));
+      const nodegroupName = chosen(nodegroups, choice);
+      if (nodegroupName === undefined) return;
+      const subject = { clusterName: this.scene.cluster, nodegroupName };
+      const { nodegroup } = await this.eks.send(new DescribeNodegroupCommand(subject));
+      const { newRelease, otherRelease } = this.scene;
+      const releaseVersion = shareOf(choice) < sameUpdateShare ? newRelease : otherRelease;
+      if (nodegroup?.status !== 'ACTIVE' || nodegroup.releaseVersion === releaseVersion) return;
+      await this.eks.send(new UpdateNodegroupVersionCommand({ ...subject, releaseVersion }));
+      this.updated.add(nodegroupName);
+      this.told.push(`had ${nodegroupName} updated to ${releaseVersion}`);
+    } finally {
+      this.setFaults();
+    }
+  }
+}
+
+function chosen<Item>(items: readonly Item[], choice: number): Item | undefined {
+  return items[Math.floor(choice * items.length)];
+}
+
+/** Another number from 0 to 1 out of the same choice, for what is to be done to the chosen one. */
+function shareOf(choice: number): number {
+  const shifted = choice * 97;
+  return shifted - Math.floor(shifted);
+}

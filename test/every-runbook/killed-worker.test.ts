@@ -1,0 +1,145 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { RunState } from '../../workflows/messages.ts';
+import type { FailingStep } from '../support/crashing-worker.ts';
+import { inTurns } from '../support/in-turns.ts';
+import { compileMortalWorker } from '../support/scenario-build.ts';
+import { bundleHastyWorkflows, startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
+import { setStage, told, type Scenario, type Stage } from '../support/scenario.ts';
+import { shipped } from '../support/scenarios.ts';
+import { temporalAddress } from '../support/temporal.ts';
+
+const scenariosAtOnceMax = 5;
+const limitMs = 900_000;
+/** Where a worker dies around every step. */
+const borders = ['step.started', 'before it is performed', 'performed', 'step.done'];
+
+interface Outcome {
+  state: RunState;
+  /** Where workers died, and where they should have at least. */
+  deaths: string[];
+  expected: string[];
+  leftovers: string[];
+  troubles: string[];
+  /** What is not as it was before the run. */
+  differences: string[];
+}
+
+/** A run that workers carry out one after another. */
+interface Course {
+  scenario: Scenario;
+  /** Where workers have died so far. */
+  died: () => Promise<string[]>;
+  /** Has a step fail. */
+  fail: (step: string, moment: FailingStep['moment']) => Promise<void>;
+}
+
+let stage: Stage;
+let mortal: Pick<MortalWork, 'program' | 'bundle'>;
+let there: Promise<Outcome>[];
+let back: Promise<Outcome>[];
+beforeAll(async () => {
+  stage = await setStage('killed', await temporalAddress());
+  const bundle = join(stage.directory, 'workflows.js');
+  await writeFile(bundle, (await bundleHastyWorkflows()).code);
+  mortal = { bundle, program: await compileMortalWorker(stage.directory) };
+  const ways = [...shipped.map((runbook) => () => goThrough(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
+  const outcomes = inTurns(ways, scenariosAtOnceMax, (go) => go());
+  [there, back] = [outcomes.slice(0, shipped.length), outcomes.slice(shipped.length)];
+}, 60_000);
+afterAll(() => stage.stop());
+
+async function goThrough(runbook: string): Promise<Outcome> {
+  return amongDeaths(runbook, async ({ scenario, died }) => {
+    await scenario.begin();
+    const state = await scenario.follow();
+    const steps = await scenario.steps();
+    const acts = steps.filter(({ changes }) => changes).map(({ id }) => `${id}: act 1`);
+    const holds = (await scenario.holds()).map((id) => `${id}: hold.opened`);
+    return { state, deaths: await died(), expected: [...bordersOf(steps), ...acts, ...holds, 'run: run.ended'] };
+  });
+}
+
+/**
+ * The last step that changes something fails before it begins, so that there is something to undo; a single one when it is done.
+ * Workers die on the way back only.
+ */
+async function goBack(runbook: string): Promise<Outcome> {
+  return amongDeaths(
+    runbook,
+    async ({ scenario, died, fail }) => {
+      const changing = (await scenario.steps()).filter(({ changes }) => changes);
+      await fail(changing.at(-1)?.id ?? '', changing.length > 1 ? 'before it begins' : 'when it is done');
+      await scenario.begin();
+      const stuck = await scenario.follow('stuck');
+      if (stuck.phase === 'stuck') await scenario.operate('undo');
+      const state = await scenario.follow();
+      const undone = state.steps.filter(({ id, kind }) => kind === 'action' && id.startsWith('undo:'));
+      const deaths = await died();
+      // What one step undoes may be what the next one would: at least one of them acts.
+      const acts = deaths.filter((death) => death.endsWith(': act 1')).slice(0, 1);
+      return { state, deaths, expected: [...bordersOf(undone), 'undo: hold.opened', 'undo: undo.started', acts[0] ?? 'an act'] };
+    },
+    { onlyOnTheWayBack: true },
+  );
+}
+
+function bordersOf(steps: readonly { id: string }[]): string[] {
+  return steps.flatMap(({ id }) => borders.map((border) => `${id}: ${border}`));
+}
+
+let courses = 0;
+
+async function amongDeaths(
+  runbook: string,
+  go: (course: Course) => Promise<Pick<Outcome, 'state' | 'deaths' | 'expected'>>,
+  { onlyOnTheWayBack = false } = {},
+): Promise<Outcome> {
+  courses += 1;
+  const taskQueue = `${stage.name}-${courses}`;
+  const points = join(stage.directory, `points-${courses}`);
+  const failing = `${points}-failing`;
+  await writeFile(points, '');
+  const scenario = await stage.raise(runbook, { taskQueue });
+  const workers = await startMortalWorkers(stage, { ...mortal, taskQueue, points, failing, onlyOnTheWayBack });
+  const died = async (): Promise<string[]> => (await readFile(points, 'utf8')).trimEnd().split('\n');
+  const fail: Course['fail'] = (step, moment) => writeFile(failing, JSON.stringify({ step, moment } satisfies FailingStep));
+  const t = performance.now();
+  try {
+    const before = await scenario.world();
+    const went = await Promise.race([go({ scenario, died, fail }), workers.broken]);
+    const differences = told(await scenario.differencesSince(before));
+    return { ...went, differences, leftovers: await scenario.leftovers(), troubles: await scenario.troubles(went.state) };
+  } catch (error) {
+    throw new Error(`${String(error)}\nWorkers have died at:\n${(await died()).join('\n')}\nThe last one says:\n${workers.output()}`, { cause: error });
+  } finally {
+    await workers.stop();
+    process.stderr.write(`${runbook} ${onlyOnTheWayBack} ${(await died()).length} in ${performance.now() - t}\n`);
+    await scenario.stop();
+  }
+}
+
+describe('workers that are killed with SIGKILL at every border of a step, and within it', () => {
+  test.each(shipped)(
+    '%s: the run goes through, nothing is done twice, nothing is left behind',
+    async (runbook) => {
+      const { state, deaths, expected, leftovers, troubles } = await there[shipped.indexOf(runbook)]!;
+      expect(state).toMatchObject({ phase: 'done', ended: { leftovers: [] } });
+      expect(deaths).toEqual(expect.arrayContaining(expected));
+      expect({ leftovers, troubles }).toEqual({ leftovers: [], troubles: [] });
+    },
+    limitMs,
+  );
+
+  test.each(shipped)(
+    '%s: on the way back, the world is as before all the same',
+    async (runbook) => {
+      const { state, deaths, expected, differences, leftovers, troubles } = await back[shipped.indexOf(runbook)]!;
+      expect(state).toMatchObject({ phase: 'undone', ended: { leftovers: [] } });
+      expect(deaths).toEqual(expect.arrayContaining(expected));
+      expect({ differences, leftovers, troubles }).toEqual({ differences: [], leftovers: [], troubles: [] });
+    },
+    limitMs,
+  );
+});

@@ -1,0 +1,17 @@
+import { beforeAll, describe } from '@jest/globals';
+import { describeEvictions } from './behaviour-evictions.ts';
+import { describeObjects } from './behaviour-objects.ts';
+import { realWorld } from './real-world.ts';
+import type { KubernetesWorld } from './world.ts';
+
+/** The same as behaviour.test.ts, of a real control plane: it tells what is right. */
+describe('Kubernetes behaves as the tests say', () => {
+  let world: KubernetesWorld;
+
+  beforeAll(async () => {
+    world = await realWorld();
+  });
+
+  describeObjects(() => world);
+  describeEvictions(() => world);
+});

@@ -1,0 +1,102 @@
+import { request as plainRequest, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { request as secureRequest } from 'node:https';
+
+/** Where an API server is, and what it takes to be let in. */
+export interface Door {
+  url: string;
+  certificateAuthority?: string;
+  token?: string;
+}
+
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  // What comes over the wire is looked at with matchers, never used as if it were typed.
+  body: Record<string, unknown>;
+}
+
+export interface WatchEvent {
+  type: string;
+  object: {
+    kind?: string;
+    code?: number;
+    reason?: string;
+    metadata: { name?: string; uid?: string; resourceVersion?: string };
+    [field: string]: unknown;
+  };
+}
+
+/** A watch that goes on until it is closed. */
+export interface RawWatch {
+  events: WatchEvent[];
+  /** Resolves when the server has ended it. */
+  over: Promise<void>;
+  close(): void;
+}
+
+const answerTimeoutMs = 30_000;
+
+interface Call {
+  method: string;
+  path: string;
+  contentType: string;
+  text?: string;
+}
+
+function open(door: Door, { method, path, contentType, text }: Call, heard: (response: IncomingMessage) => void): ClientRequest {
+  const headers: Record<string, string> = { 'content-type': contentType, accept: 'application/json' };
+  // Node announces the body of a DELETE by itself neither by its length nor as chunks.
+  if (text !== undefined) headers['content-length'] = String(Buffer.byteLength(text));
+  if (door.token !== undefined) headers.authorization = `Bearer ${door.token}`;
+  if (!door.url.startsWith('https:')) return plainRequest(`${door.url}${path}`, { method, headers }, heard);
+  return secureRequest(`${door.url}${path}`, { method, headers, ca: door.certificateAuthority }, heard);
+}
+
+/** One request on a connection of its own, without any Kubernetes client in between. */
+export function send(door: Door, method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const request = open(door, { method, path, contentType, text: sent }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (text += chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        try {
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: JSON.parse(text) as Answer['body'] });
+        } catch {
+          reject(new Error(`${method} ${path} answers ${response.statusCode}, and no JSON: ${text.slice(0, 200)}`));
+        }
+      });
+    });
+    request.setTimeout(answerTimeoutMs, () => request.destroy(new Error(`${method} ${path}: no answer`)));
+    request.on('error', reject);
+    request.end(sent);
+  });
+}
+
+/** Watches on a connection of its own; `onEvent` hears each event the moment it arrives. */
+export async function watch(door: Door, path: string, onEvent: (event: WatchEvent) => void = () => undefined): Promise<RawWatch> {
+  const events: WatchEvent[] = [];
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const request = open(door, { method: 'GET', path, contentType: 'application/json' }, resolve);
+    request.on('error', reject);
+    request.end();
+  });
+  response.setEncoding('utf8');
+  let rest = '';
+  response.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const event = JSON.parse(line) as WatchEvent;
+      events.push(event);
+      onEvent(event);
+    }
+  });
+  const over = new Promise<void>((resolve) => {
+    response.on('close', () => resolve());
+    response.on('error', () => resolve());
+  });
+  return { events, over, close: () => response.destroy() };
+}

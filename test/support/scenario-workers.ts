@@ -1,0 +1,125 @@
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkerOptions } from '@temporalio/worker';
+import { startProcess, type RunningProcess } from '../../lab/process.ts';
+import { bundleWorkflows } from '../../worker/worker.ts';
+import { useEnvironment } from './cluster.ts';
+import type { Interference } from './scenario-activities.ts';
+import { makeWorker, quietTemporal } from './scenario-worker.ts';
+import type { Stage } from './scenario.ts';
+
+/** A worker in the process of the test. */
+export interface WorkerHere {
+  taskQueue: string;
+  /** What the test does around the work of a cluster; nothing unless set. */
+  interfere: Map<string, Interference>;
+  stop(): Promise<void>;
+}
+
+/** Starts one for all scenarios of a stage; `interfere` says cluster by cluster what is done to its work. The code is ours unless given. */
+export async function startWorkerHere(
+  { name: taskQueue, address, configuration, awsEndpoint }: Stage,
+  bundle: () => Promise<NonNullable<WorkerOptions['workflowBundle']>> = bundleWorkflows,
+): Promise<WorkerHere> {
+  useEnvironment(awsEndpoint);
+  quietTemporal();
+  const interfere = new Map<string, Interference>();
+  const interference: Interference = {
+    aroundPerform: (context, perform) => interfere.get(context.cluster)?.aroundPerform?.(context, perform) ?? perform(),
+    afterAct: async (context, acts) => interfere.get(context.cluster)?.afterAct?.(context, acts),
+  };
+  const { worker, connection } = await makeWorker({ address, taskQueue, configuration }, interference, await bundle());
+  const running = worker.run();
+  running.catch(() => undefined);
+  return {
+    taskQueue,
+    interfere,
+    stop: async () => {
+      worker.shutdown();
+      await running.catch(() => undefined);
+      await connection.close();
+      await Runtime.instance().shutdown();
+    },
+  };
+}
+
+/** Workers that die by their own hand, one after another. */
+export interface MortalWorkers {
+  /** Never resolves; rejects where a worker cannot be started. */
+  broken: Promise<never>;
+  /** What the present one has printed. */
+  output(): string;
+  stop(): Promise<void>;
+}
+
+/** What mortal workers are started with. */
+export interface MortalWork {
+  taskQueue: string;
+  /** Paths of the worker and of the workflow code: see compileMortalWorker and bundleHastyWorkflows. */
+  program: string;
+  bundle: string;
+  /** The file in which they note where they died. */
+  points: string;
+  /** The file that names a step which fails, once a test has written it. */
+  failing: string;
+  onlyOnTheWayBack: boolean;
+}
+
+/**
+ * Starts a worker that dies by its own hand (test/support/crashing-worker.ts), and a new one each time it has, until it is told to
+ * stop; resolves when the first one listens.
+ */
+export async function startMortalWorkers(stage: Stage, work: MortalWork): Promise<MortalWorkers> {
+  let stopped = false;
+  let present = await startMortalWorker(stage, work);
+  const keepOneAlive = async (): Promise<void> => {
+    for (;;) {
+      await present.ended;
+      if (stopped) return;
+      present = await startMortalWorker(stage, work);
+      if (stopped) await present.kill();
+    }
+  };
+  const keeping = keepOneAlive();
+  const broken = keeping.then(() => new Promise<never>(() => undefined));
+  broken.catch(() => undefined);
+  return {
+    broken,
+    output: () => `${present.pid} ${present.output()}`,
+    stop: async () => {
+      stopped = true;
+      await present.kill();
+      await keeping.catch(() => undefined);
+    },
+  };
+}
+
+function startMortalWorker(
+  { address, configuration, awsEndpoint }: Stage,
+  { taskQueue, program, bundle, points, failing, onlyOnTheWayBack }: MortalWork,
+): Promise<RunningProcess> {
+  const env = {
+    ...process.env,
+    TEMPORAL_ADDRESS: address,
+    HOLDPOINT_TASK_QUEUE: taskQueue,
+    HOLDPOINT_CONFIG: configuration,
+    HOLDPOINT_TEST_POINTS: points,
+    HOLDPOINT_TEST_BUNDLE: bundle,
+    HOLDPOINT_TEST_FAILING: failing,
+    HOLDPOINT_TEST_WAY_BACK: onlyOnTheWayBack ? '1' : '',
+    AWS_ENDPOINT_URL: awsEndpoint,
+    AWS_ACCESS_KEY_ID: 'sandbox',
+    AWS_SECRET_ACCESS_KEY: 'sandbox',
+    AWS_EC2_METADATA_DISABLED: 'true',
+  };
+  return startProcess({ name: 'The mortal worker', command: process.execPath, args: [program], env, ready: /"listening":true/ });
+}
+
+/** The workflow code of tests that kill things: a worker counts as dead sooner than in production. */
+export async function bundleHastyWorkflows(): Promise<{ code: string }> {
+  const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+  return bundleWorkflowCode({
+    workflowsPath: path('../../workflows/index.ts'),
+    workflowInterceptorModules: [path('../../worker/answers.ts'), path('scenario-timeouts.ts')],
+    logger: new DefaultLogger('WARN'),
+  });
+}

@@ -1,0 +1,289 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { EKSClient } from '@aws-sdk/client-eks';
+import type { Client } from '@temporalio/client';
+import { connectTemporal } from '../../client/connection.ts';
+import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
+import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
+import type { SigningKey } from '../../client/keys.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import { findAction } from '../../runbooks/actions.ts';
+import { readRunbook } from '../../runbooks/library.ts';
+import { createCloud } from '../../sandbox/cloud.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
+import { demoRegion } from '../../sandbox/worlds/demo.ts';
+import { endPhases, searchAttributes, type Forecast, type Phase, type RunState, type Verb } from '../../workflows/messages.ts';
+import { inputsFor, worldNamed } from './scenarios.ts';
+import { differencesOf, inWords, lookAtRest, type Difference, type WorldView } from './scenario-world.ts';
+import { makeKeys, people, writeConfiguration, type Person } from './site.ts';
+
+/** How many times as fast as the wall clock the clusters of scenarios live. */
+const speedDefault = 200;
+const lookPauseMs = 100;
+/** A worker that was killed answers no question; somebody else does, a moment later. */
+const lookLimitMs = 3_000;
+const followLimitMs = 400_000;
+
+/** What scenarios share: people with keys, a Temporal server, and one endpoint for the EKS of every world. */
+export interface Stage {
+  /** Unique on the server. */
+  name: string;
+  address: string;
+  /** For files of the test; it goes with the stage. */
+  directory: string;
+  /** Path of holdpoint.yaml. */
+  configuration: string;
+  keys: Record<Person, SigningKey>;
+  client: Client;
+  /** Where workers reach the EKS of all worlds. */
+  awsEndpoint: string;
+  /** Builds a world for a run of a shipped runbook, which is carried out by the workers of a task queue. */
+  raise(runbook: string, options: { taskQueue: string; speed?: number }): Promise<Scenario>;
+  stop(): Promise<void>;
+}
+
+/** Sets a stage on a Temporal server. */
+export async function setStage(title: string, address: string): Promise<Stage> {
+  const name = `${title}-${process.pid}-${Date.now()}`;
+  const directory = await mkdtemp(join(tmpdir(), `holdpoint-${title}-`));
+  const keys = await makeKeys(join(directory, 'keys'));
+  const configuration = await writeConfiguration(directory, keys);
+  const client = await connectTemporal({ address, namespace: 'default', taskQueue: 'none' });
+  await registerSearchAttributes(client.connection, 'default', Object.values(searchAttributes));
+  const clouds = new Map<string, RequestListener>();
+  const front = await serveClouds(clouds);
+  const scenarios = new Set<Scenario>();
+  let scenariosRaised = 0;
+  const stage: Stage = {
+    name,
+    directory,
+    address,
+    configuration,
+    keys,
+    client,
+    awsEndpoint: `http://127.0.0.1:${(front.address() as AddressInfo).port}`,
+    raise: async (runbook, { taskQueue, speed = speedDefault }) => {
+      scenariosRaised += 1;
+      const cluster = `${name}-${scenariosRaised}`;
+      const seed = worldNamed(cluster);
+      const inputs = inputsFor(runbook, seed);
+      let cloudWrites = 0;
+      const cloud = (world: Parameters<typeof createCloud>[0]): RequestListener => {
+        const { handle } = createCloud(world);
+        clouds.set(cluster, (request, response) => {
+          if (request.method !== 'GET') cloudWrites += 1;
+          handle(request, response);
+        });
+        return handle;
+      };
+      const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });
+      const writes = (): number => cloudWrites + kubernetesWrites(sandbox);
+      const scenario = new Scenario(stage, { runbook, cluster, inputs, sandbox, taskQueue, writes });
+      scenarios.add(scenario);
+      return scenario;
+    },
+    stop: async () => {
+      await Promise.all([...scenarios].map((scenario) => scenario.stop()));
+      front.closeAllConnections();
+      front.close();
+      await client.connection.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  return stage;
+}
+
+/** Every path of the EKS API that is asked for names its cluster: `/clusters/NAME/…`. */
+function serveClouds(clouds: ReadonlyMap<string, RequestListener>): Promise<Server> {
+  const server = createServer((request, response) => {
+    const [, , cluster = ''] = (request.url ?? '').split(/[/?]/);
+    const handle = clouds.get(decodeURIComponent(cluster));
+    if (handle) void handle(request, response);
+    else response.writeHead(404).end('{"message":"No world has this cluster."}');
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+function kubernetesWrites({ world }: Sandbox): number {
+  const { requests } = world.observer.summary().counters;
+  const writes = Object.entries(requests).filter(([request]) => !/^(GET|LIST|WATCH) /.test(request));
+  return writes.reduce((sum, [, count]) => sum + count, 0);
+}
+
+/** A step of a runbook as its plan shows it. */
+export interface PlannedStep {
+  id: string;
+  uses: string;
+  /** Whether its action changes the world, or only reads. */
+  changes: boolean;
+}
+
+type ScenarioParts = Pick<Scenario, 'runbook' | 'cluster' | 'sandbox' | 'writes'> & { inputs: JsonObject; taskQueue: string };
+
+/** One run of a shipped runbook in a world of its own. dana starts and operates it, ada and grace sign. */
+export class Scenario {
+  readonly runbook: string;
+  readonly cluster: string;
+  readonly target: string;
+  readonly sandbox: Sandbox;
+  readonly eks: EKSClient;
+  readonly holdpoint: Holdpoint;
+  /** How many requests have asked for a change of the world so far, of EKS or of Kubernetes. */
+  readonly writes: () => number;
+  private readonly stage: Stage;
+  private readonly inputs: JsonObject;
+  private readonly document: ReturnType<typeof readRunbook>;
+  private forecast: Forecast | undefined;
+  private lastProblem: unknown;
+
+  constructor(stage: Stage, { runbook, cluster, inputs, sandbox, taskQueue, writes }: ScenarioParts) {
+    this.writes = writes;
+    this.stage = stage;
+    this.runbook = runbook;
+    this.cluster = cluster;
+    this.inputs = inputs;
+    this.sandbox = sandbox;
+    this.target = `eks/${demoRegion}/${cluster}`;
+    this.document = readRunbook(runbook);
+    this.holdpoint = new Holdpoint(stage.client, { address: stage.address, namespace: 'default', taskQueue });
+    const credentials = { accessKeyId: 'looks', secretAccessKey: 'on' };
+    this.eks = new EKSClient({ region: demoRegion, endpoint: sandbox.url, credentials });
+  }
+
+  /** What the runbook would do now. */
+  plan(): Promise<Forecast> {
+    return this.holdpoint.plan(this.document, this.inputs);
+  }
+
+  /** The actions that a plan shows, in their order. */
+  async steps(): Promise<PlannedStep[]> {
+    const { spans } = (this.forecast ??= await this.plan());
+    return spans.flatMap(({ plan }) => plan.steps.map(({ id, uses }) => ({ id, uses, changes: findAction(uses)?.changes === true })));
+  }
+
+  /** The ids of the holds that a plan shows. */
+  async holds(): Promise<string[]> {
+    const { spans } = (this.forecast ??= await this.plan());
+    return spans.flatMap(({ hold }) => hold?.id ?? []);
+  }
+
+  /** Plans the runbook and starts a run of it. */
+  async begin(): Promise<void> {
+    this.forecast = await this.plan();
+    const { admission } = await this.holdpoint.start(this.document, this.forecast, this.stage.keys.dana);
+    if (!admission.admitted) throw new Error(`the run of ${this.runbook} was refused: ${admission.reason}`);
+  }
+
+  /**
+   * Signs whatever is put up for signature until the run is in one of the phases, or over. Throws where that takes too long, or
+   * where the run is stuck without being expected to be.
+   */
+  async follow(...wanted: Phase[]): Promise<RunState> {
+    const giveUpAtMs = performance.now() + followLimitMs;
+    let last: RunState | undefined;
+    while (performance.now() < giveUpAtMs) {
+      last = await this.look();
+      if (last && (wanted.includes(last.phase) || endPhases.includes(last.phase))) return last;
+      // A run that takes no word any more is about to end.
+      if (last?.phase === 'stuck' && last.verbs.length > 0) break;
+      if (last?.hold) await this.sign(last);
+      await wait(lookPauseMs);
+    }
+    const { progress, retrying } = (await this.live().catch(() => undefined)) ?? {};
+    const last_ = JSON.stringify({ progress: progress?.summary, retrying });
+    throw new Error(`the run of ${this.runbook} got no further: ${inShort(last)} ${last_}`, { cause: this.lastProblem });
+  }
+
+  /** How the run stands, with what its activity says right now. */
+  live(): Promise<LiveRun> {
+    return this.stage.client.withDeadline(Date.now() + lookLimitMs, () => this.holdpoint.live(this.target));
+  }
+
+  /** How the run stands; undefined where nobody answers in time, since worker or server is away. */
+  async look(): Promise<RunState | undefined> {
+    try {
+      const state = await this.stage.client.withDeadline(Date.now() + lookLimitMs, () => this.holdpoint.state(this.target));
+      this.lastProblem = undefined;
+      return state;
+    } catch (error) {
+      this.lastProblem = error;
+      return undefined;
+    }
+  }
+
+  /** Gives the run an operator's word. Throws RefusedError. */
+  async operate(verb: Verb): Promise<void> {
+    await this.holdpoint.operate(this.target, verb, 'the test wants it', this.stage.keys.dana);
+  }
+
+  private async sign({ hold }: RunState): Promise<void> {
+    if (!hold || hold.opening.closed) return;
+    const signer = (['ada', 'grace'] as const).find((person) => !hold.decisions.some((decision) => decision.person === person));
+    if (!signer) return;
+    try {
+      const { keys, client } = this.stage;
+      await client.withDeadline(Date.now() + lookLimitMs, () =>
+        this.holdpoint.decide(this.target, hold.opening, 'approve', 'looks right', keys[signer]),
+      );
+    } catch (error) {
+      // The hold may have been closed since, or the worker or the server be away: the next look tells.
+      this.lastProblem = error;
+    }
+  }
+
+  /** What there is in the world once it has come to rest. */
+  world(): Promise<WorldView> {
+    return lookAtRest(this);
+  }
+
+  /** What is not as it was before, once the world has come to rest. */
+  async differencesSince(before: WorldView): Promise<Difference[]> {
+    return differencesOf(before, await this.world());
+  }
+
+  /** What must never be, whatever happens to a run: violations (double effects are among them), and a record that does not verify. */
+  async troubles(state: RunState): Promise<string[]> {
+    const { violations } = this.sandbox.world.observer.summary();
+    const { ok, ending, problems } = await this.evidence(state);
+    return [
+      ...violations.map(({ kind, sentence }) => `${kind}: ${sentence}`),
+      ...(ok && ending === 'ended' ? [] : [`the record does not verify: ${JSON.stringify({ ending, problems })}`]),
+    ];
+  }
+
+  /** What the run has left behind, but for the node groups that the plan has said it makes. */
+  async leftovers(): Promise<string[]> {
+    await this.world();
+    const effects = (this.forecast?.spans ?? []).flatMap(({ plan }) => plan.steps.flatMap((step) => step.plan.effects));
+    const made = effects.map(({ object }) => object.split('/')).filter(([kind]) => kind === 'Nodegroup');
+    const isMade = (object: string): boolean => made.some(([, cluster, name]) => object === `${cluster}: node group ${name}`);
+    const { leftovers } = this.sandbox.world.leftovers();
+    return leftovers.filter(({ object }) => !isMade(object)).map(({ object, sentence }) => `${object}: ${sentence}`);
+  }
+
+  evidence({ evidence }: RunState): Promise<EvidenceReport> {
+    const { keys } = this.stage;
+    return verifyEvidence(evidence, Object.fromEntries(people.map((person) => [person, { key: keys[person].publicKey }])));
+  }
+
+  async stop(): Promise<void> {
+    this.eks.destroy();
+    await this.sandbox.stop();
+  }
+}
+
+/** Differences in lines of text, for a comparison with none. */
+export function told(differences: readonly Difference[]): string[] {
+  return differences.map(inWords);
+}
+
+function inShort(state: RunState | undefined): string {
+  if (!state) return 'nobody answers';
+  const steps = state.steps.map(({ id, status, summary }) => `${id} ${status}${summary === undefined ? '' : ` (${summary})`}`);
+  return `it is ${state.phase}, ${JSON.stringify({ stuck: state.stuck, notice: state.notice, steps }, null, 1)}`;
+}
