@@ -44,7 +44,10 @@ beforeAll(async () => {
   const bundle = join(stage.directory, 'workflows.js');
   await writeFile(bundle, (await bundleHastyWorkflows()).code);
   mortal = { bundle, program: await compileMortalWorker(stage.directory) };
-  const ways = [...shipped.map((runbook) => () => goThrough(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
+  const ways = [
+    ...shipped.filter((r) => !process.env.HP_ONLY || r === process.env.HP_ONLY).map((runbook) => () => goThrough(runbook)),
+    ...shipped.map((runbook) => () => goBack(runbook)),
+  ];
   const outcomes = inTurns(ways, scenariosAtOnceMax, (go) => go());
   [there, back] = [outcomes.slice(0, shipped.length), outcomes.slice(shipped.length)];
 }, 60_000);
@@ -72,7 +75,7 @@ async function goBack(runbook: string): Promise<Outcome> {
       const changing = (await scenario.steps()).filter(({ changes }) => changes);
       await fail(changing.at(-1)?.id ?? '', changing.length > 1 ? 'before it begins' : 'when it is done');
       await scenario.begin();
-      const stuck = await scenario.follow('stuck');
+      const stuck = await scenario.follow({ until: ['stuck'] });
       if (stuck.phase === 'stuck') await scenario.operate('undo');
       const state = await scenario.follow();
       const undone = state.steps.filter(({ id, kind }) => kind === 'action' && id.startsWith('undo:'));
@@ -112,7 +115,23 @@ async function amongDeaths(
     const differences = told(await scenario.differencesSince(before));
     return { ...went, differences, leftovers: await scenario.leftovers(), troubles: await scenario.troubles(went.state) };
   } catch (error) {
-    throw new Error(`${String(error)}\nWorkers have died at:\n${(await died()).join('\n')}\nThe last one says:\n${workers.output()}`, { cause: error });
+    const h = stage.client.workflow.getHandle(scenario.target);
+    const d = await h.describe();
+    const hist = await h.fetchHistory();
+    process.stderr.write(
+      JSON.stringify(d.raw.pendingActivities, null, 1).slice(0, 3000) +
+        JSON.stringify(d.raw.pendingWorkflowTask) +
+        '\n' +
+        hist
+          .events!.slice(-14)
+          .map((e) => JSON.stringify(e, (k, v) => (k === 'data' ? undefined : v)).slice(0, 700))
+          .join('\n') +
+        '\n' +
+        new Date().toISOString(),
+    );
+    throw new Error(`${String(error)}\nWorkers have died at:\n${(await died()).join('\n')}\nThe last one says:\n${workers.output()}`, {
+      cause: error,
+    });
   } finally {
     await workers.stop();
     process.stderr.write(`${runbook} ${onlyOnTheWayBack} ${(await died()).length} in ${performance.now() - t}\n`);

@@ -65,7 +65,7 @@ async function failAndUndo(wanted: Case): Promise<string[]> {
     const before = await scenario.world();
     const seen = interfere(scenario, wanted);
     await scenario.begin();
-    const { state, reasons } = await goBack(scenario, await scenario.follow('stuck'));
+    const { state, reasons } = await goBack(scenario, await scenario.follow({ until: ['stuck'] }));
     const differences = await scenario.differencesSince(before);
     const unexplained = differences.filter((difference) => !isNamed(difference, reasons));
     const found = [

@@ -27,7 +27,7 @@ const speedDefault = 200;
 const lookPauseMs = 100;
 /** A worker that was killed answers no question; somebody else does, a moment later. */
 const lookLimitMs = 3_000;
-const followLimitMs = 400_000;
+const followLimitMs = Number(process.env.HP_LIM ?? 400_000);
 
 /** What scenarios share: people with keys, a Temporal server, and one endpoint for the EKS of every world. */
 export interface Stage {
@@ -180,17 +180,18 @@ export class Scenario {
   }
 
   /**
-   * Signs whatever is put up for signature until the run is in one of the phases, or over. Throws where that takes too long, or
-   * where the run is stuck without being expected to be.
+   * Signs whatever is put up for signature until the run is in one of the phases, or over; `atHold` comes before the signature.
+   * Throws where that takes too long, or where the run is stuck without being expected to be.
    */
-  async follow(...wanted: Phase[]): Promise<RunState> {
+  async follow({ until = [], atHold }: { until?: Phase[]; atHold?: (hold: string) => Promise<void> } = {}): Promise<RunState> {
     const giveUpAtMs = performance.now() + followLimitMs;
     let last: RunState | undefined;
     while (performance.now() < giveUpAtMs) {
       last = await this.look();
-      if (last && (wanted.includes(last.phase) || endPhases.includes(last.phase))) return last;
+      if (last && (until.includes(last.phase) || endPhases.includes(last.phase))) return last;
       // A run that takes no word any more is about to end.
       if (last?.phase === 'stuck' && last.verbs.length > 0) break;
+      if (last?.hold && atHold) await atHold(last.hold.opening.hold);
       if (last?.hold) await this.sign(last);
       await wait(lookPauseMs);
     }
