@@ -189,10 +189,11 @@ async function makeFamily(family: Family, { env, sources, signal, report }: Maki
     if (await attempt('a build with go', sentence, build)) return;
   }
   const list = refusals.map((line, index) => `  ${index + 1}. ${line}`).join('\n');
+  const places = programs.map((program) => cachedKubernetes(program, env)).join(', ');
   throw new Error(
     `${name} is not there. Tried, in this order:\n${list}\n` +
       'Install Go 1.26 or newer (https://go.dev/dl) or see that the download can be reached, then try again; ' +
-      `or put the programs of that release where the cache is looked for: ${programs.map((program) => cachedKubernetes(program, env)).join(', ')}.`,
+      `or put the programs of that release where the cache is looked for: ${places}.`,
   );
 }
 
@@ -211,7 +212,7 @@ async function inScratchFolder(family: Family, env: NodeJS.ProcessEnv, make: (fo
   }
 }
 
-/** The checksum comes from the publisher, over TLS like the program: it tells a transfer that broke, not a publisher that was broken into. */
+/** The checksums come from the publisher as the programs do: they tell a transfer that broke, not a publisher that was broken into. */
 async function downloadKubernetes(folder: string, { kubernetes }: ReleaseSources): Promise<void> {
   if (kubernetes === undefined) throw new Error(`there is none for ${process.platform} on ${process.arch}`);
   for (const program of ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']) {

@@ -123,7 +123,8 @@ conditions:
 ${conditions(false)}
 ${containers(false)}
 hostIP: {{ NodeIPWith .spec.nodeName | Quote }}
-podIP: {{ PodIPWith .spec.nodeName ( or .spec.hostNetwork false ) ( or .metadata.uid "" ) ( or .metadata.name "" ) ( or .metadata.namespace "" ) | Quote }}
+{{ $pod := .metadata }}
+podIP: {{ PodIPWith .spec.nodeName ( or .spec.hostNetwork false ) $pod.uid $pod.name $pod.namespace | Quote }}
 phase: Running
 startTime: {{ $now | Quote }}
 `;

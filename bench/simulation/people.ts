@@ -161,7 +161,8 @@ export class People {
   /** Says what somebody has drawn; what is heard counts. */
   private async answer(situation: Situation, state: RunState): Promise<void> {
     const opening = state.hold ? `${state.hold.opening.hold}#${state.hold.opening.opening}` : '';
-    if (this.leftToExpire.has(opening)) return;
+    // Once it has expired the run is stuck, and still shows it.
+    if (situation !== 'stuck' && this.leftToExpire.has(opening)) return;
     const saying = this.sayingIn(situation, state);
     if (saying === undefined) return;
     if (saying === 'silence') {

@@ -104,7 +104,8 @@ async function amongDeaths(
   const points = join(stage.directory, `points-${courses}`);
   const failing = `${points}-failing`;
   await writeFile(points, '');
-  const scenario = await stage.raise(runbook, { taskQueue });
+  // Nodes that are drained at the same time would be tried anew whenever a worker dies of the other one.
+  const scenario = await stage.raise(runbook, { taskQueue, nodesAtOnce: 1 });
   const workers = await startMortalWorkers(stage, { ...mortal, taskQueue, points, failing, onlyOnTheWayBack });
   const died = async (): Promise<string[]> => (await readFile(points, 'utf8')).trimEnd().split('\n');
   const fail: Course['fail'] = (step, moment) => writeFile(failing, JSON.stringify({ step, moment } satisfies FailingStep));

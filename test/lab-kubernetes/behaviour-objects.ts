@@ -208,7 +208,8 @@ export function describeObjects(world: () => KubernetesWorld): void {
 
   describe('writing', () => {
     const modified = (name: string): string =>
-      `Operation cannot be fulfilled on nodes "${name}": the object has been modified; please apply your changes to the latest version and try again`;
+      `Operation cannot be fulfilled on nodes "${name}": the object has been modified; ` +
+      'please apply your changes to the latest version and try again';
 
     test('a cordon is followed by its taint, and lifting it by the end of the taint', async () => {
       const name = await firstNode();
@@ -318,7 +319,8 @@ export function describeObjects(world: () => KubernetesWorld): void {
       const { body } = await place.send('DELETE', `${place.podsPath}/one`, { preconditions: { uid: 'another' } });
       expect(body).toMatchObject({ code: 409, reason: 'Conflict' });
       expect(body.message).toContain(
-        `the UID in the precondition (another) does not match the UID in record (${pod.metadata.uid}). The object might have been deleted and then recreated`,
+        `the UID in the precondition (another) does not match the UID in record (${pod.metadata.uid}). ` +
+          'The object might have been deleted and then recreated',
       );
       expect((await place.pod('one'))?.metadata.deletionTimestamp).toBeUndefined();
     });

@@ -57,6 +57,15 @@ describe('over the wire', () => {
     expect(violations[0]?.sentence).toContain(`deleted the pod shop/${second}: the budget web demands 2 healthy pods and 1 are left.`);
   });
 
+  test('a budget with an empty selector is over every pod of its namespace', async () => {
+    const world = createWorld({ seed: worldOf([deployment('web', 3), budget('all', { minAvailable: 3, selector: {} })]) });
+    const cluster = world.cluster('test');
+    const [pod] = cluster?.store.list('pods') ?? [];
+    cluster?.store.remove('pods', `shop/${pod?.metadata.name}`, { part: 'client', name: 'somebody', verb: 'delete' });
+    expect(world.observer.summary().violations.map(({ kind }) => kind)).toEqual(['budget-broken']);
+    world.stop();
+  });
+
   test('a node that is taken away under healthy pods breaks their budget', async () => {
     const nodes = (await fixture.core.listNode()).items.map(({ metadata }) => metadata?.name ?? '');
     fixture.sandbox.world.cluster('test')?.removeNode(nodes[0] ?? '');

@@ -1,4 +1,4 @@
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActions } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
@@ -39,7 +39,8 @@ export async function makeWorker(
   return { worker, connection };
 }
 
-/** Only errors are logged. To be called before anything of Temporal's is used. */
+/** Only errors are logged: that a server or a worker is away is what the tests want. To be called before anything of Temporal's is used. */
 export function quietTemporal(): void {
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const filter = makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' });
+  Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter } } });
 }

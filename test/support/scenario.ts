@@ -22,8 +22,9 @@ import { inputsFor, worldNamed } from './scenarios.ts';
 import { differencesOf, inWords, lookAtRest, type Difference, type WorldView } from './scenario-world.ts';
 import { makeKeys, people, writeConfiguration, type Person } from './site.ts';
 
-/** How many times as fast as the wall clock the clusters of scenarios live. */
+/** As fast as it goes while looks, which come by the wall clock, still see what happens in between. */
 const speedDefault = 200;
+const nodesAtOnceDefault = 2;
 const lookPauseMs = 100;
 /** A worker that was killed answers no question; somebody else does, a moment later. */
 const lookLimitMs = 3_000;
@@ -43,8 +44,16 @@ export interface Stage {
   /** Where workers reach the EKS of all worlds. */
   awsEndpoint: string;
   /** Builds a world for a run of a shipped runbook, which is carried out by the workers of a task queue. */
-  raise(runbook: string, options: { taskQueue: string; speed?: number }): Promise<Scenario>;
+  raise(runbook: string, options: ScenarioOptions): Promise<Scenario>;
   stop(): Promise<void>;
+}
+
+/** What a scenario can be raised with. */
+export interface ScenarioOptions {
+  taskQueue: string;
+  /** How many times as fast as the wall clock its cluster lives. */
+  speed?: number;
+  nodesAtOnce?: number;
 }
 
 /** Sets a stage on a Temporal server. */
@@ -67,11 +76,11 @@ export async function setStage(title: string, address: string): Promise<Stage> {
     keys,
     client,
     awsEndpoint: `http://127.0.0.1:${(front.address() as AddressInfo).port}`,
-    raise: async (runbook, { taskQueue, speed = speedDefault }) => {
+    raise: async (runbook, { taskQueue, speed = speedDefault, nodesAtOnce = nodesAtOnceDefault }) => {
       scenariosRaised += 1;
       const cluster = `${name}-${scenariosRaised}`;
       const seed = worldNamed(cluster);
-      const inputs = inputsFor(runbook, seed);
+      const inputs = inputsFor(runbook, seed, nodesAtOnce);
       let cloudWrites = 0;
       const cloud = (world: Parameters<typeof createCloud>[0]): RequestListener => {
         const { handle } = createCloud(world);

@@ -12,6 +12,8 @@ export interface Place {
   nodegroups: { blue: string; teal: string };
   /** Names of the nodes of `blue`. */
   nodes: string[];
+  /** How many nodes are worked on at the same time. */
+  nodesAtOnce: number;
   /** A release that is newer than the one of the node groups. */
   releaseVersion: string;
 }
@@ -21,8 +23,8 @@ export interface Place {
  * change, what can be undone) the tests find out by themselves.
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
-  'node-group-rotation': ({ region, cluster, nodegroups, releaseVersion }) => {
-    return { region, cluster, nodegroup: nodegroups.blue, newNodegroup: 'green', releaseVersion, nodesAtOnce: 2 };
+  'node-group-rotation': ({ region, cluster, nodegroups, releaseVersion, nodesAtOnce }) => {
+    return { region, cluster, nodegroup: nodegroups.blue, newNodegroup: 'green', releaseVersion, nodesAtOnce };
   },
   'node-group-update': ({ region, cluster, nodegroups, releaseVersion }) => {
     return { region, cluster, nodegroup: nodegroups.blue, releaseVersion };
@@ -30,8 +32,8 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'node-groups-update': ({ region, cluster, nodegroups, releaseVersion }) => {
     return { region, cluster, nodegroups: [nodegroups.teal, nodegroups.blue], releaseVersion };
   },
-  'node-maintenance': ({ region, cluster, nodes }) => {
-    return { region, cluster, nodes: nodes.slice(0, 2), nodesAtOnce: 2 };
+  'node-maintenance': ({ region, cluster, nodes, nodesAtOnce }) => {
+    return { region, cluster, nodes: nodes.slice(0, 2), nodesAtOnce };
   },
 };
 
@@ -49,7 +51,7 @@ export function worldNamed(cluster: string): WorldSeed {
 }
 
 /** The inputs of a shipped runbook on the cluster of such a world. Throws where the runbook has no scenario. */
-export function inputsFor(runbook: string, world: WorldSeed): JsonObject {
+export function inputsFor(runbook: string, world: WorldSeed, nodesAtOnce: number): JsonObject {
   const inputs = inputsOf[runbook];
   if (!inputs) throw new Error(missingScenario(runbook));
   const [cluster] = world.clusters;
@@ -57,7 +59,8 @@ export function inputsFor(runbook: string, world: WorldSeed): JsonObject {
   if (!cluster || !blue || !teal) throw new RangeError('the world of a scenario has two node groups');
   const nodes = initialNodes(cluster, blue).map(({ name }) => name);
   const nodegroups = { blue: blue.name, teal: teal.name };
-  return inputs({ region: demoRegion, cluster: cluster.name, nodegroups, nodes, releaseVersion: '1.33.4-20260801' });
+  const releaseVersion = '1.33.4-20260801';
+  return inputs({ region: demoRegion, cluster: cluster.name, nodegroups, nodes, nodesAtOnce, releaseVersion });
 }
 
 /** What to tell whoever has added a runbook. */
