@@ -12,11 +12,25 @@ const defaults = { readiness: '1', shutdown: '1', boot: '0' } as const;
 
 const nodeHeartbeatPeriodMs = 600_000;
 const graceDefaultSeconds = 30;
+/** kwok's own four at a time would keep hundreds of pods waiting for each other. */
+const playedAtOnceMax = 32;
 
 /** The kwok stages that play kubelet for every node and pod, as the text of a kwok configuration file. */
 export function kwokStages(): string {
   const stages = [nodeBoots(), nodeLives(), podStarts(), podBecomesReady(), podEnds()];
-  return stages.map((stage) => JSON.stringify({ apiVersion: 'kwok.x-k8s.io/v1alpha1', kind: 'Stage', ...stage }, null, 2)).join('\n---\n');
+  // A configuration takes the place of all of kwok's defaults, so it must name each number that may not be 0.
+  const options = {
+    podPlayStageParallelism: playedAtOnceMax,
+    nodePlayStageParallelism: playedAtOnceMax,
+    nodeLeaseParallelism: 4,
+    podsOnNodeSyncParallelism: 1,
+    enablePodsOnNodeSyncListPager: true,
+  };
+  const documents = [
+    { apiVersion: 'config.kwok.x-k8s.io/v1alpha1', kind: 'KwokConfiguration', metadata: { name: 'kwok' }, options },
+    ...stages.map((stage) => ({ apiVersion: 'kwok.x-k8s.io/v1alpha1', kind: 'Stage', ...stage })),
+  ];
+  return documents.map((document) => JSON.stringify(document, null, 2)).join('\n---\n');
 }
 
 interface Stage {

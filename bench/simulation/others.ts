@@ -1,6 +1,5 @@
 import { DescribeNodegroupCommand, ListNodegroupsCommand, UpdateNodegroupVersionCommand, type EKSClient } from '@aws-sdk/client-eks';
 import type { Actor } from '../../sandbox/kubernetes/store.ts';
-import type { RunState } from '../../workflows/messages.ts';
 import type { Deed } from './circumstances.ts';
 import type { SimulatedCloud } from './stage.ts';
 import type { Scene } from './world.ts';
@@ -37,7 +36,7 @@ export class Others {
   }
 
   /** Does it, as far as there is anything to do it to. Returns false where the moment does not suit: then it is tried again later. */
-  async act({ kind, choice, forMs }: Deed, { phase }: RunState): Promise<boolean> {
+  async act({ kind, choice, forMs }: Deed): Promise<boolean> {
     switch (kind) {
       case 'cordon':
         this.cordon(choice);
@@ -48,8 +47,6 @@ export class Others {
         this.scale(choice);
         return true;
       case 'update':
-        // While the run acts, nobody could tell whose change came first, nor whether it was needed.
-        if (phase !== 'holding' && phase !== 'paused' && phase !== 'stuck') return false;
         await this.update(choice);
         return true;
       case 'tighten':
@@ -174,7 +171,12 @@ export class Others {
       const { newRelease, otherRelease } = this.scene;
       const releaseVersion = shareOf(choice) < sameUpdateShare ? newRelease : otherRelease;
       if (nodegroup?.status !== 'ACTIVE' || nodegroup.releaseVersion === releaseVersion) return;
-      await this.eks.send(new UpdateNodegroupVersionCommand({ ...subject, releaseVersion }));
+      // The run may have been faster.
+      const isTaken = await this.eks.send(new UpdateNodegroupVersionCommand({ ...subject, releaseVersion })).then(
+        () => true,
+        () => false,
+      );
+      if (!isTaken) return;
       this.updated.add(nodegroupName);
       this.told.push(`had ${nodegroupName} updated to ${releaseVersion}`);
     } finally {

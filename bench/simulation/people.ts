@@ -53,7 +53,7 @@ export interface Means {
   /** Kills its worker and has another one started. */
   kill: () => void;
   /** Has somebody else do something; false where that does not suit now. */
-  befall: (deed: Deed, state: RunState) => Promise<boolean>;
+  befall: (deed: Deed) => Promise<boolean>;
 }
 
 /** Plans, starts, signs at the holds and deals with what is stuck, until the run is over or lost. */
@@ -146,7 +146,7 @@ export class People {
       return this.means.kill();
     }
     for (const deed of deeds) {
-      if (this.isDue(deed.at, state, nowMs) && (await this.means.befall(deed, state))) this.over.add(deed.at);
+      if (this.isDue(deed.at, state, nowMs) && (await this.means.befall(deed))) this.over.add(deed.at);
     }
     if (this.gaveUp || this.isDue(abort, state, nowMs)) return void (await this.say('abort', state));
     if (pause && this.isDue(pause, state, nowMs) && state.verbs.includes('pause')) {

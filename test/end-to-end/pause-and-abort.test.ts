@@ -1,33 +1,38 @@
 import { afterEach, expect, test } from '@jest/globals';
-import { raiseRotation, type Rotation } from '../support/rotation.ts';
+import { startWorkerProgram } from '../support/scenario-workers.ts';
+import { setStage, type Scenario, type Stage } from '../support/scenario.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
-let rotation: Rotation;
-afterEach(() => rotation.stop());
+let stage: Stage;
+afterEach(() => stage.stop());
+
+const cordonedIn = ({ nodes }: Awaited<ReturnType<Scenario['world']>>): number =>
+  nodes.filter(({ is }) => is.includes(' cordoned ')).length;
 
 test('a drain that is paused evicts nothing more, and its cordons are lifted when it is aborted', async () => {
-  rotation = await raiseRotation({ speed: 30, address: await temporalAddress(), name: 'paused' });
-  await rotation.startWorker();
-  const podsBefore = rotation.pods().length;
-  const evictions = (): number => rotation.sandbox.world.observer.summary().counters.evictionsGranted;
-  const cordoned = (): number => rotation.nodes().filter(({ spec }) => spec.unschedulable === true).length;
-  const run = await rotation.begin('node-group-rotation', { ...rotation.inputs, newNodegroup: 'green', nodesAtOnce: 2 });
-  await rotation.approve(run, 'sign-drain', 'ada');
-  const draining = await rotation.until(run, ({ progress }) => progress?.unit === 'pods' && progress.done >= 5);
+  stage = await setStage('paused', await temporalAddress());
+  const worker = await startWorkerProgram(stage);
+  const scenario = await stage.raise('node-group-rotation', { taskQueue: stage.name, speed: 30 });
+  const before = await scenario.world();
+  const { observer } = scenario.sandbox.world;
+  const evictions = (): number => observer.summary().counters.evictionsGranted;
+  await scenario.begin();
+  const draining = await scenario.until(({ progress }) => progress?.unit === 'pods' && progress.done >= 5);
 
-  await rotation.operate(run, 'pause');
-  await rotation.until(run, 'paused');
+  await scenario.operate('pause');
+  await scenario.until(({ state }) => state.phase === 'paused');
   const evictedWhenPaused = evictions();
   expect(evictedWhenPaused).toBeLessThan(draining.progress?.total ?? 0);
-  expect(cordoned()).toBe(6);
+  expect(cordonedIn(await scenario.world())).toBe(6);
 
-  await rotation.operate(run, 'abort');
-  const live = await rotation.until(run, 'aborted');
+  await scenario.operate('abort');
+  const { state } = await scenario.until(({ state }) => state.phase === 'aborted');
   expect(evictions()).toBe(evictedWhenPaused);
-  expect(cordoned()).toBe(0);
-  expect(rotation.nodes()).toHaveLength(12);
-  expect(rotation.pods()).toHaveLength(podsBefore);
-  expect(rotation.sandbox.world.observer.summary().violations).toEqual([]);
-  expect(live.state.ended?.leftovers).toContain('step drain (kubernetes.drain) was stopped before its end');
-  await expect(rotation.evidence(live)).resolves.toMatchObject({ ok: true, run, ending: 'ended', problems: [] });
+  // The new node group stays, which the run says; nothing else is different.
+  const differences = await scenario.differencesSince(before);
+  expect(differences.filter(({ group }) => group !== 'green')).toEqual([]);
+  expect(differences).toHaveLength(7);
+  expect(state.ended?.leftovers).toContain('step drain (kubernetes.drain) was stopped before its end');
+  expect(await scenario.troubles(state)).toEqual([]);
+  await worker.kill();
 }, 120_000);

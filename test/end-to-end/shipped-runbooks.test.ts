@@ -1,49 +1,30 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { Node, Pod } from '../../sandbox/kubernetes/objects.ts';
-import { raiseRotation, type Rotation } from '../support/rotation.ts';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { RunningProcess } from '../../lab/process.ts';
+import { startWorkerProgram } from '../support/scenario-workers.ts';
+import { setStage, type Stage } from '../support/scenario.ts';
+import type { WorldView } from '../support/scenario-world.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
-let rotation: Rotation;
-beforeEach(async () => {
-  rotation = await raiseRotation({ speed: 60, address: await temporalAddress(), name: 'shipped' });
-  await rotation.startWorker();
+// That each shipped runbook goes through at all, and what it leaves, is in test/every-runbook/.
+let stage: Stage;
+let worker: RunningProcess;
+beforeAll(async () => {
+  stage = await setStage('shipped', await temporalAddress());
+  worker = await startWorkerProgram(stage);
 });
-afterEach(() => rotation.stop());
+afterAll(async () => {
+  await worker.kill();
+  await stage.stop();
+});
 
-function expectWorldInOrder(podsBefore: number): void {
-  expect(rotation.sandbox.world.observer.summary()).toMatchObject({ violations: [], violationsLeftOut: 0 });
-  expect(rotation.nodes().filter(({ spec }) => spec.unschedulable === true)).toEqual([]);
-  expect(rotation.nodes().filter(({ metadata }) => metadata.annotations?.['holdpoint.dev/cordon'] !== undefined)).toEqual([]);
-  expect(rotation.pods().length).toBe(podsBefore);
-}
-
-/** Pods that have not come up yet are given their time. */
-async function podsRunOn(nodegroup: string): Promise<void> {
-  const isOfGroup = ({ metadata }: Node): boolean => metadata.labels?.['eks.amazonaws.com/nodegroup'] === nodegroup;
-  const nodes = new Set(
-    rotation
-      .nodes()
-      .filter(isOfGroup)
-      .map(({ metadata }) => metadata.name),
-  );
-  const isInPlace = ({ spec, status }: Pod): boolean => status.phase === 'Running' && nodes.has(spec.nodeName ?? '');
-  const misplaced = (): string[] =>
-    rotation
-      .pods()
-      .filter((pod) => !isInPlace(pod))
-      .map(({ metadata }) => metadata.name);
-  const giveUpAt = Date.now() + 10_000;
-  while (misplaced().length > 0 && Date.now() < giveUpAt) await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(misplaced()).toEqual([]);
-}
+const nodesOf = ({ nodes }: WorldView, group: string): string[] => nodes.filter((node) => node.group === group).map(({ name }) => name);
 
 test('node-group-rotation moves every pod to the new nodes within the budgets, and the old node group goes', async () => {
-  const podsBefore = rotation.pods().length;
-  const run = await rotation.begin('node-group-rotation', { ...rotation.inputs, newNodegroup: 'green', nodesAtOnce: 2 });
-  await rotation.approve(run, 'sign-drain', 'ada');
-  await rotation.approve(run, 'sign-delete', 'grace');
-  const live = await rotation.until(run, 'done');
-  expect(live.state.steps.map(({ id, status }) => `${id} ${status}`)).toEqual([
+  const scenario = await stage.raise('node-group-rotation', { taskQueue: stage.name });
+  const before = await scenario.world();
+  await scenario.begin();
+  const state = await scenario.follow();
+  expect(state.steps.map(({ id, status }) => `${id} ${status}`)).toEqual([
     'preflight done',
     'create done',
     'sign-drain done',
@@ -51,20 +32,45 @@ test('node-group-rotation moves every pod to the new nodes within the budgets, a
     'sign-delete done',
     'delete done',
   ]);
-  expectWorldInOrder(podsBefore);
-  expect(rotation.nodes().map(({ metadata }) => metadata.labels?.['eks.amazonaws.com/nodegroup'])).toEqual(Array(6).fill('green'));
-  await podsRunOn('green');
-  await expect(rotation.evidence(live)).resolves.toMatchObject({ ok: true, run, ending: 'ended', problems: [] });
+  const after = await scenario.world();
+  expect([nodesOf(after, 'blue').length, nodesOf(after, 'green').length]).toEqual([0, 6]);
+  expect(nodesOf(after, 'teal')).toEqual(nodesOf(before, 'teal'));
+  // Every pod is Ready somewhere, and there is nowhere else.
+  expect(after).toMatchObject({ atRest: true });
+  expect(await scenario.leftovers()).toEqual([]);
+  expect(await scenario.troubles(state)).toEqual([]);
 }, 120_000);
 
 test('node-group-update has EKS replace every node within the budgets', async () => {
-  const podsBefore = rotation.pods().length;
-  const nodesBefore = rotation.nodes().map(({ metadata }) => metadata.name);
-  const run = await rotation.begin('node-group-update', { ...rotation.inputs, releaseVersion: '1.33.4-20260801' });
-  await rotation.approve(run, 'sign-update', 'ada');
-  const live = await rotation.until(run, 'done');
-  expectWorldInOrder(podsBefore);
-  expect(rotation.nodes().filter(({ metadata }) => nodesBefore.includes(metadata.name))).toEqual([]);
-  await podsRunOn('blue');
-  await expect(rotation.evidence(live)).resolves.toMatchObject({ ok: true, run, ending: 'ended', problems: [] });
+  const scenario = await stage.raise('node-group-update', { taskQueue: stage.name });
+  const before = await scenario.world();
+  await scenario.begin();
+  const state = await scenario.follow();
+  expect(state).toMatchObject({ phase: 'done' });
+  const after = await scenario.world();
+  expect(nodesOf(after, 'blue')).toHaveLength(6);
+  expect(nodesOf(after, 'blue').filter((name) => nodesOf(before, 'blue').includes(name))).toEqual([]);
+  expect(after.objects['Nodegroup blue']).toContain('1.33.4-20260801');
+  expect(await scenario.leftovers()).toEqual([]);
+  expect(await scenario.troubles(state)).toEqual([]);
+}, 120_000);
+
+test('node-maintenance keeps its nodes empty until the work on them is signed off, and leaves the world as it was', async () => {
+  const scenario = await stage.raise('node-maintenance', { taskQueue: stage.name });
+  const before = await scenario.world();
+  await scenario.begin();
+  const atHolds: [string, number][] = [];
+  const state = await scenario.follow({
+    atHold: async (hold) => {
+      const { nodes } = await scenario.world();
+      atHolds.push([hold, nodes.filter(({ is }) => is.includes(' cordoned ')).length]);
+    },
+  });
+  expect(state).toMatchObject({ phase: 'done' });
+  expect(atHolds).toEqual([
+    ['sign-drain', 0],
+    ['work-done', 2],
+  ]);
+  expect(await scenario.differencesSince(before)).toEqual([]);
+  expect(await scenario.troubles(state)).toEqual([]);
 }, 120_000);

@@ -151,7 +151,7 @@ describe('where the programs of a control plane come from', () => {
   test('without a network and without go the error names every way and what to do', async () => {
     const { found } = find();
     await expect(found).rejects.toThrow(
-      /^etcd 3\.7\.3 is not there[^]*1\. the cache: [^]*2\. the official download: [^]*3\. a build with go: go is not installed\nInstall Go/,
+      /^etcd 3\.7\.3 is not there[^]*1\. the cache: [^]*2\. the official download: [^]*3\. a build with go: go is not installed\nInstall/,
     );
     expect(await readdir(join(cache, 'bin'))).toEqual([]);
   });

@@ -18,7 +18,7 @@ export interface Interference {
   /** Around an attempt to perform a step. */
   aroundPerform?(context: StepContext, perform: () => Promise<Performed>): Promise<Performed>;
   /** After each act of a step; they are counted from 1 within one attempt. */
-  afterAct?(context: StepContext, acts: number): Promise<void>;
+  afterAct?: (context: StepContext, acts: number) => Promise<void>;
   /** After an entry is safe in the record, before whoever has asked for it hears so. */
   afterEntry?(run: string, entry: NewEntry): Promise<void>;
 }

@@ -1,5 +1,5 @@
-import { msToNumber, type Duration } from '@temporalio/common';
-import type { WorkflowInterceptorsFactory } from '@temporalio/workflow';
+import { msToNumber } from '@temporalio/common';
+import type { ActivityInput, Next, WorkflowInterceptorsFactory, WorkflowOutboundCallsInterceptor } from '@temporalio/workflow';
 
 /** How many times as soon as in production a worker counts as dead, so that a test can kill many of them. */
 const haste = 4;
@@ -10,8 +10,8 @@ const haste = 4;
 export const interceptors: WorkflowInterceptorsFactory = () => ({
   outbound: [
     {
-      scheduleActivity: (input, next) => {
-        const { startToCloseTimeout, heartbeatTimeout } = input.options;
+      scheduleActivity: (input: ActivityInput, next: Next<WorkflowOutboundCallsInterceptor, 'scheduleActivity'>) => {
+        const { startToCloseTimeout, heartbeatTimeout } = input.options as Limits;
         const options = { ...input.options, startToCloseTimeout: sooner(startToCloseTimeout), heartbeatTimeout: sooner(heartbeatTimeout) };
         return next({ ...input, options });
       },
@@ -19,6 +19,9 @@ export const interceptors: WorkflowInterceptorsFactory = () => ({
   ],
 });
 
-function sooner(limit: Duration | undefined): number | undefined {
+/** The limits of an activity, as whoever calls it has written them. */
+type Limits = Record<'startToCloseTimeout' | 'heartbeatTimeout', Parameters<typeof msToNumber>[0] | undefined>;
+
+function sooner(limit: Limits['heartbeatTimeout']): number | undefined {
   return limit === undefined ? undefined : msToNumber(limit) / haste;
 }

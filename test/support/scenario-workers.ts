@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkerOptions } from '@temporalio/worker';
+import { programCommand } from '../../cli/program-files.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { bundleWorkflows } from '../../worker/worker.ts';
 import { useEnvironment } from './cluster.ts';
@@ -39,6 +40,25 @@ export async function startWorkerHere(
       await connection.close();
       await Runtime.instance().shutdown();
     },
+  };
+}
+
+/** Starts the worker as people start it: as a program of its own, with the time limits of production. */
+export async function startWorkerProgram(stage: Stage, taskQueue = stage.name): Promise<RunningProcess> {
+  const env = { ...environmentOf(stage, taskQueue), HOLDPOINT_LOG_LEVEL: 'warn' };
+  return startProcess({ name: 'The worker', ...programCommand('worker/main'), env, ready: /"listening":true/ });
+}
+
+function environmentOf({ address, configuration, awsEndpoint }: Stage, taskQueue: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    TEMPORAL_ADDRESS: address,
+    HOLDPOINT_TASK_QUEUE: taskQueue,
+    HOLDPOINT_CONFIG: configuration,
+    AWS_ENDPOINT_URL: awsEndpoint,
+    AWS_ACCESS_KEY_ID: 'sandbox',
+    AWS_SECRET_ACCESS_KEY: 'sandbox',
+    AWS_EC2_METADATA_DISABLED: 'true',
   };
 }
 
@@ -93,23 +113,14 @@ export async function startMortalWorkers(stage: Stage, work: MortalWork): Promis
   };
 }
 
-function startMortalWorker(
-  { address, configuration, awsEndpoint }: Stage,
-  { taskQueue, program, bundle, points, failing, onlyOnTheWayBack }: MortalWork,
-): Promise<RunningProcess> {
+function startMortalWorker(stage: Stage, work: MortalWork): Promise<RunningProcess> {
+  const { taskQueue, program, bundle, points, failing, onlyOnTheWayBack } = work;
   const env = {
-    ...process.env,
-    TEMPORAL_ADDRESS: address,
-    HOLDPOINT_TASK_QUEUE: taskQueue,
-    HOLDPOINT_CONFIG: configuration,
-    HOLDPOINT_TEST_POINTS: points,
+    ...environmentOf(stage, taskQueue),
     HOLDPOINT_TEST_BUNDLE: bundle,
+    HOLDPOINT_TEST_POINTS: points,
     HOLDPOINT_TEST_FAILING: failing,
     HOLDPOINT_TEST_WAY_BACK: onlyOnTheWayBack ? '1' : '',
-    AWS_ENDPOINT_URL: awsEndpoint,
-    AWS_ACCESS_KEY_ID: 'sandbox',
-    AWS_SECRET_ACCESS_KEY: 'sandbox',
-    AWS_EC2_METADATA_DISABLED: 'true',
   };
   return startProcess({ name: 'The mortal worker', command: process.execPath, args: [program], env, ready: /"listening":true/ });
 }

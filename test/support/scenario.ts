@@ -204,9 +204,26 @@ export class Scenario {
       if (last?.hold) await this.sign(last);
       await wait(lookPauseMs);
     }
-    const { progress, retrying } = (await this.live().catch(() => undefined)) ?? {};
-    const last_ = JSON.stringify({ progress: progress?.summary, retrying });
-    throw new Error(`the run of ${this.runbook} got no further: ${inShort(last)} ${last_}`, { cause: this.lastProblem });
+    throw await this.lost(last);
+  }
+
+  /** Signs whatever is put up for signature until the run, with what its activity says right now, is as wanted. */
+  async until(isWanted: (live: LiveRun) => boolean): Promise<LiveRun> {
+    const giveUpAtMs = performance.now() + followLimitMs;
+    let last: LiveRun | undefined;
+    while (performance.now() < giveUpAtMs) {
+      last = await this.live().catch(() => undefined);
+      if (last && isWanted(last)) return last;
+      if (last?.state.hold) await this.sign(last.state);
+      await wait(lookPauseMs);
+    }
+    throw await this.lost(last?.state);
+  }
+
+  private async lost(last: RunState | undefined): Promise<Error> {
+    const live = await this.live().catch(() => undefined);
+    const present = JSON.stringify({ progress: live?.progress?.summary, retrying: live?.retrying });
+    return new Error(`the run of ${this.runbook} got no further: ${inShort(last)}, ${present}`, { cause: this.lastProblem });
   }
 
   /** How the run stands, with what its activity says right now. */
