@@ -11,7 +11,7 @@ const momentMaxMs = 2_000;
 const shares = { kills: 0.15, killOnWayBack: 0.3, pause: 0.2, abort: 0.1, deeds: 0.7 } as const;
 const deedsMax = 3;
 /** How long what passes by itself lasts: EKS gives up on nodes and pods after 15 or 20 minutes, which are 6 or 8 seconds here. */
-const deedMs = [2_000, 15_000] as const;
+const deedMs = [3_000, 20_000] as const;
 
 /** A moment of a run: so long (wall clock) after that step, counted from 0, or the first step of its way back, has been begun. */
 export interface Moment {
@@ -24,7 +24,20 @@ export interface Moment {
  * `scale`: a workload, by one pod. `update`: a node group, through EKS. For a while only: `tighten`: a budget lets no pod go.
  * `ail`: no instance of a node group starts. `storm`: every call fails. What runs mind most is there more than once.
  */
-const deedKinds = ['cordon', 'uncordon', 'scale', 'update', 'update', 'update', 'tighten', 'tighten', 'ail', 'ail', 'storm'] as const;
+const deedKinds = [
+  'cordon',
+  'uncordon',
+  'scale',
+  'update',
+  'update',
+  'update',
+  'tighten',
+  'tighten',
+  'ail',
+  'ail',
+  'ail',
+  'storm',
+] as const;
 
 export interface Deed {
   at: Moment;

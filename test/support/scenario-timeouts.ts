@@ -11,7 +11,7 @@ export const interceptors: WorkflowInterceptorsFactory = () => ({
   outbound: [
     {
       scheduleActivity: (input: ActivityInput, next: Next<WorkflowOutboundCallsInterceptor, 'scheduleActivity'>) => {
-        const { startToCloseTimeout, heartbeatTimeout } = input.options as Limits;
+        const { startToCloseTimeout, heartbeatTimeout } = input.options as unknown as Limits;
         const options = { ...input.options, startToCloseTimeout: sooner(startToCloseTimeout), heartbeatTimeout: sooner(heartbeatTimeout) };
         return next({ ...input, options });
       },
@@ -20,8 +20,8 @@ export const interceptors: WorkflowInterceptorsFactory = () => ({
 });
 
 /** The limits of an activity, as whoever calls it has written them. */
-type Limits = Record<'startToCloseTimeout' | 'heartbeatTimeout', Parameters<typeof msToNumber>[0] | undefined>;
+type Limits = Record<'startToCloseTimeout' | 'heartbeatTimeout', string | number | undefined>;
 
 function sooner(limit: Limits['heartbeatTimeout']): number | undefined {
-  return limit === undefined ? undefined : msToNumber(limit) / haste;
+  return limit === undefined ? undefined : msToNumber(limit as never) / haste;
 }
