@@ -59,7 +59,6 @@ async function casesOf(runbook: string): Promise<Case[]> {
 async function failAndUndo(wanted: Case): Promise<string[]> {
   const { runbook, step, moment, twice } = wanted;
   const name = `${step} fails ${moment}${twice ? ', every undo twice' : ''}`;
-  const begunMs = performance.now();
   try {
     const scenario = await stage.raise(runbook, worker);
     const before = await scenario.world();
@@ -77,7 +76,6 @@ async function failAndUndo(wanted: Case): Promise<string[]> {
       ...(await scenario.troubles(state)),
     ];
     await scenario.stop();
-    process.stderr.write(`${runbook} ${name}: ${state.phase} ${Math.round(performance.now() - begunMs)} ms ${found.length}\n`);
     return found.map((line) => `${name}: ${line}`);
   } catch (error) {
     return [`${name}: ${String(error)}`];

@@ -23,5 +23,5 @@ export const interceptors: WorkflowInterceptorsFactory = () => ({
 type Limits = Record<'startToCloseTimeout' | 'heartbeatTimeout', string | number | undefined>;
 
 function sooner(limit: Limits['heartbeatTimeout']): number | undefined {
-  return limit === undefined ? undefined : msToNumber(limit as never) / haste;
+  return limit === undefined ? undefined : msToNumber(limit) / haste;
 }

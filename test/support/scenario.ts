@@ -28,7 +28,7 @@ const nodesAtOnceDefault = 2;
 const lookPauseMs = 100;
 /** A worker that was killed answers no question; somebody else does, a moment later. */
 const lookLimitMs = 3_000;
-const followLimitMs = Number(process.env.HP_LIM ?? 400_000);
+const followLimitMs = 400_000;
 
 /** What scenarios share: people with keys, a Temporal server, and one endpoint for the EKS of every world. */
 export interface Stage {
@@ -220,10 +220,15 @@ export class Scenario {
     throw await this.lost(last?.state);
   }
 
+  /** What is known of a run that is not where it should be, from the server as well: the worker may be what is wrong. */
   private async lost(last: RunState | undefined): Promise<Error> {
-    const live = await this.live().catch(() => undefined);
-    const present = JSON.stringify({ progress: live?.progress?.summary, retrying: live?.retrying });
-    return new Error(`the run of ${this.runbook} got no further: ${inShort(last)}, ${present}`, { cause: this.lastProblem });
+    const { raw } = await this.stage.client.workflow.getHandle(this.target).describe();
+    const activities = (raw.pendingActivities ?? []).map(({ activityType, attempt, state, lastFailure }) => {
+      return { activity: activityType?.name, attempt, state, lastFailure: lastFailure?.message };
+    });
+    const { attempt, state } = raw.pendingWorkflowTask ?? {};
+    const pending = JSON.stringify({ activities, workflowTask: { attempt, state } }, null, 1);
+    return new Error(`the run of ${this.runbook} got no further: ${inShort(last)}, ${pending}`, { cause: this.lastProblem });
   }
 
   /** How the run stands, with what its activity says right now. */
