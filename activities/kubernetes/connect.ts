@@ -1,11 +1,13 @@
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { DescribeClusterCommand, type EKSClient } from '@aws-sdk/client-eks';
 import {
+  AppsV1Api,
+  AuthorizationV1Api,
   CoreV1Api,
   KubeConfig,
   PolicyV1Api,
-  AppsV1Api,
   ServerConfiguration,
+  StorageV1Api,
   createConfiguration,
   type Configuration,
 } from '@kubernetes/client-node';
@@ -22,6 +24,8 @@ export interface KubernetesApis {
   core: CoreV1Api;
   policy: PolicyV1Api;
   apps: AppsV1Api;
+  authorization: AuthorizationV1Api;
+  storage: StorageV1Api;
 }
 
 /**
@@ -55,7 +59,13 @@ export async function connectKubernetes(eks: EKSClient, target: Target): Promise
     currentContext: target.name,
   });
   const configuration = configurationFor(config, cluster.endpoint);
-  return { core: new CoreV1Api(configuration), policy: new PolicyV1Api(configuration), apps: new AppsV1Api(configuration) };
+  return {
+    core: new CoreV1Api(configuration),
+    policy: new PolicyV1Api(configuration),
+    apps: new AppsV1Api(configuration),
+    authorization: new AuthorizationV1Api(configuration),
+    storage: new StorageV1Api(configuration),
+  };
 }
 
 /** The client sets no time limit of its own: a request without an answer would hang for ever. */
