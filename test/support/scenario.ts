@@ -10,6 +10,7 @@ import { connectTemporal } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
+import { standingOf } from '../../domain/approval.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findAction } from '../../runbooks/actions.ts';
@@ -17,7 +18,15 @@ import { readRunbook } from '../../runbooks/library.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion } from '../../sandbox/worlds/demo.ts';
-import { endPhases, searchAttributes, type Forecast, type Phase, type RunState, type Verb } from '../../workflows/messages.ts';
+import {
+  endPhases,
+  searchAttributes,
+  type Forecast,
+  type HoldState,
+  type Phase,
+  type RunState,
+  type Verb,
+} from '../../workflows/messages.ts';
 import { inputsFor, worldNamed } from './scenarios.ts';
 import { differencesOf, inWords, lookAtRest, type Difference, type WorldView } from './scenario-world.ts';
 import { makeKeys, people, writeConfiguration, type Person } from './site.ts';
@@ -189,19 +198,27 @@ export class Scenario {
   }
 
   /**
-   * Signs whatever is put up for signature until the run is in one of the phases, or over; `atHold` comes before the signature.
+   * Signs whatever is put up for signature until the run is in one of the phases, or over; `atHold` comes before the first signature
+   * of each opening.
    * Throws where that takes too long, or where the run is stuck without being expected to be.
    */
   async follow({ until = [], atHold }: { until?: Phase[]; atHold?: (hold: string) => Promise<void> } = {}): Promise<RunState> {
     const giveUpAtMs = performance.now() + followLimitMs;
+    const seen = new Set<string>();
     let last: RunState | undefined;
     while (performance.now() < giveUpAtMs) {
       last = await this.look();
       if (last && (until.includes(last.phase) || endPhases.includes(last.phase))) return last;
       // A run that takes no word any more is about to end.
       if (last?.phase === 'stuck' && last.verbs.length > 0) break;
-      if (last?.hold && atHold) await atHold(last.hold.opening.hold);
-      if (last?.hold) await this.sign(last);
+      const open = last && openHoldOf(last);
+      if (open) {
+        const { hold, opening } = open.opening;
+        const name = `${hold} ${opening}`;
+        if (!seen.has(name)) await atHold?.(hold);
+        seen.add(name);
+        await this.sign(open);
+      }
       await wait(lookPauseMs);
     }
     throw await this.lost(last);
@@ -214,7 +231,8 @@ export class Scenario {
     while (performance.now() < giveUpAtMs) {
       last = await this.live().catch(() => undefined);
       if (last && isWanted(last)) return last;
-      if (last?.state.hold) await this.sign(last.state);
+      const open = last && openHoldOf(last.state);
+      if (open) await this.sign(open);
       await wait(lookPauseMs);
     }
     throw await this.lost(last?.state);
@@ -253,14 +271,13 @@ export class Scenario {
     await this.holdpoint.operate(this.target, verb, 'the test wants it', this.stage.keys.dana);
   }
 
-  private async sign({ hold }: RunState): Promise<void> {
-    if (!hold || hold.opening.closed) return;
-    const signer = (['ada', 'grace'] as const).find((person) => !hold.decisions.some((decision) => decision.person === person));
+  private async sign({ opening, decisions }: HoldState): Promise<void> {
+    const signer = (['ada', 'grace'] as const).find((person) => !decisions.some((decision) => decision.person === person));
     if (!signer) return;
     try {
       const { keys, client } = this.stage;
       await client.withDeadline(Date.now() + lookLimitMs, () =>
-        this.holdpoint.decide(this.target, hold.opening, 'approve', 'looks right', keys[signer]),
+        this.holdpoint.decide(this.target, opening, 'approve', 'looks right', keys[signer]),
       );
     } catch (error) {
       // The hold may have been closed since, or the worker or the server be away: the next look tells.
@@ -312,6 +329,11 @@ export class Scenario {
 /** Differences in lines of text, for a comparison with none. */
 export function told(differences: readonly Difference[]): string[] {
   return differences.map(inWords);
+}
+
+/** The hold that waits for signatures; one that has them all is shown until the second look is over, and is not open any more. */
+function openHoldOf({ hold }: RunState): HoldState | undefined {
+  return hold && !hold.opening.closed && standingOf(hold.opening, hold.decisions).state === 'waiting' ? hold : undefined;
 }
 
 function inShort(state: RunState | undefined): string {
