@@ -5,24 +5,61 @@ import { inParallel, listNodes, readNode } from './read.ts';
 
 /** The annotation by which a cordon says whose it is: the id of the run. A cordon without it is somebody else's. */
 export const cordonAnnotation = 'holdpoint.dev/cordon';
+/** What else there is to know of what a run has done to a node, as JSON: see `Details`. */
+const detailsAnnotation = 'holdpoint.dev/cordon-details';
+/** When the drain of the node began, ISO 8601. */
+const drainBeganAnnotation = 'holdpoint.dev/drain-began';
+/** Load balancers take a node with this label out, whatever its value is (KEP-1143). */
+const excludedLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
 
 const attemptsMax = 5;
 
 /** Names us in the managed fields of a node, so that people see who has cordoned it. */
 const fieldManager = 'holdpoint';
+/** The names under which the API server sums up managers that it no longer tells apart; any of them may have been us. */
+const managersSummedUp = ['ancient-changes', 'before-first-apply'];
 
 /** Whose cordon a node carries. */
 export type CordonState = 'none' | 'ours' | 'foreign';
 
+/** What a run remembers at a node: who it is, since when, and how the node was before. */
+interface Details {
+  run: string;
+  at: string;
+  before: { unschedulable: boolean; excludedFromLoadBalancers: boolean };
+}
+
+/** Keys to set, and keys to take away (null). */
+type Changes = Record<string, string | null>;
+
+/** A JSON merge patch of a node. */
+interface NodeChange {
+  labels?: Changes;
+  annotations: Changes;
+  spec?: { unschedulable: true | null };
+}
+
 /** Reads whose cordon a node carries, seen from a run. */
 export function cordonState(node: V1Node, run: string): CordonState {
   if (node.spec?.unschedulable !== true) return 'none';
-  return node.metadata?.annotations?.[cordonAnnotation] === run ? 'ours' : 'foreign';
+  return cordonOwner(node) === run ? 'ours' : 'foreign';
 }
 
-/** The run that has cordoned a node; undefined where it was done by hand or by another tool. */
+/** The run that has cordoned a node; undefined where it was done by hand or by another tool, also after a run's cordon was lifted. */
 export function cordonOwner(node: V1Node): string | undefined {
-  return node.metadata?.annotations?.[cordonAnnotation];
+  return isSetBySomebodyElse(node) ? undefined : annotationOf(node, cordonAnnotation);
+}
+
+/** The runs that have left a mark of any kind at a node, and have not taken it back. */
+export function runsMarking(node: V1Node): string[] {
+  const runs = [annotationOf(node, cordonAnnotation), detailsOf(node)?.run].filter((run) => run !== undefined);
+  return [...new Set(runs)];
+}
+
+/** When the drain of a node began, as `beginTurn` has noted it; undefined where it has not. */
+export function turnBegan(node: V1Node): Date | undefined {
+  const began = new Date(annotationOf(node, drainBeganAnnotation) ?? '');
+  return Number.isNaN(began.getTime()) ? undefined : began;
 }
 
 /**
@@ -35,39 +72,143 @@ export async function cordonNode(
   { name, uid }: { name: string; uid: string },
   run: string,
 ): Promise<CordonState | 'gone'> {
-  for (let attempt = 1; ; attempt += 1) {
-    const node = await readNode(apis, cluster, name);
-    if (!node || node.metadata?.uid !== uid) return 'gone';
+  return changeNode<CordonState | 'gone'>(apis, cluster, name, 'cordon', (node) => {
+    if (node?.metadata?.uid !== uid) return { result: 'gone' };
     const state = cordonState(node, run);
-    if (state !== 'none') return state;
-    try {
-      await patchNode(apis, node, { spec: { unschedulable: true } }, run);
-      return 'ours';
-    } catch (error) {
-      if (!hasChanged(error) || attempt >= attemptsMax) throw kubernetesError(error, `cordon node ${name}`, cluster);
-    }
+    if (state !== 'none') return { result: state };
+    const isOurs = detailsOf(node)?.run === run;
+    const stale = isOurs ? undefined : turnTakenBack(node);
+    const annotations = { ...stale?.annotations, [cordonAnnotation]: run, [detailsAnnotation]: detailsFor(node, run) };
+    return { result: 'ours', change: { labels: stale?.labels, annotations, spec: { unschedulable: true } } };
+  });
+}
+
+/**
+ * Notes that the drain of a node begins, and has load balancers send nothing to it any more, unless both have been done before.
+ * Touches no node that has been replaced by another one of its name.
+ *
+ * @returns when it began: earlier than now where a former attempt of this run has noted it; `gone` where the node does not
+ * exist any more. Throws `kubernetes-…` errors.
+ */
+export async function beginTurn(
+  apis: KubernetesApis,
+  cluster: string,
+  { name, uid }: { name: string; uid: string },
+  run: string,
+): Promise<Date | 'gone'> {
+  return changeNode<Date | 'gone'>(apis, cluster, name, 'begin the drain of', (node) => {
+    if (node?.metadata?.uid !== uid) return { result: 'gone' };
+    const began = detailsOf(node)?.run === run ? turnBegan(node) : undefined;
+    if (began) return { result: began };
+    const now = new Date();
+    const labels = { [excludedLabel]: node.metadata.labels?.[excludedLabel] ?? '' };
+    const annotations = { [detailsAnnotation]: detailsFor(node, run), [drainBeganAnnotation]: now.toISOString() };
+    return { result: now, change: { labels, annotations } };
+  });
+}
+
+/**
+ * Takes back everything that a run has done to a node: its cordon, its mark and what the beginning of a drain has set; what was
+ * there before stays, and so does a cordon that somebody else has set since. Returns whether there was anything to take back.
+ */
+export async function liftCordon(apis: KubernetesApis, cluster: string, name: string, run: string): Promise<boolean> {
+  return changeNode(apis, cluster, name, 'uncordon', (node) => {
+    const change = node && everythingTakenBack(node, run);
+    return { result: change !== undefined, change };
+  });
+}
+
+/** Lifts every cordon that a run has set in a cluster, with its other marks; returns the names of the nodes. */
+export async function liftCordonsOf(apis: KubernetesApis, cluster: string, run: string): Promise<string[]> {
+  const marked = (await listNodes(apis, cluster)).filter((node) => runsMarking(node).includes(run));
+  const names = marked.map((node) => node.metadata?.name ?? '');
+  const lifted = await inParallel(names, (name) => liftCordon(apis, cluster, name, run));
+  return names.filter((_name, index) => lifted[index]);
+}
+
+/** Undefined where the run has left nothing at the node. */
+function everythingTakenBack(node: V1Node, run: string): NodeChange | undefined {
+  const isMarked = annotationOf(node, cordonAnnotation) === run;
+  const details = detailsOf(node);
+  // Details that cannot be read belong to whoever has marked the node.
+  const hasDetails = details === undefined ? isMarked : details.run === run;
+  if (!isMarked && !hasDetails) return undefined;
+  const turn = hasDetails ? turnTakenBack(node) : undefined;
+  const annotations: Changes = { ...turn?.annotations };
+  if (isMarked) annotations[cordonAnnotation] = null;
+  if (hasDetails) annotations[detailsAnnotation] = null;
+  const isCordoned = isMarked && cordonState(node, run) === 'ours';
+  return { labels: turn?.labels, annotations, ...(isCordoned && { spec: { unschedulable: null } }) };
+}
+
+/** What takes back the beginning of a drain: the label stays where it is not known to be ours. */
+function turnTakenBack(node: V1Node): Pick<NodeChange, 'labels' | 'annotations'> {
+  if (annotationOf(node, drainBeganAnnotation) === undefined) return { annotations: {} };
+  const isOurs = detailsOf(node)?.before.excludedFromLoadBalancers === false;
+  return { annotations: { [drainBeganAnnotation]: null }, ...(isOurs && { labels: { [excludedLabel]: null } }) };
+}
+
+/** The details of a run at a node as it is now; what was there before is what no run has set. */
+function detailsFor(node: V1Node, run: string): string {
+  const known = detailsOf(node);
+  const hasBegun = annotationOf(node, drainBeganAnnotation) !== undefined;
+  // Until a drain begins the label is somebody else's: it may have come after the cordon.
+  const excludedFromLoadBalancers =
+    known && hasBegun ? known.before.excludedFromLoadBalancers : node.metadata?.labels?.[excludedLabel] !== undefined;
+  const at = known?.run === run ? known.at : new Date().toISOString();
+  const details: Details = { run, at, before: { unschedulable: cordonState(node, run) === 'foreign', excludedFromLoadBalancers } };
+  return JSON.stringify(details);
+}
+
+/** Undefined where there are none, or where somebody has made something else of them. */
+function detailsOf(node: V1Node): Details | undefined {
+  try {
+    const details = JSON.parse(annotationOf(node, detailsAnnotation) ?? '') as Details | null;
+    const isWhole = typeof details?.run === 'string' && typeof details.before.excludedFromLoadBalancers === 'boolean';
+    return isWhole ? details : undefined;
+  } catch {
+    return undefined;
   }
 }
 
-/** Lifts a run's cordon from a node; another's is left alone. Returns whether there was one to lift. */
-export async function liftCordon(apis: KubernetesApis, cluster: string, name: string, run: string): Promise<boolean> {
+function annotationOf(node: V1Node, name: string): string | undefined {
+  return node.metadata?.annotations?.[name];
+}
+
+/**
+ * Whether the API server knows that another one has set the field: a cordon that was lifted and set again by hand carries our
+ * mark still. Where nobody owns the field, or a manager that sums up others does, the mark is all there is to go by.
+ */
+function isSetBySomebodyElse({ metadata }: V1Node): boolean {
+  const owners = (metadata?.managedFields ?? []).filter(({ fieldsV1 }) => {
+    const { 'f:spec': spec } = (fieldsV1 ?? {}) as { 'f:spec'?: object };
+    return spec !== undefined && 'f:unschedulable' in spec;
+  });
+  return owners.length > 0 && !owners.some(({ manager = '' }) => [fieldManager, ...managersSummedUp].includes(manager));
+}
+
+/**
+ * Looks at a node (undefined where there is none), decides, and changes it only if it still is as it was looked at; otherwise
+ * looks again. Returns what was decided.
+ */
+async function changeNode<Result>(
+  apis: KubernetesApis,
+  cluster: string,
+  name: string,
+  verb: string,
+  decide: (node: V1Node | undefined) => { result: Result; change?: NodeChange },
+): Promise<Result> {
   for (let attempt = 1; ; attempt += 1) {
     const node = await readNode(apis, cluster, name);
-    if (!node || cordonOwner(node) !== run) return false;
+    const { result, change } = decide(node);
+    if (!node || !change) return result;
     try {
-      await patchNode(apis, node, { spec: { unschedulable: null } }, null);
-      return true;
+      await patchNode(apis, node, change);
+      return result;
     } catch (error) {
-      if (!hasChanged(error) || attempt >= attemptsMax) throw kubernetesError(error, `uncordon node ${name}`, cluster);
+      if (!hasChanged(error) || attempt >= attemptsMax) throw kubernetesError(error, `${verb} node ${name}`, cluster);
     }
   }
-}
-
-/** Lifts every cordon that a run has set in a cluster; returns the names of the nodes. */
-export async function liftCordonsOf(apis: KubernetesApis, cluster: string, run: string): Promise<string[]> {
-  const marked = (await listNodes(apis, cluster)).filter((node) => cordonOwner(node) === run).map((node) => node.metadata?.name ?? '');
-  const lifted = await inParallel(marked, (name) => liftCordon(apis, cluster, name, run));
-  return marked.filter((_name, index) => lifted[index]);
 }
 
 /** Whether somebody has changed or deleted the node since it was looked at, so that it must be looked at again. */
@@ -77,10 +218,10 @@ function hasChanged(error: unknown): boolean {
 }
 
 /** Carries the version that was looked at: if anybody has changed the node since, the API server answers 409. */
-async function patchNode({ core }: KubernetesApis, node: V1Node, change: object, owner: string | null): Promise<void> {
+async function patchNode({ core }: KubernetesApis, node: V1Node, { labels, annotations, spec }: NodeChange): Promise<void> {
   const { name = '', resourceVersion } = node.metadata ?? {};
   await core.patchNode(
-    { name, fieldManager, body: { metadata: { resourceVersion, annotations: { [cordonAnnotation]: owner } }, ...change } },
+    { name, fieldManager, body: { metadata: { resourceVersion, labels, annotations }, spec } },
     setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
   );
 }

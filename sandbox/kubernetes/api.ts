@@ -208,11 +208,10 @@ function read({ cluster: { store }, target, asOf }: Call): KubernetesObject {
   return object;
 }
 
-/** Who a client says it is: its field manager, else the first word of its User-Agent. All of kubectl counts as one. */
+/** Who a client says it is: its field manager, else the first word of its User-Agent. */
 function clientName({ request, query }: Call): string {
   const manager = query.get('fieldManager') ?? '';
-  const name = manager === '' ? ((request.headers['user-agent'] ?? 'unknown').split(/[/ ]/)[0] ?? 'unknown') : manager;
-  return name.startsWith('kubectl') ? 'kubectl' : name;
+  return manager === '' ? ((request.headers['user-agent'] ?? 'unknown').split(/[/ ]/)[0] ?? 'unknown') : manager;
 }
 
 function bareWrite(call: Call): Omit<Write, 'body'> {

@@ -1,5 +1,7 @@
 /** The parts of the Kubernetes objects that the sandbox itself reads; whatever else an object carries is kept as it is. */
 
+import type { ManagedFields } from './managed-fields.ts';
+
 export interface OwnerReference {
   apiVersion: string;
   kind: string;
@@ -23,6 +25,8 @@ export interface ObjectMeta {
   annotations?: Record<string, string>;
   ownerReferences?: OwnerReference[];
   finalizers?: string[];
+  /** Kept for nodes only. */
+  managedFields?: ManagedFields[];
 }
 
 export interface KubernetesObject {

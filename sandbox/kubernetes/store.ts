@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { alreadyExists, expired, notFound } from './errors.ts';
 import { cloneJson, sameJson } from './json.ts';
+import { managedFieldsAfter } from './managed-fields.ts';
 import { keyOf, timestamp } from './objects.ts';
 import type { KubernetesObject, ObjectMeta, Pod, ResourceName, ResourceTypes } from './objects.ts';
 import { definitionOf, groupResourceOf } from './resources.ts';
@@ -9,8 +10,10 @@ import { definitionOf, groupResourceOf } from './resources.ts';
 /** Who made a change: a client over HTTP, a controller of the cluster, or the cloud beneath it. */
 export interface Actor {
   part: 'client' | 'controller' | 'cloud';
-  /** The field manager or program of a client, the controller's name, or `eks`. */
+  /** The field manager or program of a client, the controller's name, or `eks`. All of kubectl counts as one. */
   name: string;
+  /** What the fields that it sets name as their manager; its name where left out. */
+  manager?: string;
   verb: 'create' | 'update' | 'delete' | 'evict';
 }
 
@@ -220,6 +223,10 @@ export class Store {
     if (!previous) throw notFound(groupResourceOf(resource), object.metadata.name);
     object.metadata.resourceVersion = previous.metadata.resourceVersion;
     if (sameJson(object, previous)) return previous;
+    if (resource === 'nodes') {
+      const written = { manager: actor.manager ?? actor.name, time: timestamp(this.clock.now()) };
+      object.metadata.managedFields = managedFieldsAfter(previous, object, written);
+    }
     if (definitionOf(resource).generation && !sameJson(object.spec, previous.spec)) {
       object.metadata.generation = (previous.metadata.generation ?? 0) + 1;
     }

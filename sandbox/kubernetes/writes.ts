@@ -35,7 +35,7 @@ export interface Write {
 const generatedNamesMax = 8;
 
 function actorOf({ client }: Write, verb: Actor['verb']): Actor {
-  return { part: 'client', name: client, verb };
+  return { part: 'client', name: client.startsWith('kubectl') ? 'kubectl' : client, manager: client, verb };
 }
 
 function keyOfTarget({ namespace, name }: Target): string {

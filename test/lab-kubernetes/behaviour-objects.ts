@@ -2,6 +2,11 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { watch } from './raw.ts';
 import { eventually, jsonPatch, mergePatch, nodeNames, Place, strategicPatch, until, type KubernetesWorld } from './world.ts';
 
+/** Fields of an object, each under `f:` and its name. */
+interface FieldSet {
+  [field: string]: FieldSet | undefined;
+}
+
 /** How objects are read, watched and written: the same at every API server. */
 export function describeObjects(world: () => KubernetesWorld): void {
   let place: Place;
@@ -17,7 +22,12 @@ export function describeObjects(world: () => KubernetesWorld): void {
   async function node(name: string) {
     const { body } = await place.send('GET', `/api/v1/nodes/${name}`);
     return body as {
-      metadata: { uid: string; resourceVersion: string; labels?: Record<string, string> };
+      metadata: {
+        uid: string;
+        resourceVersion: string;
+        labels?: Record<string, string>;
+        managedFields?: { manager: string; fieldsV1: FieldSet }[];
+      };
       spec: { taints?: { key: string }[] };
     };
   }
@@ -227,6 +237,31 @@ export function describeObjects(world: () => KubernetesWorld): void {
       const seen = await place.workload('web', 6);
       await uncordon(first);
       expect(others).toEqual(expect.arrayContaining([...new Set(seen.map(({ spec }) => spec.nodeName))]));
+    });
+
+    test('whose a cordon is can be told by its field, also after it was lifted and set again by somebody else', async () => {
+      const name = await firstNode();
+      const patch = (manager: string, body: object, type = mergePatch) =>
+        place.send('PATCH', `/api/v1/nodes/${name}?fieldManager=${manager}`, body, type);
+      const managersOf = async (path: string[]): Promise<string[]> => {
+        const { managedFields = [] } = (await node(name)).metadata;
+        const find = (fields: FieldSet) => path.reduce<FieldSet | undefined>((set, field) => set?.[field], fields);
+        return managedFields.filter(({ fieldsV1 }) => find(fieldsV1) !== undefined).map(({ manager }) => manager);
+      };
+      const cordon = ['f:spec', 'f:unschedulable'];
+      const mark = ['f:metadata', 'f:annotations', 'f:holdpoint.dev/x'];
+      const annotations = { 'holdpoint.dev/x': 'y' };
+      await patch('one', { metadata: { annotations }, spec: { unschedulable: true } });
+      expect([await managersOf(cordon), await managersOf(mark)]).toEqual([['one'], ['one']]);
+      await patch('two', { spec: { unschedulable: true } });
+      expect(await managersOf(cordon)).toEqual(['one']);
+      await patch('kubectl-two', { spec: { unschedulable: null } }, strategicPatch);
+      expect([await managersOf(cordon), await managersOf(mark)]).toEqual([[], ['one']]);
+      await patch('kubectl-two', { spec: { unschedulable: true } }, strategicPatch);
+      expect([await managersOf(cordon), await managersOf(mark)]).toEqual([['kubectl-two'], ['one']]);
+      await patch('one', { metadata: { annotations: { 'holdpoint.dev/x': null } } });
+      expect([await managersOf(cordon), await managersOf(mark)]).toEqual([['kubectl-two'], []]);
+      await uncordon(name);
     });
 
     test.each([
