@@ -26,8 +26,8 @@ export interface SandboxCluster {
   readonly url: string;
   /** An instance boots: its Node appears, NotReady at first, Ready after the boot time. */
   joinNode(spec: NodeSpec): void;
-  /** An instance is terminated: its Node object and whatever pods are still on it go at once. */
-  removeNode(name: string): void;
+  /** An instance is terminated, by EKS or by its Auto Scaling group: its Node object and whatever pods are still on it go at once. */
+  removeNode(name: string, by?: 'eks' | 'auto-scaling'): void;
   nodeReady(name: string): boolean;
   setUnschedulable(name: string, unschedulable: boolean): void;
   /** Sets a label of a node; without a value it takes the label away. */

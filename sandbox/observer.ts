@@ -14,6 +14,8 @@ export interface Violation {
   /** e.g. `demo: Pod shop/web-5d7c9-x2x4v`. */
   object: string;
   sentence: string;
+  /** Of a broken budget: its name with its namespace, and who has broken it, such as `holdpoint`, `eks` or `auto-scaling`. */
+  budget?: { name: string; by: string };
 }
 
 /** What the observer has seen since the world began. */
@@ -104,10 +106,10 @@ export class Observer implements ClusterWitness {
     this.report(double.kind, object, double.sentence);
   }
 
-  report(kind: Violation['kind'], object: string, sentence: string): void {
+  report(kind: Violation['kind'], object: string, sentence: string, budget?: Violation['budget']): void {
     this.violationCount++;
     if (this.violations.length < violationsMax) {
-      this.violations.push({ at: this.clock.now().toISOString(), kind, object, sentence });
+      this.violations.push({ at: this.clock.now().toISOString(), kind, object, sentence, budget });
     }
   }
 
@@ -138,7 +140,8 @@ export class Observer implements ClusterWitness {
       if (healthy >= demanded) continue;
       const name = `${before.metadata.namespace ?? ''}/${before.metadata.name}`;
       const sentence = brokenSentence(name, budget.metadata.name, { demanded, healthy }, change.actor);
-      this.report('budget-broken', `${cluster}: Pod ${name}`, sentence);
+      const broken = { name: `${budget.metadata.namespace ?? ''}/${budget.metadata.name}`, by: change.actor.name };
+      this.report('budget-broken', `${cluster}: Pod ${name}`, sentence, broken);
     }
   }
 

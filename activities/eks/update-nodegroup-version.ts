@@ -4,7 +4,7 @@ import type { ActionContext, Observation, Progress, Target, Undo } from '../../d
 import type { Blocker, Effect } from '../../domain/plan.ts';
 import { sameMinorVersion, skewProblem } from '../../domain/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
-import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
+import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { evictionBlockers } from '../kubernetes/eviction-blockers.ts';
 import { nodeIsReady } from '../kubernetes/read.ts';
@@ -36,7 +36,10 @@ export function updateNodegroupVersionAction(clients: Clients): AnyAction {
     declaration: actions['eks.updateNodegroupVersion'],
     plan: (input, context) => planUpdate(clients, input, context),
     observe: (plan, context) => observeUpdate(clients, plan, context),
-    act: ({ facts }, context) => askForUpdate(clients, facts, context),
+    act: async ({ facts }, context) => {
+      await requireOpenBudgets(clients, facts, context);
+      await askForUpdate(clients, facts, context);
+    },
     undo: ({ facts }, _context, seen) => undoUpdate(facts, seen),
   });
 }
@@ -188,6 +191,22 @@ async function observeAtRest(
     return { state: 'stuck', reason, remedy, progress };
   }
   return { state: 'todo', progress, untouched: !acted && isUntouched(nodegroup, facts, updates) };
+}
+
+/**
+ * A budget may have been shut since the plan was made. EKS would give the update up, and on its way back end new nodes after 15 minutes
+ * whatever budgets say (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), so none is begun.
+ * Throws `action-stuck` with the budget, and `kubernetes-…` errors.
+ */
+async function requireOpenBudgets(clients: Clients, { nodegroup, force }: UpdateFacts, { target }: ActionContext): Promise<void> {
+  // What is in progress already is not begun by asking for it again, and may be this step's own.
+  if (force || (await findNodegroup(clients, target, nodegroup))?.status === 'UPDATING') return;
+  const nodes = await nodesOfNodegroup(clients, target, nodegroup);
+  const names = nodes.map(({ metadata }) => metadata?.name ?? '');
+  const [blocker] = await evictionBlockers(clients, target, names);
+  if (!blocker) return;
+  const reason = `EKS could not empty the nodes of ${nodegroup}, so it was not asked to: ${blocker.object}: ${blocker.reason}`;
+  throw stuckError({ state: 'stuck', reason, remedy: blocker.remedy });
 }
 
 function replacementProgress(facts: UpdateFacts, nodes: readonly V1Node[]): Progress {

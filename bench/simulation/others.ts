@@ -1,5 +1,6 @@
 import { DescribeNodegroupCommand, ListNodegroupsCommand, UpdateNodegroupVersionCommand, type EKSClient } from '@aws-sdk/client-eks';
 import type { Actor } from '../../sandbox/kubernetes/store.ts';
+import type { Violation } from '../../sandbox/observer.ts';
 import type { Deed } from './circumstances.ts';
 import type { SimulatedCloud } from './stage.ts';
 import type { Scene } from './world.ts';
@@ -22,6 +23,8 @@ export class Others {
   readonly cordoned = new Set<string>();
   /** Node groups that they have had updated. */
   readonly updated = new Set<string>();
+  /** Budgets (`namespace/name`) that they have made tighter, or whose pods they have made more or fewer. */
+  private readonly strained = new Set<string>();
   private readonly sandbox: SimulatedCloud;
   private readonly scene: Scene;
   private readonly eks: EKSClient;
@@ -59,6 +62,15 @@ export class Others {
         this.storm(forMs);
         return true;
     }
+  }
+
+  /**
+   * Whether a violation is theirs. A budget that they shut while an update is under way is broken by nobody else: when a node group
+   * gets smaller again after its update, its Auto Scaling group ends nodes after 15 minutes whatever budgets say, and no update can be
+   * stopped (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html).
+   */
+  haveCaused({ budget }: Pick<Violation, 'budget'>): boolean {
+    return budget !== undefined && budget.by === 'auto-scaling' && this.strained.has(budget.name);
   }
 
   /** Ends what would have passed by itself, and whatever goes wrong. */
@@ -106,6 +118,7 @@ export class Others {
     const { spec } = this.store.update('deployments', `${namespace}/${name}`, kubectl, (draft) => {
       draft.spec.replicas += isMore ? 1 : -1;
     });
+    this.strained.add(`${namespace}/${name}`);
     this.told.push(`scaled ${name} to ${spec.replicas}`);
   }
 
@@ -119,6 +132,7 @@ export class Others {
         draft.spec = spec;
       });
     };
+    this.strained.add(`${namespace}/${name}`);
     this.forAWhile(`tightened ${name}`, forMs, {
       begin: () => set({ selector, minAvailable: '100%' }),
       end: () => set(maxUnavailable === undefined ? { selector, minAvailable } : { selector, maxUnavailable }),

@@ -65,8 +65,9 @@ export async function simulate(stage: Stage, assignment: Assignment): Promise<Ve
     if (course.outcome === 'lost') troubles.push(`its worker says: ${(await worker?.output()) ?? 'see the others'}`);
     const leftovers = course.outcome === 'lost' ? [] : await leftoversOf({ sandbox, cluster, eks, before, others }, course.state);
     const { violations, counters } = sandbox.world.observer.summary();
+    const own = violations.filter((violation) => !others.haveCaused(violation));
     const told = (double: boolean): string[] =>
-      violations.filter(({ kind }) => doubleKinds.includes(kind) === double).map(({ kind, sentence }) => `${kind}: ${sentence}`);
+      own.filter(({ kind }) => doubleKinds.includes(kind) === double).map(({ kind, sentence }) => `${kind}: ${sentence}`);
     return {
       ...assignment,
       faultRate,

@@ -99,9 +99,9 @@ export async function drain(account: Account, nodegroup: Nodegroup, instance: In
 }
 
 /** Ends an instance; its node and whatever runs there go at once. */
-export function terminateInstance(nodegroup: Nodegroup, instance: Instance): void {
+export function terminateInstance(nodegroup: Nodegroup, instance: Instance, by: 'eks' | 'auto-scaling' = 'eks'): void {
   nodegroup.instances = nodegroup.instances.filter((other) => other !== instance);
-  nodegroup.cluster.nodes.removeNode(instance.nodeName);
+  nodegroup.cluster.nodes.removeNode(instance.nodeName, by);
 }
 
 /** How many of the group's instances are in a zone. */

@@ -62,14 +62,18 @@ export async function applyConfiguration(
   await scaleDown(account, nodegroup, () => true);
 }
 
-/** Ends instances one by one, from the fullest zone, until the group has the desired size; preferred ones go first. */
+/**
+ * Ends instances one by one, from the fullest zone, until the group has the desired size; preferred ones go first. It is the Auto
+ * Scaling group that ends them, after 15 minutes whatever budgets say
+ * (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html).
+ */
 export async function scaleDown(account: Account, nodegroup: Nodegroup, preferred: (instance: Instance) => boolean): Promise<void> {
   while (nodegroup.instances.length > nodegroup.scalingConfig.desiredSize) {
     const candidates = nodegroup.instances.some(preferred) ? nodegroup.instances.filter(preferred) : [...nodegroup.instances];
     const [instance] = candidates.sort((one, other) => countInZone(nodegroup, other.zone) - countInZone(nodegroup, one.zone));
     if (instance === undefined) return;
     await drain(account, nodegroup, instance, times.drainBeforeScaleDownMs);
-    terminateInstance(nodegroup, instance);
+    terminateInstance(nodegroup, instance, 'auto-scaling');
     await pause(account.world.clock, nodegroup.random.between(...times.betweenScaleDownsMs));
   }
 }

@@ -113,8 +113,8 @@ export class KubernetesCluster implements SandboxCluster {
     });
   }
 
-  removeNode(name: string): void {
-    this.store.remove('nodes', `/${name}`, { part: 'cloud', name: 'eks', verb: 'delete' });
+  removeNode(name: string, by: 'eks' | 'auto-scaling' = 'eks'): void {
+    this.store.remove('nodes', `/${name}`, { part: 'cloud', name: by, verb: 'delete' });
   }
 
   nodeReady(name: string): boolean {

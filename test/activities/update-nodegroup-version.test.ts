@@ -52,6 +52,16 @@ async function images(): Promise<Set<string | undefined>> {
   return new Set((await demo.nodes()).map(({ metadata }) => metadata?.labels?.['eks.amazonaws.com/nodegroup-image']));
 }
 
+/** Nothing has kept EKS from taking the update on: the budget is shut just then. */
+async function shutBudgetAtUpdate(request: ProxiedRequest): Promise<Treatment> {
+  if (!isUpdate(request)) return 'pass';
+  const named = { namespace: 'shop', name: 'web' };
+  const present = await demo.others.policy.readNamespacedPodDisruptionBudget(named);
+  const body = { ...present, spec: { selector: present.spec?.selector, maxUnavailable: 0 } };
+  await demo.others.policy.replaceNamespacedPodDisruptionBudget({ ...named, body });
+  return 'pass';
+}
+
 async function waitUntilAtRest(): Promise<void> {
   await eventually('the update to end', async () => {
     const { status } = await readNodegroup(demo.clients, demo.target, 'blue');
@@ -185,9 +195,11 @@ describe('carrying it out', () => {
   });
 
   test('explains why EKS could not evict pods, and asks anew only when it is told to.', async () => {
-    await start(worldWith([deployment('web', 3), budget('web', { maxUnavailable: 0 })]));
+    await start();
     const plan = await demo.plan(update, input);
+    demo.proxy.treat = shutBudgetAtUpdate;
     const failure = await failureOf(demo.perform(update, plan));
+    demo.proxy.treat = () => 'pass';
     const [id = ''] = await updateIds();
     expect(failure).toEqual({
       code: 'action-stuck',
@@ -201,7 +213,15 @@ describe('carrying it out', () => {
       remedy:
         'Find the budget with `kubectl get pdb -A` (ALLOWED DISRUPTIONS 0), give it room, then try again; `force: true` would override it.',
     });
-    expect(await failureOf(demo.perform(update, plan))).toEqual(failure);
+    const refused = {
+      code: 'action-stuck',
+      message:
+        'EKS could not empty the nodes of blue, so it was not asked to: PodDisruptionBudget/shop/web: It never allows an eviction: ' +
+        '3 of 3 pods must stay healthy.',
+      remedy: expect.stringContaining('Have its owner run one more replica or allow one disruption'),
+    };
+    expect(await failureOf(demo.perform(update, plan))).toEqual(refused);
+    expect(await failureOf(demo.perform(update, plan, { context: { retry: 1 } }))).toEqual(refused);
     expect(await updateIds()).toHaveLength(1);
     await demo.others.policy.deleteNamespacedPodDisruptionBudget({ namespace: 'shop', name: 'web' });
     await demo.perform(update, plan, { context: { retry: 1 } });
@@ -317,13 +337,15 @@ describe('the way back', () => {
   });
 
   test('brings back the nodes that an update has replaced before it failed.', async () => {
-    await start(worldWith([deployment('web', 1), budget('web', { maxUnavailable: 0 })]));
+    await start(worldWith([deployment('web', 1), budget('web', { minAvailable: 0 })]));
     // All nodes at once, so that those which can be replaced are, whichever of them EKS takes first.
     await eks().send(new UpdateNodegroupConfigCommand({ ...blue, updateConfig: { maxUnavailable: 3 } }));
     await waitUntilAtRest();
     const before = await images();
     const plan = await demo.plan(update, input);
+    demo.proxy.treat = shutBudgetAtUpdate;
     await failureOf(demo.perform(update, plan));
+    demo.proxy.treat = () => 'pass';
     expect((await images()).size).toBe(2);
     expect(await readNodegroup(demo.clients, demo.target, 'blue')).toMatchObject({ status: 'ACTIVE', releaseVersion: oldRelease });
     const seen = await demo.observe(update, plan);
