@@ -8,6 +8,7 @@ import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
 import type { ActionLimits, CompiledRunbook } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/statement.ts';
+import { parseTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration.ts';
 import type { AnyAction } from './action.ts';
 import type { Clients } from './clients.ts';
@@ -18,6 +19,8 @@ import { liftCordonsOf } from './kubernetes/cordon-mark.ts';
 import { perform, type Performance } from './perform.ts';
 import { prepareNested, prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
+import { latestRunOf, targetsOfRuns } from './runs.ts';
+import { findMarks, liftMarks, type Mark, type MarksFound, type SweepParts } from './sweep.ts';
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
 const heartbeatsPerTimeout = 4;
@@ -65,6 +68,12 @@ export interface Activities {
   planUndo(request: { action: string; plan: ActionPlan; finished: boolean; context: RunContext; undoStep: string }): Promise<PlannedUndo>;
   perform(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Performance & { undo: Undo }>;
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
+  /** The targets that runs have worked on, as far as Temporal still knows of them. */
+  targetsOfRuns(request: { most: number }): Promise<{ targets: string[]; more: boolean }>;
+  /** Tells the marks of dead runs at a target from all others. Reads only. */
+  findMarks(request: { target: string }): Promise<MarksFound>;
+  /** Lifts marks that `findMarks` has called dead; returns those that were there to be lifted. */
+  liftMarks(request: { target: string; marks: Mark[] }): Promise<{ lifted: Mark[] }>;
   record(entry: NewEntry & { run: string }): Promise<{ at: string; path: string }>;
   /** With a group, its signer must belong to it at this moment. */
   verifySignature(request: { expected: ExpectedStatement; signature: string; group?: string }): Promise<VerifiedSignature>;
@@ -83,6 +92,9 @@ export function createActivities(parts: ActivityParts): Activities {
     perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
     release: ({ target, run }) =>
       withHeartbeats(async () => ({ lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) })),
+    targetsOfRuns: ({ most }) => withHeartbeats(() => targetsOfRuns(most)),
+    findMarks: ({ target }) => withHeartbeats(async () => findMarks(await sweepParts(parts, target))),
+    liftMarks: ({ target, marks }) => withHeartbeats(async () => ({ lifted: await liftMarks(await sweepParts(parts, target), marks) })),
     record: ({ run, ...entry }) =>
       withHeartbeats(async () => {
         try {
@@ -108,6 +120,11 @@ export function createActivities(parts: ActivityParts): Activities {
     },
   };
   return withFailures(activities);
+}
+
+async function sweepParts({ clients, evidence }: ActivityParts, name: string): Promise<SweepParts> {
+  const target = parseTarget(name);
+  return { apis: await clients.kubernetes(target), cluster: target.name, latestRun: () => latestRunOf(name), evidence };
 }
 
 function findAction({ actions }: ActivityParts, name: string): AnyAction {

@@ -14,6 +14,7 @@ import { registerRuns } from './commands/runs.ts';
 import { registerSchema } from './commands/schema.ts';
 import { registerShow } from './commands/show.ts';
 import { registerStart } from './commands/start.ts';
+import { registerSweep } from './commands/sweep.ts';
 import { registerUp } from './commands/up.ts';
 import { registerWorker } from './commands/worker.ts';
 import { reportError } from './errors.ts';
@@ -32,6 +33,7 @@ const commands: readonly RegisterCommand[] = [
   registerShow,
   registerDecide,
   registerOperate,
+  registerSweep,
   registerEvidence,
   registerKeys,
   registerWorker,

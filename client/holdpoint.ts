@@ -28,6 +28,7 @@ import {
   type RunbookDocument,
   type RunInput,
   type RunState,
+  type SweepResult,
   type VerbAnswer,
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
@@ -35,6 +36,7 @@ import type { SigningKey } from './keys.ts';
 import { refusalIn } from './remote-error.ts';
 import { newRunId } from './run-id.ts';
 import { signStatement } from './signing.ts';
+import { sweepMarks } from './sweep.ts';
 
 const planTimeoutMs = 3 * 60_000;
 const runsListedMax = 1_000;
@@ -111,6 +113,14 @@ export class Holdpoint {
       if (error instanceof WorkflowExecutionAlreadyStartedError) throw await this.busy(target, key.person);
       throw refusalIn(error) ?? error;
     }
+  }
+
+  /**
+   * Lifts what runs that are over have left at the targets, or at all that runs have worked on; with `dryRun` only looks for it.
+   * Throws RefusedError, `worker-missing`.
+   */
+  sweep(options: { targets?: string[]; dryRun: boolean }): Promise<SweepResult> {
+    return sweepMarks(this.client, this.settings, options);
   }
 
   /** The runs that are open, or the newest ones of all. */

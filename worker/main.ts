@@ -1,5 +1,6 @@
 import { Runtime, DefaultLogger, type LogLevel } from '@temporalio/worker';
 import { pino } from 'pino';
+import { requestSweep } from '../client/sweep.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { SettingsError, workerSettings } from './settings.ts';
 import { createWorker } from './worker.ts';
@@ -18,6 +19,7 @@ async function main(): Promise<void> {
   const { taskQueue, address, configurationFile, version } = settings;
   const listening = { listening: true, taskQueue, address, configuration: configurationFile, ...version };
   process.stdout.write(`${JSON.stringify(listening)}\n`);
+  requestSweep(settings).catch((error: unknown) => log.warn({ err: error }, 'The marks of dead runs could not be looked for.'));
   await worker.run();
 }
 

@@ -5,19 +5,12 @@ import type { PlanDifference } from '../domain/plan-difference.ts';
 import type { Blocker, SpanPlan } from '../domain/plan.ts';
 import type { Verb } from '../domain/statement.ts';
 
+export { runWorkflow, searchAttributes } from '../domain/run-names.ts';
 export type { Verb };
 
 /** Names of the workflow types. */
-export const runWorkflow = 'runbook';
 export const planWorkflow = 'planRunbook';
-
-/** The search attributes by which runs are listed; all are keywords. */
-export const searchAttributes = {
-  run: 'HoldpointRun',
-  phase: 'HoldpointPhase',
-  runbook: 'HoldpointRunbook',
-  requester: 'HoldpointRequester',
-} as const;
+export const sweepWorkflow = 'sweep';
 
 /** A runbook as it was written: the worker parses and checks it again, whoever sends it. */
 export interface RunbookDocument {
@@ -130,6 +123,40 @@ export interface RunResult {
   phase: Phase;
   reason: string;
   evidence: string;
+}
+
+/** What a sweep is to look at: the targets that are named, or all that runs have worked on. */
+export interface SweepInput {
+  targets?: string[];
+  /** Look only. */
+  dryRun: boolean;
+  /** Who has asked for it, for its record: `holdpoint sweep`, or a worker that has started. */
+  askedBy: string;
+}
+
+/** A mark of a run at a node. */
+export interface Mark {
+  node: string;
+  run: string;
+}
+
+/** What a sweep has found at a target, and lifted. */
+export interface SweptTarget {
+  target: string;
+  /** Marks of dead runs: lifted now, or in a dry run to be lifted. */
+  lifted: Mark[];
+  /** Marks that stay, with the reason. */
+  kept: (Mark & { why: string })[];
+  /** Why nothing more can be said of the target. */
+  failure?: { code: string; reason: string; remedy: string };
+}
+
+export interface SweepResult {
+  targets: SweptTarget[];
+  /** There are more targets than one sweep looks at. */
+  more: boolean;
+  /** Where the record is, as the worker sees it; absent where there was nothing to lift. */
+  evidence?: string;
 }
 
 /** What became of the start: whether the first span was the one that the requester has signed. */

@@ -39,6 +39,13 @@ export const releaser = proxyActivities<Pick<Activities, 'release'>>({
   retry: { initialInterval: '1s', maximumInterval: '1 minute', maximumAttempts: 60 },
 });
 
+/** What a sweep does. A cluster that cannot be reached must not keep the others waiting for long. */
+export const sweeper = proxyActivities<Pick<Activities, 'targetsOfRuns' | 'findMarks' | 'liftMarks'>>({
+  startToCloseTimeout: '5 minutes',
+  heartbeatTimeout,
+  retry: { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 },
+});
+
 /** Signatures are verified against the people of this moment, within the workflow task that decides. */
 export const verifier = proxyLocalActivities<Pick<Activities, 'verifySignature'>>({
   startToCloseTimeout: '10s',
