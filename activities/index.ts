@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ActionCall, ActionContext, Observation, Progress, Target, Undo } from '../domain/action.ts';
+import type { ActionCall, ActionContext, Observation, StepReport, Target, Undo } from '../domain/action.ts';
 import { everybody, type Policy } from '../domain/approval.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -181,13 +181,15 @@ function recordFailure(error: unknown, { sequence }: NewEntry): unknown {
   return ApplicationFailure.create({ type: code, message, nonRetryable, details: [{ remedy }] });
 }
 
-/** Heartbeats tell the last progress; they come with each progress as well as by the clock. */
+/** Heartbeats tell which step it is and its last progress; they come with each progress as well as by the clock. */
 async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, context: RunContext): Promise<Performance & { undo: Undo }> {
   const { cancellationSignal } = Context.current();
+  const { step } = context;
   try {
     return await withHeartbeats(async (beat) => {
+      beat({ step });
       const performed = await perform(action, plan, context, {
-        onProgress: beat,
+        onProgress: (progress) => beat({ step, progress }),
         signal: cancellationSignal,
         // An abort only ends the wait; the loop itself looks at the signal.
         wait: (ms) => wait(ms, undefined, { signal: cancellationSignal }).catch(() => undefined),
@@ -202,13 +204,13 @@ async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, contex
 }
 
 /** Heartbeats by the clock: a long call to AWS must not look like a dead worker, and a dead worker not like a long call. */
-async function withHeartbeats<Result>(work: (beat: (progress: Progress | undefined) => void) => Promise<Result>): Promise<Result> {
+async function withHeartbeats<Result>(work: (beat: (report: StepReport) => void) => Promise<Result>): Promise<Result> {
   const activity = Context.current();
-  let latest: Progress | undefined;
+  let latest: StepReport | undefined;
   const ticker = setInterval(() => activity.heartbeat(latest), (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
   try {
-    return await work((progress) => {
-      latest = progress;
+    return await work((report) => {
+      latest = report;
       activity.heartbeat(latest);
     });
   } finally {

@@ -1,7 +1,7 @@
 import stringWidth from 'string-width';
 import type { Progress, ProgressItem } from '../domain/action.ts';
 import { standingOf } from '../domain/approval.ts';
-import type { LiveRun } from '../client/holdpoint.ts';
+import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import type { HoldState, Phase, RunState, StepState } from '../workflows/messages.ts';
 import { counted, formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
@@ -25,13 +25,18 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
     '',
     ...stepTable(live, terminal),
   ];
-  if (live.retrying) lines.push('', `${colors.yellow('!')} being tried again (attempt ${live.retrying.attempt}): ${live.retrying.reason}`);
+  if (live.retrying.length > 0) lines.push('', ...live.retrying.map((retrying) => `${colors.yellow('!')} ${retryingText(retrying)}`));
   if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, options));
   if (state.notice) lines.push('', `${colors.yellow('!')} ${state.notice}`);
   if (state.stuck) lines.push('', ...stuckLines(state, colors));
   if (state.phase === 'paused' || state.phase === 'stuck') lines.push(...choiceLines(state, colors));
   if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
   return lines;
+}
+
+/** That something is being tried again, and why. */
+export function retryingText({ step, reason, attempt }: Retrying): string {
+  return `${step === undefined ? '' : `${step} is `}being tried again (attempt ${attempt}): ${reason}`;
 }
 
 function phaseText(state: RunState, colors: Colors): string {
@@ -62,12 +67,12 @@ function stepTable({ state, progress }: LiveRun, terminal: Terminal): string[] {
   const idWidth = Math.max(...[...names.values()].map((name) => name.length), 4);
   const usesWidth = Math.max(...state.steps.map(({ uses }) => uses.length), 4);
   return state.steps.flatMap((step) => {
-    const running = step.status === 'running' && progress !== undefined;
-    const summary = running ? progress.summary : (step.summary ?? '');
+    const running = step.status === 'running' ? progress[step.id] : undefined;
+    const summary = running?.summary ?? step.summary ?? '';
     const time = stepTime(step, terminal);
     const name = `${symbolOf(step, colors)} ${(names.get(step.id) ?? step.id).padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}`;
     const row = `${name}  ${time.padStart(9)}  ${summary}`.trimEnd();
-    const items = running ? itemLines(progress, colors) : [];
+    const items = running ? itemLines(running, colors) : [];
     return [fit(row, terminal.columns), ...items.map((line) => fit(line, terminal.columns))];
   });
 }

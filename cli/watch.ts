@@ -4,7 +4,7 @@ import type { Holdpoint, LiveRun } from '../client/holdpoint.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { endPhases } from '../workflows/messages.ts';
 import { formatClock } from './format.ts';
-import { runLines } from './run-view.ts';
+import { retryingText, runLines } from './run-view.ts';
 import type { Terminal } from './terminal.ts';
 
 const lookEveryMs = 400;
@@ -92,14 +92,14 @@ class ChangeLog {
   look({ state, progress, retrying }: LiveRun): void {
     this.change('phase', state.phase, `run ${state.run} is ${state.phase}`);
     for (const { id, status, summary } of state.steps) {
-      const running = status === 'running' ? progress?.summary : summary;
+      const running = status === 'running' ? (progress[id]?.summary ?? summary) : summary;
       if (status !== 'waiting') this.change(`step ${id}`, `${status} ${running ?? ''}`, `${id}: ${status}${running ? `, ${running}` : ''}`);
     }
     if (state.hold) {
       const { hold, opening, question } = state.hold.opening;
       this.change(`hold ${hold}`, String(opening), `${hold}: opened (${opening}), ${question}`);
     }
-    if (retrying) this.change('retrying', retrying.reason, `being tried again: ${retrying.reason}`);
+    for (const each of retrying) this.change(`retrying ${each.step ?? ''}`, each.reason, retryingText(each));
     if (state.stuck) this.change('stuck', state.stuck.reason, `stuck at ${state.stuck.step}: ${state.stuck.reason} ${state.stuck.remedy}`);
   }
 

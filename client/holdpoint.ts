@@ -7,7 +7,8 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
-import type { Progress } from '../domain/action.ts';
+import type { temporal } from '@temporalio/proto';
+import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { stepVerbs, type DecisionStatement, type StartStatement, type Verb, type VerbStatement } from '../domain/statement.ts';
@@ -52,13 +53,21 @@ export interface RunSummary {
   endedAt?: string;
 }
 
-/** How a run stands, with what its activity says right now. */
+/** How a run stands, with what its activities say right now. */
 export interface LiveRun {
   state: RunState;
-  /** Of the step that is being carried out. */
-  progress?: Progress;
-  /** Why the last attempt of an activity failed that is being tried again. */
-  retrying?: { reason: string; attempt: number };
+  /** Of the steps that are being carried out, by their ids. */
+  progress: Readonly<Record<string, Progress>>;
+  /** What is being tried again. */
+  retrying: readonly Retrying[];
+}
+
+/** Something that has failed and is tried again by itself. */
+export interface Retrying {
+  /** Absent for what no step does, such as a plan or an entry of the record. */
+  step?: string;
+  reason: string;
+  attempt: number;
 }
 
 /** What a person can do with runs: everything that the command line, a console or a chat needs goes through here. */
@@ -156,17 +165,15 @@ export class Holdpoint {
   async live(name: string): Promise<LiveRun> {
     const handle = await this.handleOf(name);
     const state = await this.queryState(handle, name);
-    if (endPhases.includes(state.phase)) return { state };
+    if (endPhases.includes(state.phase)) return { state, progress: {}, retrying: [] };
     const { raw } = await handle.describe();
-    const pending = raw.pendingActivities ?? [];
-    const activity = pending.find(({ activityType }) => activityType?.name === 'perform') ?? pending[0];
-    const payload = activity?.heartbeatDetails?.payloads?.[0]?.data;
-    const progress = payload ? (JSON.parse(Buffer.from(payload).toString('utf8')) as Progress | null) : null;
-    const failure = activity?.lastFailure?.message;
+    const activities = (raw.pendingActivities ?? []).map((activity) => ({ ...activity, report: reportIn(activity) }));
     return {
       state,
-      progress: progress ?? undefined,
-      retrying: failure ? { reason: failure, attempt: activity.attempt ?? 0 } : undefined,
+      progress: Object.fromEntries(activities.flatMap(({ report }) => (report?.progress ? [[report.step, report.progress]] : []))),
+      retrying: activities.flatMap(({ report, lastFailure, attempt }) =>
+        lastFailure?.message ? [{ step: report?.step, reason: lastFailure.message, attempt: attempt ?? 0 }] : [],
+      ),
     };
   }
 
@@ -251,6 +258,12 @@ export class Holdpoint {
       throw error;
     }
   }
+}
+
+/** What the heartbeats of an activity tell; only those of steps do. */
+function reportIn({ heartbeatDetails }: temporal.api.workflow.v1.IPendingActivityInfo): StepReport | undefined {
+  const payload = heartbeatDetails?.payloads?.[0]?.data;
+  return payload ? ((JSON.parse(Buffer.from(payload).toString('utf8')) as StepReport | null) ?? undefined) : undefined;
 }
 
 /** Tells a run of a refused attempt. Its record may have been closed meanwhile; the refusal itself matters more then. */

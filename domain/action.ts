@@ -45,6 +45,12 @@ export interface Progress {
   items: ProgressItem[];
 }
 
+/** What a step tells while it is carried out; several steps do at once. */
+export interface StepReport {
+  step: string;
+  progress?: Progress;
+}
+
 /** What a look at the world says of a plan: nothing is assumed, everything is read. */
 export type Observation =
   | ({ state: 'todo'; progress?: Progress } & Unfinished)

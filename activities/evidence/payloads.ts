@@ -1,6 +1,6 @@
 import { ApplicationFailure, ExternalStorage, StorageDriverClaim, type Payload, type StorageDriver } from '@temporalio/common';
 import proto from '@temporalio/proto';
-import type { Progress } from '../../domain/action.ts';
+import type { StepReport } from '../../domain/action.ts';
 import { answerMark, payloadSizeMax, recordedValueBytesMax, splitBody } from '../../domain/evidence.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './store.ts';
 
@@ -58,7 +58,7 @@ async function fetchPayload(store: Keeper, { claimData }: StorageDriverClaim): P
 }
 
 /** The properties of a heartbeat; the compiler sees to it that none is forgotten. */
-const progressProperties: Record<keyof Progress, true> = { summary: true, done: true, total: true, unit: true, items: true };
+const reportProperties: Record<keyof StepReport, true> = { step: true, progress: true };
 
 /**
  * Temporal does not say which payloads are heartbeats. They come often and each replaces the one before, and clients read
@@ -68,7 +68,7 @@ function isHeartbeat({ data }: Payload): boolean {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(data ?? undefined));
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-    return 'items' in value && Object.keys(value).every((name) => Object.hasOwn(progressProperties, name));
+    return 'progress' in value && Object.keys(value).every((name) => Object.hasOwn(reportProperties, name));
   } catch {
     return false;
   }

@@ -234,7 +234,7 @@ export class People {
 
   /** Has a run that only waits stand still, to be undone or aborted; it must have said what it waits for. */
   private async loseHeart({ state, progress, retrying }: LiveRun): Promise<void> {
-    const waitsFor = progress?.summary ?? retrying?.reason ?? '';
+    const waitsFor = saidBy({ progress, retrying });
     const step = state.steps.find(({ kind, status }) => kind === 'action' && status === 'running')?.id ?? state.phase;
     if (waitsFor === '') this.course.troubles.push(`${step} waited for ${patienceMs / 1000} s and did not say for what`);
     if (!(await this.say('pause', state))) return;
@@ -270,14 +270,19 @@ export class People {
 
   private noteProgress(live: LiveRun | undefined, nowMs: number): void {
     const { phase, steps, hold, stuck, verbs } = live?.state ?? {};
-    const fingerprint = JSON.stringify([phase, steps, hold?.opening, stuck, verbs, live?.progress, live?.retrying?.attempt]);
+    const fingerprint = JSON.stringify([phase, steps, hold?.opening, stuck, verbs, live?.progress, live?.retrying]);
     if (fingerprint !== this.seen.fingerprint) this.seen = { fingerprint, atMs: nowMs };
   }
 
   private lossAt(nowMs: number, live: LiveRun | undefined): string | undefined {
     const silentMs = nowMs - this.seen.atMs;
-    const last = `${live?.state.phase ?? 'no answer'}: ${live?.progress?.summary ?? live?.retrying?.reason ?? ''}`;
+    const last = `${live?.state.phase ?? 'no answer'}: ${live ? saidBy(live) : ''}`;
     if (silentMs > silenceMaxMs) return `silent for ${Math.round(silentMs / 1000)} s (${last})`;
     return nowMs > runMaxMs ? `not over after ${runMaxMs / 1000} s (${last})` : undefined;
   }
+}
+
+/** What is under way, in the words of the steps that do it. */
+function saidBy({ progress, retrying }: Pick<LiveRun, 'progress' | 'retrying'>): string {
+  return [...Object.values(progress).map(({ summary }) => summary), ...retrying.map(({ reason }) => reason)].join('; ');
 }

@@ -75,7 +75,7 @@ async function seen(
     const remedy = `Read it with \`holdpoint show ${state.run}\`, then give its hash: --plan ${shortHash(planHash)}`;
     throw new UsageError('Nobody can be shown the plan here.', remedy);
   }
-  terminal.lines(runLines({ state }, terminal, { plan: true }));
+  terminal.lines(runLines({ state, progress: {}, retrying: [] }, terminal, { plan: true }));
   terminal.line();
   return terminal.confirm(decision === 'approve' ? 'Sign this plan?' : 'Reject it and end the run?');
 }

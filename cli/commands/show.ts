@@ -19,7 +19,7 @@ export const registerShow: RegisterCommand = (program, context) => {
       const live = await withHoldpoint(terminal, (holdpoint) =>
         options.watch ? new RunWatch(holdpoint, terminal).watch(name, isOver) : holdpoint.live(name),
       );
-      terminal.result({ ...live.state, progress: live.progress ?? null, retrying: live.retrying ?? null });
+      terminal.result({ ...live.state, progress: live.progress, retrying: live.retrying });
       if (!options.watch || !terminal.interactive) terminal.lines(runLines(live, terminal, { plan: true }));
       context.exit(exitCodeOf(live.state.phase));
     });

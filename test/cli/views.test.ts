@@ -41,7 +41,7 @@ function draining(nodes: number): LiveRun {
     return { name, state: states[index % 4] ?? 'done', done: index % 9, total: 8, detail: 'budget shop/storefront allows no more' };
   });
   const progress = { summary: 'moving', done: 3, total: 800, unit: 'pods', items };
-  return { state: stateOf({ phase: 'running' }), progress };
+  return { state: stateOf({ phase: 'running' }), progress: { drain: progress }, retrying: [] };
 }
 
 function stateOf(parts: Partial<RunState>): RunState {
@@ -107,7 +107,8 @@ describe('a hundred nodes', () => {
 });
 
 describe('what a person is told of a run', () => {
-  const text = (live: LiveRun): string => runLines(live, terminalOf({ tty: false }), { plan: true }).join('\n');
+  const text = (live: Partial<LiveRun> & Pick<LiveRun, 'state'>): string =>
+    runLines({ progress: {}, retrying: [], ...live }, terminalOf({ tty: false }), { plan: true }).join('\n');
 
   test('how long a step has been running', () => expect(text(draining(1))).toMatch(/▶ drain {3}kubernetes\.drain +1 min 7 s {2}moving/));
 
@@ -140,10 +141,33 @@ describe('what a person is told of a run', () => {
     expect(shown).toContain('holdpoint resume r-20261121-7kq2m4');
   });
 
-  test('that something is being tried again', () =>
-    expect(text({ state: stateOf({}), retrying: { reason: 'AWS throttles', attempt: 3 } })).toContain(
-      'tried again (attempt 3): AWS throttles',
-    ));
+  test('what is being tried again', () => {
+    const retrying = [
+      { reason: 'AWS throttles', attempt: 3 },
+      { step: 'drain', reason: 'the API server is away', attempt: 2 },
+    ];
+    expect(text({ state: stateOf({}), retrying })).toContain(
+      '\n! being tried again (attempt 3): AWS throttles\n! drain is being tried again (attempt 2): the API server is away',
+    );
+  });
+
+  test('how far each of the steps is that run at once', () => {
+    const rowOf = (id: string) => ({ id, kind: 'action' as const, uses: 'kubernetes.drain', status: 'running' as const });
+    const group = { ...rowOf('drain'), kind: 'group' as const };
+    const steps = [group, ...['drain[n-1]', 'drain[n-2]'].map((id) => ({ ...rowOf(id), parent: 'drain' }))];
+    const progressOf = (summary: string, name: string) => {
+      return { summary, done: 1, total: 8, unit: 'pods', items: [{ name, state: 'moving' as const, done: 1, total: 8 }] };
+    };
+    const progress = { 'drain[n-1]': progressOf('1 of 8 moved', 'n-1'), 'drain[n-2]': progressOf('nothing moved yet', 'n-2') };
+    const lines = text({ state: stateOf({ phase: 'running', steps }), progress }).split('\n');
+    expect(lines.slice(-5).map((line) => line.replaceAll(/[█░]+ /g, ''))).toEqual([
+      '▶ drain    kubernetes.drain',
+      expect.stringMatching(/^▶ {3}\[n-1\] {2}kubernetes\.drain +1 of 8 moved$/),
+      expect.stringMatching(/^ +n-1 +1\/8 pods$/),
+      expect.stringMatching(/^▶ {3}\[n-2\] {2}kubernetes\.drain +nothing moved yet$/),
+      expect.stringMatching(/^ +n-2 +1\/8 pods$/),
+    ]);
+  });
 
   test('how it ended, once, and what it leaves behind', () => {
     const ended = { at: '2026-11-21T05:24:07Z', reason: 'aborted by ada: no reason given', leftovers: ['step create stays'] };

@@ -59,12 +59,12 @@ test('while a step is carried out its progress can be seen, and why it is tried 
   await engine.begin(cluster, workAtOnce);
   const giveUpAt = Date.now() + 20_000;
   let live = await engine.holdpoint.live(target);
-  while (live.progress?.done !== 1 && Date.now() < giveUpAt) live = await engine.holdpoint.live(target);
-  expect(live.progress).toMatchObject({ summary: '1 of 3', done: 1, total: 3, unit: 'nodes' });
+  while (live.progress.work?.done !== 1 && Date.now() < giveUpAt) live = await engine.holdpoint.live(target);
+  expect(live.progress).toMatchObject({ work: { summary: '1 of 3', done: 1, total: 3, unit: 'nodes' } });
   site.failures.push(new Error('the network is down'));
   site.finishSlow();
-  while (!live.retrying && Date.now() < giveUpAt) live = await engine.holdpoint.live(target);
-  expect(live.retrying?.reason).toContain('the network is down');
+  while (live.retrying.length === 0 && Date.now() < giveUpAt) live = await engine.holdpoint.live(target);
+  expect(live.retrying).toEqual([{ step: 'work', reason: expect.stringContaining('the network is down'), attempt: 2 }]);
   await engine.until(target, 'done');
 });
 

@@ -17,12 +17,12 @@ test('a drain that is paused evicts nothing more, and its cordons are lifted whe
   const { observer } = scenario.sandbox.world;
   const evictions = (): number => observer.summary().counters.evictionsGranted;
   await scenario.begin();
-  const draining = await scenario.until(({ progress }) => progress?.unit === 'pods' && progress.done >= 5);
+  const draining = await scenario.until(({ progress: { drain } }) => drain?.unit === 'pods' && drain.done >= 5);
 
   await scenario.operate('pause');
   await scenario.until(({ state }) => state.phase === 'paused');
   const evictedWhenPaused = evictions();
-  expect(evictedWhenPaused).toBeLessThan(draining.progress?.total ?? 0);
+  expect(evictedWhenPaused).toBeLessThan(draining.progress.drain?.total ?? 0);
   expect(cordonedIn(await scenario.world())).toBe(6);
 
   await scenario.operate('abort');

@@ -417,7 +417,8 @@ function drainOf(sites: Map<string, Site>): AnyAction {
       const failing = nodesOf(plan).find((node) => drainFailures.has(node));
       if (failing !== undefined) throw drainFailures.get(failing) as Error;
       const done = nodesOf(plan).every((node) => drained.includes(node));
-      return done ? { state: 'done', outputs: { nodes: nodesOf(plan) } } : { state: 'todo' };
+      const progress = { summary: `draining ${nodesOf(plan).join(', ')}`, done: 0, total: 1, unit: 'nodes', items: [] };
+      return done ? { state: 'done', outputs: { nodes: nodesOf(plan) } } : { state: 'todo', progress };
     },
     act: async (plan, { target, run }) => {
       const site = siteOf(sites, target.name);

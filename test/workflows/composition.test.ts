@@ -65,6 +65,11 @@ describe('forEach', () => {
     await engine.decide(target, 'ada');
     await untilTrue(() => site.marks.size === 2);
     expect([...site.marks.keys()]).toEqual(['n-1', 'n-2']);
+    await untilTrue(async () => Object.keys((await engine.holdpoint.live(target)).progress).length === 2);
+    expect((await engine.holdpoint.live(target)).progress).toMatchObject({
+      'drain[n-1]': { summary: 'draining n-1' },
+      'drain[n-2]': { summary: 'draining n-2' },
+    });
     site.finishSlow();
     await engine.until(target, 'done');
     expect([...site.drained].sort()).toEqual(['n-1', 'n-2', 'n-3', 'n-4']);

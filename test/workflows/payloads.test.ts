@@ -133,7 +133,7 @@ test('progress that is larger than what stays in histories is seen by a client w
     site.items = large.map(({ node }) => ({ name: node, state: 'waiting', done: 0, total: 1 }));
     site.slow.add('second');
   });
-  await untilTrue(async () => (await engine.holdpoint.live(target)).progress?.items.length === large.length);
+  await untilTrue(async () => Object.values((await engine.holdpoint.live(target)).progress)[0]?.items.length === large.length);
   site.finishSlow();
   await engine.until(target, 'done');
 });
