@@ -21,11 +21,24 @@ export interface Action<Input, Facts extends JsonObject> {
   observe(plan: PlanOf<Facts>, context: ActionContext): Promise<Observation>;
   /** One push towards the plan; safe to repeat; touches nothing that the plan does not name. */
   act(plan: PlanOf<Facts>, context: ActionContext): Promise<void>;
+  /** The same looks and pushes over a watch, for an action that can be told of changes instead of looking for them. */
+  follow?(plan: PlanOf<Facts>, context: ActionContext): Promise<Following>;
   /**
    * The way back from a plan, or why there is none. `seen` is what `observe` has said of a step that was begun and not finished;
    * a step that was finished comes without it.
    */
   undo(plan: PlanOf<Facts>, context: ActionContext, seen?: Observation): Undo;
+}
+
+/** A plan that is being carried out over a watch of what it concerns. */
+export interface Following {
+  observe(): Promise<Observation>;
+  /** One push; may return before its requests are answered. What they come to is seen by the next look, which throws their errors. */
+  act(): Promise<void>;
+  /** Resolves when something may have changed since the last look, when the time is over, or when the signal is aborted. */
+  changed(timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /** Ends the watch when the requests in hand have been answered. */
+  stop(): Promise<void>;
 }
 
 /** An action whose input and facts are checked where they come in: the form in which the engine handles all of them. */
@@ -41,6 +54,7 @@ export function defineAction<Input, Facts extends JsonObject>(action: Action<Inp
     plan: async (input, context) => action.plan(readInput(action.declaration, input) as Input, context),
     observe: async (plan, context) => action.observe(plan as unknown as PlanOf<Facts>, context),
     act: async (plan, context) => action.act(plan as unknown as PlanOf<Facts>, context),
+    follow: action.follow && (async (plan, context) => action.follow!(plan as unknown as PlanOf<Facts>, context)),
     undo: (plan, context, seen) => action.undo(plan as unknown as PlanOf<Facts>, context, seen),
   };
 }

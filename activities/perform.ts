@@ -2,7 +2,7 @@ import type { ActionContext, Observation, Progress } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan.ts';
-import { stuckError, type AnyAction } from './action.ts';
+import { stuckError, type AnyAction, type Following } from './action.ts';
 
 const waitMinMs = 200;
 const waitMaxMs = 2_000;
@@ -47,16 +47,29 @@ export async function perform(
   context: Omit<ActionContext, 'acted'>,
   { onProgress, signal, wait }: PerformanceSurroundings,
 ): Promise<Performance> {
+  const hands = new Hands(action, plan, context);
+  try {
+    return await performWith(hands, action, plan, { onProgress, signal, wait });
+  } finally {
+    await hands.stop();
+  }
+}
+
+async function performWith(
+  hands: Hands,
+  action: AnyAction,
+  plan: ActionPlan,
+  { onProgress, signal, wait }: PerformanceSurroundings,
+): Promise<Performance> {
   let before: Observation['state'] | undefined;
   let acts = 0;
-  let acted = false;
   let actsWithoutEffect = 0;
   let waitMs = waitMinMs;
   let shown: string | undefined;
   const passed: Record<string, number> = {};
   const look = patientlyDone(passed, async () => {
     signal.throwIfAborted();
-    const seen = await action.observe(plan, { ...context, acted });
+    const seen = await hands.observe();
     before ??= seen.state;
     onProgress(seen.progress);
     // Whatever moves is looked at again soon; what stands still is looked at ever less often.
@@ -71,16 +84,50 @@ export async function perform(
     signal.throwIfAborted();
     acts += 1;
     actsWithoutEffect += 1;
-    await action.act(plan, { ...context, acted });
-    // An act without an answer may not have happened: nothing that is missing can be called undone by others then.
-    acted = true;
+    await hands.act();
     return seen;
   });
   for (;;) {
     const seen = await look();
     if (seen?.state === 'done') return { outputs: seen.outputs, before: before ?? 'done', acts, passed, summary: seen.progress?.summary };
     if (seen?.state === 'stuck') throw stuckError(seen);
-    await wait(waitMs);
+    if (hands.following) await hands.following.changed(waitMs, signal);
+    else await wait(waitMs);
+  }
+}
+
+/** How an action is looked at and pushed: over a watch where it offers one, by single calls otherwise. */
+class Hands {
+  following: Following | undefined;
+  private readonly action: AnyAction;
+  private readonly plan: ActionPlan;
+  private readonly context: Omit<ActionContext, 'acted'>;
+  private acted = false;
+
+  constructor(action: AnyAction, plan: ActionPlan, context: Omit<ActionContext, 'acted'>) {
+    this.action = action;
+    this.plan = plan;
+    this.context = context;
+  }
+
+  async observe(): Promise<Observation> {
+    if (!this.action.follow) return this.action.observe(this.plan, this.now());
+    this.following ??= await this.action.follow(this.plan, this.now());
+    return this.following.observe();
+  }
+
+  async act(): Promise<void> {
+    await (this.following ? this.following.act() : this.action.act(this.plan, this.now()));
+    // An act without an answer may not have happened: nothing that is missing can be called undone by others then.
+    this.acted = true;
+  }
+
+  async stop(): Promise<void> {
+    await this.following?.stop();
+  }
+
+  private now(): ActionContext {
+    return { ...this.context, acted: this.acted };
   }
 }
 

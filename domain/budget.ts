@@ -16,6 +16,10 @@ export interface BudgetView {
   currentHealthy: number;
   desiredHealthy: number;
   expectedPods: number;
+  /** Names of pods whose eviction the API server has granted and the controller has not seen through yet. */
+  disrupted: readonly string[];
+  /** Why its controller cannot work it out, in the controller's words. */
+  syncFailure?: string;
 }
 
 /** `namespace/name` of a budget, as people write it. */
@@ -29,20 +33,43 @@ export function budgetsOf(pod: PodView, budgets: readonly BudgetView[]): BudgetV
 }
 
 /**
- * Whether a budget can never allow a disruption however long one waits: it demands as many healthy pods as there are.
- * The rule is Gardener's isMisconfiguredPdb (pkg/util/provider/drain), without its demand that all pods are healthy now:
- * a budget that demands every pod stays shut then, too.
+ * How many healthy pods a budget demands of so many expected ones: percentages are rounded up in both settings
+ * (pkg/controller/disruption, getExpectedPodCount).
  */
-export function neverOpens(budget: BudgetView): boolean {
-  return budget.statusIsCurrent && budget.expectedPods > 0 && budget.desiredHealthy >= budget.expectedPods;
+export function healthyDemanded({ minAvailable, maxUnavailable }: BudgetView, expectedPods: number): number {
+  if (maxUnavailable !== undefined) return Math.max(0, expectedPods - countOf(maxUnavailable, expectedPods));
+  return minAvailable === undefined ? 0 : countOf(minAvailable, expectedPods);
 }
 
-/** What the owner of a budget that never opens can do. */
-export function remedyForShutBudget(budget: BudgetView): string {
-  const setting =
-    budget.maxUnavailable !== undefined ? `maxUnavailable: ${budget.maxUnavailable}` : `minAvailable: ${budget.minAvailable ?? '?'}`;
-  return (
-    `PodDisruptionBudget ${budgetName(budget)} (${setting}) demands ${budget.desiredHealthy} healthy of ${budget.expectedPods} pods. ` +
-    `Have its owner run one more replica or allow one disruption, then plan again.`
-  );
+function countOf(setting: string, of: number): number {
+  return setting.endsWith('%') ? Math.ceil((Number(setting.slice(0, -1)) * of) / 100) : Number(setting);
+}
+
+/**
+ * Why a budget can never allow a disruption however long one waits, with its numbers; undefined where it can. It demands as many
+ * healthy pods as there are, or its controller cannot count them. The first rule is Gardener's isMisconfiguredPdb
+ * (pkg/util/provider/drain), without its demand that all pods are healthy now: a budget that demands every pod stays shut then, too.
+ */
+export function shutReason(budget: BudgetView): string | undefined {
+  if (budget.syncFailure !== undefined) return `Its controller cannot work it out, so it allows no eviction: ${budget.syncFailure}.`;
+  const { expectedPods } = budget;
+  if (expectedPods === 0) return undefined;
+  const desiredHealthy = budget.statusIsCurrent ? budget.desiredHealthy : healthyDemanded(budget, expectedPods);
+  if (desiredHealthy < expectedPods) return undefined;
+  return `It never allows an eviction: ${desiredHealthy} of ${expectedPods} pods must stay healthy.`;
+}
+
+/** What the owner of a budget that never opens can do. `workloads` are those whose pods it keeps, if they are known. */
+export function remedyForShutBudget(budget: BudgetView, workloads: readonly string[] = []): string {
+  const { minAvailable, maxUnavailable, desiredHealthy, expectedPods } = budget;
+  const setting = maxUnavailable !== undefined ? `maxUnavailable: ${maxUnavailable}` : `minAvailable: ${minAvailable ?? '?'}`;
+  const name = `PodDisruptionBudget ${budgetName(budget)} (${setting})`;
+  if (budget.syncFailure !== undefined) {
+    return `Have the owner of ${name} select only pods of controllers with a scale, or demand a number with minAvailable; then plan again.`;
+  }
+  const over = workloads.length === 0 ? '' : ` over ${workloads.join(', ')}`;
+  // More replicas help only where the demand does not grow with them.
+  const isNumber = maxUnavailable === undefined && minAvailable?.endsWith('%') === false;
+  const wish = isNumber ? 'run one more replica or demand one less' : 'allow one disruption (maxUnavailable: 1)';
+  return `${name}${over} demands ${desiredHealthy} healthy of ${expectedPods} pods. Have its owner ${wish}, then plan again.`;
 }

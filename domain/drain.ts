@@ -1,17 +1,83 @@
 import { budgetName, budgetsOf, type BudgetView } from './budget.ts';
-import { hasEnded, podName, staysOnNode, type PodView } from './pod.ts';
+import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
+import { workloadsByName, type WorkloadView } from './workload.ts';
 
-/** A pod that cannot be evicted at this moment, and why. */
+/** How long a pod may be past its grace period on a node that is not Ready, where nobody can end it or say that it has ended. */
+const deadNodeWaitMs = 60_000;
+
+/** A node that is drained. */
+export interface DrainNode {
+  name: string;
+  /** Its availability zone; empty where it names none. */
+  zone: string;
+  ready: boolean;
+  /** When its own drain began, in milliseconds since 1970; undefined as long as its turn has not come. */
+  turnBeganMs?: number;
+  /** Volumes that are still attached to it though their pods are gone. */
+  attached?: readonly string[];
+}
+
+/** What the signed plan says of how nodes are drained. */
+export interface DrainSettings {
+  /** How many nodes are worked on at a time. */
+  nodesAtOnce: number;
+  /** Whether that is counted in each zone by itself. */
+  perZone: boolean;
+  /** `evict`: once everything else is gone, the pods of DaemonSets are asked to end, too. */
+  daemonSets: 'leave' | 'evict';
+  /** Whether the pods of Jobs are waited for or evicted. */
+  jobs: 'wait' | 'evict';
+  /** `surge`: the only pod of a Deployment is replaced by a rollout, which starts the new one first. */
+  singletons: 'evict' | 'surge';
+  /** How long a pod may wait for its budget, or be past its grace period. */
+  podDeadlineMs?: number;
+  /** How long a node may take. */
+  nodeDeadlineMs?: number;
+  onDeadline: 'stuck' | 'delete';
+  /** UIDs of the pods that are lost, or whose data is, and that may go all the same. */
+  named: ReadonlySet<string>;
+  /** Names of the workloads of one pod that may be down for a while. */
+  singletonsNamed: ReadonlySet<string>;
+}
+
+/** All that a drain knows when it decides what to do next. */
+export interface DrainScene {
+  /** In the order in which they are to be drained. */
+  nodes: readonly DrainNode[];
+  /** Every pod of the cluster: what is Ready elsewhere counts for the budgets. */
+  pods: readonly PodView[];
+  budgets: readonly BudgetView[];
+  workloads: readonly WorkloadView[];
+  /** UIDs of the pods whose eviction has been asked for, and of which nothing has been seen since. */
+  asked: ReadonlySet<string>;
+  /** Why the API server does not want to be asked again yet, by UID of the pod. */
+  refused: ReadonlyMap<string, string>;
+  /** Milliseconds since 1970. */
+  nowMs: number;
+}
+
+/** A pod that does not go at this moment, and why. */
 export interface BlockedPod {
   pod: PodView;
   reason: string;
+  /** Whether it is past a deadline, so that a person has to look. */
+  overdue: boolean;
 }
 
-/** The next moves of a drain: evictions that the budgets allow now, and why the other pods wait. */
+/** The next moves of a drain: what may be done now, and why the other pods wait. Each pod to move is in one list. */
 export interface DrainMoves {
+  /** Nodes whose turn comes now. */
+  begin: string[];
   evict: PodView[];
-  terminating: PodView[];
+  /** Pods whose Deployment is rolled out anew instead. */
+  surge: PodView[];
+  /** Pods past their deadline that the signed plan has deleted. `force`: without any grace, as nobody can end them. */
+  remove: { pod: PodView; force: boolean }[];
+  /** On their way out. */
+  ending: PodView[];
   blocked: BlockedPod[];
+  /** Pods that came after the plan was signed and go only with a signature of their own. */
+  unnamed: PodView[];
   /** Pods of nodes whose turn has not come. */
   later: PodView[];
 }
@@ -19,64 +85,294 @@ export interface DrainMoves {
 /**
  * Decides what a drain does next from what is there now. Every budget is spent once across all nodes, so that the
  * evictions it returns could all be granted together; the API server still has the last word on each.
- * Nodes are taken in the given order, `nodesAtOnce` at a time: the next one begins when one has no pod left to move.
+ * Nodes are taken in the given order, so many at a time: the next one begins when one has no pod left to move.
  */
-export function nextDrainMoves(
-  nodes: readonly string[],
-  pods: readonly PodView[],
-  budgets: readonly BudgetView[],
-  nodesAtOnce: number,
-): DrainMoves {
-  const toMove = pods.filter((pod) => !staysOnNode(pod));
-  const occupied = nodes.filter((node) => toMove.some((pod) => pod.node === node));
-  const inTurn = new Set(occupied.slice(0, nodesAtOnce));
-  const moves: DrainMoves = { evict: [], terminating: [], blocked: [], later: [] };
-  const spent = new Map<string, number>();
-  for (const pod of byTurn(toMove, nodes)) {
-    if (!inTurn.has(pod.node)) moves.later.push(pod);
-    else if (pod.terminating) moves.terminating.push(pod);
-    else {
-      const reason = spend(pod, budgets, spent);
-      if (reason === undefined) moves.evict.push(pod);
-      else moves.blocked.push({ pod, reason });
-    }
+export function nextDrainMoves(scene: DrainScene, settings: DrainSettings): DrainMoves {
+  const site = new Site(scene, settings);
+  const { inTurn, begin } = site.turns();
+  const moves: DrainMoves = { begin, evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [] };
+  const ledger = new Ledger(scene);
+  moves.unnamed.push(...site.unnamed);
+  for (const [node, pods] of site.byNode) if (!inTurn.has(node)) moves.later.push(...pods);
+  for (const node of scene.nodes) {
+    if (!inTurn.has(node.name)) continue;
+    for (const pod of highestFirst(site.byNode.get(node.name) ?? [])) place(pod, node, { scene, settings, site, ledger, moves, inTurn });
   }
   return moves;
 }
 
-/** Node order first, then by name with the highest StatefulSet ordinal first, so that the order is the same each time. */
-function byTurn(pods: readonly PodView[], nodes: readonly string[]): PodView[] {
-  const turn = new Map(nodes.map((node, index) => [node, index]));
-  return [...pods].sort((a, b) => {
-    const byNode = (turn.get(a.node) ?? nodes.length) - (turn.get(b.node) ?? nodes.length);
-    if (byNode !== 0) return byNode;
-    return podName(b).localeCompare(podName(a), 'en', { numeric: true });
-  });
+interface Place {
+  scene: DrainScene;
+  settings: DrainSettings;
+  site: Site;
+  ledger: Ledger;
+  moves: DrainMoves;
+  inTurn: ReadonlySet<string>;
 }
 
-/**
- * Takes one disruption from the pod's budget, or says why it cannot. Mirrors the API server's order of checks
- * (pkg/registry/core/pod/storage/eviction.go): finished and pending pods go freely, two budgets are an error,
- * unready pods follow unhealthyPodEvictionPolicy and cost nothing.
- */
-function spend(pod: PodView, budgets: readonly BudgetView[], spent: Map<string, number>): string | undefined {
-  if (hasEnded(pod) || pod.phase === 'Pending') return undefined;
-  const [budget, second] = budgetsOf(pod, budgets);
-  if (budget === undefined) return undefined;
-  if (second !== undefined) {
-    return `two budgets protect it, ${budgetName(budget)} and ${budgetName(second)}: the API server evicts no such pod`;
+/** Puts a pod of a node in turn into the list it belongs to. */
+function place(pod: PodView, node: DrainNode, { scene, settings, site, ledger, moves, inTurn }: Place): void {
+  if (scene.asked.has(pod.uid)) {
+    moves.ending.push(pod);
+  } else if (pod.terminating) {
+    const reason = overdueEnding(pod, node, scene, settings);
+    if (reason === undefined) moves.ending.push(pod);
+    else if (settings.onDeadline === 'delete') moves.remove.push({ pod, force: true });
+    else moves.blocked.push({ pod, reason, overdue: true });
+  } else {
+    const isSurge = settings.singletons === 'surge' && site.isOnlyPod(pod) && site.canSurge(pod) && !hasEnded(pod);
+    const reason = whyItWaits(pod, scene, settings) ?? site.orderWaits(pod, inTurn) ?? (isSurge ? undefined : ledger.spend(pod));
+    if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
+    else if (!isOverdue(pod, node, scene, settings)) moves.blocked.push({ pod, reason, overdue: false });
+    else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
+    else {
+      moves.remove.push({ pod, force: false });
+      ledger.noteLoss(pod);
+    }
   }
-  const name = budgetName(budget);
-  if (!pod.ready) {
-    const healthyBudget = budget.desiredHealthy > 0 && budget.currentHealthy >= budget.desiredHealthy;
-    if (budget.unhealthyPodEvictionPolicy === 'AlwaysAllow' || healthyBudget) return undefined;
+}
+
+/** Why a pod is left in peace for now, whatever its budget allows. */
+function whyItWaits(pod: PodView, { nowMs, refused }: DrainScene, { jobs }: DrainSettings): string | undefined {
+  if (hasEnded(pod)) return refused.get(pod.uid);
+  const optOut = optOutOf(pod, nowMs);
+  if (optOut?.treatment === 'wait') return `it is waited for, as ${optOut.mark} asks`;
+  if (jobs === 'wait' && pod.owner?.kind === 'Job') return `it is waited for, as its Job has not finished`;
+  return refused.get(pod.uid);
+}
+
+/** Whether a pod that does not go has stood in the way for too long. */
+function isOverdue(pod: PodView, node: DrainNode, { nowMs }: DrainScene, { podDeadlineMs, nodeDeadlineMs }: DrainSettings): boolean {
+  if (node.turnBeganMs === undefined) return false;
+  const waitedMs = nowMs - Math.max(node.turnBeganMs, pod.createdAtMs);
+  if (podDeadlineMs !== undefined && waitedMs > podDeadlineMs) return true;
+  return nodeDeadlineMs !== undefined && nowMs - node.turnBeganMs > nodeDeadlineMs;
+}
+
+/** Why a pod that is on its way out will not get there by itself; undefined as long as it may. */
+function overdueEnding(
+  pod: PodView,
+  node: DrainNode,
+  { nowMs }: DrainScene,
+  { podDeadlineMs, nodeDeadlineMs }: DrainSettings,
+): string | undefined {
+  const pastMs = nowMs - (pod.graceEndsAtMs ?? nowMs);
+  if (pastMs <= 0) return undefined;
+  if (!node.ready && pastMs > deadNodeWaitMs) return `its node ${node.name} is not Ready, so nobody there can end it`;
+  const isLate = podDeadlineMs !== undefined && pastMs > podDeadlineMs;
+  const isNodeLate = nodeDeadlineMs !== undefined && node.turnBeganMs !== undefined && nowMs - node.turnBeganMs > nodeDeadlineMs;
+  return isLate || isNodeLate ? `it has not ended ${Math.round(pastMs / 1000)} s after its grace period` : undefined;
+}
+
+/** The pods of the nodes that a drain has to get rid of. */
+class Site {
+  readonly unnamed: PodView[] = [];
+  /** The others, by their node. */
+  readonly byNode = new Map<string, PodView[]>();
+  private readonly bySet = new Map<string, PodView[]>();
+  private readonly scene: DrainScene;
+  private readonly settings: DrainSettings;
+  private readonly workloads: ReadonlyMap<string, WorkloadView>;
+
+  constructor(scene: DrainScene, settings: DrainSettings) {
+    this.scene = scene;
+    this.settings = settings;
+    this.workloads = workloadsByName(scene.workloads);
+    const nodes = new Map(scene.nodes.map((node) => [node.name, node]));
+    for (const pod of scene.pods) {
+      if (ordinalOf(pod) !== undefined) addTo(this.bySet, workloadOf(pod), pod);
+      const node = nodes.get(pod.node);
+      if (!node || !hasToMove(pod, node, settings)) continue;
+      // A pod that may not go must neither spend a budget nor keep the next node waiting.
+      if (this.isUnnamed(pod)) this.unnamed.push(pod);
+      else addTo(this.byNode, pod.node, pod);
+    }
   }
-  if (!budget.statusIsCurrent) return `budget ${name} is being worked out by its controller`;
-  const used = spent.get(name) ?? 0;
-  if (used >= budget.disruptionsAllowed) {
-    const spentText = used > 0 ? `, ${used} spent` : '';
-    return `budget ${name} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spentText}`;
+
+  /** The nodes that are worked on, and those of them whose turn comes only now. */
+  turns(): { inTurn: Set<string>; begin: string[] } {
+    const { nodesAtOnce, perZone } = this.settings;
+    const inTurn = new Set<string>();
+    const begin: string[] = [];
+    const used = new Map<string, number>();
+    const zoneOf = ({ zone }: DrainNode): string => (perZone ? zone : '');
+    const take = (node: DrainNode): void => {
+      used.set(zoneOf(node), (used.get(zoneOf(node)) ?? 0) + 1);
+      inTurn.add(node.name);
+    };
+    const occupied = this.scene.nodes.filter(({ name, attached = [] }) => this.byNode.has(name) || attached.length > 0);
+    for (const node of occupied) if (node.turnBeganMs !== undefined) take(node);
+    const waiting = occupied.filter(({ turnBeganMs }) => turnBeganMs === undefined);
+    for (;;) {
+      const open = waiting.filter((node) => (used.get(zoneOf(node)) ?? 0) < nodesAtOnce);
+      const next = open.find((node) => !this.hasHigherElsewhere(node, waiting)) ?? open[0];
+      if (!next) return { inTurn, begin };
+      waiting.splice(waiting.indexOf(next), 1);
+      take(next);
+      begin.push(next.name);
+    }
   }
-  spent.set(name, used + 1);
-  return undefined;
+
+  /** Whether its workload asks for no second pod, so that it is down until this one is back. */
+  isOnlyPod(pod: PodView): boolean {
+    return this.workloads.get(workloadOf(pod))?.replicas === 1;
+  }
+
+  canSurge(pod: PodView): boolean {
+    const workload = this.workloads.get(workloadOf(pod));
+    return workload?.kind === 'Deployment' && workload.noSurge === undefined;
+  }
+
+  /** Why another pod goes before this one; undefined where none does. */
+  orderWaits(pod: PodView, inTurn: ReadonlySet<string>): string | undefined {
+    if (hasEnded(pod)) return undefined;
+    if (isDaemon(pod)) {
+      const others = (this.byNode.get(pod.node) ?? []).filter((other) => !isDaemon(other));
+      return others.length > 0 ? 'it goes when all others have gone, being of a DaemonSet' : undefined;
+    }
+    return this.setWaits(pod, inTurn);
+  }
+
+  /** Pods of a StatefulSet go one at a time, each when all of the others are Ready, the highest ordinal first. */
+  private setWaits(pod: PodView, inTurn: ReadonlySet<string>): string | undefined {
+    const ordinal = ordinalOf(pod);
+    if (ordinal === undefined) return undefined;
+    const name = workloadOf(pod);
+    const members = this.bySet.get(name) ?? [];
+    const wanted = this.workloads.get(name)?.replicas ?? members.length;
+    const there = members.filter((other) => other !== pod && !other.terminating && !this.scene.asked.has(other.uid));
+    const settled = there.filter((other) => other.ready);
+    // Moving a pod that does no work takes nothing from the set, as long as no other one is on its way.
+    if ((pod.ready ? settled : there).length < wanted - 1) {
+      return `${name} moves one pod at a time, and ${settled.length} of its other ${wanted - 1} are Ready`;
+    }
+    const moving = members.filter((other) => inTurn.has(other.node) && this.byNode.get(other.node)?.includes(other));
+    const higher = moving.find((other) => (ordinalOf(other) ?? 0) > ordinal);
+    return higher && `${higher.name} goes first, being of a higher ordinal`;
+  }
+
+  private isUnnamed(pod: PodView): boolean {
+    if (pod.terminating || hasEnded(pod) || isDaemon(pod)) return false;
+    if (isLost(pod) && !this.settings.named.has(pod.uid)) return true;
+    return this.isOnlyPod(pod) && !this.settings.singletonsNamed.has(workloadOf(pod));
+  }
+
+  /** StatefulSets go from their highest ordinal down: a node whose pods come before those of another one goes later, if it can. */
+  private hasHigherElsewhere(node: DrainNode, waiting: readonly DrainNode[]): boolean {
+    return (this.byNode.get(node.name) ?? []).some((pod) => {
+      const ordinal = ordinalOf(pod);
+      if (ordinal === undefined) return false;
+      const higher = (this.bySet.get(workloadOf(pod)) ?? []).filter((other) => (ordinalOf(other) ?? 0) > ordinal);
+      return higher.some((other) => other.node !== node.name && waiting.some(({ name }) => name === other.node));
+    });
+  }
+}
+
+/** Whether a drain has to get rid of the pod. A daemon pod that has come since the drain of its node began is one that came back. */
+function hasToMove(pod: PodView, node: DrainNode, { daemonSets }: DrainSettings): boolean {
+  if (!staysOnNode(pod)) return true;
+  if (pod.mirror || !isDaemon(pod) || daemonSets === 'leave') return false;
+  return node.turnBeganMs === undefined || pod.createdAtMs < node.turnBeganMs;
+}
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+/** By name with the highest StatefulSet ordinal first, so that the order is the same each time. */
+function highestFirst(pods: readonly PodView[]): PodView[] {
+  return [...pods].sort((a, b) => collator.compare(podName(b), podName(a)));
+}
+
+function addTo<Item>(lists: Map<string, Item[]>, key: string, item: Item): void {
+  const list = lists.get(key);
+  if (list) list.push(item);
+  else lists.set(key, [item]);
+}
+
+/** What is left of a budget. */
+interface Account {
+  budget: BudgetView;
+  free: number;
+  /** Disruptions that have been asked for and do not show in the budget's numbers yet. */
+  used: number;
+}
+
+/** Keeps the accounts of the budgets while moves are chosen. */
+class Ledger {
+  private readonly scene: DrainScene;
+  private readonly accounts = new Map<BudgetView, Account>();
+  private readonly budgetsIn = new Map<string, BudgetView[]>();
+  private podsIn: Map<string, PodView[]> | undefined;
+
+  constructor(scene: DrainScene) {
+    this.scene = scene;
+    for (const budget of scene.budgets) addTo(this.budgetsIn, budget.namespace, budget);
+  }
+
+  /**
+   * Takes one disruption from the pod's budget, or says why it cannot. Mirrors the API server's order of checks
+   * (pkg/registry/core/pod/storage/eviction.go): finished and pending pods go freely, two budgets are an error,
+   * unready pods follow unhealthyPodEvictionPolicy and cost nothing.
+   */
+  spend(pod: PodView): string | undefined {
+    if (hasEnded(pod) || pod.phase === 'Pending') return undefined;
+    const [budget, second] = this.budgetsOf(pod);
+    if (budget === undefined) return undefined;
+    if (second !== undefined) {
+      return `two budgets protect it, ${budgetName(budget)} and ${budgetName(second)}: the API server evicts no such pod`;
+    }
+    if (!pod.ready) {
+      const healthyBudget = budget.desiredHealthy > 0 && budget.currentHealthy >= budget.desiredHealthy;
+      if (budget.unhealthyPodEvictionPolicy === 'AlwaysAllow' || healthyBudget) return undefined;
+    }
+    if (!budget.statusIsCurrent) return `budget ${budgetName(budget)} is being worked out by its controller`;
+    const account = this.accountOf(budget);
+    if (account.free <= 0) return shortage(account);
+    account.free -= 1;
+    account.used += 1;
+    return undefined;
+  }
+
+  /** A pod goes without asking its budgets: what they allow others is less by one. */
+  noteLoss(pod: PodView): void {
+    if (!pod.ready) return;
+    for (const budget of this.budgetsOf(pod)) this.accountOf(budget).free -= 1;
+  }
+
+  private budgetsOf(pod: PodView): BudgetView[] {
+    return budgetsOf(pod, this.budgetsIn.get(pod.namespace) ?? []);
+  }
+
+  private accountOf(budget: BudgetView): Account {
+    const known = this.accounts.get(budget);
+    if (known) return known;
+    const account = this.openAccount(budget);
+    this.accounts.set(budget, account);
+    return account;
+  }
+
+  /**
+   * What the budget's status allows, less what has been asked for since; and no more than what the pods themselves show: a pod
+   * that was moved counts once it is Ready elsewhere, whatever a status of a moment ago says.
+   */
+  private openAccount(budget: BudgetView): Account {
+    const covered = this.podsOf(budget.namespace).filter((pod) => budgetsOf(pod, [budget]).length > 0);
+    const serving = covered.filter((pod) => pod.ready && !pod.terminating);
+    const asked = serving.filter(({ uid }) => this.scene.asked.has(uid));
+    const uncounted = asked.filter(({ name }) => !budget.disrupted.includes(name)).length;
+    const healthy = serving.length - asked.length;
+    return { budget, free: Math.min(budget.disruptionsAllowed - uncounted, healthy - budget.desiredHealthy), used: uncounted };
+  }
+
+  private podsOf(namespace: string): PodView[] {
+    if (!this.podsIn) {
+      this.podsIn = new Map();
+      for (const pod of this.scene.pods) addTo(this.podsIn, pod.namespace, pod);
+    }
+    return this.podsIn.get(namespace) ?? [];
+  }
+}
+
+function shortage({ budget, used }: Account): string {
+  const spent = used > 0 ? `, ${used} spent` : '';
+  return `budget ${budgetName(budget)} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spent}`;
 }

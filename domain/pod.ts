@@ -5,17 +5,52 @@ export interface PodView {
   uid: string;
   node: string;
   labels: Record<string, string>;
+  /** Those by which its owner says how it may be disturbed; see `optOutOf`. */
+  annotations: Record<string, string>;
   phase: string;
   ready: boolean;
   /** It has a deletion timestamp. */
   terminating: boolean;
+  /** Until when it has time to end by itself, in milliseconds since 1970; of a terminating pod only. */
+  graceEndsAtMs?: number;
+  /** In milliseconds since 1970. */
+  createdAtMs: number;
+  /** How long it took from its creation to being Ready; unknown where it is not Ready. */
+  startupMs?: number;
+  /** How long it has to end by itself once it is asked to. */
+  graceMs: number;
   /** Its controller, with ReplicaSets replaced by the Deployment above them where there is one. */
-  owner?: { kind: string; name: string };
+  owner?: PodOwner;
   /** A static pod's mirror: the API cannot evict it. */
   mirror: boolean;
   /** It has a volume that is lost with the pod (emptyDir). */
   emptyDir: boolean;
+  /** Names of its PersistentVolumeClaims. */
+  claims: readonly string[];
+  /** Whether it ends by itself some day: its containers are not started again when they have succeeded. */
+  completes: boolean;
 }
+
+/** What brings a pod back. */
+export interface PodOwner {
+  kind: string;
+  name: string;
+}
+
+/** How a pod's owner wants it to be treated, and the mark that says so. */
+export interface OptOut {
+  /** `wait`: it may not be disturbed, only waited for. `leave`: a drain passes it over. */
+  treatment: 'wait' | 'leave';
+  mark: string;
+}
+
+const doNotDisrupt = 'karpenter.sh/do-not-disrupt';
+const safeToEvict = 'cluster-autoscaler.kubernetes.io/safe-to-evict';
+const drainLabel = 'cluster.x-k8s.io/drain';
+const durationUnitsMs: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+
+/** The annotations that the rules below read; a view of a pod needs no others. */
+export const podAnnotations: readonly string[] = [doNotDisrupt, safeToEvict];
 
 /** `namespace/name` of a pod, as people write it. */
 export function podName(pod: { namespace: string; name: string }): string {
@@ -27,12 +62,54 @@ export function workloadOf(pod: PodView): string {
   return pod.owner ? `${pod.owner.kind} ${pod.namespace}/${pod.owner.name}` : `Pod ${podName(pod)}`;
 }
 
-/** Whether a drain leaves the pod where it is: daemon pods would come back at once, mirror pods cannot be evicted. */
+/**
+ * What a pod's marks ask of a drain, or nothing: `karpenter.sh/do-not-disrupt` (true, or for so long after its creation),
+ * `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`, and the label `cluster.x-k8s.io/drain` (`skip`, `wait-completed`;
+ * Cluster API, proposal 20240930-machine-drain-rules).
+ */
+export function optOutOf(pod: PodView, nowMs: number): OptOut | undefined {
+  const label = pod.labels[drainLabel];
+  if (label === 'skip') return { treatment: 'leave', mark: `${drainLabel}=skip` };
+  if (label === 'wait-completed') return { treatment: 'wait', mark: `${drainLabel}=wait-completed` };
+  if (pod.annotations[safeToEvict] === 'false') return { treatment: 'wait', mark: `${safeToEvict}=false` };
+  const disrupt = pod.annotations[doNotDisrupt];
+  if (disrupt === undefined) return undefined;
+  const forMs = disrupt === 'true' ? Infinity : goDurationMs(disrupt);
+  return forMs !== undefined && nowMs < pod.createdAtMs + forMs ? { treatment: 'wait', mark: `${doNotDisrupt}=${disrupt}` } : undefined;
+}
+
+/** A duration as Go writes it, such as `1h30m`, in milliseconds; undefined where it is none. */
+function goDurationMs(text: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(ms|h|m|s))+$/.test(text)) return undefined;
+  return [...text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)].reduce(
+    (sum, [, amount, unit]) => sum + Number(amount) * (durationUnitsMs[unit ?? ''] ?? 0),
+    0,
+  );
+}
+
+/** Whether it is one of a DaemonSet: such pods come to every node and come back at once. */
+export function isDaemon(pod: PodView): boolean {
+  return pod.owner?.kind === 'DaemonSet';
+}
+
+/** Whether any drain leaves the pod where it is: mirror pods cannot be evicted, others are passed over as their owner wants it. */
 export function staysOnNode(pod: PodView): boolean {
-  return pod.mirror || pod.owner?.kind === 'DaemonSet';
+  return pod.mirror || isDaemon(pod) || pod.labels[drainLabel] === 'skip';
 }
 
 /** Whether it has ended by itself: nothing is lost with it, no budget counts it. */
 export function hasEnded(pod: PodView): boolean {
   return pod.phase === 'Succeeded' || pod.phase === 'Failed';
+}
+
+/** Whether evicting the pod loses it for good, or its data: it goes only if a signed plan names it. */
+export function isLost(pod: PodView): boolean {
+  return pod.owner === undefined || pod.emptyDir;
+}
+
+/** The ordinal of a pod of a StatefulSet; undefined for any other. */
+export function ordinalOf(pod: PodView): number | undefined {
+  if (pod.owner?.kind !== 'StatefulSet') return undefined;
+  const ordinal = /-(\d+)$/.exec(pod.name)?.[1];
+  return ordinal === undefined ? undefined : Number(ordinal);
 }

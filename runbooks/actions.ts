@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ExpressionType } from '../domain/expression.ts';
 import type { ActionLimits } from '../domain/runbook.ts';
+import { parseDurationMs } from './duration.ts';
 
 /** Nodes that one step may name; more belong into several runs. */
 export const nodesMax = 1000;
@@ -121,14 +122,42 @@ const kubernetesUncordon = declareAction({
   outputs: { nodes: listOfText },
 });
 
+// As Kubernetes writes such settings: a number, or a share of all.
+const share = z.string().regex(/^([1-9]\d?|100)%$/, 'must be a number of nodes or a share such as `25%`');
+const nodesAtOnce = z.union([z.int().min(1).max(nodesAtOnceMax), share]);
+const duration = z
+  .string()
+  .refine((text) => (parseDurationMs(text) ?? 0) > 0, { error: 'must be a duration such as 90s, 15m or 4h' })
+  .refine((text) => (parseDurationMs(text) ?? 0) <= drainTimeoutMs, { error: 'must be 12 hours at most' });
+
 const kubernetesDrain = declareAction({
   name: 'kubernetes.drain',
   summary: 'Cordons all of the nodes, then evicts their pods within every PodDisruptionBudget.',
   input: z.strictObject({
     nodes: nodeNames.describe('Names of the nodes.'),
-    nodesAtOnce: z.int().min(1).max(nodesAtOnceMax).default(1).describe('How many nodes are drained at the same time.'),
+    nodesAtOnce: nodesAtOnce.default(1).describe('How many nodes are drained at the same time: a number, or a share of all, rounded down.'),
+    perZone: z.boolean().default(false).describe('Count nodesAtOnce in each availability zone by itself.'),
+    alsoCordoned: z.boolean().default(false).describe('Also drain nodes that somebody else has cordoned.'),
     deleteEmptyDirData: z.boolean().default(false).describe('Also evict pods whose emptyDir volumes are lost by it.'),
     force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
+    singletons: z
+      .enum(['evict', 'surge'])
+      .default('evict')
+      .describe('What becomes of the only pod of a workload: evicted, or replaced by a rollout that starts the new one first.'),
+    jobs: z.enum(['wait', 'evict']).default('wait').describe('Whether pods of Jobs are waited for or evicted.'),
+    daemonSets: z
+      .enum(['leave', 'evict'])
+      .default('leave')
+      .describe('Whether pods of DaemonSets stay on the nodes or are evicted once all others have gone.'),
+    gracePeriodSeconds: z.int().min(0).max(86_400).describe('Time that pods have to end, instead of their own.').optional(),
+    podDeadline: duration
+      .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
+      .optional(),
+    nodeDeadline: duration.describe('How long a node may take until onDeadline applies to the pods that are left.').optional(),
+    onDeadline: z
+      .enum(['stuck', 'delete'])
+      .default('stuck')
+      .describe('After a deadline: stop and ask, or delete the pod past its budget, which the signed plan names.'),
   }),
   changes: true,
   timeoutMs: drainTimeoutMs,

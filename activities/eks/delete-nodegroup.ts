@@ -8,14 +8,15 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { undoCordons } from '../kubernetes/cordon.ts';
-import { observeDrain, planDrainOf, pushDrain, type DrainFacts } from '../kubernetes/drain.ts';
+import { observeDrain, planDrainOf, pushDrain } from '../kubernetes/drain.ts';
+import type { DrainFacts } from '../kubernetes/drain-facts.ts';
 import { podsOnNodes } from '../kubernetes/read.ts';
 import { findNodegroup, findPatiently, healthProblem, isMissing, nodesOfNodegroup, runTag } from './nodegroup.ts';
 
 const estimateMs = 2 * 60_000;
 const podsShownMax = 5;
 /** Its nodes carry workload until they are drained, so they go one after another, and no pod that would be lost goes with them. */
-const drainSettings = { nodesAtOnce: 1, force: false, deleteEmptyDirData: false };
+const drainInput = { ...actions['kubernetes.drain'].input.parse({ nodes: [] }), alsoCordoned: true };
 /** EKS refuses to delete a group in the middle of these. */
 const busyStatuses = new Set(['CREATING', 'UPDATING']);
 
@@ -56,7 +57,7 @@ async function planDelete(clients: Clients, input: DeleteInput, context: ActionC
   const deletion = nodegroup ? deleteEffects(target.name, name, nodes) : [];
   const waiting = busyWarnings(nodegroup, name);
   if (nodegroup && input.drain) {
-    const drain = await planDrainOf(clients, present, drainSettings, context);
+    const drain = await planDrainOf(clients, present, drainInput, context);
     return {
       ...drain,
       facts: { ...facts, drain: drain.facts },

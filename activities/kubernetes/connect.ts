@@ -1,7 +1,10 @@
+import { request as plainRequest, type Agent, type IncomingMessage } from 'node:http';
+import { request as secureRequest, type RequestOptions } from 'node:https';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { DescribeClusterCommand, type EKSClient } from '@aws-sdk/client-eks';
 import {
   AppsV1Api,
+  ApiException,
   AuthorizationV1Api,
   CoreV1Api,
   KubeConfig,
@@ -10,6 +13,7 @@ import {
   StorageV1Api,
   createConfiguration,
   type Configuration,
+  type RequestContext,
 } from '@kubernetes/client-node';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Target } from '../../domain/action.ts';
@@ -18,6 +22,7 @@ import { awsError } from '../failure.ts';
 
 const requestTimeoutMs = 15_000;
 const tokenLifetimeSeconds = 60;
+const refusalBytesMax = 64 * 1024;
 
 /** The groups of the Kubernetes API that actions use, for one cluster. */
 export interface KubernetesApis {
@@ -26,6 +31,11 @@ export interface KubernetesApis {
   apps: AppsV1Api;
   authorization: AuthorizationV1Api;
   storage: StorageV1Api;
+  /**
+   * Sends a GET whose answer is read as it comes, as a list or a watch. Throws ApiException where the server refuses, and network
+   * errors where no answer begins within the time limit; after that it is the reader's to watch over.
+   */
+  open(path: string, query: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage>;
 }
 
 /**
@@ -58,21 +68,89 @@ export async function connectKubernetes(eks: EKSClient, target: Target): Promise
     contexts: [{ name: target.name, cluster: target.name, user: 'holdpoint' }],
     currentContext: target.name,
   });
-  const configuration = configurationFor(config, cluster.endpoint);
+  return apisOf(config, cluster.endpoint);
+}
+
+/** The API groups behind a configuration whose current cluster is served at this address. */
+export function apisOf(config: KubeConfig, server: string): KubernetesApis {
+  const connections = new Connections(config);
+  const configuration = configurationFor(connections, server);
   return {
     core: new CoreV1Api(configuration),
     policy: new PolicyV1Api(configuration),
     apps: new AppsV1Api(configuration),
     authorization: new AuthorizationV1Api(configuration),
     storage: new StorageV1Api(configuration),
+    open: (path, query, signal) => openStream(connections, `${server}${path}?${new URLSearchParams(query).toString()}`, signal),
   };
 }
 
+/** The client makes an agent for each request, which costs a handshake each time: here all requests share one. */
+class Connections {
+  private readonly config: KubeConfig;
+  private agent: Agent | undefined;
+
+  constructor(config: KubeConfig) {
+    this.config = config;
+  }
+
+  getName(): string {
+    return 'kubeconfig';
+  }
+
+  async applySecurityAuthentication(context: RequestContext): Promise<void> {
+    await this.config.applySecurityAuthentication(context);
+    context.setAgent(this.shared(context.getAgent() as Agent));
+  }
+
+  /** Credentials and agent for a request that is sent without the client. */
+  async options(): Promise<RequestOptions> {
+    const options: RequestOptions = {};
+    await this.config.applyToHTTPSOptions(options);
+    const { headers, agent } = options;
+    return { headers, agent: this.shared(agent as Agent) };
+  }
+
+  private shared(agent: Agent): Agent {
+    this.agent ??= Object.assign(agent, { keepAlive: true });
+    return this.agent;
+  }
+}
+
+async function openStream(connections: Connections, url: string, signal: AbortSignal): Promise<IncomingMessage> {
+  const options = await connections.options();
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const send = url.startsWith('http:') ? plainRequest : secureRequest;
+    const sent = send(url, { ...options, signal }, (answer) => {
+      clearTimeout(timer);
+      resolve(answer);
+    });
+    const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${requestTimeoutMs / 1000} s`)), requestTimeoutMs);
+    sent.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    sent.end();
+  });
+  const { statusCode = 0 } = response;
+  if (statusCode === 200) return response;
+  throw new ApiException(statusCode, 'refused', await readRefusal(response), {});
+}
+
+async function readRefusal(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) {
+    text += chunk as string;
+    if (text.length > refusalBytesMax) response.destroy();
+  }
+  return text;
+}
+
 /** The client sets no time limit of its own: a request without an answer would hang for ever. */
-function configurationFor(config: KubeConfig, server: string): Configuration {
+function configurationFor(connections: Connections, server: string): Configuration {
   return createConfiguration({
     baseServer: new ServerConfiguration(server, {}),
-    authMethods: { default: config },
+    authMethods: { default: connections },
     promiseMiddleware: [
       {
         pre: async (request) => {

@@ -56,8 +56,9 @@ export function runsMarking(node: V1Node): string[] {
   return [...new Set(runs)];
 }
 
-/** When the drain of a node began, as `beginTurn` has noted it; undefined where it has not. */
-export function turnBegan(node: V1Node): Date | undefined {
+/** When the drain of a node by this run began, as `beginTurn` has noted it; undefined where it has not. */
+export function turnBegan(node: V1Node, run: string): Date | undefined {
+  if (detailsOf(node)?.run !== run) return undefined;
   const began = new Date(annotationOf(node, drainBeganAnnotation) ?? '');
   return Number.isNaN(began.getTime()) ? undefined : began;
 }
@@ -98,7 +99,7 @@ export async function beginTurn(
 ): Promise<Date | 'gone'> {
   return changeNode<Date | 'gone'>(apis, cluster, name, 'begin the drain of', (node) => {
     if (node?.metadata?.uid !== uid) return { result: 'gone' };
-    const began = detailsOf(node)?.run === run ? turnBegan(node) : undefined;
+    const began = turnBegan(node, run);
     if (began) return { result: began };
     const now = new Date();
     const labels = { [excludedLabel]: node.metadata.labels?.[excludedLabel] ?? '' };

@@ -1,7 +1,7 @@
 import type { Target } from '../../domain/action.ts';
-import { budgetName, budgetsOf, neverOpens, remedyForShutBudget, type BudgetView } from '../../domain/budget.ts';
+import { budgetName, budgetsOf, remedyForShutBudget, shutReason, type BudgetView } from '../../domain/budget.ts';
 import type { Blocker } from '../../domain/plan.ts';
-import { podName, staysOnNode, type PodView } from '../../domain/pod.ts';
+import { podName, staysOnNode, workloadOf, type PodView } from '../../domain/pod.ts';
 import type { Clients } from '../clients.ts';
 import { listBudgets, podsOnNodes } from './read.ts';
 
@@ -10,13 +10,20 @@ export function budgetsOver(pods: readonly PodView[], budgets: readonly BudgetVi
   return budgets.filter((budget) => pods.some((pod) => budgetsOf(pod, [budget]).length > 0));
 }
 
-/** A blocker for each budget that never allows an eviction, however long one waits. */
-export function shutBudgetBlockers(budgets: readonly BudgetView[]): Blocker[] {
-  return budgets.filter(neverOpens).map((budget) => ({
-    object: `PodDisruptionBudget/${budgetName(budget)}`,
-    reason: `It never allows an eviction: ${budget.desiredHealthy} of ${budget.expectedPods} pods must stay healthy.`,
-    remedy: remedyForShutBudget(budget),
-  }));
+/** A blocker for each budget that never allows one of these pods to be evicted, however long one waits. */
+export function shutBudgetBlockers(budgets: readonly BudgetView[], pods: readonly PodView[]): Blocker[] {
+  return budgets.flatMap((budget) => {
+    const reason = shutReason(budget);
+    // Pods that go whatever the numbers are need no budget that opens.
+    const kept = pods.filter((pod) => budgetsOf(pod, [budget]).length > 0 && needsBudget(pod, budget));
+    if (reason === undefined || kept.length === 0) return [];
+    const workloads = [...new Set(kept.map(workloadOf))].sort();
+    return [{ object: `PodDisruptionBudget/${budgetName(budget)}`, reason, remedy: remedyForShutBudget(budget, workloads) }];
+  });
+}
+
+function needsBudget(pod: PodView, { unhealthyPodEvictionPolicy }: BudgetView): boolean {
+  return pod.phase !== 'Pending' && (pod.ready || unhealthyPodEvictionPolicy === 'IfHealthyBudget');
 }
 
 /** A blocker for each pod under two budgets: the API server refuses to evict it at all. */
@@ -35,5 +42,5 @@ export async function evictionBlockers(clients: Clients, target: Target, nodes: 
   const apis = await clients.kubernetes(target);
   const pods = (await podsOnNodes(apis, target.name, nodes)).filter((pod) => !staysOnNode(pod));
   const budgets = budgetsOver(pods, await listBudgets(apis, target.name));
-  return [...shutBudgetBlockers(budgets), ...twoBudgetsBlockers(pods, budgets)];
+  return [...shutBudgetBlockers(budgets, pods), ...twoBudgetsBlockers(pods, budgets)];
 }

@@ -49,7 +49,7 @@ async function listOnce<Item>(call: string, cluster: string, read: ReadPage<Item
 }
 
 /** Reads anew after an error that may pass by itself. */
-async function readPatiently<Answer>(read: () => Promise<Answer>): Promise<Answer> {
+export async function readPatiently<Answer>(read: () => Promise<Answer>): Promise<Answer> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await read();

@@ -132,10 +132,10 @@ describe('a cordon', () => {
 describe('the beginning of a drain', () => {
   test('takes the node out of load balancers and notes when, once, until the cordon is lifted', async () => {
     await cordon();
-    expect(turnBegan(await node())).toBeUndefined();
+    expect(turnBegan(await node(), 'r-1')).toBeUndefined();
     const began = await begin();
     expect(await marks()).toMatchObject({ label: '', annotations: { [drainBegan]: (began as Date).toISOString() } });
-    expect(turnBegan(await node())).toEqual(began);
+    expect(turnBegan(await node(), 'r-1')).toEqual(began);
     expect(await begin()).toEqual(began);
     await lift();
     expect(await marks()).toEqual(untouched);
@@ -146,7 +146,7 @@ describe('the beginning of a drain', () => {
     await cordon();
     demo.proxy.treat = once(({ method }) => method === 'PATCH', 'lose-answer');
     expect(await failureOf(begin())).toMatchObject({ code: 'kubernetes-unreachable' });
-    const noted = turnBegan(await node());
+    const noted = turnBegan(await node(), 'r-1');
     expect(noted).toBeInstanceOf(Date);
     expect(await begin()).toEqual(noted);
   });
@@ -192,7 +192,7 @@ describe('the beginning of a drain', () => {
     const earlier = await begin('r-0');
     await byHand({ spec: { unschedulable: null } });
     expect(await cordon('r-1')).toBe('ours');
-    expect([turnBegan(await node()), (await marks()).label]).toEqual([undefined, undefined]);
+    expect([turnBegan(await node(), 'r-1'), (await marks()).label]).toEqual([undefined, undefined]);
     expect(Number(await begin('r-1'))).toBeGreaterThanOrEqual(Number(earlier));
     expect(runsMarking(await node())).toEqual(['r-1']);
     await lift('r-1');
@@ -239,7 +239,7 @@ describe('marks that somebody has spoiled', () => {
     await cordon();
     await begin();
     await byHand({ metadata: { annotations: { [drainBegan]: 'soon' } } });
-    expect(turnBegan(await node())).toBeUndefined();
+    expect(turnBegan(await node(), 'r-1')).toBeUndefined();
     expect(await begin()).toBeInstanceOf(Date);
     await lift();
     expect(await marks()).toEqual(untouched);

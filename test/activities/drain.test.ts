@@ -72,10 +72,21 @@ describe('the plan of a drain', () => {
     ]);
     expect(plan.facts).toEqual({
       nodes: [{ name: nameAt(0), uid: node?.metadata?.uid }],
-      nodesAtOnce: 2,
+      settings: {
+        nodesAtOnce: 2,
+        perZone: false,
+        singletons: 'evict',
+        jobs: 'wait',
+        daemonSets: 'leave',
+        gracePeriodSeconds: null,
+        podDeadlineMs: null,
+        nodeDeadlineMs: null,
+        onDeadline: 'stuck',
+      },
       workloads: ['Deployment shop/web', 'StatefulSet shop/db'],
       budgets: [{ name: 'shop/web', minAvailable: null, maxUnavailable: '1' }],
       named: [],
+      singletons: [],
     });
     expect(plan).toMatchObject({
       blockers: [],
@@ -108,8 +119,8 @@ describe('the plan of a drain', () => {
         object: 'PodDisruptionBudget/shop/web',
         reason: 'It never allows an eviction: 3 of 3 pods must stay healthy.',
         remedy:
-          'PodDisruptionBudget shop/web (minAvailable: 3) demands 3 healthy of 3 pods. ' +
-          'Have its owner run one more replica or allow one disruption, then plan again.',
+          'PodDisruptionBudget shop/web (minAvailable: 3) over Deployment shop/web demands 3 healthy of 3 pods. ' +
+          'Have its owner run one more replica or demand one less, then plan again.',
       },
     ]);
     expect((await demo.nodes()).some(({ spec }) => spec?.unschedulable)).toBe(false);
@@ -278,7 +289,7 @@ describe('a drain', () => {
         setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
       );
     await cordonByHand(nameAt(1), true);
-    const plan = await demo.plan(drain, { nodes: [nameAt(0), nameAt(1)] });
+    const plan = await demo.plan(drain, { nodes: [nameAt(0), nameAt(1)], alsoCordoned: true });
     const warning = `Node ${nameAt(1)} is cordoned already, by hand or another tool; this run leaves that cordon as it is.`;
     expect(plan.warnings).toEqual([warning]);
     let lifted = false;
@@ -351,7 +362,7 @@ describe('while somebody else changes the world', () => {
     await waitUntilRunning('zz-debug');
     expect(await failureOf(demo.perform(drain, plan))).toEqual({
       code: 'action-stuck',
-      message: '1 pods came to the nodes after the plan was signed and would be lost or lose data: shop/zz-debug.',
+      message: '1 pods that the signed plan does not name would be lost, lose data or take their workload down: shop/zz-debug.',
       remedy: 'Move or delete them by hand and try again, or abort and have a new plan signed that names them.',
     });
     expect(await podNamesOn(nameAt(0))).toEqual(['zz-debug']);
@@ -369,7 +380,7 @@ describe('while somebody else changes the world', () => {
     await waitUntilRunning('debug');
     expect(await failureOf(demo.perform(drain, plan))).toMatchObject({
       code: 'action-stuck',
-      message: '1 pods came to the nodes after the plan was signed and would be lost or lose data: shop/debug.',
+      message: '1 pods that the signed plan does not name would be lost, lose data or take their workload down: shop/debug.',
     });
     expect(await podNamesOn(nameAt(0))).toEqual(['debug']);
   });

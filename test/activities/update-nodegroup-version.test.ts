@@ -142,7 +142,7 @@ describe('the plan', () => {
       {
         object: 'PodDisruptionBudget/shop/web',
         reason: 'It never allows an eviction: 3 of 3 pods must stay healthy.',
-        remedy: expect.stringContaining('Have its owner run one more replica or allow one disruption'),
+        remedy: expect.stringContaining('Have its owner allow one disruption (maxUnavailable: 1)'),
       },
       expect.objectContaining({ object: expect.stringMatching(/^Pod\/shop\/api-/) }),
     ]);
@@ -218,7 +218,7 @@ describe('carrying it out', () => {
       message:
         'EKS could not empty the nodes of blue, so it was not asked to: PodDisruptionBudget/shop/web: It never allows an eviction: ' +
         '3 of 3 pods must stay healthy.',
-      remedy: expect.stringContaining('Have its owner run one more replica or allow one disruption'),
+      remedy: expect.stringContaining('Have its owner allow one disruption (maxUnavailable: 1)'),
     };
     expect(await failureOf(demo.perform(update, plan))).toEqual(refused);
     expect(await failureOf(demo.perform(update, plan, { context: { retry: 1 } }))).toEqual(refused);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { budgetName, budgetsOf, neverOpens, remedyForShutBudget, type BudgetView } from '../../domain/budget.ts';
+import { budgetName, budgetsOf, healthyDemanded, remedyForShutBudget, shutReason, type BudgetView } from '../../domain/budget.ts';
 import { budgetOf, podOf } from './drain-objects.ts';
 
 describe('the budgets of a pod', () => {
@@ -39,21 +39,37 @@ describe('a budget that never opens', () => {
     },
     { title: 'has no pods to protect', budget: { expectedPods: 0, desiredHealthy: 0 }, shut: false },
     {
-      title: 'has a status that is not of its present spec',
-      budget: { expectedPods: 3, desiredHealthy: 3, statusIsCurrent: false },
+      title: 'has a status that is not of its present spec, which allows one',
+      budget: { expectedPods: 3, desiredHealthy: 3, statusIsCurrent: false, maxUnavailable: '1' },
       shut: false,
     },
   ];
-  test.each(cases)('It is one that $title.', ({ budget, shut }) => expect(neverOpens(budgetOf(budget))).toBe(shut));
-  test.each(opening)('It is not one that $title.', ({ budget, shut }) => expect(neverOpens(budgetOf(budget))).toBe(shut));
+  test.each(cases)('It is one that $title.', ({ budget, shut }) => expect(shutReason(budgetOf(budget)) !== undefined).toBe(shut));
+  test.each(opening)('It is not one that $title.', ({ budget, shut }) => expect(shutReason(budgetOf(budget)) !== undefined).toBe(shut));
 
   test.each([
-    { title: 'maxUnavailable', spec: { maxUnavailable: '0' }, setting: 'maxUnavailable: 0' },
-    { title: 'minAvailable', spec: { minAvailable: '100%' }, setting: 'minAvailable: 100%' },
-  ])('The remedy names it, its $title and the numbers.', ({ spec, setting }) => {
-    expect(remedyForShutBudget(budgetOf({ ...spec, expectedPods: 3, desiredHealthy: 3 }))).toBe(
-      `PodDisruptionBudget shop/web (${setting}) demands 3 healthy of 3 pods. ` +
-        'Have its owner run one more replica or allow one disruption, then plan again.',
+    {
+      title: 'maxUnavailable',
+      spec: { maxUnavailable: '0' },
+      setting: 'maxUnavailable: 0',
+      wish: 'allow one disruption (maxUnavailable: 1)',
+    },
+    { title: 'share', spec: { minAvailable: '100%' }, setting: 'minAvailable: 100%', wish: 'allow one disruption (maxUnavailable: 1)' },
+    { title: 'minAvailable', spec: { minAvailable: '3' }, setting: 'minAvailable: 3', wish: 'run one more replica or demand one less' },
+  ])('The remedy names it, its $title, the numbers and what would help.', ({ spec, setting, wish }) => {
+    expect(remedyForShutBudget(budgetOf({ ...spec, expectedPods: 3, desiredHealthy: 3 }), ['Deployment shop/web'])).toBe(
+      `PodDisruptionBudget shop/web (${setting}) over Deployment shop/web demands 3 healthy of 3 pods. ` +
+        `Have its owner ${wish}, then plan again.`,
     );
+  });
+
+  test.each([
+    ['minAvailable', '50%', 5, 3],
+    ['minAvailable', '2', 5, 2],
+    ['maxUnavailable', '30%', 5, 3],
+    ['maxUnavailable', '1', 5, 4],
+    ['maxUnavailable', '10', 5, 0],
+  ])('%s: %s of %i pods demands %i healthy ones.', (setting, value, expected, demanded) => {
+    expect(healthyDemanded(budgetOf({ [setting]: value }), expected)).toBe(demanded);
   });
 });

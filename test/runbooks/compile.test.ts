@@ -88,8 +88,13 @@ describe('a mistake is reported at its place', () => {
     ],
     [
       'a value of the wrong type',
+      drain('with: { nodes: [a], gracePeriodSeconds: two }'),
+      'r.yaml:11:82 error steps[1].with.gracePeriodSeconds: Must be an integer, but is the text "two".',
+    ],
+    [
+      'a share that is none',
       drain('with: { nodes: [a], nodesAtOnce: two }'),
-      'r.yaml:11:75 error steps[1].with.nodesAtOnce: Must be an integer, but is the text "two".',
+      'r.yaml:11:75 error steps[1].with.nodesAtOnce: Must be a number of nodes or a share such as `25%`.',
     ],
     [
       'a value out of bounds',
@@ -109,8 +114,8 @@ describe('a mistake is reported at its place', () => {
     ],
     [
       'text around an expression where a number is needed',
-      drain('with: { nodes: [a], nodesAtOnce: "1${inputs.cluster}" }'),
-      'r.yaml:11:75 error steps[1].with.nodesAtOnce: Must be an integer, but the expression gives string.',
+      drain('with: { nodes: [a], gracePeriodSeconds: "1${inputs.cluster}" }'),
+      'r.yaml:11:82 error steps[1].with.gracePeriodSeconds: Must be an integer, but the expression gives string.',
     ],
     [
       'a required value that may be absent',
@@ -268,7 +273,8 @@ describe('a mistake is reported at its place', () => {
       'r.yaml:10:17 error steps[0].hodl: Unknown key. Did you mean "hold"? There are: id, hold, question.',
       'r.yaml:13:5 error steps[1].with.nodes: Is missing.',
       'r.yaml:13:13 error steps[1].with.nodse: Unknown key. Did you mean "nodes"?' +
-        ' There are: nodes, nodesAtOnce, deleteEmptyDirData, force.',
+        ' There are: nodes, nodesAtOnce, perZone, alsoCordoned, deleteEmptyDirData, force, singletons, jobs, daemonSets,' +
+        ' gracePeriodSeconds, podDeadline, nodeDeadline, onDeadline.',
     ]);
   });
 

@@ -72,6 +72,10 @@ async function handle(proxy: Proxy, upstream: string, incoming: IncomingMessage,
     return;
   }
   outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+  // A watch may say nothing for a long time.
+  outgoing.flushHeaders();
+  answer.on('error', () => outgoing.destroy());
+  outgoing.on('close', () => answer.destroy());
   answer.pipe(outgoing);
 }
 

@@ -1,0 +1,134 @@
+import type { V1Deployment, V1Node, V1Pod, V1PodDisruptionBudget, V1StatefulSet } from '@kubernetes/client-node';
+import type { BudgetView } from '../../domain/budget.ts';
+import type { PodView } from '../../domain/pod.ts';
+import type { WorkloadView } from '../../domain/workload.ts';
+import type { KubernetesApis } from './connect.ts';
+import { cordonState, turnBegan, type CordonState } from './cordon-mark.ts';
+import { nodeIsReady } from './read.ts';
+import { budgetView, deploymentView, podView, statefulSetView } from './view.ts';
+import { WatchedList, type WatchedKind } from './watched-list.ts';
+
+/** Looks are no closer together than this, however many changes there are. */
+const lookGapMs = 5;
+const zoneLabel = 'topology.kubernetes.io/zone';
+
+/** A node as a run sees it. */
+export interface NodeView {
+  name: string;
+  uid: string;
+  zone: string;
+  ready: boolean;
+  cordon: CordonState;
+  turnBeganMs?: number;
+}
+
+/** What a drain needs to know of a cluster: read once, or kept as it is by watches. */
+export class ClusterState {
+  private readonly nodeList: WatchedList<NodeView>;
+  private readonly podList: WatchedList<PodView>;
+  private readonly budgetList: WatchedList<BudgetView>;
+  private readonly deploymentList: WatchedList<WorkloadView>;
+  private readonly statefulSetList: WatchedList<WorkloadView>;
+  private isChanged = false;
+  private wake: (() => void) | undefined;
+  private lookedAtMs = 0;
+
+  /** Cordons are seen from the run. */
+  constructor(connect: () => Promise<KubernetesApis>, cluster: string, run: string) {
+    const list = <Item>(kind: WatchedKind<Item>): WatchedList<Item> => new WatchedList(kind, cluster, connect, () => this.note());
+    this.nodeList = list({ title: 'nodes', path: '/api/v1/nodes', view: (node) => nodeView(node as V1Node, run) });
+    this.podList = list({ title: 'pods', path: '/api/v1/pods', view: (pod) => podView(pod as V1Pod) });
+    this.budgetList = list({
+      title: 'pod disruption budgets',
+      path: '/apis/policy/v1/poddisruptionbudgets',
+      view: (budget) => budgetView(budget as V1PodDisruptionBudget),
+    });
+    this.deploymentList = list({
+      title: 'deployments',
+      path: '/apis/apps/v1/deployments',
+      view: (deployment) => deploymentView(deployment as V1Deployment),
+    });
+    this.statefulSetList = list({
+      title: 'stateful sets',
+      path: '/apis/apps/v1/statefulsets',
+      view: (set) => statefulSetView(set as V1StatefulSet),
+    });
+  }
+
+  /** Reads everything once. Throws `kubernetes-…` errors. */
+  async load(): Promise<void> {
+    await Promise.all(this.lists().map((list) => list.load()));
+  }
+
+  /** Keeps what has been loaded as it is, from now on. */
+  follow(): void {
+    for (const list of this.lists()) list.follow();
+  }
+
+  /** Reads anew what decides whether a drain is over. Throws `kubernetes-…` errors. */
+  async refresh(): Promise<void> {
+    await Promise.all([this.nodeList.refresh(), this.podList.refresh()]);
+  }
+
+  async refreshPods(): Promise<void> {
+    await this.podList.refresh();
+  }
+
+  /** Everything as far as it is known. Throws the last error where the server has not answered for a while. */
+  look(): { nodes: NodeView[]; pods: PodView[]; budgets: BudgetView[]; workloads: WorkloadView[] } {
+    this.isChanged = false;
+    this.lookedAtMs = performance.now();
+    return {
+      nodes: this.nodeList.items(),
+      pods: this.podList.items(),
+      budgets: this.budgetList.items(),
+      workloads: [...this.deploymentList.items(), ...this.statefulSetList.items()],
+    };
+  }
+
+  /** Something has happened that is worth another look. */
+  note(): void {
+    this.isChanged = true;
+    this.wake?.();
+  }
+
+  /** Resolves when something has changed since the last look, when the time is over, or when the signal is aborted. */
+  async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (!this.isChanged && !signal.aborted) await this.sleep(timeoutMs, signal, true);
+    const restMs = this.lookedAtMs + lookGapMs - performance.now();
+    if (restMs > 0 && !signal.aborted) await this.sleep(restMs, signal, false);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.lists().map((list) => list.stop()));
+  }
+
+  private sleep(timeMs: number, signal: AbortSignal, canBeWoken: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', end);
+        this.wake = undefined;
+        resolve();
+      };
+      const timer = setTimeout(end, timeMs);
+      signal.addEventListener('abort', end, { once: true });
+      if (canBeWoken) this.wake = end;
+    });
+  }
+
+  private lists(): WatchedList<unknown>[] {
+    return [this.nodeList, this.podList, this.budgetList, this.deploymentList, this.statefulSetList];
+  }
+}
+
+function nodeView(node: V1Node, run: string): NodeView {
+  return {
+    name: node.metadata?.name ?? '',
+    uid: node.metadata?.uid ?? '',
+    zone: node.metadata?.labels?.[zoneLabel] ?? '',
+    ready: nodeIsReady(node),
+    cordon: cordonState(node, run),
+    turnBeganMs: turnBegan(node, run)?.getTime(),
+  };
+}

@@ -1,0 +1,105 @@
+import type { Observation, Progress, ProgressItem } from '../../domain/action.ts';
+import type { BlockedPod, DrainMoves } from '../../domain/drain.ts';
+import { podName, type PodView } from '../../domain/pod.ts';
+import type { PlanOf } from '../action.ts';
+import type { DrainFacts } from './drain-facts.ts';
+import type { DrainLook } from './drain-session.ts';
+
+const shownMax = 3;
+/** Nodes that are shown one by one; of more, those that are worked on. */
+const nodesShownMax = 50;
+
+/** What one look says of a drain. `hasRoom`: whether another request may be sent now. */
+export function observationOf(plan: PlanOf<DrainFacts>, look: DrainLook, hasRoom: boolean): Observation {
+  const { moves, uncordoned } = look;
+  const { evict, surge, remove, begin, ending, blocked, unnamed, later } = moves;
+  const progress = progressOf(plan, look);
+  const sendable = evict.length + surge.length + remove.length;
+  if (uncordoned.length > 0 || begin.length > 0 || (sendable > 0 && hasRoom)) return { state: 'todo', progress };
+  const moving = sendable + ending.length + blocked.filter(({ overdue }) => !overdue).length;
+  const overdue = blocked.filter((pod) => pod.overdue);
+  if (moving > 0) return { state: 'moving', progress };
+  if (overdue.length > 0) return { ...stuckOnOverdue(overdue), progress };
+  if (unnamed.length > 0) return { ...stuckOnUnnamed(unnamed), progress };
+  if (later.length > 0) return { state: 'moving', progress };
+  const planned = typeof plan.outputs.podsMoved === 'number' ? plan.outputs.podsMoved : 0;
+  return { state: 'done', outputs: { nodes: plan.facts.nodes.map(({ name }) => name), podsMoved: planned }, progress };
+}
+
+function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: string; remedy: string } {
+  const names = pods.slice(0, shownMax).map(podName).join(', ');
+  return {
+    state: 'stuck',
+    reason:
+      `${pods.length} pods that the signed plan does not name would be lost, lose data or take their workload down: ` +
+      `${names}${pods.length > shownMax ? ', …' : ''}.`,
+    remedy: 'Move or delete them by hand and try again, or abort and have a new plan signed that names them.',
+  };
+}
+
+function stuckOnOverdue(blocked: readonly BlockedPod[]): { state: 'stuck'; reason: string; remedy: string } {
+  const shown = blocked.slice(0, shownMax).map(({ pod, reason }) => `${podName(pod)}: ${reason}`);
+  const more = blocked.length > shownMax ? '; …' : '';
+  return {
+    state: 'stuck',
+    reason: `${blocked.length} pods do not go: ${shown.join('; ')}${more}.`,
+    remedy:
+      'Have the owner of what keeps them (budget, mark, node) see to it, or delete them by hand; then try again. ' +
+      'A plan with `onDeadline: delete` names them and deletes them after the deadline.',
+  };
+}
+
+function progressOf(plan: PlanOf<DrainFacts>, { moves, nodes }: DrainLook): Progress {
+  const planned = (plan.notes.podsByNode ?? {}) as Record<string, number>;
+  const lists = sortedByNode(moves);
+  const present = new Set(nodes.map(({ name }) => name));
+  const all = plan.facts.nodes.map(({ name }): ProgressItem => itemOf(name, lists.get(name), planned[name], present.has(name)));
+  const total = all.reduce((sum, item) => sum + item.total, 0);
+  const done = all.reduce((sum, item) => sum + item.done, 0);
+  const worked = all.length > nodesShownMax ? all.filter(({ state }) => state === 'moving' || state === 'blocked') : all;
+  return { summary: summaryOf(moves, done, total), done, total, unit: 'pods', items: worked.slice(0, nodesShownMax) };
+}
+
+/** What is left on a node. */
+interface NodeLeft {
+  pods: number;
+  later: boolean;
+  /** Why one of its pods does not go. */
+  reason?: string;
+  unnamed: number;
+}
+
+function sortedByNode(moves: DrainMoves): Map<string, NodeLeft> {
+  const lists = new Map<string, NodeLeft>();
+  const at = ({ node }: PodView): NodeLeft => {
+    const known = lists.get(node) ?? { pods: 0, later: false, unnamed: 0 };
+    known.pods += 1;
+    lists.set(node, known);
+    return known;
+  };
+  for (const pod of [...moves.evict, ...moves.surge, ...moves.ending]) at(pod);
+  for (const { pod } of moves.remove) at(pod);
+  for (const { pod, reason } of moves.blocked) at(pod).reason ??= reason;
+  for (const pod of moves.later) at(pod).later = true;
+  for (const pod of moves.unnamed) at(pod).unnamed += 1;
+  return lists;
+}
+
+function itemOf(name: string, left: NodeLeft | undefined, planned: number | undefined, isPresent: boolean): ProgressItem {
+  const pods = left?.pods ?? 0;
+  const total = Math.max(planned ?? pods, pods);
+  const done = total - pods;
+  if (!left) return { name, state: 'done', done: total, total, detail: isPresent ? undefined : 'gone' };
+  if (left.later) return { name, state: 'waiting', done, total };
+  const unnamed = left.unnamed > 0 ? `pods that the signed plan does not name: ${left.unnamed}` : undefined;
+  const detail = left.reason ?? unnamed;
+  return { name, state: detail === undefined ? 'moving' : 'blocked', done, total, detail };
+}
+
+function summaryOf({ ending, blocked }: DrainMoves, done: number, total: number): string {
+  const parts = [`${done} of ${total} pods gone`];
+  if (ending.length > 0) parts.push(`${ending.length} ending`);
+  const reasons = [...new Set(blocked.map(({ reason }) => reason))].slice(0, shownMax);
+  if (blocked.length > 0) parts.push(`${blocked.length} waiting: ${reasons.join('; ')}`);
+  return parts.join(', ');
+}

@@ -1,0 +1,236 @@
+import type { ActionContext, Observation } from '../../domain/action.ts';
+import { budgetsOf, type BudgetView } from '../../domain/budget.ts';
+import { nextDrainMoves, type DrainMoves, type DrainNode } from '../../domain/drain.ts';
+import type { PodView } from '../../domain/pod.ts';
+import type { Following, PlanOf } from '../action.ts';
+import type { Clients } from '../clients.ts';
+import { withoutFullStop } from '../failure.ts';
+import { ClusterState, type NodeView } from './cluster-state.ts';
+import type { KubernetesApis } from './connect.ts';
+import { beginTurn, cordonNode } from './cordon-mark.ts';
+import { drainSettings, type DrainFacts } from './drain-facts.ts';
+import { observationOf } from './drain-progress.ts';
+import { deletePod, evictPod, type EvictionAnswer } from './evict.ts';
+import { inParallel } from './read.ts';
+import { rollOut } from './rollout.ts';
+
+/** Requests that may wait for their answer at a time. */
+const requestsAtOnceMax = 16;
+/** How soon what has been granted must be seen; after that it is looked for, and asked for again where it has not come about. */
+const seenWithinMs = 10_000;
+const pauseMinMs = 500;
+const pauseMaxMs = 30_000;
+
+/** What a drain sees in one look. */
+export interface DrainLook {
+  moves: DrainMoves;
+  /** The planned nodes that still exist under the planned UID. */
+  nodes: NodeView[];
+  uncordoned: NodeView[];
+}
+
+/** Why the API server does not want to be asked for a pod again yet. */
+interface Refusal {
+  reason: string;
+  untilMs: number;
+  times: number;
+  /** The budget as it was then: once it has changed, it is asked anew. */
+  budget: BudgetView | undefined;
+}
+
+/**
+ * One drain at work: what it has asked for and what it was told stays in memory only as long as the world does not show it. Everything
+ * else is read from the world, so that a drain that was killed is taken up by another session where it stands.
+ */
+export class DrainSession implements Following {
+  private readonly plan: PlanOf<DrainFacts>;
+  private readonly context: ActionContext;
+  private readonly connect: () => Promise<KubernetesApis>;
+  private readonly state: ClusterState;
+  private readonly settings: ReturnType<typeof drainSettings>;
+  private isFollowing = false;
+  /** Until when a pod counts as asked, by its UID. */
+  private readonly asked = new Map<string, number>();
+  private readonly refused = new Map<string, Refusal>();
+  /** When this session has cordoned a node and begun its drain, until the watch shows it. */
+  private readonly cordonedAtMs = new Map<string, number>();
+  private readonly beganAtMs = new Map<string, number>();
+  private readonly inHand = new Set<Promise<void>>();
+  /** What went wrong with a request, until the next look tells of it. */
+  private trouble: Error | undefined;
+  private latest: DrainLook | undefined;
+
+  private constructor(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext) {
+    this.plan = plan;
+    this.context = context;
+    this.connect = () => clients.kubernetes(context.target);
+    this.state = new ClusterState(this.connect, context.target.name, context.run);
+    this.settings = drainSettings(plan.facts);
+  }
+
+  /** Reads the cluster once; with `follow` it is kept as it is by watches. Throws `kubernetes-…` errors. */
+  static async open(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext, follow: boolean): Promise<DrainSession> {
+    const session = new DrainSession(clients, plan, context);
+    await session.state.load();
+    if (follow) session.state.follow();
+    session.isFollowing = follow;
+    return session;
+  }
+
+  async observe(): Promise<Observation> {
+    this.throwTrouble();
+    const seen = this.seen(this.look());
+    if (seen.state !== 'done' || !this.isFollowing) return seen;
+    // A watch can have missed something: what is said to be over has been read anew.
+    await this.state.refresh();
+    return this.seen(this.look());
+  }
+
+  async act(): Promise<void> {
+    const { moves, uncordoned } = this.latest ?? this.look();
+    const { run, target } = this.context;
+    const apis = await this.connect();
+    // Cordoned first, or the evicted pods would come right back.
+    await inParallel(uncordoned, async (node) => {
+      await cordonNode(apis, target.name, node, run);
+      this.cordonedAtMs.set(node.uid, Date.now());
+    });
+    const beginning = this.plan.facts.nodes.filter(({ name }) => moves.begin.includes(name));
+    await inParallel(beginning, async (node) => {
+      const began = await beginTurn(apis, target.name, node, run);
+      if (began !== 'gone') this.beganAtMs.set(node.uid, began.getTime());
+    });
+    const grace = this.plan.facts.settings.gracePeriodSeconds ?? undefined;
+    for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));
+    for (const pod of moves.evict) this.send(pod, () => evictPod(apis, target.name, pod, grace));
+    for (const pod of moves.surge) this.send(pod, () => rollOut(apis, target.name, pod));
+    this.latest = undefined;
+  }
+
+  changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return this.state.changed(timeoutMs, signal);
+  }
+
+  /** Resolves when every request in hand is answered. Throws what went wrong with one of them. */
+  async settle(): Promise<void> {
+    await Promise.all(this.inHand);
+    this.throwTrouble();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.inHand);
+    await this.state.stop();
+  }
+
+  private throwTrouble(): void {
+    const { trouble } = this;
+    this.trouble = undefined;
+    if (trouble !== undefined) throw trouble;
+  }
+
+  private seen(look: DrainLook): Observation {
+    return observationOf(this.plan, look, this.inHand.size < requestsAtOnceMax);
+  }
+
+  private look(): DrainLook {
+    const { nodes: all, pods, budgets, workloads } = this.state.look();
+    const nowMs = Date.now();
+    this.forget(pods, nowMs);
+    const byName = new Map(all.map((node) => [node.name, node]));
+    const nodes = this.plan.facts.nodes.flatMap(({ name, uid }) => {
+      const node = byName.get(name);
+      return node?.uid === uid ? node : [];
+    });
+    const isUncordoned = ({ uid, cordon }: NodeView): boolean => cordon === 'none' && !isRecent(this.cordonedAtMs.get(uid), nowMs);
+    const scene = {
+      nodes: nodes.map((node): DrainNode => ({ ...node, turnBeganMs: node.turnBeganMs ?? this.beganAtMs.get(node.uid) })),
+      pods,
+      budgets,
+      workloads,
+      asked: new Set(this.asked.keys()),
+      refused: this.refusals(budgets, pods, nowMs),
+      nowMs,
+    };
+    this.latest = { moves: nextDrainMoves(scene, this.settings), nodes, uncordoned: nodes.filter(isUncordoned) };
+    return this.latest;
+  }
+
+  /** Drops what the world shows by now, and looks anew for what it should show and does not. */
+  private forget(pods: readonly PodView[], nowMs: number): void {
+    if (this.asked.size === 0 && this.refused.size === 0) return;
+    const byUid = new Map(pods.map((pod) => [pod.uid, pod]));
+    for (const [uid, untilMs] of this.asked) {
+      const pod = byUid.get(uid);
+      const isSeen = !pod || (pod.terminating && untilMs !== Infinity);
+      if (isSeen) this.asked.delete(uid);
+      else if (nowMs >= untilMs) this.lookAgain(uid);
+    }
+    for (const uid of this.refused.keys()) if (!byUid.has(uid)) this.refused.delete(uid);
+  }
+
+  /** Why the API server is not asked for pods now, by their UIDs. */
+  private refusals(budgets: readonly BudgetView[], pods: readonly PodView[], nowMs: number): Map<string, string> {
+    const reasons = new Map<string, string>();
+    if (this.refused.size === 0) return reasons;
+    for (const pod of pods) {
+      const refusal = this.refused.get(pod.uid);
+      if (!refusal || nowMs >= refusal.untilMs) continue;
+      // A budget that has changed since may allow it now.
+      if (refusal.budget && budgetsOf(pod, budgets)[0] !== refusal.budget) continue;
+      reasons.set(pod.uid, refusal.reason);
+    }
+    return reasons;
+  }
+
+  /** Sends a request for a pod without waiting for its answer, if there is room for one more. */
+  private send(pod: PodView, call: () => Promise<EvictionAnswer>): void {
+    if (this.inHand.size >= requestsAtOnceMax) return;
+    this.asked.set(pod.uid, Infinity);
+    const work = call()
+      .then(
+        (answer) => this.take(pod, answer),
+        (error: unknown) => {
+          this.trouble ??= error instanceof Error ? error : new Error(String(error));
+          this.lookAgain(pod.uid);
+        },
+      )
+      .finally(() => {
+        this.inHand.delete(work);
+        this.state.note();
+      });
+    this.inHand.add(work);
+  }
+
+  private take(pod: PodView, answer: EvictionAnswer): void {
+    if (answer.answer !== 'blocked') {
+      this.asked.set(pod.uid, Date.now() + seenWithinMs);
+      return;
+    }
+    this.asked.delete(pod.uid);
+    const times = (this.refused.get(pod.uid)?.times ?? 0) + 1;
+    const pauseMs = answer.retryAfterMs ?? Math.min(pauseMaxMs, pauseMinMs * 2 ** times);
+    const budget = answer.by === 'budget' ? budgetsOf(pod, this.state.look().budgets)[0] : undefined;
+    const reason = `the API server refuses it for now: ${withoutFullStop(answer.reason)}`;
+    this.refused.set(pod.uid, { reason, times, untilMs: Date.now() + pauseMs, budget });
+  }
+
+  /** What has become of a pod is not known: it counts as asked until everything has been read anew. */
+  private lookAgain(uid: string): void {
+    if (!this.isFollowing) {
+      this.asked.delete(uid);
+      return;
+    }
+    this.asked.set(uid, Infinity);
+    void this.state
+      .refreshPods()
+      .catch(() => undefined)
+      .finally(() => {
+        this.asked.delete(uid);
+        this.state.note();
+      });
+  }
+}
+
+function isRecent(atMs: number | undefined, nowMs: number): boolean {
+  return atMs !== undefined && nowMs - atMs < seenWithinMs;
+}
