@@ -11,6 +11,8 @@ export interface AcceptedChange {
   token: string | undefined;
   /** The node group, or else the cluster, as it was shown before and as it is shown now; undefined if there was or is none. */
   before: ShownObject | undefined;
+  /** Whether some of the nodes did not run what the group was shown to run. */
+  isMixed: boolean;
   after: ShownObject | undefined;
   /** The body of the answer. */
   answer: unknown;
@@ -63,15 +65,16 @@ function remember(known: Map<string, string>, key: string, value: string): strin
   return before;
 }
 
-/** An update is needless if what it is to bring is there already. */
-function needless({ operation, before, after, answer, ...object }: AcceptedChange): DoubleEffect | undefined {
+/** An update is needless if what it is to bring is there already, on all of the nodes. */
+function needless({ operation, before, isMixed, after, answer, ...object }: AcceptedChange): DoubleEffect | undefined {
   if (before === undefined) return undefined;
   if (operation === 'UpdateNodegroupConfig' && isDeepStrictEqual(settled(before), settled(after ?? {}))) {
     return { kind: 'updated-needlessly', sentence: `An update of ${nameOf(object)} was begun that changes none of its settings.` };
   }
   const wanted = paramsOf(answer);
   const isThere = (param: string, field: string): boolean => wanted.get(param) === undefined || wanted.get(param) === before[field];
-  if (!operation.endsWith('Version') || !isThere('Version', 'version') || !isThere('ReleaseVersion', 'releaseVersion')) return undefined;
+  const isNeeded = isMixed || !isThere('Version', 'version') || !isThere('ReleaseVersion', 'releaseVersion');
+  if (!operation.endsWith('Version') || isNeeded) return undefined;
   const version = wanted.get('ReleaseVersion') ?? wanted.get('Version') ?? 'its version';
   return { kind: 'updated-needlessly', sentence: `An update of ${nameOf(object)} to ${version} was begun, which it has already.` };
 }

@@ -112,10 +112,12 @@ function change({ account, tokens }: Service, operation: Operation, call: Call):
   const nodegroupName = path['nodegroupName'] ?? textField(body, 'nodegroupName');
   const act = (): unknown => {
     if (clusterName === undefined) return operation.answer(call);
+    const object = { operation: operation.name, clusterName, nodegroupName, token };
     const before = shown(account, clusterName, nodegroupName);
+    const isMixed = hasMixedNodes(account, clusterName, nodegroupName);
     const answer = operation.answer(call);
     const after = shown(account, clusterName, nodegroupName);
-    account.world.observer.noteCloudChange({ operation: operation.name, clusterName, nodegroupName, token, before, after, answer });
+    account.world.observer.noteCloudChange({ ...object, before, isMixed, after, answer });
     return answer;
   };
   return token === undefined ? act() : tokens.once(token, { operation: operation.name, region, path, body }, act);
@@ -127,6 +129,15 @@ function shown(account: Account, clusterName: string, nodegroupName: string | un
   if (nodegroupName === undefined) return cluster && (clusterAnswer(cluster) as ShownObject);
   const nodegroup = cluster?.nodegroups.get(nodegroupName);
   return nodegroup && (nodegroupAnswer(nodegroup, []) as ShownObject);
+}
+
+/** Whether nodes of a group run another release than the group, as after an update that has failed on its way. */
+function hasMixedNodes(account: Account, clusterName: string, nodegroupName: string | undefined): boolean {
+  const nodegroup = account
+    .allClusters()
+    .find(({ name }) => name === clusterName)
+    ?.nodegroups.get(nodegroupName ?? '');
+  return nodegroup?.instances.some(({ releaseVersion }) => releaseVersion !== nodegroup.releaseVersion) === true;
 }
 
 function nodegroupViews(account: Account): NodegroupView[] {

@@ -99,6 +99,7 @@ describe('what a right EKS never lets happen', () => {
     operation: 'UpdateNodegroupVersion',
     token: 'run-1/update',
     before,
+    isMixed: false,
     after: before,
     answer: update,
   };
@@ -120,6 +121,12 @@ describe('what a right EKS never lets happen', () => {
     expect(effects.note({ ...deletion, before: { ...before, status: 'DELETE_FAILED' } })).toBeUndefined();
     expect(effects.note({ ...deletion, before: { ...before, nodegroupArn: 'arn:2' } })).toBeUndefined();
     expect(effects.note(deletion)).toMatchObject({ kind: 'done-twice' });
+  });
+
+  test('a node group that is updated to the release it has, unless some of its nodes run another one', () => {
+    const there = { ...change, before: { ...before, releaseVersion: newRelease } };
+    expect(new DoubleEffects().note(there)).toMatchObject({ kind: 'updated-needlessly' });
+    expect(new DoubleEffects().note({ ...there, isMixed: true })).toBeUndefined();
   });
 
   test('a control plane that is updated to the version it has', () => {
