@@ -24,6 +24,8 @@ import { findMarks, liftMarks, type Mark, type MarksFound, type SweepParts } fro
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
 const heartbeatsPerTimeout = 4;
+/** Progress is told no more often than this. */
+const heartbeatGapMs = 200;
 
 /** What asks for one other person where no policy of the configuration says who may sign. */
 const secondPerson: Policy = {
@@ -207,13 +209,21 @@ async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, contex
 async function withHeartbeats<Result>(work: (beat: (report: StepReport) => void) => Promise<Result>): Promise<Result> {
   const activity = Context.current();
   let latest: StepReport | undefined;
+  let pause: NodeJS.Timeout | undefined;
   const ticker = setInterval(() => activity.heartbeat(latest), (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
   try {
     return await work((report) => {
       latest = report;
+      // A drain looks whenever something changes, which is more often than anybody can read.
+      if (pause) return;
       activity.heartbeat(latest);
+      pause = setTimeout(() => {
+        pause = undefined;
+        activity.heartbeat(latest);
+      }, heartbeatGapMs);
     });
   } finally {
+    clearTimeout(pause);
     clearInterval(ticker);
   }
 }

@@ -1,6 +1,8 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation } from '../../domain/action.ts';
 import { budgetName, type BudgetView } from '../../domain/budget.ts';
+import { forecastDrain, type DrainWave } from '../../domain/drain-forecast.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import type { Blocker, Effect } from '../../domain/plan.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, podName, staysOnNode, workloadOf, type PodView } from '../../domain/pod.ts';
 import { workloadsByName, type WorkloadView } from '../../domain/workload.ts';
@@ -10,14 +12,18 @@ import type { Clients } from '../clients.ts';
 import { ClusterState } from './cluster-state.ts';
 import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from './cordon.ts';
 import { cordonOwner, cordonState } from './cordon-mark.ts';
-import { signedSettings, type DrainFacts, type DrainInput, type SignedSettings } from './drain-facts.ts';
+import { drainSettings, signedSettings, type DrainFacts, type DrainInput, type SignedSettings } from './drain-facts.ts';
 import { DrainSession } from './drain-session.ts';
 import { budgetsOver, shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
 import { readNodes } from './read.ts';
 
-const estimateMsPerPod = 8_000;
 /** Workloads whose several pods are told one by one. */
 const objectsShownMax = 3;
+/** What is told of the order in which pods are expected to go. */
+const wavesShownMax = 20;
+const podsOfWaveShownMax = 10;
+/** For its cordon, and the beginning of its drain. */
+const estimateMsPerNode = 200;
 
 /** `kubernetes.drain`: cordons nodes and evicts their pods within every PodDisruptionBudget. */
 export function drainAction(clients: Clients): AnyAction {
@@ -56,7 +62,7 @@ export async function planDrainOf(
   const settings = signedSettings(input, names.length);
   const state = new ClusterState(() => clients.kubernetes(target), target.name, run);
   await state.load();
-  const { pods: all, budgets: allBudgets, workloads: workloadViews } = state.look();
+  const { nodes: nodeViews, pods: all, budgets: allBudgets, workloads: workloadViews } = state.look();
   const known = workloadsByName(workloadViews);
   const pods = all.filter((pod) => names.includes(pod.node) && leaves(pod, settings));
   const budgets = budgetsOver(pods, allBudgets);
@@ -65,15 +71,21 @@ export async function planDrainOf(
   const moved = running.filter((pod) => !isDaemon(pod));
   const named = moved.filter(isLost).sort((a, b) => podName(a).localeCompare(podName(b), 'en'));
   const singletons = workloads.filter((workload) => known.get(workload)?.replicas === 1);
+  const facts: DrainFacts = {
+    nodes: nodeFacts(nodes),
+    settings,
+    workloads,
+    budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
+    named: named.map((pod) => ({ name: podName(pod), uid: pod.uid })),
+    singletons,
+  };
+  const drained = names.flatMap((name) => nodeViews.find((node) => node.name === name) ?? []);
+  const { waves, lastsMs } = forecastDrain(
+    { nodes: drained, pods: all, budgets: allBudgets, workloads: workloadViews, asked: new Set(), refused: new Map(), nowMs: Date.now() },
+    drainSettings(facts),
+  );
   return {
-    ...emptyPlan({
-      nodes: nodeFacts(nodes),
-      settings,
-      workloads,
-      budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
-      named: named.map((pod) => ({ name: podName(pod), uid: pod.uid })),
-      singletons,
-    }),
+    ...emptyPlan(facts),
     effects: [
       ...nodes.filter((node) => cordonState(node, run) === 'none').map(cordonEffect),
       ...workloads.map((workload) => workloadEffect(workload, known.get(workload), settings)),
@@ -93,9 +105,11 @@ export async function planDrainOf(
       nodes: names,
       podsByWorkload: countBy(moved, workloadOf),
       podsByNode: countBy(running, ({ node }) => node),
+      waves: waves.slice(0, wavesShownMax).map(waveNote),
+      wavesLeftOut: Math.max(0, waves.length - wavesShownMax),
     },
     outputs: { nodes: names, podsMoved: moved.length },
-    estimateMs: moved.length * estimateMsPerPod,
+    estimateMs: nodes.length * estimateMsPerNode + lastsMs,
   };
 }
 
@@ -157,6 +171,11 @@ function surgeBlockers(names: readonly string[], known: ReadonlyMap<string, Work
 
 function shown(names: readonly string[]): string {
   return names.slice(0, objectsShownMax).join(', ') + (names.length > objectsShownMax ? ', …' : '');
+}
+
+function waveNote({ afterMs, pods }: DrainWave): JsonObject {
+  const names = pods.slice(0, podsOfWaveShownMax).map((pod) => `${podName(pod)} on ${pod.node}`);
+  return { afterSeconds: Math.round(afterMs / 1000), pods: pods.length, names };
 }
 
 function budgetFact(budget: BudgetView): DrainFacts['budgets'][number] {
