@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
+import { machine } from './measure/machine.ts';
 import { holdpointContender } from './parked/holdpoint-contender.ts';
 import { minimalContender } from './parked/minimal-contender.ts';
 import { compare, runsLeast } from './parked/compare.ts';
-import { machine, reportOf, tableOf } from './parked/report.ts';
+import { reportOf, tableOf } from './parked/report.ts';
 import { raiseStage } from './parked/stage.ts';
 
 const runsDefault = 1_000;

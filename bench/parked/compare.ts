@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { inLanes, type Approval, type Contender } from './contender.ts';
-import { residentMemoryMb } from './memory.ts';
+import { residentMemoryMb } from '../measure/memory.ts';
 import { clusterNames } from './world.ts';
 
 /** Runs that are started, or signed for the first time, at the same time. */

@@ -1,9 +1,8 @@
-import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import type { Measurement, Sides } from './compare.ts';
-import { rounded, timesOf } from './figures.ts';
+import { rounded, timesOf } from '../measure/figures.ts';
+import type { Machine } from '../measure/machine.ts';
 import { minimalLacks } from './minimal-contender.ts';
 
-const bytesPerGib = 2 ** 30;
 const labelWidth = 52;
 const columnWidth = 13;
 
@@ -35,17 +34,6 @@ export interface Report extends Latency {
   minimalLacks: string[];
 }
 
-/** The machine that everything ran on, Temporal and the clusters included. */
-export interface Machine {
-  processors: number;
-  model: string;
-  memoryGb: number;
-  system: string;
-  node: string;
-  /** Processes that wanted to run, on average of the minute before: whatever exceeds 0 was not the benchmark. */
-  loadBefore: number;
-}
-
 /** The figures of a comparison. */
 export function reportOf({ ours, minimal }: Sides<Measurement>, { runs, approveAtOnce }: Pick<Report, 'runs' | 'approveAtOnce'>): Report {
   return {
@@ -73,18 +61,6 @@ function latencyOf(oursMs: readonly number[], minimalMs: readonly number[]): Lat
     minimalMsP50: minimal.msP50,
     minimalMsP99: minimal.msP99,
     ratioP50: rounded(ours.msP50 / minimal.msP50),
-  };
-}
-
-/** The machine that we run on, as it is before anything is started. */
-export function machine(): Machine {
-  return {
-    processors: availableParallelism(),
-    model: cpus()[0]?.model ?? 'unknown',
-    memoryGb: rounded(totalmem() / bytesPerGib),
-    system: `${type()} ${release()}`,
-    node: process.version,
-    loadBefore: rounded(loadavg()[0] ?? 0),
   };
 }
 

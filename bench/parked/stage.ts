@@ -8,8 +8,9 @@ import { startProcess, type ProcessOptions, type RunningProcess } from '../../la
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { makeKeys, people, type Person } from '../../test/support/site.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
-import { compilePrograms } from './build.ts';
-import { startTemporalForMeasuring } from './temporal.ts';
+import { compilePrograms } from '../measure/build.ts';
+import { startTemporalForMeasuring } from '../measure/temporal.ts';
+import { workerEnvironment } from '../measure/worker-environment.ts';
 
 const namespace = 'default';
 /** A thousand clusters take a while to come up. */
@@ -44,7 +45,7 @@ export async function raiseStage(clusters: number, report: (sentence: string) =>
   try {
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-parked-'));
     stops.push(() => rm(directory, { recursive: true, force: true }));
-    await compilePrograms(directory);
+    await compilePrograms(directory, ['worker', 'workflows', 'bench/parked']);
     const program = (file: string, ...args: string[]): Pick<ProcessOptions, 'command' | 'args'> => ({
       command: process.execPath,
       args: [join(directory, file), ...args],
@@ -101,20 +102,4 @@ async function writeConfiguration(directory: string, keys: Record<Person, Signin
   ];
   await writeFile(file, `${lines.join('\n')}\n`);
   return file;
-}
-
-function workerEnvironment(place: TemporalSettings, configuration: string, awsEndpoint: string): NodeJS.ProcessEnv {
-  return {
-    ...process.env,
-    TEMPORAL_ADDRESS: place.address,
-    TEMPORAL_NAMESPACE: place.namespace,
-    HOLDPOINT_TASK_QUEUE: place.taskQueue,
-    HOLDPOINT_CONFIG: configuration,
-    HOLDPOINT_LOG_LEVEL: 'error',
-    AWS_ENDPOINT_URL: awsEndpoint,
-    AWS_ACCESS_KEY_ID: 'sandbox',
-    AWS_SECRET_ACCESS_KEY: 'sandbox',
-    AWS_EC2_METADATA_DISABLED: 'true',
-    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
-  };
 }

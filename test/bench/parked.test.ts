@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { percentile } from '../../bench/parked/figures.ts';
+import { percentile } from '../../bench/measure/figures.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const program = fileURLToPath(new URL('../../bench/parked.ts', import.meta.url));

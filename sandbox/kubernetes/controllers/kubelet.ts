@@ -6,6 +6,7 @@ import type { Actor, Change } from '../store.ts';
 
 const actor: Actor = { part: 'controller', name: 'kubelet', verb: 'update' };
 
+const startAnnotation = 'sandbox.holdpoint.dev/start-seconds';
 const readinessAnnotation = 'sandbox.holdpoint.dev/readiness-seconds';
 const shutdownAnnotation = 'sandbox.holdpoint.dev/shutdown-seconds';
 
@@ -42,7 +43,7 @@ export function createKubelet(context: ControllerContext): Controller {
     if (pod.metadata.deletionTimestamp !== undefined) {
       later(pod, 'stopping', shutdownDelay(context, pod), (now) => finish(context, now));
     } else if (pod.status.phase === 'Pending' && isReady(node)) {
-      later(pod, 'starting', context.random.between(...startMs), (now) => start(context, now, node, ++addresses));
+      later(pod, 'starting', startDelay(context, pod), (now) => start(context, now, node, ++addresses));
     } else if (pod.status.phase === 'Running' && !isReady(pod) && stages.get(key)?.stage !== 'ready') {
       later(pod, 'becoming-ready', readinessDelay(context, pod), (now) => {
         enter(now, 'ready');
@@ -62,6 +63,10 @@ function keysOfChange({ store }: ControllerContext, { resource, object, previous
 function annotatedMs(pod: Pod, annotation: string): number | undefined {
   const seconds = Number(pod.metadata.annotations?.[annotation] ?? NaN);
   return seconds >= 0 ? seconds * 1000 : undefined;
+}
+
+function startDelay({ random }: ControllerContext, pod: Pod): number {
+  return annotatedMs(pod, startAnnotation) ?? random.between(...startMs);
 }
 
 function readinessDelay({ random }: ControllerContext, pod: Pod): number {

@@ -1,0 +1,51 @@
+import { clear, makeReady, podsToMove, setOut } from './cluster.ts';
+import type { Contender } from './contenders.ts';
+import { drainedNodes, namespace, type Scenario } from './scenarios.ts';
+import type { Stage } from './stage.ts';
+import { startWitness, type Testimony } from './witness.ts';
+
+/** What one contender did in one round of a scenario. */
+export interface Turn extends Testimony {
+  contender: Contender['name'];
+  round: number;
+  /** From the start of the first program to the end of the last. */
+  seconds: number;
+  pods: number;
+  /** By verb and resource. */
+  requests: Record<string, number>;
+  /** What Holdpoint says of itself. */
+  printed: string;
+}
+
+/** Brings the cluster to the beginning, has the contender drain it, and looks whether it has. */
+export async function takeTurn(stage: Stage, scenario: Scenario, contender: Contender, round: number): Promise<Turn> {
+  const { plane, proxy, podFates } = stage;
+  await setOut(plane.request, podFates, scenario, round);
+  const nodes = drainedNodes(scenario);
+  const pods = await podsToMove(plane.request, scenario);
+  const { server: url, certificateAuthority, token } = plane;
+  const witness = await startWitness({ url, certificateAuthority, token }, namespace, nodes);
+  proxy.takeCounts();
+  const openings = openBudgets(stage, scenario);
+  const begunAt = performance.now();
+  const printed = await contender.drain(nodes);
+  const seconds = (performance.now() - begunAt) / 1000;
+  const requests = proxy.takeCounts();
+  await openings;
+  const testimony = witness.testify();
+  const left = await podsToMove(plane.request, scenario);
+  if (left > 0) throw new Error(`${contender.name} says that it is done, but ${left} of ${pods} pods are still on the nodes.`);
+  await clear(plane.request);
+  return { ...testimony, contender: contender.name, round, seconds, pods, requests, printed: printed.slice(-1_000) };
+}
+
+/** Resolves when the last budget of the scenario has been opened, each at its time from now. */
+async function openBudgets({ plane }: Stage, { workloads }: Scenario): Promise<void> {
+  await Promise.all(
+    workloads.map(async ({ name, opensAfterSeconds }) => {
+      if (opensAfterSeconds === undefined) return;
+      await new Promise((resolve) => setTimeout(resolve, opensAfterSeconds * 1000));
+      await makeReady(plane.request, name);
+    }),
+  );
+}

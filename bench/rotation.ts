@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { rounded } from './measure/figures.ts';
+import { machine } from './measure/machine.ts';
+import { boundOf, raiseStage, type Stage } from './rotation/stage.ts';
+import { carryOutRun } from './rotation/whole-run.ts';
+
+const runFile = promisify(execFile);
+
+const nodesDefault = 100;
+const nodesMax = 1_000;
+/** More nodes than that are a matter for a run; one step could drain as many, but nobody should have to sign that. */
+const nodesOfOneDrainMax = 100;
+const speedOfDrain = 10;
+/** A run's own steps take real time, in which the world would otherwise stand still. */
+const speedOfRun = 20;
+const drainTimeoutMs = 15 * 60_000;
+
+/**
+ * `npm run bench:rotation -- [--nodes 100] [--json]`: takes so many nodes of a sandbox world with 12.5 pods per node under mixed
+ * budgets out of service, in a process of their own each. Up to 100 nodes are one `kubernetes.drain` of all at once, whose makespan
+ * is held against the least that budgets and pods allow; more are a whole run of `node-maintenance` on a real worker, 100 at a
+ * time, which must end. Exit code 1 where it did not, or where a budget was broken.
+ */
+async function main(): Promise<number> {
+  const { nodes, json } = readSettings();
+  const where = machine();
+  const isRun = nodes > nodesOfOneDrainMax;
+  const speed = isRun ? speedOfRun : speedOfDrain;
+  const stage = await raiseStage(nodes, speed);
+  try {
+    const facts = { nodes, pods: stage.podsToMove.length, nodesAtOnce: Math.min(nodes, nodesOfOneDrainMax), speed };
+    const measured = isRun ? await rotateByRun(stage, facts) : await rotateByDrain(stage, facts);
+    const { violations, requests, podsLeft } = await stage.observed();
+    const seen = { requestsPerPod: Math.round((100 * requests) / facts.pods) / 100, violations, podsLeft };
+    const figures = { ...facts, ...measured, ...seen, machine: where };
+    console.log(json ? JSON.stringify(figures) : JSON.stringify(figures, null, 2));
+    return violations === 0 && podsLeft === 0 ? 0 : 1;
+  } finally {
+    await stage.stop();
+  }
+}
+
+interface Facts {
+  nodesAtOnce: number;
+  speed: number;
+}
+
+/** Times in simulated seconds but for that of planning, which is done before anybody waits. */
+async function rotateByDrain(stage: Stage, { nodesAtOnce, speed }: Facts): Promise<object> {
+  const bound = boundOf(stage, nodesAtOnce);
+  const program = join(stage.directory, 'bench/drain/holdpoint-main.js');
+  const args = [program, '--kubeconfig', stage.kubeconfig, ...stage.nodes];
+  const { stdout } = await runFile(process.execPath, args, { timeout: drainTimeoutMs });
+  const { planMs, performMs, cpuMs } = JSON.parse(stdout) as { planMs: number; performMs: number; cpuMs: number };
+  const makespanSeconds = (performMs / 1000) * speed;
+  return {
+    makespanSeconds: rounded(makespanSeconds),
+    lowerBoundSeconds: rounded(bound.seconds),
+    lowerBoundBy: bound.by,
+    ratio: Math.round((100 * makespanSeconds) / bound.seconds) / 100,
+    planSeconds: rounded(planMs / 1000),
+    processorSeconds: rounded(cpuMs / 1000),
+  };
+}
+
+/** The time of a run is real. */
+async function rotateByRun(stage: Stage, { nodesAtOnce, speed }: Facts): Promise<object> {
+  const { seconds, ...run } = await carryOutRun(stage, nodesAtOnce, (sentence) => console.error(sentence));
+  if (run.phase !== 'done') throw new Error(`the run ended as ${run.phase}`);
+  return { seconds: rounded(seconds), lowerBoundSeconds: rounded(boundOf(stage, nodesAtOnce).seconds / speed), ...run };
+}
+
+function readSettings(): { nodes: number; json: boolean } {
+  const { values } = parseArgs({
+    options: { nodes: { type: 'string', default: String(nodesDefault) }, json: { type: 'boolean', default: false } },
+  });
+  const nodes = Number(values.nodes);
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > nodesMax) {
+    throw new RangeError(`--nodes must be a whole number from 1 to ${nodesMax}, not "${values.nodes}"`);
+  }
+  return { nodes, json: values.json };
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
+import { Holdpoint } from '../../client/holdpoint.ts';
+import type { SigningKey } from '../../client/keys.ts';
+import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import { readRunbook } from '../../runbooks/library.ts';
+import { makeKeys, writeConfiguration } from '../../test/support/site.ts';
+import { endPhases, searchAttributes, type Phase } from '../../workflows/messages.ts';
+import { startTemporalForMeasuring } from '../measure/temporal.ts';
+import { workerEnvironment } from '../measure/worker-environment.ts';
+import type { Stage } from './stage.ts';
+import { clusterName, region } from './world.ts';
+
+const namespace = 'default';
+const runbook = 'node-maintenance';
+const lookPauseMs = 500;
+const runTimeoutMs = 30 * 60_000;
+const kibPerMib = 1024;
+
+/** How a run went. */
+export interface WholeRun {
+  phase: Phase;
+  /** From the start of the run to its end, people included, who answer within half a second. */
+  seconds: number;
+  /** The largest history of all workflow executions of the run. */
+  historyEvents: number;
+  historyBytes: number;
+  executions: number;
+  /** The most memory that the worker ever had resident. */
+  workerPeakMemoryMb: number;
+}
+
+/** Carries `node-maintenance` out on all nodes of the stage, with a real worker, as people would who sign whatever they are asked. */
+export async function carryOutRun(stage: Stage, nodesAtOnce: number, report: (sentence: string) => void): Promise<WholeRun> {
+  const temporal = await startTemporalForMeasuring(report);
+  stage.atEnd(() => temporal.stop());
+  const settings: TemporalSettings = { address: temporal.address, namespace, taskQueue: `rotation-${process.pid}-${Date.now()}` };
+  const client = await connectTemporal(settings);
+  stage.atEnd(() => client.connection.close());
+  await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
+  const keys = await makeKeys(join(stage.directory, 'keys'));
+  const configuration = await writeConfiguration(stage.directory, keys);
+  const worker = await stage.start({
+    name: 'The worker',
+    program: 'worker/main.js',
+    env: workerEnvironment(settings, configuration, stage.url),
+    ready: /"listening":true/,
+  });
+  const holdpoint = new Holdpoint(client, settings);
+  const document = readRunbook(runbook);
+  report(`Planning the run on ${stage.nodes.length} nodes.`);
+  const forecast = await holdpoint.plan(document, { region, cluster: clusterName, nodes: stage.nodes, nodesAtOnce });
+  const begunAt = performance.now();
+  const { run, admission } = await holdpoint.start(document, forecast, keys.dana);
+  if (!admission.admitted) throw new Error(`the run was refused: ${admission.reason}`);
+  const ended = worker.ended.then((how) => Promise.reject(new Error(`the worker ${how}: ${worker.output()}`)));
+  const phase = await Promise.race([signUntilOver(holdpoint, run, keys.ada, report), ended]);
+  ended.catch(() => undefined);
+  const seconds = (performance.now() - begunAt) / 1000;
+  return { phase, seconds, ...(await largestHistory(client, settings)), workerPeakMemoryMb: await peakMemoryMb(worker.pid) };
+}
+
+async function signUntilOver(holdpoint: Holdpoint, run: string, key: SigningKey, report: (sentence: string) => void): Promise<Phase> {
+  const giveUpAt = performance.now() + runTimeoutMs;
+  let said = '';
+  while (performance.now() < giveUpAt) {
+    const { phase, hold, stuck, steps } = await holdpoint.state(run);
+    if (endPhases.includes(phase)) return phase;
+    if (stuck) throw new Error(`the run is stuck: ${JSON.stringify(stuck)}`);
+    const sentence = `The run is ${phase}; ${steps.filter(({ status }) => status === 'done').length} of ${steps.length} steps are done.`;
+    if (sentence !== said) report(sentence);
+    said = sentence;
+    if (hold && phase === 'holding') await holdpoint.decide(run, hold.opening, 'approve', 'looks right', key);
+    await wait(lookPauseMs);
+  }
+  throw new Error(`the run has not ended after ${runTimeoutMs / 60_000} minutes`);
+}
+
+async function largestHistory(
+  client: Client,
+  { taskQueue }: TemporalSettings,
+): Promise<Pick<WholeRun, 'historyEvents' | 'historyBytes' | 'executions'>> {
+  const largest = { historyEvents: 0, historyBytes: 0, executions: 0 };
+  for await (const { historyLength, historySize } of client.workflow.list({ query: `TaskQueue = '${taskQueue}'` })) {
+    largest.historyEvents = Math.max(largest.historyEvents, historyLength);
+    largest.historyBytes = Math.max(largest.historyBytes, historySize ?? 0);
+    largest.executions += 1;
+  }
+  return largest;
+}
+
+/** Linux keeps the peak of each process; elsewhere it is not known. */
+async function peakMemoryMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? [];
+  return Math.round(Number(kib) / kibPerMib);
+}
