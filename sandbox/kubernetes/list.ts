@@ -55,6 +55,13 @@ function continuedAt(store: Store, { rv }: Continuation): number {
   );
 }
 
+/** Among which objects, as they are now, those are that a query asks for: drains ask for the pods of a node over and over. */
+function candidates(store: Store, resource: ResourceName, query: URLSearchParams): KubernetesObject[] {
+  const [, node] = /(?:^|,)spec\.nodeName==?([^,!=]+)(?:,|$)/.exec(query.get('fieldSelector') ?? '') ?? [];
+  if (resource !== 'pods' || node === undefined) return store.list(resource);
+  return store.podsOnNode(node).sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+}
+
 /**
  * A page of a resource: all pages of a list show it as it was at the first. `matches` holds for the objects that the
  * client wants to see; `asOf` is the version to show where the client leaves that open, the newest unless given.
@@ -66,7 +73,8 @@ export function listPage(store: Store, resource: ResourceName, matches: Predicat
   const lagging = leavesVersionOpen(query) ? asOf : undefined;
   const version = continuation ? continuedAt(store, continuation) : (lagging ?? versionAsked(store, query));
   const after = continuation?.after;
-  const found = store.listAt(resource, version).filter((object) => (after === undefined || keyOf(object) > after) && matches(object));
+  const all = version >= store.resourceVersion ? candidates(store, resource, query) : store.listAt(resource, version);
+  const found = all.filter((object) => (after === undefined || keyOf(object) > after) && matches(object));
   const limit = Number(query.get('limit') ?? 0);
   if (!Number.isInteger(limit) || limit < 0) throw badRequest(`limit: Invalid value: "${query.get('limit') ?? ''}"`);
   const items = limit > 0 ? found.slice(0, limit) : found;

@@ -162,6 +162,7 @@ export class Store {
     return this.collection(resource).lookUp('owner', uid) as ResourceTypes[R][];
   }
 
+  /** The pods of a node, in no particular order. */
   podsOnNode(node: string): Pod[] {
     return this.collection('pods').lookUp('node', node) as Pod[];
   }

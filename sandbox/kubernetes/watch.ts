@@ -79,6 +79,7 @@ class WatchStream {
     const matched = previous !== undefined && matches(previous);
     const does = type !== 'DELETED' && matches(object);
     if (does) this.send(matched ? 'MODIFIED' : 'ADDED', object);
+    else if (matched && type === 'DELETED') this.send('DELETED', object);
     else if (matched) this.send('DELETED', { ...previous, metadata: { ...previous.metadata, resourceVersion: String(resourceVersion) } });
   }
 
@@ -139,9 +140,20 @@ class WatchStream {
     this.begin();
     this.headersSent = true;
     if (this.response.writableEnded || this.response.destroyed) return;
-    this.response.write(`${JSON.stringify(event)}\n`);
+    this.response.write(`{"type":"${event.type}","object":${textOf(event.object)}}\n`);
     if (this.response.writableLength > unreadBytesMax) this.response.destroy();
   }
+}
+
+/** Objects are never altered, and each is told to every watch that is open. */
+const texts = new WeakMap<object, string>();
+
+function textOf(object: object): string {
+  const known = texts.get(object);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(object);
+  texts.set(object, text);
+  return text;
 }
 
 function repeat({ clock }: KubernetesCluster, action: () => void): () => void {
