@@ -12,7 +12,8 @@ const nodesDefault = 100;
 const nodesMax = 1_000;
 /** More nodes than that are a matter for a run; one step could drain as many, but nobody should have to sign that. */
 const nodesOfOneDrainMax = 100;
-const speedOfDrain = 10;
+/** No faster: what a drain and the sandbox take for themselves would count so many times. */
+const speedOfDrain = 2;
 /** A run's own steps take real time, in which the world would otherwise stand still. */
 const speedOfRun = 20;
 const drainTimeoutMs = 15 * 60_000;

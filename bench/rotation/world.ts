@@ -18,7 +18,7 @@ const kinds: readonly Omit<Workload, 'name' | 'namespace' | 'replicas'>[] = [
   { kind: 'Deployment', maxUnavailable: '25%', startSeconds: 1, readinessSeconds: 9, shutdownSeconds: 10 },
   { kind: 'Deployment', minAvailable: '90%', startSeconds: 1, readinessSeconds: 4, shutdownSeconds: 2 },
   { kind: 'Deployment', startSeconds: 1, readinessSeconds: 5, shutdownSeconds: 20 },
-  { kind: 'StatefulSet', maxUnavailable: 2, startSeconds: 1, readinessSeconds: 2, shutdownSeconds: 3 },
+  { kind: 'StatefulSet', maxUnavailable: 1, startSeconds: 1, readinessSeconds: 1, shutdownSeconds: 1 },
 ];
 
 /** The workloads for so many rotated nodes. */
