@@ -29,7 +29,7 @@ async function main(): Promise<number> {
   const where = machine();
   const isRun = nodes > nodesOfOneDrainMax;
   const speed = isRun ? speedOfRun : speedOfDrain;
-  const stage = await raiseStage(nodes, speed);
+  const stage = await raiseStage(nodes, speed, isRun ? ['worker', 'workflows'] : ['bench/drain/holdpoint-main.ts']);
   try {
     const facts = { nodes, pods: stage.podsToMove.length, nodesAtOnce: Math.min(nodes, nodesOfOneDrainMax), speed };
     const measured = isRun ? await rotateByRun(stage, facts) : await rotateByDrain(stage, facts);

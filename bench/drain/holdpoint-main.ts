@@ -1,8 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { AppsV1Api, AuthorizationV1Api, CoreV1Api, KubeConfig, PolicyV1Api, StorageV1Api } from '@kubernetes/client-node';
+import { KubeConfig } from '@kubernetes/client-node';
 import { createActions } from '../../activities/catalogue.ts';
 import type { Clients } from '../../activities/clients.ts';
+import { apisOf } from '../../activities/kubernetes/connect.ts';
 import { perform } from '../../activities/perform.ts';
 
 /**
@@ -34,13 +35,7 @@ async function main(): Promise<void> {
 function clientsOf(kubeconfig: string): Clients {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
-  const apis = {
-    core: config.makeApiClient(CoreV1Api),
-    policy: config.makeApiClient(PolicyV1Api),
-    apps: config.makeApiClient(AppsV1Api),
-    authorization: config.makeApiClient(AuthorizationV1Api),
-    storage: config.makeApiClient(StorageV1Api),
-  };
+  const apis = apisOf(config, config.getCurrentCluster()?.server ?? '');
   const none = (): never => {
     throw new Error('a drain needs no AWS');
   };

@@ -9,7 +9,7 @@ import { clusterName, rotatedGroup, workloadsFor } from './world.ts';
 
 /** A thousand nodes take a while to come up. */
 const readyTimeoutMs = 5 * 60_000;
-const programs = ['worker', 'workflows', 'bench/drain/holdpoint-main.ts', 'bench/rotation/sandbox-main.ts'];
+const sandboxProgram = 'bench/rotation/sandbox-main.ts';
 
 /** A sandbox with nodes to rotate, and a folder with our programs, compiled. */
 export interface Stage {
@@ -29,8 +29,8 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-/** Compiles the programs and starts the sandbox, whose time runs `speed` times as fast as ours. */
-export async function raiseStage(nodes: number, speed: number): Promise<Stage> {
+/** Compiles the sandbox and whatever else is to run, and starts the former; its time runs `speed` times as fast as ours. */
+export async function raiseStage(nodes: number, speed: number, programs: readonly string[]): Promise<Stage> {
   const ends: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
@@ -38,7 +38,7 @@ export async function raiseStage(nodes: number, speed: number): Promise<Stage> {
   try {
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-rotation-'));
     ends.push(() => rm(directory, { recursive: true, force: true }));
-    await compilePrograms(directory, programs);
+    await compilePrograms(directory, [sandboxProgram, ...programs]);
     const start: Stage['start'] = async ({ program, args = [], ...options }) => {
       const running = await startProcess({ ...options, command: process.execPath, args: [join(directory, program), ...args] });
       ends.push(() => running.kill());
