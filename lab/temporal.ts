@@ -36,6 +36,11 @@ export interface TemporalServer {
 }
 
 const connectTimeoutMs = 5_000;
+/**
+ * A development server has one history shard, and a shard looks for tasks to hand out 20 times a second by itself, so that each task
+ * waits for up to 50 ms; a production cluster has hundreds of shards. With this many looks a run hardly waits here either.
+ */
+const looksPerSecond = 1_000;
 const startAttemptsMax = 3;
 
 /**
@@ -155,6 +160,7 @@ async function startDevelopmentServer(path: string, databaseFile: string | undef
   const port = await freePort();
   const address = `127.0.0.1:${port}`;
   const args = ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'error'];
+  args.push('--dynamic-config-value', `history.transferProcessorMaxPollRPS=${looksPerSecond}`);
   if (databaseFile !== undefined) args.push('--db-filename', databaseFile);
   const server = await startProcess({
     name: 'The Temporal server',

@@ -105,6 +105,18 @@ describe('the same result each time', () => {
     },
   );
 
+  test.each(['let x = 1;', 'export const x = new Map<string, number>();', 'const x: Set<string> = new Set();'])(
+    'modules of domain and workflows must not keep state as in %s, others may',
+    (text) => {
+      const offence = 'a module keeps no state: all runs of a worker share it';
+      expect(check({ 'domain/bad.ts': text, 'workflows/bad.ts': text, 'activities/good.ts': text })).toEqual([
+        `domain/bad.ts:1: ${offence}`,
+        `workflows/bad.ts:1: ${offence}`,
+      ]);
+      expect(check({ 'workflows/good.ts': `export function f() {\n  ${text.replace('export ', '')}\n}` })).toEqual([]);
+    },
+  );
+
   test('the names may be spoken of in comments, strings and properties', () => {
     const text = "// Date, Math.random\nexport const x = 'process.env Date';\nexport const y = { process: plan.setTimeout };";
     expect(check({ 'domain/good.ts': `${text}\nexport interface Step { process: string }` })).toEqual([]);

@@ -6,10 +6,10 @@ import { connectTemporal, type TemporalSettings } from '../../client/connection.
 import type { SigningKey } from '../../client/keys.ts';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { makeKeys, people, type Person } from '../../test/support/site.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { compilePrograms } from '../measure/build.ts';
-import { startTemporalForMeasuring } from '../measure/temporal.ts';
 import { workerEnvironment } from '../measure/worker-environment.ts';
 
 const namespace = 'default';
@@ -50,7 +50,7 @@ export async function raiseStage(clusters: number, report: (sentence: string) =>
       command: process.execPath,
       args: [join(directory, file), ...args],
     });
-    const temporal = await startTemporalForMeasuring(report);
+    const temporal = await startTemporal({ source: await findTemporal(report) });
     stops.push(() => temporal.stop());
     const { address } = temporal;
     const place = (name: string): TemporalSettings => ({ address, namespace, taskQueue: `parked-${name}-${process.pid}-${Date.now()}` });

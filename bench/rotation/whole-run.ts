@@ -6,10 +6,10 @@ import { connectTemporal, type TemporalSettings } from '../../client/connection.
 import { Holdpoint } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { makeKeys, writeConfiguration } from '../../test/support/site.ts';
 import { endPhases, searchAttributes, type Phase } from '../../workflows/messages.ts';
-import { startTemporalForMeasuring } from '../measure/temporal.ts';
 import { workerEnvironment } from '../measure/worker-environment.ts';
 import type { Stage } from './stage.ts';
 import { clusterName, region } from './world.ts';
@@ -35,7 +35,7 @@ export interface WholeRun {
 
 /** Carries `node-maintenance` out on all nodes of the stage, with a real worker, as people would who sign whatever they are asked. */
 export async function carryOutRun(stage: Stage, nodesAtOnce: number, report: (sentence: string) => void): Promise<WholeRun> {
-  const temporal = await startTemporalForMeasuring(report);
+  const temporal = await startTemporal({ source: await findTemporal(report) });
   stage.atEnd(() => temporal.stop());
   const settings: TemporalSettings = { address: temporal.address, namespace, taskQueue: `rotation-${process.pid}-${Date.now()}` };
   const client = await connectTemporal(settings);

@@ -128,8 +128,10 @@ function startMortalWorker(stage: Stage, work: MortalWork): Promise<RunningProce
 /** The workflow code of tests that kill things: a worker counts as dead sooner than in production. */
 export async function bundleHastyWorkflows(): Promise<{ code: string }> {
   const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+  const workflowsPath = path('../../workflows/index.ts');
   return bundleWorkflowCode({
-    workflowsPath: path('../../workflows/index.ts'),
+    workflowsPath,
+    preloadModules: [workflowsPath],
     workflowInterceptorModules: [path('../../worker/answers.ts'), path('scenario-timeouts.ts')],
     logger: new DefaultLogger('WARN'),
   });

@@ -146,7 +146,12 @@ function offenceOfPackage(unit: Unit, specifier: string): string | undefined {
 }
 
 function impurities(unit: Unit): string[] {
-  const offences: string[] = [];
+  const offences = unit.tree.statements
+    .filter((statement) => ts.isVariableStatement(statement))
+    .flatMap(({ declarationList: { flags, declarations } }) =>
+      declarations.filter(({ initializer }) => !(flags & ts.NodeFlags.Const) || isEmptyCollection(initializer)),
+    )
+    .map((declaration) => `${at(unit, declaration)}: a module keeps no state: all runs of a worker share it`);
   walk(unit.tree, (node) => {
     if (ts.isPropertyAccessExpression(node) && node.getText(unit.tree) === 'Math.random') {
       offences.push(`${at(unit, node)}: Math.random gives another result each time`);
@@ -156,6 +161,12 @@ function impurities(unit: Unit): string[] {
     }
   });
   return offences;
+}
+
+/** What is made empty is there to be filled. */
+function isEmptyCollection(made: ts.Expression | undefined): boolean {
+  if (!made || !ts.isNewExpression(made)) return false;
+  return /^(Weak)?(Map|Set)$/.test(made.expression.getText()) && (made.arguments ?? []).length === 0;
 }
 
 /** `step.process`, `{ process: 1 }` and the like only share the name. */
