@@ -17,7 +17,8 @@ export function planLines(plan: SpanPlan, { colors }: Terminal, options = { fore
   return lines;
 }
 
-function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { forecast }: { forecast: boolean }): string[] {
+/** A step of a plan: every effect, what blocks it, what to know about it. */
+export function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { forecast }: { forecast: boolean }): string[] {
   // What blocks a later part today may be just what the parts before it clear.
   const blocker = forecast ? colors.yellow('! as things stand today:') : colors.red('✗');
   const estimate = plan.estimateMs >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { CommonOptions, RegisterCommand } from './command.ts';
 import { registerDecide } from './commands/decide.ts';
 import { registerDemo } from './commands/demo.ts';
+import { registerDrain } from './commands/drain.ts';
 import { registerEvidence } from './commands/evidence.ts';
 import { registerKeys } from './commands/keys.ts';
 import { registerLab } from './commands/lab.ts';
@@ -28,6 +29,7 @@ const commands: readonly RegisterCommand[] = [
   registerLint,
   registerSchema,
   registerPlan,
+  registerDrain,
   registerStart,
   registerRuns,
   registerShow,

@@ -42,7 +42,7 @@ export async function raiseStage(options: { speed: number; report: (sentence: st
     const [, sandbox] = await Promise.all([prepareNamespace({ ...process.env, ...env }), startSandbox(speed, report)]);
     stops.push(() => sandbox.process.stop());
     signal.throwIfAborted();
-    Object.assign(env, awsEnvironment(sandbox.url));
+    Object.assign(env, awsEnvironment(sandbox.url), await writeKubeconfig(directory, sandbox.url));
     const worker = await superviseWorker(env, report);
     stops.push(worker.stop);
     const broken = Promise.race([worker.broken, sandbox.process.ended.then((how) => `The sandbox ${how}.\n${sandbox.process.output()}`)]);
@@ -122,6 +122,21 @@ function awsEnvironment(sandboxUrl: string): Record<string, string> {
     AWS_SECRET_ACCESS_KEY: 'sandbox',
     AWS_EC2_METADATA_DISABLED: 'true',
   };
+}
+
+/** For kubectl, and for `holdpoint drain --plan`. */
+async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<Record<string, string>> {
+  const file = join(directory, 'kubeconfig');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'demo', cluster: { server: `${sandboxUrl}/kubernetes/demo` } }],
+    users: [{ name: 'demo', user: {} }],
+    contexts: [{ name: 'demo', context: { cluster: 'demo', user: 'demo' } }],
+    'current-context': 'demo',
+  };
+  await writeFile(file, `${JSON.stringify(config, null, 2)}\n`);
+  return { KUBECONFIG: file };
 }
 
 /** Keys for the demo's people and the policies that they sign under. */

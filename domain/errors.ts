@@ -54,6 +54,11 @@ export const errorKinds = {
     message: 'The cluster {cluster} has no node {node}.',
     remedy: 'Check the name; `kubectl get nodes` shows what is there.',
   },
+  'kubeconfig-invalid': {
+    consequence: 'refuse',
+    message: '{file} cannot be used: {cause}.',
+    remedy: 'Name another file with --kubeconfig or KUBECONFIG, or another context of it with --context.',
+  },
   'kubernetes-unreachable': {
     consequence: 'retry',
     message: 'The Kubernetes API of {cluster} did not answer {call}: {cause}.',
@@ -239,12 +244,14 @@ export class HoldpointError extends Error {
   readonly remedy: string;
   readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: { cause?: unknown }) {
+  /** `hint`: a sentence to go behind the message; `remedy`: what to do in the place of what the registry says. */
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options: { cause?: unknown; hint?: string; remedy?: string } = {}) {
+    const { hint = '', remedy, ...rest } = options;
     const kind: ErrorKind = errorKinds[code];
-    super(fill(kind.message, details), options);
+    super(fill(kind.message, details) + hint, rest);
     this.code = code;
     this.consequence = kind.consequence;
-    this.remedy = fill(kind.remedy, details);
+    this.remedy = remedy ?? fill(kind.remedy, details);
     this.details = details;
   }
 }

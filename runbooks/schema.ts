@@ -24,6 +24,11 @@ export function configurationJsonSchema(): JsonObject {
   return { title: 'Holdpoint configuration', ...jsonSchemaOf(configurationGrammar) };
 }
 
+/** JSON Schema (draft 2020-12) of what an action takes. */
+export function actionInputSchema(name: keyof typeof actions): JsonObject {
+  return jsonSchemaOf(actions[name].input);
+}
+
 function jsonSchemaOf(schema: z.ZodType): JsonObject {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonObject;
 }

@@ -45,8 +45,12 @@ function sweepLines({ targets, more, evidence }: SweepResult, dryRun: boolean, t
   if (targets.length === 0) return ['No run has worked on any target, as far as Temporal still knows.'];
   const lines = targets.flatMap((target) => targetLines(target, dryRun, terminal));
   const lifted = targets.reduce((sum, target) => sum + target.lifted.length, 0);
+  const failed = targets.filter(({ failure }) => failure !== undefined).length;
   const verb = dryRun ? 'would be lifted' : lifted === 1 ? 'was lifted' : 'were lifted';
-  lines.push('', `${counted(lifted, 'mark')} of dead runs ${verb} at ${counted(targets.length, 'target')}.`);
+  lines.push('');
+  if (lifted > 0) lines.push(`${counted(lifted, 'mark')} of dead runs ${verb}.`);
+  else if (failed < targets.length) lines.push('Nothing was left behind by dead runs.');
+  if (failed > 0) lines.push(`${counted(failed, 'target')} could not be looked at.`);
   if (more) lines.push('There are more targets than one sweep looks at; name those that are missing.');
   if (evidence !== undefined) lines.push(`Evidence: ${evidence}`);
   return lines;

@@ -38,7 +38,7 @@ export function readSpeed(text: string): number {
   throw new UsageError(`--speed takes a number above 0 and up to 1000, not "${text}".`);
 }
 
-function explain({ env, sandboxUrl }: Stage, speed: number, terminal: Terminal): void {
+function explain({ env }: Stage, speed: number, terminal: Terminal): void {
   const { colors } = terminal;
   const rotation = 'node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green';
   terminal.lines([
@@ -53,7 +53,8 @@ function explain({ env, sandboxUrl }: Stage, speed: number, terminal: Terminal):
     '  holdpoint show eks/eu-central-1/demo --watch',
     '  holdpoint pause eks/eu-central-1/demo                (then resume, or abort)',
     '',
-    `  kubectl --server=${sandboxUrl}/kubernetes/demo get pods -A -w`,
+    '  kubectl get pods -A -w',
+    '  holdpoint drain ip-10-0-0-4.eu-central-1.compute.internal --plan',
     '  aws --region eu-central-1 eks list-nodegroups --cluster-name demo',
     '',
     colors.dim(

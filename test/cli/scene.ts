@@ -102,6 +102,16 @@ export class LiveScene extends Scene {
     }
   }
 
+  /** Ends the workflow of a target as somebody does who goes past Holdpoint. */
+  async terminate(target: string): Promise<void> {
+    const client = await connectClient(this.settings());
+    try {
+      await client.workflow.getHandle(target).terminate('by hand');
+    } finally {
+      await client.connection.close();
+    }
+  }
+
   /** A worker in this process that reaches the sandbox. */
   async startWorker(): Promise<void> {
     Object.assign(process.env, awsEnvironment({ endpoint: this.sandbox.url }));

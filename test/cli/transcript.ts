@@ -78,6 +78,8 @@ const directives: [RegExp, Directive][] = [
   [/^budget (\S+) maxUnavailable (\d+)$/, (scene, [, budget, most]) => live(scene).setMaxUnavailable(budget ?? '', Number(most))],
   [/^worker with AWS at (\S+)$/, (scene, [, endpoint]) => live(scene).startWorkerProcess({ endpoint })],
   [/^worker without AWS credentials$/, (scene) => live(scene).startWorkerProcess({ credentials: false })],
+  [/^a kubeconfig$/, (scene) => writeKubeconfig(live(scene))],
+  [/^the run is terminated$/, (scene) => live(scene).terminate(target)],
   [/^no worker$/, (scene) => live(scene).stopWorker()],
   [
     /^set (\w+)=(.*)$/,
@@ -97,6 +99,19 @@ async function direct(line: string, scene: Scene, names: Placeholders): Promise<
     if (match) return obey(scene, match, names);
   }
   throw new Error(`a transcript cannot say: % ${line}`);
+}
+
+/** Of the sandbox; with contexts that lead nowhere, too. */
+async function writeKubeconfig(scene: LiveScene): Promise<void> {
+  const clusters = { demo: `${scene.sandbox.url}/kubernetes/demo`, nobody: 'http://127.0.0.1:1' };
+  const config = {
+    clusters: Object.entries(clusters).map(([name, server]) => ({ name, cluster: { server } })),
+    users: [{ name: 'me', user: {} }],
+    contexts: [...Object.keys(clusters), 'lost'].map((name) => ({ name, context: { cluster: name, user: 'me' } })),
+    'current-context': 'demo',
+  };
+  scene.env.KUBECONFIG = join(scene.directory, 'kubeconfig');
+  await writeFile(scene.env.KUBECONFIG, JSON.stringify(config));
 }
 
 function live(scene: Scene): LiveScene {
@@ -158,6 +173,7 @@ class Placeholders {
       .replaceAll(process.cwd(), '{project}')
       .replace(/\bsha256:([0-9a-f]{64}|[0-9a-f]{12})\b/g, (_all, digits: string) => `sha256:${this.hash(digits)}`)
       .replace(/\br-\d{8}-\w{6}\b/g, (run) => this.run(run))
+      .replace(/\bsweep-[0-9a-f-]{36}\b/g, 'sweep-id')
       .replace(/(?<=key: )[\w-]{43}/g, 'x'.repeat(43))
       .replace(/(?<=pods still run on its nodes: ).*$/gm, '{pods}.')
       // A drain lasts as long as pods here have taken to start, which no two worlds have in common.
@@ -170,7 +186,8 @@ class Placeholders {
         (_row, name: string, time: string) => name + 'time'.padStart(time.length),
       )
       .replace(/\b[0-9a-f]{12}\b/g, (digits) => (this.hashes.has(digits) ? this.hash(digits) : digits));
-    return address === undefined || address.endsWith(':1') ? hidden : hidden.replaceAll(address, '{temporal}');
+    const sandboxed = this.scene instanceof LiveScene ? hidden.replaceAll(this.scene.sandbox.url, '{sandbox}') : hidden;
+    return address === undefined || address.endsWith(':1') ? sandboxed : sandboxed.replaceAll(address, '{temporal}');
   }
 
   /** The way back, for what a person writes into a transcript. */

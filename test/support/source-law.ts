@@ -40,7 +40,8 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/people/verify.ts', 'activities/evidence/s3-record.ts'],
   },
-  cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'cli'] },
+  // The planner of drains alone, for `drain --plan`: it only reads, with the user's own kubeconfig, and needs no worker.
+  cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain-preview.ts', 'cli'] },
   sandbox: { ours: ['sandbox'] },
   lab: { ours: ['lab'] },
 };
