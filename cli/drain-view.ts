@@ -5,6 +5,8 @@ import { counted, formatDuration } from './format.ts';
 import { stepLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
 
+const podsShownMax = 4;
+
 /** What draining would do, for a person: the order, every effect, what blocks it and what to do about that. */
 export function drainPreviewLines({ cluster, server, plan }: DrainPreview, terminal: Terminal): string[] {
   const { colors } = terminal;
@@ -25,25 +27,23 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
   ];
 }
 
-/** The nodes with their pods, in waves where the plan has any. */
-function orderLines(nodes: readonly string[], { waves, podsByNode, pods }: JsonObject): string[] {
+/** The nodes with their pods, and which pods go when, as far as the plan foresees it. */
+function orderLines(nodes: readonly string[], { waves, wavesLeftOut, podsByNode, pods }: JsonObject): string[] {
   const counts = (podsByNode ?? {}) as Record<string, number>;
-  const rowOf = (wave: string, node: string): string[] => [`  ${wave}`, node, counted(counts[node] ?? 0, 'pod')];
-  const total = typeof pods === 'number' ? [`  ${counted(pods, 'pod')} to move in all`] : [];
-  if (!Array.isArray(waves)) return [...table(nodes.map((node) => rowOf('', node))), ...total];
-  const rows = waves.flatMap((wave, index) =>
-    nodesOf(wave).map((node, place) => rowOf(place === 0 ? `wave ${index + 1}${estimateOf(wave)}` : '', node)),
-  );
-  return [...table(rows), ...total];
+  const lines = table(nodes.map((node) => [`  ${node}`, counted(counts[node] ?? 0, 'pod')]));
+  if (typeof pods === 'number') lines.push(`  ${counted(pods, 'pod')} to move in all`);
+  if (!Array.isArray(waves) || waves.length === 0) return lines;
+  lines.push('', '  In this order, as far as can be foreseen:', ...waves.flatMap(waveLine));
+  if (typeof wavesLeftOut === 'number' && wavesLeftOut > 0) lines.push(`    then ${counted(wavesLeftOut, 'more time', 'more times')}`);
+  return lines;
 }
 
-function nodesOf(wave: Json): string[] {
-  return namesIn(isObject(wave) ? wave.nodes : wave);
-}
-
-function estimateOf(wave: Json): string {
-  const ms = isObject(wave) ? wave.estimateMs : undefined;
-  return typeof ms === 'number' ? `, about ${formatDuration(ms)}` : '';
+function waveLine(wave: Json): string[] {
+  if (!isObject(wave) || typeof wave.afterSeconds !== 'number' || typeof wave.pods !== 'number') return [];
+  const when = wave.afterSeconds === 0 ? 'at once' : `after ${formatDuration(wave.afterSeconds * 1_000)}`;
+  const names = namesIn(wave.names);
+  const shown = names.slice(0, podsShownMax).join(', ') + (wave.pods > Math.min(names.length, podsShownMax) ? ', …' : '');
+  return [`    ${when}: ${counted(wave.pods, 'pod')}${shown === '' ? '' : ` (${shown})`}`];
 }
 
 function namesIn(value: Json | undefined): string[] {

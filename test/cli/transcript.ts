@@ -173,6 +173,8 @@ class Placeholders {
       .replaceAll(process.cwd(), '{project}')
       .replace(/\bsha256:([0-9a-f]{64}|[0-9a-f]{12})\b/g, (_all, digits: string) => `sha256:${this.hash(digits)}`)
       .replace(/\br-\d{8}-\w{6}\b/g, (run) => this.run(run))
+      .replace(/(?:^ {4}(?:at once|after [^:]+): \d+ pods? .*\n)+/gm, '    {waves}\n')
+      .replace(/^ {4}then \d+ more times?\n/gm, '')
       .replace(/\bsweep-[0-9a-f-]{36}\b/g, 'sweep-id')
       .replace(/(?<=key: )[\w-]{43}/g, 'x'.repeat(43))
       .replace(/(?<=pods still run on its nodes: ).*$/gm, '{pods}.')
