@@ -34,7 +34,7 @@ function expressionMatches(
   }
 }
 
-/** A label may be called `constructor`, which every object seems to have. */
-function labelOf(labels: Record<string, string>, key: string): string | undefined {
+/** The value of a label; undefined where there is none. One may be called `constructor`, which every object seems to have. */
+export function labelOf(labels: Record<string, string>, key: string): string | undefined {
   return Object.hasOwn(labels, key) ? labels[key] : undefined;
 }
