@@ -65,6 +65,7 @@ interface Likes {
 /** A place on a node that one pod only can have, kept like an amount of a resource of which every node has one. */
 const hostPortPrefix = 'host port ';
 const shownMax = 3;
+const noNodeRemedy = 'Add a node that takes them, or change what they ask for, then plan again.';
 
 /** Under what name a host port counts among the resources that a pod requests, e.g. `host port 8080/TCP`. */
 export function hostPortResource(port: number, protocol: string): string {
@@ -90,6 +91,7 @@ export function placementProblems(pods: readonly PodToPlace[], nodes: readonly R
   );
   const nowhere = groups.filter(({ accepting }) => accepting.length === 0);
   const notForVolume = groups.filter(({ accepting, candidates }) => accepting.length > 0 && candidates.length === 0);
+  if (nodes.length === 0) return noNodeAtAll(pods);
   return [
     ...byWorkload(nowhere.flatMap((group) => group.pods)).map((workloadPods) => noNodeProblem(workloadPods, sortedNodes)),
     ...byWorkload(notForVolume.flatMap((group) => group.pods)).map(noNodeForVolumeProblem),
@@ -167,11 +169,19 @@ function noNodeProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNod
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
   const counts = [...reasons].sort(([, a], [, b]) => b - a).map(([reason, count]) => `${count} ${reason}`);
-  const stay = nodes.length === 0 ? 'no node stays' : `of the nodes that stay, ${listText(counts)}`;
   return problem('no-node', pods, {
-    sentence: `${podsText(pods.length)} would have no node to go to: ${stay}.`,
-    remedy: 'Add a node that takes them, or change what they ask for, then plan again.',
+    sentence: `${podsText(pods.length)} would have no node to go to: of the nodes that stay, ${listText(counts)}.`,
+    remedy: noNodeRemedy,
   });
+}
+
+/** One problem for all workloads: saying the same of each of them helps nobody. */
+function noNodeAtAll(pods: readonly PodToPlace[]): PlacementProblem[] {
+  if (pods.length === 0) return [];
+  const workloads = byWorkload(pods).map(([first]) => first?.workload ?? '');
+  const workload = workloads.length === 1 ? (workloads[0] ?? '') : `${workloads.length} workloads`;
+  const sentence = `${workload}: ${podsText(pods.length)} would have no node to go to: no node stays.`;
+  return [{ kind: 'no-node', workload, pods: pods.map(nameOf).sort(compareText), sentence, remedy: noNodeRemedy }];
 }
 
 /** The first few of some texts. */

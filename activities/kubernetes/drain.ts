@@ -13,8 +13,10 @@ import { ClusterState } from './cluster-state.ts';
 import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from './cordon.ts';
 import { cordonOwner, cordonState } from './cordon-mark.ts';
 import { drainSettings, signedSettings, type DrainFacts, type DrainInput, type SignedSettings } from './drain-facts.ts';
+import { reviewDrain, reviewWarnings } from './drain-review.ts';
 import { DrainSession } from './drain-session.ts';
 import { budgetsOver, shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
+import { drainAsks, mayI } from './permissions.ts';
 import { readNodes } from './read.ts';
 
 /** Workloads whose several pods are told one by one. */
@@ -60,6 +62,8 @@ export async function planDrainOf(
 ): Promise<PlanOf<DrainFacts>> {
   const names = nodes.map((node) => node.metadata?.name ?? '');
   const settings = signedSettings(input, names.length);
+  const apis = await clients.kubernetes(target);
+  const forbidden = await mayI(apis, target.name, drainAsks);
   const state = new ClusterState(() => clients.kubernetes(target), target.name, run);
   await state.load();
   const { nodes: nodeViews, pods: all, budgets: allBudgets, workloads: workloadViews } = state.look();
@@ -84,6 +88,7 @@ export async function planDrainOf(
     { nodes: drained, pods: all, budgets: allBudgets, workloads: workloadViews, asked: new Set(), refused: new Map(), nowMs: Date.now() },
     drainSettings(facts),
   );
+  const review = await reviewDrain(apis, target.name, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod));
   return {
     ...emptyPlan(facts),
     effects: [
@@ -92,6 +97,7 @@ export async function planDrainOf(
       ...named.map(lossEffect),
     ],
     blockers: [
+      ...forbidden,
       ...foreignCordonBlockers(nodes, run, input),
       ...shutBudgetBlockers(budgets, moved),
       ...twoBudgetsBlockers(moved, budgets),
@@ -99,7 +105,7 @@ export async function planDrainOf(
       ...endlessBlockers(moved),
       ...surgeBlockers(singletons, known, settings),
     ],
-    warnings: input.alsoCordoned ? foreignCordonWarnings(nodes, run) : [],
+    warnings: [...(input.alsoCordoned ? foreignCordonWarnings(nodes, run) : []), ...reviewWarnings(review)],
     notes: {
       pods: moved.length,
       nodes: names,

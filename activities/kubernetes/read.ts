@@ -26,7 +26,7 @@ type ReadPage<Item> = (limit: number, next?: string) => Promise<Page<Item>>;
  * Reads a whole list page by page, so that no answer grows with the cluster. A list that takes so long that the server
  * has forgotten its beginning (410) is begun again. Throws `kubernetes-…` errors.
  */
-async function listAll<Item>(call: string, cluster: string, read: ReadPage<Item>): Promise<Item[]> {
+export async function listAll<Item>(call: string, cluster: string, read: ReadPage<Item>): Promise<Item[]> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await listOnce(call, cluster, read);

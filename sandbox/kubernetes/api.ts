@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { faultsOfRequest, faultsOfWatch } from '../faults.ts';
 import type { Faults, FaultSubject } from '../faults.ts';
+import { verbOf } from './access.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import { discover } from './discovery.ts';
 import { ApiError, invalid, methodNotAllowed, noSuchPath, notFound, tooManyRequests } from './errors.ts';
@@ -56,6 +57,7 @@ export async function serveKubernetes(
     const { definition, subresource } = target;
     const kind = subresource === '' ? definition.resource : `${definition.resource}/${subresource}`;
     countRequest(method, kind);
+    cluster.access.check({ ...target, verb: verbOf(method, target.name, isWatch(query)) });
     await serveWithFaults({ cluster, request, response, target, query }, faults, faultSubject(method, kind, target, query));
     return;
   }
@@ -64,15 +66,21 @@ export async function serveKubernetes(
     return;
   }
   if (path === '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews' && method === 'POST') {
-    // Everything is allowed, so what was asked need not be understood; kubectl sends it as protobuf.
-    const asked = contentType(request).includes('json') ? asObject(await readJson(request)) : (request.resume(), {});
-    const about = { kind: 'SelfSubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', metadata: {}, spec: asked.spec ?? {} };
-    sendJson(response, 201, { ...about, status: { allowed: true } });
+    sendJson(response, 201, await reviewAccess(cluster, request));
     return;
   }
   const found = method === 'GET' ? discover(path, cluster.version) : undefined;
   if (!found) throw noSuchPath();
   sendJson(response, 200, found);
+}
+
+/** What kubectl asks as protobuf is not understood, and allowed. */
+async function reviewAccess(cluster: KubernetesCluster, request: IncomingMessage): Promise<object> {
+  const asked = contentType(request).includes('json') ? asObject(await readJson(request)) : (request.resume(), {});
+  const spec = (asked.spec ?? {}) as { resourceAttributes?: Record<string, string> };
+  const { verb = '', group = '', resource = '', subresource = '' } = spec.resourceAttributes ?? {};
+  const allowed = cluster.access.allows(verb, group, subresource === '' ? resource : `${resource}/${subresource}`);
+  return { kind: 'SelfSubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', metadata: {}, spec, status: { allowed } };
 }
 
 function faultSubject(method: string, kind: string, { name }: Target, query: URLSearchParams): FaultSubject {

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { NodeSpec, NodeTaint, SandboxCluster } from '../cluster.ts';
 import type { Random } from '../random.ts';
 import type { Manifest } from '../seed.ts';
+import { Access } from './access.ts';
 import { applyDefaults, checkNamespace, validate } from './admission.ts';
 import { ControllerQueue } from './controller.ts';
 import type { ControllerContext } from './controller.ts';
@@ -52,6 +53,8 @@ export class KubernetesCluster implements SandboxCluster {
   readonly name: string;
   readonly store: Store;
   readonly clock: Clock;
+  /** What its clients may do. */
+  readonly access = new Access();
   /** Kubernetes minor version of the control plane. */
   version: string;
   private readonly random: Random;

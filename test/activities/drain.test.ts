@@ -99,7 +99,8 @@ describe('the plan of a drain', () => {
     const waves = plan.notes.waves as { afterSeconds: number; pods: number; names: string[] }[];
     expect(waves.map(({ pods }) => pods)).toEqual([2, 1]);
     expect(waves[0]).toMatchObject({ afterSeconds: 0, names: expect.arrayContaining([expect.stringMatching(/^shop\/db-\d on ip-/)]) });
-    expect(demo.proxy.requests.filter((request) => !request.startsWith('GET '))).toEqual([]);
+    const asksOnly = /^GET |^POST .*\/selfsubjectaccessreviews$/;
+    expect(demo.proxy.requests.filter((request) => !asksOnly.test(request))).toEqual([]);
   });
 
   test('stays the same while pods are replaced by others of their workload.', async () => {
@@ -295,7 +296,7 @@ describe('a drain', () => {
     await cordonByHand(nameAt(1), true);
     const plan = await demo.plan(drain, { nodes: [nameAt(0), nameAt(1)], alsoCordoned: true });
     const warning = `Node ${nameAt(1)} is cordoned already, by hand or another tool; this run leaves that cordon as it is.`;
-    expect(plan.warnings).toEqual([warning]);
+    expect(plan.warnings[0]).toBe(warning);
     let lifted = false;
     demo.proxy.treat = async (request): Promise<Treatment> => {
       if (isEviction(request) && !lifted) {

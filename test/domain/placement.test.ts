@@ -123,6 +123,11 @@ describe('a pod that finds none', () => {
     expect(told(placementProblems([podOf()], []))).toEqual([
       'no-node | Deployment shop/web: 1 pod would have no node to go to: no node stays.',
     ]);
+    const api = podOf({ name: 'api-1', workload: 'Deployment shop/api' });
+    expect(told(placementProblems([podOf(), podOf({ name: 'web-2' }), api], []))).toEqual([
+      'no-node | 2 workloads: 3 pods would have no node to go to: no node stays.',
+    ]);
+    expect(placementProblems([], [])).toEqual([]);
   });
 });
 
@@ -209,7 +214,7 @@ describe('small cases', () => {
       ),
     );
 
-  test('Where no problem is told, there is a way to place all pods; where only a lack of room is told, every other rule lets them in.', () => {
+  test('Without a problem there is a way to place all pods; a lack of room is told only where every other rule lets them in.', () => {
     const counts = { placed: 0, short: 0 };
     fc.assert(
       fc.property(fc.array(anyPod, { maxLength: 5 }), fc.array(anyNode, { maxLength: 4 }), (pods, nodes) => {

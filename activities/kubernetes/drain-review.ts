@@ -1,0 +1,90 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { budgetsOf, type BudgetView } from '../../domain/budget.ts';
+import { placementProblems, type PlacementProblem } from '../../domain/placement.ts';
+import { hasEnded, workloadOf, type PodView } from '../../domain/pod.ts';
+import { trafficWarnings, type TrafficWarning } from '../../domain/traffic-audit.ts';
+import type { KubernetesApis } from './connect.ts';
+import { podToPlace, remainingNode } from './placement-view.ts';
+import { listAll, listNodes } from './read.ts';
+import { trafficPod } from './traffic-view.ts';
+import { podView } from './view.ts';
+import { readVolumes } from './volumes.ts';
+
+/** What a drain would do to the pods that it moves, beyond evicting them. */
+export interface DrainReview {
+  /** Pods that would find no place on the nodes that stay. */
+  placement: PlacementProblem[];
+  /** What it would cost the traffic of workloads. */
+  traffic: TrafficWarning[];
+}
+
+interface SeenPod {
+  pod: V1Pod;
+  view: PodView;
+}
+
+/**
+ * Reviews a drain of some nodes of a cluster: whether their pods find a place on the others, and what is lost on the way. Reads all
+ * nodes and pods once, and the persistent volumes where the pods use any; changes nothing. Throws `kubernetes-…` errors.
+ * @param drained names of the nodes
+ * @param budgets those that may protect the pods
+ * @param moves whether the drain moves a pod of these nodes
+ */
+export async function reviewDrain(
+  apis: KubernetesApis,
+  cluster: string,
+  drained: readonly string[],
+  budgets: readonly BudgetView[],
+  moves: (pod: PodView) => boolean,
+): Promise<DrainReview> {
+  const nodes = await listNodes(apis, cluster);
+  const pods = await listRunningPods(apis, cluster);
+  const leaves = new Set(drained);
+  // One that is ending already has been replaced, or will not be.
+  const moving = pods.filter(({ view }) => leaves.has(view.node) && !view.terminating && moves(view));
+  const volumes = await readVolumes(
+    apis,
+    cluster,
+    moving.map(({ pod }) => pod),
+  );
+  const onNode = groupBy(pods, ({ view }) => view.node);
+  const remaining = nodes
+    .filter(({ metadata }) => !leaves.has(metadata?.name ?? ''))
+    .map((node) =>
+      remainingNode(
+        node,
+        (onNode.get(node.metadata?.name ?? '') ?? []).map(({ pod }) => pod),
+      ),
+    );
+  const places = moving.map(({ pod, view }) => podToPlace(pod, workloadOf(view), volumes));
+  return { placement: placementProblems(places, remaining), traffic: trafficWarnings(trafficOf(moving, pods, budgets)) };
+}
+
+async function listRunningPods({ core }: KubernetesApis, cluster: string): Promise<SeenPod[]> {
+  const pods = await listAll('list pods', cluster, (limit, _continue) => core.listPodForAllNamespaces({ limit, _continue }));
+  return pods.map((pod) => ({ pod, view: podView(pod) })).filter(({ view }) => !hasEnded(view));
+}
+
+function trafficOf(moving: readonly SeenPod[], all: readonly SeenPod[], budgets: readonly BudgetView[]) {
+  const workloads = groupBy(all, ({ view }) => workloadOf(view));
+  return moving.map(({ pod, view }) => {
+    const workload = workloadOf(view);
+    const replicas = workloads.get(workload)?.length ?? 1;
+    return trafficPod(pod, { workload, replicas, hasBudget: budgetsOf(view, budgets).length > 0 });
+  });
+}
+
+function groupBy<Item>(items: readonly Item[], key: (item: Item) => string): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
+  return groups;
+}
+
+/** A review in sentences, for the warnings of a plan. */
+export function reviewWarnings({ placement, traffic }: DrainReview): string[] {
+  return [...placement, ...traffic].map(({ sentence, remedy }) => `${sentence} ${remedy}`);
+}

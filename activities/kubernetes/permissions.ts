@@ -1,0 +1,71 @@
+import type { Blocker } from '../../domain/plan.ts';
+import { kubernetesError } from '../failure.ts';
+import type { KubernetesApis } from './connect.ts';
+import { inParallel, readPatiently } from './read.ts';
+
+/** Something that the worker wants to do in all namespaces. */
+export interface Ask {
+  verb: string;
+  /** The API group; empty for the core group. */
+  group: string;
+  /** The resource, with its subresource after a slash where it is about one: `pods/eviction`. */
+  resource: string;
+}
+
+/** What a drain does. */
+export const drainAsks: readonly Ask[] = [
+  ...asksOf('', 'pods', 'get', 'list', 'watch'),
+  ...asksOf('', 'pods/eviction', 'create'),
+  ...asksOf('', 'nodes', 'get', 'list', 'watch', 'patch'),
+  ...asksOf('policy', 'poddisruptionbudgets', 'list', 'watch'),
+];
+
+/** What a drain does besides where its pods use persistent volumes. */
+export const volumeAsks: readonly Ask[] = [
+  ...asksOf('', 'persistentvolumes', 'get', 'list'),
+  ...asksOf('storage.k8s.io', 'volumeattachments', 'list'),
+];
+
+/** Asks for several verbs on one resource. */
+export function asksOf(group: string, resource: string, ...verbs: string[]): Ask[] {
+  return verbs.map((verb) => ({ verb, group, resource }));
+}
+
+/**
+ * Asks the API server what the worker may do (SelfSubjectAccessReview, authorization.k8s.io/v1). Returns a blocker for each resource
+ * of which something is not allowed, with the RBAC rule that is missing. Changes nothing. Throws `kubernetes-…` errors.
+ */
+export async function mayI(apis: KubernetesApis, cluster: string, asks: readonly Ask[]): Promise<Blocker[]> {
+  const answers = await inParallel(asks, (ask) => isAllowed(apis, cluster, ask));
+  const missing = new Map<string, Ask[]>();
+  for (const ask of asks.filter((_ask, index) => !answers[index])) {
+    const key = `${ask.group}/${ask.resource}`;
+    missing.set(key, [...(missing.get(key) ?? []), ask]);
+  }
+  return [...missing.values()].map(missingPermission);
+}
+
+async function isAllowed({ authorization }: KubernetesApis, cluster: string, { verb, group, resource: asked }: Ask): Promise<boolean> {
+  const [resource, subresource] = asked.split('/');
+  try {
+    const review = await readPatiently(() =>
+      authorization.createSelfSubjectAccessReview({
+        body: { spec: { resourceAttributes: { verb, group, resource, ...(subresource === undefined ? {} : { subresource }) } } },
+      }),
+    );
+    return review.status?.allowed === true;
+  } catch (error) {
+    throw kubernetesError(error, `ask whether it may ${verb} ${asked}`, cluster);
+  }
+}
+
+function missingPermission(asks: Ask[]): Blocker {
+  const { group = '', resource = '' } = asks[0] ?? {};
+  const verbs = asks.map(({ verb }) => verb);
+  const rule = JSON.stringify({ apiGroups: [group], resources: [resource], verbs });
+  return {
+    object: `Permission/${resource}`,
+    reason: `The worker may not ${verbs.join(', ')} ${resource} in all namespaces.`,
+    remedy: `Add this rule to the ClusterRole of the worker, then plan again: ${rule}.`,
+  };
+}
