@@ -1,6 +1,6 @@
 import { withDefaults } from './controllers/pods.ts';
 import { badRequest, forbidden, invalid, notFound } from './errors.ts';
-import type { Deployment, KubernetesObject, LabelSelector, Namespace, Pod, PodDisruptionBudget, PodTemplate } from './objects.ts';
+import type { Deployment, Job, KubernetesObject, LabelSelector, Namespace, Pod, PodDisruptionBudget, PodTemplate } from './objects.ts';
 import { apiVersionOf } from './resources.ts';
 import type { ResourceDefinition } from './resources.ts';
 import { matchesSelector } from './selectors.ts';
@@ -71,9 +71,31 @@ export function applyDefaults(definition: ResourceDefinition, object: Kubernetes
       object.spec ??= {};
       object.status ??= {};
       break;
+    case 'jobs':
+      object.spec = { completions: 1, parallelism: 1, backoffLimit: 6, ...spec };
+      completeJob(object as Job);
+      break;
+    case 'persistentvolumes':
+      object.status = { phase: 'Available' };
+      break;
+    case 'persistentvolumeclaims':
+      object.status = { phase: 'Pending' };
+      break;
+    case 'volumeattachments':
+      object.status = { attached: false };
+      break;
     case 'events':
       break;
   }
+}
+
+/** The API server has the pods of a job found by the job's name and marks their template. */
+function completeJob(job: Job): void {
+  const { template } = job.spec;
+  const labels = { ...template.metadata?.labels, 'batch.kubernetes.io/job-name': job.metadata.name, 'job-name': job.metadata.name };
+  job.spec.template = { ...template, metadata: { ...template.metadata, labels } };
+  job.spec.selector ??= { matchLabels: { 'batch.kubernetes.io/job-name': job.metadata.name } };
+  job.status = {};
 }
 
 function completeStrategy(strategy: Deployment['spec']['strategy'] | undefined): Deployment['spec']['strategy'] {
@@ -105,9 +127,15 @@ export function validate(definition: ResourceDefinition, object: KubernetesObjec
     case 'poddisruptionbudgets':
       validateBudget((object as PodDisruptionBudget).spec, reject);
       break;
+    case 'jobs':
+      validateJob((object as Job).spec, reject);
+      break;
     case 'namespaces':
     case 'nodes':
     case 'events':
+    case 'persistentvolumes':
+    case 'persistentvolumeclaims':
+    case 'volumeattachments':
       break;
   }
 }
@@ -122,6 +150,15 @@ function validateWorkload({ selector, template }: { selector?: LabelSelector; te
   }
 }
 
+function validateJob({ template }: Partial<Job['spec']>, reject: Reject): void {
+  if ((template?.spec.containers ?? []).length === 0) reject('spec.template.spec.containers', 'Required value');
+  const policy = template?.spec.restartPolicy ?? 'Always';
+  if (!jobRestartPolicies.includes(policy)) {
+    reject('spec.template.spec.restartPolicy', `Unsupported value: "${policy}": supported values: "OnFailure", "Never"`);
+  }
+}
+
+const jobRestartPolicies: readonly string[] = ['OnFailure', 'Never'];
 const unhealthyPodPolicies: readonly string[] = ['AlwaysAllow', 'IfHealthyBudget'];
 
 /** What is wrong with a number or a percentage of pods. */

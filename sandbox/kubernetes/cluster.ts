@@ -7,6 +7,7 @@ import { Access } from './access.ts';
 import { applyDefaults, checkNamespace, validate } from './admission.ts';
 import { ControllerQueue } from './controller.ts';
 import type { ControllerContext } from './controller.ts';
+import { createAttachDetachController } from './controllers/attach-detach.ts';
 import { createDaemonSetController } from './controllers/daemonset.ts';
 import { createDeploymentController } from './controllers/deployment.ts';
 import { createDisruptionController } from './controllers/disruption.ts';
@@ -16,6 +17,7 @@ import { createNodeController } from './controllers/node.ts';
 import { createReplicaSetController } from './controllers/replicaset.ts';
 import { createScheduler } from './controllers/scheduler.ts';
 import { createStatefulSetController } from './controllers/statefulset.ts';
+import { createVolumeBinder } from './controllers/volume-binder.ts';
 import { deleteObject } from './deletion.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { ApiError, badRequest } from './errors.ts';
@@ -249,7 +251,9 @@ function controllers(context: ControllerContext) {
     createReplicaSetController(context),
     createStatefulSetController(context),
     createDaemonSetController(context),
+    createVolumeBinder(context),
     createScheduler(context),
+    createAttachDetachController(context),
     createKubelet(context),
     createDisruptionController(context),
     createGarbageCollector(context),

@@ -97,6 +97,8 @@ export interface NodeSelectorTerm {
 
 export interface PodSpec {
   nodeName?: string;
+  restartPolicy?: string;
+  volumes?: PodVolume[];
   hostNetwork?: boolean;
   containers: Container[];
   nodeSelector?: Record<string, string>;
@@ -105,6 +107,11 @@ export interface PodSpec {
   };
   tolerations?: Toleration[];
   terminationGracePeriodSeconds?: number;
+}
+
+export interface PodVolume {
+  name: string;
+  persistentVolumeClaim?: { claimName: string };
 }
 
 export interface ContainerStatus {
@@ -179,6 +186,7 @@ export interface StatefulSet extends KubernetesObject {
     serviceName?: string;
     podManagementPolicy?: 'OrderedReady' | 'Parallel';
     updateStrategy?: { type?: string };
+    volumeClaimTemplates?: { metadata: { name: string; labels?: Record<string, string> }; spec: PersistentVolumeClaim['spec'] }[];
   };
   status: object;
 }
@@ -186,6 +194,46 @@ export interface StatefulSet extends KubernetesObject {
 export interface DaemonSet extends KubernetesObject {
   spec: { selector: LabelSelector; template: PodTemplate };
   status: object;
+}
+
+export interface Job extends KubernetesObject {
+  spec: { completions: number; parallelism: number; backoffLimit: number; selector?: LabelSelector; template: PodTemplate };
+  status: {
+    active?: number;
+    succeeded?: number;
+    failed?: number;
+    startTime?: string;
+    completionTime?: string;
+    conditions?: Condition[];
+  };
+}
+
+export interface PersistentVolume extends KubernetesObject {
+  spec: {
+    accessModes?: string[];
+    capacity?: Record<string, string>;
+    storageClassName?: string;
+    claimRef?: { kind?: string; namespace?: string; name?: string; uid?: string };
+    nodeAffinity?: { required?: { nodeSelectorTerms: NodeSelectorTerm[] } };
+    /** Only volumes of a CSI driver are attached to nodes. */
+    csi?: { driver: string; volumeHandle: string };
+  };
+  status: { phase: 'Available' | 'Bound' | 'Released' };
+}
+
+export interface PersistentVolumeClaim extends KubernetesObject {
+  spec: {
+    accessModes?: string[];
+    resources?: { requests?: Record<string, string> };
+    storageClassName?: string;
+    volumeName?: string;
+  };
+  status: { phase: 'Pending' | 'Bound' };
+}
+
+export interface VolumeAttachment extends KubernetesObject {
+  spec: { attacher: string; nodeName: string; source: { persistentVolumeName?: string } };
+  status: { attached: boolean };
 }
 
 export interface Namespace extends KubernetesObject {
@@ -209,12 +257,16 @@ export interface ResourceTypes {
   daemonsets: DaemonSet;
   deployments: Deployment;
   events: Event;
+  jobs: Job;
   namespaces: Namespace;
   nodes: Node;
+  persistentvolumeclaims: PersistentVolumeClaim;
+  persistentvolumes: PersistentVolume;
   poddisruptionbudgets: PodDisruptionBudget;
   pods: Pod;
   replicasets: ReplicaSet;
   statefulsets: StatefulSet;
+  volumeattachments: VolumeAttachment;
 }
 
 export type ResourceName = keyof ResourceTypes;
@@ -245,6 +297,13 @@ export function conditionOf(object: { status?: { conditions?: Condition[] } }, t
 
 export function isReady(object: Pod | Node): boolean {
   return conditionOf(object, 'Ready')?.status === 'True';
+}
+
+/** The keys of the claims that a pod uses. */
+export function claimKeysOf({ metadata, spec }: Pod): string[] {
+  return (spec.volumes ?? []).flatMap(({ persistentVolumeClaim: claim }) =>
+    claim ? [`${metadata.namespace ?? ''}/${claim.claimName}`] : [],
+  );
 }
 
 export function hasEnded(pod: Pod): boolean {

@@ -35,10 +35,14 @@ export const resources: readonly ResourceDefinition[] = [
   define('', 'nodes', 'Node', ['no'], { namespaced: false }),
   define('', 'pods', 'Pod', ['po'], { categories: ['all'] }),
   define('', 'events', 'Event', ['ev'], { status: false }),
+  define('', 'persistentvolumes', 'PersistentVolume', ['pv'], { namespaced: false }),
+  define('', 'persistentvolumeclaims', 'PersistentVolumeClaim', ['pvc']),
   define('apps', 'deployments', 'Deployment', ['deploy'], { categories: ['all'], scale: true, generation: true }),
   define('apps', 'replicasets', 'ReplicaSet', ['rs'], { categories: ['all'], scale: true, generation: true }),
   define('apps', 'statefulsets', 'StatefulSet', ['sts'], { categories: ['all'], scale: true, generation: true }),
   define('apps', 'daemonsets', 'DaemonSet', ['ds'], { categories: ['all'], generation: true }),
+  define('batch', 'jobs', 'Job', [], { categories: ['all'], generation: true }),
+  define('storage.k8s.io', 'volumeattachments', 'VolumeAttachment', [], { namespaced: false }),
   define('policy', 'poddisruptionbudgets', 'PodDisruptionBudget', ['pdb'], { generation: true }),
 ];
 

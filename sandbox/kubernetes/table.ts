@@ -3,14 +3,18 @@ import type {
   DaemonSet,
   Deployment,
   Event,
+  Job,
   KubernetesObject,
   Namespace,
   Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod,
   PodDisruptionBudget,
   ReplicaSet,
   ResourceName,
   StatefulSet,
+  VolumeAttachment,
 } from './objects.ts';
 
 type Cell = string | number;
@@ -166,16 +170,54 @@ const eventColumns: Column<Event>[] = [
   column('Name', ({ metadata }) => metadata.name, { wide: true }),
 ];
 
+const jobColumns: Column<Job>[] = [
+  nameColumn,
+  column('Status', ({ status }) => conditionOf({ status }, 'Complete')?.type ?? conditionOf({ status }, 'Failed')?.type ?? 'Running'),
+  column('Completions', ({ spec, status }) => `${status.succeeded ?? 0}/${spec.completions}`),
+  column('Duration', ({ status }, now) =>
+    ageOf(status.startTime, status.completionTime === undefined ? now : new Date(status.completionTime)),
+  ),
+  ageColumn,
+];
+
+const volumeColumns: Column<PersistentVolume>[] = [
+  nameColumn,
+  column('Capacity', ({ spec }) => spec.capacity?.storage ?? ''),
+  column('Status', ({ status }) => status.phase),
+  column('Claim', ({ spec }) => (spec.claimRef ? `${spec.claimRef.namespace ?? ''}/${spec.claimRef.name ?? ''}` : '')),
+  ageColumn,
+];
+
+const claimColumns: Column<PersistentVolumeClaim>[] = [
+  nameColumn,
+  column('Status', ({ status }) => status.phase),
+  column('Volume', ({ spec }) => spec.volumeName ?? ''),
+  ageColumn,
+];
+
+const attachmentColumns: Column<VolumeAttachment>[] = [
+  nameColumn,
+  column('Attacher', ({ spec }) => spec.attacher),
+  column('PV', ({ spec }) => spec.source.persistentVolumeName ?? ''),
+  column('Node', ({ spec }) => spec.nodeName),
+  column('Attached', ({ status }) => String(status.attached)),
+  ageColumn,
+];
+
 const columnsOf: Record<ResourceName, Column<never>[]> = {
   daemonsets: daemonSetColumns,
   deployments: deploymentColumns,
   events: eventColumns,
+  jobs: jobColumns,
   namespaces: namespaceColumns,
   nodes: nodeColumns,
+  persistentvolumeclaims: claimColumns,
+  persistentvolumes: volumeColumns,
   poddisruptionbudgets: budgetColumns,
   pods: podColumns,
   replicasets: replicaSetColumns,
   statefulsets: statefulSetColumns,
+  volumeattachments: attachmentColumns,
 };
 
 /** The metadata of an object as a thing of its own. */

@@ -27,6 +27,33 @@ export function budget(name: string, spec: object, app = name): Manifest {
   return { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name, namespace: 'shop' }, spec: { selector, ...spec } };
 }
 
+/** A volume of a CSI driver in a zone, kept for a claim in the namespace `shop`; how long it takes to be detached, if told. */
+export function zonalVolume(name: string, claim: string, zone: string, detachSeconds?: number): Manifest {
+  const matchExpressions = [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: [zone] }];
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: {
+      name,
+      ...(detachSeconds === undefined ? {} : { annotations: { 'sandbox.holdpoint.dev/detach-seconds': String(detachSeconds) } }),
+    },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      capacity: { storage: '1Gi' },
+      claimRef: { namespace: 'shop', name: claim },
+      csi: { driver: 'ebs.csi.aws.com', volumeHandle: `vol-${name}` },
+      nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions }] } },
+    },
+  };
+}
+
+/** What a StatefulSet needs besides for each pod to have a volume: the claims are called `data-NAME-0` and so on. */
+export const dataClaims = {
+  volumeClaimTemplates: [
+    { metadata: { name: 'data' }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } },
+  ],
+};
+
 /** A world of one cluster called `test` with a namespace `shop` and as many nodes as told, dealt to three zones. */
 export function worldOf(manifests: Manifest[], nodes = 3): WorldSeed {
   return {

@@ -1,8 +1,9 @@
 import type { Controller, ControllerContext } from '../controller.ts';
 import { mayGo } from '../deletion.ts';
 import { isReady, keyOf, setCondition, timestamp } from '../objects.ts';
-import type { Condition, ContainerStatus, Node, Pod } from '../objects.ts';
+import type { Condition, ContainerStatus, Node, Pod, VolumeAttachment } from '../objects.ts';
 import type { Actor, Change } from '../store.ts';
+import { hasItsVolumes } from './attach-detach.ts';
 
 const actor: Actor = { part: 'controller', name: 'kubelet', verb: 'update' };
 
@@ -42,7 +43,7 @@ export function createKubelet(context: ControllerContext): Controller {
     if (!pod || !node) return;
     if (pod.metadata.deletionTimestamp !== undefined) {
       later(pod, 'stopping', shutdownDelay(context, pod), (now) => finish(context, now));
-    } else if (pod.status.phase === 'Pending' && isReady(node)) {
+    } else if (pod.status.phase === 'Pending' && isReady(node) && hasItsVolumes(context.store, pod)) {
       later(pod, 'starting', startDelay(context, pod), (now) => start(context, now, node, ++addresses));
     } else if (pod.status.phase === 'Running' && !isReady(pod) && stages.get(key)?.stage !== 'ready') {
       later(pod, 'becoming-ready', readinessDelay(context, pod), (now) => {
@@ -56,6 +57,7 @@ export function createKubelet(context: ControllerContext): Controller {
 
 function keysOfChange({ store }: ControllerContext, { resource, object, previous }: Change): string[] {
   if (resource === 'pods') return [keyOf(object)];
+  if (resource === 'volumeattachments') return store.podsOnNode((object as VolumeAttachment).spec.nodeName).map(keyOf);
   const becameReady = resource === 'nodes' && isReady(object as Node) && !(previous && isReady(previous as Node));
   return becameReady ? store.podsOnNode(object.metadata.name).map(keyOf) : [];
 }

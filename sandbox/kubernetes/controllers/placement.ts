@@ -1,4 +1,4 @@
-import type { Node, NodeSelectorTerm, PodSpec, Taint, Toleration } from '../objects.ts';
+import type { Node, NodeSelectorTerm, PersistentVolume, PodSpec, Taint, Toleration } from '../objects.ts';
 
 export const unschedulableTaint = 'node.kubernetes.io/unschedulable';
 export const notReadyTaint = 'node.kubernetes.io/not-ready';
@@ -52,6 +52,12 @@ function matchesTerm(node: Node, { matchExpressions = [], matchFields = [] }: No
 export function isWanted(node: Node, { nodeSelector, affinity }: PodSpec): boolean {
   if (!Object.entries(nodeSelector ?? {}).every(([key, value]) => node.metadata.labels?.[key] === value)) return false;
   const required = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  return !required || required.nodeSelectorTerms.some((term) => matchesTerm(node, term));
+}
+
+/** Whether a volume can be used on a node. */
+export function isUsableOn(node: Node, { spec }: PersistentVolume): boolean {
+  const required = spec.nodeAffinity?.required;
   return !required || required.nodeSelectorTerms.some((term) => matchesTerm(node, term));
 }
 

@@ -1,10 +1,10 @@
 import type { Controller, ControllerContext } from '../controller.ts';
 import { sameJson } from '../json.ts';
-import { controllerOf, hasEnded, keyOf, setCondition, timestamp } from '../objects.ts';
-import type { Condition, Node, Pod } from '../objects.ts';
+import { claimKeysOf, controllerOf, hasEnded, keyOf, setCondition, splitKey, timestamp } from '../objects.ts';
+import type { Condition, Node, PersistentVolume, Pod } from '../objects.ts';
 import { parseQuantity } from '../quantity.ts';
 import type { Actor, Change, Store } from '../store.ts';
-import { boundTarget, isWanted, repellingTaint, unschedulableTaint } from './placement.ts';
+import { boundTarget, isUsableOn, isWanted, repellingTaint, unschedulableTaint } from './placement.ts';
 import { requestsOf } from './pods.ts';
 
 const actor: Actor = { part: 'controller', name: 'default-scheduler', verb: 'update' };
@@ -57,6 +57,7 @@ export function createScheduler(context: ControllerContext): Controller {
     onChange: (change: Change) => {
       const { resource, object, type } = change;
       if (resource === 'nodes') return mayHelp(change) ? [...unplaced] : [];
+      if (resource === 'persistentvolumeclaims' || resource === 'persistentvolumes') return [...unplaced];
       if (resource !== 'pods') return [];
       usage.note(change);
       const pod = object as Pod;
@@ -102,9 +103,11 @@ function choose({ store }: ControllerContext, usage: Usage, pod: Pod): Node | st
   const targetNode = target === undefined ? undefined : store.get('nodes', '', target);
   const nodes = target === undefined ? store.list('nodes') : targetNode ? [targetNode] : [];
   const need = requestsOf(pod.spec);
+  const volumes = volumesOf(store, pod);
+  if (typeof volumes === 'string') return `0/${nodes.length} nodes are available: ${volumes}.`;
   const reasons = new Map<string, number>();
   const fitting = nodes.filter((node) => {
-    const reason = obstacle(node, usage.of(node.metadata.name), pod, need);
+    const reason = obstacle(node, usage.of(node.metadata.name), pod, need) ?? volumeObstacle(node, volumes);
     if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     return reason === undefined;
   });
@@ -121,6 +124,23 @@ function obstacle(node: Node, used: Room, pod: Pod, need: { cpu: number; memory:
   if (used.cpu + need.cpu > room.cpu) return 'Insufficient cpu';
   if (used.memory + need.memory > room.memory) return 'Insufficient memory';
   return undefined;
+}
+
+/** The volumes of a pod's claims, or why it must wait for them. */
+function volumesOf(store: Store, pod: Pod): PersistentVolume[] | string {
+  const volumes: PersistentVolume[] = [];
+  for (const key of claimKeysOf(pod)) {
+    const claim = store.getByKey('persistentvolumeclaims', key);
+    if (!claim) return `persistentvolumeclaim "${splitKey(key).name}" not found`;
+    const volume = store.get('persistentvolumes', '', claim.spec.volumeName ?? '');
+    if (claim.status.phase !== 'Bound' || !volume) return 'pod has unbound immediate PersistentVolumeClaims';
+    volumes.push(volume);
+  }
+  return volumes;
+}
+
+function volumeObstacle(node: Node, volumes: PersistentVolume[]): string | undefined {
+  return volumes.every((volume) => isUsableOn(node, volume)) ? undefined : 'node(s) had volume node affinity conflict';
 }
 
 /** Read once per state of a node: placing ten thousand pods asks for it ten million times. */

@@ -2,7 +2,7 @@ import type { Controller, ControllerContext } from '../controller.ts';
 import { deleteObject } from '../deletion.ts';
 import { controllerOf, hasEnded, isReady, keyOf } from '../objects.ts';
 import type { Pod, StatefulSet } from '../objects.ts';
-import type { Actor, Change } from '../store.ts';
+import type { Actor, Change, Store } from '../store.ts';
 import { newPod, templateHash } from './pods.ts';
 
 const revisionLabel = 'controller-revision-hash';
@@ -68,7 +68,31 @@ function createPod({ store }: ControllerContext, set: StatefulSet, ordinal: numb
     [revisionLabel]: revisionOf(set),
     'statefulset.kubernetes.io/pod-name': name,
   };
-  store.create('pods', newPod(set, set.spec.template, name, { labels }), { ...actor, verb: 'create' });
+  const templates = set.spec.volumeClaimTemplates ?? [];
+  for (const template of templates) createClaim(store, set, `${template.metadata.name}-${name}`, template);
+  const volumes = [
+    ...(set.spec.template.spec.volumes ?? []),
+    ...templates.map(({ metadata }) => ({ name: metadata.name, persistentVolumeClaim: { claimName: `${metadata.name}-${name}` } })),
+  ];
+  const spec = templates.length > 0 ? { volumes } : {};
+  store.create('pods', newPod(set, set.spec.template, name, { labels, spec }), { ...actor, verb: 'create' });
+}
+
+type ClaimTemplate = NonNullable<StatefulSet['spec']['volumeClaimTemplates']>[number];
+
+/** A claim outlives its pod, and the set. */
+function createClaim(store: Store, set: StatefulSet, name: string, { metadata, spec }: ClaimTemplate): void {
+  const { namespace = '' } = set.metadata;
+  if (store.get('persistentvolumeclaims', namespace, name)) return;
+  const labels = { ...metadata.labels, ...set.spec.selector.matchLabels };
+  const claim = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name, namespace, labels },
+    spec,
+    status: { phase: 'Pending' as const },
+  };
+  store.create('persistentvolumeclaims', claim, { ...actor, verb: 'create' });
 }
 
 function remove(context: ControllerContext, pod: Pod): void {

@@ -1,0 +1,73 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { reviewDrain, type DrainReview } from '../../activities/kubernetes/drain-review.ts';
+import { readAttachmentsLeft } from '../../activities/kubernetes/volumes.ts';
+import { staysOnNode } from '../../domain/pod.ts';
+import type { Manifest } from '../../sandbox/seed.ts';
+import { dataClaims, deployment, statefulSet, until, zonalVolume } from '../sandbox/kubernetes-fixture.ts';
+import { failureOf, region, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
+
+let demo: TestCluster;
+afterEach(() => demo.stop());
+
+async function start(manifests: Manifest[], nodes = 3): Promise<void> {
+  demo = await startCluster(worldWith(manifests, { nodes }));
+}
+
+async function review(...nodes: string[]): Promise<DrainReview> {
+  const apis = await demo.clients.kubernetes(demo.target);
+  return reviewDrain(apis, demo.target.name, nodes, [], (pod) => !staysOnNode(pod));
+}
+
+async function nodeOf(pod: string): Promise<string> {
+  return (await demo.others.core.readNamespacedPod({ namespace: 'shop', name: pod })).spec?.nodeName ?? '';
+}
+
+describe('a review', () => {
+  test('finds nothing to say where pods have a place and nothing is lost', async () => {
+    await start([deployment('web', 3)]);
+    const [node = ''] = await demo.nodeNames();
+    expect(await review(node)).toEqual({ placement: [], traffic: [] });
+  });
+
+  test('counts what the pods of the nodes that stay take, and finds the lack of room that the scheduler finds', async () => {
+    const resources = { requests: { cpu: '1800m' } };
+    const spec = { containers: [{ name: 'main', image: 'registry.example.com/main:1', resources }] };
+    await start([deployment('big', 3, { template: { metadata: { labels: { app: 'big' } }, spec } })]);
+    const [node = ''] = await demo.nodeNames();
+    const { placement } = await review(node);
+    expect(placement.map(({ kind, sentence }) => `${kind} | ${sentence}`)).toEqual([
+      'no-room | Deployment shop/big: as far as can be seen, there is no room now for 1 pod on the 2 nodes that take them: 1.56 cpu short.',
+    ]);
+    const [pod] = (await demo.pods()).filter(({ spec: placed }) => placed?.nodeName === node);
+    await demo.others.core.patchNode({ name: node, body: [{ op: 'add', path: '/spec/unschedulable', value: true }] });
+    await demo.others.core.deleteNamespacedPod({ namespace: 'shop', name: pod?.metadata?.name ?? '' });
+    await until('the scheduler to say the same', async () =>
+      (await demo.pods()).some(({ status }) => status?.conditions?.[0]?.message?.includes('2 Insufficient cpu') === true),
+    );
+  });
+
+  test('finds the pods whose volumes leave no node, and needs to read volumes only for pods that use them', async () => {
+    await start([zonalVolume('pv-0', 'data-db-0', `${region}b`), statefulSet('db', 1, dataClaims), deployment('web', 3)]);
+    const node = await nodeOf('db-0');
+    const { placement } = await review(node);
+    expect(placement).toMatchObject([{ kind: 'no-node-for-volume', workload: 'StatefulSet shop/db', pods: ['shop/db-0'] }]);
+    demo.cluster.access.forbid('', 'persistentvolumes', 'list');
+    expect(await failureOf(review(node))).toMatchObject({ code: 'kubernetes-denied' });
+    const [other = ''] = (await demo.nodeNames()).filter((name) => name !== node);
+    expect((await review(other)).placement).toEqual([]);
+  });
+});
+
+test('An attachment is left until the volume of the pod that moved is detached; that of a pod that stays does not count.', async () => {
+  await start([zonalVolume('pv-0', 'data-db-0', `${region}a`, 60), statefulSet('db', 1, dataClaims)], 6);
+  const apis = await demo.clients.kubernetes(demo.target);
+  const node = await nodeOf('db-0');
+  const pod = await demo.others.core.readNamespacedPod({ namespace: 'shop', name: 'db-0' });
+  const left = () => readAttachmentsLeft(apis, demo.target.name, [node], []);
+  expect(await readAttachmentsLeft(apis, demo.target.name, [node], [pod])).toEqual([]);
+  await demo.others.core.patchNode({ name: node, body: [{ op: 'add', path: '/spec/unschedulable', value: true }] });
+  await demo.others.core.deleteNamespacedPod({ namespace: 'shop', name: 'db-0' });
+  await until('the pod to be gone', async () => demo.cluster.store.get('pods', 'shop', 'db-0')?.metadata.uid !== pod.metadata?.uid);
+  expect(await left()).toMatchObject([{ node, volume: 'pv-0', claim: 'shop/data-db-0', attached: true }]);
+  await until('nothing to be left', async () => (await left()).length === 0);
+});
