@@ -4,6 +4,8 @@
  */
 export const readinessAnnotation = 'sandbox.holdpoint.dev/readiness-seconds';
 export const shutdownAnnotation = 'sandbox.holdpoint.dev/shutdown-seconds';
+/** For how long a pod that is not to be restarted runs, from being Ready, before it succeeds; without it, it runs on. */
+export const runtimeAnnotation = 'sandbox.holdpoint.dev/runtime-seconds';
 /** How long a node takes from its creation until it is Ready, in seconds. */
 export const bootAnnotation = 'sandbox.holdpoint.dev/boot-seconds';
 
@@ -17,7 +19,7 @@ const playedAtOnceMax = 32;
 
 /** The kwok stages that play kubelet for every node and pod, as the text of a kwok configuration file. */
 export function kwokStages(): string {
-  const stages = [nodeBoots(), nodeLives(), podStarts(), podBecomesReady(), podEnds()];
+  const stages = [nodeBoots(), nodeLives(), podStarts(), podBecomesReady(), podSucceeds(), podFails(), podEnds()];
   // A configuration takes the place of all of kwok's defaults, so it must name each number that may not be 0.
   const options = {
     podPlayStageParallelism: playedAtOnceMax,
@@ -159,11 +161,50 @@ ${containers(true)}
   return stage('pod-becomes-ready', 'Pod', [podStays, running, notReady], delay, { statusTemplate: status });
 }
 
+function ended(phase: 'Succeeded' | 'Failed', exitCode: number): string {
+  const reason = phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed';
+  return `
+{{ $now := Now }}
+conditions:
+- { lastTransitionTime: {{ $now | Quote }}, status: "False", reason: ${reason}, type: Ready }
+- { lastTransitionTime: {{ $now | Quote }}, status: "False", reason: ${reason}, type: ContainersReady }
+containerStatuses:
+{{ range .spec.containers }}
+- { image: {{ .image | Quote }}, imageID: "", name: {{ .name | Quote }}, ready: false, started: false, restartCount: 0,
+    state: { terminated: { exitCode: ${exitCode}, finishedAt: {{ $now | Quote }} } } }
+{{ end }}
+phase: ${phase}
+`;
+}
+
+const endsByItself = { key: '.spec.restartPolicy', operator: 'In', values: ['Never'] };
+
+function podSucceeds(): Stage {
+  const running = { key: '.status.phase', operator: 'In', values: ['Running'] };
+  const ready = { key: isReady, operator: 'In', values: ['True'] };
+  const limited = { key: `.metadata.annotations["${runtimeAnnotation}"]`, operator: 'Exists' };
+  const delay = after(`${seconds(runtimeAnnotation, '0')} + "s"`);
+  const matches = [podStays, running, ready, endsByItself, limited];
+  return stage('pod-succeeds', 'Pod', matches, delay, { statusTemplate: ended('Succeeded', 0) });
+}
+
+/** The pod of a Job, which is held until its end has been counted, has failed when it is told to end before it has succeeded. */
+function podFails(): Stage {
+  const going = { key: '.metadata.deletionTimestamp', operator: 'Exists' };
+  const held = { key: '.metadata.finalizers', operator: 'Exists' };
+  const running = { key: '.status.phase', operator: 'In', values: ['Pending', 'Running'] };
+  return stage('pod-fails', 'Pod', [going, held, running, endsByItself], shutdownDelay(), { statusTemplate: ended('Failed', 143) });
+}
+
 /** The containers end by themselves, or are ended when their grace is over; a finalizer holds the pod longer. */
 function podEnds(): Stage {
   const going = { key: '.metadata.deletionTimestamp', operator: 'Exists' };
   const free = { key: '.metadata.finalizers', operator: 'DoesNotExist' };
+  return stage('pod-ends', 'Pod', [going, free], shutdownDelay(), { delete: true });
+}
+
+function shutdownDelay(): object {
   const own = `(${seconds(shutdownAnnotation, defaults.shutdown)} | tonumber)`;
   const grace = `(.metadata.deletionGracePeriodSeconds // ${graceDefaultSeconds})`;
-  return stage('pod-ends', 'Pod', [going, free], after(`([${own}, ${grace}] | min | tostring) + "s"`), { delete: true });
+  return after(`([${own}, ${grace}] | min | tostring) + "s"`);
 }

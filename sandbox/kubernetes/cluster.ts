@@ -12,6 +12,7 @@ import { createDaemonSetController } from './controllers/daemonset.ts';
 import { createDeploymentController } from './controllers/deployment.ts';
 import { createDisruptionController } from './controllers/disruption.ts';
 import { createGarbageCollector } from './controllers/garbage.ts';
+import { createJobController } from './controllers/job.ts';
 import { createKubelet } from './controllers/kubelet.ts';
 import { createNodeController } from './controllers/node.ts';
 import { createReplicaSetController } from './controllers/replicaset.ts';
@@ -251,6 +252,7 @@ function controllers(context: ControllerContext) {
     createReplicaSetController(context),
     createStatefulSetController(context),
     createDaemonSetController(context),
+    createJobController(context),
     createVolumeBinder(context),
     createScheduler(context),
     createAttachDetachController(context),

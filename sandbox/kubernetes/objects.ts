@@ -200,6 +200,7 @@ export interface Job extends KubernetesObject {
   spec: { completions: number; parallelism: number; backoffLimit: number; selector?: LabelSelector; template: PodTemplate };
   status: {
     active?: number;
+    ready?: number;
     succeeded?: number;
     failed?: number;
     startTime?: string;

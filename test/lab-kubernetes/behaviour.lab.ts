@@ -1,5 +1,6 @@
 import { beforeAll, describe } from '@jest/globals';
 import { describeEvictions } from './behaviour-evictions.ts';
+import { describeJobs } from './behaviour-jobs.ts';
 import { describeObjects } from './behaviour-objects.ts';
 import { realWorld } from './real-world.ts';
 import type { KubernetesWorld } from './world.ts';
@@ -14,4 +15,5 @@ describe('Kubernetes behaves as the tests say', () => {
 
   describeObjects(() => world);
   describeEvictions(() => world);
+  describeJobs(() => world);
 });

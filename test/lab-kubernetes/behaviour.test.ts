@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from '@jest/globals';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { worldOf } from '../sandbox/kubernetes-fixture.ts';
 import { describeEvictions } from './behaviour-evictions.ts';
+import { describeJobs } from './behaviour-jobs.ts';
 import { describeObjects } from './behaviour-objects.ts';
 import type { KubernetesWorld } from './world.ts';
 
@@ -31,4 +32,5 @@ describe('the sandbox behaves as Kubernetes does', () => {
 
   describeObjects(() => world);
   describeEvictions(() => world);
+  describeJobs(() => world);
 });

@@ -1,6 +1,6 @@
 import type { Controller, ControllerContext } from '../controller.ts';
 import { mayGo } from '../deletion.ts';
-import { isReady, keyOf, setCondition, timestamp } from '../objects.ts';
+import { hasEnded, isReady, keyOf, setCondition, timestamp } from '../objects.ts';
 import type { Condition, ContainerStatus, Node, Pod, VolumeAttachment } from '../objects.ts';
 import type { Actor, Change } from '../store.ts';
 import { hasItsVolumes } from './attach-detach.ts';
@@ -10,13 +10,15 @@ const actor: Actor = { part: 'controller', name: 'kubelet', verb: 'update' };
 const startAnnotation = 'sandbox.holdpoint.dev/start-seconds';
 const readinessAnnotation = 'sandbox.holdpoint.dev/readiness-seconds';
 const shutdownAnnotation = 'sandbox.holdpoint.dev/shutdown-seconds';
+/** For how long the containers of a pod that is not to be restarted run before they succeed; without it they run on. */
+const runtimeAnnotation = 'sandbox.holdpoint.dev/runtime-seconds';
 
 /** How long things take unless a pod says otherwise, in simulated milliseconds. */
 const startMs: [number, number] = [1000, 4000];
 const readinessMs: [number, number] = [5000, 10_000];
 const shutdownMs: [number, number] = [1000, 5000];
 
-type Stage = 'starting' | 'becoming-ready' | 'ready' | 'stopping';
+type Stage = 'starting' | 'becoming-ready' | 'ready' | 'stopping' | 'ended';
 
 /** Runs the pods of all nodes: starts them, makes them ready, ends them within their grace. */
 export function createKubelet(context: ControllerContext): Controller {
@@ -41,7 +43,10 @@ export function createKubelet(context: ControllerContext): Controller {
     const node = pod?.spec.nodeName === undefined ? undefined : context.store.get('nodes', '', pod.spec.nodeName);
     if (!pod) stages.delete(key);
     if (!pod || !node) return;
-    if (pod.metadata.deletionTimestamp !== undefined) {
+    if (hasEnded(pod)) {
+      enter(pod, 'ended');
+      if (mayGo(pod)) context.store.remove('pods', key, { ...actor, verb: 'delete' });
+    } else if (pod.metadata.deletionTimestamp !== undefined) {
       later(pod, 'stopping', shutdownDelay(context, pod), (now) => finish(context, now));
     } else if (pod.status.phase === 'Pending' && isReady(node) && hasItsVolumes(context.store, pod)) {
       later(pod, 'starting', startDelay(context, pod), (now) => start(context, now, node, ++addresses));
@@ -49,10 +54,22 @@ export function createKubelet(context: ControllerContext): Controller {
       later(pod, 'becoming-ready', readinessDelay(context, pod), (now) => {
         enter(now, 'ready');
         becomeReady(context, now);
+        endInTime(context, now);
       });
     }
   };
   return { name: 'kubelet', onChange: (change) => keysOfChange(context, change), reconcile };
+}
+
+/** Has the containers of a pod succeed after the time that it says, unless it is gone or told to end by then. */
+function endInTime(context: ControllerContext, pod: Pod): void {
+  const runtimeMs = annotatedMs(pod, runtimeAnnotation);
+  if (runtimeMs === undefined || pod.spec.restartPolicy === 'Always') return;
+  context.clock.after(runtimeMs, () => {
+    const now = context.store.getByKey('pods', keyOf(pod));
+    const runsOn = now?.metadata.uid === pod.metadata.uid && !hasEnded(now) && now.metadata.deletionTimestamp === undefined;
+    if (runsOn) end(context, now, 'Succeeded');
+  });
 }
 
 function keysOfChange({ store }: ControllerContext, { resource, object, previous }: Change): string[] {
@@ -125,20 +142,23 @@ function becomeReady({ store, clock }: ControllerContext, pod: Pod): void {
   });
 }
 
-/** The containers have ended: the pod is gone, unless a finalizer holds it. */
-function finish({ store, clock }: ControllerContext, pod: Pod): void {
-  if (mayGo(pod)) {
-    store.remove('pods', keyOf(pod), { ...actor, verb: 'delete' });
-    return;
-  }
+/** The containers have ended: the pod is gone, unless a finalizer holds it. Then it has failed if it was to end by itself. */
+function finish(context: ControllerContext, pod: Pod): void {
+  if (mayGo(pod)) context.store.remove('pods', keyOf(pod), { ...actor, verb: 'delete' });
+  else end(context, pod, pod.spec.restartPolicy === 'Never' ? 'Failed' : 'Succeeded');
+}
+
+function end({ store, clock }: ControllerContext, pod: Pod, phase: 'Succeeded' | 'Failed'): void {
   const now = timestamp(clock.now());
+  const reason = phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed';
   store.update('pods', keyOf(pod), actor, (draft) => {
-    draft.status.phase = 'Succeeded';
+    draft.status.phase = phase;
     draft.status.conditions = withConditions(draft, now, [
-      { type: 'Ready', status: 'False', reason: 'PodCompleted' },
-      { type: 'ContainersReady', status: 'False', reason: 'PodCompleted' },
+      { type: 'Ready', status: 'False', reason },
+      { type: 'ContainersReady', status: 'False', reason },
     ]);
-    const state = { terminated: { exitCode: 0, reason: 'Completed', finishedAt: now } };
+    const [exitCode, why] = phase === 'Succeeded' ? [0, 'Completed'] : [143, 'Error'];
+    const state = { terminated: { exitCode, reason: why, finishedAt: now } };
     draft.status.containerStatuses = containerStatuses(draft, false, state);
   });
 }
