@@ -30,9 +30,10 @@ test('a seed goes through with every runbook under faults and leaves nothing beh
     doubleEffects: 0,
   });
   expect(summary.faults).toBeGreaterThan(50);
+  // What others did, and where a run was stuck on its way, is told in lines beneath, and depends on which calls failed.
   expect(
     lines
-      .slice(0, -1)
+      .filter((line) => line.startsWith('seed '))
       .map((line) => line.split(':')[0])
       .sort(),
   ).toEqual(shippedRunbooks().map((runbook) => `seed 2 ${runbook}`));
