@@ -98,6 +98,9 @@ export function nextDrainMoves(scene: DrainScene, settings: DrainSettings): Drai
     if (!inTurn.has(node.name)) continue;
     for (const pod of highestFirst(site.byNode.get(node.name) ?? [])) place(pod, node, { scene, settings, site, ledger, moves, inTurn });
   }
+  // Whoever has the longest way to go sets out first; the order is the same each time, as the sort keeps what is equal.
+  const waves = new Map(moves.evict.map((pod) => [pod, site.wavesOf(pod, ledger)]));
+  moves.evict.sort((a, b) => (waves.get(b) ?? 0) - (waves.get(a) ?? 0));
   return moves;
 }
 
@@ -223,6 +226,13 @@ class Site {
     return workload?.kind === 'Deployment' && workload.noSurge === undefined;
   }
 
+  /** In how many steps, one after another, the pods go that this one is one of. */
+  wavesOf(pod: PodView, ledger: Ledger): number {
+    const isLeft = (other: PodView): boolean => this.byNode.get(other.node)?.includes(other) === true;
+    const ofSet = ordinalOf(pod) === undefined ? 0 : (this.bySet.get(workloadOf(pod)) ?? []).filter(isLeft).length;
+    return Math.max(ofSet, ledger.wavesOf(pod, this.byNode));
+  }
+
   /** Why another pod goes before this one; undefined where none does. */
   orderWaits(pod: PodView, inTurn: ReadonlySet<string>): string | undefined {
     if (hasEnded(pod)) return undefined;
@@ -294,6 +304,8 @@ interface Account {
   free: number;
   /** Disruptions that have been asked for and do not show in the budget's numbers yet. */
   used: number;
+  /** How many of its pods have to move, once that has been counted. */
+  left?: number;
 }
 
 /** Keeps the accounts of the budgets while moves are chosen. */
@@ -336,6 +348,17 @@ class Ledger {
   noteLoss(pod: PodView): void {
     if (!pod.ready) return;
     for (const budget of this.budgetsOf(pod)) this.accountOf(budget).free -= 1;
+  }
+
+  /** How often the pod's budget has to open for all of its pods on these nodes; 0 where it has none. */
+  wavesOf(pod: PodView, byNode: ReadonlyMap<string, readonly PodView[]>): number {
+    const [budget] = this.budgetsOf(pod);
+    if (!budget) return 0;
+    const account = this.accountOf(budget);
+    account.left ??= this.podsOf(budget.namespace).filter(
+      (other) => byNode.has(other.node) && budgetsOf(other, [budget]).length > 0,
+    ).length;
+    return account.left / Math.max(1, budget.expectedPods - budget.desiredHealthy);
   }
 
   private budgetsOf(pod: PodView): BudgetView[] {

@@ -20,6 +20,8 @@ export interface NodeView {
   ready: boolean;
   cordon: CordonState;
   turnBeganMs?: number;
+  /** As much of it as marks are made of. */
+  object: V1Node;
 }
 
 /** What a drain needs to know of a cluster: read once, or kept as it is by watches. */
@@ -130,5 +132,6 @@ function nodeView(node: V1Node, run: string): NodeView {
     ready: nodeIsReady(node),
     cordon: cordonState(node, run),
     turnBeganMs: turnBegan(node, run)?.getTime(),
+    object: { metadata: node.metadata, spec: { unschedulable: node.spec?.unschedulable } },
   };
 }

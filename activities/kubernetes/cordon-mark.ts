@@ -56,56 +56,77 @@ export function runsMarking(node: V1Node): string[] {
   return [...new Set(runs)];
 }
 
-/** When the drain of a node by this run began, as `beginTurn` has noted it; undefined where it has not. */
+/** When the drain of a node by this run began, as `takeOut` has noted it; undefined where it has not. */
 export function turnBegan(node: V1Node, run: string): Date | undefined {
   if (detailsOf(node)?.run !== run) return undefined;
   const began = new Date(annotationOf(node, drainBeganAnnotation) ?? '');
   return Number.isNaN(began.getTime()) ? undefined : began;
 }
 
+/** What has come of taking a node out of service: whose cordon it carries, and when its drain began, where that was asked for. */
+export type TakenOut = { cordon: CordonState | 'gone'; began?: Date };
+
 /**
- * Cordons a node for a run, unless it is cordoned already or has been replaced by another one of its name.
- * Returns whose cordon it carries then; `gone` where the node does not exist any more.
+ * Cordons a node for a run, unless it is cordoned already or has been replaced by another one of its name; `gone` where it does not
+ * exist any more. Throws `kubernetes-…` errors.
  */
-export async function cordonNode(
-  apis: KubernetesApis,
-  cluster: string,
-  { name, uid }: { name: string; uid: string },
-  run: string,
-): Promise<CordonState | 'gone'> {
-  return changeNode<CordonState | 'gone'>(apis, cluster, name, 'cordon', (node) => {
-    if (node?.metadata?.uid !== uid) return { result: 'gone' };
-    const state = cordonState(node, run);
-    if (state !== 'none') return { result: state };
-    const isOurs = detailsOf(node)?.run === run;
-    const stale = isOurs ? undefined : turnTakenBack(node);
-    const annotations = { ...stale?.annotations, [cordonAnnotation]: run, [detailsAnnotation]: detailsFor(node, run) };
-    return { result: 'ours', change: { labels: stale?.labels, annotations, spec: { unschedulable: true } } };
-  });
+export async function cordonNode(apis: KubernetesApis, cluster: string, node: NodeIdentity, run: string): Promise<CordonState | 'gone'> {
+  return (await takeOut(apis, cluster, node, run, { cordon: true, begin: false })).cordon;
+}
+
+/** A node, told from others that have its name before or after it. */
+export interface NodeIdentity {
+  name: string;
+  uid: string;
 }
 
 /**
- * Notes that the drain of a node begins, and has load balancers send nothing to it any more, unless both have been done before.
- * Touches no node that has been replaced by another one of its name.
- *
- * @returns when it began: earlier than now where a former attempt of this run has noted it; `gone` where the node does not
- * exist any more. Throws `kubernetes-…` errors.
+ * Takes a node out of service in one change: cordons it, as `cordonNode` does; and notes that its drain begins, for which load balancers
+ * send nothing to it any more. What has been done before is left as it is: `began` is earlier than now where a former attempt of this run
+ * has noted it. `known` is the node as it was seen a moment ago: while it is still so, it need not be read. Throws `kubernetes-…` errors.
  */
-export async function beginTurn(
+export async function takeOut(
   apis: KubernetesApis,
   cluster: string,
-  { name, uid }: { name: string; uid: string },
+  { name, uid }: NodeIdentity,
   run: string,
-): Promise<Date | 'gone'> {
-  return changeNode<Date | 'gone'>(apis, cluster, name, 'begin the drain of', (node) => {
-    if (node?.metadata?.uid !== uid) return { result: 'gone' };
+  { cordon, begin }: { cordon: boolean; begin: boolean },
+  known?: V1Node,
+): Promise<TakenOut> {
+  const verb = cordon ? 'cordon' : 'begin the drain of';
+  const decide = (node: V1Node | undefined): { result: TakenOut; change?: NodeChange } => {
+    if (node?.metadata?.uid !== uid) return { result: { cordon: 'gone' } };
+    const state = cordonState(node, run);
     const began = turnBegan(node, run);
-    if (began) return { result: began };
+    const parts: NodeChange[] = [];
+    if (cordon && state === 'none') parts.push(cordonChange(node, run));
     const now = new Date();
-    const labels = { [excludedLabel]: node.metadata.labels?.[excludedLabel] ?? '' };
-    const annotations = { [detailsAnnotation]: detailsFor(node, run), [drainBeganAnnotation]: now.toISOString() };
-    return { result: now, change: { labels, annotations } };
-  });
+    if (begin && !began) parts.push(turnChange(node, run, now));
+    const result = { cordon: parts[0]?.spec ? ('ours' as const) : state, began: begin ? (began ?? now) : began };
+    return { result, change: parts.length === 0 ? undefined : together(parts) };
+  };
+  return changeNode<TakenOut>(apis, cluster, name, verb, decide, known);
+}
+
+function cordonChange(node: V1Node, run: string): NodeChange {
+  const isOurs = detailsOf(node)?.run === run;
+  const stale = isOurs ? undefined : turnTakenBack(node);
+  const annotations = { ...stale?.annotations, [cordonAnnotation]: run, [detailsAnnotation]: detailsFor(node, run) };
+  return { labels: stale?.labels, annotations, spec: { unschedulable: true } };
+}
+
+function turnChange(node: V1Node, run: string, now: Date): NodeChange {
+  const labels = { [excludedLabel]: node.metadata?.labels?.[excludedLabel] ?? '' };
+  return { labels, annotations: { [detailsAnnotation]: detailsFor(node, run), [drainBeganAnnotation]: now.toISOString() } };
+}
+
+/** Later ones have the last word. */
+function together(parts: readonly NodeChange[]): NodeChange {
+  return parts.reduce((all, { labels, annotations, spec }) => ({
+    labels: { ...all.labels, ...labels },
+    annotations: { ...all.annotations, ...annotations },
+    ...((spec ?? all.spec) && { spec: spec ?? all.spec }),
+  }));
 }
 
 /**
@@ -198,9 +219,10 @@ async function changeNode<Result>(
   name: string,
   verb: string,
   decide: (node: V1Node | undefined) => { result: Result; change?: NodeChange },
+  known?: V1Node,
 ): Promise<Result> {
   for (let attempt = 1; ; attempt += 1) {
-    const node = await readNode(apis, cluster, name);
+    const node = attempt === 1 && known ? known : await readNode(apis, cluster, name);
     const { result, change } = decide(node);
     if (!node || !change) return result;
     try {

@@ -7,7 +7,7 @@ import type { Clients } from '../clients.ts';
 import { withoutFullStop } from '../failure.ts';
 import { ClusterState, type NodeView } from './cluster-state.ts';
 import type { KubernetesApis } from './connect.ts';
-import { beginTurn, cordonNode } from './cordon-mark.ts';
+import { takeOut } from './cordon-mark.ts';
 import { drainSettings, type DrainFacts } from './drain-facts.ts';
 import { observationOf } from './drain-progress.ts';
 import { deletePod, evictPod, type EvictionAnswer } from './evict.ts';
@@ -15,7 +15,7 @@ import { inParallel } from './read.ts';
 import { rollOut } from './rollout.ts';
 
 /** Requests that may wait for their answer at a time. */
-const requestsAtOnceMax = 16;
+const requestsAtOnceMax = 32;
 /** How soon what has been granted must be seen; after that it is looked for, and asked for again where it has not come about. */
 const seenWithinMs = 10_000;
 const pauseMinMs = 500;
@@ -87,18 +87,18 @@ export class DrainSession implements Following {
   }
 
   async act(): Promise<void> {
-    const { moves, uncordoned } = this.latest ?? this.look();
+    const { moves, nodes, uncordoned } = this.latest ?? this.look();
     const { run, target } = this.context;
     const apis = await this.connect();
     // Cordoned first, or the evicted pods would come right back.
-    await inParallel(uncordoned, async (node) => {
-      await cordonNode(apis, target.name, node, run);
-      this.cordonedAtMs.set(node.uid, Date.now());
-    });
-    const beginning = this.plan.facts.nodes.filter(({ name }) => moves.begin.includes(name));
-    await inParallel(beginning, async (node) => {
-      const began = await beginTurn(apis, target.name, node, run);
-      if (began !== 'gone') this.beganAtMs.set(node.uid, began.getTime());
+    const toCordon = new Set(uncordoned.map(({ name }) => name));
+    const toBegin = new Set(moves.begin);
+    const touched = nodes.filter(({ name }) => toCordon.has(name) || toBegin.has(name));
+    await inParallel(touched, async (node) => {
+      const wanted = { cordon: toCordon.has(node.name), begin: toBegin.has(node.name) };
+      const { cordon, began } = await takeOut(apis, target.name, node, run, wanted, node.object);
+      if (cordon !== 'gone' && wanted.cordon) this.cordonedAtMs.set(node.uid, Date.now());
+      if (began && wanted.begin) this.beganAtMs.set(node.uid, began.getTime());
     });
     const grace = this.plan.facts.settings.gracePeriodSeconds ?? undefined;
     for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));

@@ -10,7 +10,7 @@ import { budgetView, podView } from './view.ts';
 const pageSize = 500;
 const pagesMax = 400;
 const listAttemptsMax = 3;
-const requestsAtOnceMax = 8;
+const requestsAtOnceMax = 16;
 /** How often a read is sent, as the AWS SDK does by itself: a look takes many reads, and one lost answer must not spoil it. */
 const readAttemptsMax = 3;
 const readPauseMs = 200;

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PatchStrategy, setHeaderOptions, type V1Node } from '@kubernetes/client-node';
 import type { KubernetesApis } from '../../activities/kubernetes/connect.ts';
 import {
-  beginTurn,
   cordonAnnotation,
   cordonNode,
   cordonOwner,
@@ -10,6 +9,7 @@ import {
   liftCordon,
   liftCordonsOf,
   runsMarking,
+  takeOut,
   turnBegan,
 } from '../../activities/kubernetes/cordon-mark.ts';
 import { failureOf, replaceNode, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
@@ -34,7 +34,7 @@ beforeEach(async () => {
 afterEach(() => demo.stop());
 
 const cordon = (run = 'r-1') => cordonNode(apis, 'demo', subject, run);
-const begin = (run = 'r-1') => beginTurn(apis, 'demo', subject, run);
+const begin = async (run = 'r-1') => (await takeOut(apis, 'demo', subject, run, { cordon: false, begin: true })).began ?? 'gone';
 const lift = (run = 'r-1') => liftCordon(apis, 'demo', subject.name, run);
 
 async function node(): Promise<V1Node> {

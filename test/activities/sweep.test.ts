@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
-import { beginTurn, cordonAnnotation, cordonNode } from '../../activities/kubernetes/cordon-mark.ts';
+import { takeOut, cordonAnnotation, cordonNode } from '../../activities/kubernetes/cordon-mark.ts';
 import type { LatestRun } from '../../activities/runs.ts';
 import { findMarks, liftMarks, type SweepParts } from '../../activities/sweep.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
@@ -64,7 +64,7 @@ async function sweep(): Promise<Awaited<ReturnType<typeof liftMarks>>> {
 describe('what is dead', () => {
   test('is every mark of a run that is over, and nothing else', async () => {
     await cordon(0, 'r-0');
-    await beginTurn(parts.apis, 'demo', at(0), 'r-0');
+    await takeOut(parts.apis, 'demo', at(0), 'r-0', { cordon: false, begin: true });
     await byHand(1, { spec: { unschedulable: true } });
     expect(await findMarks(parts)).toEqual({ dead: [{ node: at(0).name, run: 'r-0' }], kept: [], settlesInMs: 0 });
     expect(await sweep()).toEqual([{ node: at(0).name, run: 'r-0' }]);
@@ -96,7 +96,7 @@ describe('what is dead', () => {
 
   test('is what the beginning of a drain has left at a node that somebody else has cordoned', async () => {
     await byHand(0, { spec: { unschedulable: true } });
-    await beginTurn(parts.apis, 'demo', at(0), 'r-0');
+    await takeOut(parts.apis, 'demo', at(0), 'r-0', { cordon: false, begin: true });
     expect(await sweep()).toEqual([{ node: at(0).name, run: 'r-0' }]);
     const [node] = await demo.nodes();
     expect(Object.keys(node?.metadata?.annotations ?? {}).filter((key) => key.startsWith('holdpoint.dev/'))).toEqual([]);

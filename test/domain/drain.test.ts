@@ -200,6 +200,27 @@ describe('budgets', () => {
     expect(names(moves({ pods: both, budgets: [budgetOf()] })).evict).toEqual(['web-2', 'web-1']);
   });
 
+  test('The pods that have the longest way to go are asked for first, those without a budget last.', () => {
+    const of = (app: string, count: number): PodView[] =>
+      Array.from({ length: count }, (_, index) =>
+        podOf({ name: `${app}-${index}`, labels: { app }, owner: { kind: 'Deployment', name: app } }),
+      );
+    const over = (app: string, expectedPods: number, allowed: number): BudgetView =>
+      budgetOf({
+        name: app,
+        selector: { matchLabels: { app } },
+        disruptionsAllowed: 1,
+        expectedPods,
+        currentHealthy: expectedPods,
+        desiredHealthy: expectedPods - allowed,
+      });
+    const found = moves({
+      pods: [...of('free', 1), ...of('short', 4), ...of('long', 3)],
+      budgets: [over('short', 4, 4), over('long', 3, 1)],
+    });
+    expect(names(found).evict).toEqual(['long-2', 'short-3', 'free-0']);
+  });
+
   test('An eviction that was asked for is spent until the budget shows it.', () => {
     const scene = { nodes, pods: [...pair, ...podsElsewhere(3)], asked: new Set(['uid of web-1']) };
     const old = budgetOf({ disruptionsAllowed: 1 });

@@ -2,7 +2,6 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { render } from '../../domain/expression.ts';
-import type { JsonObject } from '../../domain/json.ts';
 import { compileRunbook } from '../../runbooks/compile.ts';
 import type { Configuration } from '../../runbooks/configuration.ts';
 import { readRunbook, RunbookNotFoundError, shippedRunbooks } from '../../runbooks/library.ts';
@@ -353,14 +352,13 @@ describe('the shipped runbooks', () => {
     ]);
   });
 
-  test('the maintenance asks how many pods will move from each node', () => {
+  test('the maintenance asks how many pods will move', () => {
     const { text, file } = readRunbook('node-maintenance');
     const { runbook } = compileRunbook(text, file);
     const question = runbook?.steps.find((step) => step.kind === 'hold')?.question ?? '';
-    const planned = (pods: number): JsonObject => ({ nodes: ['x'], podsMoved: pods, plan: { pods, effects: [] } });
-    const steps = { drain: { items: [planned(12), planned(9)] } };
+    const steps = { drain: { nodes: ['a', 'b'], podsMoved: 21, plan: { pods: 21, effects: [] } } };
     expect(render(question, { inputs: { nodes: ['a', 'b'], nodesAtOnce: 1 }, steps, target: '' })).toBe(
-      'Take 2 nodes out of service, 1 at a time? Pods that move, node by node: 12, 9.',
+      'Take 2 nodes out of service, 1 at a time, and move 21 pods off them?',
     );
   });
 
