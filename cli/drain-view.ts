@@ -5,7 +5,7 @@ import { counted, formatDuration } from './format.ts';
 import { stepLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
 
-const podsShownMax = 4;
+const podsShownMax = 3;
 
 /** What draining would do, for a person: the order, every effect, what blocks it and what to do about that. */
 export function drainPreviewLines({ cluster, server, plan }: DrainPreview, terminal: Terminal): string[] {
@@ -41,7 +41,8 @@ function orderLines(nodes: readonly string[], { waves, wavesLeftOut, podsByNode,
 function waveLine(wave: Json): string[] {
   if (!isObject(wave) || typeof wave.afterSeconds !== 'number' || typeof wave.pods !== 'number') return [];
   const when = wave.afterSeconds === 0 ? 'at once' : `after ${formatDuration(wave.afterSeconds * 1_000)}`;
-  const names = namesIn(wave.names);
+  // Which node each is on would make the lines too long to read; `--json` has it.
+  const names = namesIn(wave.names).map((name) => name.split(' on ')[0] ?? name);
   const shown = names.slice(0, podsShownMax).join(', ') + (wave.pods > Math.min(names.length, podsShownMax) ? ', …' : '');
   return [`    ${when}: ${counted(wave.pods, 'pod')}${shown === '' ? '' : ` (${shown})`}`];
 }
