@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { requestSweep } from '../../client/sweep.ts';
 import { HoldpointError } from '../../domain/errors.ts';
-import { sweepWorkflow, type SweepResult } from '../../workflows/messages.ts';
+import { sweepWorkflow, type SweepInput, type SweepResult } from '../../workflows/messages.ts';
 import { startEngine, untilTrue, type Engine, type Working } from '../support/engine.ts';
 
 let engine: Engine;
@@ -44,11 +44,14 @@ describe('a sweep', () => {
   }, 60_000);
 
   test('lifts as well what the last attempt of a run marks that was terminated just now', async () => {
-    const { target, site } = await inTheMiddle();
-    await engine.handle(target).terminate('by hand');
-    const sweeping = engine.holdpoint.sweep({ targets: [target], dryRun: false });
-    site.finishSlow();
-    const { targets } = await sweeping;
+    const { target, site, run } = await dead();
+    const input: SweepInput = { targets: [target], dryRun: false, askedBy: 'a test' };
+    const { taskQueue } = engine.settings;
+    const sweeping = await engine.client.workflow.start(sweepWorkflow, { workflowId: `sweep-late-${taskQueue}`, taskQueue, args: [input] });
+    // It has looked once, and gives the attempt time to end.
+    await untilTrue(async () => ((await sweeping.fetchHistory()).events ?? []).some((event) => event.timerStartedEventAttributes));
+    site.marks.set('node-third', run);
+    const { targets } = (await sweeping.result()) as SweepResult;
     expect(targets[0]?.lifted.map(({ node }) => node)).toEqual(['node-first', 'node-second', 'node-third']);
     expect(site.marks.size).toBe(0);
   }, 60_000);
