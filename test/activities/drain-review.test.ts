@@ -56,6 +56,14 @@ describe('a review', () => {
     const [other = ''] = (await demo.nodeNames()).filter((name) => name !== node);
     expect((await review(other)).placement).toEqual([]);
   });
+
+  test('heeds the volume that a claim is bound to, not one that an earlier claim of the same name has left', async () => {
+    const left = zonalVolume('pv-9', 'data-db-0', `${region}x`);
+    const claimRef = { namespace: 'shop', name: 'data-db-0', uid: 'of an earlier claim' };
+    const manifests = [zonalVolume('pv-0', 'data-db-0', `${region}a`), { ...left, spec: { ...(left.spec as object), claimRef } }];
+    await start([...manifests, statefulSet('db', 1, dataClaims)], 6);
+    expect((await review(await nodeOf('db-0'))).placement).toEqual([]);
+  });
 });
 
 test('An attachment is left until the volume of the pod that moved is detached; that of a pod that stays does not count.', async () => {
