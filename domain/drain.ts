@@ -80,6 +80,8 @@ export interface DrainMoves {
   unnamed: PodView[];
   /** Pods of nodes whose turn has not come. */
   later: PodView[];
+  /** Nodes that have no pods to move any more, but volumes of pods that were moved. */
+  detaching: { node: string; volumes: readonly string[]; overdue: boolean }[];
 }
 
 /**
@@ -90,12 +92,13 @@ export interface DrainMoves {
 export function nextDrainMoves(scene: DrainScene, settings: DrainSettings): DrainMoves {
   const site = new Site(scene, settings);
   const { inTurn, begin } = site.turns();
-  const moves: DrainMoves = { begin, evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [] };
+  const moves: DrainMoves = { begin, evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [], detaching: [] };
   const ledger = new Ledger(scene);
   moves.unnamed.push(...site.unnamed);
   for (const [node, pods] of site.byNode) if (!inTurn.has(node)) moves.later.push(...pods);
   for (const node of scene.nodes) {
     if (!inTurn.has(node.name)) continue;
+    if (!site.byNode.has(node.name)) moves.detaching.push(detachingOf(node, scene, settings));
     for (const pod of highestFirst(site.byNode.get(node.name) ?? [])) place(pod, node, { scene, settings, site, ledger, moves, inTurn });
   }
   // Whoever has the longest way to go sets out first; the order is the same each time, as the sort keeps what is equal.
@@ -142,6 +145,12 @@ function whyItWaits(pod: PodView, { nowMs, refused }: DrainScene, { jobs }: Drai
   if (optOut?.treatment === 'wait') return `it is waited for, as ${optOut.mark} asks`;
   if (jobs === 'wait' && pod.owner?.kind === 'Job') return `it is waited for, as its Job has not finished`;
   return refused.get(pod.uid);
+}
+
+function detachingOf(node: DrainNode, { nowMs }: DrainScene, { nodeDeadlineMs }: DrainSettings): DrainMoves['detaching'][number] {
+  const { name, attached = [], turnBeganMs } = node;
+  const overdue = nodeDeadlineMs !== undefined && turnBeganMs !== undefined && nowMs - turnBeganMs > nodeDeadlineMs;
+  return { node: name, volumes: attached, overdue };
 }
 
 /** Whether a pod that does not go has stood in the way for too long. */

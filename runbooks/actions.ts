@@ -138,7 +138,10 @@ const kubernetesDrain = declareAction({
     nodesAtOnce: nodesAtOnce.default(1).describe('How many nodes are drained at the same time: a number, or a share of all, rounded down.'),
     perZone: z.boolean().default(false).describe('Count nodesAtOnce in each availability zone by itself.'),
     alsoCordoned: z.boolean().default(false).describe('Also drain nodes that somebody else has cordoned.'),
-    deleteEmptyDirData: z.boolean().default(false).describe('Also evict pods whose emptyDir volumes are lost by it.'),
+    deleteEmptyDirData: z
+      .boolean()
+      .default(false)
+      .describe('Also evict pods whose emptyDir volumes are lost by it, or whose local persistent volumes stay behind.'),
     force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
     singletons: z
       .enum(['evict', 'surge'])

@@ -1,11 +1,21 @@
-import type { V1Deployment, V1Node, V1Pod, V1PodDisruptionBudget, V1StatefulSet } from '@kubernetes/client-node';
+import type {
+  V1Deployment,
+  V1Node,
+  V1PersistentVolume,
+  V1Pod,
+  V1PodDisruptionBudget,
+  V1StatefulSet,
+  V1VolumeAttachment,
+} from '@kubernetes/client-node';
 import type { BudgetView } from '../../domain/budget.ts';
 import type { PodView } from '../../domain/pod.ts';
+import type { AttachmentView } from '../../domain/volumes.ts';
 import type { WorkloadView } from '../../domain/workload.ts';
 import type { KubernetesApis } from './connect.ts';
 import { cordonState, turnBegan, type CordonState } from './cordon-mark.ts';
 import { nodeIsReady } from './read.ts';
 import { budgetView, deploymentView, podView, statefulSetView } from './view.ts';
+import { attachmentView, claimedVolume, type ClaimedVolume } from './volumes.ts';
 import { WatchedList, type WatchedKind } from './watched-list.ts';
 
 /** Looks are no closer together than this, however many changes there are. */
@@ -24,6 +34,17 @@ export interface NodeView {
   object: V1Node;
 }
 
+/** Everything that a drain looks at. */
+export interface ClusterLook {
+  nodes: NodeView[];
+  pods: PodView[];
+  budgets: BudgetView[];
+  workloads: WorkloadView[];
+  /** Both empty unless volumes are asked for. */
+  attachments: AttachmentView[];
+  volumes: ClaimedVolume[];
+}
+
 /** What a drain needs to know of a cluster: read once, or kept as it is by watches. */
 export class ClusterState {
   private readonly nodeList: WatchedList<NodeView>;
@@ -31,12 +52,14 @@ export class ClusterState {
   private readonly budgetList: WatchedList<BudgetView>;
   private readonly deploymentList: WatchedList<WorkloadView>;
   private readonly statefulSetList: WatchedList<WorkloadView>;
+  private readonly attachmentList: WatchedList<AttachmentView> | undefined;
+  private readonly volumeList: WatchedList<ClaimedVolume> | undefined;
   private isChanged = false;
   private wake: (() => void) | undefined;
   private lookedAtMs = 0;
 
-  /** Cordons are seen from the run. */
-  constructor(connect: () => Promise<KubernetesApis>, cluster: string, run: string) {
+  /** Cordons are seen from the run; persistent volumes are looked at only `withVolumes`. */
+  constructor(connect: () => Promise<KubernetesApis>, cluster: string, run: string, withVolumes = false) {
     const list = <Item>(kind: WatchedKind<Item>): WatchedList<Item> => new WatchedList(kind, cluster, connect, () => this.note());
     this.nodeList = list({ title: 'nodes', path: '/api/v1/nodes', view: (node) => nodeView(node as V1Node, run) });
     this.podList = list({ title: 'pods', path: '/api/v1/pods', view: (pod) => podView(pod as V1Pod) });
@@ -55,6 +78,17 @@ export class ClusterState {
       path: '/apis/apps/v1/statefulsets',
       view: (set) => statefulSetView(set as V1StatefulSet),
     });
+    if (!withVolumes) return;
+    this.attachmentList = list({
+      title: 'volume attachments',
+      path: '/apis/storage.k8s.io/v1/volumeattachments',
+      view: (attachment) => attachmentView(attachment as V1VolumeAttachment),
+    });
+    this.volumeList = list({
+      title: 'persistent volumes',
+      path: '/api/v1/persistentvolumes',
+      view: (volume) => claimedVolume(volume as V1PersistentVolume),
+    });
   }
 
   /** Reads everything once. Throws `kubernetes-…` errors. */
@@ -69,7 +103,7 @@ export class ClusterState {
 
   /** Reads anew what decides whether a drain is over. Throws `kubernetes-…` errors. */
   async refresh(): Promise<void> {
-    await Promise.all([this.nodeList.refresh(), this.podList.refresh()]);
+    await Promise.all([this.nodeList.refresh(), this.podList.refresh(), this.attachmentList?.refresh()]);
   }
 
   async refreshPods(): Promise<void> {
@@ -77,7 +111,7 @@ export class ClusterState {
   }
 
   /** Everything as far as it is known. Throws the last error where the server has not answered for a while. */
-  look(): { nodes: NodeView[]; pods: PodView[]; budgets: BudgetView[]; workloads: WorkloadView[] } {
+  look(): ClusterLook {
     this.isChanged = false;
     this.lookedAtMs = performance.now();
     return {
@@ -85,6 +119,8 @@ export class ClusterState {
       pods: this.podList.items(),
       budgets: this.budgetList.items(),
       workloads: [...this.deploymentList.items(), ...this.statefulSetList.items()],
+      attachments: this.attachmentList?.items() ?? [],
+      volumes: this.volumeList?.items() ?? [],
     };
   }
 
@@ -120,7 +156,9 @@ export class ClusterState {
   }
 
   private lists(): WatchedList<unknown>[] {
-    return [this.nodeList, this.podList, this.budgetList, this.deploymentList, this.statefulSetList];
+    const { nodeList, podList, budgetList, deploymentList, statefulSetList, attachmentList, volumeList } = this;
+    const all = [nodeList, podList, budgetList, deploymentList, statefulSetList, attachmentList, volumeList];
+    return all.filter((list) => list !== undefined);
   }
 }
 

@@ -28,6 +28,8 @@ export type DrainFacts = {
   named: { name: string; uid: string }[];
   /** Workloads of one pod, which are down until it is back. */
   singletons: string[];
+  /** Whether pods with persistent volumes move, so that a node is done only when those have come off it. */
+  volumes: boolean;
 };
 
 /** The settings of an input for so many nodes: shares are rounded down, to one node at least. */

@@ -12,14 +12,16 @@ const nodesShownMax = 50;
 /** What one look says of a drain. `hasRoom`: whether another request may be sent now. */
 export function observationOf(plan: PlanOf<DrainFacts>, look: DrainLook, hasRoom: boolean): Observation {
   const { moves, uncordoned } = look;
-  const { evict, surge, remove, begin, ending, blocked, unnamed, later } = moves;
+  const { evict, surge, remove, begin, ending, blocked, unnamed, later, detaching } = moves;
   const progress = progressOf(plan, look);
   const sendable = evict.length + surge.length + remove.length;
   if (uncordoned.length > 0 || begin.length > 0 || (sendable > 0 && hasRoom)) return { state: 'todo', progress };
-  const moving = sendable + ending.length + blocked.filter(({ overdue }) => !overdue).length;
+  const waiting = [...blocked, ...detaching].filter(({ overdue }) => !overdue);
+  const moving = sendable + ending.length + waiting.length;
   const overdue = blocked.filter((pod) => pod.overdue);
   if (moving > 0) return { state: 'moving', progress };
   if (overdue.length > 0) return { ...stuckOnOverdue(overdue), progress };
+  if (detaching.length > 0) return { ...stuckOnVolumes(detaching), progress };
   if (unnamed.length > 0) return { ...stuckOnUnnamed(unnamed), progress };
   if (later.length > 0) return { state: 'moving', progress };
   const planned = typeof plan.outputs.podsMoved === 'number' ? plan.outputs.podsMoved : 0;
@@ -49,6 +51,16 @@ function stuckOnOverdue(blocked: readonly BlockedPod[]): { state: 'stuck'; reaso
   };
 }
 
+function stuckOnVolumes(detaching: DrainMoves['detaching']): { state: 'stuck'; reason: string; remedy: string } {
+  const nodes = detaching.slice(0, shownMax).map(({ node, volumes }) => `${volumes.slice(0, shownMax).join(', ')} on ${node}`);
+  const shown = nodes.join('; ') + (detaching.length > shownMax ? '; …' : '');
+  return {
+    state: 'stuck',
+    reason: `Volumes of pods that were moved have not come off their nodes: ${shown}.`,
+    remedy: 'See to what keeps them attached (the driver of the volume, `kubectl get volumeattachments`), then try again.',
+  };
+}
+
 function progressOf(plan: PlanOf<DrainFacts>, { moves, nodes }: DrainLook): Progress {
   const planned = (plan.notes.podsByNode ?? {}) as Record<string, number>;
   const lists = sortedByNode(moves);
@@ -64,7 +76,7 @@ function progressOf(plan: PlanOf<DrainFacts>, { moves, nodes }: DrainLook): Prog
 interface NodeLeft {
   pods: number;
   later: boolean;
-  /** Why one of its pods does not go. */
+  /** Why it is not done, or one of its pods does not go. */
   reason?: string;
   unnamed: number;
 }
@@ -82,6 +94,9 @@ function sortedByNode(moves: DrainMoves): Map<string, NodeLeft> {
   for (const { pod, reason } of moves.blocked) at(pod).reason ??= reason;
   for (const pod of moves.later) at(pod).later = true;
   for (const pod of moves.unnamed) at(pod).unnamed += 1;
+  for (const { node, volumes } of moves.detaching) {
+    lists.set(node, { pods: 0, later: false, unnamed: 0, reason: `still attached: ${volumes.slice(0, shownMax).join(', ')}` });
+  }
   return lists;
 }
 
@@ -96,10 +111,12 @@ function itemOf(name: string, left: NodeLeft | undefined, planned: number | unde
   return { name, state: detail === undefined ? 'moving' : 'blocked', done, total, detail };
 }
 
-function summaryOf({ ending, blocked }: DrainMoves, done: number, total: number): string {
+function summaryOf({ ending, blocked, detaching }: DrainMoves, done: number, total: number): string {
   const parts = [`${done} of ${total} pods gone`];
   if (ending.length > 0) parts.push(`${ending.length} ending`);
   const reasons = [...new Set(blocked.map(({ reason }) => reason))].slice(0, shownMax);
   if (blocked.length > 0) parts.push(`${blocked.length} waiting: ${reasons.join('; ')}`);
+  const volumes = detaching.reduce((sum, node) => sum + node.volumes.length, 0);
+  if (volumes > 0) parts.push(`${volumes} volumes still attached`);
   return parts.join(', ');
 }

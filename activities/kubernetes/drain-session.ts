@@ -1,7 +1,8 @@
 import type { ActionContext, Observation } from '../../domain/action.ts';
 import { budgetsOf, type BudgetView } from '../../domain/budget.ts';
 import { nextDrainMoves, type DrainMoves, type DrainNode } from '../../domain/drain.ts';
-import type { PodView } from '../../domain/pod.ts';
+import { staysOnNode, type PodView } from '../../domain/pod.ts';
+import { attachmentsLeft, type AttachmentView } from '../../domain/volumes.ts';
 import type { Following, PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { withoutFullStop } from '../failure.ts';
@@ -13,6 +14,7 @@ import { observationOf } from './drain-progress.ts';
 import { deletePod, evictPod, type EvictionAnswer } from './evict.ts';
 import { inParallel } from './read.ts';
 import { rollOut } from './rollout.ts';
+import type { ClaimedVolume } from './volumes.ts';
 
 /** Requests that may wait for their answer at a time. */
 const requestsAtOnceMax = 32;
@@ -64,7 +66,7 @@ export class DrainSession implements Following {
     this.plan = plan;
     this.context = context;
     this.connect = () => clients.kubernetes(context.target);
-    this.state = new ClusterState(this.connect, context.target.name, context.run);
+    this.state = new ClusterState(this.connect, context.target.name, context.run, plan.facts.volumes);
     this.settings = drainSettings(plan.facts);
   }
 
@@ -133,7 +135,7 @@ export class DrainSession implements Following {
   }
 
   private look(): DrainLook {
-    const { nodes: all, pods, budgets, workloads } = this.state.look();
+    const { nodes: all, pods, budgets, workloads, attachments, volumes } = this.state.look();
     const nowMs = Date.now();
     this.forget(pods, nowMs);
     const byName = new Map(all.map((node) => [node.name, node]));
@@ -141,9 +143,12 @@ export class DrainSession implements Following {
       const node = byName.get(name);
       return node?.uid === uid ? node : [];
     });
+    const attached = attachedTo(nodes, pods, attachments, volumes);
     const isUncordoned = ({ uid, cordon }: NodeView): boolean => cordon === 'none' && !isRecent(this.cordonedAtMs.get(uid), nowMs);
     const scene = {
-      nodes: nodes.map((node): DrainNode => ({ ...node, turnBeganMs: node.turnBeganMs ?? this.beganAtMs.get(node.uid) })),
+      nodes: nodes.map((node): DrainNode => {
+        return { ...node, turnBeganMs: node.turnBeganMs ?? this.beganAtMs.get(node.uid), attached: attached.get(node.name) };
+      }),
       pods,
       budgets,
       workloads,
@@ -229,6 +234,25 @@ export class DrainSession implements Following {
         this.state.note();
       });
   }
+}
+
+/** The volumes that pods have left behind on each node, by its name. */
+function attachedTo(
+  nodes: readonly NodeView[],
+  pods: readonly PodView[],
+  attachments: readonly AttachmentView[],
+  volumes: readonly ClaimedVolume[],
+): Map<string, string[]> {
+  if (attachments.length === 0) return new Map();
+  const names = new Set(nodes.map(({ name }) => name));
+  const claimOf = new Map(volumes.flatMap(({ name, claim }) => (claim === undefined ? [] : [[name, claim] as const])));
+  const staying = pods.filter((pod) => names.has(pod.node) && staysOnNode(pod));
+  const claimsThatStay = new Set(staying.flatMap(({ namespace, claims }) => claims.map((claim) => `${namespace}/${claim}`)));
+  const found = new Map<string, string[]>();
+  for (const { node, claim, volume } of attachmentsLeft([...names], attachments, claimOf, claimsThatStay)) {
+    found.set(node, [...(found.get(node) ?? []), claim ?? volume]);
+  }
+  return found;
 }
 
 function isRecent(atMs: number | undefined, nowMs: number): boolean {

@@ -13,10 +13,10 @@ import { ClusterState } from './cluster-state.ts';
 import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from './cordon.ts';
 import { cordonOwner, cordonState } from './cordon-mark.ts';
 import { drainSettings, signedSettings, type DrainFacts, type DrainInput, type SignedSettings } from './drain-facts.ts';
-import { reviewDrain, reviewWarnings } from './drain-review.ts';
+import { reviewDrain, reviewWarnings, type DrainReview } from './drain-review.ts';
 import { DrainSession } from './drain-session.ts';
 import { budgetsOver, shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
-import { drainAsks, mayI } from './permissions.ts';
+import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks, type Ask } from './permissions.ts';
 import { readNodes } from './read.ts';
 
 /** Workloads whose several pods are told one by one. */
@@ -63,7 +63,6 @@ export async function planDrainOf(
   const names = nodes.map((node) => node.metadata?.name ?? '');
   const settings = signedSettings(input, names.length);
   const apis = await clients.kubernetes(target);
-  const forbidden = await mayI(apis, target.name, drainAsks);
   const state = new ClusterState(() => clients.kubernetes(target), target.name, run);
   await state.load();
   const { nodes: nodeViews, pods: all, budgets: allBudgets, workloads: workloadViews } = state.look();
@@ -82,7 +81,9 @@ export async function planDrainOf(
     budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
     named: named.map((pod) => ({ name: podName(pod), uid: pod.uid })),
     singletons,
+    volumes: moved.some(({ claims }) => claims.length > 0),
   };
+  const forbidden = await mayI(apis, target.name, asksFor(facts));
   const drained = names.flatMap((name) => nodeViews.find((node) => node.name === name) ?? []);
   const { waves, lastsMs } = forecastDrain(
     { nodes: drained, pods: all, budgets: allBudgets, workloads: workloadViews, asked: new Set(), refused: new Map(), nowMs: Date.now() },
@@ -104,6 +105,7 @@ export async function planDrainOf(
       ...lossBlockers(moved, input),
       ...endlessBlockers(moved),
       ...surgeBlockers(singletons, known, settings),
+      ...localVolumeBlockers(review, input),
     ],
     warnings: [...(input.alsoCordoned ? foreignCordonWarnings(nodes, run) : []), ...reviewWarnings(review)],
     notes: {
@@ -117,6 +119,16 @@ export async function planDrainOf(
     outputs: { nodes: names, podsMoved: moved.length },
     estimateMs: nodes.length * estimateMsPerNode + lastsMs,
   };
+}
+
+function asksFor({ settings, volumes }: DrainFacts): Ask[] {
+  const deletes = settings.onDeadline === 'delete';
+  return [
+    ...drainAsks,
+    ...(volumes ? volumeAsks : []),
+    ...(settings.singletons === 'surge' ? rolloutAsks : []),
+    ...(deletes ? deletionAsks : []),
+  ];
 }
 
 /** Whether a drain with these settings moves the pod. */
@@ -173,6 +185,18 @@ function surgeBlockers(names: readonly string[], known: ReadonlyMap<string, Work
     const reason = `A rollout cannot start its new pod before the old one ends: ${noSurge}.`;
     return [{ object, reason, remedy: 'Have its owner allow for it, or plan with `singletons: evict`, which takes it down for a while.' }];
   });
+}
+
+/** Data that stays behind on the node is as good as lost to its pod. */
+function localVolumeBlockers({ placement }: DrainReview, { deleteEmptyDirData }: DrainInput): Blocker[] {
+  if (deleteEmptyDirData) return [];
+  return placement
+    .filter(({ kind }) => kind === 'local-volume')
+    .map(({ workload, sentence, remedy }) => ({
+      object: workload,
+      reason: sentence,
+      remedy: `${remedy} Or plan with \`deleteEmptyDirData: true\`, which leaves that data behind.`,
+    }));
 }
 
 function shown(names: readonly string[]): string {

@@ -18,13 +18,21 @@ export const drainAsks: readonly Ask[] = [
   ...asksOf('', 'pods/eviction', 'create'),
   ...asksOf('', 'nodes', 'get', 'list', 'watch', 'patch'),
   ...asksOf('policy', 'poddisruptionbudgets', 'list', 'watch'),
+  ...asksOf('apps', 'deployments', 'list', 'watch'),
+  ...asksOf('apps', 'statefulsets', 'list', 'watch'),
 ];
 
 /** What a drain does besides where its pods use persistent volumes. */
 export const volumeAsks: readonly Ask[] = [
-  ...asksOf('', 'persistentvolumes', 'get', 'list'),
-  ...asksOf('storage.k8s.io', 'volumeattachments', 'list'),
+  ...asksOf('', 'persistentvolumes', 'list', 'watch'),
+  ...asksOf('storage.k8s.io', 'volumeattachments', 'list', 'watch'),
 ];
+
+/** What a drain does besides where it rolls out Deployments instead of evicting their only pods. */
+export const rolloutAsks: readonly Ask[] = asksOf('apps', 'deployments', 'get', 'patch');
+
+/** What a drain does besides where it deletes pods after a deadline. */
+export const deletionAsks: readonly Ask[] = asksOf('', 'pods', 'delete');
 
 /** Asks for several verbs on one resource. */
 export function asksOf(group: string, resource: string, ...verbs: string[]): Ask[] {

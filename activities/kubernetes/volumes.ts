@@ -1,9 +1,8 @@
-import type { V1PersistentVolume, V1Pod } from '@kubernetes/client-node';
-import { attachmentsLeft, type AttachmentLeft, type AttachmentView } from '../../domain/volumes.ts';
-import { kubernetesCode, kubernetesError } from '../failure.ts';
+import type { V1PersistentVolume, V1Pod, V1VolumeAttachment } from '@kubernetes/client-node';
+import type { AttachmentView } from '../../domain/volumes.ts';
 import type { KubernetesApis } from './connect.ts';
 import { claimsOf, type BoundVolumes } from './placement-view.ts';
-import { inParallel, listAll, readPatiently } from './read.ts';
+import { listAll } from './read.ts';
 
 /**
  * The PersistentVolumes that are bound to claims, as far as they concern some pods: where none of them uses a claim, nothing is read,
@@ -29,44 +28,23 @@ function claimName({ spec }: V1PersistentVolume): string | undefined {
   return claim && `${claim.namespace ?? ''}/${claim.name ?? ''}`;
 }
 
-/**
- * The attachments that hold volumes of pods which have moved away from nodes. Reads all VolumeAttachments and the few
- * PersistentVolumes concerned.
- * @param nodes names of the drained nodes
- * @param staying the pods that stay on them
- * Throws `kubernetes-…` errors.
- */
-export async function readAttachmentsLeft(
-  apis: KubernetesApis,
-  cluster: string,
-  nodes: readonly string[],
-  staying: readonly V1Pod[],
-): Promise<AttachmentLeft[]> {
-  const drained = new Set(nodes);
-  const attachments = (await listAttachments(apis, cluster)).filter(({ node }) => drained.has(node));
-  const names = [...new Set(attachments.flatMap(({ volume }) => volume ?? []))];
-  const claims = await inParallel(names, async (name) => [name, await readClaimOf(apis, cluster, name)] as const);
-  const claimOf = new Map(claims.flatMap(([name, claim]) => (claim === undefined ? [] : [[name, claim] as const])));
-  return attachmentsLeft(nodes, attachments, claimOf, new Set(staying.flatMap(claimsOf)));
+/** A PersistentVolume as far as it tells whose it is. */
+export interface ClaimedVolume {
+  name: string;
+  claim?: string;
 }
 
-/** All VolumeAttachments of the cluster. Throws `kubernetes-…` errors. */
-async function listAttachments({ storage }: KubernetesApis, cluster: string): Promise<AttachmentView[]> {
-  const all = await listAll('list volume attachments', cluster, (limit, _continue) => storage.listVolumeAttachment({ limit, _continue }));
-  return all.map(({ metadata, spec, status }) => ({
+/** What tells whose a volume is. */
+export function claimedVolume(volume: V1PersistentVolume): ClaimedVolume {
+  return { name: volume.metadata?.name ?? '', claim: claimName(volume) };
+}
+
+/** What tells which volume is tied to which node. */
+export function attachmentView({ metadata, spec, status }: V1VolumeAttachment): AttachmentView {
+  return {
     name: metadata?.name ?? '',
     node: spec.nodeName,
     volume: spec.source.persistentVolumeName,
     attached: status?.attached === true,
-  }));
-}
-
-/** The claim of a volume, `namespace/name`; undefined where it has none or is gone. */
-async function readClaimOf({ core }: KubernetesApis, cluster: string, name: string): Promise<string | undefined> {
-  try {
-    return claimName(await readPatiently(() => core.readPersistentVolume({ name })));
-  } catch (error) {
-    if (kubernetesCode(error) === 404) return undefined;
-    throw kubernetesError(error, `read persistent volume ${name}`, cluster);
-  }
+  };
 }

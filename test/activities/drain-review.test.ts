@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { reviewDrain, type DrainReview } from '../../activities/kubernetes/drain-review.ts';
-import { readAttachmentsLeft } from '../../activities/kubernetes/volumes.ts';
+import type { Progress } from '../../domain/action.ts';
 import { staysOnNode } from '../../domain/pod.ts';
 import type { Manifest } from '../../sandbox/seed.ts';
-import { dataClaims, deployment, statefulSet, until, zonalVolume } from '../sandbox/kubernetes-fixture.ts';
+import { dataClaims, deployment, localVolume, statefulSet, until, zonalVolume } from '../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 
+/** What the first node of every world is called. */
+const firstNode = 'ip-10-0-0-4.eu-central-1.compute.internal';
 let demo: TestCluster;
 afterEach(() => demo.stop());
 
@@ -66,16 +68,25 @@ describe('a review', () => {
   });
 });
 
-test('An attachment is left until the volume of the pod that moved is detached; that of a pod that stays does not count.', async () => {
+test('A drain is over only when the volumes of the pods that moved have come off the node, and says so meanwhile.', async () => {
   await start([zonalVolume('pv-0', 'data-db-0', `${region}a`, 60), statefulSet('db', 1, dataClaims)], 6);
-  const apis = await demo.clients.kubernetes(demo.target);
   const node = await nodeOf('db-0');
-  const pod = await demo.others.core.readNamespacedPod({ namespace: 'shop', name: 'db-0' });
-  const left = () => readAttachmentsLeft(apis, demo.target.name, [node], []);
-  expect(await readAttachmentsLeft(apis, demo.target.name, [node], [pod])).toEqual([]);
-  await demo.others.core.patchNode({ name: node, body: [{ op: 'add', path: '/spec/unschedulable', value: true }] });
-  await demo.others.core.deleteNamespacedPod({ namespace: 'shop', name: 'db-0' });
-  await until('the pod to be gone', async () => demo.cluster.store.get('pods', 'shop', 'db-0')?.metadata.uid !== pod.metadata?.uid);
-  expect(await left()).toMatchObject([{ node, volume: 'pv-0', claim: 'shop/data-db-0', attached: true }]);
-  await until('nothing to be left', async () => (await left()).length === 0);
+  const plan = await demo.plan('kubernetes.drain', { nodes: [node] });
+  expect(plan).toMatchObject({ blockers: [], facts: { volumes: true } });
+  const told: string[] = [];
+  const onProgress = (progress?: Progress): void => void (progress && told.push(progress.summary));
+  await demo.perform('kubernetes.drain', plan, { onProgress });
+  expect(told).toContain('1 of 1 pods gone, 1 volumes still attached');
+  const { items } = await (await demo.clients.kubernetes(demo.target)).storage.listVolumeAttachment();
+  expect(items.filter(({ spec }) => spec.nodeName === node)).toEqual([]);
+});
+
+test('A pod whose local volume stays behind goes only where the step says so.', async () => {
+  await start([localVolume('pv-0', 'data-db-0', firstNode), statefulSet('db', 1, dataClaims)]);
+  expect(await nodeOf('db-0')).toBe(firstNode);
+  const { blockers } = await demo.plan('kubernetes.drain', { nodes: [firstNode] });
+  expect(blockers).toMatchObject([{ object: 'StatefulSet shop/db', reason: expect.stringContaining('StatefulSet shop/db') }]);
+  const allowed = await demo.plan('kubernetes.drain', { nodes: [firstNode], deleteEmptyDirData: true });
+  expect(allowed.blockers).toEqual([]);
+  expect(allowed.warnings.join()).toContain('StatefulSet shop/db');
 });

@@ -87,6 +87,7 @@ describe('the plan of a drain', () => {
       budgets: [{ name: 'shop/web', minAvailable: null, maxUnavailable: '1' }],
       named: [],
       singletons: [],
+      volumes: false,
     });
     expect(plan).toMatchObject({
       blockers: [],

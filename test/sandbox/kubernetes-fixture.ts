@@ -47,6 +47,15 @@ export function zonalVolume(name: string, claim: string, zone: string, detachSec
   };
 }
 
+/** A volume on the disk of a node, bound to a claim. */
+export function localVolume(name: string, claim: string, node: string): Manifest {
+  const matchExpressions = [{ key: 'kubernetes.io/hostname', operator: 'In', values: [node] }];
+  const zonal = zonalVolume(name, claim, '');
+  const { csi: _csi, ...spec } = zonal.spec as Record<string, unknown>;
+  const nodeAffinity = { required: { nodeSelectorTerms: [{ matchExpressions }] } };
+  return { ...zonal, spec: { ...spec, local: { path: '/mnt/disk' }, nodeAffinity } };
+}
+
 /** What a StatefulSet needs besides for each pod to have a volume: the claims are called `data-NAME-0` and so on. */
 export const dataClaims = {
   volumeClaimTemplates: [
