@@ -2,6 +2,7 @@ import type { AnyAction } from '../../activities/action.ts';
 import type { NewEntry } from '../../activities/evidence/store.ts';
 import { toFailure } from '../../activities/failure.ts';
 import { createActivities, type Activities, type ActivityParts } from '../../activities/index.ts';
+import type { ActionContext } from '../../domain/action.ts';
 
 type Performed = Awaited<ReturnType<Activities['perform']>>;
 
@@ -58,21 +59,37 @@ export function interferedActivities(parts: ActivityParts, interference: Interfe
   };
 }
 
+/** The action, which tells after each act that it has acted: by a single call, or over a watch. */
 function counting(
   action: AnyAction,
   acts: Map<string, number>,
   keyOf: (context: StepContext) => string,
   { afterAct }: Interference,
 ): AnyAction {
+  const tell = async ({ run, step, target }: ActionContext): Promise<void> => {
+    const known = { run, step, cluster: target.name };
+    const count = (acts.get(keyOf(known)) ?? 0) + 1;
+    acts.set(keyOf(known), count);
+    await afterAct?.(known, count);
+  };
+  const follow: AnyAction['follow'] = async (plan, context) => {
+    const following = await action.follow!(plan, context);
+    return {
+      observe: () => following.observe(),
+      act: async () => {
+        await following.act();
+        await tell(context);
+      },
+      changed: (timeoutMs, signal) => following.changed(timeoutMs, signal),
+      stop: () => following.stop(),
+    };
+  };
   return {
     ...action,
     act: async (plan, context) => {
       await action.act(plan, context);
-      const { run, step, target } = context;
-      const known = { run, step, cluster: target.name };
-      const count = (acts.get(keyOf(known)) ?? 0) + 1;
-      acts.set(keyOf(known), count);
-      await afterAct?.(known, count);
+      await tell(context);
     },
+    follow: action.follow && follow,
   };
 }
