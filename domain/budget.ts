@@ -32,6 +32,46 @@ export function budgetsOf(pod: PodView, budgets: readonly BudgetView[]): BudgetV
   return budgets.filter((budget) => budget.namespace === pod.namespace && selectorMatches(budget.selector, pod.labels));
 }
 
+/** Finds the budgets of pods and the pods of budgets without comparing each with each. */
+export class BudgetIndex {
+  /** Each budget under one label that its pods must have, or under its namespace where it demands none. */
+  private readonly byKey = new Map<string, { budget: BudgetView; place: number }[]>();
+
+  constructor(budgets: readonly BudgetView[]) {
+    for (const [place, budget] of budgets.entries()) {
+      const [label] = Object.entries(budget.selector?.matchLabels ?? {});
+      const key = label ? keyOf(budget.namespace, label) : budget.namespace;
+      const known = this.byKey.get(key);
+      if (known) known.push({ budget, place });
+      else this.byKey.set(key, [{ budget, place }]);
+    }
+  }
+
+  /** The budgets that protect a pod, in the order in which they were given. */
+  of(pod: PodView): BudgetView[] {
+    const keys = [pod.namespace, ...Object.entries(pod.labels).map((label) => keyOf(pod.namespace, label))];
+    const found = keys.flatMap((key) => this.byKey.get(key) ?? []).filter(({ budget }) => selectorMatches(budget.selector, pod.labels));
+    return found.sort((a, b) => a.place - b.place).map(({ budget }) => budget);
+  }
+
+  /** The pods of each budget that protects any of these. */
+  cover(pods: readonly PodView[]): Map<BudgetView, PodView[]> {
+    const covered = new Map<BudgetView, PodView[]>();
+    for (const pod of pods) {
+      for (const budget of this.of(pod)) {
+        const known = covered.get(budget);
+        if (known) known.push(pod);
+        else covered.set(budget, [pod]);
+      }
+    }
+    return covered;
+  }
+}
+
+function keyOf(namespace: string, [name, value]: [string, string]): string {
+  return `${namespace}/${name}=${value}`;
+}
+
 /**
  * How many healthy pods a budget demands of so many expected ones: percentages are rounded up in both settings
  * (pkg/controller/disruption, getExpectedPodCount).

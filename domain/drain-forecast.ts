@@ -1,4 +1,4 @@
-import { budgetsOf, healthyDemanded, type BudgetView } from './budget.ts';
+import { BudgetIndex, healthyDemanded, type BudgetView } from './budget.ts';
 import { nextDrainMoves, type DrainNode, type DrainScene, type DrainSettings } from './drain.ts';
 import { hasEnded, workloadOf, type PodView } from './pod.ts';
 
@@ -8,8 +8,8 @@ const startupDefaultMs = 10_000;
 const startupMaxMs = 600_000;
 /** How long a pod takes to end, if its grace period is not shorter: most end soon after they are asked to. */
 const shutdownMaxMs = 5_000;
-/** Looks at pods, after which the rest of a large drain is reckoned from what has been seen of it. */
-const looksMax = 4_000_000;
+/** Looks at pods, after which the rest of a large drain is reckoned from what has been seen of it: planning must not take long. */
+const looksMax = 1_000_000;
 
 /** Pods that go at the same time. */
 export interface DrainWave {
@@ -50,6 +50,7 @@ class Play {
   private pods: PodView[];
   private budgets: readonly BudgetView[];
   private nowMs: number;
+  private looks = 0;
 
   constructor(scene: DrainScene, settings: DrainSettings) {
     const { pods, nodes, budgets, nowMs } = scene;
@@ -68,7 +69,8 @@ class Play {
   run(): DrainForecast {
     const beganAtMs = this.nowMs;
     const lastsMs = (): number => this.nowMs - beganAtMs;
-    for (let looks = 0; ; looks += this.pods.length) {
+    for (;;) {
+      this.looks += this.pods.length;
       const { begin, evict, surge, remove, blocked, later } = nextDrainMoves(this.sceneNow(), this.settings);
       for (const name of begin) this.began.set(name, this.nowMs);
       const going = [...evict, ...surge, ...remove.map(({ pod }) => pod)];
@@ -76,7 +78,7 @@ class Play {
       for (const pod of going) this.send(pod);
       const left = blocked.map(({ pod, reason }) => ({ pod, reason }));
       if (going.length === 0 && !this.goOn()) return { waves: this.waves, lastsMs: lastsMs(), left };
-      if (looks > looksMax) return { waves: this.waves, lastsMs: this.reckon(lastsMs(), blocked.length + later.length), left: [] };
+      if (this.looks > looksMax) return { waves: this.waves, lastsMs: this.reckon(lastsMs(), blocked.length + later.length), left: [] };
     }
   }
 
@@ -121,8 +123,15 @@ class Play {
       if (happens === 'is ready') this.replace(pod, { ...pod, ready: true, phase: 'Running' });
       else this.end(pod);
     }
-    this.budgets = this.budgets.map((budget) => recounted(budget, this.pods));
+    this.recount(new Set(due.map(({ pod }) => pod.namespace)));
     return true;
+  }
+
+  private recount(namespaces: ReadonlySet<string>): void {
+    const pods = this.pods.filter(({ namespace }) => namespaces.has(namespace));
+    this.looks += pods.length;
+    const covered = new BudgetIndex(this.budgets.filter(({ namespace }) => namespaces.has(namespace))).cover(pods);
+    this.budgets = this.budgets.map((budget) => (namespaces.has(budget.namespace) ? recounted(budget, covered.get(budget) ?? []) : budget));
   }
 
   private end(pod: PodView): void {
@@ -161,11 +170,10 @@ function startupTimes(pods: readonly PodView[]): Map<string, number> {
   return new Map([...times].map(([workload, all]) => [workload, all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0]));
 }
 
-/** The budget as its controller would have it. */
+/** The budget as its controller would have it with these pods. */
 function recounted(budget: BudgetView, pods: readonly PodView[]): BudgetView {
   if (budget.syncFailure !== undefined) return budget;
-  const covered = pods.filter((pod) => !pod.terminating && budgetsOf(pod, [budget]).length > 0);
-  const currentHealthy = covered.filter(({ ready }) => ready).length;
+  const currentHealthy = pods.filter(({ ready, terminating }) => ready && !terminating).length;
   const desiredHealthy = budget.statusIsCurrent ? budget.desiredHealthy : healthyDemanded(budget, budget.expectedPods);
   return {
     ...budget,

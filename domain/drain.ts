@@ -1,4 +1,4 @@
-import { budgetName, budgetsOf, type BudgetView } from './budget.ts';
+import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
 import { workloadsByName, type WorkloadView } from './workload.ts';
 
@@ -215,11 +215,13 @@ class Site {
     const occupied = this.scene.nodes.filter(({ name, attached = [] }) => this.byNode.has(name) || attached.length > 0);
     for (const node of occupied) if (node.turnBeganMs !== undefined) take(node);
     const waiting = occupied.filter(({ turnBeganMs }) => turnBeganMs === undefined);
+    const waitingNames = new Set(waiting.map(({ name }) => name));
     for (;;) {
       const open = waiting.filter((node) => (used.get(zoneOf(node)) ?? 0) < nodesAtOnce);
-      const next = open.find((node) => !this.hasHigherElsewhere(node, waiting)) ?? open[0];
+      const next = open.find((node) => !this.hasHigherElsewhere(node, waitingNames)) ?? open[0];
       if (!next) return { inTurn, begin };
       waiting.splice(waiting.indexOf(next), 1);
+      waitingNames.delete(next.name);
       take(next);
       begin.push(next.name);
     }
@@ -277,12 +279,12 @@ class Site {
   }
 
   /** StatefulSets go from their highest ordinal down: a node whose pods come before those of another one goes later, if it can. */
-  private hasHigherElsewhere(node: DrainNode, waiting: readonly DrainNode[]): boolean {
+  private hasHigherElsewhere(node: DrainNode, waiting: ReadonlySet<string>): boolean {
     return (this.byNode.get(node.name) ?? []).some((pod) => {
       const ordinal = ordinalOf(pod);
       if (ordinal === undefined) return false;
       const higher = (this.bySet.get(workloadOf(pod)) ?? []).filter((other) => (ordinalOf(other) ?? 0) > ordinal);
-      return higher.some((other) => other.node !== node.name && waiting.some(({ name }) => name === other.node));
+      return higher.some((other) => other.node !== node.name && waiting.has(other.node));
     });
   }
 }
@@ -320,13 +322,13 @@ interface Account {
 /** Keeps the accounts of the budgets while moves are chosen. */
 class Ledger {
   private readonly scene: DrainScene;
+  private readonly index: BudgetIndex;
   private readonly accounts = new Map<BudgetView, Account>();
-  private readonly budgetsIn = new Map<string, BudgetView[]>();
-  private podsIn: Map<string, PodView[]> | undefined;
+  private covered: Map<BudgetView, PodView[]> | undefined;
 
   constructor(scene: DrainScene) {
     this.scene = scene;
-    for (const budget of scene.budgets) addTo(this.budgetsIn, budget.namespace, budget);
+    this.index = new BudgetIndex(scene.budgets);
   }
 
   /**
@@ -336,7 +338,7 @@ class Ledger {
    */
   spend(pod: PodView): string | undefined {
     if (hasEnded(pod) || pod.phase === 'Pending') return undefined;
-    const [budget, second] = this.budgetsOf(pod);
+    const [budget, second] = this.index.of(pod);
     if (budget === undefined) return undefined;
     if (second !== undefined) {
       return `two budgets protect it, ${budgetName(budget)} and ${budgetName(second)}: the API server evicts no such pod`;
@@ -356,22 +358,16 @@ class Ledger {
   /** A pod goes without asking its budgets: what they allow others is less by one. */
   noteLoss(pod: PodView): void {
     if (!pod.ready) return;
-    for (const budget of this.budgetsOf(pod)) this.accountOf(budget).free -= 1;
+    for (const budget of this.index.of(pod)) this.accountOf(budget).free -= 1;
   }
 
   /** How often the pod's budget has to open for all of its pods on these nodes; 0 where it has none. */
   wavesOf(pod: PodView, byNode: ReadonlyMap<string, readonly PodView[]>): number {
-    const [budget] = this.budgetsOf(pod);
+    const [budget] = this.index.of(pod);
     if (!budget) return 0;
     const account = this.accountOf(budget);
-    account.left ??= this.podsOf(budget.namespace).filter(
-      (other) => byNode.has(other.node) && budgetsOf(other, [budget]).length > 0,
-    ).length;
+    account.left ??= this.podsOf(budget).filter((other) => byNode.has(other.node)).length;
     return account.left / Math.max(1, budget.expectedPods - budget.desiredHealthy);
-  }
-
-  private budgetsOf(pod: PodView): BudgetView[] {
-    return budgetsOf(pod, this.budgetsIn.get(pod.namespace) ?? []);
   }
 
   private accountOf(budget: BudgetView): Account {
@@ -387,20 +383,16 @@ class Ledger {
    * that was moved counts once it is Ready elsewhere, whatever a status of a moment ago says.
    */
   private openAccount(budget: BudgetView): Account {
-    const covered = this.podsOf(budget.namespace).filter((pod) => budgetsOf(pod, [budget]).length > 0);
-    const serving = covered.filter((pod) => pod.ready && !pod.terminating);
+    const serving = this.podsOf(budget).filter((pod) => pod.ready && !pod.terminating);
     const asked = serving.filter(({ uid }) => this.scene.asked.has(uid));
     const uncounted = asked.filter(({ name }) => !budget.disrupted.includes(name)).length;
     const healthy = serving.length - asked.length;
     return { budget, free: Math.min(budget.disruptionsAllowed - uncounted, healthy - budget.desiredHealthy), used: uncounted };
   }
 
-  private podsOf(namespace: string): PodView[] {
-    if (!this.podsIn) {
-      this.podsIn = new Map();
-      for (const pod of this.scene.pods) addTo(this.podsIn, pod.namespace, pod);
-    }
-    return this.podsIn.get(namespace) ?? [];
+  private podsOf(budget: BudgetView): PodView[] {
+    this.covered ??= this.index.cover(this.scene.pods);
+    return this.covered.get(budget) ?? [];
   }
 }
 

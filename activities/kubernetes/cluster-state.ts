@@ -18,8 +18,9 @@ import { budgetView, deploymentView, podView, statefulSetView } from './view.ts'
 import { attachmentView, claimedVolume, type ClaimedVolume } from './volumes.ts';
 import { WatchedList, type WatchedKind } from './watched-list.ts';
 
-/** Looks are no closer together than this, however many changes there are. */
+/** Looks are no closer together than this, however many changes there are; where one takes long, not much closer than it takes. */
 const lookGapMs = 5;
+const lookGapMaxMs = 50;
 const zoneLabel = 'topology.kubernetes.io/zone';
 
 /** A node as a run sees it. */
@@ -132,8 +133,9 @@ export class ClusterState {
 
   /** Resolves when something has changed since the last look, when the time is over, or when the signal is aborted. */
   async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const tookMs = performance.now() - this.lookedAtMs;
     if (!this.isChanged && !signal.aborted) await this.sleep(timeoutMs, signal, true);
-    const restMs = this.lookedAtMs + lookGapMs - performance.now();
+    const restMs = this.lookedAtMs + Math.min(lookGapMaxMs, Math.max(lookGapMs, 2 * tookMs)) - performance.now();
     if (restMs > 0 && !signal.aborted) await this.sleep(restMs, signal, false);
   }
 

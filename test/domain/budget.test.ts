@@ -1,5 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import { budgetName, budgetsOf, healthyDemanded, remedyForShutBudget, shutReason, type BudgetView } from '../../domain/budget.ts';
+import fc from 'fast-check';
+import {
+  BudgetIndex,
+  budgetName,
+  budgetsOf,
+  healthyDemanded,
+  remedyForShutBudget,
+  shutReason,
+  type BudgetView,
+} from '../../domain/budget.ts';
 import { budgetOf, podOf } from './drain-objects.ts';
 
 describe('the budgets of a pod', () => {
@@ -19,6 +28,33 @@ describe('the budgets of a pod', () => {
     const names = budgetsOf(pod, [budgetOf({ name: 'one' }), budgetOf({ name: 'two' })]).map(budgetName);
     expect(names).toEqual(['shop/one', 'shop/two']);
   });
+});
+
+test('An index finds the same budgets in the same order, and the same pods, as comparing each with each.', () => {
+  const namespace = fc.constantFrom('shop', 'payments');
+  const value = fc.constantFrom('web', 'db');
+  const labels = fc.dictionary(fc.constantFrom('app', 'tier'), value, { maxKeys: 2 });
+  const expression = fc.constantFrom('In', 'NotIn', 'Exists').map((operator) => ({ key: 'tier', operator, values: ['web'] }));
+  const selector = fc.option(
+    fc.record({ matchLabels: labels, matchExpressions: fc.array(expression, { maxLength: 1 }) }, { requiredKeys: [] }),
+    { nil: undefined },
+  );
+  const some = fc.tuple(
+    fc.array(fc.record({ namespace, labels }), { maxLength: 8 }),
+    fc.array(fc.record({ namespace, selector }), { maxLength: 6 }),
+  );
+  fc.assert(
+    fc.property(some, ([givenPods, givenBudgets]) => {
+      const pods = givenPods.map((pod, index) => podOf({ ...pod, name: `p-${index}` }));
+      const budgets = givenBudgets.map((budget, index) => budgetOf({ ...budget, name: `b-${index}` }));
+      const index = new BudgetIndex(budgets);
+      for (const pod of pods) expect(index.of(pod)).toEqual(budgetsOf(pod, budgets));
+      const covered = index.cover(pods);
+      for (const budget of budgets) {
+        expect(covered.get(budget) ?? []).toEqual(pods.filter((pod) => budgetsOf(pod, [budget]).length > 0));
+      }
+    }),
+  );
 });
 
 describe('a budget that never opens', () => {
