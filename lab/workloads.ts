@@ -162,13 +162,16 @@ interface ReadyObject {
 }
 
 /**
- * Resolves when every node is Ready, every Deployment and StatefulSet has all of its pods Ready and every budget has been counted.
- * Throws an Error with what is still missing after the limit.
+ * Resolves when every node is Ready, every Deployment and StatefulSet has all of its pods Ready and every budget has been counted; those
+ * of one namespace, where it is given. Throws an Error with what is still missing after the limit.
  */
-export async function untilSettled(send: KubernetesRequest, timeoutMs: number = settleTimeoutDefaultMs): Promise<void> {
+export async function untilSettled(
+  send: KubernetesRequest,
+  { timeoutMs = settleTimeoutDefaultMs, namespace }: { timeoutMs?: number; namespace?: string } = {},
+): Promise<void> {
   const giveUpAt = performance.now() + timeoutMs;
   for (;;) {
-    const missing = await whatIsMissing(send);
+    const missing = await whatIsMissing(send, namespace);
     if (missing.length === 0) return;
     if (performance.now() > giveUpAt) {
       const shown = missing.slice(0, 5).join('; ');
@@ -178,12 +181,13 @@ export async function untilSettled(send: KubernetesRequest, timeoutMs: number = 
   }
 }
 
-async function whatIsMissing(send: KubernetesRequest): Promise<string[]> {
+async function whatIsMissing(send: KubernetesRequest, namespace: string | undefined): Promise<string[]> {
+  const within = namespace === undefined ? '' : `/namespaces/${namespace}`;
   const [nodes, deployments, statefulSets, budgets] = await Promise.all([
     list(send, '/api/v1/nodes'),
-    list(send, '/apis/apps/v1/deployments'),
-    list(send, '/apis/apps/v1/statefulsets'),
-    list(send, '/apis/policy/v1/poddisruptionbudgets'),
+    list(send, `/apis/apps/v1${within}/deployments`),
+    list(send, `/apis/apps/v1${within}/statefulsets`),
+    list(send, `/apis/policy/v1${within}/poddisruptionbudgets`),
   ]);
   const unready = nodes.filter(({ status }) => !status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'));
   const partial = [...deployments, ...statefulSets].filter(({ spec, status }) => (status?.readyReplicas ?? 0) < (spec?.replicas ?? 1));

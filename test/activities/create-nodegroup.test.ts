@@ -301,6 +301,9 @@ describe('the way back', () => {
   });
 
   test('waits until a half-made group can be deleted.', async () => {
+    // So slow that the group is still being made when its deletion has been planned.
+    await demo.stop();
+    demo = await startCluster(worldWith([]), { speed: 20 });
     const plan = await demo.plan(create, green);
     await demo.act(create, plan);
     const seen = await demo.observe(create, plan);

@@ -6,7 +6,7 @@ import { createAll, nodeManifests, untilSettled, workloadManifests, type Manifes
 import { BudgetWatcher } from './budget-watcher.ts';
 import { send, watch, type Door, type RawWatch } from './raw.ts';
 import { fromSetup, realWorld } from './real-world.ts';
-import { until, type PodSeen } from './world.ts';
+import { leaveNothing, until, type PodSeen } from './world.ts';
 
 const namespace = 'killed';
 const pool = { pool: 'killed' };
@@ -40,13 +40,11 @@ beforeAll(async () => {
   const manifests = workloads.flatMap((workload) => workloadManifests({ ...workload, readinessSeconds: 0.5, shutdownSeconds: 0.5 }));
   const space: Manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } };
   await createAll(request, [...nodeManifests({ count: nodes.length, prefix: 'killed', labels: pool }), space, ...manifests.map(inPool)]);
-  await untilSettled(request);
+  await untilSettled(request, { namespace });
 });
 
-afterAll(async () => {
-  await send(door, 'DELETE', `/api/v1/namespaces/${namespace}`);
-  for (const node of nodes) await send(door, 'DELETE', `/api/v1/nodes/${node}`);
-});
+// Other tests share the cluster, and count its nodes.
+afterAll(() => leaveNothing(door, namespace, nodes));
 
 async function podsOnDrained(): Promise<PodSeen[]> {
   const { body } = await send(door, 'GET', `/api/v1/namespaces/${namespace}/pods`);

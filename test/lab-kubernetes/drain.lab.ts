@@ -11,7 +11,7 @@ import { region, useEnvironment, worldWith } from '../support/cluster.ts';
 import { BudgetWatcher } from './budget-watcher.ts';
 import { send, type Door } from './raw.ts';
 import { fromSetup, realWorld } from './real-world.ts';
-import { eventually, until, type PodSeen } from './world.ts';
+import { eventually, leaveNothing, until, type PodSeen } from './world.ts';
 
 const namespace = 'shop';
 const nodesDrained = 3;
@@ -55,11 +55,15 @@ beforeAll(async () => {
     kubeconfig,
     report: (sentence) => trouble.push(sentence),
   });
-  await untilSettled(requester(await readKubeconfig(kubeconfig)));
+  await untilSettled(requester(await readKubeconfig(kubeconfig)), { namespace });
   useEnvironment(sandbox.url);
 });
 
-afterAll(() => sandbox.stop());
+afterAll(async () => {
+  await sandbox.stop();
+  // Other tests share the cluster, and count its nodes.
+  await leaveNothing(door, namespace, await nodesOfGroup('blue'));
+});
 
 const context: ActionContext = { run: 'r-lab', step: 's', target: { kind: 'eks', region, name: 'demo' }, retry: 0, acted: false };
 
@@ -129,5 +133,5 @@ describe('node groups whose nodes are in a real cluster', () => {
 });
 
 async function requesterSettled(): Promise<void> {
-  await untilSettled(requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG'))));
+  await untilSettled(requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG'))), { namespace });
 }

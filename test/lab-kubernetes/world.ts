@@ -212,3 +212,11 @@ export async function nodeNames(door: Door): Promise<string[]> {
   const { body } = await send(door, 'GET', '/api/v1/nodes');
   return (body.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name).sort();
 }
+
+/** Takes a namespace and nodes away, and waits until they and all pods on these nodes are gone. */
+export async function leaveNothing(door: Door, namespace: string, nodes: readonly string[]): Promise<void> {
+  await send(door, 'DELETE', `/api/v1/namespaces/${namespace}`);
+  await until(`the namespace ${namespace} to go`, async () => (await send(door, 'GET', `/api/v1/namespaces/${namespace}`)).status === 404);
+  for (const node of nodes) await send(door, 'DELETE', `/api/v1/nodes/${node}`);
+  await until('the nodes to go', async () => (await nodeNames(door)).every((name) => !nodes.includes(name)));
+}
