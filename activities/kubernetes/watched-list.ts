@@ -142,8 +142,9 @@ export class WatchedList<Item> {
         this.wake();
         return;
       } catch (error) {
-        // The server has forgotten the beginning of a list that took too long: it is begun again.
-        if (codeOf(error) !== goneCode || attempt >= listAttemptsMax) throw kubernetesError(error, `list ${this.kind.title}`, this.cluster);
+        // The server has forgotten the beginning of a list that took too long, or has told of the past: it is begun again.
+        const isToBeginAgain = codeOf(error) === goneCode || error instanceof OldListError;
+        if (!isToBeginAgain || attempt >= listAttemptsMax) throw kubernetesError(error, `list ${this.kind.title}`, this.cluster);
       }
     }
   }
@@ -161,6 +162,8 @@ export class WatchedList<Item> {
       if (next === undefined) break;
     }
     if (next !== undefined) throw new Error(`there are more than ${pageSize * pagesMax}`);
+    // What the watch has shown must not be forgotten: a pod that goes would be evicted a second time.
+    if (isOlder(resourceVersion, this.resourceVersion)) throw new OldListError('the server has answered with an older state than before');
     this.byKey = found;
     this.resourceVersion = resourceVersion;
     this.listedAtMs = performance.now();
@@ -217,6 +220,18 @@ export class WatchedList<Item> {
   private wake(): void {
     for (const waker of this.wakers.splice(0)) waker();
   }
+}
+
+class OldListError extends Error {}
+
+/**
+ * Whether one resource version comes before another. They are numbers that grow
+ * (https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/5504-comparable-resource-version);
+ * of what is none, nothing is concluded.
+ */
+function isOlder(version: string, than: string): boolean {
+  const areNumbers = [version, than].every((text) => /^\d+$/.test(text));
+  return areNumbers && BigInt(version) < BigInt(than);
 }
 
 function keyOf({ metadata: { namespace = '', name } }: ListedObject): string {
