@@ -59,7 +59,7 @@ describe('the runbook that is carried out', () => {
     prepareNested({ runbook, inputs: given, target: `eks/${region}/demo` });
 
   test('gets its defaults', () => {
-    expect(prepare(inputs)).toEqual({ inputs: { ...inputs, nodesAtOnce: 1 } });
+    expect(prepare(inputs)).toEqual({ inputs: { ...inputs, nodesAtOnce: 1, alsoCordoned: false } });
   });
 
   test.each<[string, JsonObject, RegExp]>([

@@ -44,7 +44,8 @@ describe('pause', () => {
     await untilTrue(() => site.marks.size === 2);
     await engine.holdpoint.operate(target, 'pause', 'lunch', engine.keys.ada);
     await engine.holdpoint.operate(target, 'resume', 'not hungry', engine.keys.ada);
-    await untilTrue(() => site.done.length === 2);
+    // The third unit may be done before we look.
+    await untilTrue(() => site.done.length >= 2);
     site.finishSlow();
     await engine.until(target, 'done');
     expect(site.done).toEqual(['first', 'second', 'third']);
