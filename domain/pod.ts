@@ -3,6 +3,8 @@ export interface PodView {
   namespace: string;
   name: string;
   uid: string;
+  /** Its resource version: another one each time anything about the pod changes. */
+  version: string;
   node: string;
   labels: Record<string, string>;
   /** Those by which its owner says how it may be disturbed; see `optOutOf`. */

@@ -2,7 +2,7 @@ import type { Clock } from './clock.ts';
 import { DoubleEffects } from './double-effects.ts';
 import type { AcceptedChange } from './double-effects.ts';
 import type { FaultKind } from './faults.ts';
-import type { ClusterWitness } from './kubernetes/cluster.ts';
+import type { ClusterWitness, EvictedPod } from './kubernetes/cluster.ts';
 import type { KubernetesObject, LabelSelector, Node, Pod, PodDisruptionBudget } from './kubernetes/objects.ts';
 import type { Actor, Change, Store } from './kubernetes/store.ts';
 
@@ -52,7 +52,8 @@ export class Observer implements ClusterWitness {
   private readonly clock: Clock;
   private readonly violations: Violation[] = [];
   private violationCount = 0;
-  private readonly evicted = new Set<string>();
+  /** Who has evicted a pod, by its UID. */
+  private readonly evicted = new Map<string, string[]>();
   /** Evicted pods that did their work and have no successor yet, by the UID of their owner. */
   private readonly owed = new Map<string, number>();
   /** Who cordoned a node, by cluster and node. */
@@ -73,18 +74,20 @@ export class Observer implements ClusterWitness {
     });
   }
 
-  noteEviction(cluster: string, { key, uid }: { key: string; uid: string | undefined }, answer: 'granted' | 'refused'): void {
+  noteEviction(cluster: string, { key, uid, by }: EvictedPod, answer: 'granted' | 'refused'): void {
     if (answer === 'refused') {
       this.counts.evictionsRefused++;
       return;
     }
     this.counts.evictionsGranted++;
     if (uid === undefined) return;
-    if (this.evicted.has(uid)) {
-      this.report('evicted-twice', `${cluster}: Pod ${key}`, `The pod ${key} (UID ${uid}) was evicted a second time.`);
+    // Who finds that somebody else has just evicted it has done it once all the same.
+    const others = this.evicted.get(uid) ?? [];
+    if (others.includes(by)) {
+      this.report('evicted-twice', `${cluster}: Pod ${key}`, `The pod ${key} (UID ${uid}) was evicted a second time by ${by}.`);
     }
-    this.evicted.add(uid);
-    const [oldest] = this.evicted;
+    this.evicted.set(uid, [...others, by]);
+    const [oldest] = this.evicted.keys();
     if (this.evicted.size > evictedPodsMax && oldest !== undefined) this.evicted.delete(oldest);
   }
 

@@ -54,6 +54,10 @@ export class DrainSession implements Following {
   /** Until when a pod counts as asked, by its UID. */
   private readonly asked = new Map<string, number>();
   private readonly refused = new Map<string, Refusal>();
+  /** UIDs of the pods of which an eviction may have been granted that nobody has seen. */
+  private readonly doubted = new Set<string>();
+  /** Names of the nodes whose drain had begun before this session: whatever an earlier one has asked for is not known. */
+  private takenUp: ReadonlySet<string> = new Set();
   /** When this session has cordoned a node and begun its drain, until the watch shows it. */
   private readonly cordonedAtMs = new Map<string, number>();
   private readonly beganAtMs = new Map<string, number>();
@@ -74,6 +78,7 @@ export class DrainSession implements Following {
   static async open(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext, follow: boolean): Promise<DrainSession> {
     const session = new DrainSession(clients, plan, context);
     await session.state.load();
+    session.takeUp();
     if (follow) session.state.follow();
     session.isFollowing = follow;
     return session;
@@ -102,9 +107,13 @@ export class DrainSession implements Following {
       if (cordon !== 'gone' && wanted.cordon) this.cordonedAtMs.set(node.uid, Date.now());
       if (began && wanted.begin) this.beganAtMs.set(node.uid, began.getTime());
     });
-    const grace = this.plan.facts.settings.gracePeriodSeconds ?? undefined;
+    const gracePeriodSeconds = this.plan.facts.settings.gracePeriodSeconds ?? undefined;
+    const evict = (pod: PodView): Promise<EvictionAnswer> => {
+      const asSeen = this.doubted.has(pod.uid) || this.takenUp.has(pod.node);
+      return evictPod(apis, target.name, pod, { gracePeriodSeconds, asSeen });
+    };
     for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));
-    for (const pod of moves.evict) this.send(pod, () => evictPod(apis, target.name, pod, grace));
+    for (const pod of moves.evict) this.send(pod, () => evict(pod));
     for (const pod of moves.surge) this.send(pod, () => rollOut(apis, target.name, pod));
     this.latest = undefined;
   }
@@ -122,6 +131,11 @@ export class DrainSession implements Following {
   async stop(): Promise<void> {
     await Promise.all(this.inHand);
     await this.state.stop();
+  }
+
+  private takeUp(): void {
+    const begun = this.look().nodes.filter(({ turnBeganMs }) => turnBeganMs !== undefined);
+    this.takenUp = new Set(begun.map(({ name }) => name));
   }
 
   private throwTrouble(): void {
@@ -162,7 +176,7 @@ export class DrainSession implements Following {
 
   /** Drops what the world shows by now, and looks anew for what it should show and does not. */
   private forget(pods: readonly PodView[], nowMs: number): void {
-    if (this.asked.size === 0 && this.refused.size === 0) return;
+    if (this.asked.size + this.refused.size + this.doubted.size === 0) return;
     const byUid = new Map(pods.map((pod) => [pod.uid, pod]));
     for (const [uid, untilMs] of this.asked) {
       const pod = byUid.get(uid);
@@ -171,6 +185,7 @@ export class DrainSession implements Following {
       else if (nowMs >= untilMs) this.lookAgain(uid);
     }
     for (const uid of this.refused.keys()) if (!byUid.has(uid)) this.refused.delete(uid);
+    for (const uid of this.doubted) if (!byUid.has(uid)) this.doubted.delete(uid);
   }
 
   /** Why the API server is not asked for pods now, by their UIDs. */
@@ -207,6 +222,7 @@ export class DrainSession implements Following {
   }
 
   private take(pod: PodView, answer: EvictionAnswer): void {
+    if (answer.answer === 'changed') return this.lookAgain(pod.uid);
     if (answer.answer !== 'blocked') {
       this.asked.set(pod.uid, Date.now() + seenWithinMs);
       return;
@@ -221,6 +237,7 @@ export class DrainSession implements Following {
 
   /** What has become of a pod is not known: it counts as asked until everything has been read anew. */
   private lookAgain(uid: string): void {
+    this.doubted.add(uid);
     if (!this.isFollowing) {
       this.asked.delete(uid);
       return;

@@ -6,8 +6,9 @@ import type { KubernetesApis } from './connect.ts';
 /** What came of asking for an eviction. */
 export type EvictionAnswer =
   | { answer: 'evicted' }
-  /** It no longer exists, or another pod has its name now. */
   | { answer: 'gone' }
+  /** Another pod has its name now, or it is not as it was seen. */
+  | { answer: 'changed' }
   /** It may go later. `by`: a budget that allows none or is being worked out, or something else that says no for now. */
   | { answer: 'blocked'; by: 'budget' | 'other'; reason: string; retryAfterMs?: number };
 
@@ -15,16 +16,19 @@ const reasonCharactersMax = 300;
 
 /**
  * Asks the API server to evict exactly this pod: its UID is a precondition, so that a StatefulSet's new pod of the same
- * name is never taken for the old one. Answers after pkg/registry/core/pod/storage/eviction.go.
+ * name is never taken for the old one. `asSeen`: and only if nothing about it has changed since it was seen, as an eviction of
+ * before may have been granted without anybody knowing. That is for doubts only: where something else has changed, the budget is
+ * spent for nothing for two minutes. Answers after pkg/registry/core/pod/storage/eviction.go.
  * Throws `kubernetes-…` errors where the answer is unknown or a person must look.
  */
 export async function evictPod(
   { core }: KubernetesApis,
   cluster: string,
-  { namespace, name, uid }: PodView,
-  gracePeriodSeconds?: number,
+  { namespace, name, uid, version }: PodView,
+  { gracePeriodSeconds, asSeen = false }: { gracePeriodSeconds?: number; asSeen?: boolean } = {},
 ): Promise<EvictionAnswer> {
-  const deleteOptions: V1DeleteOptions = { preconditions: { uid }, ...(gracePeriodSeconds !== undefined && { gracePeriodSeconds }) };
+  const preconditions = { uid, ...(asSeen && { resourceVersion: version }) };
+  const deleteOptions: V1DeleteOptions = { preconditions, ...(gracePeriodSeconds !== undefined && { gracePeriodSeconds }) };
   try {
     await core.createNamespacedPodEviction({
       namespace,
@@ -58,7 +62,8 @@ function readRefusal(error: unknown, call: string, cluster: string): EvictionAns
   const message = kubernetesMessage(error);
   const reason = message.length > reasonCharactersMax ? `${message.slice(0, reasonCharactersMax)}…` : message;
   const other = { answer: 'blocked', by: 'other', reason, retryAfterMs: retryAfterMs(error) } as const;
-  if (code === 404 || code === 409) return { answer: 'gone' };
+  if (code === 404) return { answer: 'gone' };
+  if (code === 409) return { answer: 'changed' };
   if (code === 429) return isBudget(error) ? { ...other, by: 'budget' } : other;
   if (code === 500 && message.includes('more than one PodDisruptionBudget')) return other;
   // An admission webhook that denies answers 400 or 403 and may change its mind; missing permission does not.

@@ -20,6 +20,7 @@ export function podView(pod: V1Pod): PodView {
     namespace: pod.metadata?.namespace ?? '',
     name: pod.metadata?.name ?? '',
     uid: pod.metadata?.uid ?? '',
+    version: pod.metadata?.resourceVersion ?? '',
     node: pod.spec?.nodeName ?? '',
     labels,
     annotations: chosen(pod.metadata?.annotations ?? {}, podAnnotations),

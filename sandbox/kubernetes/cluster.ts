@@ -38,7 +38,16 @@ const nodeBootMs: [number, number] = [40_000, 60_000];
 /** Who hears of what happens to the pods of a cluster. */
 export interface ClusterWitness {
   watch(cluster: string, store: Store): void;
-  noteEviction(cluster: string, pod: { key: string; uid: string | undefined }, answer: 'granted' | 'refused'): void;
+  noteEviction(cluster: string, pod: EvictedPod, answer: 'granted' | 'refused'): void;
+}
+
+/** A pod that somebody has asked to have evicted. */
+export interface EvictedPod {
+  /** `namespace/name` */
+  key: string;
+  uid: string | undefined;
+  /** The name of whoever has asked. */
+  by: string;
 }
 
 export interface ClusterOptions {
@@ -182,10 +191,10 @@ export class KubernetesCluster implements SandboxCluster {
     const dryRun = options.dryRun?.includes('All') === true;
     try {
       const status = evictPod(this, key, options, actor);
-      if (!dryRun) this.witness.noteEviction(this.name, { key, uid }, 'granted');
+      if (!dryRun) this.witness.noteEviction(this.name, { key, uid, by: actor.name }, 'granted');
       return status;
     } catch (error) {
-      if (!dryRun) this.witness.noteEviction(this.name, { key, uid }, 'refused');
+      if (!dryRun) this.witness.noteEviction(this.name, { key, uid, by: actor.name }, 'refused');
       throw error;
     }
   }

@@ -28,6 +28,13 @@ const emptyDirTemplate = (name: string): object => {
   return { metadata, spec: { ...spec, volumes: [{ name: 'scratch', emptyDir: {} }] } };
 };
 
+/** Its pods need so long to end. */
+function slowTemplate(name: string, seconds: number): object {
+  const { metadata, spec } = template(name) as { metadata: object; spec: object };
+  const annotations = { 'sandbox.holdpoint.dev/shutdown-seconds': String(seconds) };
+  return { metadata: { ...metadata, annotations }, spec: { ...spec, terminationGracePeriodSeconds: seconds } };
+}
+
 function barePod(name: string, nodeName: string, labels: Record<string, string> = {}): Manifest {
   const container = { name: 'main', image: 'registry.example.com/main:1' };
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'shop', labels }, spec: { nodeName, containers: [container] } };
@@ -42,6 +49,11 @@ async function podNamesOn(node: string): Promise<string[]> {
 }
 
 const isEviction = ({ path }: ProxiedRequest): boolean => path.endsWith('/eviction');
+
+function preconditionsOf({ body }: ProxiedRequest): unknown {
+  const { deleteOptions } = JSON.parse(body) as { deleteOptions: { preconditions: object } };
+  return deleteOptions.preconditions;
+}
 
 function evictionsGranted(): number {
   return demo.report().counters.evictionsGranted;
@@ -459,12 +471,57 @@ describe('answers to an eviction', () => {
     expect(demo.report().violations).toEqual([]);
   });
 
-  test('A lost request is made again.', async () => {
+  test('A lost request is made again, for the pod as it was seen only.', async () => {
     await start([deployment('web', 3)]);
-    demo.proxy.treat = once(isEviction, 'lose-request');
+    const [pod] = (await demo.pods()).filter(({ spec }) => spec?.nodeName === nameAt(0));
+    const asked: unknown[] = [];
+    const lose = once(isEviction, 'lose-request');
+    demo.proxy.treat = (request) => {
+      if (isEviction(request)) asked.push(preconditionsOf(request));
+      return lose(request);
+    };
     const performance = await demo.perform(drain, await demo.plan(drain, { nodes: [nameAt(0)] }));
     expect(performance.passed).toEqual({ 'kubernetes-unreachable': 1 });
+    const { uid, resourceVersion } = pod?.metadata ?? {};
+    expect(asked).toEqual([{ uid }, { uid, resourceVersion }]);
     expect(evictionsGranted()).toBe(1);
+  });
+
+  test('An eviction that nobody has seen is not done again, even where the server still shows the pod as it was.', async () => {
+    await start([deployment('web', 3, { template: slowTemplate('web', 300) })]);
+    const plan = await demo.plan(drain, { nodes: [nameAt(0)] });
+    const [pod] = (await demo.pods()).filter(({ spec }) => spec?.nodeName === nameAt(0));
+    const before = JSON.stringify(await demo.others.core.listPodForAllNamespaces());
+    let asked = 0;
+    let lists = 0;
+    const lose = once(isEviction, 'lose-answer');
+    demo.proxy.treat = (request) => {
+      const isOfPods = request.path.includes('/api/v1/pods?');
+      if (isEviction(request)) asked += 1;
+      // The watch that would show it does not come about, and the list after it is by a server that lags behind.
+      if (isOfPods && asked < 2 && request.path.includes('watch=true')) return 'lose-request';
+      if (isOfPods && evictionsGranted() > 0 && (lists += 1) === 1) return { status: 200, body: before };
+      return lose(request);
+    };
+    await demo.perform(drain, plan);
+    expect(demo.report().counters.evictionsRefused).toBe(1);
+    expect(evictionsGranted()).toBe(1);
+    expect((await demo.pods()).some(({ metadata }) => metadata?.uid === pod?.metadata?.uid)).toBe(false);
+    expect(demo.report().violations).toEqual([]);
+  });
+
+  test('A drain that takes up another one evicts pods only as it sees them: the other may have asked already.', async () => {
+    await start([deployment('web', 3)]);
+    const plan = await demo.plan(drain, { nodes: [nameAt(0)] });
+    demo.proxy.treat = (request) => (isEviction(request) ? status(403, 'pods "web" is forbidden') : 'pass');
+    await failureOf(demo.perform(drain, plan));
+    const asked: unknown[] = [];
+    demo.proxy.treat = (request) => {
+      if (isEviction(request)) asked.push(preconditionsOf(request));
+      return 'pass';
+    };
+    await demo.perform(drain, plan);
+    expect(asked).toEqual([{ uid: expect.any(String), resourceVersion: expect.any(String) }]);
   });
 });
 

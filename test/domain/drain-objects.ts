@@ -8,6 +8,7 @@ export function podOf(differences: Partial<PodView> = {}): PodView {
     namespace: 'shop',
     name: 'web-1',
     uid: `uid of ${differences.name ?? 'web-1'}`,
+    version: '1',
     node: 'a',
     labels: { app: 'web' },
     annotations: {},

@@ -141,6 +141,17 @@ export function describeEvictions(world: () => KubernetesWorld): void {
       expect((await place.evict(nameOf(pod))).status).toBe(201);
     });
 
+    test('a pod that is going already is not evicted again as it was before', async () => {
+      const [pod] = await place.workload('web', 3, { shutdownSeconds: never });
+      await place.budget('web', { maxUnavailable: 1 });
+      await place.budgetWhen('web', ({ disruptionsAllowed }) => disruptionsAllowed === 1);
+      const { uid, resourceVersion } = pod?.metadata ?? {};
+      const asSeen = { deleteOptions: { preconditions: { uid, resourceVersion } } };
+      expect((await place.evict(nameOf(pod), asSeen)).status).toBe(201);
+      const { status, body } = await place.evict(nameOf(pod), asSeen);
+      expect([status, body.reason]).toEqual([409, 'Conflict']);
+    });
+
     test('a pod that has ended goes in spite of its budget', async () => {
       await place.barePod('one');
       await place.budget('one', { minAvailable: 1 });

@@ -3,7 +3,7 @@ import { createActions } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
 import type { ActionContext } from '../../domain/action.ts';
-import { untilSettled, workloadManifests, type Manifest, type WorkloadOptions } from '../../lab/workloads.ts';
+import { untilSettled, workloadManifests, type WorkloadOptions } from '../../lab/workloads.ts';
 import { readKubeconfig, requester } from '../../lab/kubernetes-access.ts';
 import { startExternalSandbox } from '../../sandbox/external/sandbox.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
@@ -11,7 +11,7 @@ import { region, useEnvironment, worldWith } from '../support/cluster.ts';
 import { BudgetWatcher } from './budget-watcher.ts';
 import { send, type Door } from './raw.ts';
 import { fromSetup, realWorld } from './real-world.ts';
-import { eventually, leaveNothing, until, type PodSeen } from './world.ts';
+import { eventually, inPool, leaveNothing, until, type PodSeen } from './world.ts';
 
 const namespace = 'shop';
 const nodesDrained = 3;
@@ -32,20 +32,13 @@ const needed = { web: 11, cart: 5, db: 2 };
 let sandbox: Sandbox;
 let door: Door;
 
-/** On the nodes of the node group only: other tests have nodes of their own in the same cluster. */
-function inPool(manifests: Manifest[]): Manifest[] {
-  return manifests.map((manifest) => {
-    const spec = manifest.spec as { template?: { spec: object } };
-    if (spec.template) Object.assign(spec.template.spec, { nodeSelector: { pool: 'general' } });
-    return manifest;
-  });
-}
-
 beforeAll(async () => {
   ({ door } = await realWorld());
   const kubeconfig = fromSetup('HOLDPOINT_LAB_KUBECONFIG');
+  // On the nodes of the node group only: other tests have nodes of their own in the same cluster.
   const manifests = inPool(
     workloads.flatMap((workload) => workloadManifests({ ...workload, readinessSeconds: 0.5, shutdownSeconds: 0.3 })),
+    { pool: 'general' },
   );
   const trouble: string[] = [];
   sandbox = await startExternalSandbox({

@@ -1,3 +1,4 @@
+import type { Manifest } from '../../lab/workloads.ts';
 import { send, watch, type Answer, type Door, type RawWatch } from './raw.ts';
 
 /** A Kubernetes API with three nodes behind it that can run pods: simulated or real. */
@@ -78,6 +79,15 @@ export function podTemplate(name: string, { readinessSeconds = 0.1, shutdownSeco
       containers: [{ name: 'main', image: 'registry.example.com/main:1', resources: { requests: { cpu: huge ? '999' : '1m' } } }],
     },
   };
+}
+
+/** Binds the pods of workloads to the nodes with these labels. */
+export function inPool(manifests: readonly Manifest[], labels: Readonly<Record<string, string>>): Manifest[] {
+  return manifests.map((manifest) => {
+    const { template } = (manifest.spec ?? {}) as { template?: { spec: object } };
+    if (template) Object.assign(template.spec, { nodeSelector: labels });
+    return manifest;
+  });
 }
 
 /** A namespace of a test's own, and what tests do in it. */

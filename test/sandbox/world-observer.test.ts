@@ -81,6 +81,18 @@ describe('over the wire', () => {
     expect((await report()).violations.map(({ kind }) => kind)).toEqual(['evicted-twice']);
   });
 
+  test('a pod that two parties evict, each of them once, is no double effect of either', async () => {
+    const [name = ''] = await podNames();
+    const url = `${fixture.sandbox.url}/kubernetes/test/api/v1/namespaces/${namespace}/pods/${name}/eviction`;
+    const body = JSON.stringify({ apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace } });
+    const byKubectl = async () =>
+      fetch(url, { method: 'POST', body, headers: { 'content-type': 'application/json', 'user-agent': 'kubectl/v1.33' } });
+    const [answer] = await Promise.all([byKubectl(), evict(name)]);
+    expect(answer.status).toBe(201);
+    expect((await report()).violations).toEqual([]);
+    expect((await report()).counters.evictionsGranted).toBe(2);
+  });
+
   test.each([
     ['its owner takes the mark away', mark('r-1'), 'holdpoint', mark(null), 'holdpoint', 0],
     ['somebody lifts it and leaves the mark', mark('r-1'), 'holdpoint', {}, 'kubectl-uncordon', 1],
