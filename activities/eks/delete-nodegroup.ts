@@ -8,6 +8,7 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { undoCordons } from '../kubernetes/cordon.ts';
+import { readCluster } from '../kubernetes/cluster-state.ts';
 import { observeDrain, planDrainOf, pushDrain } from '../kubernetes/drain.ts';
 import type { DrainFacts } from '../kubernetes/drain-facts.ts';
 import { podsOnNodes } from '../kubernetes/read.ts';
@@ -57,7 +58,8 @@ async function planDelete(clients: Clients, input: DeleteInput, context: ActionC
   const deletion = nodegroup ? deleteEffects(target.name, name, nodes) : [];
   const waiting = busyWarnings(nodegroup, name);
   if (nodegroup && input.drain) {
-    const drain = await planDrainOf(clients, present, drainInput, context);
+    const reading = await readCluster(() => clients.kubernetes(target), target.name);
+    const drain = await planDrainOf(clients, reading, nodes, drainInput, context);
     return {
       ...drain,
       facts: { ...facts, drain: drain.facts },

@@ -46,7 +46,50 @@ export interface ClusterLook {
   volumes: ClaimedVolume[];
 }
 
-/** What a drain needs to know of a cluster: read once, or kept as it is by watches. */
+const nodeKind = { title: 'nodes', path: '/api/v1/nodes' };
+const podKind = { title: 'pods', path: '/api/v1/pods' };
+const budgetKind: WatchedKind<BudgetView> = {
+  title: 'pod disruption budgets',
+  path: '/apis/policy/v1/poddisruptionbudgets',
+  view: (budget) => budgetView(budget),
+};
+const deploymentKind: WatchedKind<WorkloadView> = {
+  title: 'deployments',
+  path: '/apis/apps/v1/deployments',
+  view: (deployment) => deploymentView(deployment),
+};
+const statefulSetKind: WatchedKind<WorkloadView> = {
+  title: 'stateful sets',
+  path: '/apis/apps/v1/statefulsets',
+  view: (set) => statefulSetView(set),
+};
+
+/** Everything that a plan looks at, read once, with nodes and pods as they are on the wire. */
+export interface ClusterReading {
+  nodes: V1Node[];
+  pods: V1Pod[];
+  budgets: BudgetView[];
+  workloads: WorkloadView[];
+}
+
+/** Reads what a plan needs to know of a cluster. Throws `kubernetes-…` errors. */
+export async function readCluster(connect: () => Promise<KubernetesApis>, cluster: string): Promise<ClusterReading> {
+  const read = async <Item>(kind: WatchedKind<Item>): Promise<Item[]> => {
+    const list = new WatchedList(kind, cluster, connect, () => undefined);
+    await list.load();
+    return list.items();
+  };
+  const [nodes, pods, budgets, deployments, statefulSets] = await Promise.all([
+    read({ ...nodeKind, view: (node) => node as V1Node }),
+    read({ ...podKind, view: (pod) => pod as V1Pod }),
+    read(budgetKind),
+    read(deploymentKind),
+    read(statefulSetKind),
+  ]);
+  return { nodes, pods, budgets, workloads: [...deployments, ...statefulSets] };
+}
+
+/** What a drain needs to know of a cluster, kept as it is by watches. */
 export class ClusterState {
   private readonly nodeList: WatchedList<NodeView>;
   private readonly podList: WatchedList<PodView>;
@@ -62,23 +105,11 @@ export class ClusterState {
   /** Cordons are seen from the run; persistent volumes are looked at only `withVolumes`. */
   constructor(connect: () => Promise<KubernetesApis>, cluster: string, run: string, withVolumes = false) {
     const list = <Item>(kind: WatchedKind<Item>): WatchedList<Item> => new WatchedList(kind, cluster, connect, () => this.note());
-    this.nodeList = list({ title: 'nodes', path: '/api/v1/nodes', view: (node) => nodeView(node as V1Node, run) });
-    this.podList = list({ title: 'pods', path: '/api/v1/pods', view: (pod) => podView(pod as V1Pod) });
-    this.budgetList = list({
-      title: 'pod disruption budgets',
-      path: '/apis/policy/v1/poddisruptionbudgets',
-      view: (budget) => budgetView(budget as V1PodDisruptionBudget),
-    });
-    this.deploymentList = list({
-      title: 'deployments',
-      path: '/apis/apps/v1/deployments',
-      view: (deployment) => deploymentView(deployment as V1Deployment),
-    });
-    this.statefulSetList = list({
-      title: 'stateful sets',
-      path: '/apis/apps/v1/statefulsets',
-      view: (set) => statefulSetView(set as V1StatefulSet),
-    });
+    this.nodeList = list({ ...nodeKind, view: (node) => nodeView(node as V1Node, run) });
+    this.podList = list({ ...podKind, view: (pod) => podView(pod as V1Pod) });
+    this.budgetList = list(budgetKind);
+    this.deploymentList = list(deploymentKind);
+    this.statefulSetList = list(statefulSetKind);
     if (!withVolumes) return;
     this.attachmentList = list({
       title: 'volume attachments',
@@ -104,7 +135,7 @@ export class ClusterState {
 
   /** Reads anew what decides whether a drain is over. Throws `kubernetes-…` errors. */
   async refresh(): Promise<void> {
-    await Promise.all([this.nodeList.refresh(), this.podList.refresh(), this.attachmentList?.refresh()]);
+    await Promise.all([this.podList.refresh(), this.attachmentList?.refresh()]);
   }
 
   async refreshPods(): Promise<void> {
@@ -164,7 +195,8 @@ export class ClusterState {
   }
 }
 
-function nodeView(node: V1Node, run: string): NodeView {
+/** A node seen from a run. */
+export function nodeView(node: V1Node, run: string): NodeView {
   return {
     name: node.metadata?.name ?? '',
     uid: node.metadata?.uid ?? '',

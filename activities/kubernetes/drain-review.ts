@@ -3,9 +3,9 @@ import { budgetsOf, type BudgetView } from '../../domain/budget.ts';
 import { placementProblems, type PlacementProblem } from '../../domain/placement.ts';
 import { hasEnded, workloadOf, type PodView } from '../../domain/pod.ts';
 import { trafficWarnings, type TrafficWarning } from '../../domain/traffic-audit.ts';
+import type { ClusterReading } from './cluster-state.ts';
 import type { KubernetesApis } from './connect.ts';
 import { podToPlace, remainingNode } from './placement-view.ts';
-import { listAll, listNodes } from './read.ts';
 import { trafficPod } from './traffic-view.ts';
 import { podView } from './view.ts';
 import { readVolumes } from './volumes.ts';
@@ -24,8 +24,9 @@ interface SeenPod {
 }
 
 /**
- * Reviews a drain of some nodes of a cluster: whether their pods find a place on the others, and what is lost on the way. Reads all
- * nodes and pods once, and the persistent volumes where the pods use any; changes nothing. Throws `kubernetes-…` errors.
+ * Reviews a drain of some nodes of a cluster: whether their pods find a place on the others, and what is lost on the way. Reads
+ * the persistent volumes where the pods use any; changes nothing. Throws `kubernetes-…` errors.
+ * @param reading the cluster as it has just been read
  * @param drained names of the nodes
  * @param budgets those that may protect the pods
  * @param moves whether the drain moves a pod of these nodes
@@ -33,12 +34,12 @@ interface SeenPod {
 export async function reviewDrain(
   apis: KubernetesApis,
   cluster: string,
+  { nodes, pods: allPods }: Pick<ClusterReading, 'nodes' | 'pods'>,
   drained: readonly string[],
   budgets: readonly BudgetView[],
   moves: (pod: PodView) => boolean,
 ): Promise<DrainReview> {
-  const nodes = await listNodes(apis, cluster);
-  const pods = await listRunningPods(apis, cluster);
+  const pods = allPods.map((pod): SeenPod => ({ pod, view: podView(pod) })).filter(({ view }) => !hasEnded(view));
   const leaves = new Set(drained);
   // One that is ending already has been replaced, or will not be.
   const moving = pods.filter(({ view }) => leaves.has(view.node) && !view.terminating && moves(view));
@@ -58,11 +59,6 @@ export async function reviewDrain(
     );
   const places = moving.map(({ pod, view }) => podToPlace(pod, workloadOf(view), volumes));
   return { placement: placementProblems(places, remaining), traffic: trafficWarnings(trafficOf(moving, pods, budgets)) };
-}
-
-async function listRunningPods({ core }: KubernetesApis, cluster: string): Promise<SeenPod[]> {
-  const pods = await listAll('list pods', cluster, (limit, _continue) => core.listPodForAllNamespaces({ limit, _continue }));
-  return pods.map((pod) => ({ pod, view: podView(pod) })).filter(({ view }) => !hasEnded(view));
 }
 
 function trafficOf(moving: readonly SeenPod[], all: readonly SeenPod[], budgets: readonly BudgetView[]) {

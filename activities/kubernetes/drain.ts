@@ -2,6 +2,7 @@ import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation } from '../../domain/action.ts';
 import { budgetName, type BudgetView } from '../../domain/budget.ts';
 import { forecastDrain, type DrainWave } from '../../domain/drain-forecast.ts';
+import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Blocker, Effect } from '../../domain/plan.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, podName, staysOnNode, workloadOf, type PodView } from '../../domain/pod.ts';
@@ -9,7 +10,7 @@ import { workloadsByName, type WorkloadView } from '../../domain/workload.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
-import { ClusterState } from './cluster-state.ts';
+import { nodeView, readCluster, type ClusterReading } from './cluster-state.ts';
 import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from './cordon.ts';
 import { cordonOwner, cordonState } from './cordon-mark.ts';
 import { drainSettings, signedSettings, type DrainFacts, type DrainInput, type SignedSettings } from './drain-facts.ts';
@@ -17,7 +18,7 @@ import { reviewDrain, reviewWarnings, type DrainReview } from './drain-review.ts
 import { DrainSession } from './drain-session.ts';
 import { budgetsOver, shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
 import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks, type Ask } from './permissions.ts';
-import { readNodes } from './read.ts';
+import { podView } from './view.ts';
 
 /** Workloads whose several pods are told one by one. */
 const objectsShownMax = 3;
@@ -45,27 +46,32 @@ async function planDrain(
   { nodes: names, ...input }: ActionInput<'kubernetes.drain'>,
   context: ActionContext,
 ): Promise<PlanOf<DrainFacts>> {
-  const apis = await clients.kubernetes(context.target);
-  const nodes = await readNodes(apis, context.target.name, [...new Set(names)]);
-  return planDrainOf(clients, nodes, input, context);
+  const { target } = context;
+  const reading = await readCluster(() => clients.kubernetes(target), target.name);
+  const known = new Set(reading.nodes.map(({ metadata }) => metadata?.name));
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown !== undefined) throw new HoldpointError('node-unknown', { cluster: target.name, node: unknown });
+  return planDrainOf(clients, reading, names, input, context);
 }
 
 /**
- * The plan of a drain of nodes that have just been read: `kubernetes.drain` and whatever else empties nodes share it, with
- * `observeDrain` and `pushDrain`. Reads only. Throws `kubernetes-…` errors.
+ * The plan of a drain of those of the named nodes that are there, from what has just been read: `kubernetes.drain` and whatever else
+ * empties nodes share it, with `observeDrain` and `pushDrain`. Reads only. Throws `kubernetes-…` errors.
  */
 export async function planDrainOf(
   clients: Clients,
-  nodes: readonly V1Node[],
+  reading: ClusterReading,
+  wanted: readonly string[],
   input: DrainInput,
   { run, target }: ActionContext,
 ): Promise<PlanOf<DrainFacts>> {
+  const { budgets: allBudgets, workloads: workloadViews } = reading;
+  const byName = new Map(reading.nodes.map((node) => [node.metadata?.name ?? '', node]));
+  const nodes = [...new Set(wanted)].flatMap((name) => byName.get(name) ?? []);
   const names = nodes.map((node) => node.metadata?.name ?? '');
   const settings = signedSettings(input, names.length);
   const apis = await clients.kubernetes(target);
-  const state = new ClusterState(() => clients.kubernetes(target), target.name, run);
-  await state.load();
-  const { nodes: nodeViews, pods: all, budgets: allBudgets, workloads: workloadViews } = state.look();
+  const all = reading.pods.map(podView);
   const known = workloadsByName(workloadViews);
   const pods = all.filter((pod) => names.includes(pod.node) && leaves(pod, settings));
   const budgets = budgetsOver(pods, allBudgets);
@@ -83,13 +89,15 @@ export async function planDrainOf(
     singletons,
     volumes: moved.some(({ claims }) => claims.length > 0),
   };
-  const forbidden = await mayI(apis, target.name, asksFor(facts));
-  const drained = names.flatMap((name) => nodeViews.find((node) => node.name === name) ?? []);
+  const [forbidden, review] = await Promise.all([
+    mayI(apis, target.name, asksFor(facts)),
+    reviewDrain(apis, target.name, reading, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod)),
+  ]);
+  const drained = nodes.map((node) => nodeView(node, run));
   const { waves, lastsMs } = forecastDrain(
     { nodes: drained, pods: all, budgets: allBudgets, workloads: workloadViews, asked: new Set(), refused: new Map(), nowMs: Date.now() },
     drainSettings(facts),
   );
-  const review = await reviewDrain(apis, target.name, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod));
   return {
     ...emptyPlan(facts),
     effects: [

@@ -12,14 +12,14 @@ export interface Ask {
   resource: string;
 }
 
-/** What a drain does. */
+/** What a drain does besides what its plan does already: that lists all of this, and fails where it may not. */
 export const drainAsks: readonly Ask[] = [
-  ...asksOf('', 'pods', 'get', 'list', 'watch'),
+  ...asksOf('', 'pods', 'watch'),
   ...asksOf('', 'pods/eviction', 'create'),
-  ...asksOf('', 'nodes', 'get', 'list', 'watch', 'patch'),
-  ...asksOf('policy', 'poddisruptionbudgets', 'list', 'watch'),
-  ...asksOf('apps', 'deployments', 'list', 'watch'),
-  ...asksOf('apps', 'statefulsets', 'list', 'watch'),
+  ...asksOf('', 'nodes', 'get', 'watch', 'patch'),
+  ...asksOf('policy', 'poddisruptionbudgets', 'watch'),
+  ...asksOf('apps', 'deployments', 'watch'),
+  ...asksOf('apps', 'statefulsets', 'watch'),
 ];
 
 /** What a drain does besides where its pods use persistent volumes. */

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { KubeConfig } from '@kubernetes/client-node';
-import { createActions } from '../../activities/catalogue.ts';
 import type { Clients } from '../../activities/clients.ts';
 import { apisOf } from '../../activities/kubernetes/connect.ts';
+import { drainAction } from '../../activities/kubernetes/drain.ts';
 import { perform } from '../../activities/perform.ts';
 
 /**
@@ -12,8 +12,7 @@ import { perform } from '../../activities/perform.ts';
  */
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options: { kubeconfig: { type: 'string', default: '' } }, allowPositionals: true });
-  const action = createActions(clientsOf(values.kubeconfig)).get('kubernetes.drain');
-  if (!action) throw new Error('there is no action kubernetes.drain');
+  const action = drainAction(clientsOf(values.kubeconfig));
   const context = { run: 'r-bench', step: 'drain', target: { kind: 'eks', region: 'bench', name: 'bench' } as const, retry: 0 };
   const begunAt = performance.now();
   const input = { nodes: positionals, nodesAtOnce: positionals.length };

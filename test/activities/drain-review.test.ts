@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { readCluster } from '../../activities/kubernetes/cluster-state.ts';
 import { reviewDrain, type DrainReview } from '../../activities/kubernetes/drain-review.ts';
 import type { Progress } from '../../domain/action.ts';
 import { staysOnNode } from '../../domain/pod.ts';
@@ -17,7 +18,8 @@ async function start(manifests: Manifest[], nodes = 3): Promise<void> {
 
 async function review(...nodes: string[]): Promise<DrainReview> {
   const apis = await demo.clients.kubernetes(demo.target);
-  return reviewDrain(apis, demo.target.name, nodes, [], (pod) => !staysOnNode(pod));
+  const reading = await readCluster(() => demo.clients.kubernetes(demo.target), demo.target.name);
+  return reviewDrain(apis, demo.target.name, reading, nodes, [], (pod) => !staysOnNode(pod));
 }
 
 async function nodeOf(pod: string): Promise<string> {

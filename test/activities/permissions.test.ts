@@ -17,7 +17,7 @@ test('Nothing is missing where everything is allowed.', async () => {
 
 test('What is not allowed is told by resource, with the rule that would allow it.', async () => {
   demo.cluster.access.forbid('', 'pods/eviction', 'create');
-  demo.cluster.access.forbid('policy', 'poddisruptionbudgets', 'list', 'watch');
+  demo.cluster.access.forbid('policy', 'poddisruptionbudgets', 'watch');
   demo.cluster.access.forbid('', 'nodes', 'patch', 'delete');
   expect(await missing()).toEqual([
     {
@@ -35,10 +35,10 @@ test('What is not allowed is told by resource, with the rule that would allow it
     },
     {
       object: 'Permission/poddisruptionbudgets',
-      reason: 'The worker may not list, watch poddisruptionbudgets in all namespaces.',
+      reason: 'The worker may not watch poddisruptionbudgets in all namespaces.',
       remedy:
         'Add this rule to the ClusterRole of the worker, then plan again: ' +
-        '{"apiGroups":["policy"],"resources":["poddisruptionbudgets"],"verbs":["list","watch"]}.',
+        '{"apiGroups":["policy"],"resources":["poddisruptionbudgets"],"verbs":["watch"]}.',
     },
   ]);
 });
