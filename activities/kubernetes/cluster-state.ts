@@ -1,12 +1,4 @@
-import type {
-  V1Deployment,
-  V1Node,
-  V1PersistentVolume,
-  V1Pod,
-  V1PodDisruptionBudget,
-  V1StatefulSet,
-  V1VolumeAttachment,
-} from '@kubernetes/client-node';
+import type { V1Node, V1PersistentVolume, V1Pod, V1VolumeAttachment } from '@kubernetes/client-node';
 import type { BudgetView } from '../../domain/budget.ts';
 import type { PodView } from '../../domain/pod.ts';
 import type { AttachmentView } from '../../domain/volumes.ts';

@@ -1,4 +1,4 @@
-import { send, watch, type Door, type RawWatch } from '../../test/lab-kubernetes/raw.ts';
+import { follow, type Door } from '../../test/lab-kubernetes/raw.ts';
 
 /** A pod as it comes over the wire, as far as the witness looks at it. */
 export interface WitnessedPod {
@@ -106,35 +106,27 @@ function isTrue(status: WitnessedPod['status'], condition: string): boolean {
 
 /** Somebody who only looks, on connections of his own past the proxy, without any code of the product. */
 export interface Witness {
-  /** Ends the watches and says what has been seen. Throws where they had ended before: nobody has seen the rest then. */
+  /** Ends the watches and says what has been seen. Throws where they could not go on: nobody has seen the rest then. */
   testify(): Testimony;
 }
 
 /** Begins to watch pods and budgets of a namespace, for the eviction of those on the nodes. */
 export async function startWitness(door: Door, namespace: string, nodes: readonly string[]): Promise<Witness> {
   const ledger = new Ledger(nodes);
-  const watches: RawWatch[] = [];
-  let ended = false;
-  const follow = async <Item>(path: string, see: (type: string, item: Item) => void): Promise<void> => {
-    const { body } = await send(door, 'GET', path);
-    for (const item of body.items as Item[]) see('ADDED', item);
-    const { resourceVersion } = body.metadata as { resourceVersion: string };
-    const stream = await watch(door, `${path}?watch=true&resourceVersion=${resourceVersion}`, ({ type, object }) =>
-      see(type, object as Item),
-    );
-    void stream.over.then(() => (ended = true));
-    watches.push(stream);
-  };
-  await follow<WitnessedBudget>(`/apis/policy/v1/namespaces/${namespace}/poddisruptionbudgets`, (type, budget) =>
-    ledger.seeBudget(type, budget, performance.now()),
+  const budgets = await follow(door, `/apis/policy/v1/namespaces/${namespace}/poddisruptionbudgets`, ({ type, object }) =>
+    ledger.seeBudget(type, object as unknown as WitnessedBudget, performance.now()),
   );
-  await follow<WitnessedPod>(`/api/v1/namespaces/${namespace}/pods`, (type, pod) => ledger.seePod(type, pod, performance.now()));
+  const pods = await follow(door, `/api/v1/namespaces/${namespace}/pods`, ({ type, object }) =>
+    ledger.seePod(type, object as unknown as WitnessedPod, performance.now()),
+  );
   // Before the first pod was known every budget was short of them.
   Object.assign(ledger.testimony, { moments: 0, below: 0 });
   return {
     testify: () => {
-      if (ended) throw new Error('The API server has ended a watch of the witness.');
-      for (const stream of watches) stream.close();
+      const broken = budgets.broken() ?? pods.broken();
+      budgets.stop();
+      pods.stop();
+      if (broken !== undefined) throw new Error(`The witness has missed something: ${broken}.`);
       return ledger.testimony;
     },
   };

@@ -1,4 +1,4 @@
-import { send, watch, type Door, type RawWatch } from './raw.ts';
+import { follow, type Door, type Follow } from './raw.ts';
 import { isReady, type PodSeen } from './world.ts';
 
 /** What somebody who only looks has seen of the pods of a namespace. */
@@ -12,9 +12,9 @@ export interface Sighting {
 
 /** A watcher with a connection of its own that shares no code with the product: it counts Ready pods after every single event. */
 export class BudgetWatcher {
-  private readonly pods = new Map<string, PodSeen>();
+  private readonly seen = new Map<string, PodSeen>();
   private readonly needed: Readonly<Record<string, number>>;
-  private stream: RawWatch | undefined;
+  private pods: Follow | undefined;
   readonly sighting: Sighting = { moments: 0, below: 0, fewest: {} };
 
   private constructor(needed: Readonly<Record<string, number>>) {
@@ -24,27 +24,27 @@ export class BudgetWatcher {
   /** Begins to watch; `needed` says how many pods of each workload (by their label `app`) must be Ready at any moment. */
   static async start(door: Door, namespace: string, needed: Readonly<Record<string, number>>): Promise<BudgetWatcher> {
     const watcher = new BudgetWatcher(needed);
-    const path = `/api/v1/namespaces/${namespace}/pods`;
-    const { body } = await send(door, 'GET', path);
-    for (const pod of body.items as PodSeen[]) watcher.pods.set(pod.metadata.uid, pod);
-    watcher.count();
-    const { resourceVersion } = body.metadata as { resourceVersion: string };
-    watcher.stream = await watch(door, `${path}?watch=true&resourceVersion=${resourceVersion}`, ({ type, object }) => {
+    watcher.pods = await follow(door, `/api/v1/namespaces/${namespace}/pods`, ({ type, object }) => {
       const pod = object as unknown as PodSeen;
-      if (type === 'DELETED') watcher.pods.delete(pod.metadata.uid);
-      else watcher.pods.set(pod.metadata.uid, pod);
-      watcher.count();
+      if (type === 'DELETED') watcher.seen.delete(pod.metadata.uid);
+      else watcher.seen.set(pod.metadata.uid, pod);
+      // Before the first list was whole, everything was short of pods.
+      if (watcher.pods) watcher.count();
     });
+    watcher.count();
     return watcher;
   }
 
+  /** Throws where it has missed anything. */
   stop(): void {
-    this.stream?.close();
+    this.pods?.stop();
+    const broken = this.pods?.broken();
+    if (broken !== undefined) throw new Error(`the watcher has missed something: ${broken}`);
   }
 
   private count(): void {
     this.sighting.moments += 1;
-    const serving = [...this.pods.values()].filter((pod) => isReady(pod) && pod.metadata.deletionTimestamp === undefined);
+    const serving = [...this.seen.values()].filter((pod) => isReady(pod) && pod.metadata.deletionTimestamp === undefined);
     let isBelow = false;
     for (const [app, needed] of Object.entries(this.needed)) {
       const ready = serving.filter(({ metadata }) => metadata.labels?.app === app).length;

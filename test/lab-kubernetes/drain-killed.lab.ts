@@ -4,7 +4,7 @@ import { readKubeconfig, requester, type KubernetesRequest } from '../../lab/kub
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { createAll, nodeManifests, untilSettled, workloadManifests, type Manifest, type WorkloadOptions } from '../../lab/workloads.ts';
 import { BudgetWatcher } from './budget-watcher.ts';
-import { send, watch, type Door, type RawWatch } from './raw.ts';
+import { follow, send, type Door, type Follow } from './raw.ts';
 import { fromSetup, realWorld } from './real-world.ts';
 import { inPool, leaveNothing, podTemplate, until, type PodSeen } from './world.ts';
 
@@ -109,9 +109,9 @@ function startDrain(nodes: readonly string[]): Promise<RunningProcess> {
 }
 
 /** Counts how often each pod is asked to go: its deletion timestamp is set once, whoever asks again. */
-async function followEvictions(nodes: readonly string[], namespace: string): Promise<{ granted: () => number; stream: RawWatch }> {
+async function followEvictions(nodes: readonly string[], namespace: string): Promise<{ granted: () => number; stream: Follow }> {
   const going = new Set<string>();
-  const stream = await watch(door, `/api/v1/namespaces/${namespace}/pods?watch=true`, ({ object }) => {
+  const stream = await follow(door, `/api/v1/namespaces/${namespace}/pods`, ({ object }) => {
     const { metadata, spec } = object as unknown as PodSeen;
     if (metadata.deletionTimestamp !== undefined && nodes.includes(spec.nodeName ?? '')) going.add(metadata.uid);
   });
@@ -139,7 +139,7 @@ test.each(scenarios)(
     }
     const last = await startDrain(nodes);
     expect(await last.ended).toBe('ended with exit code 0');
-    stream.close();
+    stream.stop();
     watcher.stop();
     expect(await podsOn(nodes, namespace)).toEqual([]);
     const { below, fewest, moments } = watcher.sighting;

@@ -100,3 +100,44 @@ export async function watch(door: Door, path: string, onEvent: (event: WatchEven
   });
   return { events, over, close: () => response.destroy() };
 }
+
+/** What goes on after a list for as long as it is wanted. */
+export interface Follow {
+  /** Why it has ended before its time; undefined as long as nothing was missed. */
+  broken(): string | undefined;
+  stop(): void;
+}
+
+/**
+ * Lists a collection and hears of every change since, each once and in order. Where the server ends a watch, as it does with a reader
+ * that lags behind, another one goes on at the last version that was heard of.
+ */
+export async function follow(door: Door, path: string, onEvent: (event: WatchEvent) => void): Promise<Follow> {
+  const { body } = await send(door, 'GET', path);
+  for (const object of body.items as WatchEvent['object'][]) onEvent({ type: 'ADDED', object });
+  let { resourceVersion } = body.metadata as { resourceVersion?: string };
+  let stream: RawWatch | undefined;
+  let stopped = false;
+  let broken: string | undefined;
+  const hear = (event: WatchEvent): void => {
+    if (event.type === 'ERROR') broken ??= `${path}: ${JSON.stringify(event.object)}`;
+    if (stopped || broken !== undefined) return;
+    resourceVersion = event.object.metadata.resourceVersion;
+    onEvent(event);
+  };
+  const open = async (): Promise<void> => {
+    stream = await watch(door, `${path}?watch=true&resourceVersion=${resourceVersion}`, hear);
+    void stream.over.then(() => {
+      if (stopped || broken !== undefined) return undefined;
+      return open().catch((error: unknown) => (broken ??= `${path}: ${String(error)}`));
+    });
+  };
+  await open();
+  return {
+    broken: () => broken,
+    stop: () => {
+      stopped = true;
+      stream?.close();
+    },
+  };
+}
