@@ -36,8 +36,8 @@ export interface ControlPlaneOptions {
 }
 
 /**
- * The controllers that maintenance meets: those that make, count, spread, taint, lose and clean up pods. Leaving out the other
- * thirty (certificates, volumes, quotas, service accounts, …) spares a fifth of the controller manager's memory, and their work.
+ * The controllers that maintenance meets: those that make, count, spread, taint, lose and clean up pods and tie volumes to nodes.
+ * Leaving out the others (certificates, quotas, service accounts, …) spares memory of the controller manager, and their work.
  */
 const controllersRun = [
   'daemonset-controller',
@@ -47,6 +47,10 @@ const controllersRun = [
   'job-controller',
   'namespace-controller',
   'node-lifecycle-controller',
+  'persistentvolume-attach-detach-controller',
+  'persistentvolume-binder-controller',
+  'persistentvolume-protection-controller',
+  'persistentvolumeclaim-protection-controller',
   'pod-garbage-collector-controller',
   'replicaset-controller',
   'statefulset-controller',

@@ -4,6 +4,7 @@ import { worldOf } from '../sandbox/kubernetes-fixture.ts';
 import { describeEvictions } from './behaviour-evictions.ts';
 import { describeJobs } from './behaviour-jobs.ts';
 import { describeObjects } from './behaviour-objects.ts';
+import { describeVolumes } from './behaviour-volumes.ts';
 import type { KubernetesWorld } from './world.ts';
 
 /** Fast enough that nobody waits, slow enough that what takes long is not over before a test has looked. */
@@ -33,4 +34,5 @@ describe('the sandbox behaves as Kubernetes does', () => {
   describeObjects(() => world);
   describeEvictions(() => world);
   describeJobs(() => world);
+  describeVolumes(() => world);
 });

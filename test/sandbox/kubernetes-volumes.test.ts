@@ -52,7 +52,8 @@ describe('a StatefulSet with claims', () => {
       const found = await fixture.core.readNamespacedPod({ namespace: 'shop', name: 'db-0' });
       return found.status?.conditions?.[0]?.message === undefined ? undefined : found;
     });
-    expect(pod.status?.conditions?.[0]?.message).toBe('0/3 nodes are available: 3 node(s) had volume node affinity conflict.');
+    const why = "0/3 nodes are available: 3 node(s) didn't match PersistentVolume's node affinity.";
+    expect(pod.status?.conditions?.[0]?.message).toBe(why);
   });
 
   test('waits for a volume, and runs once there is one', async () => {

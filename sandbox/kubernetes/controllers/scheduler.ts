@@ -140,7 +140,7 @@ function volumesOf(store: Store, pod: Pod): PersistentVolume[] | string {
 }
 
 function volumeObstacle(node: Node, volumes: PersistentVolume[]): string | undefined {
-  return volumes.every((volume) => isUsableOn(node, volume)) ? undefined : 'node(s) had volume node affinity conflict';
+  return volumes.every((volume) => isUsableOn(node, volume)) ? undefined : "node(s) didn't match PersistentVolume's node affinity";
 }
 
 /** Read once per state of a node: placing ten thousand pods asks for it ten million times. */
