@@ -35,7 +35,7 @@ export function until(what: string, holds: () => Promise<boolean>): Promise<true
 export interface PodSeen {
   metadata: { name: string; uid: string; resourceVersion: string; deletionTimestamp?: string; labels?: Record<string, string> };
   spec: { nodeName?: string };
-  status: { phase?: string; conditions?: { type: string; status: string; reason?: string }[] };
+  status: { phase?: string; conditions?: { type: string; status: string; reason?: string; message?: string }[] };
 }
 
 export interface BudgetStatus {
