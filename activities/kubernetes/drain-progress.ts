@@ -2,12 +2,20 @@ import type { Observation, Progress, ProgressItem } from '../../domain/action.ts
 import type { BlockedPod, DrainMoves } from '../../domain/drain.ts';
 import { podName, type PodView } from '../../domain/pod.ts';
 import type { PlanOf } from '../action.ts';
+import type { NodeView } from './cluster-state.ts';
 import type { DrainFacts } from './drain-facts.ts';
-import type { DrainLook } from './drain-session.ts';
 
 const shownMax = 3;
 /** Nodes that are shown one by one; of more, those that are worked on. */
 const nodesShownMax = 50;
+
+/** What a drain sees in one look. */
+export interface DrainLook {
+  moves: DrainMoves;
+  /** The planned nodes that still exist under the planned UID. */
+  nodes: NodeView[];
+  uncordoned: NodeView[];
+}
 
 /** What one look says of a drain. `hasRoom`: whether another request may be sent now. */
 export function observationOf(plan: PlanOf<DrainFacts>, look: DrainLook, hasRoom: boolean): Observation {

@@ -1,6 +1,6 @@
 import type { ActionContext, Observation } from '../../domain/action.ts';
 import { budgetsOf, type BudgetView } from '../../domain/budget.ts';
-import { nextDrainMoves, type DrainMoves, type DrainNode } from '../../domain/drain.ts';
+import { nextDrainMoves, type DrainNode } from '../../domain/drain.ts';
 import { staysOnNode, type PodView } from '../../domain/pod.ts';
 import { attachmentsLeft, type AttachmentView } from '../../domain/volumes.ts';
 import type { Following, PlanOf } from '../action.ts';
@@ -10,7 +10,7 @@ import { ClusterState, type NodeView } from './cluster-state.ts';
 import type { KubernetesApis } from './connect.ts';
 import { takeOut } from './cordon-mark.ts';
 import { drainSettings, type DrainFacts } from './drain-facts.ts';
-import { observationOf } from './drain-progress.ts';
+import { observationOf, type DrainLook } from './drain-progress.ts';
 import { deletePod, evictPod, type EvictionAnswer } from './evict.ts';
 import { inParallel } from './read.ts';
 import { rollOut } from './rollout.ts';
@@ -22,14 +22,6 @@ const requestsAtOnceMax = 32;
 const seenWithinMs = 10_000;
 const pauseMinMs = 500;
 const pauseMaxMs = 30_000;
-
-/** What a drain sees in one look. */
-export interface DrainLook {
-  moves: DrainMoves;
-  /** The planned nodes that still exist under the planned UID. */
-  nodes: NodeView[];
-  uncordoned: NodeView[];
-}
 
 /** Why the API server does not want to be asked for a pod again yet. */
 interface Refusal {
