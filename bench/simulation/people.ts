@@ -161,8 +161,9 @@ export class People {
   /** Says what somebody has drawn; what is heard counts. */
   private async answer(situation: Situation, state: RunState): Promise<void> {
     const opening = state.hold ? `${state.hold.opening.hold}#${state.hold.opening.opening}` : '';
-    // Once it has expired the run is stuck, and still shows it.
-    if (situation !== 'stuck' && this.leftToExpire.has(opening)) return;
+    // Once it has expired the run is stuck, or paused after that, and still shows it.
+    const isAsked = situation === 'hold' || situation === 'exception';
+    if (isAsked && this.leftToExpire.has(opening)) return;
     const saying = this.sayingIn(situation, state);
     if (saying === undefined) return;
     if (saying === 'silence') {
