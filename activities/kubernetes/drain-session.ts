@@ -48,8 +48,6 @@ export class DrainSession implements Following {
   private readonly refused = new Map<string, Refusal>();
   /** UIDs of the pods of which an eviction may have been granted that nobody has seen. */
   private readonly doubted = new Set<string>();
-  /** Names of the nodes whose drain had begun before this session: whatever an earlier one has asked for is not known. */
-  private takenUp: ReadonlySet<string> = new Set();
   /** When this session has cordoned a node and begun its drain, until the watch shows it. */
   private readonly cordonedAtMs = new Map<string, number>();
   private readonly beganAtMs = new Map<string, number>();
@@ -70,7 +68,6 @@ export class DrainSession implements Following {
   static async open(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext, follow: boolean): Promise<DrainSession> {
     const session = new DrainSession(clients, plan, context);
     await session.state.load();
-    session.takeUp();
     if (follow) session.state.follow();
     session.isFollowing = follow;
     return session;
@@ -100,8 +97,11 @@ export class DrainSession implements Following {
       if (began && wanted.begin) this.beganAtMs.set(node.uid, began.getTime());
     });
     const gracePeriodSeconds = this.plan.facts.settings.gracePeriodSeconds ?? undefined;
+    // What an earlier session has asked for on a node whose drain it began is not known here.
+    const begunBefore = nodes.filter(({ uid, turnBeganMs }) => turnBeganMs !== undefined && !this.beganAtMs.has(uid));
+    const takenUp = new Set(begunBefore.map(({ name }) => name));
     const evict = (pod: PodView): Promise<EvictionAnswer> => {
-      const asSeen = this.doubted.has(pod.uid) || this.takenUp.has(pod.node);
+      const asSeen = this.doubted.has(pod.uid) || takenUp.has(pod.node);
       return evictPod(apis, target.name, pod, { gracePeriodSeconds, asSeen });
     };
     for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));
@@ -123,11 +123,6 @@ export class DrainSession implements Following {
   async stop(): Promise<void> {
     await Promise.all(this.inHand);
     await this.state.stop();
-  }
-
-  private takeUp(): void {
-    const begun = this.look().nodes.filter(({ turnBeganMs }) => turnBeganMs !== undefined);
-    this.takenUp = new Set(begun.map(({ name }) => name));
   }
 
   private throwTrouble(): void {
