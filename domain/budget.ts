@@ -1,4 +1,4 @@
-import { selectorMatches, type LabelSelector } from './selector.ts';
+import { labelOf, selectorMatches, type LabelSelector } from './selector.ts';
 import type { PodView } from './pod.ts';
 
 /** A PodDisruptionBudget as the drain sees it (policy/v1). */
@@ -32,44 +32,66 @@ export function budgetsOf(pod: PodView, budgets: readonly BudgetView[]): BudgetV
   return budgets.filter((budget) => budget.namespace === pod.namespace && selectorMatches(budget.selector, pod.labels));
 }
 
+interface PlacedBudget {
+  budget: BudgetView;
+  place: number;
+}
+
+/** The budgets of a namespace, each under one label that its pods must have: by its name, then by its value. */
+class NamespaceBudgets {
+  readonly byLabel = new Map<string, Map<string, PlacedBudget[]>>();
+  /** Those that demand no label. */
+  readonly others: PlacedBudget[] = [];
+
+  add(placed: PlacedBudget): void {
+    const [label] = Object.entries(placed.budget.selector?.matchLabels ?? {});
+    if (!label) {
+      this.others.push(placed);
+      return;
+    }
+    const byValue = getOrAdd(this.byLabel, label[0], () => new Map<string, PlacedBudget[]>());
+    getOrAdd(byValue, label[1], (): PlacedBudget[] => []).push(placed);
+  }
+}
+
 /** Finds the budgets of pods and the pods of budgets without comparing each with each. */
 export class BudgetIndex {
-  /** Each budget under one label that its pods must have, or under its namespace where it demands none. */
-  private readonly byKey = new Map<string, { budget: BudgetView; place: number }[]>();
+  private readonly byNamespace = new Map<string, NamespaceBudgets>();
 
   constructor(budgets: readonly BudgetView[]) {
     for (const [place, budget] of budgets.entries()) {
-      const [label] = Object.entries(budget.selector?.matchLabels ?? {});
-      const key = label ? keyOf(budget.namespace, label) : budget.namespace;
-      const known = this.byKey.get(key);
-      if (known) known.push({ budget, place });
-      else this.byKey.set(key, [{ budget, place }]);
+      getOrAdd(this.byNamespace, budget.namespace, () => new NamespaceBudgets()).add({ budget, place });
     }
   }
 
   /** The budgets that protect a pod, in the order in which they were given. */
-  of(pod: PodView): BudgetView[] {
-    const keys = [pod.namespace, ...Object.entries(pod.labels).map((label) => keyOf(pod.namespace, label))];
-    const found = keys.flatMap((key) => this.byKey.get(key) ?? []).filter(({ budget }) => selectorMatches(budget.selector, pod.labels));
-    return found.sort((a, b) => a.place - b.place).map(({ budget }) => budget);
+  of({ namespace, labels }: PodView): BudgetView[] {
+    const known = this.byNamespace.get(namespace);
+    if (!known) return [];
+    const candidates = [...known.others];
+    for (const [name, byValue] of known.byLabel) {
+      const value = labelOf(labels, name);
+      if (value !== undefined) candidates.push(...(byValue.get(value) ?? []));
+    }
+    const found = candidates.filter(({ budget }) => selectorMatches(budget.selector, labels));
+    if (found.length > 1) found.sort((a, b) => a.place - b.place);
+    return found.map(({ budget }) => budget);
   }
 
   /** The pods of each budget that protects any of these. */
   cover(pods: readonly PodView[]): Map<BudgetView, PodView[]> {
     const covered = new Map<BudgetView, PodView[]>();
-    for (const pod of pods) {
-      for (const budget of this.of(pod)) {
-        const known = covered.get(budget);
-        if (known) known.push(pod);
-        else covered.set(budget, [pod]);
-      }
-    }
+    for (const pod of pods) for (const budget of this.of(pod)) getOrAdd(covered, budget, (): PodView[] => []).push(pod);
     return covered;
   }
 }
 
-function keyOf(namespace: string, [name, value]: [string, string]): string {
-  return `${namespace}/${name}=${value}`;
+function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
 
 /**

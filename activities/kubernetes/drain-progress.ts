@@ -17,15 +17,14 @@ export interface DrainLook {
   uncordoned: NodeView[];
 }
 
-/** What one look says of a drain. `hasRoom`: whether another request may be sent now. */
-export function observationOf(plan: PlanOf<DrainFacts>, look: DrainLook, hasRoom: boolean): Observation {
+/** What one look says of a drain. `maySend`: whether any of its requests for pods may be sent now. */
+export function observationOf(plan: PlanOf<DrainFacts>, look: DrainLook, maySend: boolean): Observation {
   const { moves, uncordoned } = look;
   const { evict, surge, remove, begin, ending, blocked, unnamed, later, detaching } = moves;
   const progress = progressOf(plan, look);
-  const sendable = evict.length + surge.length + remove.length;
-  if (uncordoned.length > 0 || begin.length > 0 || (sendable > 0 && hasRoom)) return { state: 'todo', progress };
+  if (uncordoned.length > 0 || begin.length > 0 || maySend) return { state: 'todo', progress };
   const waiting = [...blocked, ...detaching].filter(({ overdue }) => !overdue);
-  const moving = sendable + ending.length + waiting.length;
+  const moving = evict.length + surge.length + remove.length + ending.length + waiting.length;
   const overdue = blocked.filter((pod) => pod.overdue);
   if (moving > 0) return { state: 'moving', progress };
   if (overdue.length > 0) return { ...stuckOnOverdue(overdue), progress };

@@ -1,5 +1,5 @@
 import type { ActionContext, Observation } from '../../domain/action.ts';
-import { budgetsOf, type BudgetView } from '../../domain/budget.ts';
+import { BudgetIndex, budgetName, budgetsOf, type BudgetView } from '../../domain/budget.ts';
 import { nextDrainMoves, type DrainNode } from '../../domain/drain.ts';
 import { staysOnNode, type PodView } from '../../domain/pod.ts';
 import { attachmentsLeft, type AttachmentView } from '../../domain/volumes.ts';
@@ -16,12 +16,18 @@ import { inParallel } from './read.ts';
 import { rollOut } from './rollout.ts';
 import type { ClaimedVolume } from './volumes.ts';
 
-/** Requests that may wait for their answer at a time. */
-const requestsAtOnceMax = 32;
+/** Requests that may wait for their answer at a time: a third of those that change things an API server works on (200 by default). */
+const requestsAtOnceMax = 64;
 /** How soon what has been granted must be seen; after that it is looked for, and asked for again where it has not come about. */
 const seenWithinMs = 10_000;
 const pauseMinMs = 500;
 const pauseMaxMs = 30_000;
+
+/** An eviction that may be asked for now, and the name of the budget it is counted on, where it has one. */
+interface Sendable {
+  pod: PodView;
+  budget?: string;
+}
 
 /** Why the API server does not want to be asked for a pod again yet. */
 interface Refusal {
@@ -52,9 +58,11 @@ export class DrainSession implements Following {
   private readonly cordonedAtMs = new Map<string, number>();
   private readonly beganAtMs = new Map<string, number>();
   private readonly inHand = new Set<Promise<void>>();
+  /** Names of the budgets that requests in hand are counted on. */
+  private readonly budgetsInHand = new Set<string>();
   /** What went wrong with a request, until the next look tells of it. */
   private trouble: Error | undefined;
-  private latest: DrainLook | undefined;
+  private latest: (DrainLook & { evictions: Sendable[] }) | undefined;
 
   private constructor(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext) {
     this.plan = plan;
@@ -83,7 +91,7 @@ export class DrainSession implements Following {
   }
 
   async act(): Promise<void> {
-    const { moves, nodes, uncordoned } = this.latest ?? this.look();
+    const { moves, nodes, uncordoned, evictions } = this.latest ?? this.look();
     const { run, target } = this.context;
     const apis = await this.connect();
     // Cordoned first, or the evicted pods would come right back.
@@ -105,7 +113,7 @@ export class DrainSession implements Following {
       return evictPod(apis, target.name, pod, { gracePeriodSeconds, asSeen });
     };
     for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));
-    for (const pod of moves.evict) this.send(pod, () => evict(pod));
+    for (const { pod, budget } of evictions) this.send(pod, () => evict(pod), budget);
     for (const pod of moves.surge) this.send(pod, () => rollOut(apis, target.name, pod));
     this.latest = undefined;
   }
@@ -131,11 +139,13 @@ export class DrainSession implements Following {
     if (trouble !== undefined) throw trouble;
   }
 
-  private seen(look: DrainLook): Observation {
-    return observationOf(this.plan, look, this.inHand.size < requestsAtOnceMax);
+  private seen(look: DrainLook & { evictions: Sendable[] }): Observation {
+    const { evictions, moves } = look;
+    const isToSend = evictions.length + moves.surge.length + moves.remove.length > 0;
+    return observationOf(this.plan, look, isToSend && this.inHand.size < requestsAtOnceMax);
   }
 
-  private look(): DrainLook {
+  private look(): DrainLook & { evictions: Sendable[] } {
     const { nodes: all, pods, budgets, workloads, attachments, volumes } = this.state.look();
     const nowMs = Date.now();
     this.forget(pods, nowMs);
@@ -157,8 +167,27 @@ export class DrainSession implements Following {
       refused: this.refusals(budgets, pods, nowMs),
       nowMs,
     };
-    this.latest = { moves: nextDrainMoves(scene, this.settings), nodes, uncordoned: nodes.filter(isUncordoned) };
+    const moves = nextDrainMoves(scene, this.settings);
+    this.latest = { moves, nodes, uncordoned: nodes.filter(isUncordoned), evictions: this.sendable(moves.evict, budgets) };
     return this.latest;
+  }
+
+  /**
+   * Of each budget one eviction at a time: of two that write its status at once, the API server has one wait for half a second and
+   * try again, up to twenty times (EvictionsRetry, pkg/registry/core/pod/storage/eviction.go).
+   */
+  private sendable(evict: readonly PodView[], budgets: readonly BudgetView[]): Sendable[] {
+    if (evict.length === 0) return [];
+    const index = new BudgetIndex(budgets);
+    const taken = new Set(this.budgetsInHand);
+    return evict.flatMap((pod): Sendable[] => {
+      const [budget] = index.of(pod);
+      if (!budget) return [{ pod }];
+      const name = budgetName(budget);
+      if (taken.has(name)) return [];
+      taken.add(name);
+      return [{ pod, budget: name }];
+    });
   }
 
   /** Drops what the world shows by now, and looks anew for what it should show and does not. */
@@ -190,9 +219,10 @@ export class DrainSession implements Following {
   }
 
   /** Sends a request for a pod without waiting for its answer, if there is room for one more. */
-  private send(pod: PodView, call: () => Promise<EvictionAnswer>): void {
+  private send(pod: PodView, call: () => Promise<EvictionAnswer>, budget?: string): void {
     if (this.inHand.size >= requestsAtOnceMax) return;
     this.asked.set(pod.uid, Infinity);
+    if (budget !== undefined) this.budgetsInHand.add(budget);
     const work = call()
       .then(
         (answer) => this.take(pod, answer),
@@ -203,6 +233,7 @@ export class DrainSession implements Following {
       )
       .finally(() => {
         this.inHand.delete(work);
+        if (budget !== undefined) this.budgetsInHand.delete(budget);
         this.state.note();
       });
     this.inHand.add(work);

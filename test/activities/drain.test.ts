@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { PatchStrategy, setHeaderOptions, type V1Pod } from '@kubernetes/client-node';
 import type { Progress } from '../../domain/action.ts';
@@ -508,6 +509,29 @@ describe('answers to an eviction', () => {
     expect(evictionsGranted()).toBe(1);
     expect((await demo.pods()).some(({ metadata }) => metadata?.uid === pod?.metadata?.uid)).toBe(false);
     expect(demo.report().violations).toEqual([]);
+  });
+
+  test('Under one budget the API server is asked for one pod at a time, under several and without any for many.', async () => {
+    const some = { maxUnavailable: 3 };
+    await start([deployment('web', 6), deployment('api', 6), deployment('free', 6), budget('web', some), budget('api', some)], 2);
+    const nodes = [nameAt(0)];
+    const here = (await demo.pods()).filter(({ spec }) => spec?.nodeName === nameAt(0)).map(({ metadata }) => metadata?.labels?.app);
+    expect(['api', 'free', 'web'].map((app) => here.filter((other) => other === app).length)).toEqual([3, 3, 3]);
+    const inHand: string[] = [];
+    const most: Record<string, number> = {};
+    demo.proxy.treat = async (request): Promise<Treatment> => {
+      if (!isEviction(request)) return 'pass';
+      const app = /pods\/(\w+)-/.exec(request.path)?.[1] ?? '';
+      inHand.push(app);
+      most[app] = Math.max(most[app] ?? 0, inHand.filter((other) => other === app).length);
+      most.all = Math.max(most.all ?? 0, inHand.length);
+      await wait(100);
+      inHand.splice(inHand.indexOf(app), 1);
+      return 'pass';
+    };
+    await demo.perform(drain, await demo.plan(drain, { nodes }));
+    expect(most).toEqual({ web: 1, api: 1, free: 3, all: 5 });
+    expect(evictionsGranted()).toBe(9);
   });
 
   test('A drain that takes up another one evicts pods only as it sees them: the other may have asked already.', async () => {
