@@ -1,16 +1,18 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { DeleteNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation, Progress, Target, Undo } from '../../domain/action.ts';
 import type { Blocker, Effect } from '../../domain/plan.ts';
 import { hasEnded, podName, staysOnNode } from '../../domain/pod.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
-import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
+import { defineAction, emptyPlan, type AnyAction, type Following, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { undoCordons } from '../kubernetes/cordon.ts';
 import { readCluster } from '../kubernetes/cluster-state.ts';
 import { observeDrain, planDrainOf, pushDrain } from '../kubernetes/drain.ts';
 import type { DrainFacts } from '../kubernetes/drain-facts.ts';
+import { DrainSession } from '../kubernetes/drain-session.ts';
 import { podsOnNodes } from '../kubernetes/read.ts';
 import { findNodegroup, findPatiently, healthProblem, isMissing, nodesOfNodegroup, runTag } from './nodegroup.ts';
 
@@ -18,6 +20,8 @@ const estimateMs = 2 * 60_000;
 const podsShownMax = 5;
 /** Its nodes carry workload until they are drained, so they go one after another, and no pod that would be lost goes with them. */
 const drainInput = { ...actions['kubernetes.drain'].input.parse({ nodes: [] }), alsoCordoned: true };
+/** How often EKS is asked about the group while its nodes are being drained. */
+const groupLookMs = 5_000;
 /** EKS refuses to delete a group in the middle of these. */
 const busyStatuses = new Set(['CREATING', 'UPDATING']);
 
@@ -38,8 +42,9 @@ export function deleteNodegroupAction(clients: Clients): AnyAction {
   return defineAction<DeleteInput, DeleteFacts>({
     declaration: actions['eks.deleteNodegroup'],
     plan: (input, context) => planDelete(clients, input, context),
-    observe: (plan, context) => observeDelete(clients, plan, context),
-    act: (plan, context) => pushDelete(clients, plan, context),
+    observe: (plan, context) => observeDelete(clients, plan, context, drainBySingleLooks(clients, plan, context)),
+    act: (plan, context) => pushDelete(clients, plan, context, drainBySingleLooks(clients, plan, context)),
+    follow: async (plan, context) => new Deletion(clients, plan, context),
     undo: (plan, _context, seen) => undoDelete(plan, seen),
   });
 }
@@ -119,7 +124,83 @@ async function podsLeft(clients: Clients, target: Target, nodes: readonly string
   return pods.filter((pod) => !staysOnNode(pod) && !hasEnded(pod)).map(podName);
 }
 
-async function observeDelete(clients: Clients, plan: PlanOf<DeleteFacts>, context: ActionContext): Promise<Observation> {
+/** The drain of the nodes, for those who look at it and push it. */
+type NodesDrain = Pick<Following, 'observe' | 'act'>;
+
+/** Undefined where the plan has no drain. */
+function drainBySingleLooks(clients: Clients, plan: PlanOf<DeleteFacts>, context: ActionContext): NodesDrain | undefined {
+  const { drain } = plan.facts;
+  if (!drain) return undefined;
+  const drainPlan = drainPlanOf(plan, drain);
+  return { observe: () => observeDrain(clients, drainPlan, context), act: () => pushDrain(clients, drainPlan, context) };
+}
+
+/** A deletion at work: the drain before it is followed by watches; EKS, which tells of nothing by itself, is asked now and then. */
+class Deletion implements Following {
+  private readonly clients: Clients;
+  private readonly plan: PlanOf<DeleteFacts>;
+  private readonly context: ActionContext;
+  private readonly drain: NodesDrain | undefined;
+  private acted: boolean;
+  private session: DrainSession | undefined;
+  private isDraining = false;
+  private groupSeenAtMs = 0;
+
+  constructor(clients: Clients, plan: PlanOf<DeleteFacts>, context: ActionContext) {
+    this.clients = clients;
+    this.plan = plan;
+    this.context = context;
+    this.acted = context.acted;
+    const { drain } = plan.facts;
+    if (drain) this.drain = { observe: () => this.observeDrain(drain), act: async () => this.session?.act() };
+  }
+
+  async observe(): Promise<Observation> {
+    if (this.isDraining && performance.now() - this.groupSeenAtMs < groupLookMs) {
+      const seen = await this.drain?.observe();
+      if (seen && seen.state !== 'done') return { ...seen, untouched: true };
+    }
+    this.isDraining = false;
+    this.groupSeenAtMs = performance.now();
+    const seen = await observeDelete(this.clients, this.plan, this.now(), this.drain);
+    if (!this.isDraining) await this.stop();
+    return seen;
+  }
+
+  async act(): Promise<void> {
+    if (this.isDraining) await this.drain?.act();
+    else await pushDelete(this.clients, this.plan, this.now(), this.drain);
+    this.acted = true;
+  }
+
+  async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (this.isDraining) await this.session?.changed(timeoutMs, signal);
+    else await wait(timeoutMs, undefined, { signal }).catch(() => undefined);
+  }
+
+  async stop(): Promise<void> {
+    await this.session?.stop();
+    this.session = undefined;
+  }
+
+  private async observeDrain(facts: DrainFacts): Promise<Observation> {
+    this.session ??= await DrainSession.open(this.clients, drainPlanOf(this.plan, facts), this.context, true);
+    const seen = await this.session.observe();
+    this.isDraining = seen.state !== 'done';
+    return seen;
+  }
+
+  private now(): ActionContext {
+    return { ...this.context, acted: this.acted };
+  }
+}
+
+async function observeDelete(
+  clients: Clients,
+  plan: PlanOf<DeleteFacts>,
+  context: ActionContext,
+  drain: NodesDrain | undefined,
+): Promise<Observation> {
   const { nodegroup: name, nodegroupArn, nodes: planned, kept } = plan.facts;
   const { target, acted } = context;
   const outputs = { nodegroup: name };
@@ -139,7 +220,7 @@ async function observeDelete(clients: Clients, plan: PlanOf<DeleteFacts>, contex
   if (busyStatuses.has(status)) {
     return { state: 'moving', progress: { ...progress, summary: `waiting until ${name} is no longer ${status}` }, untouched };
   }
-  const emptying = await observeEmptying(clients, plan, nodes, context);
+  const emptying = await observeEmptying(clients, plan, nodes, context.target, drain);
   if (emptying) return { progress, ...emptying, untouched };
   if (status === 'DELETE_FAILED' && acted) {
     const reason = `EKS could not delete node group ${name}: ${healthProblem(nodegroup) ?? 'it gives no reason'}.`;
@@ -163,23 +244,24 @@ async function observeEmptying(
   clients: Clients,
   plan: PlanOf<DeleteFacts>,
   nodes: readonly V1Node[],
-  context: ActionContext,
+  target: Target,
+  drain: NodesDrain | undefined,
 ): Promise<Exclude<Observation, { state: 'done' }> | undefined> {
-  const { nodegroup: name, drain } = plan.facts;
+  const { nodegroup: name, drain: { nodes: planned } = { nodes: [] } } = plan.facts;
   if (!drain) {
-    const left = await podsLeft(clients, context.target, nodes.map(nameOf));
+    const left = await podsLeft(clients, target, nodes.map(nameOf));
     if (left.length === 0) return undefined;
-    const { reason, remedy } = podsLeftBlocker(context.target.name, name, left);
+    const { reason, remedy } = podsLeftBlocker(target.name, name, left);
     return { state: 'stuck', reason, remedy };
   }
-  const joined = nodes.filter(({ metadata }) => !drain.nodes.some(({ uid }) => uid === metadata?.uid));
-  const strange = await podsLeft(clients, context.target, joined.map(nameOf));
+  const joined = nodes.filter(({ metadata }) => !planned.some(({ uid }) => uid === metadata?.uid));
+  const strange = await podsLeft(clients, target, joined.map(nameOf));
   if (strange.length > 0) {
     const reason = `${strange.length} pods run on nodes of ${name} that have joined it since the plan was made: ${shortened(strange)}.`;
     const remedy = 'Keep new nodes from joining the group (its autoscaler), drain those that have, then try again.';
     return { state: 'stuck', reason, remedy };
   }
-  const seen = await observeDrain(clients, drainPlanOf(plan, drain), context);
+  const seen = await drain.observe();
   return seen.state === 'done' ? undefined : seen;
 }
 
@@ -188,13 +270,17 @@ function drainPlanOf(plan: PlanOf<DeleteFacts>, facts: DrainFacts): PlanOf<Drain
   return { ...emptyPlan(facts), notes: plan.notes };
 }
 
-async function pushDelete(clients: Clients, plan: PlanOf<DeleteFacts>, context: ActionContext): Promise<void> {
-  const { nodegroup: name, drain, kept } = plan.facts;
-  const { target } = context;
+async function pushDelete(
+  clients: Clients,
+  plan: PlanOf<DeleteFacts>,
+  { target }: ActionContext,
+  drain: NodesDrain | undefined,
+): Promise<void> {
+  const { nodegroup: name, kept } = plan.facts;
   if (kept !== undefined) return;
   if (drain) {
-    const emptying = await observeEmptying(clients, plan, await nodesOfNodegroup(clients, target, name), context);
-    if (emptying?.state === 'todo') await pushDrain(clients, drainPlanOf(plan, drain), context);
+    const emptying = await observeEmptying(clients, plan, await nodesOfNodegroup(clients, target, name), target, drain);
+    if (emptying?.state === 'todo') await drain.act();
     if (emptying) return;
   }
   await clients

@@ -167,6 +167,21 @@ describe('with its nodes to be drained first', () => {
     expect(evictionsGranted()).toBe(6);
   });
 
+  test('the drain is followed by watches: pods are not listed, and EKS is not asked, for every eviction.', async () => {
+    await startWith([deployment('web', 12), budget('web', { maxUnavailable: 1 })]);
+    const plan = await demo.plan(remove, drained);
+    const asked: string[] = [];
+    demo.proxy.treat = ({ method, path }) => {
+      if (method === 'GET' && evictionsGranted() > 0 && evictionsGranted() < 12) asked.push(path);
+      return 'pass';
+    };
+    await demo.perform(remove, plan);
+    expect(evictionsGranted()).toBe(12);
+    expect(asked.filter((path) => path.includes('/api/v1/pods?') && !path.includes('watch=true'))).toEqual([]);
+    expect(asked.filter((path) => path.endsWith('/node-groups/blue')).length).toBeLessThan(12);
+    expect(demo.report().violations).toEqual([]);
+  });
+
   test('a worker that is killed in the middle is followed by one that goes on from there.', async () => {
     await startWith(shop);
     const plan = await demo.plan(remove, drained);
