@@ -26,6 +26,8 @@ const refusalBytesMax = 64 * 1024;
 
 /** The groups of the Kubernetes API that actions use, for one cluster. */
 export interface KubernetesApis {
+  /** Who asks, for people: `the worker`, or a user of a kubeconfig. */
+  user: string;
   core: CoreV1Api;
   policy: PolicyV1Api;
   apps: AppsV1Api;
@@ -68,14 +70,15 @@ export async function connectKubernetes(eks: EKSClient, target: Target): Promise
     contexts: [{ name: target.name, cluster: target.name, user: 'holdpoint' }],
     currentContext: target.name,
   });
-  return apisOf(config, cluster.endpoint);
+  return apisOf(config, cluster.endpoint, 'the worker');
 }
 
-/** The API groups behind a configuration whose current cluster is served at this address. */
-export function apisOf(config: KubeConfig, server: string): KubernetesApis {
+/** The API groups behind a configuration whose current cluster is served at this address, and what people call its current user. */
+export function apisOf(config: KubeConfig, server: string, user: string): KubernetesApis {
   const connections = new Connections(config);
   const configuration = configurationFor(connections, server);
   return {
+    user,
     core: new CoreV1Api(configuration),
     policy: new PolicyV1Api(configuration),
     apps: new AppsV1Api(configuration),

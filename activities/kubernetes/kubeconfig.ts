@@ -48,7 +48,7 @@ export function connectByKubeconfig(options: KubeconfigOptions): KubeconfigConne
   if (server.startsWith('http://')) {
     config.clusters = config.clusters.map((other) => (other === cluster ? { ...cluster, skipTLSVerify: true } : other));
   }
-  return { apis: apisOf(config, server), cluster: cluster.name, server };
+  return { apis: apisOf(config, server, `user "${context.user}" of the kubeconfig`), cluster: cluster.name, server };
 }
 
 function load({ kubeconfig, env }: KubeconfigOptions): { config: KubeConfig; file: string } {

@@ -3,7 +3,7 @@ import { kubernetesError } from '../failure.ts';
 import type { KubernetesApis } from './connect.ts';
 import { inParallel, readPatiently } from './read.ts';
 
-/** Something that the worker wants to do in all namespaces. */
+/** Something that somebody wants to do in all namespaces. */
 export interface Ask {
   verb: string;
   /** The API group; empty for the core group. */
@@ -40,7 +40,7 @@ export function asksOf(group: string, resource: string, ...verbs: string[]): Ask
 }
 
 /**
- * Asks the API server what the worker may do (SelfSubjectAccessReview, authorization.k8s.io/v1). Returns a blocker for each resource
+ * Asks the API server what the user of the connection may do (SelfSubjectAccessReview, authorization.k8s.io/v1). Returns a blocker for each resource
  * of which something is not allowed, with the RBAC rule that is missing. Changes nothing. Throws `kubernetes-…` errors.
  */
 export async function mayI(apis: KubernetesApis, cluster: string, asks: readonly Ask[]): Promise<Blocker[]> {
@@ -50,7 +50,7 @@ export async function mayI(apis: KubernetesApis, cluster: string, asks: readonly
     const key = `${ask.group}/${ask.resource}`;
     missing.set(key, [...(missing.get(key) ?? []), ask]);
   }
-  return [...missing.values()].map(missingPermission);
+  return [...missing.values()].map((some) => missingPermission(some, apis.user));
 }
 
 async function isAllowed({ authorization }: KubernetesApis, cluster: string, { verb, group, resource: asked }: Ask): Promise<boolean> {
@@ -67,13 +67,13 @@ async function isAllowed({ authorization }: KubernetesApis, cluster: string, { v
   }
 }
 
-function missingPermission(asks: Ask[]): Blocker {
+function missingPermission(asks: Ask[], user: string): Blocker {
   const { group = '', resource = '' } = asks[0] ?? {};
   const verbs = asks.map(({ verb }) => verb);
   const rule = JSON.stringify({ apiGroups: [group], resources: [resource], verbs });
   return {
     object: `Permission/${resource}`,
-    reason: `The worker may not ${verbs.join(', ')} ${resource} in all namespaces.`,
-    remedy: `Add this rule to the ClusterRole of the worker, then plan again: ${rule}.`,
+    reason: `${user.charAt(0).toUpperCase()}${user.slice(1)} may not ${verbs.join(', ')} ${resource} in all namespaces.`,
+    remedy: `Add this rule to the ClusterRole of ${user}, then plan again: ${rule}.`,
   };
 }

@@ -34,7 +34,7 @@ async function main(): Promise<void> {
 function clientsOf(kubeconfig: string): Clients {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
-  const apis = apisOf(config, config.getCurrentCluster()?.server ?? '');
+  const apis = apisOf(config, config.getCurrentCluster()?.server ?? '', 'the benchmark');
   const none = (): never => {
     throw new Error('a drain needs no AWS');
   };

@@ -99,6 +99,18 @@ describe('the preview of a drain', () => {
     });
   });
 
+  test('is blocked where the user may not evict, and names the user.', async () => {
+    demo.cluster.access.forbid('', 'pods/eviction', 'create');
+    const { plan } = await preview({ kubeconfig: await kubeconfig('demo') });
+    expect(plan.blockers).toEqual([
+      {
+        object: 'Permission/pods/eviction',
+        reason: 'User "demo" of the kubeconfig may not create pods/eviction in all namespaces.',
+        remedy: expect.stringMatching(/^Add this rule to the ClusterRole of user "demo" of the kubeconfig, then plan again: \{.*"create"/),
+      },
+    ]);
+  });
+
   test('is refused where nobody answers.', async () => {
     const file = await kubeconfig('demo', {}, 'http://127.0.0.1:1');
     expect(await failureOf(preview({ kubeconfig: file }))).toMatchObject({
