@@ -28,6 +28,8 @@ export interface ScenarioDetails {
 
 interface ContenderDetails {
   seconds: number[];
+  /** Of each round: what it takes at least in the order of evictions that was chosen. */
+  boundSeconds: number[];
   requests: Record<string, number>;
   /** Moments in which a budget had fewer healthy pods than it demands, of those looked at. */
   moments: number;
@@ -83,6 +85,7 @@ export function detailsOf({ title }: Scenario, turns: readonly Turn[]): Scenario
     const own = turns.filter(({ contender }) => contender === name);
     const details = {
       seconds: own.map(({ seconds }) => rounded(seconds)),
+      boundSeconds: own.map((turn) => rounded(turn.boundSeconds)),
       requests: own.at(-1)?.requests ?? {},
       moments: own.reduce((sum, { moments }) => sum + moments, 0),
       below: own.reduce((sum, { below }) => sum + below, 0),

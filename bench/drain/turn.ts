@@ -1,3 +1,4 @@
+import { boundSeconds } from './bound.ts';
 import { clear, makeReady, podsToMove, setOut } from './cluster.ts';
 import type { Contender } from './contenders.ts';
 import { drainedNodes, namespace, type Scenario } from './scenarios.ts';
@@ -11,6 +12,8 @@ export interface Turn extends Testimony {
   /** From the start of the first program to the end of the last. */
   seconds: number;
   pods: number;
+  /** What it takes at least in the order of evictions that was chosen. */
+  boundSeconds: number;
   /** By verb and resource. */
   requests: Record<string, number>;
   /** What Holdpoint says of itself. */
@@ -36,7 +39,8 @@ export async function takeTurn(stage: Stage, scenario: Scenario, contender: Cont
   const left = await podsToMove(plane.request, scenario);
   if (left > 0) throw new Error(`${contender.name} says that it is done, but ${left} of ${pods} pods are still on the nodes.`);
   await clear(plane.request);
-  return { ...testimony, contender: contender.name, round, seconds, pods, requests, printed: printed.slice(-1_000) };
+  const bound = boundSeconds(scenario, round, testimony.evicted);
+  return { ...testimony, boundSeconds: bound, contender: contender.name, round, seconds, pods, requests, printed: printed.slice(-1_000) };
 }
 
 /** Resolves when the last budget of the scenario has been opened, each at its time from now. */

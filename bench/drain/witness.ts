@@ -1,8 +1,16 @@
+import { shutdownAnnotation } from '../../lab/kubernetes-stages.ts';
 import { follow, type Door } from '../../test/lab-kubernetes/raw.ts';
+import type { EvictedPod } from './bound.ts';
 
 /** A pod as it comes over the wire, as far as the witness looks at it. */
 export interface WitnessedPod {
-  metadata: { name: string; uid: string; labels?: Record<string, string>; deletionTimestamp?: string };
+  metadata: {
+    name: string;
+    uid: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    deletionTimestamp?: string;
+  };
   spec: { nodeName?: string };
   status?: { conditions?: { type: string; status: string }[] };
 }
@@ -16,6 +24,8 @@ export interface WitnessedBudget {
 
 /** What the witness has seen of one turn. */
 export interface Testimony {
+  /** Those on the nodes, in the order of their evictions. */
+  evicted: EvictedPod[];
   /** From each moment in which a budget opened while pods waited for it, until the next eviction under it: milliseconds. */
   unblockToEvictionMs: number[];
   /** Moments, of those in which any pod changed, in which a budget had fewer healthy pods than it demands. */
@@ -33,7 +43,7 @@ export class Ledger {
   private readonly pods = new Map<string, WitnessedPod>();
   private readonly budgets = new Map<string, WitnessedBudget>();
   private readonly openedAtMs = new Map<string, number>();
-  readonly testimony: Testimony = { unblockToEvictionMs: [], moments: 0, below: 0 };
+  readonly testimony: Testimony = { evicted: [], unblockToEvictionMs: [], moments: 0, below: 0 };
 
   constructor(nodes: readonly string[]) {
     this.nodes = new Set(nodes);
@@ -65,9 +75,11 @@ export class Ledger {
   }
 
   private seeEviction(pod: WitnessedPod, atMs: number): void {
+    if (!this.nodes.has(pod.spec.nodeName ?? '')) return;
     const app = pod.metadata.labels?.app ?? '';
+    this.testimony.evicted.push({ app, shutdownSeconds: Number(pod.metadata.annotations?.[shutdownAnnotation] ?? 0) });
     const openedAtMs = this.openedAtMs.get(app);
-    if (openedAtMs === undefined || !this.nodes.has(pod.spec.nodeName ?? '')) return;
+    if (openedAtMs === undefined) return;
     this.openedAtMs.delete(app);
     this.testimony.unblockToEvictionMs.push(atMs - openedAtMs);
   }

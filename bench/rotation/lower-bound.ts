@@ -61,7 +61,11 @@ function budgetSeconds(workload: Workload, moved: number): number {
 }
 
 /** How many of its pods may be away at once; percentages are of the replicas and round up, as the disruption controller has it. */
-export function allowedAtOnce({ replicas, minAvailable, maxUnavailable }: Workload): number {
+export function allowedAtOnce({
+  replicas,
+  minAvailable,
+  maxUnavailable,
+}: Pick<Workload, 'replicas' | 'minAvailable' | 'maxUnavailable'>): number {
   const count = (rule: number | string): number =>
     typeof rule === 'number' ? rule : Math.ceil((replicas * Number.parseInt(rule, 10)) / 100);
   if (maxUnavailable !== undefined) return Math.min(replicas, count(maxUnavailable));

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
+import { boundSeconds } from '../../bench/drain/bound.ts';
 import { verbAndResource } from '../../bench/drain/counting-proxy.ts';
 import { reportOf } from '../../bench/drain/report.ts';
-import { drainedNodes, fatesOf, podsMoved, scenarios, type Scenario } from '../../bench/drain/scenarios.ts';
+import { drainedNodes, fatesOf, podsMoved, scenarios, type BenchWorkload, type Scenario } from '../../bench/drain/scenarios.ts';
 import type { Turn } from '../../bench/drain/turn.ts';
 import { Ledger, type WitnessedBudget, type WitnessedPod } from '../../bench/drain/witness.ts';
 
@@ -44,6 +45,35 @@ describe('scenarios', () => {
     expect(web?.readinessSeconds.toSorted((one, other) => one - other)).toEqual([1, 2, 2.5, 3, 3.5, 6]);
     const ends = web?.first.slice(0, 6).map(({ shutdownSeconds }) => shutdownSeconds);
     expect(ends?.sort((one, other) => one - other)).toEqual([2, 7, 12, 18, 24, 30]);
+  });
+});
+
+describe('the bound of a turn', () => {
+  const of = (workload: Partial<BenchWorkload>, ...shutdowns: number[]): number => {
+    const web = { name: 'web', replicas: 8, onDrained: shutdowns.length, ...workload };
+    const scenario = { letter: 'x', title: '', nodes: 2, drained: 1, workloads: [web], readinessSeconds: [2], shutdownSeconds: [1] };
+    return boundSeconds(
+      scenario,
+      0,
+      shutdowns.map((shutdownSeconds) => ({ app: 'web', shutdownSeconds })),
+    );
+  };
+
+  test.each([
+    ['without a budget all go at once', {}, [1, 5, 1], 5],
+    ['one at a time, each when the one before is Ready elsewhere', { budget: { maxUnavailable: 1 } }, [5, 1, 4], 2 + 2 + 4],
+    ['of 25 %, two at a time', { budget: { maxUnavailable: '25%' } }, [1, 1, 1, 1, 3], 2 + 2 + 3],
+    ['of six that have to stay, two at a time', { budget: { minAvailable: 6 } }, [1, 1, 6, 1], 2 + 6],
+    ['a budget that opens late', { budget: { maxUnavailable: 1 }, opensAfterSeconds: 7 }, [1, 1], 7 + 2 + 1],
+    [
+      'a StatefulSet waits for the end of each',
+      { kind: 'StatefulSet' as const, budget: { maxUnavailable: 1 } },
+      [3, 1, 1],
+      3 + 2 + 1 + 2 + 1,
+    ],
+    ['nothing is evicted', { budget: { maxUnavailable: 1 } }, [], 0],
+  ])('%s', (_title, workload, shutdowns, seconds) => {
+    expect(of(workload, ...shutdowns)).toBe(seconds);
   });
 });
 
@@ -111,6 +141,8 @@ test('the report gives medians over the rounds', () => {
     pods: 10,
     requests: { 'list pods': requests - 1, 'watch pods': 1 },
     printed: '',
+    evicted: [],
+    boundSeconds: 0,
     unblockToEvictionMs: unblocked,
     moments: 100,
     below: 0,
