@@ -127,9 +127,11 @@ function place(pod: PodView, node: DrainNode, { scene, settings, site, ledger, m
     else moves.blocked.push({ pod, reason, overdue: true });
   } else {
     const isSurge = settings.singletons === 'surge' && site.isOnlyPod(pod) && site.canSurge(pod) && !hasEnded(pod);
-    const reason = whyItWaits(pod, scene, settings) ?? site.orderWaits(pod, inTurn) ?? (isSurge ? undefined : ledger.spend(pod));
+    const late = isOverdue(pod, node, scene, settings);
+    const surgeWaits = late ? 'its rollout has not replaced it' : undefined;
+    const reason = whyItWaits(pod, scene, settings) ?? site.orderWaits(pod, inTurn) ?? (isSurge ? surgeWaits : ledger.spend(pod));
     if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
-    else if (!isOverdue(pod, node, scene, settings)) moves.blocked.push({ pod, reason, overdue: false });
+    else if (!late) moves.blocked.push({ pod, reason, overdue: false });
     else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
     else {
       moves.remove.push({ pod, force: false });
@@ -140,11 +142,15 @@ function place(pod: PodView, node: DrainNode, { scene, settings, site, ledger, m
 
 /** Why a pod is left in peace for now, whatever its budget allows. */
 function whyItWaits(pod: PodView, { nowMs, refused }: DrainScene, { jobs }: DrainSettings): string | undefined {
-  if (hasEnded(pod)) return refused.get(pod.uid);
+  return waitedFor(pod, nowMs, jobs) ?? refused.get(pod.uid);
+}
+
+/** Why a drain waits until a pod ends by itself; undefined where it does not. */
+export function waitedFor(pod: PodView, nowMs: number, jobs: DrainSettings['jobs']): string | undefined {
+  if (hasEnded(pod)) return undefined;
   const optOut = optOutOf(pod, nowMs);
   if (optOut?.treatment === 'wait') return `it is waited for, as ${optOut.mark} asks`;
-  if (jobs === 'wait' && pod.owner?.kind === 'Job') return `it is waited for, as its Job has not finished`;
-  return refused.get(pod.uid);
+  return jobs === 'wait' && pod.owner?.kind === 'Job' ? 'it is waited for, as its Job has not finished' : undefined;
 }
 
 function detachingOf(node: DrainNode, { nowMs }: DrainScene, { nodeDeadlineMs }: DrainSettings): DrainMoves['detaching'][number] {
@@ -212,7 +218,11 @@ class Site {
       used.set(zoneOf(node), (used.get(zoneOf(node)) ?? 0) + 1);
       inTurn.add(node.name);
     };
-    const occupied = this.scene.nodes.filter(({ name, attached = [] }) => this.byNode.has(name) || attached.length > 0);
+    // The volumes of pods that may not go do not come off either, and nobody waits for them.
+    const kept = new Set(this.unnamed.map((pod) => pod.node));
+    const occupied = this.scene.nodes.filter(
+      ({ name, attached = [] }) => this.byNode.has(name) || (attached.length > 0 && !kept.has(name)),
+    );
     for (const node of occupied) if (node.turnBeganMs !== undefined) take(node);
     const waiting = occupied.filter(({ turnBeganMs }) => turnBeganMs === undefined);
     const waitingNames = new Set(waiting.map(({ name }) => name));

@@ -133,35 +133,45 @@ const duration = z
 const kubernetesDrain = declareAction({
   name: 'kubernetes.drain',
   summary: 'Cordons all of the nodes, then evicts their pods within every PodDisruptionBudget.',
-  input: z.strictObject({
-    nodes: nodeNames.describe('Names of the nodes.'),
-    nodesAtOnce: nodesAtOnce.default(1).describe('How many nodes are drained at the same time: a number, or a share of all, rounded down.'),
-    perZone: z.boolean().default(false).describe('Count nodesAtOnce in each availability zone by itself.'),
-    alsoCordoned: z.boolean().default(false).describe('Also drain nodes that somebody else has cordoned.'),
-    deleteEmptyDirData: z
-      .boolean()
-      .default(false)
-      .describe('Also evict pods whose emptyDir volumes are lost by it, or whose local persistent volumes stay behind.'),
-    force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
-    singletons: z
-      .enum(['evict', 'surge'])
-      .default('evict')
-      .describe('What becomes of the only pod of a workload: evicted, or replaced by a rollout that starts the new one first.'),
-    jobs: z.enum(['wait', 'evict']).default('wait').describe('Whether pods of Jobs are waited for or evicted.'),
-    daemonSets: z
-      .enum(['leave', 'evict'])
-      .default('leave')
-      .describe('Whether pods of DaemonSets stay on the nodes or are evicted once all others have gone.'),
-    gracePeriodSeconds: z.int().min(0).max(86_400).describe('Time that pods have to end, instead of their own.').optional(),
-    podDeadline: duration
-      .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
-      .optional(),
-    nodeDeadline: duration.describe('How long a node may take until onDeadline applies to the pods that are left.').optional(),
-    onDeadline: z
-      .enum(['stuck', 'delete'])
-      .default('stuck')
-      .describe('After a deadline: stop and ask, or delete the pod past its budget, which the signed plan names.'),
-  }),
+  input: z
+    .strictObject({
+      nodes: nodeNames.describe('Names of the nodes.'),
+      nodesAtOnce: nodesAtOnce
+        .default(1)
+        .describe('How many nodes are drained at the same time: a number, or a share of all, rounded down, to one at least.'),
+      perZone: z
+        .boolean()
+        .default(false)
+        .describe('Count nodesAtOnce in each availability zone by itself; a share is then one of the zone with the fewest nodes.'),
+      alsoCordoned: z.boolean().default(false).describe('Also drain nodes that somebody else has cordoned.'),
+      deleteEmptyDirData: z
+        .boolean()
+        .default(false)
+        .describe('Also evict pods whose emptyDir volumes are lost by it, or whose local persistent volumes stay behind.'),
+      force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
+      singletons: z
+        .enum(['evict', 'surge'])
+        .default('evict')
+        .describe('What becomes of the only pod of a workload: evicted, or replaced by a rollout that starts the new one first.'),
+      jobs: z.enum(['wait', 'evict']).default('wait').describe('Whether pods of Jobs are waited for or evicted.'),
+      daemonSets: z
+        .enum(['leave', 'evict'])
+        .default('leave')
+        .describe('Whether pods of DaemonSets stay on the nodes or are evicted once all others have gone.'),
+      gracePeriodSeconds: z.int().min(0).max(86_400).describe('Time that pods have to end, instead of their own.').optional(),
+      podDeadline: duration
+        .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
+        .optional(),
+      nodeDeadline: duration.describe('How long a node may take until onDeadline applies to the pods that are left.').optional(),
+      onDeadline: z
+        .enum(['stuck', 'delete'])
+        .default('stuck')
+        .describe('After a deadline: stop and ask, or delete what is left, whatever keeps it; the signed plan says so.'),
+    })
+    .refine(({ onDeadline, podDeadline, nodeDeadline }) => onDeadline === 'stuck' || (podDeadline ?? nodeDeadline) !== undefined, {
+      path: ['onDeadline'],
+      error: '`delete` needs a podDeadline or a nodeDeadline',
+    }),
   changes: true,
   timeoutMs: drainTimeoutMs,
   outputs: { nodes: listOfText, podsMoved: number },

@@ -141,6 +141,7 @@ class Deletion implements Following {
   private readonly plan: PlanOf<DeleteFacts>;
   private readonly context: ActionContext;
   private readonly drain: NodesDrain | undefined;
+  /** Whether the deletion may have been asked for. */
   private acted: boolean;
   private session: DrainSession | undefined;
   private isDraining = false;
@@ -163,13 +164,17 @@ class Deletion implements Following {
     this.isDraining = false;
     this.groupSeenAtMs = performance.now();
     const seen = await observeDelete(this.clients, this.plan, this.now(), this.drain);
-    if (!this.isDraining) await this.stop();
+    // Just before the deletion it is looked once more.
+    if (!this.isDraining && seen.state !== 'todo') await this.stop();
     return seen;
   }
 
   async act(): Promise<void> {
-    if (this.isDraining) await this.drain?.act();
-    else await pushDelete(this.clients, this.plan, this.now(), this.drain);
+    if (this.isDraining) {
+      await this.drain?.act();
+      return;
+    }
+    await pushDelete(this.clients, this.plan, this.now(), this.drain);
     this.acted = true;
   }
 

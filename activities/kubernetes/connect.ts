@@ -22,6 +22,8 @@ import { awsError } from '../failure.ts';
 
 const requestTimeoutMs = 15_000;
 const tokenLifetimeSeconds = 60;
+/** How long an answer that has begun may say nothing: the API server sends a bookmark every minute over a watch. */
+const silenceMaxMs = 75_000;
 const refusalBytesMax = 64 * 1024;
 
 /** The groups of the Kubernetes API that actions use, for one cluster. */
@@ -135,9 +137,23 @@ async function openStream(connections: Connections, url: string, signal: AbortSi
     });
     sent.end();
   });
+  endWhereSilent(response);
   const { statusCode = 0 } = response;
   if (statusCode === 200) return response;
   throw new ApiException(statusCode, 'refused', await readRefusal(response), {});
+}
+
+/** A connection that has died without a word would be waited for without end. */
+function endWhereSilent(response: IncomingMessage): void {
+  const { socket } = response;
+  const end = (): void => void response.destroy(new Error(`nothing came for ${silenceMaxMs / 1000} s`));
+  socket.setTimeout(silenceMaxMs);
+  socket.once('timeout', end);
+  // The connection is used for other requests after that.
+  response.once('close', () => {
+    socket.setTimeout(0);
+    socket.off('timeout', end);
+  });
 }
 
 async function readRefusal(response: IncomingMessage): Promise<string> {

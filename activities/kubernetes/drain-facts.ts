@@ -32,9 +32,16 @@ export type DrainFacts = {
   volumes: boolean;
 };
 
-/** The settings of an input for so many nodes: shares are rounded down, to one node at least. */
-export function signedSettings(input: DrainInput, nodes: number): SignedSettings {
+/**
+ * The settings of an input for these nodes. A share is rounded down, to one node at least; where zones are counted by themselves
+ * it is a share of the zone with the fewest nodes.
+ */
+export function signedSettings(input: DrainInput, drained: readonly { zone: string }[]): SignedSettings {
   const { nodesAtOnce, perZone, singletons, jobs, daemonSets, gracePeriodSeconds, podDeadline, nodeDeadline, onDeadline } = input;
+  const zones = new Set(drained.map(({ zone }) => zone));
+  const nodes = perZone
+    ? Math.min(drained.length, ...[...zones].map((zone) => drained.filter((node) => node.zone === zone).length))
+    : drained.length;
   const share = typeof nodesAtOnce === 'string' ? Math.floor((Number(nodesAtOnce.slice(0, -1)) * nodes) / 100) : nodesAtOnce;
   return {
     nodesAtOnce: Math.max(1, share),

@@ -1,10 +1,11 @@
 import type { ActionContext, Observation } from '../../domain/action.ts';
-import { BudgetIndex, budgetName, budgetsOf, type BudgetView } from '../../domain/budget.ts';
+import { BudgetIndex, budgetName, type BudgetView } from '../../domain/budget.ts';
 import { nextDrainMoves, type DrainNode } from '../../domain/drain.ts';
 import { staysOnNode, type PodView } from '../../domain/pod.ts';
 import { attachmentsLeft, type AttachmentView } from '../../domain/volumes.ts';
 import type { Following, PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
+import { HoldpointError } from '../../domain/errors.ts';
 import { withoutFullStop } from '../failure.ts';
 import { ClusterState, type NodeView } from './cluster-state.ts';
 import type { KubernetesApis } from './connect.ts';
@@ -23,10 +24,18 @@ const seenWithinMs = 10_000;
 const pauseMinMs = 500;
 const pauseMaxMs = 30_000;
 
-/** An eviction that may be asked for now, and the name of the budget it is counted on, where it has one. */
+/** An eviction that may be asked for now, and the budget it is counted on, where it has one. */
 interface Sendable {
   pod: PodView;
-  budget?: string;
+  budget?: BudgetView;
+}
+
+/** A request for a pod of which the world has not shown anything yet. */
+interface Asked {
+  /** Until when that is waited for; Infinity as long as it is not answered. */
+  untilMs: number;
+  /** Whether the pod was on its way out before, so that only its end shows that something has come of it. */
+  wasTerminating: boolean;
 }
 
 /** Why the API server does not want to be asked for a pod again yet. */
@@ -49,8 +58,8 @@ export class DrainSession implements Following {
   private readonly state: ClusterState;
   private readonly settings: ReturnType<typeof drainSettings>;
   private isFollowing = false;
-  /** Until when a pod counts as asked, by its UID. */
-  private readonly asked = new Map<string, number>();
+  /** By the UID of the pod. */
+  private readonly asked = new Map<string, Asked>();
   private readonly refused = new Map<string, Refusal>();
   /** UIDs of the pods of which an eviction may have been granted that nobody has seen. */
   private readonly doubted = new Set<string>();
@@ -129,8 +138,11 @@ export class DrainSession implements Following {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.inHand);
-    await this.state.stop();
+    try {
+      await Promise.all(this.inHand);
+    } finally {
+      await this.state.stop();
+    }
   }
 
   private throwTrouble(): void {
@@ -164,7 +176,7 @@ export class DrainSession implements Following {
       budgets,
       workloads,
       asked: new Set(this.asked.keys()),
-      refused: this.refusals(budgets, pods, nowMs),
+      refused: this.refusals(budgets, nowMs),
       nowMs,
     };
     const moves = nextDrainMoves(scene, this.settings);
@@ -183,10 +195,9 @@ export class DrainSession implements Following {
     return evict.flatMap((pod): Sendable[] => {
       const [budget] = index.of(pod);
       if (!budget) return [{ pod }];
-      const name = budgetName(budget);
-      if (taken.has(name)) return [];
-      taken.add(name);
-      return [{ pod, budget: name }];
+      if (taken.has(budgetName(budget))) return [];
+      taken.add(budgetName(budget));
+      return [{ pod, budget }];
     });
   }
 
@@ -194,9 +205,9 @@ export class DrainSession implements Following {
   private forget(pods: readonly PodView[], nowMs: number): void {
     if (this.asked.size + this.refused.size + this.doubted.size === 0) return;
     const byUid = new Map(pods.map((pod) => [pod.uid, pod]));
-    for (const [uid, untilMs] of this.asked) {
+    for (const [uid, { untilMs, wasTerminating }] of this.asked) {
       const pod = byUid.get(uid);
-      const isSeen = !pod || (pod.terminating && untilMs !== Infinity);
+      const isSeen = !pod || (pod.terminating && !wasTerminating && untilMs !== Infinity);
       if (isSeen) this.asked.delete(uid);
       else if (nowMs >= untilMs) this.lookAgain(uid);
     }
@@ -205,52 +216,53 @@ export class DrainSession implements Following {
   }
 
   /** Why the API server is not asked for pods now, by their UIDs. */
-  private refusals(budgets: readonly BudgetView[], pods: readonly PodView[], nowMs: number): Map<string, string> {
-    const reasons = new Map<string, string>();
-    if (this.refused.size === 0) return reasons;
-    for (const pod of pods) {
-      const refusal = this.refused.get(pod.uid);
-      if (!refusal || nowMs >= refusal.untilMs) continue;
-      // A budget that has changed since may allow it now.
-      if (refusal.budget && budgetsOf(pod, budgets)[0] !== refusal.budget) continue;
-      reasons.set(pod.uid, refusal.reason);
-    }
-    return reasons;
+  private refusals(budgets: readonly BudgetView[], nowMs: number): Map<string, string> {
+    const unchanged = new Set(budgets);
+    // A budget that has changed since may allow it now.
+    const standing = [...this.refused].filter(([, { untilMs, budget }]) => nowMs < untilMs && (!budget || unchanged.has(budget)));
+    return new Map(standing.map(([uid, { reason }]) => [uid, reason]));
   }
 
   /** Sends a request for a pod without waiting for its answer, if there is room for one more. */
-  private send(pod: PodView, call: () => Promise<EvictionAnswer>, budget?: string): void {
+  private send(pod: PodView, call: () => Promise<EvictionAnswer>, budget?: BudgetView): void {
     if (this.inHand.size >= requestsAtOnceMax) return;
-    this.asked.set(pod.uid, Infinity);
-    if (budget !== undefined) this.budgetsInHand.add(budget);
+    this.asked.set(pod.uid, { untilMs: Infinity, wasTerminating: pod.terminating });
+    if (budget) this.budgetsInHand.add(budgetName(budget));
     const work = call()
-      .then(
-        (answer) => this.take(pod, answer),
-        (error: unknown) => {
-          this.trouble ??= error instanceof Error ? error : new Error(String(error));
-          this.lookAgain(pod.uid);
-        },
-      )
+      .then((answer) => this.take(pod, answer, budget))
+      .catch((error: unknown) => this.fail(pod, error))
       .finally(() => {
         this.inHand.delete(work);
-        if (budget !== undefined) this.budgetsInHand.delete(budget);
+        if (budget) this.budgetsInHand.delete(budgetName(budget));
         this.state.note();
       });
     this.inHand.add(work);
   }
 
-  private take(pod: PodView, answer: EvictionAnswer): void {
+  private take(pod: PodView, answer: EvictionAnswer, budget: BudgetView | undefined): void {
     if (answer.answer === 'changed') return this.lookAgain(pod.uid);
     if (answer.answer !== 'blocked') {
-      this.asked.set(pod.uid, Date.now() + seenWithinMs);
+      this.asked.set(pod.uid, { untilMs: Date.now() + seenWithinMs, wasTerminating: pod.terminating });
       return;
     }
     this.asked.delete(pod.uid);
-    const times = (this.refused.get(pod.uid)?.times ?? 0) + 1;
-    const pauseMs = answer.retryAfterMs ?? Math.min(pauseMaxMs, pauseMinMs * 2 ** times);
-    const budget = answer.by === 'budget' ? budgetsOf(pod, this.state.look().budgets)[0] : undefined;
     const reason = `the API server refuses it for now: ${withoutFullStop(answer.reason)}`;
-    this.refused.set(pod.uid, { reason, times, untilMs: Date.now() + pauseMs, budget });
+    this.pause(pod, { reason, pauseMs: answer.retryAfterMs, budget: answer.by === 'budget' ? budget : undefined });
+  }
+
+  /** Whether anything has come of the request is not known. Asking again and again without a pause would help nobody. */
+  private fail(pod: PodView, error: unknown): void {
+    this.trouble ??= error instanceof Error ? error : new Error(String(error));
+    const isFirst = !this.refused.has(pod.uid);
+    if (error instanceof HoldpointError) this.pause(pod, { reason: withoutFullStop(error.message), pauseMs: isFirst ? 0 : undefined });
+    this.lookAgain(pod.uid);
+  }
+
+  /** Leaves the pod in peace for a while, longer each time unless the API server says for how long. */
+  private pause(pod: PodView, { reason, pauseMs, budget }: { reason: string; pauseMs?: number; budget?: BudgetView }): void {
+    const times = (this.refused.get(pod.uid)?.times ?? 0) + 1;
+    const untilMs = Date.now() + (pauseMs ?? Math.min(pauseMaxMs, pauseMinMs * 2 ** times));
+    this.refused.set(pod.uid, { reason, times, untilMs, budget });
   }
 
   /** What has become of a pod is not known: it counts as asked until everything has been read anew. */
@@ -260,7 +272,7 @@ export class DrainSession implements Following {
       this.asked.delete(uid);
       return;
     }
-    this.asked.set(uid, Infinity);
+    this.asked.set(uid, { untilMs: Infinity, wasTerminating: false });
     void this.state
       .refreshPods()
       .catch(() => undefined)

@@ -1,6 +1,7 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation } from '../../domain/action.ts';
 import { budgetName, type BudgetView } from '../../domain/budget.ts';
+import { waitedFor } from '../../domain/drain.ts';
 import { forecastDrain, type DrainWave } from '../../domain/drain-forecast.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -69,7 +70,8 @@ export async function planDrainOf(
   const byName = new Map(reading.nodes.map((node) => [node.metadata?.name ?? '', node]));
   const nodes = [...new Set(wanted)].flatMap((name) => byName.get(name) ?? []);
   const names = nodes.map((node) => node.metadata?.name ?? '');
-  const settings = signedSettings(input, names.length);
+  const drained = nodes.map((node) => nodeView(node, run));
+  const settings = signedSettings(input, drained);
   const apis = await clients.kubernetes(target);
   const all = reading.pods.map(podView);
   const known = workloadsByName(workloadViews);
@@ -93,7 +95,6 @@ export async function planDrainOf(
     mayI(apis, target.name, asksFor(facts)),
     reviewDrain(apis, target.name, reading, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod)),
   ]);
-  const drained = nodes.map((node) => nodeView(node, run));
   const { waves, lastsMs } = forecastDrain(
     { nodes: drained, pods: all, budgets: allBudgets, workloads: workloadViews, asked: new Set(), refused: new Map(), nowMs: Date.now() },
     drainSettings(facts),
@@ -108,14 +109,13 @@ export async function planDrainOf(
     blockers: [
       ...forbidden,
       ...foreignCordonBlockers(nodes, run, input),
-      ...shutBudgetBlockers(budgets, moved),
-      ...twoBudgetsBlockers(moved, budgets),
+      ...budgetBlockers(budgets, moved, known, settings),
       ...lossBlockers(moved, input),
       ...endlessBlockers(moved),
       ...surgeBlockers(singletons, known, settings),
       ...localVolumeBlockers(review, input),
     ],
-    warnings: [...(input.alsoCordoned ? foreignCordonWarnings(nodes, run) : []), ...reviewWarnings(review)],
+    warnings: [...alsoCordonedWarnings(nodes, run, input), ...waitWarnings(moved, settings), ...reviewWarnings(review)],
     notes: {
       pods: moved.length,
       nodes: names,
@@ -144,12 +144,44 @@ function leaves(pod: PodView, { daemonSets }: SignedSettings): boolean {
   return !staysOnNode(pod) || (daemonSets === 'evict' && isDaemon(pod) && !pod.mirror);
 }
 
-function workloadEffect(workload: string, view: WorkloadView | undefined, { singletons, onDeadline }: SignedSettings): Effect {
-  const late = onDeadline === 'delete' ? '; after the deadline they are deleted, past their budget' : '';
+function workloadEffect(workload: string, view: WorkloadView | undefined, settings: SignedSettings): Effect {
+  const late =
+    settings.onDeadline === 'delete'
+      ? '; after the deadline delete what is left, whatever keeps it (budget, mark, Job), by force where a node is not Ready'
+      : '';
   if (view?.replicas !== 1) return { object: workload, change: `evict its pods from these nodes, within its budget${late}` };
-  const isSurged = singletons === 'surge' && view.kind === 'Deployment';
-  if (isSurged) return { object: workload, change: 'roll it out anew, so that its only pod is replaced before it ends' };
+  const isToSurge = settings.singletons === 'surge' && view.kind === 'Deployment';
+  if (isToSurge) return { object: workload, change: 'roll it out anew, so that its only pod is replaced before it ends' };
   return { object: workload, change: `evict its only pod: it is down until the pod is Ready elsewhere${late}` };
+}
+
+/** Those of budgets that stay shut, or of which there are two; a rollout asks none. */
+function budgetBlockers(
+  budgets: readonly BudgetView[],
+  pods: readonly PodView[],
+  known: ReadonlyMap<string, WorkloadView>,
+  settings: SignedSettings,
+): Blocker[] {
+  const evicted = pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), settings));
+  return [...shutBudgetBlockers(budgets, evicted), ...twoBudgetsBlockers(evicted, budgets)];
+}
+
+/** Whether the only pod of a workload is replaced by a rollout. */
+function isSurged(view: WorkloadView | undefined, { singletons }: SignedSettings): boolean {
+  return singletons === 'surge' && view?.kind === 'Deployment' && view.replicas === 1 && view.noSurge === undefined;
+}
+
+/** Nobody can know how long they take, so the estimate is without them. */
+function waitWarnings(pods: readonly PodView[], { jobs }: SignedSettings): string[] {
+  const waited = pods.filter((pod) => pod.completes && waitedFor(pod, Date.now(), jobs) !== undefined);
+  return Object.entries(countBy(waited, workloadOf)).map(
+    ([workload, count]) =>
+      `${workload}: ${count} of its pods are waited for until they end by themselves, and nobody knows how long that takes.`,
+  );
+}
+
+function alsoCordonedWarnings(nodes: readonly V1Node[], run: string, { alsoCordoned }: DrainInput): string[] {
+  return alsoCordoned ? foreignCordonWarnings(nodes, run) : [];
 }
 
 function foreignCordonBlockers(nodes: readonly V1Node[], run: string, { alsoCordoned }: DrainInput): Blocker[] {

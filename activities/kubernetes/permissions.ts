@@ -40,8 +40,8 @@ export function asksOf(group: string, resource: string, ...verbs: string[]): Ask
 }
 
 /**
- * Asks the API server what the user of the connection may do (SelfSubjectAccessReview, authorization.k8s.io/v1). Returns a blocker for each resource
- * of which something is not allowed, with the RBAC rule that is missing. Changes nothing. Throws `kubernetes-…` errors.
+ * Asks the API server what the user of the connection may do (SelfSubjectAccessReview, authorization.k8s.io/v1). Returns a blocker
+ * for each resource of which something is not allowed, with the RBAC rule that is missing. Changes nothing. Throws `kubernetes-…` errors.
  */
 export async function mayI(apis: KubernetesApis, cluster: string, asks: readonly Ask[]): Promise<Blocker[]> {
   const answers = await inParallel(asks, (ask) => isAllowed(apis, cluster, ask));

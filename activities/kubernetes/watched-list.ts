@@ -10,8 +10,6 @@ const pagesMax = 400;
 const listAttemptsMax = 3;
 /** How long a list is trusted to be kept whole by its watch; a new list heals whatever a watch may have missed. */
 const listAgeMaxMs = 60_000;
-/** How long a watch may say nothing: the server sends a bookmark every minute. */
-const silenceMaxMs = 75_000;
 const pauseMinMs = 50;
 const pauseMaxMs = 5_000;
 /** Failures in a row after which those who wait are told. */
@@ -108,7 +106,8 @@ export class WatchedList<Item> {
     const { signal } = this.ending;
     while (!signal.aborted) {
       try {
-        if (this.isListDue()) await this.list();
+        // A list shows that the server answers again; a watch of what rarely changes may say nothing for a long time.
+        if (this.isListDue() || this.failures >= failuresInARowMax) await this.list();
         else await this.watch();
         this.failures = 0;
       } catch (error) {
@@ -188,7 +187,6 @@ export class WatchedList<Item> {
     this.current = response;
     // A refresh that came while the watch was being opened must not wait for its end.
     if (this.isListDue()) response.destroy();
-    response.setTimeout(silenceMaxMs, () => response.destroy());
     try {
       let rest = '';
       for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {

@@ -29,7 +29,8 @@ export const registerDrain: RegisterCommand = (program, context) => {
     .summary('show what draining nodes would do, on any cluster, without touching anything')
     .description(
       'Plans a drain as the action kubernetes.drain would, and shows what would happen, in what order, how long it takes, what ' +
-        'blocks it and what to do about that. It reads with your own kubeconfig and needs neither Temporal nor a worker.',
+        'blocks it and what to do about that. It reads with your own kubeconfig and needs neither Temporal nor a worker. ' +
+        'Rights to drain that you lack yourself block it too; a run has those of its worker.',
     )
     .argument('<node...>', 'names of the nodes, as kubectl shows them')
     .option('--plan', 'only show the plan; draining itself is done by a runbook')
@@ -52,16 +53,27 @@ export const registerDrain: RegisterCommand = (program, context) => {
       const blocked = preview.plan.blockers.length > 0;
       terminal.result({ ...preview, blocked });
       terminal.lines(drainPreviewLines(preview, terminal));
+      if (!blocked) terminal.lines(['', `Drain them with: ${startCommand(nodes, inputsOf(readInput(options), preview))}`]);
       context.exit(blocked ? exitCodes.error : exitCodes.done);
     });
 };
 
 function refusalToDrain(nodes: readonly string[]): UsageError {
-  const inputs = `-i region=REGION -i cluster=CLUSTER -i 'nodes=${JSON.stringify(nodes)}'`;
   return new UsageError(
     'Draining is done by a runbook, which has its plan signed first; this command only plans, with --plan.',
-    `Drain them with: holdpoint start ${runbook} ${inputs}`,
+    `Drain them with: ${startCommand(nodes, {})}`,
   );
+}
+
+/** The runbook takes what the plan was made with, but for shares: of those the number that they come to. */
+function inputsOf(input: JsonObject, { plan }: DrainPreview): JsonObject {
+  const { nodesAtOnce } = plan.facts.settings as JsonObject;
+  return input.nodesAtOnce === undefined || nodesAtOnce === undefined ? input : { ...input, nodesAtOnce };
+}
+
+function startCommand(nodes: readonly string[], input: JsonObject): string {
+  const given = Object.entries(input).map(([name, value]) => ` -i ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  return `holdpoint start ${runbook} -i region=REGION -i cluster=CLUSTER -i 'nodes=${JSON.stringify(nodes)}'${given.join('')}`;
 }
 
 async function planDrain(nodes: string[], input: JsonObject, where: KubeconfigOptions): Promise<DrainPreview> {

@@ -67,6 +67,8 @@ describe('the only pod of a Deployment', () => {
     await start([deployment('web', 1), budget('web', { minAvailable: 1 })]);
     const node = await nodeOfOnly('web');
     const plan = await demo.plan(drain, { nodes: [node], singletons: 'surge' });
+    // The budget never allows an eviction, and is not asked.
+    expect(plan.blockers).toEqual([]);
     const change = 'roll it out anew, so that its only pod is replaced before it ends';
     expect(plan.effects).toContainEqual({ object: 'Deployment shop/web', change });
     expect(await fewestReadyOf('web', () => demo.perform(drain, plan))).toBe(1);
@@ -128,7 +130,9 @@ describe('a budget that does not open', () => {
   test('is passed over after the deadline only where the signed plan says so, and then the observer sees it.', async () => {
     await start([deployment('web', 3), budget('web', { maxUnavailable: 1 })]);
     const plan = await demo.plan(drain, { nodes: [nameAt(0)], podDeadline: '1s', onDeadline: 'delete' });
-    const change = 'evict its pods from these nodes, within its budget; after the deadline they are deleted, past their budget';
+    const change =
+      'evict its pods from these nodes, within its budget; ' +
+      'after the deadline delete what is left, whatever keeps it (budget, mark, Job), by force where a node is not Ready';
     expect(plan.effects).toContainEqual({ object: 'Deployment shop/web', change });
     await shut();
     await demo.perform(drain, plan);
@@ -214,7 +218,9 @@ test('Why a webhook refuses an eviction is shown while the drain waits for it.',
 
 test('A share of the nodes is rounded down, to one at least.', async () => {
   await start([], 5);
-  const atOnce = async (nodesAtOnce: string): Promise<unknown> =>
-    ((await demo.plan(drain, { nodes: names, nodesAtOnce })).facts.settings as { nodesAtOnce: number }).nodesAtOnce;
+  const atOnce = async (nodesAtOnce: string, perZone = false): Promise<unknown> =>
+    ((await demo.plan(drain, { nodes: names, nodesAtOnce, perZone })).facts.settings as { nodesAtOnce: number }).nodesAtOnce;
   expect([await atOnce('50%'), await atOnce('10%'), await atOnce('100%')]).toEqual([2, 1, 5]);
+  // Two of its three zones have two nodes, one has one.
+  expect([await atOnce('50%', true), await atOnce('100%', true)]).toEqual([1, 1]);
 });

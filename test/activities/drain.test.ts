@@ -146,6 +146,14 @@ describe('the plan of a drain', () => {
     expect(demo.report().counters.requests['PATCH nodes']).toBeUndefined();
   });
 
+  test('is refused where pods are to be deleted after a deadline and there is none.', async () => {
+    await start([]);
+    expect(await failureOf(demo.plan(drain, { nodes: names, onDeadline: 'delete' }))).toMatchObject({
+      code: 'action-input-invalid',
+      message: expect.stringContaining('onDeadline: `delete` needs a podDeadline or a nodeDeadline'),
+    });
+  });
+
   test('tells of each pod that two budgets protect.', async () => {
     await start([deployment('web', 1), budget('one', { maxUnavailable: 1 }, 'web'), budget('two', { maxUnavailable: 1 }, 'web')]);
     const { blockers } = await demo.plan(drain, { nodes: names });
@@ -460,6 +468,24 @@ describe('answers to an eviction', () => {
         'pods "web" is forbidden: User "w" cannot create resource "pods/eviction".',
       remedy: 'Give the role of the worker an EKS access entry that allows this, then try again.',
     });
+  });
+
+  test('A webhook that cannot be reached is asked ever less often, shown, and past the deadline a person has to look.', async () => {
+    await start([deployment('web', 3)]);
+    let asked = 0;
+    demo.proxy.treat = (request) => {
+      if (!isEviction(request)) return 'pass';
+      asked += 1;
+      return status(500, 'Internal error occurred: failed calling webhook "guard.example.com": connection refused');
+    };
+    const plan = await demo.plan(drain, { nodes: [nameAt(0)], podDeadline: '4s' });
+    expect(await failureOf(demo.perform(drain, plan))).toMatchObject({
+      code: 'action-stuck',
+      message: expect.stringMatching(/^1 pods do not go: shop\/web-\S+: .*failed calling webhook .*, past its deadline\.$/),
+    });
+    // At once, once more, then after 2 and 4 seconds.
+    expect(asked).toBeLessThanOrEqual(4);
+    expect(evictionsGranted()).toBe(0);
   });
 
   test('A lost answer is followed by another look, not by another eviction.', async () => {

@@ -12,15 +12,41 @@ afterEach(async () => {
   await demo.stop();
 });
 
-test('a list that is older than what the watch has shown is not taken: what was seen stays seen', async () => {
-  demo = await startCluster(worldWith([deployment('web', 3)]), { speed: 10 });
+function listPods(): WatchedList<PodView> {
   const kind = { title: 'pods', path: '/api/v1/pods', view: podView };
-  pods = new WatchedList(
+  return new WatchedList(
     kind,
     'demo',
     () => demo.clients.kubernetes(demo.target),
     () => undefined,
   );
+}
+
+test('where the server answers again after an outage, that is known though nothing happens', async () => {
+  demo = await startCluster(worldWith([]), { speed: 10 });
+  let lost = 0;
+  demo.proxy.treat = ({ path }) => {
+    if (!path.includes('watch=true') || lost >= 5) return 'pass';
+    lost += 1;
+    return 'lose-request';
+  };
+  pods = listPods();
+  await pods.load();
+  pods.follow();
+  const isWell = (): boolean => {
+    try {
+      return pods.items().length === 0;
+    } catch {
+      return false;
+    }
+  };
+  await eventually('the outage to be told', () => (isWell() ? undefined : true));
+  await eventually('the outage to be over', () => (isWell() ? true : undefined));
+});
+
+test('a list that is older than what the watch has shown is not taken: what was seen stays seen', async () => {
+  demo = await startCluster(worldWith([deployment('web', 3)]), { speed: 10 });
+  pods = listPods();
   await pods.load();
   pods.follow();
   const [going] = pods.items();

@@ -177,6 +177,16 @@ describe('a pod that people have to sign for', () => {
     expect(names(moves({ pods: [set(0)], workloads: [setOf(1)] }, settings))).toEqual({ evict: ['db-0'] });
   });
 
+  test('A rollout that does not replace it by the deadline is as late as an eviction.', () => {
+    const settings = { singletons: 'surge', singletonsNamed: new Set(['Deployment shop/web']), nodeDeadlineMs: 60_000 } as const;
+    const scene = { nodes: [nodeOf({ turnBeganMs: 1 })], pods: [podOf()], workloads: [deploymentOf(1)] };
+    expect(moves(scene, settings).blocked).toEqual([
+      { pod: podOf(), reason: 'its rollout has not replaced it, past its deadline', overdue: true },
+    ]);
+    expect(moves(scene, { ...settings, onDeadline: 'delete' }).remove).toEqual([{ pod: podOf(), force: false }]);
+    expect(names(moves({ ...scene, nowMs: 50_000 }, settings))).toEqual({ surge: ['web-1'] });
+  });
+
   test('It neither spends the budget of others nor keeps the next node waiting.', () => {
     const pods = [podOf({ name: 'bare', owner: undefined }), podOf({ name: 'web-2', node: 'b' }), ...podsElsewhere(3)];
     const found = moves({ nodes: [nodeOf(), nodeOf({ name: 'b' })], pods, budgets: [budgetOf()] });
@@ -269,6 +279,14 @@ describe('nodes', () => {
   test('A node whose turn began goes on, also where another one comes before it.', () => {
     const began = [nodeOf({ name: 'a' }), nodeOf({ name: 'b', turnBeganMs: 1 })];
     expect(names(moves({ nodes: began, pods: pods(['web-1', 'a'], ['web-2', 'b']) }))).toEqual({ evict: ['web-2'], later: ['web-1'] });
+  });
+
+  test('Nobody waits for the volumes of a pod that may not go.', () => {
+    const attached = [nodeOf({ turnBeganMs: 1, attached: ['pv-1'] }), nodeOf({ name: 'b' })];
+    const bare = podOf({ name: 'bare', owner: undefined, claims: ['data'] });
+    const found = moves({ nodes: attached, pods: [bare, podOf({ name: 'web-2', node: 'b' })] });
+    expect(names(found)).toEqual({ evict: ['web-2'], unnamed: ['bare'] });
+    expect(found.detaching).toEqual([]);
   });
 
   test('Per zone, so many nodes of each zone are worked on.', () => {
