@@ -4,7 +4,8 @@ import { readKubeconfig, requester, type KubernetesRequest } from '../../lab/kub
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { createAll, nodeManifests, untilSettled, workloadManifests, type Manifest, type WorkloadOptions } from '../../lab/workloads.ts';
 import { BudgetWatcher } from './budget-watcher.ts';
-import { follow, send, type Door, type Follow } from './raw.ts';
+import { followEvictions } from './evictions.ts';
+import { send, type Door } from './raw.ts';
 import { fromSetup, realWorld } from './real-world.ts';
 import { inPool, leaveNothing, podTemplate, until, type PodSeen } from './world.ts';
 
@@ -108,16 +109,6 @@ function startDrain(nodes: readonly string[]): Promise<RunningProcess> {
   return startProcess({ name: 'the drain', command: process.execPath, args, ready: async () => undefined });
 }
 
-/** Counts how often each pod is asked to go: its deletion timestamp is set once, whoever asks again. */
-async function followEvictions(nodes: readonly string[], namespace: string): Promise<{ granted: () => number; stream: Follow }> {
-  const going = new Set<string>();
-  const stream = await follow(door, `/api/v1/namespaces/${namespace}/pods`, ({ object }) => {
-    const { metadata, spec } = object as unknown as PodSeen;
-    if (metadata.deletionTimestamp !== undefined && nodes.includes(spec.nodeName ?? '')) going.add(metadata.uid);
-  });
-  return { granted: () => going.size, stream };
-}
-
 async function areCordoned(nodes: readonly string[]): Promise<boolean> {
   const answers = await Promise.all(nodes.map((node) => send(door, 'GET', `/api/v1/nodes/${node}`)));
   return answers.every(({ body }) => (body.spec as { unschedulable?: boolean }).unschedulable === true);
@@ -131,21 +122,21 @@ test.each(scenarios)(
     const nodes = await setOut(scenario, namespace);
     const before = await podsOn(nodes, namespace);
     const watcher = await BudgetWatcher.start(door, namespace, needed);
-    const { granted, stream } = await followEvictions(nodes, namespace);
+    const evictionsSeen = await followEvictions(door, namespace, nodes);
     for (const evictions of killedAfter) {
       const drain = await startDrain(nodes);
-      await until(`${evictions} evictions`, async () => granted() >= evictions && areCordoned(nodes));
+      await until(`${evictions} evictions`, async () => evictionsSeen.granted() >= evictions && areCordoned(nodes));
       await drain.kill();
     }
     const last = await startDrain(nodes);
     expect(await last.ended).toBe('ended with exit code 0');
-    stream.stop();
+    evictionsSeen.stop();
     watcher.stop();
     expect(await podsOn(nodes, namespace)).toEqual([]);
     const { below, fewest, moments } = watcher.sighting;
     expect({ below, fewest }).toEqual({ below: 0, fewest: needed });
     expect(moments).toBeGreaterThan(before.length);
-    expect(granted()).toBe(before.length);
+    expect(evictionsSeen.granted()).toBe(before.length);
     expect(await areCordoned(nodes)).toBe(true);
   },
   120_000,

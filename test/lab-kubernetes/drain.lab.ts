@@ -3,72 +3,36 @@ import { createActions } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
 import type { ActionContext } from '../../domain/action.ts';
-import { untilSettled, workloadManifests, type WorkloadOptions } from '../../lab/workloads.ts';
+import { untilSettled } from '../../lab/workloads.ts';
 import { readKubeconfig, requester } from '../../lab/kubernetes-access.ts';
-import { startExternalSandbox } from '../../sandbox/external/sandbox.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
-import { region, useEnvironment, worldWith } from '../support/cluster.ts';
+import { region, useEnvironment } from '../support/cluster.ts';
 import { BudgetWatcher } from './budget-watcher.ts';
+import { namespace, needed, nodesOfGroup, podsOn, startNodegroupWorld } from './nodegroup-world.ts';
 import { send, type Door } from './raw.ts';
 import { fromSetup, realWorld } from './real-world.ts';
-import { eventually, inPool, leaveNothing, until, type PodSeen } from './world.ts';
+import { eventually, leaveNothing, until, type PodSeen } from './world.ts';
 
-const namespace = 'shop';
 const nodesDrained = 3;
 /** The real cluster is asked this seldom at least; its clock cannot be sped up. */
 const waitMaxMs = 200;
-/** Nodes of a node group start in simulated time, their pods in real time. */
-const speed = 50;
-
-const workloads: WorkloadOptions[] = [
-  { name: 'web', namespace, replicas: 12, budget: { maxUnavailable: 1 } },
-  { name: 'cart', namespace, replicas: 6, budget: { minAvailable: '80%' } },
-  { name: 'db', namespace, replicas: 3, kind: 'StatefulSet', budget: { maxUnavailable: 1 } },
-  { name: 'batch', namespace, replicas: 4 },
-];
-/** What the budgets come to, worked out by hand: 12 - 1, 80 % of 6 rounded up, 3 - 1. */
-const needed = { web: 11, cart: 5, db: 2 };
 
 let sandbox: Sandbox;
 let door: Door;
 
 beforeAll(async () => {
   ({ door } = await realWorld());
-  const kubeconfig = fromSetup('HOLDPOINT_LAB_KUBECONFIG');
-  // On the nodes of the node group only: other tests have nodes of their own in the same cluster.
-  const manifests = inPool(
-    workloads.flatMap((workload) => workloadManifests({ ...workload, readinessSeconds: 0.5, shutdownSeconds: 0.3 })),
-    { pool: 'general' },
-  );
-  const trouble: string[] = [];
-  sandbox = await startExternalSandbox({
-    seed: worldWith(manifests, { nodes: 6 }),
-    speed,
-    randomSeed: 7,
-    kubeconfig,
-    report: (sentence) => trouble.push(sentence),
-  });
-  await untilSettled(requester(await readKubeconfig(kubeconfig)), { namespace });
+  sandbox = await startNodegroupWorld();
   useEnvironment(sandbox.url);
 });
 
 afterAll(async () => {
   await sandbox.stop();
   // Other tests share the cluster, and count its nodes.
-  await leaveNothing(door, namespace, await nodesOfGroup('blue'));
+  await leaveNothing(door, namespace, await nodesOfGroup(door, 'blue'));
 });
 
 const context: ActionContext = { run: 'r-lab', step: 's', target: { kind: 'eks', region, name: 'demo' }, retry: 0, acted: false };
-
-async function nodesOfGroup(nodegroup: string): Promise<string[]> {
-  const { body } = await send(door, 'GET', `/api/v1/nodes?labelSelector=eks.amazonaws.com%2Fnodegroup%3D${nodegroup}`);
-  return (body.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name);
-}
-
-async function podsOn(nodes: readonly string[]): Promise<PodSeen[]> {
-  const { body } = await send(door, 'GET', `/api/v1/namespaces/${namespace}/pods`);
-  return (body.items as PodSeen[]).filter(({ spec }) => nodes.includes(spec.nodeName ?? ''));
-}
 
 async function carryOut(name: string, input: object): Promise<Performance> {
   const action = createActions(createClients()).get(name);
@@ -84,14 +48,14 @@ async function carryOut(name: string, input: object): Promise<Performance> {
 
 describe('node groups whose nodes are in a real cluster', () => {
   test('a drain empties nodes, and somebody who watches never sees a budget broken', async () => {
-    const nodes = (await nodesOfGroup('blue')).slice(0, nodesDrained);
-    const before = await podsOn(nodes);
+    const nodes = (await nodesOfGroup(door, 'blue')).slice(0, nodesDrained);
+    const before = await podsOn(door, nodes);
     expect(before.length).toBeGreaterThan(nodesDrained);
     const watcher = await BudgetWatcher.start(door, namespace, needed);
     const { before: look, acts } = await carryOut('kubernetes.drain', { nodes, nodesAtOnce: 2 });
     watcher.stop();
     expect([look, acts > 1]).toEqual(['todo', true]);
-    expect(await podsOn(nodes)).toEqual([]);
+    expect(await podsOn(door, nodes)).toEqual([]);
     const { moments, below, fewest } = watcher.sighting;
     expect({ below, fewest }).toEqual({ below: 0, fewest: needed });
     expect(moments).toBeGreaterThan(3 * before.length);
@@ -111,14 +75,14 @@ describe('node groups whose nodes are in a real cluster', () => {
 
   test('a new node group brings real nodes, and takes them with it when it is deleted', async () => {
     await carryOut('eks.createNodegroup', { name: 'green', like: 'blue' });
-    const nodes = await nodesOfGroup('green');
+    const nodes = await nodesOfGroup(door, 'green');
     expect(nodes).toHaveLength(6);
     const { body } = await send(door, 'GET', `/api/v1/nodes/${nodes[0]}`);
     expect(body.status).toMatchObject({ conditions: expect.arrayContaining([expect.objectContaining({ type: 'Ready', status: 'True' })]) });
     await carryOut('eks.deleteNodegroup', { nodegroup: 'green' });
-    await until('the nodes to go', async () => (await nodesOfGroup('green')).length === 0);
+    await until('the nodes to go', async () => (await nodesOfGroup(door, 'green')).length === 0);
     const orphans = await eventually('no pod on a node that is gone', async () => {
-      const left = await podsOn(nodes);
+      const left = await podsOn(door, nodes);
       return left.length === 0 ? left : undefined;
     });
     expect(orphans).toEqual([]);
