@@ -359,7 +359,7 @@ class Ledger {
     }
     if (!budget.statusIsCurrent) return `budget ${budgetName(budget)} is being worked out by its controller`;
     const account = this.accountOf(budget);
-    if (account.free <= 0) return shortage(account);
+    if (account.free <= 0) return `${shortage(account)}${this.cutOff(budget)}`;
     account.free -= 1;
     account.used += 1;
     return undefined;
@@ -398,6 +398,17 @@ class Ledger {
     const uncounted = asked.filter(({ name }) => !budget.disrupted.includes(name)).length;
     const healthy = serving.length - asked.length;
     return { budget, free: Math.min(budget.disruptionsAllowed - uncounted, healthy - budget.desiredHealthy), used: uncounted };
+  }
+
+  /**
+   * An eviction whose connection was cut between the two, as where a worker was killed, has spent the budget and left the pod: the
+   * controller counts it for two minutes (DeletionTimeout, pkg/controller/disruption).
+   */
+  private cutOff(budget: BudgetView): string {
+    if (budget.disrupted.length === 0) return '';
+    const isLeft = (pod: PodView): boolean => budget.disrupted.includes(pod.name) && !pod.terminating && !this.scene.asked.has(pod.uid);
+    const left = this.podsOf(budget).find(isLeft);
+    return left ? `; an eviction of ${podName(left)} that was cut off counts against it for two minutes` : '';
   }
 
   private podsOf(budget: BudgetView): PodView[] {

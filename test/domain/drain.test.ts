@@ -231,6 +231,15 @@ describe('budgets', () => {
     expect(names(found).evict).toEqual(['long-2', 'short-3', 'free-0']);
   });
 
+  test('Of a budget that is shut by an eviction that was cut off, that is told.', () => {
+    const spent = { disruptionsAllowed: 0, currentHealthy: 3, disrupted: ['web-1'] };
+    const scene = { pods: [podOf(), ...podsElsewhere(3)], budgets: [budgetOf(spent)] };
+    const shut = 'budget shop/web needs 3 healthy pods and has 3';
+    expect(moves(scene).blocked[0]?.reason).toBe(`${shut}; an eviction of shop/web-1 that was cut off counts against it for two minutes`);
+    const going = [podOf({ terminating: true }), podOf({ name: 'web-2' }), ...podsElsewhere(2)];
+    expect(moves({ ...scene, pods: going }).blocked[0]?.reason).toBe(shut);
+  });
+
   test('An eviction that was asked for is spent until the budget shows it.', () => {
     const scene = { nodes, pods: [...pair, ...podsElsewhere(3)], asked: new Set(['uid of web-1']) };
     const old = budgetOf({ disruptionsAllowed: 1 });

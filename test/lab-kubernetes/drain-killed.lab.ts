@@ -11,6 +11,8 @@ import { inPool, leaveNothing, podTemplate, until, type PodSeen } from './world.
 
 const drainedCount = 3;
 const spareCount = 3;
+/** An eviction that is cut off in the middle may shut its budget for two minutes, each time the process is killed. */
+const killWaitMs = 150_000;
 
 /** A drain of three nodes that hold all pods, whose process is killed in the middle. */
 interface Scenario {
@@ -125,7 +127,7 @@ test.each(scenarios)(
     const evictionsSeen = await followEvictions(door, namespace, nodes);
     for (const evictions of killedAfter) {
       const drain = await startDrain(nodes);
-      await until(`${evictions} evictions`, async () => evictionsSeen.granted() >= evictions && areCordoned(nodes));
+      await until(`${evictions} evictions`, async () => evictionsSeen.granted() >= evictions && areCordoned(nodes), killWaitMs);
       await drain.kill();
     }
     const last = await startDrain(nodes);
@@ -139,5 +141,5 @@ test.each(scenarios)(
     expect(evictionsSeen.granted()).toBe(before.length);
     expect(await areCordoned(nodes)).toBe(true);
   },
-  120_000,
+  4 * killWaitMs,
 );

@@ -70,4 +70,4 @@ test('a node group is rotated, with signatures and record, though the worker is 
   const nodes = await Promise.all(green.map((node) => send(door, 'GET', `/api/v1/nodes/${node}`)));
   expect(nodes.filter(({ body }) => (body.spec as { unschedulable?: boolean }).unschedulable)).toEqual([]);
   expect(await scenario.evidence(state)).toMatchObject({ ok: true, ending: 'ended', problems: [] });
-}, 240_000);
+}, 400_000);

@@ -13,11 +13,15 @@ export const jsonPatch = 'application/json-patch+json';
 export const mergePatch = 'application/merge-patch+json';
 export const strategicPatch = 'application/strategic-merge-patch+json';
 
-const waitLimitMs = 30_000;
+const waitLimitDefaultMs = 30_000;
 const pauseMs = 25;
 
 /** Asks until there is an answer; fails after the limit with what it waited for. */
-export async function eventually<Result>(what: string, ask: () => Promise<Result | undefined>): Promise<Result> {
+export async function eventually<Result>(
+  what: string,
+  ask: () => Promise<Result | undefined>,
+  waitLimitMs = waitLimitDefaultMs,
+): Promise<Result> {
   const deadline = performance.now() + waitLimitMs;
   for (;;) {
     const answer = await ask();
@@ -28,8 +32,8 @@ export async function eventually<Result>(what: string, ask: () => Promise<Result
 }
 
 /** Waits until something holds. */
-export function until(what: string, holds: () => Promise<boolean>): Promise<true> {
-  return eventually(what, async () => ((await holds()) ? true : undefined));
+export function until(what: string, holds: () => Promise<boolean>, waitLimitMs?: number): Promise<true> {
+  return eventually(what, async () => ((await holds()) ? true : undefined), waitLimitMs);
 }
 
 export interface PodSeen {
