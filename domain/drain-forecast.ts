@@ -1,6 +1,7 @@
 import { BudgetIndex, healthyDemanded, type BudgetView } from './budget.ts';
 import { nextDrainMoves, type DrainNode, type DrainScene, type DrainSettings } from './drain.ts';
 import { hasEnded, workloadOf, type PodView } from './pod.ts';
+import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
 /** How long a pod takes to be Ready where none of its workload tells. */
 const startupDefaultMs = 10_000;
@@ -43,6 +44,7 @@ export function forecastDrain(scene: DrainScene, settings: DrainSettings): Drain
 class Play {
   private readonly scene: DrainScene;
   private readonly settings: DrainSettings;
+  private readonly workloads: ReadonlyMap<string, WorkloadView>;
   private readonly startupMs: ReadonlyMap<string, number>;
   private readonly began = new Map<string, number>();
   private readonly happenings: Happening[] = [];
@@ -60,6 +62,7 @@ class Play {
     this.pods = pods.filter(({ namespace }) => namespaces.has(namespace));
     this.budgets = budgets.filter(({ namespace }) => namespaces.has(namespace));
     this.startupMs = startupTimes(this.pods);
+    this.workloads = workloadsByName(scene.workloads);
     this.scene = scene;
     this.settings = settings;
     this.nowMs = nowMs;
@@ -96,10 +99,10 @@ class Play {
 
   private send(pod: PodView): void {
     const shutdownMs = Math.min(pod.graceMs, shutdownMaxMs);
-    const isSurged = this.settings.singletons === 'surge' && isAlone(pod, this.scene);
+    const comesFirst = isSurged(this.workloads.get(workloadOf(pod)), this.settings.singletons);
     const going = { ...pod, terminating: true, graceEndsAtMs: this.nowMs + shutdownMs };
     this.replace(pod, going);
-    this.expect('ends', going, shutdownMs + (isSurged ? this.startupOf(pod) : 0));
+    this.expect('ends', going, shutdownMs + (comesFirst ? this.startupOf(pod) : 0));
     // A ReplicaSet makes up for a pod that is on its way out at once, a StatefulSet when it is gone.
     if (pod.owner && pod.owner.kind !== 'StatefulSet' && !hasEnded(pod)) this.come(pod);
   }
@@ -150,12 +153,6 @@ class Play {
   private startupOf(pod: PodView): number {
     return this.startupMs.get(workloadOf(pod)) ?? startupDefaultMs;
   }
-}
-
-function isAlone(pod: PodView, { workloads }: DrainScene): boolean {
-  return workloads.some(({ kind, namespace, name, replicas }) => {
-    return replicas === 1 && kind === pod.owner?.kind && namespace === pod.namespace && name === pod.owner.name;
-  });
 }
 
 /** The median of what the pods of each workload have taken. */

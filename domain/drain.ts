@@ -1,6 +1,6 @@
 import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
-import { workloadsByName, type WorkloadView } from './workload.ts';
+import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
 /** How long a pod may be past its grace period on a node that is not Ready, where nobody can end it or say that it has ended. */
 const deadNodeWaitMs = 60_000;
@@ -126,7 +126,7 @@ function place(pod: PodView, node: DrainNode, { scene, settings, site, ledger, m
     else if (settings.onDeadline === 'delete') moves.remove.push({ pod, force: true });
     else moves.blocked.push({ pod, reason, overdue: true });
   } else {
-    const isSurge = settings.singletons === 'surge' && site.isOnlyPod(pod) && site.canSurge(pod) && !hasEnded(pod);
+    const isSurge = site.isSurged(pod);
     const late = isOverdue(pod, node, scene, settings);
     const surgeWaits = late ? 'its rollout has not replaced it' : undefined;
     const reason = whyItWaits(pod, scene, settings) ?? site.orderWaits(pod, inTurn) ?? (isSurge ? surgeWaits : ledger.spend(pod));
@@ -242,9 +242,8 @@ class Site {
     return this.workloads.get(workloadOf(pod))?.replicas === 1;
   }
 
-  canSurge(pod: PodView): boolean {
-    const workload = this.workloads.get(workloadOf(pod));
-    return workload?.kind === 'Deployment' && workload.noSurge === undefined;
+  isSurged(pod: PodView): boolean {
+    return !hasEnded(pod) && isSurged(this.workloads.get(workloadOf(pod)), this.settings.singletons);
   }
 
   /** In how many steps, one after another, the pods go that this one is one of. */
@@ -401,8 +400,8 @@ class Ledger {
   }
 
   /**
-   * An eviction whose connection was cut between the two, as where a worker was killed, has spent the budget and left the pod: the
-   * controller counts it for two minutes (DeletionTimeout, pkg/controller/disruption).
+   * The API server spends the budget first and deletes the pod then. Where the connection is cut in between, as by the death of a
+   * worker, the pod is left, and the controller counts the disruption for two minutes (DeletionTimeout, pkg/controller/disruption).
    */
   private cutOff(budget: BudgetView): string {
     if (budget.disrupted.length === 0) return '';

@@ -18,3 +18,8 @@ export function workloadName({ kind, namespace, name }: { kind: string; namespac
 export function workloadsByName(workloads: readonly WorkloadView[]): ReadonlyMap<string, WorkloadView> {
   return new Map(workloads.map((workload) => [workloadName(workload), workload]));
 }
+
+/** Whether the only pod of a workload is replaced by a rollout, which starts the new one first: only a Deployment can do that. */
+export function isSurged(workload: WorkloadView | undefined, singletons: 'evict' | 'surge'): boolean {
+  return singletons === 'surge' && workload?.kind === 'Deployment' && workload.replicas === 1 && workload.noSurge === undefined;
+}

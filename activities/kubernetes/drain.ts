@@ -7,7 +7,7 @@ import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Blocker, Effect } from '../../domain/plan.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, podName, staysOnNode, workloadOf, type PodView } from '../../domain/pod.ts';
-import { workloadsByName, type WorkloadView } from '../../domain/workload.ts';
+import { isSurged, workloadsByName, type WorkloadView } from '../../domain/workload.ts';
 import { actions, type ActionInput } from '../../runbooks/actions.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
@@ -160,15 +160,10 @@ function budgetBlockers(
   budgets: readonly BudgetView[],
   pods: readonly PodView[],
   known: ReadonlyMap<string, WorkloadView>,
-  settings: SignedSettings,
+  { singletons }: SignedSettings,
 ): Blocker[] {
-  const evicted = pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), settings));
+  const evicted = pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), singletons));
   return [...shutBudgetBlockers(budgets, evicted), ...twoBudgetsBlockers(evicted, budgets)];
-}
-
-/** Whether the only pod of a workload is replaced by a rollout. */
-function isSurged(view: WorkloadView | undefined, { singletons }: SignedSettings): boolean {
-  return singletons === 'surge' && view?.kind === 'Deployment' && view.replicas === 1 && view.noSurge === undefined;
 }
 
 /** Nobody can know how long they take, so the estimate is without them. */

@@ -49,11 +49,12 @@ export const registerDrain: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       if (!options.plan) throw refusalToDrain(names);
       const nodes = [...new Set(names)];
-      const preview = await planDrain(nodes, readInput(options), { ...options, env: terminal.surroundings.env });
+      const input = readInput(options);
+      const preview = await planDrain(nodes, input, { ...options, env: terminal.surroundings.env });
       const blocked = preview.plan.blockers.length > 0;
       terminal.result({ ...preview, blocked });
       terminal.lines(drainPreviewLines(preview, terminal));
-      if (!blocked) terminal.lines(['', `Drain them with: ${startCommand(nodes, inputsOf(readInput(options), preview))}`]);
+      if (!blocked) terminal.lines(['', `Drain them with: ${startCommand(nodes, inputsOf(input, preview))}`]);
       context.exit(blocked ? exitCodes.error : exitCodes.done);
     });
 };
