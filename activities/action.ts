@@ -1,8 +1,8 @@
 import type { ActionContext, Observation, Stuck, Undo } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { ActionPlan } from '../domain/plan.ts';
-import type { ActionDeclaration } from '../runbooks/actions.ts';
+import type { ActionPlan } from '../domain/plan/plan.ts';
+import type { ActionDeclaration } from '../runbooks/actions/declaration.ts';
 
 const problemsShownMax = 5;
 
@@ -74,5 +74,5 @@ export function stuckError({ reason, remedy, adoptable }: Stuck): HoldpointError
 
 /** A plan with nothing in it yet; actions fill in what applies. */
 export function emptyPlan<Facts extends JsonObject>(facts: Facts): PlanOf<Facts> {
-  return { effects: [], facts, blockers: [], warnings: [], notes: {}, outputs: {}, estimateMs: 0 };
+  return { effects: [], facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
 }

@@ -1,14 +1,14 @@
 import type { AnyAction } from './action.ts';
 import type { Clients } from './clients.ts';
-import { createNodegroupAction } from './eks/create-nodegroup.ts';
-import { deleteNodegroupAction } from './eks/delete-nodegroup.ts';
+import { createNodegroupAction } from './eks/nodegroup/create.ts';
+import { deleteNodegroupAction } from './eks/nodegroup/delete.ts';
 import { preflightAction } from './eks/preflight.ts';
-import { updateNodegroupVersionAction } from './eks/update-nodegroup-version.ts';
-import { cordonAction } from './kubernetes/cordon.ts';
-import { drainAction } from './kubernetes/drain.ts';
-import { uncordonAction } from './kubernetes/uncordon.ts';
+import { updateNodegroupVersionAction } from './eks/nodegroup/update-version.ts';
+import { cordonAction } from './kubernetes/cordon/cordon.ts';
+import { drainAction } from './kubernetes/drain/drain.ts';
+import { uncordonAction } from './kubernetes/cordon/uncordon.ts';
 
-/** Every action by its name: the code behind the declarations of `runbooks/actions.ts`. */
+/** Every action by its name: the code behind the declarations of `runbooks/actions/index.ts`. */
 export function createActions(clients: Clients): Map<string, AnyAction> {
   const actions = [
     preflightAction(clients),

@@ -1,7 +1,7 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
 import type { Target } from '../domain/action.ts';
-import { connectKubernetes, type KubernetesApis } from './kubernetes/connect.ts';
+import { connectKubernetes, type KubernetesApis } from './kubernetes/client/connect.ts';
 
 const requestTimeoutMs = 10_000;
 const connectionTimeoutMs = 5_000;

@@ -1,7 +1,7 @@
 import type { ActionContext, Observation, Progress } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { ActionPlan } from '../domain/plan.ts';
+import type { ActionPlan } from '../domain/plan/plan.ts';
 import { stuckError, type AnyAction, type Following } from './action.ts';
 
 const waitMinMs = 200;
@@ -47,16 +47,16 @@ export async function perform(
   context: Omit<ActionContext, 'acted'>,
   { onProgress, signal, wait }: PerformanceSurroundings,
 ): Promise<Performance> {
-  const hands = new Hands(action, plan, context);
+  const session = new ActionSession(action, plan, context);
   try {
-    return await performWith(hands, action, plan, { onProgress, signal, wait });
+    return await performWith(session, action, plan, { onProgress, signal, wait });
   } finally {
-    await hands.stop();
+    await session.stop();
   }
 }
 
 async function performWith(
-  hands: Hands,
+  session: ActionSession,
   action: AnyAction,
   plan: ActionPlan,
   { onProgress, signal, wait }: PerformanceSurroundings,
@@ -69,7 +69,7 @@ async function performWith(
   const passed: Record<string, number> = {};
   const look = patientlyDone(passed, async () => {
     signal.throwIfAborted();
-    const seen = await hands.observe();
+    const seen = await session.observe();
     before ??= seen.state;
     onProgress(seen.progress);
     // Whatever moves is looked at again soon; what stands still is looked at ever less often.
@@ -84,20 +84,20 @@ async function performWith(
     signal.throwIfAborted();
     acts += 1;
     actsWithoutEffect += 1;
-    await hands.act();
+    await session.act();
     return seen;
   });
   for (;;) {
     const seen = await look();
     if (seen?.state === 'done') return { outputs: seen.outputs, before: before ?? 'done', acts, passed, summary: seen.progress?.summary };
     if (seen?.state === 'stuck') throw stuckError(seen);
-    if (hands.following) await hands.following.changed(waitMs, signal);
+    if (session.following) await session.following.changed(waitMs, signal);
     else await wait(waitMs);
   }
 }
 
 /** How an action is looked at and pushed: over a watch where it offers one, by single calls otherwise. */
-class Hands {
+class ActionSession {
   following: Following | undefined;
   private readonly action: AnyAction;
   private readonly plan: ActionPlan;

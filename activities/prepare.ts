@@ -1,14 +1,14 @@
 import { HoldpointError } from '../domain/errors.ts';
 import type { Target } from '../domain/action.ts';
-import { ExpressionError } from '../domain/expression.ts';
+import { ExpressionError } from '../domain/expression/expression.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { CompiledRunbook } from '../domain/runbook.ts';
 import { parseTarget, TargetError } from '../domain/target.ts';
-import { compileRunbook } from '../runbooks/compile.ts';
-import type { Configuration } from '../runbooks/configuration.ts';
-import { checkInputs, targetOf, type InputProblem } from '../runbooks/inputs.ts';
-import { formatProblem } from '../runbooks/problem.ts';
-import type { NestedDocuments } from '../runbooks/reference.ts';
+import { compileRunbook } from '../runbooks/compiler/compile.ts';
+import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { checkInputs, targetOf, type InputProblem } from '../runbooks/compiler/inputs.ts';
+import { formatProblem } from '../runbooks/grammar/problem.ts';
+import type { NestedDocuments } from '../runbooks/compiler/reference.ts';
 
 const problemsShownMax = 5;
 

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { runWorkflow, searchAttributes } from '../domain/run-names.ts';
+import { runWorkflow, searchAttributes } from '../domain/run/names.ts';
 import { parseTarget, TargetError } from '../domain/target.ts';
 
 const runAttribute = defineSearchAttributeKey(searchAttributes.run, 'KEYWORD');

@@ -1,7 +1,7 @@
 import { EvidenceError, type EvidenceStore } from './evidence/store.ts';
-import type { KubernetesApis } from './kubernetes/connect.ts';
-import { liftCordon, runsMarking } from './kubernetes/cordon-mark.ts';
-import { inParallel, listNodes } from './kubernetes/read.ts';
+import type { KubernetesApis } from './kubernetes/client/connect.ts';
+import { liftCordon, runsMarking } from './kubernetes/cordon/owner-annotation.ts';
+import { inParallel, listNodes } from './kubernetes/client/read.ts';
 import type { LatestRun } from './runs.ts';
 
 /**

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { bringNodes } from './drain/cluster.ts';
 import { detailsOf, reportOf, type ScenarioDetails } from './drain/report.ts';
 import { scenarios, type Scenario } from './drain/scenarios.ts';
-import { raiseStage, type Stage } from './drain/stage.ts';
+import { startEnvironment, type Environment } from './drain/environment.ts';
 import { takeTurn, type Turn } from './drain/turn.ts';
 import { rounded } from './measure/figures.ts';
 import { machine } from './measure/machine.ts';
@@ -26,34 +26,39 @@ async function main(): Promise<number> {
   const { chosen, rounds, json } = readSettings();
   const report = (sentence: string): void => console.error(sentence);
   const where = machine();
-  const stage = await raiseStage(report);
-  const broken = stage.plane.broken.then((how) => Promise.reject(new Error(`a part of the control plane is gone: ${how}`)));
+  const environment = await startEnvironment(report);
+  const broken = environment.plane.broken.then((how) => Promise.reject(new Error(`a part of the control plane is gone: ${how}`)));
   const details: Record<string, ScenarioDetails> = {};
   try {
     for (const scenario of chosen) {
-      const turns = await Promise.race([playRounds(stage, scenario, rounds, report), broken]);
+      const turns = await Promise.race([playRounds(environment, scenario, rounds, report), broken]);
       details[scenario.letter] = detailsOf(scenario, turns);
       console.log(json ? JSON.stringify(reportOf(scenario, turns)) : sentenceOf(scenario, turns));
     }
-    const last = { rounds, machine: where, versions: stage.versions, scenarios: details };
+    const last = { rounds, machine: where, versions: environment.versions, scenarios: details };
     console.log(json ? JSON.stringify(last) : JSON.stringify(last, null, 2));
     const below = Object.values(details).flatMap(({ contenders }) => Object.values(contenders).map(({ below }) => below));
     return below.every((moments) => moments === 0) ? 0 : 1;
   } finally {
     // From here on the parts are meant to end.
     broken.catch(() => undefined);
-    await stage.stop();
+    await environment.stop();
   }
 }
 
-async function playRounds(stage: Stage, scenario: Scenario, rounds: number, report: (sentence: string) => void): Promise<Turn[]> {
-  await bringNodes(stage.plane.request, scenario);
+async function playRounds(
+  environment: Environment,
+  scenario: Scenario,
+  rounds: number,
+  report: (sentence: string) => void,
+): Promise<Turn[]> {
+  await bringNodes(environment.plane.request, scenario);
   const turns: Turn[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    for (let place = 0; place < stage.contenders.length; place += 1) {
-      const contender = stage.contenders[(round + place) % stage.contenders.length];
+    for (let place = 0; place < environment.contenders.length; place += 1) {
+      const contender = environment.contenders[(round + place) % environment.contenders.length];
       if (!contender) continue;
-      const turn = await takeTurn(stage, scenario, contender, round);
+      const turn = await takeTurn(environment, scenario, contender, round);
       turns.push(turn);
       const { seconds, pods, requests, below, unblockToEvictionMs } = turn;
       const counted = Object.values(requests).reduce((sum, count) => sum + count, 0);

@@ -4,7 +4,7 @@ import { holdpointContender } from './parked/holdpoint-contender.ts';
 import { minimalContender } from './parked/minimal-contender.ts';
 import { compare, runsLeast } from './parked/compare.ts';
 import { reportOf, tableOf } from './parked/report.ts';
-import { raiseStage } from './parked/stage.ts';
+import { startEnvironment } from './parked/environment.ts';
 
 const runsDefault = 1_000;
 const runsMax = 5_000;
@@ -26,10 +26,10 @@ async function main(): Promise<number> {
   const { runs, approveAtOnce, json } = readSettings();
   const report = (sentence: string): void => console.error(sentence);
   const where = machine();
-  const stage = await raiseStage(runs, report);
-  const broken = stage.broken.then((how) => Promise.reject(new Error(`a part of the benchmark is gone: ${how}`)));
+  const environment = await startEnvironment(runs, report);
+  const broken = environment.broken.then((how) => Promise.reject(new Error(`a part of the benchmark is gone: ${how}`)));
   try {
-    const sides = { ours: holdpointContender(stage), minimal: minimalContender(stage) };
+    const sides = { ours: holdpointContender(environment), minimal: minimalContender(environment) };
     const comparison = await Promise.race([compare(sides, { runs, approveAtOnce }, report), broken]);
     const figures = { ...reportOf(comparison, { runs, approveAtOnce }), machine: where };
     console.log(json ? JSON.stringify(figures) : tableOf(figures).join('\n'));
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   } finally {
     // From here on the parts are meant to end.
     broken.catch(() => undefined);
-    await stage.stop();
+    await environment.stop();
   }
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { rounded } from './measure/figures.ts';
 import { machine } from './measure/machine.ts';
-import { boundOf, raiseStage, type Stage } from './rotation/stage.ts';
+import { boundOf, startEnvironment, type Environment } from './rotation/environment.ts';
 import { carryOutRun } from './rotation/whole-run.ts';
 
 const runFile = promisify(execFile);
@@ -29,17 +29,17 @@ async function main(): Promise<number> {
   const where = machine();
   const isRun = nodes > nodesOfOneDrainMax;
   const speed = isRun ? speedOfRun : speedOfDrain;
-  const stage = await raiseStage(nodes, speed, isRun ? ['worker', 'workflows'] : ['bench/drain/holdpoint-main.ts']);
+  const environment = await startEnvironment(nodes, speed, isRun ? ['worker', 'workflows'] : ['bench/drain/holdpoint-main.ts']);
   try {
-    const facts = { nodes, pods: stage.podsToMove.length, nodesAtOnce: Math.min(nodes, nodesOfOneDrainMax), speed };
-    const measured = isRun ? await rotateByRun(stage, facts) : await rotateByDrain(stage, facts);
-    const { violations, requests, podsLeft } = await stage.observed();
+    const facts = { nodes, pods: environment.podsToMove.length, nodesAtOnce: Math.min(nodes, nodesOfOneDrainMax), speed };
+    const measured = isRun ? await rotateByRun(environment, facts) : await rotateByDrain(environment, facts);
+    const { violations, requests, podsLeft } = await environment.observed();
     const seen = { requestsPerPod: Math.round((100 * requests) / facts.pods) / 100, violations, podsLeft };
     const figures = { ...facts, ...measured, ...seen, machine: where };
     console.log(json ? JSON.stringify(figures) : JSON.stringify(figures, null, 2));
     return violations === 0 && podsLeft === 0 ? 0 : 1;
   } finally {
-    await stage.stop();
+    await environment.stop();
   }
 }
 
@@ -49,10 +49,10 @@ interface Facts {
 }
 
 /** Times in simulated seconds but for that of planning, which is done before anybody waits. */
-async function rotateByDrain(stage: Stage, { nodesAtOnce, speed }: Facts): Promise<object> {
-  const bound = boundOf(stage, nodesAtOnce);
-  const program = join(stage.directory, 'bench/drain/holdpoint-main.js');
-  const args = [program, '--kubeconfig', stage.kubeconfig, ...stage.nodes];
+async function rotateByDrain(environment: Environment, { nodesAtOnce, speed }: Facts): Promise<object> {
+  const bound = boundOf(environment, nodesAtOnce);
+  const program = join(environment.directory, 'bench/drain/holdpoint-main.js');
+  const args = [program, '--kubeconfig', environment.kubeconfig, ...environment.nodes];
   const { stdout } = await runFile(process.execPath, args, { timeout: drainTimeoutMs });
   const { planMs, performMs, cpuMs } = JSON.parse(stdout) as { planMs: number; performMs: number; cpuMs: number };
   const makespanSeconds = (performMs / 1000) * speed;
@@ -67,10 +67,10 @@ async function rotateByDrain(stage: Stage, { nodesAtOnce, speed }: Facts): Promi
 }
 
 /** The time of a run is real. */
-async function rotateByRun(stage: Stage, { nodesAtOnce, speed }: Facts): Promise<object> {
-  const { seconds, ...run } = await carryOutRun(stage, nodesAtOnce, (sentence) => console.error(sentence));
+async function rotateByRun(environment: Environment, { nodesAtOnce, speed }: Facts): Promise<object> {
+  const { seconds, ...run } = await carryOutRun(environment, nodesAtOnce, (sentence) => console.error(sentence));
   if (run.phase !== 'done') throw new Error(`the run ended as ${run.phase}`);
-  return { seconds: rounded(seconds), lowerBoundSeconds: rounded(boundOf(stage, nodesAtOnce).seconds / speed), ...run };
+  return { seconds: rounded(seconds), lowerBoundSeconds: rounded(boundOf(environment, nodesAtOnce).seconds / speed), ...run };
 }
 
 function readSettings(): { nodes: number; json: boolean } {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { shippedRunbooks } from '../runbooks/library.ts';
 import { rehearse, simulate, type Assignment, type Verdict } from './simulation/run.ts';
-import { raiseStage, type Stage } from './simulation/stage.ts';
+import { startEnvironment, type Environment } from './simulation/environment.ts';
 
 /** How many runs are under way at a time: most of the time each of them waits. */
 const runsAtOnceDefault = 12;
@@ -23,19 +23,19 @@ async function main(): Promise<number> {
   // What cannot be simulated is heard of before anything starts.
   for (const assignment of assignments) rehearse(assignment);
   const beganAtMs = performance.now();
-  const stage = await raiseStage((sentence) => console.error(sentence));
+  const environment = await startEnvironment((sentence) => console.error(sentence));
   const verdicts: Verdict[] = [];
   const report = (verdict: Verdict): void => {
     verdicts.push(verdict);
     console.log(json ? JSON.stringify(verdict) : linesOf(verdict).join('\n'));
   };
-  const workerGone = stage.workerEnded.then((how) => Promise.reject(new Error(`the worker is gone: ${how}`)));
+  const workerGone = environment.workerEnded.then((how) => Promise.reject(new Error(`the worker is gone: ${how}`)));
   try {
-    await Promise.race([Promise.all(Array.from({ length: runsAtOnce }, () => lane(stage, assignments, report))), workerGone]);
+    await Promise.race([Promise.all(Array.from({ length: runsAtOnce }, () => lane(environment, assignments, report))), workerGone]);
   } finally {
     // From here on the worker is meant to end.
     workerGone.catch(() => undefined);
-    await stage.stop();
+    await environment.stop();
   }
   return conclude(verdicts, (performance.now() - beganAtMs) / 1000);
 }
@@ -74,11 +74,11 @@ function numberOf(
   throw new RangeError(`--${option} must be a ${whole ? 'whole ' : ''}number from ${least} to ${most}, not "${text}"`);
 }
 
-async function lane(stage: Stage, assignments: Assignment[], report: (verdict: Verdict) => void): Promise<void> {
+async function lane(environment: Environment, assignments: Assignment[], report: (verdict: Verdict) => void): Promise<void> {
   for (let next = assignments.shift(); next; next = assignments.shift()) {
     const { seed, runbook } = next;
     report(
-      await simulate(stage, next).catch((error: unknown) => {
+      await simulate(environment, next).catch((error: unknown) => {
         throw new Error(`seed ${seed} ${runbook} could not be simulated`, { cause: error });
       }),
     );
@@ -111,8 +111,8 @@ function conclude(verdicts: readonly Verdict[], seconds: number): number {
   const total = (count: (verdict: Verdict) => number): number => verdicts.reduce((sum, verdict) => sum + count(verdict), 0);
   const said: Record<string, number> = {};
   for (const word of verdicts.flatMap(({ words }) => words)) {
-    const [verb = ''] = word.split(' ');
-    if (!word.includes('(refused')) said[verb] = (said[verb] ?? 0) + 1;
+    const [command = ''] = word.split(' ');
+    if (!word.includes('(refused')) said[command] = (said[command] ?? 0) + 1;
   }
   console.log(
     JSON.stringify({

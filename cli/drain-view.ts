@@ -1,4 +1,4 @@
-import type { DrainPreview } from '../activities/kubernetes/drain-preview.ts';
+import type { DrainPreview } from '../activities/kubernetes/drain/preview.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { table } from './commands/runs.ts';
 import { counted, formatDuration } from './format.ts';
@@ -10,7 +10,7 @@ const podsShownMax = 3;
 /** What draining would do, for a person: the order, every effect, what blocks it and what to do about that. */
 export function drainPreviewLines({ cluster, server, plan }: DrainPreview, terminal: Terminal): string[] {
   const { colors } = terminal;
-  const nodes = namesIn(plan.notes.nodes);
+  const nodes = namesIn(plan.details.nodes);
   const blockers = plan.blockers.length;
   const verdict =
     blockers === 0
@@ -19,7 +19,7 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
   return [
     `Drain of ${counted(nodes.length, 'node')} of ${colors.bold(cluster)} ${colors.dim(`(${server})`)}: a plan, nothing is changed`,
     '',
-    ...orderLines(nodes, plan.notes),
+    ...orderLines(nodes, plan.details),
     '',
     ...stepLines({ id: 'drain', uses: 'kubernetes.drain', input: {}, plan }, colors, { forecast: false }),
     '',

@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../domain/json.ts';
-import type { PlanChange } from '../domain/plan-difference.ts';
-import type { Effect, SpanPlan, StepPlan } from '../domain/plan.ts';
+import type { PlanChange } from '../domain/plan/difference.ts';
+import type { Effect, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
 import type { Forecast } from '../workflows/messages.ts';
 import { formatDuration } from './format.ts';
 import type { Terminal } from './terminal.ts';
@@ -25,7 +25,10 @@ export function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors
   return [
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
     ...effectLines(plan.effects, colors),
-    ...plan.warnings.map((warning) => `    ${colors.yellow('!')} ${warning}`),
+    ...plan.risks.map(
+      ({ object, risk, detail }) => `    ${colors.yellow('!')} risk: ${object}: ${risk}${detail === undefined ? '' : ` (${detail})`}`,
+    ),
+    ...plan.notes.map((warning) => `    ${colors.yellow('!')} ${warning}`),
     ...plan.blockers.flatMap(({ object, reason, remedy }) => [`    ${blocker} ${object}: ${reason}`, `      ${colors.dim(remedy)}`]),
   ];
 }

@@ -1,12 +1,12 @@
 import stringWidth from 'string-width';
 import type { Progress, ProgressItem } from '../domain/action.ts';
-import { standingOf } from '../domain/approval.ts';
+import { standingOf } from '../domain/approval/approval.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import type { HoldState, Phase, RunState, StepState } from '../workflows/messages.ts';
 import { counted, formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
-import { verbSummaries } from './verbs.ts';
+import { commandSummaries } from './operator-commands.ts';
 
 const barWidth = 20;
 const itemsShownMax = 12;
@@ -136,22 +136,22 @@ function itemLine({ name, state, done, total, detail }: ProgressItem, width: num
 /** A hold as it is put to the approvers: the question, what has drifted, the plan if wanted, and whose turn it is. */
 export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean }): string[] {
   const { colors } = terminal;
-  const { opening } = hold;
-  const standing = standingOf(opening, hold.decisions);
+  const { request } = hold;
+  const standing = standingOf(request, hold.decisions);
   const signed = hold.decisions.filter(({ decision }) => decision === 'approve').map(({ person }) => person);
-  const lines = [`${colors.magenta('■')} ${colors.bold(`Hold ${opening.hold}`)}${opening.question ? `: ${opening.question}` : ''}`];
+  const lines = [`${colors.magenta('■')} ${colors.bold(`Hold ${request.hold}`)}${request.question ? `: ${request.question}` : ''}`];
   if (hold.drift) {
     lines.push(`  ${colors.yellow('The plan has changed after it was signed; the signatures are void. What differs:')}`);
     lines.push(...differenceLines(hold.drift, terminal));
   }
   if (options.plan) lines.push(...planLines(hold.plan, terminal));
-  if (opening.askedBy !== undefined) lines.push(`  asked for by ${opening.askedBy}, who can take it back: holdpoint resume ${state.run}`);
+  if (request.askedBy !== undefined) lines.push(`  asked for by ${request.askedBy}, who can take it back: holdpoint resume ${state.run}`);
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
   if (standing.state === 'waiting') {
     const who = standing.maySign.length > 0 ? `${listOfNames(standing.maySign)} may sign` : 'nobody is left who may';
     const signatures = counted(standing.missing, 'signature');
-    lines.push(`  waits for ${signatures} of ${opening.policy.of} (${who}); closes ${formatTime(opening.expiresAt)}`);
-    lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(opening.planHash)}`));
+    lines.push(`  waits for ${signatures} of ${request.policy.of} (${who}); closes ${formatTime(request.expiresAt)}`);
+    lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   }
   return lines;
 }
@@ -163,11 +163,11 @@ function stuckLines(state: RunState, colors: Colors): string[] {
 }
 
 /** What an operator can say, each as the command that says it. */
-function choiceLines({ run, verbs }: RunState, colors: Colors): string[] {
+function choiceLines({ run, commands }: RunState, colors: Colors): string[] {
   // Whoever looks at a run that stands still wants to know how it goes on.
-  const choices = verbs.filter((verb) => verb !== 'pause');
-  const width = Math.max(...choices.map((verb) => verb.length), 0);
-  return choices.map((verb) => colors.dim(`  holdpoint ${verb.padEnd(width)} ${run}   ${verbSummaries[verb]}`));
+  const choices = commands.filter((command) => command !== 'pause');
+  const width = Math.max(...choices.map((command) => command.length), 0);
+  return choices.map((command) => colors.dim(`  holdpoint ${command.padEnd(width)} ${run}   ${commandSummaries[command]}`));
 }
 
 function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors: Colors): string[] {

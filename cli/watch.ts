@@ -96,8 +96,8 @@ class ChangeLog {
       if (status !== 'waiting') this.change(`step ${id}`, `${status} ${running ?? ''}`, `${id}: ${status}${running ? `, ${running}` : ''}`);
     }
     if (state.hold) {
-      const { hold, opening, question } = state.hold.opening;
-      this.change(`hold ${hold}`, String(opening), `${hold}: opened (${opening}), ${question}`);
+      const { hold, number, question } = state.hold.request;
+      this.change(`hold ${hold}`, String(number), `${hold}: signatures requested (request ${number}), ${question}`);
     }
     for (const each of retrying) this.change(`retrying ${each.step ?? ''}`, each.reason, retryingText(each));
     if (state.stuck) this.change('stuck', state.stuck.reason, `stuck at ${state.stuck.step}: ${state.stuck.reason} ${state.stuck.remedy}`);

@@ -13,8 +13,8 @@ import {
   type ChainReport,
   type EvidenceEntry,
   type LineProblem,
-} from '../domain/evidence.ts';
-import type { ExpectedStatement } from '../domain/statement.ts';
+} from '../domain/evidence/evidence.ts';
+import type { ExpectedStatement } from '../domain/approval/statement.ts';
 
 /** A signature of the record that was checked. */
 export interface CheckedSignature {

@@ -9,9 +9,16 @@ import {
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import type { Progress, StepReport } from '../domain/action.ts';
+import type { ApprovalRequest } from '../domain/approval/approval.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
-import { stepVerbs, type DecisionStatement, type StartStatement, type Verb, type VerbStatement } from '../domain/statement.ts';
+import {
+  stepCommands,
+  type DecisionStatement,
+  type StartStatement,
+  type CommandName,
+  type CommandStatement,
+} from '../domain/approval/statement.ts';
 import {
   admissionUpdate,
   attemptRefusedSignal,
@@ -21,7 +28,7 @@ import {
   runWorkflow,
   searchAttributes,
   stateQuery,
-  verbUpdate,
+  commandUpdate,
   type Admission,
   type DecisionAnswer,
   type Forecast,
@@ -30,7 +37,7 @@ import {
   type RunInput,
   type RunState,
   type SweepResult,
-  type VerbAnswer,
+  type CommandResult,
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
 import type { SigningKey } from './keys.ts';
@@ -183,7 +190,7 @@ export class Holdpoint {
    */
   async decide(
     name: string,
-    shown: { hold: string; opening: number; planHash: string },
+    shown: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>,
     decision: 'approve' | 'reject',
     reason: string,
     key: SigningKey,
@@ -191,25 +198,26 @@ export class Holdpoint {
     const handle = await this.handleOf(name);
     const { run, phase } = await this.queryState(handle, name);
     if (endPhases.includes(phase)) throw new HoldpointError('hold-not-open', { run, phase });
-    const { hold, opening, planHash } = shown;
-    const statement: DecisionStatement = { kind: 'decision', run, hold, opening, planHash, decision, reason, ...signedBy(key) };
+    const { hold, number, planHash } = shown;
+    const statement: DecisionStatement = { kind: 'decision', run, hold, request: number, planHash, decision, reason, ...signedBy(key) };
     const signature = await signStatement(statement, key);
-    const request = { person: key.person, run, hold, opening, planHash, decision, reason, signature };
+    const request = { person: key.person, run, hold, request: number, planHash, decision, reason, signature };
     return this.attempt(handle, { person: key.person, attempt: decision }, () => handle.executeUpdate(decideUpdate, { args: [request] }));
   }
 
   /**
    * Gives a run an operator's word; a word about a step means the one that is stuck now.
-   * Throws RefusedError with the run's reason, `verb-refused` where it is over.
+   * Throws RefusedError with the run's reason, `command-refused` where it is over.
    */
-  async operate(name: string, verb: Verb, reason: string, key: SigningKey): Promise<VerbAnswer> {
+  async operate(name: string, command: CommandName, reason: string, key: SigningKey): Promise<CommandResult> {
     const handle = await this.handleOf(name);
     const { run, phase, stuck } = await this.queryState(handle, name);
-    if (endPhases.includes(phase)) throw new HoldpointError('verb-refused', { run, verb, cause: `it is ${phase}`, possible: 'nothing' });
-    const step = stepVerbs.includes(verb) ? (stuck?.step ?? '') : '';
-    const statement: VerbStatement = { kind: 'verb', run, verb, step, reason, ...signedBy(key) };
-    const request = { person: key.person, run, verb, step, reason, signature: await signStatement(statement, key) };
-    return this.attempt(handle, { person: key.person, attempt: verb }, () => handle.executeUpdate(verbUpdate, { args: [request] }));
+    if (endPhases.includes(phase))
+      throw new HoldpointError('command-refused', { run, command, cause: `it is ${phase}`, possible: 'nothing' });
+    const step = stepCommands.includes(command) ? (stuck?.step ?? '') : '';
+    const statement: CommandStatement = { kind: 'command', run, command, step, reason, ...signedBy(key) };
+    const request = { person: key.person, run, command, step, reason, signature: await signStatement(statement, key) };
+    return this.attempt(handle, { person: key.person, attempt: command }, () => handle.executeUpdate(commandUpdate, { args: [request] }));
   }
 
   /** The validator of an update leaves no trace: what it has refused is told to the run, for its record. */

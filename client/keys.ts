@@ -3,7 +3,7 @@ import { mkdir, open, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
-import { isPersonId, statementAlgorithm } from '../domain/statement.ts';
+import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
 
 /** A person's key as it is used for signing. */
 export interface SigningKey {

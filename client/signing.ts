@@ -1,6 +1,6 @@
 import { CompactSign } from 'jose';
 import { KeyError, type SigningKey } from './keys.ts';
-import { statementAlgorithm, statementCharactersMax, statementType, type Statement } from '../domain/statement.ts';
+import { statementAlgorithm, statementCharactersMax, statementType, type Statement } from '../domain/approval/statement.ts';
 
 /**
  * Signs a statement with its person's own key.

@@ -1,4 +1,5 @@
 import type { JsonObject } from './json.ts';
+import type { ExpectedChange } from './plan/expected.ts';
 
 /** What a run maintains: `eks/<region>/<cluster>`. Actions reach this target only, whatever their input says. */
 export interface Target {
@@ -17,6 +18,8 @@ export interface ActionContext {
   retry: number;
   /** Whether this attempt has acted already: tells a failure of our own doing from one that was there before. */
   acted: boolean;
+  /** What earlier steps will have done by then; empty where the world shows it already, as while a step is carried out. */
+  expected?: readonly ExpectedChange[];
   /**
    * Whether an operator has said that a change in flight which somebody else has begun counts as this step's, being the same.
    * It holds for this try only: a later one asks for a change of its own.

@@ -119,9 +119,9 @@ export const errorKinds = {
     message: 'The configuration {file} cannot be used: {cause}',
     remedy: 'Correct the file, or name another one with --config or HOLDPOINT_CONFIG.',
   },
-  'verb-refused': {
+  'command-refused': {
     consequence: 'refuse',
-    message: 'The run {run} cannot be told to {verb}: {cause}.',
+    message: 'The run {run} cannot be told to {command}: {cause}.',
     remedy: 'What it can be told now: {possible}.',
   },
   'plan-changed': {
@@ -190,8 +190,8 @@ export const errorsToldInPlace = {
   aborted: 'refuse',
   'run-differs': 'refuse',
   'hold-differs': 'refuse',
-  'opening-replaced': 'refuse',
-  'opening-unknown': 'refuse',
+  'request-replaced': 'refuse',
+  'request-unknown': 'refuse',
   'hold-expired': 'refuse',
   'plan-drifted': 'refuse',
   'run-aborted': 'refuse',

@@ -84,7 +84,7 @@ export interface RunbookStep {
 /** What expressions can refer to. */
 export interface Scope {
   inputs: JsonObject;
-  /** Outputs of each step by its id; its plan's facts, notes and effects under `plan`. */
+  /** Outputs of each step by its id; its plan's facts, details and effects under `plan`. */
   steps: { [id: string]: Json };
   /** The target of the run, e.g. `eks/eu-central-1/demo`. */
   target: string;

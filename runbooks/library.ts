@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { didYouMean } from '../domain/suggestion.ts';
-import { documentBytesMax, readDocument } from './document.ts';
-import { nestingMax, stepsMax } from './grammar.ts';
-import { fileOfKey, isPath, keyOfReference, keyOfStarted, type NestedDocument, type NestedDocuments } from './reference.ts';
+import { documentBytesMax, readDocument } from './grammar/document.ts';
+import { nestingMax, stepsMax } from './grammar/runbook.ts';
+import { fileOfKey, isPath, keyOfReference, keyOfStarted, type NestedDocument, type NestedDocuments } from './compiler/reference.ts';
 
 /** A runbook's text and where it was found, as it is shown in problems, with the runbooks that it carries out. */
 export interface RunbookFile {

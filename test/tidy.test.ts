@@ -25,7 +25,7 @@ function projectFiles(folder = project): Map<string, string> {
 
 test('the project keeps its own law', () => {
   const files = projectFiles();
-  expect(files.has('domain/plan.ts')).toBe(true);
+  expect(files.has('domain/plan/plan.ts')).toBe(true);
   const offences = offencesIn(files);
   if (offences.length > 0) throw new Error(`${offences.length} offences:\n${offences.join('\n')}`);
 });
@@ -56,8 +56,8 @@ describe('imports', () => {
 
     ['cli', '../sandbox/server.ts', 'cli must not import sandbox/server.ts'],
     ['cli', '@temporalio/client', 'only client talks to Temporal'],
-    ['sandbox', '../domain/plan.ts', 'sandbox must not import domain/plan.ts, only sandbox'],
-    ['lab', '../domain/plan.ts', 'lab must not import domain/plan.ts, only lab'],
+    ['sandbox', '../domain/plan/plan.ts', 'sandbox must not import domain/plan/plan.ts, only sandbox'],
+    ['lab', '../domain/plan/plan.ts', 'lab must not import domain/plan/plan.ts, only lab'],
     ['lab', '../test/support/temporal.ts', 'lab must not import test/support/temporal.ts'],
   ])('%s may not import %s', (folder, specifier, sentence) => {
     const path = `${folder}/bad.ts`;

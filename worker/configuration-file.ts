@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
-import { loadConfiguration, type Configuration, type EvidencePlace } from '../runbooks/configuration.ts';
-import { formatProblem } from '../runbooks/problem.ts';
+import { loadConfiguration, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
+import { formatProblem } from '../runbooks/grammar/problem.ts';
 
 /** Where evidence goes when holdpoint.yaml does not say, beside that file. */
 const evidenceDirectoryDefault = 'evidence';

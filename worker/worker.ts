@@ -8,7 +8,7 @@ import { createEvidenceBucket } from '../activities/evidence/s3.ts';
 import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.ts';
 import { createActivities } from '../activities/index.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import type { Configuration } from '../runbooks/configuration.ts';
+import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
@@ -18,7 +18,7 @@ const heartbeatThrottleMs = 500;
 /** How long steps may take to finish the unit in hand when the worker is asked to end. */
 const shutdownGraceMs = 10_000;
 /** Bundled with the workflows. */
-const answersModule = './answers.ts';
+const answersModule = '../workflows/client-result-interceptor.ts';
 
 /** A worker that has connected but does not run yet. Throws `temporal-unreachable`, `configuration-invalid`. */
 export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkflowBundle): Promise<Worker> {

@@ -1,12 +1,12 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { Decision, Opening } from '../domain/approval.ts';
+import type { Decision, ApprovalRequest } from '../domain/approval/approval.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { PlanDifference } from '../domain/plan-difference.ts';
-import type { Blocker, SpanPlan } from '../domain/plan.ts';
-import type { Verb } from '../domain/statement.ts';
+import type { PlanDifference } from '../domain/plan/difference.ts';
+import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
+import type { CommandName } from '../domain/approval/statement.ts';
 
-export { runWorkflow, searchAttributes } from '../domain/run-names.ts';
-export type { Verb };
+export { runWorkflow, searchAttributes } from '../domain/run/names.ts';
+export type { CommandName };
 
 /** Names of the workflow types. */
 export const planWorkflow = 'planRunbook';
@@ -17,7 +17,7 @@ export interface RunbookDocument {
   /** Where it came from, for messages. */
   file: string;
   text: string;
-  /** The runbooks that it carries out, by the keys of `runbooks/reference.ts`. */
+  /** The runbooks that it carries out, by the keys of `runbooks/compiler/reference.ts`. */
   runbooks?: Record<string, { file: string; text: string }>;
 }
 
@@ -79,10 +79,10 @@ export interface StepState {
 }
 
 export interface HoldState {
-  opening: Opening;
+  request: ApprovalRequest;
   plan: SpanPlan;
   decisions: Decision[];
-  /** What has changed since the opening before this one was signed. */
+  /** What has changed since the request before this one was signed. */
   drift?: PlanDifference;
 }
 
@@ -106,7 +106,7 @@ export interface RunState {
   hold?: HoldState;
   stuck?: StuckState;
   /** What an operator can tell the run now. */
-  verbs: Verb[];
+  commands: CommandName[];
   /** What became of the last thing that an operator has asked for, where it came to nothing. */
   notice?: string;
   /** Somebody has asked for a pause that takes hold at the next safe point. */
@@ -168,7 +168,7 @@ export interface DecisionRequest {
   person: string;
   run: string;
   hold: string;
-  opening: number;
+  request: number;
   planHash: string;
   decision: 'approve' | 'reject';
   reason: string;
@@ -183,10 +183,10 @@ export interface DecisionAnswer {
 }
 
 /** An operator's word, signed like a decision. */
-export interface VerbRequest {
+export interface CommandRequest {
   person: string;
   run: string;
-  verb: Verb;
+  command: CommandName;
   /** The stuck step that is meant; empty for a word that is about the whole run. */
   step: string;
   reason: string;
@@ -194,7 +194,7 @@ export interface VerbRequest {
 }
 
 /** What has become of an operator's word. */
-export interface VerbAnswer {
+export interface CommandResult {
   phase: Phase;
   /** The hold at which a second person has to sign before it counts; absent where nobody needs to. */
   hold?: string;
@@ -205,7 +205,7 @@ export interface VerbAnswer {
 /** An attempt that never got into the run because it was refused at the door; told by the client, for the record. */
 export interface RefusedAttempt {
   person: string;
-  /** What was attempted: `start`, `approve`, `reject`, or a verb. */
+  /** What was attempted: `start`, `approve`, `reject`, or a command. */
   attempt: string;
   code: string;
   reason: string;
@@ -214,5 +214,5 @@ export interface RefusedAttempt {
 export const stateQuery = defineQuery<RunState>('state');
 export const admissionUpdate = defineUpdate<Admission>('admission');
 export const decideUpdate = defineUpdate<DecisionAnswer, [DecisionRequest]>('decide');
-export const verbUpdate = defineUpdate<VerbAnswer, [VerbRequest]>('verb');
+export const commandUpdate = defineUpdate<CommandResult, [CommandRequest]>('command');
 export const attemptRefusedSignal = defineSignal<[RefusedAttempt]>('attemptRefused');

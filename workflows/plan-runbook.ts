@@ -1,7 +1,7 @@
 import type { Forecast, ForecastSpan, PlanInput } from './messages.ts';
-import { itemsOf, questionOf, scopeOf, type Item, type Results } from './program.ts';
+import { itemsOf, questionOf, scopeOf, type Item, type Results } from './steps/step-tree.ts';
 import { reads } from './proxies.ts';
-import { planSpan, type PlanningBase } from './span.ts';
+import { planSpan, type PlanningBase } from './steps/span.ts';
 
 /**
  * Plans a whole runbook without touching anything. Only the plan of the first span is binding; the others are forecasts

@@ -1,27 +1,27 @@
 import { CancellationScope, condition, isCancellation, makeContinueAsNewFunc, setHandler } from '@temporalio/workflow';
-import { admit } from './admission.ts';
-import type { Course, End } from './course.ts';
-import { close } from './ending.ts';
-import { holdUntilSigned, refuseDecision, takeDecision } from './hold.ts';
+import { admit } from './run/admission.ts';
+import type { Course, End } from './run/progress.ts';
+import { close } from './run/ending.ts';
+import { holdUntilSigned, refuseDecision, takeDecision } from './hold/hold.ts';
 import {
   admissionUpdate,
   attemptRefusedSignal,
   decideUpdate,
   stateQuery,
-  verbUpdate,
+  commandUpdate,
   type Admission,
   type DecisionRequest,
   type RunInput,
   type RunResult,
-  type VerbRequest,
+  type CommandRequest,
 } from './messages.ts';
-import { withoutPlans } from './program.ts';
-import { Run, RunEnded, type Kept } from './run.ts';
-import type { Span } from './span.ts';
-import { carryOutSteps } from './steps.ts';
-import { goBack } from './undo.ts';
-import { refuseVerb, takeVerb } from './verbs.ts';
-import { askToGoBack, GoingBack } from './way-back.ts';
+import { withoutPlans } from './steps/step-tree.ts';
+import { Run, RunEnded, type Kept } from './run/run.ts';
+import type { Span } from './steps/span.ts';
+import { carryOutSteps } from './steps/carry-out.ts';
+import { goBack } from './rollback/rollback.ts';
+import { refuseCommand, takeCommand } from './run/commands.ts';
+import { askToGoBack, GoingBack } from './rollback/plan.ts';
 
 /** What a history hands to the one that goes on after it. */
 export interface Continued {
@@ -75,7 +75,9 @@ function listen(run: Run, course: Course, admission: () => Admission | undefined
   setHandler(decideUpdate, (request) => takeDecision(run, request), {
     validator: (request: DecisionRequest) => refuseDecision(run, request),
   });
-  setHandler(verbUpdate, (request) => takeVerb(run, course, request), { validator: (request: VerbRequest) => refuseVerb(run, request) });
+  setHandler(commandUpdate, (request) => takeCommand(run, course, request), {
+    validator: (request: CommandRequest) => refuseCommand(run, request),
+  });
 }
 
 /** Runs the whole and says how it ended; a cancellation from outside counts as an abort. */

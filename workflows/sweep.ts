@@ -1,6 +1,6 @@
 import { sleep, workflowInfo } from '@temporalio/workflow';
-import { endingKind } from '../domain/evidence.ts';
-import { Entries } from './entries.ts';
+import { endingKind } from '../domain/evidence/evidence.ts';
+import { Entries } from './run/evidence-log.ts';
 import { failureOf } from './failure.ts';
 import { toJson } from './json.ts';
 import type { SweepInput, SweepResult, SweptTarget } from './messages.ts';

@@ -4,15 +4,15 @@ import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation, Progress, Target } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
-import type { Blocker } from '../../domain/plan.ts';
-import { skewProblem } from '../../domain/version.ts';
-import { actions, type ActionInput } from '../../runbooks/actions.ts';
+import type { Blocker } from '../../domain/plan/plan.ts';
+import { skewProblem } from '../../domain/version/version.ts';
+import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
-import { inParallel, nodeIsReady } from '../kubernetes/read.ts';
-import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup.ts';
-import { readUpdates } from './updates.ts';
+import { inParallel, nodeIsReady } from '../kubernetes/client/read.ts';
+import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup/nodegroup.ts';
+import { readUpdates } from './update/updates.ts';
 
 const nodegroupsMax = 100;
 const estimateMs = 2_000;
@@ -38,7 +38,7 @@ export function preflightAction(clients: Clients): AnyAction {
       if (plan.facts.nodegroupVersion !== null && again.facts.nodegroupVersion === null) return goneSince(nodegroup ?? '');
       const [blocker] = again.blockers;
       if (blocker) return { state: 'stuck', reason: `${blocker.object}: ${blocker.reason}`, remedy: blocker.remedy };
-      return { state: 'done', outputs: again.outputs, progress: preflightProgress(again.facts, again.notes.nodes) };
+      return { state: 'done', outputs: again.outputs, progress: preflightProgress(again.facts, again.details.nodes) };
     },
     act: async () => undefined,
     undo: () => ({ nothing: 'It changes nothing.' }),
@@ -72,7 +72,7 @@ async function planPreflight(clients: Clients, input: PreflightInput, { target }
   });
   let nodes: V1Node[] = [];
   const nodegroup = input.nodegroup === undefined ? undefined : await findNodegroup(clients, target, input.nodegroup);
-  if (input.nodegroup !== undefined && !nodegroup) plan.warnings.push(missingWarning(target.name, input.nodegroup));
+  if (input.nodegroup !== undefined && !nodegroup) plan.notes.push(missingWarning(target.name, input.nodegroup));
   if (input.nodegroup !== undefined && nodegroup) {
     nodes = await nodesOfNodegroup(clients, target, input.nodegroup);
     blockers.push(...nodegroupBlockers(nodegroup, nodes, version));
@@ -83,7 +83,7 @@ async function planPreflight(clients: Clients, input: PreflightInput, { target }
     if (nodegroup.version) plan.outputs.nodegroupVersion = nodegroup.version;
   }
   const names = nodes.map((node) => node.metadata?.name ?? '');
-  return { ...plan, blockers, notes: { nodes: names }, outputs: { ...plan.outputs, version, nodes: names }, estimateMs };
+  return { ...plan, blockers, details: { nodes: names }, outputs: { ...plan.outputs, version, nodes: names }, estimateMs };
 }
 
 /** What has done its work may have deleted the group: planned again, it must find that nothing is left to do. */

@@ -1,6 +1,6 @@
 import type { ActionContext } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { digestOf } from '../../domain/plan.ts';
+import { digestOf } from '../../domain/plan/plan.ts';
 
 /** EKS accepts up to 64 characters. */
 const tokenLength = 48;

@@ -10,8 +10,8 @@ import {
   recordBytesMax,
   verifyChain,
   type EvidenceEntry,
-} from '../../domain/evidence.ts';
-import { digestOf } from '../../domain/plan.ts';
+} from '../../domain/evidence/evidence.ts';
+import { digestOf } from '../../domain/plan/plan.ts';
 import { fetchFile, keepFile, syncDirectory } from './kept-files.ts';
 import { withLock, type HeldLock, type LockLimits } from './lock.ts';
 import { EvidenceError, systemCodeOf, type EvidenceStore, type NewEntry, type Receipt } from './store.ts';

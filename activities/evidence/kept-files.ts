@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { digestOfBytes, keptBytesMax, keptPathOf } from '../../domain/evidence.ts';
+import { digestOfBytes, keptBytesMax, keptPathOf } from '../../domain/evidence/evidence.ts';
 import { requireDigest, requireKeepable, systemCodeOf } from './store.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { digestOfBytes, keptBytesMax } from '../../domain/evidence.ts';
+import { digestOfBytes, keptBytesMax } from '../../domain/evidence/evidence.ts';
 import { getObject, keptKeyOf, put, putNew, type RecordPlace } from './s3-record.ts';
 import { requireDigest, requireKeepable } from './store.ts';
 

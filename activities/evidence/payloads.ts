@@ -1,7 +1,7 @@
 import { ApplicationFailure, ExternalStorage, StorageDriverClaim, type Payload, type StorageDriver } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import type { StepReport } from '../../domain/action.ts';
-import { answerMark, payloadSizeMax, recordedValueBytesMax, splitBody } from '../../domain/evidence.ts';
+import { answerMark, payloadSizeMax, recordedValueBytesMax, splitBody } from '../../domain/evidence/evidence.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './store.ts';
 
 const { Payload: WirePayload } = proto.temporal.api.common.v1;

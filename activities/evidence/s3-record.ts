@@ -8,7 +8,14 @@ import {
   type GetObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import type { Consequence } from '../../domain/errors.ts';
-import { evidenceLineBytesMax, keptPathOf, readLine, recordBytesMax, verifyChain, type ChainReport } from '../../domain/evidence.ts';
+import {
+  evidenceLineBytesMax,
+  keptPathOf,
+  readLine,
+  recordBytesMax,
+  verifyChain,
+  type ChainReport,
+} from '../../domain/evidence/evidence.ts';
 
 const requestTimeoutMs = 10_000;
 const connectionTimeoutMs = 5_000;

@@ -1,7 +1,7 @@
 import { GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
-import { chain, isRunId, lineOf, readLine, type EvidenceEntry } from '../../domain/evidence.ts';
-import { digestOf, digestOfText } from '../../domain/plan.ts';
-import type { EvidenceBucket } from '../../runbooks/configuration.ts';
+import { chain, isRunId, lineOf, readLine, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
+import { digestOf, digestOfText } from '../../domain/plan/plan.ts';
+import type { EvidenceBucket } from '../../runbooks/configuration/configuration.ts';
 import { fetchObject, keepObject } from './kept-objects.ts';
 import {
   checkObjects,

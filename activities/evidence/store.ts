@@ -1,5 +1,5 @@
 import type { Consequence } from '../../domain/errors.ts';
-import { digestOfBytes, keptBytesMax, type EvidenceEntry } from '../../domain/evidence.ts';
+import { digestOfBytes, keptBytesMax, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 
 /** Where the records of runs are kept. */

@@ -5,10 +5,10 @@ import {
   statementAlgorithm,
   statementCharactersMax,
   statementType,
-  verbs,
+  commandNames,
   type ExpectedStatement,
   type Statement,
-} from '../../domain/statement.ts';
+} from '../../domain/approval/statement.ts';
 
 export type VerificationCode =
   | 'person-unknown'
@@ -45,13 +45,13 @@ const statementSchema: z.ZodType<Statement> = z.discriminatedUnion('kind', [
     ...signedBy,
     kind: z.literal('decision'),
     hold: z.string(),
-    opening: z.int(),
+    request: z.int(),
     planHash: z.string(),
     decision: z.enum(['approve', 'reject']),
     reason: z.string(),
   }),
   z.strictObject({ ...signedBy, kind: z.literal('start'), target: z.string(), runbook: z.string(), planHash: z.string() }),
-  z.strictObject({ ...signedBy, kind: z.literal('verb'), verb: z.enum(verbs), step: z.string(), reason: z.string() }),
+  z.strictObject({ ...signedBy, kind: z.literal('command'), command: z.enum(commandNames), step: z.string(), reason: z.string() }),
 ]);
 
 /**

@@ -2,8 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { Clients } from '../../activities/clients.ts';
-import { apisOf } from '../../activities/kubernetes/connect.ts';
-import { drainAction } from '../../activities/kubernetes/drain.ts';
+import { apisOf } from '../../activities/kubernetes/client/connect.ts';
+import { drainAction } from '../../activities/kubernetes/drain/drain.ts';
 import { perform } from '../../activities/perform.ts';
 
 /**

@@ -2,7 +2,7 @@ import { boundSeconds } from './bound.ts';
 import { clear, makeReady, podsToMove, setOut } from './cluster.ts';
 import type { Contender } from './contenders.ts';
 import { drainedNodes, namespace, type Scenario } from './scenarios.ts';
-import type { Stage } from './stage.ts';
+import type { Environment } from './environment.ts';
 import { startWitness, type Testimony } from './witness.ts';
 
 /** What one contender did in one round of a scenario. */
@@ -21,15 +21,15 @@ export interface Turn extends Testimony {
 }
 
 /** Brings the cluster to the beginning, has the contender drain it, and looks whether it has. */
-export async function takeTurn(stage: Stage, scenario: Scenario, contender: Contender, round: number): Promise<Turn> {
-  const { plane, proxy, podFates } = stage;
+export async function takeTurn(environment: Environment, scenario: Scenario, contender: Contender, round: number): Promise<Turn> {
+  const { plane, proxy, podFates } = environment;
   await setOut(plane.request, podFates, scenario, round);
   const nodes = drainedNodes(scenario);
   const pods = await podsToMove(plane.request, scenario);
   const { server: url, certificateAuthority, token } = plane;
   const witness = await startWitness({ url, certificateAuthority, token }, namespace, nodes);
   proxy.takeCounts();
-  const openings = openBudgets(stage, scenario);
+  const openings = openBudgets(environment, scenario);
   const begunAt = performance.now();
   const printed = await contender.drain(nodes);
   const seconds = (performance.now() - begunAt) / 1000;
@@ -44,7 +44,7 @@ export async function takeTurn(stage: Stage, scenario: Scenario, contender: Cont
 }
 
 /** Resolves when the last budget of the scenario has been opened, each at its time from now. */
-async function openBudgets({ plane }: Stage, { workloads }: Scenario): Promise<void> {
+async function openBudgets({ plane }: Environment, { workloads }: Scenario): Promise<void> {
   await Promise.all(
     workloads.map(async ({ name, opensAfterSeconds }) => {
       if (opensAfterSeconds === undefined) return;

@@ -1,10 +1,10 @@
 import { Holdpoint } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
-import type { Person } from '../../test/support/site.ts';
+import type { Person } from '../../test/support/people.ts';
 import type { RunbookDocument, RunResult } from '../../workflows/messages.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { approvalToActivityMs, endsWell, type Contender } from './contender.ts';
-import type { Stage } from './stage.ts';
+import type { Environment } from './environment.ts';
 import { nodeNames, region } from './world.ts';
 
 /** The cheapest runbook that is one: a look, a hold for two people, and a change of one object. */
@@ -26,7 +26,7 @@ steps:
 };
 
 /** Our side: planned, started, signed by two people and looked at through the client that the command line uses. */
-export function holdpointContender({ client, keys, ours: { settings, worker } }: Stage): Contender {
+export function holdpointContender({ client, keys, ours: { settings, worker } }: Environment): Contender {
   const holdpoint = new Holdpoint(client, settings);
   const node = nodeNames().ours;
   const targetOf = (cluster: string): string => `eks/${region}/${cluster}`;
@@ -34,7 +34,7 @@ export function holdpointContender({ client, keys, ours: { settings, worker } }:
     const target = targetOf(cluster);
     const { hold } = await holdpoint.state(target);
     if (!hold) throw new Error(`the run on ${target} is at no hold`);
-    return decide(holdpoint, target, hold.opening, keys[person]);
+    return decide(holdpoint, target, hold.request, keys[person]);
   };
   return {
     workerPid: worker.pid,
@@ -59,7 +59,7 @@ export function holdpointContender({ client, keys, ours: { settings, worker } }:
 async function decide(
   holdpoint: Holdpoint,
   target: string,
-  shown: { hold: string; opening: number; planHash: string },
+  shown: { hold: string; number: number; planHash: string },
   key: SigningKey,
 ): Promise<number> {
   const sentAtMs = Date.now();

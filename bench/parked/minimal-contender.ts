@@ -1,6 +1,6 @@
 import { approvalToActivityMs, endsWell, type Contender } from './contender.ts';
 import { approvalsQuery, approveUpdate, type minimal, type MinimalInput } from './minimal-workflow.ts';
-import type { Stage } from './stage.ts';
+import type { Environment } from './environment.ts';
 import { nodeNames } from './world.ts';
 
 /** What the minimal workflow does not do, for whoever reads the figures. */
@@ -12,7 +12,7 @@ export const minimalLacks = [
 ];
 
 /** The side of the workflow written by hand. */
-export function minimalContender({ client, minimal: { settings, worker } }: Stage): Contender {
+export function minimalContender({ client, minimal: { settings, worker } }: Environment): Contender {
   const { taskQueue } = settings;
   const idOf = (cluster: string): string => `minimal/${taskQueue}/${cluster}`;
   const approve = async (cluster: string, person: string): Promise<number> => {

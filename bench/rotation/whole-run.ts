@@ -8,10 +8,10 @@ import type { SigningKey } from '../../client/keys.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { readRunbook } from '../../runbooks/library.ts';
-import { makeKeys, writeConfiguration } from '../../test/support/site.ts';
+import { makeKeys, writeConfiguration } from '../../test/support/people.ts';
 import { endPhases, searchAttributes, type Phase } from '../../workflows/messages.ts';
 import { workerEnvironment } from '../measure/worker-environment.ts';
-import type { Stage } from './stage.ts';
+import type { Environment } from './environment.ts';
 import { clusterName, region } from './world.ts';
 
 const namespace = 'default';
@@ -33,26 +33,26 @@ export interface WholeRun {
   workerPeakMemoryMb: number;
 }
 
-/** Carries `node-maintenance` out on all nodes of the stage, with a real worker, as people would who sign whatever they are asked. */
-export async function carryOutRun(stage: Stage, nodesAtOnce: number, report: (sentence: string) => void): Promise<WholeRun> {
+/** Carries `node-maintenance` out on all nodes of the environment, with a real worker, as people would who sign whatever they are asked. */
+export async function carryOutRun(environment: Environment, nodesAtOnce: number, report: (sentence: string) => void): Promise<WholeRun> {
   const temporal = await startTemporal({ source: await findTemporal(report) });
-  stage.atEnd(() => temporal.stop());
+  environment.atEnd(() => temporal.stop());
   const settings: TemporalSettings = { address: temporal.address, namespace, taskQueue: `rotation-${process.pid}-${Date.now()}` };
   const client = await connectTemporal(settings);
-  stage.atEnd(() => client.connection.close());
+  environment.atEnd(() => client.connection.close());
   await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
-  const keys = await makeKeys(join(stage.directory, 'keys'));
-  const configuration = await writeConfiguration(stage.directory, keys);
-  const worker = await stage.start({
+  const keys = await makeKeys(join(environment.directory, 'keys'));
+  const configuration = await writeConfiguration(environment.directory, keys);
+  const worker = await environment.start({
     name: 'The worker',
     program: 'worker/main.js',
-    env: workerEnvironment(settings, configuration, stage.url),
+    env: workerEnvironment(settings, configuration, environment.url),
     ready: /"listening":true/,
   });
   const holdpoint = new Holdpoint(client, settings);
   const document = readRunbook(runbook);
-  report(`Planning the run on ${stage.nodes.length} nodes.`);
-  const forecast = await holdpoint.plan(document, { region, cluster: clusterName, nodes: stage.nodes, nodesAtOnce });
+  report(`Planning the run on ${environment.nodes.length} nodes.`);
+  const forecast = await holdpoint.plan(document, { region, cluster: clusterName, nodes: environment.nodes, nodesAtOnce });
   const begunAt = performance.now();
   const { run, admission } = await holdpoint.start(document, forecast, keys.dana);
   if (!admission.admitted) throw new Error(`the run was refused: ${admission.reason}`);
@@ -73,7 +73,7 @@ async function signUntilOver(holdpoint: Holdpoint, run: string, key: SigningKey,
     const sentence = `The run is ${phase}; ${steps.filter(({ status }) => status === 'done').length} of ${steps.length} steps are done.`;
     if (sentence !== said) report(sentence);
     said = sentence;
-    if (hold && phase === 'holding') await holdpoint.decide(run, hold.opening, 'approve', 'looks right', key);
+    if (hold && phase === 'holding') await holdpoint.decide(run, hold.request, 'approve', 'looks right', key);
     await wait(lookPauseMs);
   }
   throw new Error(`the run has not ended after ${runTimeoutMs / 60_000} minutes`);

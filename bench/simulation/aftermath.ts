@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { DescribeNodegroupCommand, ListNodegroupsCommand, type EKSClient } from '@aws-sdk/client-eks';
-import type { EvidenceEntry } from '../../domain/evidence.ts';
-import type { Effect } from '../../domain/plan.ts';
+import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
+import type { Effect } from '../../domain/plan/plan.ts';
 import type { Leftover } from '../../sandbox/leftovers.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
 import type { RunState } from '../../workflows/messages.ts';

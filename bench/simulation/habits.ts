@@ -1,8 +1,8 @@
 import type { Random } from '../../sandbox/random.ts';
-import type { RunState, Verb } from '../../workflows/messages.ts';
+import type { RunState, CommandName } from '../../workflows/messages.ts';
 
 /** What people say to a run; `silence`: nothing, until the hold has expired. */
-export type Saying = Verb | 'approve' | 'reject' | 'silence';
+export type Saying = CommandName | 'approve' | 'reject' | 'silence';
 
 /** In what a run waits for people: at a hold of its runbook, for the signature of a second person, at a stuck step, paused. */
 export type Situation = 'hold' | 'exception' | 'stuck' | 'paused';
@@ -22,7 +22,7 @@ const signatures: readonly Saying[] = ['approve', 'reject', 'silence'];
 
 /** In which of them a run is; undefined where it waits for nobody. */
 export function situationOf({ phase, hold, stuck }: RunState): Situation | undefined {
-  if (phase === 'holding' && hold) return hold.opening.askedBy === undefined ? 'hold' : 'exception';
+  if (phase === 'holding' && hold) return hold.request.askedBy === undefined ? 'hold' : 'exception';
   if (phase === 'stuck' && stuck) return 'stuck';
   return phase === 'paused' ? 'paused' : undefined;
 }
@@ -32,9 +32,9 @@ export function situationOf({ phase, hold, stuck }: RunState): Situation | undef
  *
  * @param mayBeOdd whether it may be something else than what has the run go on.
  */
-export function sayingFor(situation: Situation, verbs: readonly Verb[], random: Random, mayBeOdd: boolean): Saying | undefined {
+export function sayingFor(situation: Situation, commands: readonly CommandName[], random: Random, mayBeOdd: boolean): Saying | undefined {
   const main = usual[situation];
-  const isOffered = (saying: Saying): boolean => signatures.includes(saying) || verbs.some((verb) => verb === saying);
+  const isOffered = (saying: Saying): boolean => signatures.includes(saying) || commands.some((command) => command === saying);
   if (!isOffered(main)) return undefined;
   if (!mayBeOdd) return main;
   const offered = (Object.entries(weights[situation]) as [Saying, number][]).filter(([saying]) => isOffered(saying));

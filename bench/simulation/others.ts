@@ -2,8 +2,8 @@ import { DescribeNodegroupCommand, ListNodegroupsCommand, UpdateNodegroupVersion
 import type { Actor } from '../../sandbox/kubernetes/store.ts';
 import type { Violation } from '../../sandbox/observer.ts';
 import type { Deed } from './circumstances.ts';
-import type { SimulatedCloud } from './stage.ts';
-import type { Scene } from './world.ts';
+import type { SimulatedCloud } from './environment.ts';
+import type { SimulatedTarget } from './world.ts';
 
 const cordonMark = 'holdpoint.dev/cordon';
 /** How somebody else appears in the cluster. */
@@ -26,15 +26,15 @@ export class Others {
   /** Budgets (`namespace/name`) that they have made tighter, or whose pods they have made more or fewer. */
   private readonly strained = new Set<string>();
   private readonly sandbox: SimulatedCloud;
-  private readonly scene: Scene;
+  private readonly simulated: SimulatedTarget;
   private readonly eks: EKSClient;
   /** How to end what passes by itself. */
   private readonly passing = new Map<string, () => void>();
   private isStorm = false;
 
-  constructor(sandbox: SimulatedCloud, scene: Scene, eks: EKSClient) {
+  constructor(sandbox: SimulatedCloud, simulated: SimulatedTarget, eks: EKSClient) {
     this.sandbox = sandbox;
-    this.scene = scene;
+    this.simulated = simulated;
     this.eks = eks;
   }
 
@@ -80,8 +80,8 @@ export class Others {
   }
 
   private get store() {
-    const cluster = this.sandbox.world.cluster(this.scene.cluster);
-    if (!cluster) throw new Error(`the world of ${this.scene.cluster} has ended`);
+    const cluster = this.sandbox.world.cluster(this.simulated.cluster);
+    if (!cluster) throw new Error(`the world of ${this.simulated.cluster} has ended`);
     return cluster.store;
   }
 
@@ -99,7 +99,7 @@ export class Others {
     const node = chosen(ours, choice)?.metadata.name;
     if (node === undefined) return false;
     // In the name of the cloud: the observer would report a person who lifts another's cordon.
-    this.sandbox.world.cluster(this.scene.cluster)?.setUnschedulable(node, false);
+    this.sandbox.world.cluster(this.simulated.cluster)?.setUnschedulable(node, false);
     this.told.push(`uncordoned ${node}`);
     return true;
   }
@@ -140,7 +140,7 @@ export class Others {
   }
 
   private ail(choice: number, forMs: number): void {
-    const { cluster, groupNames } = this.scene;
+    const { cluster, groupNames } = this.simulated;
     const name = chosen(groupNames, choice) ?? '';
     const issue = { code: 'AsgInstanceLaunchFailures', message: 'We currently do not have sufficient capacity.', resourceIds: [] };
     this.forAWhile(`let no instance of ${name} start`, forMs, {
@@ -170,19 +170,19 @@ export class Others {
   }
 
   private setFaults(): void {
-    const { faults } = this.scene.circumstances;
+    const { faults } = this.simulated.circumstances;
     this.sandbox.world.faults.set(this.isStorm ? { ...faults, rate: 1 } : faults);
   }
 
   private async update(choice: number): Promise<void> {
     this.sandbox.world.faults.set({ rate: 0 });
     try {
-      const { nodegroups = [] } = await this.eks.send(new ListNodegroupsCommand({ clusterName: this.scene.cluster }));
+      const { nodegroups = [] } = await this.eks.send(new ListNodegroupsCommand({ clusterName: this.simulated.cluster }));
       const nodegroupName = chosen(nodegroups, choice);
       if (nodegroupName === undefined) return;
-      const subject = { clusterName: this.scene.cluster, nodegroupName };
+      const subject = { clusterName: this.simulated.cluster, nodegroupName };
       const { nodegroup } = await this.eks.send(new DescribeNodegroupCommand(subject));
-      const { newRelease, otherRelease } = this.scene;
+      const { newRelease, otherRelease } = this.simulated;
       const releaseVersion = shareOf(choice) < sameUpdateShare ? newRelease : otherRelease;
       if (nodegroup?.status !== 'ACTIVE' || nodegroup.releaseVersion === releaseVersion) return;
       // The run may have been faster.

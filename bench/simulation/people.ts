@@ -4,11 +4,11 @@ import { RefusedError } from '../../client/remote-error.ts';
 import { errorKinds, errorsToldInPlace, HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Random } from '../../sandbox/random.ts';
-import type { Person } from '../../test/support/site.ts';
-import { endPhases, type RunbookDocument, type RunState, type Verb } from '../../workflows/messages.ts';
+import type { Person } from '../../test/support/people.ts';
+import { endPhases, type RunbookDocument, type RunState, type CommandName } from '../../workflows/messages.ts';
 import type { Circumstances, Deed, Moment } from './circumstances.ts';
 import { isOdd, sayingFor, situationOf, type Saying, type Situation } from './habits.ts';
-import { diagnose, type Stage } from './stage.ts';
+import { diagnose, type Environment } from './environment.ts';
 
 const lookPauseMs = 150;
 const lookMaxMs = 5_000;
@@ -31,8 +31,8 @@ const signers: readonly Person[] = ['ada', 'grace'];
 
 /** What a word can be refused with in a run that goes as it should: it came too late, or what it asks for cannot be. */
 const refusalsExpected = new Set<string>([
-  ...['verb-refused', 'undo-blocked', 'undo-impossible', 'aws-busy', 'aws-unreachable', 'kubernetes-unreachable'],
-  ...['hold-not-open', 'hold-differs', 'hold-expired', 'hold-withdrawn', 'opening-replaced', 'plan-drifted', 'run-aborted'],
+  ...['command-refused', 'undo-blocked', 'undo-impossible', 'aws-busy', 'aws-unreachable', 'kubernetes-unreachable'],
+  ...['hold-not-open', 'hold-differs', 'hold-expired', 'hold-withdrawn', 'request-replaced', 'plan-drifted', 'run-aborted'],
 ]);
 
 /** How a run went, as the people saw it. */
@@ -58,7 +58,7 @@ export interface Means {
 
 /** Plans, starts, signs at the holds and deals with what is stuck, until the run is over or lost. */
 export class People {
-  private readonly stage: Stage;
+  private readonly environment: Environment;
   private readonly holdpoint: Holdpoint;
   private readonly random: Random;
   private readonly circumstances: Circumstances;
@@ -76,9 +76,13 @@ export class People {
   private killedAtMs = -Infinity;
   private seen = { fingerprint: '', atMs: 0 };
 
-  constructor(stage: Stage, run: { taskQueue: string; target: string; random: Random; circumstances: Circumstances }, means: Means) {
-    this.stage = stage;
-    this.holdpoint = new Holdpoint(stage.client, { address: stage.address, namespace: 'default', taskQueue: run.taskQueue });
+  constructor(
+    environment: Environment,
+    run: { taskQueue: string; target: string; random: Random; circumstances: Circumstances },
+    means: Means,
+  ) {
+    this.environment = environment;
+    this.holdpoint = new Holdpoint(environment.client, { address: environment.address, namespace: 'default', taskQueue: run.taskQueue });
     this.random = run.random;
     this.circumstances = run.circumstances;
     this.target = run.target;
@@ -94,13 +98,13 @@ export class People {
       const nowMs = performance.now() - beganAtMs;
       // While a worker is away nobody answers.
       const look = (): Promise<LiveRun> => this.holdpoint.live(this.target);
-      const live = await this.stage.client.withDeadline(Date.now() + lookMaxMs, look).catch(() => undefined);
+      const live = await this.environment.client.withDeadline(Date.now() + lookMaxMs, look).catch(() => undefined);
       this.noteProgress(live, nowMs);
       if (live && endPhases.includes(live.state.phase)) return { outcome: this.outcomeOf(live.state), state: live.state, ...this.course };
       if (live) await this.react(live, nowMs);
       const lost = this.lossAt(nowMs, live);
       if (lost !== undefined) {
-        this.course.troubles.push(`${lost}; ${await diagnose(this.stage, this.target)}`);
+        this.course.troubles.push(`${lost}; ${await diagnose(this.environment, this.target)}`);
         return { outcome: 'lost', state: live?.state, ...this.course };
       }
       await wait(lookPauseMs);
@@ -113,7 +117,7 @@ export class People {
     for (let attempt = 1; attempt <= startAttemptsMax; attempt += 1) {
       try {
         const forecast = await this.plan(document, inputs);
-        const { admission } = await this.holdpoint.start(document, forecast, this.stage.keys.dana);
+        const { admission } = await this.holdpoint.start(document, forecast, this.environment.keys.dana);
         if (admission.admitted) return undefined;
         reason = `${admission.code}: ${admission.reason}`;
       } catch (error) {
@@ -149,18 +153,18 @@ export class People {
       if (this.isDue(deed.at, state, nowMs) && (await this.means.befall(deed))) this.over.add(deed.at);
     }
     if (this.gaveUp || this.isDue(abort, state, nowMs)) return void (await this.say('abort', state));
-    if (pause && this.isDue(pause, state, nowMs) && state.verbs.includes('pause')) {
+    if (pause && this.isDue(pause, state, nowMs) && state.commands.includes('pause')) {
       if (await this.say('pause', state)) this.over.add(pause);
       return;
     }
     const situation = situationOf(state);
     if (situation) return this.answer(situation, state);
-    if (nowMs - this.seen.atMs > patienceMs && state.verbs.includes('pause')) await this.loseHeart(live);
+    if (nowMs - this.seen.atMs > patienceMs && state.commands.includes('pause')) await this.loseHeart(live);
   }
 
   /** Says what somebody has drawn; what is heard counts. */
   private async answer(situation: Situation, state: RunState): Promise<void> {
-    const opening = state.hold ? `${state.hold.opening.hold}#${state.hold.opening.opening}` : '';
+    const opening = state.hold ? `${state.hold.request.hold}#${state.hold.request.number}` : '';
     // Once it has expired the run is stuck, or paused after that, and still shows it.
     const isAsked = situation === 'hold' || situation === 'exception';
     if (isAsked && this.leftToExpire.has(opening)) return;
@@ -179,48 +183,49 @@ export class People {
     if (situation === 'stuck') this.stuckWords += 1;
   }
 
-  private sayingIn(situation: Situation, { verbs }: RunState): Saying | undefined {
+  private sayingIn(situation: Situation, { commands }: RunState): Saying | undefined {
     if (situation === 'stuck' && this.stuckWords >= stuckWordsMax) this.gaveUp = true;
     const wantsEnd = this.impatient && situation === 'paused';
-    if (wantsEnd && (!verbs.includes('undo') || this.oddWords >= oddWordsMax || this.random.next() < 0.5)) this.gaveUp = true;
+    if (wantsEnd && (!commands.includes('undo') || this.oddWords >= oddWordsMax || this.random.next() < 0.5)) this.gaveUp = true;
     if (this.gaveUp) return 'abort';
-    return wantsEnd ? 'undo' : sayingFor(situation, verbs, this.random, this.oddWords < oddWordsMax);
+    return wantsEnd ? 'undo' : sayingFor(situation, commands, this.random, this.oddWords < oddWordsMax);
   }
 
   private async decide(decision: 'approve' | 'reject', { hold }: RunState): Promise<boolean> {
     if (!hold) return false;
-    const { opening } = hold;
-    const entitled = signers.filter((person) => person !== opening.askedBy);
+    const { request } = hold;
+    const entitled = signers.filter((person) => person !== request.askedBy);
     const person = entitled[this.random.below(entitled.length)] ?? 'ada';
-    const key = this.stage.keys[person];
-    return this.heard(decision, `${decision} ${opening.hold}`, () =>
-      this.holdpoint.decide(this.target, opening, decision, 'as it looks to me', key),
+    const key = this.environment.keys[person];
+    return this.heard(decision, `${decision} ${request.hold}`, () =>
+      this.holdpoint.decide(this.target, request, decision, 'as it looks to me', key),
     );
   }
 
   /** Returns whether the run has heard it: it may have moved on, or its worker may be away. Then the next look says what to do. */
-  private async say(verb: Verb, { stuck, phase }: RunState): Promise<boolean> {
+  private async say(command: CommandName, { stuck, phase }: RunState): Promise<boolean> {
     const person = this.random.next() < otherOperatorShare ? 'ada' : 'dana';
-    const key = this.stage.keys[person];
+    const key = this.environment.keys[person];
     const about = stuck?.step ?? phase;
-    return this.heard(verb, `${verb} ${about}`, async () => {
-      const answer = await this.holdpoint.operate(this.target, verb, 'the simulation wants it', key);
+    return this.heard(command, `${command} ${about}`, async () => {
+      const answer = await this.holdpoint.operate(this.target, command, 'the simulation wants it', key);
       const isTold = answer.hold !== undefined || answer.notice !== undefined || endPhases.includes(answer.phase);
-      if ((verb === 'skip' || verb === 'undo') && !isTold) this.course.troubles.push(`${verb} was answered by nothing: ${answer.phase}`);
+      if ((command === 'skip' || command === 'undo') && !isTold)
+        this.course.troubles.push(`${command} was answered by nothing: ${answer.phase}`);
     });
   }
 
   private async heard(word: Saying, told: string, send: () => Promise<unknown>): Promise<boolean> {
     const saidAtMs = performance.now();
     try {
-      await this.stage.client.withDeadline(Date.now() + answerMaxMs, send);
+      await this.environment.client.withDeadline(Date.now() + answerMaxMs, send);
       this.course.words.push(told);
       return true;
     } catch (error) {
       this.noteRefusal(word, error);
       const isLate = performance.now() - saidAtMs > answerMaxMs && this.killedAtMs + answerMaxMs < saidAtMs;
       if (isLate)
-        this.course.troubles.push(`${told} had no answer for ${answerMaxMs / 1000} s; ${await diagnose(this.stage, this.target)}`);
+        this.course.troubles.push(`${told} had no answer for ${answerMaxMs / 1000} s; ${await diagnose(this.environment, this.target)}`);
       return false;
     }
   }
@@ -270,8 +275,8 @@ export class People {
   }
 
   private noteProgress(live: LiveRun | undefined, nowMs: number): void {
-    const { phase, steps, hold, stuck, verbs } = live?.state ?? {};
-    const fingerprint = JSON.stringify([phase, steps, hold?.opening, stuck, verbs, live?.progress, live?.retrying]);
+    const { phase, steps, hold, stuck, commands } = live?.state ?? {};
+    const fingerprint = JSON.stringify([phase, steps, hold?.request, stuck, commands, live?.progress, live?.retrying]);
     if (fingerprint !== this.seen.fingerprint) this.seen = { fingerprint, atMs: nowMs };
   }
 

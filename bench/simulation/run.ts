@@ -2,18 +2,18 @@ import { EKSClient } from '@aws-sdk/client-eks';
 import { verifyEvidence } from '../../client/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { RunningProcess } from '../../lab/process.ts';
-import { compileRunbook } from '../../runbooks/compile.ts';
-import { checkInputs } from '../../runbooks/inputs.ts';
+import { compileRunbook } from '../../runbooks/compiler/compile.ts';
+import { checkInputs } from '../../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { Random } from '../../sandbox/random.ts';
 import type { Violation } from '../../sandbox/observer.ts';
-import { people } from '../../test/support/site.ts';
+import { people } from '../../test/support/people.ts';
 import type { RunbookDocument } from '../../workflows/messages.ts';
 import { groupsOf, leftoversOf } from './aftermath.ts';
 import { Others } from './others.ts';
 import { People, type Course } from './people.ts';
-import type { Stage } from './stage.ts';
-import { region, sceneOf, type Scene } from './world.ts';
+import type { Environment } from './environment.ts';
+import { region, simulatedTargetOf, type SimulatedTarget } from './world.ts';
 
 const doubleKinds: readonly Violation['kind'][] = ['done-twice', 'updated-needlessly', 'evicted-twice', 'cordoned-twice'];
 
@@ -40,28 +40,28 @@ export interface Verdict extends Assignment, Pick<Course, 'outcome' | 'stuckWith
 }
 
 /** Plays one run in a world of its own, under faults from before the start until its end, and then looks what is left. */
-export async function simulate(stage: Stage, assignment: Assignment): Promise<Verdict> {
+export async function simulate(environment: Environment, assignment: Assignment): Promise<Verdict> {
   const { seed, runbook, faultRate } = assignment;
   const beganAtMs = performance.now();
-  const { scene, document, inputs } = rehearse(assignment);
-  const { circumstances, cluster } = scene;
-  const sandbox = await stage.startWorld(scene, seed);
+  const { simulated, document, inputs } = rehearse(assignment);
+  const { circumstances, cluster } = simulated;
+  const sandbox = await environment.startWorld(simulated, seed);
   const credentials = { accessKeyId: 'somebody-else', secretAccessKey: 'sandbox' };
   const eks = new EKSClient({ region, endpoint: sandbox.url, credentials });
-  const others = new Others(sandbox, scene, eks);
+  const others = new Others(sandbox, simulated, eks);
   const target = `eks/${region}/${cluster}`;
-  const worker = circumstances.kills.length > 0 ? new MortalWorker(stage, scene) : undefined;
+  const worker = circumstances.kills.length > 0 ? new MortalWorker(environment, simulated) : undefined;
   try {
     const before = await groupsOf(sandbox, cluster, eks);
     await worker?.start();
-    const taskQueue = worker?.taskQueue ?? stage.taskQueue;
+    const taskQueue = worker?.taskQueue ?? environment.taskQueue;
     const random = new Random(seed).stream(`people of ${runbook}`);
     const means = { kill: () => worker?.replace(), befall: others.act.bind(others) };
     sandbox.world.faults.set(circumstances.faults);
-    const company = new People(stage, { taskQueue, target, random, circumstances }, means);
+    const company = new People(environment, { taskQueue, target, random, circumstances }, means);
     const course = await company.play(document, inputs);
     others.stop();
-    const troubles = [...course.troubles, ...(await troublesOf(stage, target, course)), ...(worker?.troubles ?? [])];
+    const troubles = [...course.troubles, ...(await troublesOf(environment, target, course)), ...(worker?.troubles ?? [])];
     if (course.outcome === 'lost') troubles.push(`its worker says: ${(await worker?.output()) ?? 'see the others'}`);
     const leftovers = course.outcome === 'lost' ? [] : await leftoversOf({ sandbox, cluster, eks, before, others }, course.state);
     const { violations, counters } = sandbox.world.observer.summary();
@@ -92,26 +92,30 @@ export async function simulate(stage: Stage, assignment: Assignment): Promise<Ve
 }
 
 /**
- * The scene of a run, its document and the inputs that this asks for, out of those that the scene knows.
+ * The simulated of a run, its document and the inputs that this asks for, out of those that the simulated knows.
  * Throws for a runbook that does not compile, or asks for something else.
  */
-export function rehearse({ seed, runbook, faultRate }: Assignment): { scene: Scene; document: RunbookDocument; inputs: JsonObject } {
-  const scene = sceneOf({ seed, runbook, faultRate, name: `sim-${process.pid}-${seed}-${runbook}` });
+export function rehearse({ seed, runbook, faultRate }: Assignment): {
+  simulated: SimulatedTarget;
+  document: RunbookDocument;
+  inputs: JsonObject;
+} {
+  const simulated = simulatedTargetOf({ seed, runbook, faultRate, name: `sim-${process.pid}-${seed}-${runbook}` });
   const document = readRunbook(runbook);
   const { runbook: compiled, problems } = compileRunbook(document.text, document.file, undefined, document.runbooks);
   if (!compiled) throw new Error(`${document.file} does not compile: ${JSON.stringify(problems)}`);
   const asked = Object.keys(compiled.inputs.properties ?? {});
-  const given = Object.fromEntries(Object.entries(scene.inputs).filter(([name]) => asked.includes(name)));
+  const given = Object.fromEntries(Object.entries(simulated.inputs).filter(([name]) => asked.includes(name)));
   const checked = checkInputs(compiled, given);
-  if (checked.problems.length === 0) return { scene, document, inputs: checked.inputs };
+  if (checked.problems.length === 0) return { simulated, document, inputs: checked.inputs };
   const missing = checked.problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
   throw new Error(
     `The simulation does not know what ${document.file} asks for: ${missing}. Add it to the inputs in bench/simulation/world.ts.`,
   );
 }
 
-async function troublesOf(stage: Stage, target: string, { outcome, state }: Course): Promise<string[]> {
-  const handle = stage.client.workflow.getHandle(target);
+async function troublesOf(environment: Environment, target: string, { outcome, state }: Course): Promise<string[]> {
+  const handle = environment.client.workflow.getHandle(target);
   if (outcome === 'lost') {
     await handle.terminate('lost by the simulation').catch(() => undefined);
     return [];
@@ -119,7 +123,7 @@ async function troublesOf(stage: Stage, target: string, { outcome, state }: Cour
   if (!state) return [];
   const troubles: string[] = [];
   await handle.result().catch((error: unknown) => troubles.push(`the workflow failed: ${String(error)}`));
-  const keys = Object.fromEntries(people.map((person) => [person, { key: stage.keys[person].publicKey }]));
+  const keys = Object.fromEntries(people.map((person) => [person, { key: environment.keys[person].publicKey }]));
   const report = await verifyEvidence(state.evidence, keys);
   if (!report.ok || report.ending !== 'ended')
     troubles.push(`the record does not verify: ${JSON.stringify([report.ending, report.problems])}`);
@@ -132,16 +136,16 @@ class MortalWorker {
   readonly taskQueue: string;
   readonly troubles: string[] = [];
   kills = 0;
-  private readonly stage: Stage;
+  private readonly environment: Environment;
   private running: Promise<RunningProcess | undefined> | undefined;
 
-  constructor(stage: Stage, { cluster }: Scene) {
-    this.stage = stage;
+  constructor(environment: Environment, { cluster }: SimulatedTarget) {
+    this.environment = environment;
     this.taskQueue = cluster;
   }
 
   async start(): Promise<void> {
-    this.running = this.stage.startWorker(this.taskQueue);
+    this.running = this.environment.startWorker(this.taskQueue);
     await this.running;
   }
 
@@ -151,7 +155,7 @@ class MortalWorker {
     this.running = this.running
       ?.then(async (worker) => {
         await worker?.kill();
-        return this.stage.startWorker(this.taskQueue);
+        return this.environment.startWorker(this.taskQueue);
       })
       .catch((error: unknown) => {
         this.troubles.push(`no worker could be started in the place of the killed one: ${String(error)}`);

@@ -13,7 +13,7 @@ const shareServicedMax = 0.5;
 const secondGroupSize = 2;
 
 /** Everything that a seed decides: the world, and what happens to a run in it. */
-export interface Scene {
+export interface SimulatedTarget {
   cluster: string;
   world: WorldSeed;
   /** What runbooks may ask for by name. */
@@ -29,8 +29,18 @@ export interface Scene {
 type Size = { replicas: number; cpuMillis: number };
 type Budget = { minAvailable: number | string } | { maxUnavailable: number | string };
 
-/** Makes the scene of a seed and a runbook: always the same for the same arguments. `name` makes the cluster's name unique on a server. */
-export function sceneOf({ seed, runbook, faultRate, name }: { seed: number; runbook: string; faultRate: number; name: string }): Scene {
+/** Makes the simulated target of a seed and a runbook, always the same. `name` makes the cluster's name unique on a server. */
+export function simulatedTargetOf({
+  seed,
+  runbook,
+  faultRate,
+  name,
+}: {
+  seed: number;
+  runbook: string;
+  faultRate: number;
+  name: string;
+}): SimulatedTarget {
   const random = new Random(seed).stream('world');
   const nodes = 3 + random.below(7);
   const version = pick(random, ['1.32', '1.33', '1.34'] as const);

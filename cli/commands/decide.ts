@@ -44,9 +44,9 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
           terminal.line('Nothing was signed.');
           return context.exit(exitCodes.error);
         }
-        const { hold, opening, planHash } = state.hold.opening;
-        const answer = await holdpoint.decide(state.target, { hold, opening, planHash }, decision, options.reason ?? '', key);
-        terminal.result({ run: state.run, hold, opening, planHash, decision, person: key.person, ...answer });
+        const { hold, number, planHash } = state.hold.request;
+        const answer = await holdpoint.decide(state.target, { hold, number, planHash }, decision, options.reason ?? '', key);
+        terminal.result({ run: state.run, hold, request: number, planHash, decision, person: key.person, ...answer });
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
         const decided = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
         terminal.line(`${key.person} has ${decided} at hold ${hold} of ${state.run}${rest}.`);
@@ -62,12 +62,12 @@ async function seen(
   options: DecideOptions,
   terminal: Terminal,
 ): Promise<boolean> {
-  const { planHash } = hold.opening;
+  const { planHash } = hold.request;
   if (options.plan !== undefined) {
     if (hashMatches(planHash, options.plan)) return true;
     throw new RefusedError(
       'plan-differs',
-      `The plan at hold ${hold.opening.hold} is ${shortHash(planHash)}, not ${shortHash(options.plan)}. Nothing was signed.`,
+      `The plan at hold ${hold.request.hold} is ${shortHash(planHash)}, not ${shortHash(options.plan)}. Nothing was signed.`,
       `Read it with \`holdpoint show ${state.run}\` and decide on that (at least twelve digits of its hash).`,
     );
   }

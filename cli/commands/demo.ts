@@ -2,8 +2,8 @@ import { connectTemporal, temporalSettings } from '../../client/connection.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import { readKey } from '../../client/keys.ts';
-import { compileRunbook } from '../../runbooks/compile.ts';
-import { checkInputs } from '../../runbooks/inputs.ts';
+import { compileRunbook } from '../../runbooks/compiler/compile.ts';
+import { checkInputs } from '../../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import type { Forecast, RunbookDocument } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
@@ -11,7 +11,7 @@ import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { formatDuration } from '../format.ts';
 import { forecastLines, planLines } from '../plan-view.ts';
 import { holdLines } from '../run-view.ts';
-import { raiseStage, type Stage } from '../stage.ts';
+import { startEnvironment, type Environment } from '../environment.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 import { readSpeed } from './up.ts';
@@ -38,27 +38,31 @@ export const registerDemo: RegisterCommand = (program, context) => {
     .action(async (options: DemoOptions) => {
       const terminal = context.terminal(options);
       const { signal } = terminal.surroundings;
-      const stage = await raiseStage({ speed: readSpeed(options.speed), report: (sentence) => terminal.note(sentence), signal });
+      const environment = await startEnvironment({
+        speed: readSpeed(options.speed),
+        report: (sentence) => terminal.note(sentence),
+        signal,
+      });
       try {
-        const play = playDemo(stage, options, terminal);
-        const code = await Promise.race([play, stage.broken]);
+        const play = playDemo(environment, options, terminal);
+        const code = await Promise.race([play, environment.broken]);
         if (typeof code === 'string') throw new Error(code);
         context.exit(code);
       } finally {
-        await stage.stop();
+        await environment.stop();
       }
     });
 };
 
-async function playDemo(stage: Stage, options: DemoOptions, terminal: Terminal): Promise<number> {
+async function playDemo(environment: Environment, options: DemoOptions, terminal: Terminal): Promise<number> {
   const begin = performance.now();
-  const settings = temporalSettings({ ...process.env, ...stage.env });
+  const settings = temporalSettings({ ...process.env, ...environment.env });
   const client = await connectTemporal(settings);
   try {
     const holdpoint = new Holdpoint(client, settings);
     const forecast = await planRotation(holdpoint, terminal);
-    const live = await rotate(holdpoint, forecast, stage, options, terminal);
-    return await conclude(stage, forecast, live, performance.now() - begin, terminal);
+    const live = await rotate(holdpoint, forecast, environment, options, terminal);
+    return await conclude(environment, forecast, live, performance.now() - begin, terminal);
   } finally {
     await client.connection.close();
   }
@@ -82,11 +86,11 @@ async function planRotation(holdpoint: Holdpoint, terminal: Terminal): Promise<R
 async function rotate(
   holdpoint: Holdpoint,
   { document, forecast }: Rotation,
-  stage: Stage,
+  environment: Environment,
   options: DemoOptions,
   terminal: Terminal,
 ): Promise<LiveRun> {
-  const keys = stage.env.HOLDPOINT_KEYS ?? '';
+  const keys = environment.env.HOLDPOINT_KEYS ?? '';
   terminal.line();
   terminal.line('dana starts the run and signs the first part.');
   terminal.line();
@@ -118,8 +122,8 @@ async function decide(
   const approved = asks ? await terminal.confirm(`Sign this plan as ${key.person}? (No rejects it and ends the run.)`) : true;
   if (!asks) terminal.line(`Signing as ${key.person}, one of the demo's people, with their own key.`);
   const decision = approved ? 'approve' : 'reject';
-  const { hold, opening, planHash } = held.opening;
-  await holdpoint.decide(live.state.target, { hold, opening, planHash }, decision, approved ? 'looks right' : 'not now', key);
+  const { hold, number, planHash } = held.request;
+  await holdpoint.decide(live.state.target, { hold, number, planHash }, decision, approved ? 'looks right' : 'not now', key);
   terminal.line();
 }
 
@@ -128,8 +132,14 @@ interface Observer {
   counters: { podsMoved: number };
 }
 
-async function conclude(stage: Stage, { forecast }: Rotation, { state }: LiveRun, tookMs: number, terminal: Terminal): Promise<number> {
-  const observer = (await (await fetch(`${stage.sandboxUrl}/sandbox/observer`)).json()) as Observer;
+async function conclude(
+  environment: Environment,
+  { forecast }: Rotation,
+  { state }: LiveRun,
+  tookMs: number,
+  terminal: Terminal,
+): Promise<number> {
+  const observer = (await (await fetch(`${environment.sandboxUrl}/sandbox/observer`)).json()) as Observer;
   const verified = await verifyEvidence(state.evidence);
   const oldNodes = forecast.spans[0]?.plan.steps[0]?.plan.outputs.nodes;
   const violations = observer.violations.length;
@@ -141,7 +151,7 @@ async function conclude(stage: Stage, { forecast }: Rotation, { state }: LiveRun
       `${violations} budget violations seen by the sandbox's observer.`,
     ...observer.violations.map(({ sentence }) => `  ${colors.red('✗')} ${sentence}`),
     `  evidence ${state.evidence} (${verified.entries} entries, ${verified.signatures.length} signatures)`,
-    `  verify it with: npm run --silent holdpoint -- evidence verify ${state.evidence} --config ${stage.env.HOLDPOINT_CONFIG ?? ''}`,
+    `  verify it with: npm run --silent holdpoint -- evidence verify ${state.evidence} --config ${environment.env.HOLDPOINT_CONFIG ?? ''}`,
   ]);
   terminal.result({
     status: state.phase,

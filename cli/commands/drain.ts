@@ -1,8 +1,8 @@
-import type { DrainPreview } from '../../activities/kubernetes/drain-preview.ts';
-import type { KubeconfigOptions } from '../../activities/kubernetes/kubeconfig.ts';
+import type { DrainPreview } from '../../activities/kubernetes/drain/preview.ts';
+import type { KubeconfigOptions } from '../../activities/kubernetes/client/kubeconfig.ts';
 import { HoldpointError, type ErrorCode } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { actionInputSchema } from '../../runbooks/schema.ts';
+import { actionInputSchema } from '../../runbooks/grammar/json-schema.ts';
 import { addActionOptions } from '../action-options.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { drainPreviewLines } from '../drain-view.ts';
@@ -79,7 +79,7 @@ function startCommand(nodes: readonly string[], input: JsonObject): string {
 
 async function planDrain(nodes: string[], input: JsonObject, where: KubeconfigOptions): Promise<DrainPreview> {
   // The Kubernetes client takes half a second to load, which no other command needs.
-  const { previewDrain } = await import('../../activities/kubernetes/drain-preview.ts');
+  const { previewDrain } = await import('../../activities/kubernetes/drain/preview.ts');
   try {
     const { kubeconfig, context, env } = where;
     return await previewDrain({ ...input, nodes }, { kubeconfig, context, env });

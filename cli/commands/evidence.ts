@@ -1,5 +1,5 @@
 import { isBucketUrl, RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
-import type { Configuration } from '../../runbooks/configuration.ts';
+import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { unreadable, UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';

@@ -1,6 +1,6 @@
-import { compileRunbook } from '../../runbooks/compile.ts';
+import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
-import { formatProblem, type Problem } from '../../runbooks/problem.ts';
+import { formatProblem, type Problem } from '../../runbooks/grammar/problem.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';

@@ -1,8 +1,8 @@
-import type { Verb, VerbAnswer } from '../../workflows/messages.ts';
+import type { CommandName, CommandResult } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { signingKey, withHoldpoint } from '../session.ts';
-import { verbSummaries } from '../verbs.ts';
+import { commandSummaries } from '../operator-commands.ts';
 
 interface OperateOptions extends CommonOptions {
   reason?: string;
@@ -10,7 +10,7 @@ interface OperateOptions extends CommonOptions {
 }
 
 /** What is said once a run has taken the word. */
-const taken: Record<Verb, string> = {
+const taken: Record<CommandName, string> = {
   pause: 'will pause at the next safe point',
   resume: 'goes on',
   retry: 'tries the step again',
@@ -22,38 +22,38 @@ const taken: Record<Verb, string> = {
 };
 
 export const registerOperate: RegisterCommand = (program, context) => {
-  for (const [verb, summary] of Object.entries(verbSummaries) as [Verb, string][]) {
-    withCommonOptions(program.command(verb))
+  for (const [command, summary] of Object.entries(commandSummaries) as [CommandName, string][]) {
+    withCommonOptions(program.command(command))
       .summary(summary)
       .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
       .option('--reason <text>', 'why, for the record and for whoever has to sign')
       .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
       .addHelpText(
         'after',
-        `\nExample:\n  holdpoint ${verb} eks/eu-central-1/demo --reason "page from the shop team"\n\n` +
+        `\nExample:\n  holdpoint ${command} eks/eu-central-1/demo --reason "page from the shop team"\n\n` +
           'Exit codes: 0 the run was told, 1 it refused, 2 bad input, 3 a second person has to sign first.',
       )
       .action(async (name: string, options: OperateOptions) => {
         const terminal = context.terminal(options);
         const key = await signingKey(terminal, options.as);
         await withHoldpoint(terminal, async (holdpoint) => {
-          const answer = await holdpoint.operate(name, verb, options.reason ?? '', key);
-          terminal.result({ run: name, verb, person: key.person, ...answer });
-          terminal.lines(answerLines(name, verb, answer));
+          const answer = await holdpoint.operate(name, command, options.reason ?? '', key);
+          terminal.result({ run: name, command, person: key.person, ...answer });
+          terminal.lines(answerLines(name, command, answer));
           context.exit(exitCodeOf(answer));
         });
       });
   }
 };
 
-function exitCodeOf({ hold, notice }: VerbAnswer): number {
+function exitCodeOf({ hold, notice }: CommandResult): number {
   if (notice !== undefined) return exitCodes.error;
   return hold === undefined ? exitCodes.done : exitCodes.holding;
 }
 
-function answerLines(name: string, verb: Verb, { hold, notice }: VerbAnswer): string[] {
+function answerLines(name: string, command: CommandName, { hold, notice }: CommandResult): string[] {
   if (notice !== undefined) return [notice];
-  if (hold === undefined) return [`${name} ${taken[verb]}.`];
+  if (hold === undefined) return [`${name} ${taken[command]}.`];
   return [
     `${name} waits for others to sign that (hold ${hold}):`,
     `  holdpoint show ${name}      what is to be signed, and by whom`,

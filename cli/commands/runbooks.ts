@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { CompiledStep } from '../../domain/runbook.ts';
-import { compileRunbook } from '../../runbooks/compile.ts';
+import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { loadRunbook } from '../session.ts';

@@ -1,4 +1,4 @@
-import { configurationJsonSchema, runbookJsonSchema } from '../../runbooks/schema.ts';
+import { configurationJsonSchema, runbookJsonSchema } from '../../runbooks/grammar/json-schema.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 

@@ -1,8 +1,8 @@
 import type { Holdpoint } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
 import { RefusedError } from '../../client/remote-error.ts';
-import { differenceOf } from '../../domain/plan-difference.ts';
-import type { SpanPlan } from '../../domain/plan.ts';
+import { differenceOf } from '../../domain/plan/difference.ts';
+import type { SpanPlan } from '../../domain/plan/plan.ts';
 import type { Admission, Forecast, RunbookDocument } from '../../workflows/messages.ts';
 import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';

@@ -46,9 +46,9 @@ function sweepLines({ targets, more, evidence }: SweepResult, dryRun: boolean, t
   const lines = targets.flatMap((target) => targetLines(target, dryRun, terminal));
   const lifted = targets.reduce((sum, target) => sum + target.lifted.length, 0);
   const failed = targets.filter(({ failure }) => failure !== undefined).length;
-  const verb = dryRun ? 'would be lifted' : lifted === 1 ? 'was lifted' : 'were lifted';
+  const command = dryRun ? 'would be lifted' : lifted === 1 ? 'was lifted' : 'were lifted';
   lines.push('');
-  if (lifted > 0) lines.push(`${counted(lifted, 'mark')} of dead runs ${verb}.`);
+  if (lifted > 0) lines.push(`${counted(lifted, 'mark')} of dead runs ${command}.`);
   else if (failed < targets.length) lines.push('Nothing was left behind by dead runs.');
   if (failed > 0) lines.push(`${counted(failed, 'target')} could not be looked at.`);
   if (more) lines.push('There are more targets than one sweep looks at; name those that are missing.');

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createActions } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { toFailure } from '../../activities/failure.ts';
-import type { ActionPlan } from '../../domain/plan.ts';
+import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { failureOf, startCluster, useEnvironment, worldWith, type TestCluster } from '../support/cluster.ts';
 import type { Treatment } from '../support/proxy.ts';
 

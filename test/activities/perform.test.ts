@@ -4,8 +4,8 @@ import { defineAction, emptyPlan, type AnyAction } from '../../activities/action
 import { perform, type Performance } from '../../activities/perform.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Observation, Progress } from '../../domain/action.ts';
-import type { ActionPlan } from '../../domain/plan.ts';
-import { declareAction } from '../../runbooks/actions.ts';
+import type { ActionPlan } from '../../domain/plan/plan.ts';
+import { declareAction } from '../../runbooks/actions/declaration.ts';
 import { deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
 import { failureOf, startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { prepareNested, prepareRunbook } from '../../activities/prepare.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { Configuration } from '../../runbooks/configuration.ts';
+import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 
 const policy = { name: 'production-change', atLeast: 1, of: 'sre', exclude: [], reason: 'optional', expiresMs: 1000 } as const;

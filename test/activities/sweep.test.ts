@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
-import { takeOut, cordonAnnotation, cordonNode } from '../../activities/kubernetes/cordon-mark.ts';
+import { takeOut, cordonAnnotation, cordonNode } from '../../activities/kubernetes/cordon/owner-annotation.ts';
 import type { LatestRun } from '../../activities/runs.ts';
 import { findMarks, liftMarks, type SweepParts } from '../../activities/sweep.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';

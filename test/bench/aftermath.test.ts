@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { DeleteNodegroupCommand, EKSClient, UpdateNodegroupVersionCommand } from '@aws-sdk/client-eks';
 import { groupsOf, leftoversOf, type Groups } from '../../bench/simulation/aftermath.ts';
-import { chain, lineOf, type EvidenceEntry } from '../../domain/evidence.ts';
+import { chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';

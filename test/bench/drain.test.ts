@@ -101,7 +101,7 @@ describe('the witness', () => {
     return ledger;
   }
 
-  test('takes the time from the opening of a budget to the next eviction under it', () => {
+  test('takes the time from the request of a budget to the next eviction under it', () => {
     const ledger = watching();
     ledger.seeBudget('MODIFIED', budget(1), 100);
     ledger.seeBudget('MODIFIED', budget(0, { first: 'now' }), 104);

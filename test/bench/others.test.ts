@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { EKSClient, UpdateNodegroupVersionCommand } from '@aws-sdk/client-eks';
 import { Others } from '../../bench/simulation/others.ts';
-import type { SimulatedCloud } from '../../bench/simulation/stage.ts';
-import { sceneOf } from '../../bench/simulation/world.ts';
+import type { SimulatedCloud } from '../../bench/simulation/environment.ts';
+import { simulatedTargetOf } from '../../bench/simulation/world.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { budget, deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
@@ -23,8 +23,8 @@ test('EKS breaks a budget that somebody else shuts in mid-update, and that is no
   const seed = worldWith([deployment('web', 3), budget('web', { maxUnavailable: 1 })]);
   sandbox = await startSandbox({ seed, speed: 2_000, randomSeed: 7, cloud: (world) => createCloud(world).handle });
   eks = new EKSClient({ region, endpoint: sandbox.url, credentials: { accessKeyId: 'tester', secretAccessKey: 'tester' } });
-  const scene = sceneOf({ seed: 1, runbook: 'node-group-update', faultRate: 0, name: 'demo' });
-  others = new Others(sandbox as SimulatedCloud, scene, eks);
+  const simulated = simulatedTargetOf({ seed: 1, runbook: 'node-group-update', faultRate: 0, name: 'demo' });
+  others = new Others(sandbox as SimulatedCloud, simulated, eks);
   await eks.send(new UpdateNodegroupVersionCommand({ clusterName: 'demo', nodegroupName: 'blue', releaseVersion: '1.33.4-20260801' }));
   const { store } = sandbox.world.cluster('demo')!;
   await eventually('a pod to be on a new node', async () =>

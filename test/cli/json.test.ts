@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createLiveScene, type LiveScene } from './scene.ts';
+import { createLiveEnvironment, type LiveEnvironment } from './environment.ts';
 
 const rotation = 'node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green';
 const target = 'eks/eu-central-1/demo';
-let scene: LiveScene;
+let environment: LiveEnvironment;
 beforeAll(async () => {
-  scene = await createLiveScene('json');
+  environment = await createLiveEnvironment('json');
 });
-afterAll(() => scene.stop());
+afterAll(() => environment.stop());
 
 /** What a command prints with --json; fails unless it is one value on one line. */
 async function json(line: string): Promise<{ code: number; value: Record<string, unknown> }> {
-  const { code, stdout } = await scene.call([...line.split(' '), '--json']);
+  const { code, stdout } = await environment.call([...line.split(' '), '--json']);
   expect(stdout).toMatch(/^[^\n]+\n$/);
   return { code, value: JSON.parse(stdout) as Record<string, unknown> };
 }
@@ -40,14 +40,14 @@ describe('--json prints exactly one value where all is well', () => {
 
   test('a decision, the end of a run and its record', async () => {
     const { value } = await json(`show ${target}`);
-    const { planHash } = (value.hold as { opening: { planHash: string } }).opening;
+    const { planHash } = (value.hold as { request: { planHash: string } }).request;
     expect(await json(`approve ${target} --as ada --plan ${planHash}`)).toMatchObject({ code: 0, value: { state: 'waiting', missing: 1 } });
     const rejection = await json(`reject ${target} --as grace --plan ${planHash} --reason no`);
     expect(rejection).toMatchObject({ code: 0, value: { state: 'rejected' } });
     const ended = await json(`show ${target} --watch`);
     expect(ended).toMatchObject({ code: 5, value: { phase: 'rejected' } });
     expect(await json(`evidence verify ${String(ended.value.evidence)}`)).toMatchObject({ code: 0, value: { ok: true, ending: 'ended' } });
-    expect(await json(`abort ${target} --as ada`)).toMatchObject({ code: 1, value: { error: { code: 'verb-refused' } } });
+    expect(await json(`abort ${target} --as ada`)).toMatchObject({ code: 1, value: { error: { code: 'command-refused' } } });
   });
 });
 
@@ -80,15 +80,15 @@ describe('--json prints exactly one value where something is wrong', () => {
   });
 
   test('a worker that cannot start', async () => {
-    const configuration = scene.env.HOLDPOINT_CONFIG ?? '';
-    scene.env.HOLDPOINT_CONFIG = `${configuration}.nowhere`;
+    const configuration = environment.env.HOLDPOINT_CONFIG ?? '';
+    environment.env.HOLDPOINT_CONFIG = `${configuration}.nowhere`;
     expect(await json('worker')).toMatchObject({ code: 1, value: { error: { code: 'worker-failed' } } });
-    scene.env.HOLDPOINT_CONFIG = configuration;
+    environment.env.HOLDPOINT_CONFIG = configuration;
   });
 });
 
 test('help is text, whatever else is asked for', async () => {
-  const { code, stdout } = await scene.call(['show', '--help', '--json']);
+  const { code, stdout } = await environment.call(['show', '--help', '--json']);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^Usage: holdpoint show/);
   expect(stdout).not.toContain('"error"');

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { createLiveScene, createScene } from './scene.ts';
+import { createLiveEnvironment, createEnvironment } from './environment.ts';
 import { needsSandbox, play } from './transcript.ts';
 
 /** `UPDATE_TRANSCRIPTS=1 npm test -- test/cli/` writes what it sees; then a person reads the difference. */
@@ -12,13 +12,13 @@ export function testTranscripts(names: readonly string[]): void {
   test.each(names)('the command line says what the transcript %s says', async (name) => {
     const file = fileURLToPath(new URL(`transcripts/${name}.txt`, import.meta.url));
     const text = readFileSync(file, 'utf8');
-    const scene = await (needsSandbox(text) ? createLiveScene(name) : createScene());
+    const environment = await (needsSandbox(text) ? createLiveEnvironment(name) : createEnvironment());
     try {
-      const played = await play(text, scene);
+      const played = await play(text, environment);
       if (updates) writeFileSync(file, played);
       else expect(played).toBe(text);
     } finally {
-      await scene.stop();
+      await environment.stop();
     }
   });
 }

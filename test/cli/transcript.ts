@@ -2,11 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RunState } from '../../workflows/messages.ts';
-import { LiveScene, type Outcome, type Scene } from './scene.ts';
+import { LiveEnvironment, type Outcome, type Environment } from './environment.ts';
 
 /**
  * A transcript is a text: prose (`# …`), commands (`$ holdpoint …`, also `| head -3`), and below each command what it writes
- * (`2> ` before lines of stderr) and its exit code (`[exit 0]`). Lines with `% ` set the scene; see `directives`.
+ * (`2> ` before lines of stderr) and its exit code (`[exit 0]`). Lines with `% ` set the environment; see `directives`.
  */
 const target = 'eks/eu-central-1/demo';
 const waitLimitMs = 20_000;
@@ -21,14 +21,14 @@ export function needsSandbox(text: string): boolean {
 }
 
 /** Plays a transcript: returns it with the output that its commands give now. */
-export async function play(text: string, scene: Scene): Promise<string> {
-  const names = new Placeholders(scene);
+export async function play(text: string, environment: Environment): Promise<string> {
+  const names = new Placeholders(environment);
   const played: string[] = [];
   for (const line of scriptOf(text)) {
     played.push(line);
     try {
-      if (line.startsWith('% ')) await direct(line.slice(2), scene, names);
-      if (line.startsWith('$ ')) played.push(...(await command(line.slice(2), scene, names)));
+      if (line.startsWith('% ')) await direct(line.slice(2), environment, names);
+      if (line.startsWith('$ ')) played.push(...(await command(line.slice(2), environment, names)));
     } catch (error) {
       throw new Error(`after\n${played.slice(-lastLinesShown).join('\n')}\n${String(error)}`, { cause: error });
     }
@@ -51,11 +51,11 @@ function scriptOf(text: string): string[] {
   return script;
 }
 
-async function command(line: string, scene: Scene, names: Placeholders): Promise<string[]> {
+async function command(line: string, environment: Environment, names: Placeholders): Promise<string[]> {
   const [call = '', head] = line.split(/ \| head -(?=\d+$)/);
   const [program, ...argv] = wordsOf(names.real(call));
   if (program !== 'holdpoint') throw new Error(`a transcript can only call holdpoint, not ${program ?? ''}`);
-  const outcome = await scene.call(argv);
+  const outcome = await environment.call(argv);
   const output = names.hide(textOf(outcome)).split('\n').slice(0, -1);
   return [...output.slice(0, head === undefined ? output.length : Number(head)), `[exit ${outcome.code}]`];
 }
@@ -68,66 +68,69 @@ function wordsOf(line: string): string[] {
   return [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, bare]) => double ?? single ?? bare ?? '');
 }
 
-type Directive = (scene: Scene, match: RegExpExecArray, names: Placeholders) => Promise<void> | void;
+type Directive = (environment: Environment, match: RegExpExecArray, names: Placeholders) => Promise<void> | void;
 
 const directives: [RegExp, Directive][] = [
   [/^with a sandbox$/, () => undefined],
-  [/^wait until listed as (\w+)$/, (scene, [, phase]) => untilListed(live(scene), phase ?? '')],
-  [/^wait until drifted$/, (scene) => untilState(live(scene), ({ hold }) => hold?.drift !== undefined)],
-  [/^wait until (\w+)(?: at ([\w-]+))?$/, (scene, [, phase, step]) => untilPhase(live(scene), phase ?? '', step)],
-  [/^budget (\S+) maxUnavailable (\d+)$/, (scene, [, budget, most]) => live(scene).setMaxUnavailable(budget ?? '', Number(most))],
-  [/^worker with AWS at (\S+)$/, (scene, [, endpoint]) => live(scene).startWorkerProcess({ endpoint })],
-  [/^worker without AWS credentials$/, (scene) => live(scene).startWorkerProcess({ credentials: false })],
-  [/^a kubeconfig$/, (scene) => writeKubeconfig(live(scene))],
-  [/^the run is terminated$/, (scene) => live(scene).terminate(target)],
-  [/^no worker$/, (scene) => live(scene).stopWorker()],
+  [/^wait until listed as (\w+)$/, (environment, [, phase]) => untilListed(live(environment), phase ?? '')],
+  [/^wait until drifted$/, (environment) => untilState(live(environment), ({ hold }) => hold?.drift !== undefined)],
+  [/^wait until (\w+)(?: at ([\w-]+))?$/, (environment, [, phase, step]) => untilPhase(live(environment), phase ?? '', step)],
+  [
+    /^budget (\S+) maxUnavailable (\d+)$/,
+    (environment, [, budget, most]) => live(environment).setMaxUnavailable(budget ?? '', Number(most)),
+  ],
+  [/^worker with AWS at (\S+)$/, (environment, [, endpoint]) => live(environment).startWorkerProcess({ endpoint })],
+  [/^worker without AWS credentials$/, (environment) => live(environment).startWorkerProcess({ credentials: false })],
+  [/^a kubeconfig$/, (environment) => writeKubeconfig(live(environment))],
+  [/^the run is terminated$/, (environment) => live(environment).terminate(target)],
+  [/^no worker$/, (environment) => live(environment).stopWorker()],
   [
     /^set (\w+)=(.*)$/,
-    (scene, [, name = '', value = ''], names) => {
-      scene.env[name] = names.real(value);
+    (environment, [, name = '', value = ''], names) => {
+      environment.env[name] = names.real(value);
     },
   ],
   [
     /^file (\S+) of (\d+) MB$/,
-    (scene, [, name = '', size]) => writeFile(join(scene.directory, name), '- x\n'.repeat(Number(size) * 250_000)),
+    (environment, [, name = '', size]) => writeFile(join(environment.directory, name), '- x\n'.repeat(Number(size) * 250_000)),
   ],
 ];
 
-async function direct(line: string, scene: Scene, names: Placeholders): Promise<void> {
+async function direct(line: string, environment: Environment, names: Placeholders): Promise<void> {
   for (const [pattern, obey] of directives) {
     const match = pattern.exec(line);
-    if (match) return obey(scene, match, names);
+    if (match) return obey(environment, match, names);
   }
   throw new Error(`a transcript cannot say: % ${line}`);
 }
 
 /** Of the sandbox; with contexts that lead nowhere, too. */
-async function writeKubeconfig(scene: LiveScene): Promise<void> {
-  const clusters = { demo: `${scene.sandbox.url}/kubernetes/demo`, nobody: 'http://127.0.0.1:1' };
+async function writeKubeconfig(environment: LiveEnvironment): Promise<void> {
+  const clusters = { demo: `${environment.sandbox.url}/kubernetes/demo`, nobody: 'http://127.0.0.1:1' };
   const config = {
     clusters: Object.entries(clusters).map(([name, server]) => ({ name, cluster: { server } })),
     users: [{ name: 'me', user: {} }],
     contexts: [...Object.keys(clusters), 'lost'].map((name) => ({ name, context: { cluster: name, user: 'me' } })),
     'current-context': 'demo',
   };
-  scene.env.KUBECONFIG = join(scene.directory, 'kubeconfig');
-  await writeFile(scene.env.KUBECONFIG, JSON.stringify(config));
+  environment.env.KUBECONFIG = join(environment.directory, 'kubeconfig');
+  await writeFile(environment.env.KUBECONFIG, JSON.stringify(config));
 }
 
-function live(scene: Scene): LiveScene {
-  if (scene instanceof LiveScene) return scene;
+function live(environment: Environment): LiveEnvironment {
+  if (environment instanceof LiveEnvironment) return environment;
   throw new Error('the transcript needs a line that says: % with a sandbox');
 }
 
-function untilPhase(scene: LiveScene, phase: string, step: string | undefined): Promise<void> {
-  return untilState(scene, (state) => {
-    const at = state.hold?.opening.hold ?? state.stuck?.step;
+function untilPhase(environment: LiveEnvironment, phase: string, step: string | undefined): Promise<void> {
+  return untilState(environment, (state) => {
+    const at = state.hold?.request.hold ?? state.stuck?.step;
     return state.phase === phase && (step === undefined || step === at);
   });
 }
 
-function untilState(scene: LiveScene, passes: (state: RunState) => boolean): Promise<void> {
-  return scene.withHoldpoint((holdpoint) =>
+function untilState(environment: LiveEnvironment, passes: (state: RunState) => boolean): Promise<void> {
+  return environment.withHoldpoint((holdpoint) =>
     until(async () => {
       const state = await holdpoint.state(target);
       return [passes(state), `${state.phase}, ${JSON.stringify(state.steps)}`];
@@ -136,8 +139,8 @@ function untilState(scene: LiveScene, passes: (state: RunState) => boolean): Pro
 }
 
 /** Lists are made from an index that the server fills a moment later. */
-function untilListed(scene: LiveScene, phase: string): Promise<void> {
-  return scene.withHoldpoint((holdpoint) =>
+function untilListed(environment: LiveEnvironment, phase: string): Promise<void> {
+  return environment.withHoldpoint((holdpoint) =>
     until(async () => {
       const runs = await holdpoint.list({ openOnly: false });
       return [runs[0]?.phase === phase, JSON.stringify(runs)];
@@ -157,19 +160,19 @@ async function until(look: () => Promise<[passes: boolean, seen: string]>): Prom
 
 /** What differs from one time to the next, under names of equal length that are numbered in the order of their appearance. */
 class Placeholders {
-  private readonly scene: Scene;
+  private readonly environment: Environment;
   /** By their first twelve digits, which are also shown alone. */
   private readonly hashes = new Map<string, { number: number; digits: string }>();
   private readonly runs = new Map<string, string>();
 
-  constructor(scene: Scene) {
-    this.scene = scene;
+  constructor(environment: Environment) {
+    this.environment = environment;
   }
 
   hide(text: string): string {
-    const { TEMPORAL_ADDRESS: address } = this.scene.env;
+    const { TEMPORAL_ADDRESS: address } = this.environment.env;
     const hidden = text
-      .replaceAll(this.scene.directory, '{directory}')
+      .replaceAll(this.environment.directory, '{directory}')
       .replaceAll(process.cwd(), '{project}')
       .replace(/\bsha256:([0-9a-f]{64}|[0-9a-f]{12})\b/g, (_all, digits: string) => `sha256:${this.hash(digits)}`)
       .replace(/\br-\d{8}-\w{6}\b/g, (run) => this.run(run))
@@ -188,7 +191,7 @@ class Placeholders {
         (_row, name: string, time: string) => name + 'time'.padStart(time.length),
       )
       .replace(/\b[0-9a-f]{12}\b/g, (digits) => (this.hashes.has(digits) ? this.hash(digits) : digits));
-    const sandboxed = this.scene instanceof LiveScene ? hidden.replaceAll(this.scene.sandbox.url, '{sandbox}') : hidden;
+    const sandboxed = this.environment instanceof LiveEnvironment ? hidden.replaceAll(this.environment.sandbox.url, '{sandbox}') : hidden;
     return address === undefined || address.endsWith(':1') ? sandboxed : sandboxed.replaceAll(address, '{temporal}');
   }
 
@@ -196,7 +199,7 @@ class Placeholders {
   real(text: string): string {
     const hashes = [...this.hashes.values()];
     return text
-      .replaceAll('{directory}', this.scene.directory)
+      .replaceAll('{directory}', this.environment.directory)
       .replace(/r-20010101-run\d{3}/g, (name) => [...this.runs].find(([, hidden]) => hidden === name)?.[0] ?? name)
       .replace(/(?<=sha256:|--plan )\d{12,64}/g, (name) => {
         const known = hashes.find(({ number }) => digitsOf(number).startsWith(name));

@@ -6,7 +6,7 @@ import { runLines } from '../../cli/run-view.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import type { LiveRun } from '../../client/holdpoint.ts';
 import type { ProgressItem } from '../../domain/action.ts';
-import type { ActionPlan, SpanPlan } from '../../domain/plan.ts';
+import type { ActionPlan, SpanPlan } from '../../domain/plan/plan.ts';
 import type { HoldState, RunState } from '../../workflows/messages.ts';
 
 const escape = '\u001b';
@@ -29,7 +29,7 @@ function terminalOf({ tty = true, columns, env = {}, color = true, json = false 
 }
 
 function planOf(parts: Partial<ActionPlan>): SpanPlan {
-  const plan = { effects: [], facts: {}, blockers: [], warnings: [], notes: {}, outputs: {}, estimateMs: 0, ...parts };
+  const plan = { effects: [], facts: {}, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0, ...parts };
   const step = { id: 'drain', uses: 'kubernetes.drain', input: {}, plan };
   return { target: 'eks/r/c', runbook: hash, inputs: {}, steps: [step], hash };
 }
@@ -57,7 +57,7 @@ function stateOf(parts: Partial<RunState>): RunState {
       { id: 'drain', kind: 'action', uses: 'kubernetes.drain', status: 'running', startedAt: '2026-11-21T05:23:00Z' },
       { id: 'delete', kind: 'action', uses: 'eks.deleteNodegroup', status: 'waiting' },
     ],
-    verbs: [],
+    commands: [],
     evidence: '',
     refusedAttempts: 0,
     ...parts,
@@ -68,8 +68,8 @@ function holdOf(parts: Partial<HoldState>): HoldState {
   const policy = { name: 'p', atLeast: 2, of: 'sre', exclude: ['requester' as const], reason: 'optional' as const, expiresMs: 1 };
   const times = { openedAt: '2026-11-21T05:24:07Z', expiresAt: '2026-11-21T09:24:07Z' };
   const plan = { planHash: hash, policy, members: ['ada', 'dana', 'grace'], requester: 'dana' };
-  const opening = { hold: 'sign', opening: 2, question: 'Go on?', ...plan, ...times };
-  return { opening, plan: planOf({}), decisions: [], ...parts };
+  const request = { hold: 'sign', number: 2, question: 'Go on?', ...plan, ...times };
+  return { request, plan: planOf({}), decisions: [], ...parts };
 }
 
 describe('escape codes are written only for a person who wants colours', () => {
@@ -83,7 +83,7 @@ describe('escape codes are written only for a person who wants colours', () => {
     ['a dumb terminal', false, { env: { TERM: 'dumb' } }],
   ])('%s: %s', (_name, colored, screen) => {
     const terminal = terminalOf(screen);
-    const plan = planOf({ warnings: ['w'], effects: [{ object: 'o', change: 'c' }] });
+    const plan = planOf({ notes: ['w'], effects: [{ object: 'o', change: 'c' }] });
     const text = [...runLines(draining(5), terminal, { plan: true }), ...planLines(plan, terminal)].join('\n');
     expect(text.includes(escape)).toBe(colored);
   });
@@ -128,7 +128,7 @@ describe('what a person is told of a run', () => {
     const shown = text({
       state: stateOf({
         phase: 'stuck',
-        verbs: ['retry', 'abort'],
+        commands: ['retry', 'abort'],
         stuck: { step: 'drain', code: 'action-stuck', reason: 'It is shut.', remedy: 'Open it.' },
       }),
     });
@@ -136,7 +136,7 @@ describe('what a person is told of a run', () => {
   });
 
   test('who has paused it and how it goes on', () => {
-    const shown = text({ state: stateOf({ phase: 'paused', verbs: ['resume', 'abort'], pauseRequestedBy: 'ada' }) });
+    const shown = text({ state: stateOf({ phase: 'paused', commands: ['resume', 'abort'], pauseRequestedBy: 'ada' }) });
     expect(shown).toContain('paused (asked by ada)');
     expect(shown).toContain('holdpoint resume r-20261121-7kq2m4');
   });
@@ -180,9 +180,9 @@ describe('what a person is told of a run', () => {
 describe('a plan', () => {
   const lines = (parts: Partial<ActionPlan>): string[] => planLines(planOf(parts), terminalOf({ tty: false }));
 
-  test('shows its blockers with the remedy, its warnings and its hash', () => {
+  test('shows its blockers with the remedy, its notes and its hash', () => {
     const blockers = [{ object: 'PodDisruptionBudget/shop/cart', reason: 'It never opens.', remedy: 'Open it.' }];
-    expect(lines({ blockers, warnings: ['Look out.'], effects: [{ object: 'a', change: 'delete' }], estimateMs: 90_000 })).toEqual([
+    expect(lines({ blockers, notes: ['Look out.'], effects: [{ object: 'a', change: 'delete' }], estimateMs: 90_000 })).toEqual([
       '  drain kubernetes.drain, about 1 min 30 s',
       '    ~ a: delete',
       '    ! Look out.',

@@ -7,9 +7,9 @@ import { createEvidenceDirectory } from '../../activities/evidence/directory.ts'
 import { verifyEvidence, type PeopleKeys } from '../../client/evidence.ts';
 import type { SigningKey } from '../../client/keys.ts';
 import { signStatement } from '../../client/signing.ts';
-import { chain, lineOf, signedEvidence, type EvidenceEntry } from '../../domain/evidence.ts';
+import { chain, lineOf, signedEvidence, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { DecisionStatement, StartStatement } from '../../domain/statement.ts';
+import type { DecisionStatement, StartStatement } from '../../domain/approval/statement.ts';
 
 const run = 'r-20261121-7kq2m';
 
@@ -39,7 +39,7 @@ const decision: DecisionStatement = {
   person: 'bob',
   run,
   hold: 'sign-drain',
-  opening: 1,
+  request: 1,
   planHash: 'sha256:1111',
   decision: 'approve',
   reason: 'Grüße: gelesen',
@@ -145,7 +145,7 @@ describe('a record that was sealed anew from its first line', () => {
     ['the decision', { decision: 'reject' }, 'bob signed decision "approve", but it should be "reject".'],
     ['the plan', { planHash: 'sha256:9' }, 'bob signed planHash "sha256:1111", but it should be "sha256:9".'],
     ['the hold', { hold: 'sign-delete' }, 'bob signed hold "sign-drain", but it should be "sign-delete".'],
-    ['the opening', { opening: 2 }, 'bob signed opening 1, but it should be 2.'],
+    ['the request', { request: 2 }, 'bob signed request 1, but it should be 2.'],
     ['the reason', { reason: '' }, 'bob signed reason "Grüße: gelesen", but it should be "".'],
     ['the person', { person: 'ann' }, 'The statement is to be from ann, but its header names "bob" as the signer.'],
     ['the key', { publicKey: ann.publicKey }, 'The signature does not match the key of bob'],

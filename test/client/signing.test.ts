@@ -6,15 +6,15 @@ import { decodeProtectedHeader } from 'jose';
 import { verifyStatement } from '../../activities/people/verify.ts';
 import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
 import { signStatement } from '../../client/signing.ts';
-import { reasonCharactersMax } from '../../domain/approval.ts';
-import type { DecisionStatement } from '../../domain/statement.ts';
+import { reasonCharactersMax } from '../../domain/approval/approval.ts';
+import type { DecisionStatement } from '../../domain/approval/statement.ts';
 
 const statement: DecisionStatement = {
   kind: 'decision',
   person: 'ann',
   run: 'r-20261121-7kq2m',
   hold: 'sign-drain',
-  opening: 1,
+  request: 1,
   planHash: `sha256:${'1'.repeat(64)}`,
   decision: 'approve',
   reason: 'read it',

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
 import { kubernetesCode, kubernetesError } from '../../activities/failure.ts';
-import { findNodes, inParallel, readNode } from '../../activities/kubernetes/read.ts';
-import { declareAction } from '../../runbooks/actions.ts';
+import { findNodes, inParallel, readNode } from '../../activities/kubernetes/client/read.ts';
+import { declareAction } from '../../runbooks/actions/declaration.ts';
 
-// 1. What it takes and gives. In the product this stands in runbooks/actions.ts, and its name in `actions`.
+// 1. What it takes and gives. In the product this stands in runbooks/actions/index.ts, and its name in `actions`.
 export const kubernetesLabelNodes = declareAction({
   name: 'kubernetes.labelNodes',
   summary: 'Sets one label on nodes.',

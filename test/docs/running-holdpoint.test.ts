@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
-import { loadConfiguration } from '../../runbooks/configuration.ts';
+import { loadConfiguration } from '../../runbooks/configuration/configuration.ts';
 
 test('the holdpoint.yaml of the page has no problem, and the policy that the shipped runbooks ask for', async () => {
   const page = await readFile('docs/running-holdpoint.md', 'utf8');

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
-import { actionNames, findAction } from '../../runbooks/actions.ts';
-import { compileRunbook } from '../../runbooks/compile.ts';
-import { concurrencyMax, nestingMax, stepsMax } from '../../runbooks/grammar.ts';
-import { parseInputArguments } from '../../runbooks/inputs.ts';
+import { actionNames, findAction } from '../../runbooks/actions/index.ts';
+import { compileRunbook } from '../../runbooks/compiler/compile.ts';
+import { concurrencyMax, nestingMax, stepsMax } from '../../runbooks/grammar/runbook.ts';
+import { parseInputArguments } from '../../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 
 async function page(): Promise<string> {

@@ -2,26 +2,26 @@ import { afterEach, expect, test } from '@jest/globals';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RunningProcess } from '../../lab/process.ts';
 import { startWorkerProgram } from '../support/scenario-workers.ts';
-import { setStage, type Stage } from '../support/scenario.ts';
+import { startEnvironment, type Environment } from '../support/scenario.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const workers: RunningProcess[] = [];
-let stage: Stage;
+let environment: Environment;
 afterEach(async () => {
   await Promise.all(workers.map((worker) => worker.kill()));
-  await stage.stop();
+  await environment.stop();
 });
 
 async function startWorker(): Promise<RunningProcess> {
-  const worker = await startWorkerProgram(stage);
+  const worker = await startWorkerProgram(environment);
   workers.push(worker);
   return worker;
 }
 
 // Every other moment is in test/every-runbook/killed-worker.test.ts, with shorter time limits than those of production.
 test('what a worker was planning when it was killed is planned by the next one within seconds', async () => {
-  stage = await setStage('killed-planning', await temporalAddress());
-  const scenario = await stage.raise('node-group-rotation', { taskQueue: stage.name });
+  environment = await startEnvironment('killed-planning', await temporalAddress());
+  const scenario = await environment.raise('node-group-rotation', { taskQueue: environment.name });
   const { faults, observer } = scenario.sandbox.world;
   const first = await startWorker();
   faults.set({ rate: 0, timeoutMs: 120_000 });

@@ -1,18 +1,18 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { startWorkerProgram } from '../support/scenario-workers.ts';
-import { setStage, type Scenario, type Stage } from '../support/scenario.ts';
+import { startEnvironment, type Scenario, type Environment } from '../support/scenario.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
-let stage: Stage;
-afterEach(() => stage.stop());
+let environment: Environment;
+afterEach(() => environment.stop());
 
 const cordonedIn = ({ nodes }: Awaited<ReturnType<Scenario['world']>>): number =>
   nodes.filter(({ is }) => is.includes(' cordoned ')).length;
 
 test('a drain that is paused evicts nothing more, and its cordons are lifted when it is aborted', async () => {
-  stage = await setStage('paused', await temporalAddress());
-  const worker = await startWorkerProgram(stage);
-  const scenario = await stage.raise('node-group-rotation', { taskQueue: stage.name, speed: 30 });
+  environment = await startEnvironment('paused', await temporalAddress());
+  const worker = await startWorkerProgram(environment);
+  const scenario = await environment.raise('node-group-rotation', { taskQueue: environment.name, speed: 30 });
   const before = await scenario.world();
   const { observer } = scenario.sandbox.world;
   const evictions = (): number => observer.summary().counters.evictionsGranted;

@@ -1,26 +1,26 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunningProcess } from '../../lab/process.ts';
 import { startWorkerProgram } from '../support/scenario-workers.ts';
-import { setStage, type Stage } from '../support/scenario.ts';
+import { startEnvironment, type Environment } from '../support/scenario.ts';
 import type { WorldView } from '../support/scenario-world.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 // That each shipped runbook goes through at all, and what it leaves, is in test/every-runbook/.
-let stage: Stage;
+let environment: Environment;
 let worker: RunningProcess;
 beforeAll(async () => {
-  stage = await setStage('shipped', await temporalAddress());
-  worker = await startWorkerProgram(stage);
+  environment = await startEnvironment('shipped', await temporalAddress());
+  worker = await startWorkerProgram(environment);
 });
 afterAll(async () => {
   await worker.kill();
-  await stage.stop();
+  await environment.stop();
 });
 
 const nodesOf = ({ nodes }: WorldView, group: string): string[] => nodes.filter((node) => node.group === group).map(({ name }) => name);
 
 test('node-group-rotation moves every pod to the new nodes within the budgets, and the old node group goes', async () => {
-  const scenario = await stage.raise('node-group-rotation', { taskQueue: stage.name });
+  const scenario = await environment.raise('node-group-rotation', { taskQueue: environment.name });
   const before = await scenario.world();
   await scenario.begin();
   const state = await scenario.follow();
@@ -42,7 +42,7 @@ test('node-group-rotation moves every pod to the new nodes within the budgets, a
 }, 120_000);
 
 test('node-group-update has EKS replace every node within the budgets', async () => {
-  const scenario = await stage.raise('node-group-update', { taskQueue: stage.name });
+  const scenario = await environment.raise('node-group-update', { taskQueue: environment.name });
   const before = await scenario.world();
   await scenario.begin();
   const state = await scenario.follow();
@@ -56,7 +56,7 @@ test('node-group-update has EKS replace every node within the budgets', async ()
 }, 120_000);
 
 test('node-maintenance keeps its nodes empty until the work on them is signed off, and leaves the world as it was', async () => {
-  const scenario = await stage.raise('node-maintenance', { taskQueue: stage.name });
+  const scenario = await environment.raise('node-maintenance', { taskQueue: environment.name });
   const before = await scenario.world();
   await scenario.begin();
   const atHolds: [string, number][] = [];

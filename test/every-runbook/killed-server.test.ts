@@ -6,7 +6,7 @@ import type { RunState } from '../../workflows/messages.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startMortalServer, type MortalServer } from '../support/mortal-server.ts';
 import { bundleHastyWorkflows, startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';
-import { setStage, type Scenario, type Stage } from '../support/scenario.ts';
+import { startEnvironment, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
 
 interface Outcome {
@@ -20,7 +20,7 @@ interface Outcome {
 
 let directory: string;
 let server: MortalServer;
-let stage: Stage;
+let environment: Environment;
 let worker: WorkerHere;
 let outcomes: Promise<Outcome>[];
 beforeAll(async () => {
@@ -28,9 +28,9 @@ beforeAll(async () => {
   // Who names a running server with TEMPORAL_ADDRESS may have no program to start another.
   if (process.env.TEMPORAL_ADDRESS) return;
   server = await startMortalServer(directory);
-  stage = await setStage('server', server.address);
-  worker = await startWorkerHere(stage, bundleHastyWorkflows);
-  const scenarios = await Promise.all(shipped.map((runbook) => stage.raise(runbook, worker)));
+  environment = await startEnvironment('server', server.address);
+  worker = await startWorkerHere(environment, bundleHastyWorkflows);
+  const scenarios = await Promise.all(shipped.map((runbook) => environment.raise(runbook, worker)));
   // Starting a run while the server goes away would be another test: first all of them are begun.
   let begun = 0;
   let allBegun: () => void = () => undefined;
@@ -45,7 +45,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await worker?.stop();
-  await stage?.stop();
+  await environment?.stop();
   await server?.stop();
   await rm(directory, { recursive: true, force: true });
 });

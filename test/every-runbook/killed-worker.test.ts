@@ -6,7 +6,7 @@ import type { FailingStep } from '../support/crashing-worker.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { compileMortalWorker } from '../support/scenario-build.ts';
 import { bundleHastyWorkflows, startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
-import { setStage, told, type Scenario, type Stage } from '../support/scenario.ts';
+import { startEnvironment, told, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
@@ -35,20 +35,20 @@ interface Course {
   fail: (step: string, moment: FailingStep['moment']) => Promise<void>;
 }
 
-let stage: Stage;
+let environment: Environment;
 let mortal: Pick<MortalWork, 'program' | 'bundle'>;
 let there: Promise<Outcome>[];
 let back: Promise<Outcome>[];
 beforeAll(async () => {
-  stage = await setStage('killed', await temporalAddress());
-  const bundle = join(stage.directory, 'workflows.js');
+  environment = await startEnvironment('killed', await temporalAddress());
+  const bundle = join(environment.directory, 'workflows.js');
   await writeFile(bundle, (await bundleHastyWorkflows()).code);
-  mortal = { bundle, program: await compileMortalWorker(stage.directory) };
+  mortal = { bundle, program: await compileMortalWorker(environment.directory) };
   const ways = [...shipped.map((runbook) => () => goThrough(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns(ways, scenariosAtOnceMax, (go) => go());
   [there, back] = [outcomes.slice(0, shipped.length), outcomes.slice(shipped.length)];
 }, 60_000);
-afterAll(() => stage.stop());
+afterAll(() => environment.stop());
 
 async function goThrough(runbook: string): Promise<Outcome> {
   return amongDeaths(runbook, async ({ scenario, died }) => {
@@ -97,13 +97,13 @@ async function amongDeaths(
   { onlyOnTheWayBack = false } = {},
 ): Promise<Outcome> {
   courses += 1;
-  const taskQueue = `${stage.name}-${courses}`;
-  const points = join(stage.directory, `points-${courses}`);
+  const taskQueue = `${environment.name}-${courses}`;
+  const points = join(environment.directory, `points-${courses}`);
   const failing = `${points}-failing`;
   await writeFile(points, '');
   // Nodes that are drained at the same time would be tried anew whenever a worker dies of the other one.
-  const scenario = await stage.raise(runbook, { taskQueue, nodesAtOnce: 1 });
-  const workers = await startMortalWorkers(stage, { ...mortal, taskQueue, points, failing, onlyOnTheWayBack });
+  const scenario = await environment.raise(runbook, { taskQueue, nodesAtOnce: 1 });
+  const workers = await startMortalWorkers(environment, { ...mortal, taskQueue, points, failing, onlyOnTheWayBack });
   const died = async (): Promise<string[]> => (await readFile(points, 'utf8')).trimEnd().split('\n');
   const fail: Course['fail'] = (step, moment) => writeFile(failing, JSON.stringify({ step, moment } satisfies FailingStep));
   try {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunState } from '../../workflows/messages.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { setStage, type Scenario, type Stage } from '../support/scenario.ts';
+import { startEnvironment, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
 import { startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';
 import { temporalAddress } from '../support/temporal.ts';
@@ -25,21 +25,21 @@ interface Outcome {
   troubles: string[];
 }
 
-let stage: Stage;
+let environment: Environment;
 let worker: WorkerHere;
 let outcomes: Promise<Outcome>[];
 beforeAll(async () => {
-  stage = await setStage('twice', await temporalAddress());
-  worker = await startWorkerHere(stage);
+  environment = await startEnvironment('twice', await temporalAddress());
+  worker = await startWorkerHere(environment);
   outcomes = inTurns(shipped, scenariosAtOnceMax, carryOutTwice);
 });
 afterAll(async () => {
   await worker.stop();
-  await stage.stop();
+  await environment.stop();
 });
 
 async function carryOutTwice(runbook: string): Promise<Outcome> {
-  const scenario = await stage.raise(runbook, worker);
+  const scenario = await environment.raise(runbook, worker);
   const seconds = performTwice(scenario);
   await scenario.begin();
   const state = await scenario.follow();

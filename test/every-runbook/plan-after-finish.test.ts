@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Forecast, RunState } from '../../workflows/messages.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { setStage, told, type Stage } from '../support/scenario.ts';
+import { startEnvironment, told, type Environment } from '../support/scenario.ts';
 import { missingScenario, shipped, withScenario } from '../support/scenarios.ts';
 import { startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';
 import { temporalAddress } from '../support/temporal.ts';
@@ -20,21 +20,21 @@ interface Outcome {
 }
 
 describe('after a run that has gone through', () => {
-  let stage: Stage;
+  let environment: Environment;
   let worker: WorkerHere;
   let outcomes: Promise<Outcome>[];
   beforeAll(async () => {
-    stage = await setStage('finished', await temporalAddress());
-    worker = await startWorkerHere(stage);
+    environment = await startEnvironment('finished', await temporalAddress());
+    worker = await startWorkerHere(environment);
     outcomes = inTurns(shipped, scenariosAtOnceMax, carryOut);
   });
   afterAll(async () => {
     await worker.stop();
-    await stage.stop();
+    await environment.stop();
   });
 
   async function carryOut(runbook: string): Promise<Outcome> {
-    const scenario = await stage.raise(runbook, worker);
+    const scenario = await environment.raise(runbook, worker);
     const before = await scenario.world();
     await scenario.begin();
     const state = await scenario.follow();

@@ -3,7 +3,7 @@ import { refusalIn } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { RunState } from '../../workflows/messages.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { setStage, told, type Scenario, type Stage } from '../support/scenario.ts';
+import { startEnvironment, told, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
 import { startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';
 import type { Difference } from '../support/scenario-world.ts';
@@ -23,13 +23,13 @@ interface Case {
   twice: boolean;
 }
 
-let stage: Stage;
+let environment: Environment;
 let worker: WorkerHere;
 /** What is wrong, a line for each of it, by runbook. */
 const problems = new Map<string, Promise<string[]>>();
 beforeAll(async () => {
-  stage = await setStage('undo', await temporalAddress());
-  worker = await startWorkerHere(stage);
+  environment = await startEnvironment('undo', await temporalAddress());
+  worker = await startWorkerHere(environment);
   const cases = (await Promise.all(shipped.map(casesOf))).flat();
   const found = inTurns(cases, scenariosAtOnceMax, failAndUndo);
   for (const runbook of shipped) {
@@ -41,12 +41,12 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   await worker.stop();
-  await stage.stop();
+  await environment.stop();
 });
 
 /** Every step at every moment; a step that only reads has but one. */
 async function casesOf(runbook: string): Promise<Case[]> {
-  const scenario = await stage.raise(runbook, worker);
+  const scenario = await environment.raise(runbook, worker);
   const steps = await scenario.steps();
   await scenario.stop();
   return steps.flatMap(({ id: step, changes }): Case[] => {
@@ -60,7 +60,7 @@ async function failAndUndo(wanted: Case): Promise<string[]> {
   const { runbook, step, moment, twice } = wanted;
   const name = `${step} fails ${moment}${twice ? ', every undo twice' : ''}`;
   try {
-    const scenario = await stage.raise(runbook, worker);
+    const scenario = await environment.raise(runbook, worker);
     const before = await scenario.world();
     const seen = interfere(scenario, wanted);
     await scenario.begin();

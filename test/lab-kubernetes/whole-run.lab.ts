@@ -3,7 +3,7 @@ import { findTemporal, startTemporal, type TemporalServer } from '../../lab/temp
 import type { RunningProcess } from '../../lab/process.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
 import { region } from '../support/cluster.ts';
-import { Scenario, setStage, type Stage } from '../support/scenario.ts';
+import { Scenario, startEnvironment, type Environment } from '../support/scenario.ts';
 import { startWorkerProgram } from '../support/scenario-workers.ts';
 import { BudgetWatcher } from './budget-watcher.ts';
 import { followEvictions } from './evictions.ts';
@@ -14,28 +14,28 @@ import { leaveNothing, until } from './world.ts';
 
 let door: Door;
 let temporal: TemporalServer;
-let stage: Stage;
+let environment: Environment;
 let sandbox: Sandbox;
 const workers: RunningProcess[] = [];
 
 beforeAll(async () => {
   ({ door } = await realWorld());
   temporal = await startTemporal({ source: await findTemporal(() => undefined) });
-  stage = await setStage('lab', temporal.address);
+  environment = await startEnvironment('lab', temporal.address);
   sandbox = await startNodegroupWorld();
 });
 
 afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.kill()));
   await sandbox.stop();
-  await stage.stop();
+  await environment.stop();
   await temporal.stop();
   // Other tests share the cluster, and count its nodes.
   await leaveNothing(door, namespace, [...(await nodesOfGroup(door, 'blue')), ...(await nodesOfGroup(door, 'green'))]);
 });
 
 async function startWorker(): Promise<RunningProcess> {
-  const worker = await startWorkerProgram({ ...stage, awsEndpoint: sandbox.url });
+  const worker = await startWorkerProgram({ ...environment, awsEndpoint: sandbox.url });
   workers.push(worker);
   return worker;
 }
@@ -45,8 +45,8 @@ test('a node group is rotated, with signatures and record, though the worker is 
   const before = await podsOn(door, blue);
   expect(before.length).toBe(25);
   const inputs = { region, cluster: 'demo', nodegroup: 'blue', newNodegroup: 'green', nodesAtOnce: 3 };
-  const parts = { runbook: 'node-group-rotation', cluster: 'demo', inputs, sandbox, taskQueue: stage.name, writes: () => 0 };
-  const scenario = new Scenario(stage, parts);
+  const parts = { runbook: 'node-group-rotation', cluster: 'demo', inputs, sandbox, taskQueue: environment.name, writes: () => 0 };
+  const scenario = new Scenario(environment, parts);
   const watcher = await BudgetWatcher.start(door, namespace, needed);
   const evictions = await followEvictions(door, namespace, blue);
   const first = await startWorker();

@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { compileRunbook } from '../../runbooks/compile.ts';
-import { documentBytesMax } from '../../runbooks/document.ts';
+import { compileRunbook } from '../../runbooks/compiler/compile.ts';
+import { documentBytesMax } from '../../runbooks/grammar/document.ts';
 import { readRunbook } from '../../runbooks/library.ts';
-import { formatProblem } from '../../runbooks/problem.ts';
+import { formatProblem } from '../../runbooks/grammar/problem.ts';
 
 let directory: string;
 beforeAll(async () => {

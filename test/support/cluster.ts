@@ -7,7 +7,7 @@ import { perform, type Performance, type PerformanceSurroundings } from '../../a
 import type { ActionContext, Observation, Target, Undo } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { ActionPlan } from '../../domain/plan.ts';
+import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
 import type { ObserverReport } from '../../sandbox/observer.ts';
 import { nodeSpecOf, type Manifest, type WorldSeed } from '../../sandbox/seed.ts';

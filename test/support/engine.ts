@@ -13,35 +13,35 @@ import { createEvidenceDirectory } from '../../activities/evidence/directory.ts'
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
 import type { EvidenceStore } from '../../activities/evidence/store.ts';
 import { createActivities } from '../../activities/index.ts';
-import type { KubernetesApis } from '../../activities/kubernetes/connect.ts';
-import { cordonAnnotation } from '../../activities/kubernetes/cordon-mark.ts';
+import type { KubernetesApis } from '../../activities/kubernetes/client/connect.ts';
+import { cordonAnnotation } from '../../activities/kubernetes/cordon/owner-annotation.ts';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
 import { signStatement } from '../../client/signing.ts';
 import type { ProgressItem } from '../../domain/action.ts';
-import type { Policy } from '../../domain/approval.ts';
-import type { EvidenceEntry } from '../../domain/evidence.ts';
+import type { Policy } from '../../domain/approval/approval.ts';
+import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type { Blocker } from '../../domain/plan.ts';
+import type { Blocker } from '../../domain/plan/plan.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
-import { actions } from '../../runbooks/actions.ts';
-import type { Configuration } from '../../runbooks/configuration.ts';
+import { actions } from '../../runbooks/actions/index.ts';
+import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { bundleWorkflows } from '../../worker/worker.ts';
 import {
   decideUpdate,
   searchAttributes,
   stateQuery,
-  verbUpdate,
+  commandUpdate,
   type Admission,
   type DecisionAnswer,
   type DecisionRequest,
   type Phase,
   type RunbookDocument,
   type RunState,
-  type VerbAnswer,
-  type VerbRequest,
+  type CommandResult,
+  type CommandRequest,
 } from '../../workflows/messages.ts';
 import { isRecording, recordHistory } from './recorded-history.ts';
 import { temporalAddress } from './temporal.ts';
@@ -138,7 +138,7 @@ export interface Engine {
   /** Decides on what is open as that person. */
   decide(target: string, person: Person, decision?: 'approve' | 'reject', reason?: string): Promise<DecisionAnswer>;
   /** Sends an operator's word as a rogue client would, well signed. */
-  sendVerb(target: string, person: Person, word: Pick<VerbRequest, 'run' | 'verb' | 'step'>): Promise<VerbAnswer>;
+  sendVerb(target: string, person: Person, word: Pick<CommandRequest, 'run' | 'command' | 'step'>): Promise<CommandResult>;
   /** Sends a decision as a rogue client would, past everything that ours checks. */
   sendDecision(target: string, request: DecisionRequest): Promise<DecisionAnswer>;
   handle(target: string): WorkflowHandle;
@@ -219,13 +219,13 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     decide: async (target, person, decision = 'approve', reason = 'looks right') => {
       const { hold } = await until(target, ({ hold }) => hold !== undefined);
       if (!hold) throw new Error('unreachable');
-      return holdpoint.decide(target, hold.opening, decision, reason, keys[person]);
+      return holdpoint.decide(target, hold.request, decision, reason, keys[person]);
     },
     sendVerb: async (target, person, word) => {
       const claims = { ...word, person, reason: 'because' };
-      const statement = { kind: 'verb' as const, ...claims, at: new Date().toISOString(), nonce: randomUUID() };
+      const statement = { kind: 'command' as const, ...claims, at: new Date().toISOString(), nonce: randomUUID() };
       const signature = await signStatement(statement, keys[person]);
-      return handle(target).executeUpdate(verbUpdate, { args: [{ ...claims, signature }] });
+      return handle(target).executeUpdate(commandUpdate, { args: [{ ...claims, signature }] });
     },
     sendDecision: (target, request) => handle(target).executeUpdate(decideUpdate, { args: [request] }),
     entries: (run) => evidence.read(run),

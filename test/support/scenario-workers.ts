@@ -6,7 +6,7 @@ import { bundleWorkflows } from '../../worker/worker.ts';
 import { useEnvironment } from './cluster.ts';
 import type { Interference } from './scenario-activities.ts';
 import { makeWorker, quietTemporal } from './scenario-worker.ts';
-import type { Stage } from './scenario.ts';
+import type { Environment } from './scenario.ts';
 
 /** A worker in the process of the test. */
 export interface WorkerHere {
@@ -16,9 +16,9 @@ export interface WorkerHere {
   stop(): Promise<void>;
 }
 
-/** Starts one for all scenarios of a stage; `interfere` says cluster by cluster what is done to its work. The code is ours unless given. */
+/** Starts one for all scenarios; `interfere` says cluster by cluster what is done to its work. The code is ours unless given. */
 export async function startWorkerHere(
-  { name: taskQueue, address, configuration, awsEndpoint }: Stage,
+  { name: taskQueue, address, configuration, awsEndpoint }: Environment,
   bundle: () => Promise<NonNullable<WorkerOptions['workflowBundle']>> = bundleWorkflows,
 ): Promise<WorkerHere> {
   useEnvironment(awsEndpoint);
@@ -44,12 +44,12 @@ export async function startWorkerHere(
 }
 
 /** Starts the worker as people start it: as a program of its own, with the time limits of production. */
-export async function startWorkerProgram(stage: Stage, taskQueue = stage.name): Promise<RunningProcess> {
-  const env = { ...environmentOf(stage, taskQueue), HOLDPOINT_LOG_LEVEL: 'warn' };
+export async function startWorkerProgram(environment: Environment, taskQueue = environment.name): Promise<RunningProcess> {
+  const env = { ...environmentOf(environment, taskQueue), HOLDPOINT_LOG_LEVEL: 'warn' };
   return startProcess({ name: 'The worker', ...programCommand('worker/main'), env, ready: /"listening":true/ });
 }
 
-function environmentOf({ address, configuration, awsEndpoint }: Stage, taskQueue: string): NodeJS.ProcessEnv {
+function environmentOf({ address, configuration, awsEndpoint }: Environment, taskQueue: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
     TEMPORAL_ADDRESS: address,
@@ -88,14 +88,14 @@ export interface MortalWork {
  * Starts a worker that dies by its own hand (test/support/crashing-worker.ts), and a new one each time it has, until it is told to
  * stop; resolves when the first one listens.
  */
-export async function startMortalWorkers(stage: Stage, work: MortalWork): Promise<MortalWorkers> {
+export async function startMortalWorkers(environment: Environment, work: MortalWork): Promise<MortalWorkers> {
   let stopped = false;
-  let present = await startMortalWorker(stage, work);
+  let present = await startMortalWorker(environment, work);
   const keepOneAlive = async (): Promise<void> => {
     for (;;) {
       await present.ended;
       if (stopped) return;
-      present = await startMortalWorker(stage, work);
+      present = await startMortalWorker(environment, work);
       if (stopped) await present.kill();
     }
   };
@@ -113,10 +113,10 @@ export async function startMortalWorkers(stage: Stage, work: MortalWork): Promis
   };
 }
 
-function startMortalWorker(stage: Stage, work: MortalWork): Promise<RunningProcess> {
+function startMortalWorker(environment: Environment, work: MortalWork): Promise<RunningProcess> {
   const { taskQueue, program, bundle, points, failing, onlyOnTheWayBack } = work;
   const env = {
-    ...environmentOf(stage, taskQueue),
+    ...environmentOf(environment, taskQueue),
     HOLDPOINT_TEST_BUNDLE: bundle,
     HOLDPOINT_TEST_POINTS: points,
     HOLDPOINT_TEST_FAILING: failing,
@@ -132,7 +132,7 @@ export async function bundleHastyWorkflows(): Promise<{ code: string }> {
   return bundleWorkflowCode({
     workflowsPath,
     preloadModules: [workflowsPath],
-    workflowInterceptorModules: [path('../../worker/answers.ts'), path('scenario-timeouts.ts')],
+    workflowInterceptorModules: [path('../../workflows/client-result-interceptor.ts'), path('scenario-timeouts.ts')],
     logger: new DefaultLogger('WARN'),
   });
 }

@@ -10,10 +10,10 @@ import { connectTemporal } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
-import { standingOf } from '../../domain/approval.ts';
+import { standingOf } from '../../domain/approval/approval.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
-import { findAction } from '../../runbooks/actions.ts';
+import { findAction } from '../../runbooks/actions/index.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -25,11 +25,11 @@ import {
   type HoldState,
   type Phase,
   type RunState,
-  type Verb,
+  type CommandName,
 } from '../../workflows/messages.ts';
 import { inputsFor, worldNamed } from './scenarios.ts';
 import { differencesOf, inWords, lookAtRest, type Difference, type WorldView } from './scenario-world.ts';
-import { makeKeys, people, writeConfiguration, type Person } from './site.ts';
+import { makeKeys, people, writeConfiguration, type Person } from './people.ts';
 
 /** As fast as it goes while looks, which come by the wall clock, still see what happens in between. */
 const speedDefault = 200;
@@ -40,11 +40,11 @@ const lookLimitMs = 3_000;
 const followLimitMs = 400_000;
 
 /** What scenarios share: people with keys, a Temporal server, and one endpoint for the EKS of every world. */
-export interface Stage {
+export interface Environment {
   /** Unique on the server. */
   name: string;
   address: string;
-  /** For files of the test; it goes with the stage. */
+  /** For files of the test; it goes with the environment. */
   directory: string;
   /** Path of holdpoint.yaml. */
   configuration: string;
@@ -65,8 +65,8 @@ export interface ScenarioOptions {
   nodesAtOnce?: number;
 }
 
-/** Sets a stage on a Temporal server. */
-export async function setStage(title: string, address: string): Promise<Stage> {
+/** Sets a environment on a Temporal server. */
+export async function startEnvironment(title: string, address: string): Promise<Environment> {
   const name = `${title}-${process.pid}-${Date.now()}`;
   const directory = await mkdtemp(join(tmpdir(), `holdpoint-${title}-`));
   const keys = await makeKeys(join(directory, 'keys'));
@@ -77,7 +77,7 @@ export async function setStage(title: string, address: string): Promise<Stage> {
   const front = await serveClouds(clouds);
   const scenarios = new Set<Scenario>();
   let scenariosRaised = 0;
-  const stage: Stage = {
+  const environment: Environment = {
     name,
     directory,
     address,
@@ -101,7 +101,7 @@ export async function setStage(title: string, address: string): Promise<Stage> {
       };
       const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });
       const writes = (): number => cloudWrites + kubernetesWrites(sandbox);
-      const scenario = new Scenario(stage, { runbook, cluster, inputs, sandbox, taskQueue, writes });
+      const scenario = new Scenario(environment, { runbook, cluster, inputs, sandbox, taskQueue, writes });
       scenarios.add(scenario);
       return scenario;
     },
@@ -113,7 +113,7 @@ export async function setStage(title: string, address: string): Promise<Stage> {
       await rm(directory, { recursive: true, force: true });
     },
   };
-  return stage;
+  return environment;
 }
 
 /** Every path of the EKS API that is asked for names its cluster: `/clusters/NAME/…`. */
@@ -153,22 +153,22 @@ export class Scenario {
   readonly holdpoint: Holdpoint;
   /** How many requests have asked for a change of the world so far, of EKS or of Kubernetes. */
   readonly writes: () => number;
-  private readonly stage: Stage;
+  private readonly environment: Environment;
   private readonly inputs: JsonObject;
   private readonly document: ReturnType<typeof readRunbook>;
   private forecast: Forecast | undefined;
   private lastProblem: unknown;
 
-  constructor(stage: Stage, { runbook, cluster, inputs, sandbox, taskQueue, writes }: ScenarioParts) {
+  constructor(environment: Environment, { runbook, cluster, inputs, sandbox, taskQueue, writes }: ScenarioParts) {
     this.writes = writes;
-    this.stage = stage;
+    this.environment = environment;
     this.runbook = runbook;
     this.cluster = cluster;
     this.inputs = inputs;
     this.sandbox = sandbox;
     this.target = `eks/${demoRegion}/${cluster}`;
     this.document = readRunbook(runbook);
-    this.holdpoint = new Holdpoint(stage.client, { address: stage.address, namespace: 'default', taskQueue });
+    this.holdpoint = new Holdpoint(environment.client, { address: environment.address, namespace: 'default', taskQueue });
     const credentials = { accessKeyId: 'looks', secretAccessKey: 'on' };
     this.eks = new EKSClient({ region: demoRegion, endpoint: sandbox.url, credentials });
   }
@@ -193,13 +193,13 @@ export class Scenario {
   /** Plans the runbook and starts a run of it. */
   async begin(): Promise<void> {
     this.forecast = await this.plan();
-    const { admission } = await this.holdpoint.start(this.document, this.forecast, this.stage.keys.dana);
+    const { admission } = await this.holdpoint.start(this.document, this.forecast, this.environment.keys.dana);
     if (!admission.admitted) throw new Error(`the run of ${this.runbook} was refused: ${admission.reason}`);
   }
 
   /**
    * Signs whatever is put up for signature until the run is in one of the phases, or over; `atHold` comes before the first signature
-   * of each opening.
+   * of each request.
    * Throws where that takes too long, or where the run is stuck without being expected to be.
    */
   async follow({ until = [], atHold }: { until?: Phase[]; atHold?: (hold: string) => Promise<void> } = {}): Promise<RunState> {
@@ -210,11 +210,11 @@ export class Scenario {
       last = await this.look();
       if (last && (until.includes(last.phase) || endPhases.includes(last.phase))) return last;
       // A run that takes no word any more is about to end.
-      if (last?.phase === 'stuck' && last.verbs.length > 0) break;
+      if (last?.phase === 'stuck' && last.commands.length > 0) break;
       const open = last && openHoldOf(last);
       if (open) {
-        const { hold, opening } = open.opening;
-        const name = `${hold} ${opening}`;
+        const { hold, number } = open.request;
+        const name = `${hold} ${number}`;
         if (!seen.has(name)) await atHold?.(hold);
         seen.add(name);
         await this.sign(open);
@@ -240,7 +240,7 @@ export class Scenario {
 
   /** What is known of a run that is not where it should be, from the server as well: the worker may be what is wrong. */
   private async lost(last: RunState | undefined): Promise<Error> {
-    const { raw } = await this.stage.client.workflow.getHandle(this.target).describe();
+    const { raw } = await this.environment.client.workflow.getHandle(this.target).describe();
     const activities = (raw.pendingActivities ?? []).map(({ activityType, attempt, state, lastFailure }) => {
       return { activity: activityType?.name, attempt, state, lastFailure: lastFailure?.message };
     });
@@ -251,13 +251,13 @@ export class Scenario {
 
   /** How the run stands, with what its activity says right now. */
   live(): Promise<LiveRun> {
-    return this.stage.client.withDeadline(Date.now() + lookLimitMs, () => this.holdpoint.live(this.target));
+    return this.environment.client.withDeadline(Date.now() + lookLimitMs, () => this.holdpoint.live(this.target));
   }
 
   /** How the run stands; undefined where nobody answers in time, since worker or server is away. */
   async look(): Promise<RunState | undefined> {
     try {
-      const state = await this.stage.client.withDeadline(Date.now() + lookLimitMs, () => this.holdpoint.state(this.target));
+      const state = await this.environment.client.withDeadline(Date.now() + lookLimitMs, () => this.holdpoint.state(this.target));
       this.lastProblem = undefined;
       return state;
     } catch (error) {
@@ -267,17 +267,17 @@ export class Scenario {
   }
 
   /** Gives the run an operator's word. Throws RefusedError. */
-  async operate(verb: Verb): Promise<void> {
-    await this.holdpoint.operate(this.target, verb, 'the test wants it', this.stage.keys.dana);
+  async operate(command: CommandName): Promise<void> {
+    await this.holdpoint.operate(this.target, command, 'the test wants it', this.environment.keys.dana);
   }
 
-  private async sign({ opening, decisions }: HoldState): Promise<void> {
+  private async sign({ request, decisions }: HoldState): Promise<void> {
     const signer = (['ada', 'grace'] as const).find((person) => !decisions.some((decision) => decision.person === person));
     if (!signer) return;
     try {
-      const { keys, client } = this.stage;
+      const { keys, client } = this.environment;
       await client.withDeadline(Date.now() + lookLimitMs, () =>
-        this.holdpoint.decide(this.target, opening, 'approve', 'looks right', keys[signer]),
+        this.holdpoint.decide(this.target, request, 'approve', 'looks right', keys[signer]),
       );
     } catch (error) {
       // The hold may have been closed since, or the worker or the server be away: the next look tells.
@@ -316,7 +316,7 @@ export class Scenario {
   }
 
   evidence({ evidence }: RunState): Promise<EvidenceReport> {
-    const { keys } = this.stage;
+    const { keys } = this.environment;
     return verifyEvidence(evidence, Object.fromEntries(people.map((person) => [person, { key: keys[person].publicKey }])));
   }
 
@@ -333,7 +333,7 @@ export function told(differences: readonly Difference[]): string[] {
 
 /** The hold that waits for signatures; one that has them all is shown until the second look is over, and is not open any more. */
 function openHoldOf({ hold }: RunState): HoldState | undefined {
-  return hold && !hold.opening.closed && standingOf(hold.opening, hold.decisions).state === 'waiting' ? hold : undefined;
+  return hold && !hold.request.closed && standingOf(hold.request, hold.decisions).state === 'waiting' ? hold : undefined;
 }
 
 function inShort(state: RunState | undefined): string {

@@ -41,7 +41,7 @@ const folderLaws: Record<string, FolderLaw> = {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/people/verify.ts', 'activities/evidence/s3-record.ts'],
   },
   // The planner of drains alone, for `drain --plan`: it only reads, with the user's own kubeconfig, and needs no worker.
-  cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain-preview.ts', 'cli'] },
+  cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain/preview.ts', 'cli'] },
   sandbox: { ours: ['sandbox'] },
   lab: { ours: ['lab'] },
 };

@@ -1,5 +1,5 @@
 import type { ActionContext, Observation, Undo } from '../../domain/action.ts';
-import type { ActionPlan } from '../../domain/plan.ts';
+import type { ActionPlan } from '../../domain/plan/plan.ts';
 import type { TestCluster } from './cluster.ts';
 
 /** What an action says leads back from a plan, by what a look has said of a step that was not finished. */

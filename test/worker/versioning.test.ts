@@ -14,7 +14,7 @@ import { createEksHandler } from '../../sandbox/eks/handler.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
 import { searchAttributes, type Phase } from '../../workflows/messages.ts';
-import { makeKeys, writeConfiguration, type Person } from '../support/site.ts';
+import { makeKeys, writeConfiguration, type Person } from '../support/people.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const untilLimitMs = 60_000;
@@ -154,7 +154,7 @@ async function newSite(name: string) {
     },
     approve: async (cluster: string): Promise<void> => {
       const { hold } = await holdpoint.state(targetOf(cluster));
-      await holdpoint.decide(targetOf(cluster), hold!.opening, 'approve', 'looks right', keys.ada);
+      await holdpoint.decide(targetOf(cluster), hold!.request, 'approve', 'looks right', keys.ada);
     },
     until: (cluster: string, phase: Phase): Promise<void> =>
       untilDone(`${cluster} is ${phase}`, async () => (await holdpoint.state(targetOf(cluster))).phase === phase),

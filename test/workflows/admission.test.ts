@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { signStatement } from '../../client/signing.ts';
-import type { StartStatement } from '../../domain/statement.ts';
+import type { StartStatement } from '../../domain/approval/statement.ts';
 import { admissionUpdate, runWorkflow, type Admission, type Forecast, type RunInput } from '../../workflows/messages.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, type Engine, type Person } from '../support/engine.ts';
 

@@ -13,8 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => engine.stop());
 
-const operate = (target: string, verb: Parameters<Engine['holdpoint']['operate']>[1]) =>
-  engine.holdpoint.operate(target, verb, 'because', engine.keys.dana);
+const operate = (target: string, command: Parameters<Engine['holdpoint']['operate']>[1]) =>
+  engine.holdpoint.operate(target, command, 'because', engine.keys.dana);
 
 async function started(document: RunbookDocument, prepare: (site: Site) => void = () => undefined) {
   const { cluster, target, site } = engine.newSite();
@@ -41,7 +41,7 @@ describe('forEach', () => {
   test('is planned, signed and carried out element by element', async () => {
     const { run, target, site } = await started(eachNode());
     const { hold } = await engine.until(target, 'holding');
-    expect(hold?.opening.question).toBe('Drain 4 nodes?');
+    expect(hold?.request.question).toBe('Drain 4 nodes?');
     expect(hold?.plan.steps.map(({ id }) => id)).toEqual(['drain[n-1]', 'drain[n-2]', 'drain[n-3]', 'drain[n-4]', 'after']);
     await engine.decide(target, 'ada');
     const { steps } = await engine.until(target, 'done');
@@ -168,8 +168,8 @@ describe('runbook', () => {
     const first = await engine.until(target, 'holding');
     expect(first.hold?.plan.steps.map(({ id }) => id)).toEqual(['part/look', 'part/drain']);
     await engine.decide(target, 'ada');
-    const second = await engine.until(target, ({ hold }) => hold?.opening.hold === 'part/sign-more');
-    expect(second.hold?.opening.question).toBe('More on x?');
+    const second = await engine.until(target, ({ hold }) => hold?.request.hold === 'part/sign-more');
+    expect(second.hold?.request.question).toBe('More on x?');
     expect(second.hold?.plan.steps.map(({ id }) => id)).toEqual(['part/more', 'end']);
     await engine.decide(target, 'grace');
     const { steps } = await engine.until(target, 'done');
@@ -194,7 +194,7 @@ describe('runbook', () => {
   - { id: each, runbook: ./child.yaml, forEach: [x, y], as: name, with: { cluster: '\${inputs.cluster}', node: '\${name}' } }`),
     );
     for (const hold of ['sign', 'each[x]/sign-more', 'each[y]/sign-more']) {
-      await engine.until(target, (state) => state.hold?.opening.hold === hold);
+      await engine.until(target, (state) => state.hold?.request.hold === hold);
       if (hold !== 'each[y]/sign-more') await engine.decide(target, 'ada');
     }
     expect(site.drained).toEqual(['x', 'more-x', 'y']);
@@ -227,7 +227,7 @@ test('a run goes on with the documents that it was started with, whatever become
   await writeFile(files.child, child.replaceAll('kubernetes.drain', 'kubernetes.cordon'));
   expect((await engine.holdpoint.plan(readRunbook(files.parent), before.inputs)).runbook.digest).not.toBe(before.runbook.digest);
   await engine.decide(target, 'ada');
-  await engine.until(target, ({ hold }) => hold?.opening.hold === 'part/sign-more');
+  await engine.until(target, ({ hold }) => hold?.request.hold === 'part/sign-more');
   await engine.decide(target, 'ada');
   expect((await engine.until(target, 'done')).runbook).toEqual(before.runbook);
   expect(site.drained).toEqual(['x', 'more-x']);

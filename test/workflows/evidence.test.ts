@@ -48,7 +48,7 @@ test('nothing comes into the record behind its end: words that arrive while that
   await untilTrue(() => isEnding);
   await engine.handle(target).signal(attemptRefusedSignal, { person: 'ada', attempt: 'approve', code: 'hold-not-open', reason: 'late' });
   const abort = engine.holdpoint.operate(target, 'abort', 'stop it', engine.keys.ada);
-  await expect(abort).rejects.toMatchObject({ code: 'verb-refused', message: `The run ${run} cannot be told to abort: it is ending.` });
+  await expect(abort).rejects.toMatchObject({ code: 'command-refused', message: `The run ${run} cannot be told to abort: it is ending.` });
   beforeEnd = async () => undefined;
   letEnd();
   await expect(engine.handle(target).result()).resolves.toMatchObject({ phase: 'done' });

@@ -8,8 +8,8 @@ beforeAll(async () => {
 });
 afterAll(() => engine.stop());
 
-async function openHold(target: string, opening: number): Promise<HoldState> {
-  const { hold } = await engine.until(target, ({ phase, hold }) => phase === 'holding' && hold?.opening.opening === opening);
+async function openHold(target: string, request: number): Promise<HoldState> {
+  const { hold } = await engine.until(target, ({ phase, hold }) => phase === 'holding' && hold?.request.number === request);
   if (!hold) throw new Error('no hold');
   return hold;
 }
@@ -21,14 +21,14 @@ test('a hold that nobody signs in time closes without approving, refuses late si
   const stuck = await engine.until(target, 'stuck');
   expect(stuck.stuck).toMatchObject({ step: 'sign', reason: expect.stringContaining('expired at') });
   expect(stuck.stuck?.remedy).toContain('holdpoint retry');
-  const late = engine.holdpoint.decide(target, first.opening, 'approve', 'late', engine.keys.ada);
+  const late = engine.holdpoint.decide(target, first.request, 'approve', 'late', engine.keys.ada);
   await expect(late).rejects.toMatchObject({ code: 'hold-expired' });
   engine.configuration.policies.short!.expiresMs = 600_000;
   await engine.holdpoint.operate(target, 'retry', 'people are back', engine.keys.dana);
   const second = await openHold(target, 2);
   expect(second.decisions).toEqual([]);
-  const old = engine.holdpoint.decide(target, first.opening, 'approve', 'later still', engine.keys.ada);
-  await expect(old).rejects.toMatchObject({ code: 'opening-replaced' });
+  const old = engine.holdpoint.decide(target, first.request, 'approve', 'later still', engine.keys.ada);
+  await expect(old).rejects.toMatchObject({ code: 'request-replaced' });
   expect(site.done).toEqual([]);
   await engine.decide(target, 'ada');
   await engine.until(target, 'done');
@@ -38,7 +38,7 @@ test('a hold that nobody signs in time closes without approving, refuses late si
     'hold.expired',
     'step.stuck',
     'attempt.refused',
-    'verb.accepted',
+    'command.accepted',
     'hold.opened',
     'attempt.refused',
     'decision.accepted',
@@ -59,17 +59,17 @@ test('a plan that changes after it was signed voids the signatures, shows what d
   await engine.decide(target, 'ada');
   const second = await openHold(target, 2);
   expect(second.decisions).toEqual([]);
-  expect(second.opening.planHash).not.toBe(first.opening.planHash);
+  expect(second.request.planHash).not.toBe(first.request.planHash);
   expect(second.drift).toEqual([expect.objectContaining({ step: 'work', kind: 'changed', before: 1, after: 2 })]);
   expect(site.looks).toBe(0);
-  const old = engine.holdpoint.decide(target, first.opening, 'approve', 'again', engine.keys.grace);
-  await expect(old).rejects.toMatchObject({ code: 'opening-replaced' });
+  const old = engine.holdpoint.decide(target, first.request, 'approve', 'again', engine.keys.grace);
+  await expect(old).rejects.toMatchObject({ code: 'request-replaced' });
   // Signing again for the same person: the first signature was void.
   await engine.decide(target, 'ada');
   const done = await engine.until(target, 'done');
   expect(done.steps[2]?.status).toBe('done');
   const drifted = (await engine.entries(run)).find(({ kind }) => kind === 'hold.drifted');
-  expect(drifted?.body).toMatchObject({ opening: 1, planHash: first.opening.planHash, presentHash: second.opening.planHash });
+  expect(drifted?.body).toMatchObject({ request: 1, planHash: first.request.planHash, presentHash: second.request.planHash });
   await engine.replay(target, { name: 'drift' });
 });
 

@@ -28,9 +28,9 @@ describe('pause', () => {
       'run.started',
       'plan.made',
       'step.started',
-      'verb.accepted',
+      'command.accepted',
       'run.paused',
-      'verb.accepted',
+      'command.accepted',
       'run.resumed',
       'step.done',
       'marks.lifted',
@@ -76,7 +76,7 @@ describe('abort and cancel', () => {
     expect(state.ended).toMatchObject({ reason: 'aborted by ada: wrong cluster' });
     await expect(engine.handle(target).result()).resolves.toMatchObject({ phase: 'aborted' });
     const kinds = await engine.verifiedKinds(run);
-    expect(kinds.slice(-3)).toEqual(['verb.accepted', 'marks.lifted', 'run.ended']);
+    expect(kinds.slice(-3)).toEqual(['command.accepted', 'marks.lifted', 'run.ended']);
   });
 
   test('a cancel through Temporal in the middle of a step counts as an abort', async () => {

@@ -7,12 +7,12 @@ import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
 import { connectTemporal } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
-import { keptValuesOf, payloadSizeMax } from '../../domain/evidence.ts';
+import { keptValuesOf, payloadSizeMax } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { SpanPlan } from '../../domain/plan.ts';
+import type { SpanPlan } from '../../domain/plan/plan.ts';
 import { createWorker } from '../../worker/worker.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
-import { makeKeys, writeConfiguration } from '../support/site.ts';
+import { makeKeys, writeConfiguration } from '../support/people.ts';
 
 const { HistoryEvent } = proto.temporal.api.history.v1;
 

@@ -28,41 +28,41 @@ async function stuckRun(prepare: (site: Site) => void = () => undefined): Promis
 
 const operate = (
   target: string,
-  verb: Parameters<Engine['holdpoint']['operate']>[1],
+  command: Parameters<Engine['holdpoint']['operate']>[1],
   person: 'dana' | 'grace' = 'dana',
   reason = 'known trouble',
-) => engine.holdpoint.operate(target, verb, reason, engine.keys[person]);
+) => engine.holdpoint.operate(target, command, reason, engine.keys[person]);
 
 describe('a stuck step', () => {
   test('names the reason, the remedy, the code and the choices', async () => {
     const { target } = await stuckRun();
-    const { stuck, verbs, steps } = await engine.until(target, 'stuck');
+    const { stuck, commands, steps } = await engine.until(target, 'stuck');
     expect(stuck).toEqual({
       step: 'work',
       code: 'action-stuck',
       reason: 'The disk of node-first is full.',
       remedy: 'Make room, then try again.',
     });
-    expect(verbs).toEqual(['retry', 'skip', 'done', 'pause', 'undo', 'abort']);
+    expect(commands).toEqual(['retry', 'skip', 'done', 'pause', 'undo', 'abort']);
     expect(steps.find(({ id }) => id === 'work')).toMatchObject({ status: 'stuck' });
   });
 
-  test.each(['adopt', 'resume'] as const)('refuses %s, which makes no sense, and names what does', async (verb) => {
+  test.each(['adopt', 'resume'] as const)('refuses %s, which makes no sense, and names what does', async (command) => {
     const { run, target } = await stuckRun();
-    const refused = await operate(target, verb).catch((error: unknown) => error);
-    expect(refused).toMatchObject({ code: 'verb-refused', remedy: 'What it can be told now: retry, skip, done, pause, undo, abort.' });
+    const refused = await operate(target, command).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'command-refused', remedy: 'What it can be told now: retry, skip, done, pause, undo, abort.' });
     await untilTrue(async () => (await engine.verifiedKinds(run)).includes('attempt.refused'));
   });
 
   test('is left out once a second person has signed that', async () => {
     const { run, target, site } = await stuckRun();
     await expect(operate(target, 'skip')).resolves.toEqual({ phase: 'holding', hold: 'skip:work' });
-    const { hold, verbs } = await engine.until(target, 'holding');
-    expect(hold).toMatchObject({ opening: { hold: 'skip:work', askedBy: 'dana', policy: { atLeast: 1 } } });
+    const { hold, commands } = await engine.until(target, 'holding');
+    expect(hold).toMatchObject({ request: { hold: 'skip:work', askedBy: 'dana', policy: { atLeast: 1 } } });
     expect(hold?.plan.steps).toMatchObject([
       { id: 'work', plan: { effects: [{ object: 'step work' }], facts: { askedBy: 'dana', reason: 'known trouble' } } },
     ]);
-    expect(verbs).toEqual(['resume', 'abort']);
+    expect(commands).toEqual(['resume', 'abort']);
     await engine.decide(target, 'grace');
     const { steps } = await engine.until(target, 'done');
     expect(steps).toMatchObject([
@@ -82,7 +82,7 @@ describe('a stuck step', () => {
     const { target } = await stuckRun();
     await expect(operate(target, 'skip', 'grace', ' ')).rejects.toMatchObject({ code: 'reason-missing' });
     await operate(target, 'skip', 'grace');
-    const shown = (await engine.until(target, 'holding')).hold!.opening;
+    const shown = (await engine.until(target, 'holding')).hold!.request;
     const sign = (person: 'grace' | 'oscar' | 'dana') => engine.holdpoint.decide(target, shown, 'approve', 'yes', engine.keys[person]);
     await expect(sign('grace')).rejects.toMatchObject({ code: 'asker-excluded' });
     await expect(sign('oscar')).rejects.toMatchObject({ code: 'not-in-group' });
@@ -91,7 +91,7 @@ describe('a stuck step', () => {
     await engine.until(target, 'done');
   });
 
-  test('stays stuck where the second person says no or the asker takes it back; the next one is another opening', async () => {
+  test('stays stuck where the second person says no or the asker takes it back; the next one is another request', async () => {
     const { target, site } = await stuckRun();
     await operate(target, 'skip');
     await engine.decide(target, 'ada', 'reject', 'never');
@@ -99,7 +99,7 @@ describe('a stuck step', () => {
     expect(notice).toBe('skip:work was rejected by ada: never.');
     expect(stuck?.step).toBe('work');
     await operate(target, 'skip');
-    expect((await engine.until(target, 'holding')).hold?.opening.opening).toBe(2);
+    expect((await engine.until(target, 'holding')).hold?.request.number).toBe(2);
     await operate(target, 'resume');
     expect((await engine.until(target, 'stuck')).notice).toBe('skip:work was taken back.');
     await operate(target, 'retry');
@@ -130,7 +130,7 @@ describe('a stuck step', () => {
   test('whose change somebody else has begun can be adopted', async () => {
     const inFlight = new HoldpointError('change-in-flight', { cause: 'Update u-1 does the same', remedy: 'Adopt it.' });
     const { target, site } = await stuckRun((site) => site.failures.splice(0, 1, inFlight));
-    expect((await engine.until(target, 'stuck')).verbs).toContain('adopt');
+    expect((await engine.until(target, 'stuck')).commands).toContain('adopt');
     await operate(target, 'adopt');
     await engine.until(target, 'done');
     expect(site.adopted).toBe(true);
@@ -148,7 +148,9 @@ describe('a stuck step', () => {
 test('a word about another step than the one that is stuck now is refused', async () => {
   const { target } = await stuckRun();
   const state = await engine.until(target, 'stuck');
-  const refusal = await engine.sendVerb(target, 'dana', { verb: 'retry', step: 'more', run: state.run }).catch((error: unknown) => error);
+  const refusal = await engine
+    .sendVerb(target, 'dana', { command: 'retry', step: 'more', run: state.run })
+    .catch((error: unknown) => error);
   expect(String((refusal as { cause?: unknown }).cause)).toContain('it is stuck at work, and the word was about more');
 });
 

@@ -27,8 +27,8 @@ async function failedRun(prepare: (site: Site) => void = () => undefined, onFail
   return { run, target, site };
 }
 
-const operate = (target: string, verb: Parameters<Engine['holdpoint']['operate']>[1], reason = 'back to where we were') =>
-  engine.holdpoint.operate(target, verb, reason, engine.keys.dana);
+const operate = (target: string, command: Parameters<Engine['holdpoint']['operate']>[1], reason = 'back to where we were') =>
+  engine.holdpoint.operate(target, command, reason, engine.keys.dana);
 
 describe('undo', () => {
   test('shows the way back, has it signed by others, and takes it, the last step first', async () => {
@@ -36,7 +36,7 @@ describe('undo', () => {
     await engine.until(target, 'stuck');
     await expect(operate(target, 'undo')).resolves.toEqual({ phase: 'holding', hold: 'undo' });
     const { hold } = await engine.until(target, 'holding');
-    expect(hold?.opening).toMatchObject({ hold: 'undo', askedBy: 'dana', policy: { name: 'one' } });
+    expect(hold?.request).toMatchObject({ hold: 'undo', askedBy: 'dana', policy: { name: 'one' } });
     expect(hold?.plan.steps.map(({ id, plan }) => [id, plan.effects.length])).toEqual([
       ['undo:b', 0],
       ['undo:a', 1],
@@ -79,7 +79,7 @@ describe('undo', () => {
     await engine.until(target, 'holding');
     await operate(target, 'undo');
     await engine.decide(target, 'grace', 'reject', 'we go on');
-    const again = await engine.until(target, ({ hold }) => hold?.opening.hold === 'sign' && hold.opening.opening === 2);
+    const again = await engine.until(target, ({ hold }) => hold?.request.hold === 'sign' && hold.request.number === 2);
     expect(again.notice).toBe('undo was rejected by grace: we go on.');
     await operate(target, 'pause');
     await engine.decide(target, 'ada');
@@ -94,7 +94,10 @@ describe('undo', () => {
   test('is refused while a step is being carried out, and where nothing has been changed', async () => {
     const { target, site } = await engine.working((site) => site.slow.add('first'));
     await untilTrue(() => site.marks.has('node-first'));
-    await expect(operate(target, 'undo')).rejects.toMatchObject({ code: 'verb-refused', remedy: 'What it can be told now: pause, abort.' });
+    await expect(operate(target, 'undo')).rejects.toMatchObject({
+      code: 'command-refused',
+      remedy: 'What it can be told now: pause, abort.',
+    });
     site.finishSlow();
     await engine.until(target, 'done');
     const other = engine.newSite();
@@ -110,8 +113,8 @@ describe('undo', () => {
     await operate(target, 'undo');
     const { hold } = await engine.until(target, 'holding');
     site.wayBack = 2;
-    await engine.holdpoint.decide(target, hold!.opening, 'approve', 'fine', engine.keys.grace);
-    const second = await engine.until(target, ({ hold }) => hold?.opening.opening === 2);
+    await engine.holdpoint.decide(target, hold!.request, 'approve', 'fine', engine.keys.grace);
+    const second = await engine.until(target, ({ hold }) => hold?.request.number === 2);
     expect(second.hold?.drift).toContainEqual({ step: 'undo:a', kind: 'changed', object: 'fact wayBack', before: 1, after: 2 });
     await engine.decide(target, 'linus');
     await engine.until(target, 'undone');
@@ -141,9 +144,9 @@ describe('undo', () => {
     site.undoFailure = broken('The API server does not answer.');
     await operate(target, 'undo');
     await engine.decide(target, 'grace');
-    const { stuck, verbs } = await engine.until(target, ({ stuck }) => stuck?.step === 'undo:a');
+    const { stuck, commands } = await engine.until(target, ({ stuck }) => stuck?.step === 'undo:a');
     expect(stuck?.reason).toBe('The API server does not answer.');
-    expect(verbs).toEqual(['retry', 'skip', 'done', 'pause', 'abort']);
+    expect(commands).toEqual(['retry', 'skip', 'done', 'pause', 'abort']);
     site.undoFailure = undefined;
     await operate(target, 'retry');
     await engine.until(target, 'undone');

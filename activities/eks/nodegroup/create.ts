@@ -1,0 +1,214 @@
+import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
+import type { ActionContext, Observation, Target } from '../../../domain/action.ts';
+import type { Json, JsonObject } from '../../../domain/json.ts';
+import { digestOf, type Blocker, type Effect } from '../../../domain/plan/plan.ts';
+import { sameMinorVersion } from '../../../domain/version/version.ts';
+import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
+import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
+import type { Clients } from '../../clients.ts';
+import { awsError } from '../../failure.ts';
+import { nodeIsReady } from '../../kubernetes/client/read.ts';
+import { findNodegroup, findPatiently, healthProblem, nodesOfNodegroup, readNodegroup, readinessProgress, runTag } from './nodegroup.ts';
+import { readCluster } from '../preflight.ts';
+import { requestToken } from '../request-token.ts';
+
+/** EKS takes one to three minutes until the instances of a group have joined. */
+const estimateMs = 3 * 60_000;
+/** EKS: tags of a node group that are not set by AWS itself. */
+const tagsMax = 50;
+const failedStatuses = new Set(['CREATE_FAILED', 'DEGRADED', 'DELETE_FAILED']);
+const renameRemedy = 'Choose another name for the new node group, or delete the old one.';
+
+type CreateInput = ActionInput<'eks.createNodegroup'>;
+type CreateFacts = {
+  nodegroup: string;
+  /** What CreateNodegroup is asked for. */
+  request: JsonObject;
+  desiredSize: number;
+};
+
+/** `eks.createNodegroup`: a node group like another one; done when EKS calls it ACTIVE and every node is Ready. */
+export function createNodegroupAction(clients: Clients): AnyAction {
+  return defineAction<CreateInput, CreateFacts>({
+    declaration: actions['eks.createNodegroup'],
+    plan: (input, context) => planCreate(clients, input, context),
+    observe: (plan, context) => observeCreate(clients, plan, context),
+    act: async (plan, context) => {
+      const { request } = plan.facts;
+      const settings = request as unknown as CreateNodegroupRequest;
+      // No part of the plan, which may be made before there is a run; the way back deletes only what carries it.
+      const tags = { ...settings.tags, [runTag]: context.run };
+      const command = new CreateNodegroupCommand({ ...settings, tags, clientRequestToken: requestToken(context, request) });
+      await clients
+        .eks(context.target.region)
+        .send(command)
+        .catch((error: unknown) => Promise.reject(awsError(error, `CreateNodegroup ${plan.facts.nodegroup}`, context.target)));
+    },
+    // Pods may have moved onto its nodes by then, and a group of that name may be one that somebody else has made.
+    undo: ({ facts: { nodegroup } }, { run }) => ({ uses: 'eks.deleteNodegroup', with: { nodegroup, drain: true, createdBy: run } }),
+  });
+}
+
+/** A rotation onto itself would drain and delete the only group. */
+function sameGroupBlockers({ name, like }: CreateInput): Blocker[] {
+  if (name !== like) return [];
+  return [{ object: `Nodegroup/${name}`, reason: 'It is to be like itself: name and like are the same.', remedy: renameRemedy }];
+}
+
+/** One place is needed for the tag of the run. */
+function tagBlockers({ name, like }: CreateInput, { tags }: JsonObject): Blocker[] {
+  if (Object.keys(tags ?? {}).length < tagsMax) return [];
+  const reason = `It would have ${tagsMax} tags, as many as EKS allows, and one more is needed for the id of the run.`;
+  return [{ object: `Nodegroup/${name}`, reason, remedy: `Take a tag off node group ${like} (aws eks untag-resource), then plan again.` }];
+}
+
+async function planCreate(clients: Clients, input: CreateInput, { target }: ActionContext): Promise<PlanOf<CreateFacts>> {
+  const existing = await findNodegroup(clients, target, input.name);
+  if (existing) return planExisting(clients, input, existing, target);
+  const like = await readNodegroup(clients, target, input.like);
+  const { version: clusterVersion = '' } = await readCluster(clients, target);
+  const request = requestLike(like, input, clusterVersion);
+  const desiredSize = like.scalingConfig?.desiredSize ?? 0;
+  return {
+    ...emptyPlan({ nodegroup: input.name, request, desiredSize }),
+    effects: [createEffect(target.name, input, request, desiredSize)],
+    blockers: [...sameGroupBlockers(input), ...tagBlockers(input, request), ...versionBlockers(input, clusterVersion)],
+    details: { like: input.like, desiredSize },
+    outputs: { nodegroup: input.name },
+    estimateMs,
+  };
+}
+
+/** A group of that name is used as it is, if it is what would be made. The one to copy may be gone when it has done its work. */
+async function planExisting(clients: Clients, input: CreateInput, existing: Nodegroup, target: Target): Promise<PlanOf<CreateFacts>> {
+  const { name } = input;
+  const like = await findNodegroup(clients, target, input.like);
+  const { version: clusterVersion = '' } = await readCluster(clients, target);
+  const request = like ? requestLike(like, input, clusterVersion) : requestAlone(existing, input);
+  const desiredSize = (like ?? existing).scalingConfig?.desiredSize ?? 0;
+  const nodes = await nodesOfNodegroup(clients, target, name);
+  const notes = [`Node group ${name} exists already and is used as it is.`];
+  if (!like) notes.push(`There is no node group ${input.like} (any more) to compare ${name} with.`);
+  return {
+    ...emptyPlan({ nodegroup: name, request, desiredSize }),
+    blockers: [...sameGroupBlockers(input), ...differenceBlockers(existing, request, name)],
+    notes,
+    details: { like: input.like, desiredSize },
+    outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') },
+  };
+}
+
+function createEffect(cluster: string, input: CreateInput, request: JsonObject, desiredSize: number): Effect {
+  const release = typeof request.releaseVersion === 'string' ? `, release ${request.releaseVersion}` : '';
+  const change = `create ${desiredSize} nodes like ${input.like}${release}`;
+  return { object: `Nodegroup/${cluster}/${input.name}`, change, after: request };
+}
+
+/** The settings of a node group as a request for another one, of the cluster's version unless another one is asked for. */
+function requestLike(like: Nodegroup, input: CreateInput, clusterVersion: string): JsonObject {
+  const custom = like.amiType === 'CUSTOM';
+  const settings = {
+    clusterName: like.clusterName,
+    nodegroupName: input.name,
+    subnets: like.subnets,
+    nodeRole: like.nodeRole,
+    scalingConfig: like.scalingConfig,
+    amiType: custom ? undefined : like.amiType,
+    capacityType: like.capacityType,
+    // A launch template carries instance settings of its own, and EKS refuses to hear of them twice.
+    instanceTypes: like.instanceTypes,
+    diskSize: like.launchTemplate ? undefined : like.diskSize,
+    launchTemplate: like.launchTemplate && { id: like.launchTemplate.id, version: like.launchTemplate.version },
+    labels: like.labels,
+    taints: like.taints,
+    updateConfig: like.updateConfig,
+    nodeRepairConfig: like.nodeRepairConfig,
+    tags: ownTags(like.tags),
+    version: custom ? undefined : (input.version ?? clusterVersion),
+    releaseVersion: custom ? undefined : input.releaseVersion,
+  };
+  return JSON.parse(JSON.stringify(settings)) as JsonObject;
+}
+
+/** What is asked for by name, where there is nothing to copy; a custom image has no versions of EKS. */
+function requestAlone({ amiType }: Nodegroup, { version, releaseVersion }: CreateInput): JsonObject {
+  return amiType === 'CUSTOM' ? {} : (JSON.parse(JSON.stringify({ version, releaseVersion })) as JsonObject);
+}
+
+/** Tags with the prefix `aws:` are set by AWS alone, which refuses them in a request; the run that made the other group is not its own. */
+function ownTags(tags: Nodegroup['tags']): Record<string, string> {
+  return Object.fromEntries(Object.entries(tags ?? {}).filter(([key]) => !key.startsWith('aws:') && key !== runTag));
+}
+
+/** EKS API, CreateNodegroup: the version of the cluster is the only one that it accepts. */
+function versionBlockers({ name, version, releaseVersion }: CreateInput, clusterVersion: string): Blocker[] {
+  const asked = [version, releaseVersion].filter((text) => text !== undefined && !sameMinorVersion(text, clusterVersion));
+  if (asked.length === 0) return [];
+  const reason = `EKS makes node groups of the version of the cluster, ${clusterVersion}, only; ${asked.join(' and ')} is asked for.`;
+  return [{ object: `Nodegroup/${name}`, reason, remedy: `Ask for a release of ${clusterVersion}, or upgrade the control plane first.` }];
+}
+
+/** A group of that name which is not what the plan would make is somebody else's: it is not touched. */
+function differenceBlockers(existing: Nodegroup, request: JsonObject, name: string): Blocker[] {
+  const differing = differingSettings(existing, request);
+  if (differing.length === 0) return [];
+  const reason = `A node group of this name exists already and differs in ${differing.join(', ')}.`;
+  return [{ object: `Nodegroup/${name}`, reason, remedy: renameRemedy }];
+}
+
+function differingSettings(existing: Nodegroup, request: JsonObject): string[] {
+  const there = JSON.parse(JSON.stringify(existing)) as JsonObject;
+  const compared = ['subnets', 'nodeRole', 'instanceTypes', 'labels', 'taints', 'releaseVersion', 'version'];
+  return compared.filter((key) => request[key] !== undefined && !sameSetting(there[key], request[key]));
+}
+
+/** Lists come in no order that EKS promises, and what is empty may be left out. */
+function sameSetting(there: Json | undefined, asked: Json | undefined): boolean {
+  return digestOf(normalized(there)) === digestOf(normalized(asked));
+}
+
+function normalized(setting: Json | undefined): Json {
+  if (typeof setting !== 'object' || setting === null) return setting ?? null;
+  if (Object.keys(setting).length === 0) return null;
+  return Array.isArray(setting) ? setting.map((item) => digestOf(item)).sort() : setting;
+}
+
+async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, { target, acted }: ActionContext): Promise<Observation> {
+  const { nodegroup: name, desiredSize, request } = plan.facts;
+  const nodegroup = acted ? await findPatiently(clients, target, name) : await findNodegroup(clients, target, name);
+  // EKS answers the same request token with the group that was, and makes no other one.
+  if (!nodegroup && acted) return deletedSince(name);
+  if (!nodegroup) return { state: 'todo' };
+  const failed = creationProblem(nodegroup, name, request);
+  if (failed) return failed;
+  const nodes = await nodesOfNodegroup(clients, target, name);
+  const wanted = nodegroup.scalingConfig?.desiredSize ?? desiredSize;
+  const progress = readinessProgress(name, nodes, wanted);
+  const ready = nodes.filter(nodeIsReady).length;
+  if (nodegroup.status !== 'ACTIVE' || ready < wanted) return { state: 'moving', progress };
+  return { state: 'done', outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') }, progress };
+}
+
+function deletedSince(name: string): Observation {
+  const reason = `Node group ${name} has been deleted by somebody else since this step made it.`;
+  return { state: 'stuck', reason, remedy: 'Find out who deleted it; try again to have it made anew, or abort the run.' };
+}
+
+/** Why waiting for a node group of that name is in vain; undefined where it is not. */
+function creationProblem(nodegroup: Nodegroup, name: string, request: JsonObject): Observation | undefined {
+  const differing = differingSettings(nodegroup, request);
+  if (differing.length > 0) {
+    const reason = `Node group ${name} is not the one that was planned: it differs in ${differing.join(', ')}.`;
+    return { state: 'stuck', reason, remedy: renameRemedy };
+  }
+  if (nodegroup.status === 'DELETING') {
+    const remedy = 'Find out who deletes it; when it is gone, try again.';
+    return { state: 'stuck', reason: `Node group ${name} is being deleted.`, remedy };
+  }
+  if (!failedStatuses.has(nodegroup.status ?? '')) return undefined;
+  return {
+    state: 'stuck',
+    reason: `EKS could not create node group ${name} (${nodegroup.status ?? ''}): ${healthProblem(nodegroup) ?? 'it gives no reason'}.`,
+    remedy: 'Put right what EKS reports, delete the failed node group, then try again.',
+  };
+}

@@ -1,0 +1,241 @@
+import type { Nodegroup, Update } from '@aws-sdk/client-eks';
+import type { V1Node } from '@kubernetes/client-node';
+import type { ActionContext, Observation, Progress, Target, Undo } from '../../../domain/action.ts';
+import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
+import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
+import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
+import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
+import type { Clients } from '../../clients.ts';
+import { evictionBlockers } from '../../kubernetes/drain/eviction-blockers.ts';
+import { nodeIsReady } from '../../kubernetes/client/read.ts';
+import { askForUpdate } from '../update/ask-for-update.ts';
+import { findNodegroup, healthProblem, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
+import { readCluster } from '../preflight.ts';
+import { explainUpdateErrors } from '../update/update-error.ts';
+import { readUpdates } from '../update/updates.ts';
+import {
+  describeUpdate,
+  foreignUpdate,
+  hasFailed,
+  isAt,
+  isSameChange,
+  isUniform,
+  latestOf,
+  mayBePlanned,
+  type UpdateFacts,
+} from '../update/version-update.ts';
+
+/** A managed update takes about five minutes a node: boot, drain, a fixed wait of one minute, termination. */
+const estimateMsPerNode = 5 * 60_000;
+
+type UpdateInput = ActionInput<'eks.updateNodegroupVersion'>;
+
+/** `eks.updateNodegroupVersion`: EKS replaces the nodes by its own algorithm; this asks for it and watches. */
+export function updateNodegroupVersionAction(clients: Clients): AnyAction {
+  return defineAction<UpdateInput, UpdateFacts>({
+    declaration: actions['eks.updateNodegroupVersion'],
+    plan: (input, context) => planUpdate(clients, input, context),
+    observe: (plan, context) => observeUpdate(clients, plan, context),
+    act: async ({ facts }, context) => {
+      await requireOpenBudgets(clients, facts, context);
+      await askForUpdate(clients, facts, context);
+    },
+    undo: ({ facts }, _context, seen) => undoUpdate(facts, seen),
+  });
+}
+
+async function planUpdate(clients: Clients, input: UpdateInput, { target }: ActionContext): Promise<PlanOf<UpdateFacts>> {
+  const nodegroup = await readNodegroup(clients, target, input.nodegroup);
+  const cluster = await readCluster(clients, target);
+  const present = await nodesOfNodegroup(clients, target, input.nodegroup);
+  const names = present.map((node) => node.metadata?.name ?? '');
+  const updating = nodegroup.status === 'UPDATING';
+  const facts: UpdateFacts = {
+    nodegroup: input.nodegroup,
+    nodegroupArn: nodegroup.nodegroupArn ?? null,
+    from: { version: nodegroup.version ?? '', releaseVersion: nodegroup.releaseVersion ?? '' },
+    to: { version: input.version ?? null, releaseVersion: input.releaseVersion ?? null },
+    // Whoever signs could not keep up with nodes that come and go while the plan waits for the end of an update.
+    nodes: updating && input.waitForUpdate ? [] : names,
+    force: input.force,
+    waitForUpdate: input.waitForUpdate,
+  };
+  const there = !updating && isAt(nodegroup, facts) && (await isUniform(clients, target, input.nodegroup, present));
+  const object = `Nodegroup/${target.name}/${input.nodegroup}`;
+  const budgets = there || input.force ? [] : await evictionBlockers(clients, target, names);
+  return {
+    ...emptyPlan(facts),
+    effects: there ? [] : updateEffects(object, nodegroup, facts),
+    blockers: [...updateBlockers(object, nodegroup, facts, cluster.version ?? ''), ...budgets],
+    notes: [
+      ...(input.force ? ['force: EKS terminates nodes whose pods it cannot evict within 15 minutes, budgets or not.'] : []),
+      ...(updating ? [await warningOfUpdate(clients, target, input)] : []),
+    ],
+    details: { nodes: names },
+    outputs: { nodegroup: input.nodegroup, releaseVersion: facts.to.releaseVersion ?? facts.from.releaseVersion },
+    estimateMs: there ? 0 : names.length * estimateMsPerNode,
+  };
+}
+
+function updateEffects(object: string, nodegroup: Nodegroup, facts: UpdateFacts): Effect[] {
+  const { from, to, nodes } = facts;
+  const after = to.releaseVersion ?? `${to.version ?? ''} (newest release)`;
+  const group: Effect = isAt(nodegroup, facts)
+    ? { object, change: 'bring all of its nodes to its version', after }
+    : { object, change: 'update its version', before: from.releaseVersion || from.version, after };
+  return [
+    group,
+    ...nodes.map((node) => ({ object: `Node/${node}`, change: 'replace by a new node (EKS cordons, drains and terminates it)' })),
+  ];
+}
+
+async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, waitForUpdate }: UpdateInput): Promise<string> {
+  const update = (await readUpdates(clients, target, nodegroup)).find(({ status }) => status === 'InProgress');
+  const which = update ? describeUpdate(update) : 'an update';
+  const then = waitForUpdate ? 'this step waits until it has ended' : 'this step goes no further before it has ended';
+  return `Node group ${nodegroup} is UPDATING, by ${which}: ${then}.`;
+}
+
+function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFacts, clusterVersion: string): Blocker[] {
+  const blockers: Blocker[] = [];
+  const wanted = [to.version, to.releaseVersion].filter((text) => text !== null);
+  if (wanted.length === 0) {
+    const remedy = 'Set `version` or `releaseVersion` on the step: people sign what is named.';
+    return [{ object, reason: 'Neither a version nor a release to go to is given.', remedy }];
+  }
+  const { version: present = '' } = nodegroup;
+  for (const text of wanted) {
+    const skew = skewProblem(text, clusterVersion);
+    if (skew) {
+      const remedy = 'Upgrade the control plane first, or choose an older release.';
+      blockers.push({ object, reason: `Version skew: ${skew}.`, remedy });
+    } else if (!sameMinorVersion(text, clusterVersion) && !sameMinorVersion(text, present)) {
+      const reason = `EKS takes it from ${present} to the version of the cluster, ${clusterVersion}, only; ${text} is asked for.`;
+      blockers.push({ object, reason, remedy: `Ask for a release of ${clusterVersion} or ${present}.` });
+    }
+  }
+  if (nodegroup.amiType === 'CUSTOM') {
+    const remedy = 'Update the launch template instead: EKS does not choose the image of this group.';
+    blockers.push({ object, reason: 'It runs a custom image, which has no EKS release.', remedy });
+  }
+  return blockers;
+}
+
+async function observeUpdate(clients: Clients, plan: PlanOf<UpdateFacts>, context: ActionContext): Promise<Observation> {
+  const { facts } = plan;
+  const nodegroup = await findNodegroup(clients, context.target, facts.nodegroup);
+  if (!nodegroup) {
+    const reason = `Node group ${facts.nodegroup} no longer exists.`;
+    return { state: 'stuck', reason, remedy: 'Find out who deleted it; then abort the run.' };
+  }
+  if ((nodegroup.nodegroupArn ?? null) !== facts.nodegroupArn) {
+    const reason = `Node group ${facts.nodegroup} has been replaced by another one of its name.`;
+    return { state: 'stuck', reason, remedy: 'Find out who replaced it; abort the run and plan again.' };
+  }
+  const nodes = await nodesOfNodegroup(clients, context.target, facts.nodegroup);
+  const progress = replacementProgress(facts, nodes);
+  if (nodegroup.status === 'UPDATING') return observeUpdating(clients, facts, nodegroup, context, progress);
+  const { status } = nodegroup;
+  const there = isAt(nodegroup, facts) && (await isUniform(clients, context.target, facts.nodegroup, nodes));
+  if (there && status === 'DEGRADED') {
+    const reason = `Node group ${facts.nodegroup} is updated but DEGRADED: ${healthProblem(nodegroup) ?? 'EKS gives no reason'}.`;
+    return { state: 'stuck', reason, remedy: 'Put right what EKS reports, then try again.', progress };
+  }
+  if (there && status === 'ACTIVE') {
+    return { state: 'done', outputs: { nodegroup: facts.nodegroup, releaseVersion: nodegroup.releaseVersion ?? '' }, progress };
+  }
+  return observeAtRest(clients, facts, nodegroup, context, progress);
+}
+
+/**
+ * Whose an update in progress is, only EKS can say: asked under the token of this step it answers with its own update, and
+ * refuses where it is somebody else's. So there is something to do until this try has asked.
+ */
+async function observeUpdating(
+  clients: Clients,
+  facts: UpdateFacts,
+  nodegroup: Nodegroup,
+  { target, acted, adopt }: ActionContext,
+  progress: Progress,
+): Promise<Observation> {
+  if (acted || facts.waitForUpdate) return { state: 'moving', progress };
+  const updates = await readUpdates(clients, target, facts.nodegroup);
+  const inProgress = updates.find(({ status }) => status === 'InProgress');
+  // One that is not listed yet may be this step's.
+  const untouched = inProgress !== undefined && isUntouched(nodegroup, facts, updates);
+  if (!adopt) return { state: 'todo', progress, untouched };
+  if (!inProgress || isSameChange(inProgress, facts)) return { state: 'moving', progress };
+  return { ...foreignUpdate(facts, inProgress), progress, untouched };
+}
+
+/** Whether this step has begun no update: the group is as it was planned, and no update is known that can be the planned one. */
+function isUntouched({ version, releaseVersion }: Nodegroup, facts: UpdateFacts, updates: readonly Update[]): boolean {
+  const asBefore = version === facts.from.version && releaseVersion === facts.from.releaseVersion;
+  return asBefore && !updates.some((update) => mayBePlanned(update, facts));
+}
+
+/** A node group at rest that is not what was planned: whether something is to be done, or an update has failed. */
+async function observeAtRest(
+  clients: Clients,
+  facts: UpdateFacts,
+  nodegroup: Nodegroup,
+  { target, acted, adopt }: ActionContext,
+  progress: Progress,
+): Promise<Observation> {
+  const updates = await readUpdates(clients, target, facts.nodegroup);
+  const latest = latestOf(updates);
+  // Before this try has asked, a failed update is an earlier one's; the request token makes asking again harmless.
+  if (hasFailed(latest) && (acted || (adopt && isSameChange(latest, facts)))) {
+    const { reason: cause, remedy } = explainUpdateErrors(latest.errors ?? []);
+    const reason = `The update ${latest.id ?? ''} of ${facts.nodegroup} ended as ${latest.status ?? ''}: ${cause}.`;
+    return { state: 'stuck', reason, remedy, progress };
+  }
+  return { state: 'todo', progress, untouched: !acted && isUntouched(nodegroup, facts, updates) };
+}
+
+/**
+ * A budget may have been shut since the plan was made. EKS would give the update up, and on its way back end new nodes after 15 minutes
+ * whatever budgets say (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), so none is begun.
+ * Throws `action-stuck` with the budget, and `kubernetes-…` errors.
+ */
+async function requireOpenBudgets(clients: Clients, { nodegroup, force }: UpdateFacts, { target }: ActionContext): Promise<void> {
+  // What is in progress already is not begun by asking for it again, and may be this step's own.
+  if (force || (await findNodegroup(clients, target, nodegroup))?.status === 'UPDATING') return;
+  const nodes = await nodesOfNodegroup(clients, target, nodegroup);
+  const names = nodes.map(({ metadata }) => metadata?.name ?? '');
+  const [blocker] = await evictionBlockers(clients, target, names);
+  if (!blocker) return;
+  const reason = `EKS could not empty the nodes of ${nodegroup}, so it was not asked to: ${blocker.object}: ${blocker.reason}`;
+  throw stuckError({ state: 'stuck', reason, remedy: blocker.remedy });
+}
+
+function replacementProgress(facts: UpdateFacts, nodes: readonly V1Node[]): Progress {
+  const present = new Map(nodes.map((node) => [node.metadata?.name ?? '', node]));
+  const old = facts.nodes.map((name) => {
+    const node = present.get(name);
+    if (!node) return { name, state: 'done' as const, done: 1, total: 1, detail: 'replaced' };
+    const cordoned = node.spec?.unschedulable === true;
+    const state = cordoned ? ('moving' as const) : ('waiting' as const);
+    return { name, state, done: 0, total: 1, detail: cordoned ? 'cordoned by EKS' : undefined };
+  });
+  const fresh = nodes.filter((node) => !facts.nodes.includes(node.metadata?.name ?? '') && nodeIsReady(node)).length;
+  const done = old.filter(({ state }) => state === 'done').length;
+  const summary = `${done} of ${old.length} old nodes replaced, ${fresh} new nodes Ready`;
+  return { summary, done, total: old.length, unit: 'nodes', items: old };
+}
+
+/**
+ * EKS lets a group go back to an older release of the same minor version, never to an older minor version. An update that is
+ * still in progress cannot be stopped, so it is waited for.
+ */
+function undoUpdate({ nodegroup, from, to }: UpdateFacts, seen?: Observation): Undo {
+  if (seen && seen.state !== 'done' && seen.untouched) {
+    return {
+      nothing: `No update of node group ${nodegroup} has been begun, which is at ${from.releaseVersion || from.version} as before.`,
+    };
+  }
+  if (!sameMinorVersion(from.version, to.releaseVersion ?? to.version ?? '')) {
+    return { noUndo: `EKS does not take the nodes of ${nodegroup} back from ${to.version ?? to.releaseVersion ?? ''} to ${from.version}.` };
+  }
+  return { uses: 'eks.updateNodegroupVersion', with: { nodegroup, releaseVersion: from.releaseVersion, waitForUpdate: true } };
+}

@@ -1,0 +1,119 @@
+import type { V1Node } from '@kubernetes/client-node';
+import type { ActionContext, Observation, ProgressItem, Undo } from '../../../domain/action.ts';
+import type { Effect } from '../../../domain/plan/plan.ts';
+import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
+import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
+import type { Clients } from '../../clients.ts';
+import { cordonNode, cordonOwner, cordonState, type CordonState } from './owner-annotation.ts';
+import { findNodes, inParallel, readNode, readNodes } from '../client/read.ts';
+
+const estimateMsPerNode = 200;
+const missingShownMax = 5;
+const nodePrefix = 'Node/';
+/** What an effect says of a node that is cordoned. */
+const cordoned = 'unschedulable';
+
+/** The nodes by name and UID, so that a node which has been replaced since is left alone. */
+export type NodeFacts = { nodes: { name: string; uid: string }[] };
+
+/** `kubernetes.cordon`: no new pods come to the nodes. A cordon that is there already is somebody else's and stays theirs. */
+export function cordonAction(clients: Clients): AnyAction {
+  return defineAction<ActionInput<'kubernetes.cordon'>, NodeFacts>({
+    declaration: actions['kubernetes.cordon'],
+    plan: async (input, context) => {
+      const { names, nodes, notes } = await nodesOfInput(clients, input, context);
+      return {
+        ...emptyPlan({ nodes: nodeFacts(nodes) }),
+        effects: nodes.filter((node) => cordonState(node, context.run) === 'none').map(cordonEffect),
+        notes,
+        details: { nodes: names },
+        outputs: { nodes: names },
+        estimateMs: nodes.length * estimateMsPerNode,
+      };
+    },
+    observe: (plan, context) => observeNodes(clients, plan, context, 'cordoned', (state) => state !== 'none'),
+    act: async (plan, { run, target }) => {
+      const apis = await clients.kubernetes(target);
+      await inParallel(plan.facts.nodes, (node) => cordonNode(apis, target.name, node, run));
+    },
+    undo: ({ effects }) => undoCordons(effects),
+  });
+}
+
+/**
+ * The nodes that an input names, once each, with what there is to say of them: those that are gone, where the input lets that pass,
+ * and those that somebody else has cordoned. Throws `node-unknown` where it does not.
+ */
+export async function nodesOfInput(
+  clients: Clients,
+  input: { nodes: string[]; ignoreMissing: boolean },
+  { run, target }: ActionContext,
+): Promise<{ names: string[]; nodes: V1Node[]; notes: string[] }> {
+  const names = [...new Set(input.nodes)];
+  const apis = await clients.kubernetes(target);
+  if (!input.ignoreMissing) {
+    const nodes = await readNodes(apis, target.name, names);
+    return { names, nodes, notes: foreignCordonWarnings(nodes, run) };
+  }
+  const { nodes, missing } = await findNodes(apis, target.name, names);
+  return { names, nodes, notes: [...missingWarnings(missing), ...foreignCordonWarnings(nodes, run)] };
+}
+
+function missingWarnings(missing: readonly string[]): string[] {
+  if (missing.length === 0) return [];
+  const shown = missing.slice(0, missingShownMax).join(', ') + (missing.length > missingShownMax ? ', …' : '');
+  return [`${missing.length} nodes no longer exist and need nothing: ${shown}.`];
+}
+
+/**
+ * The way back from a plan that cordons nodes: the cordons that it names, as far as they are still this run's. One that was there
+ * before the plan stays, whoever has set it.
+ */
+export function undoCordons(effects: readonly Effect[]): Undo {
+  const nodes = effects.filter(({ after }) => after === cordoned).map(({ object }) => object.slice(nodePrefix.length));
+  if (nodes.length === 0) return { nothing: 'It cordons no node that was not cordoned before.' };
+  return { uses: 'kubernetes.uncordon', with: { nodes, ignoreMissing: true } };
+}
+
+/** How many of the planned nodes are as they should be; a node that is gone needs nothing any more. */
+export async function observeNodes(
+  clients: Clients,
+  plan: PlanOf<NodeFacts>,
+  { run, target }: ActionContext,
+  participle: string,
+  isDone: (state: CordonState) => boolean,
+): Promise<Observation> {
+  const apis = await clients.kubernetes(target);
+  const items = await inParallel(plan.facts.nodes, async ({ name, uid }): Promise<ProgressItem> => {
+    const node = await readNode(apis, target.name, name);
+    if (!node || node.metadata?.uid !== uid) return { name, state: 'done', done: 1, total: 1, detail: 'gone' };
+    const done = isDone(cordonState(node, run));
+    return { name, state: done ? 'done' : 'waiting', done: done ? 1 : 0, total: 1 };
+  });
+  const done = items.filter(({ state }) => state === 'done').length;
+  const progress = { summary: `${done} of ${items.length} nodes ${participle}`, done, total: items.length, unit: 'nodes', items };
+  if (done < items.length) return { state: 'todo', progress };
+  return { state: 'done', outputs: { nodes: plan.facts.nodes.map(({ name }) => name) }, progress };
+}
+
+/** Names and UIDs of nodes, for the facts of a plan. */
+export function nodeFacts(nodes: readonly V1Node[]): NodeFacts['nodes'] {
+  return nodes.map(({ metadata }) => ({ name: metadata?.name ?? '', uid: metadata?.uid ?? '' }));
+}
+
+/** What a plan says of a node that it cordons. */
+export function cordonEffect(node: V1Node): Effect {
+  const object = `${nodePrefix}${node.metadata?.name ?? ''}`;
+  return { object, change: 'cordon until the run ends: no new pods come to it', before: 'schedulable', after: cordoned };
+}
+
+/** A warning for each node that is cordoned by somebody else: this run will neither set nor lift that cordon. */
+export function foreignCordonWarnings(nodes: readonly V1Node[], run: string): string[] {
+  return nodes
+    .filter((node) => cordonState(node, run) === 'foreign')
+    .map((node) => {
+      const owner = cordonOwner(node);
+      const whose = owner === undefined ? 'by hand or another tool' : `by run ${owner}`;
+      return `Node ${node.metadata?.name ?? ''} is cordoned already, ${whose}; this run leaves that cordon as it is.`;
+    });
+}

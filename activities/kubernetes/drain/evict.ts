@@ -1,0 +1,86 @@
+import { ApiException, type V1DeleteOptions } from '@kubernetes/client-node';
+import type { PodView } from '../../../domain/drain/pod.ts';
+import { kubernetesCode, kubernetesError, kubernetesMessage } from '../../failure.ts';
+import type { KubernetesApis } from '../client/connect.ts';
+
+/** What came of asking for an eviction. */
+export type EvictionAnswer =
+  | { answer: 'evicted' }
+  | { answer: 'gone' }
+  /** Another pod has its name now, or it is not as it was seen. */
+  | { answer: 'changed' }
+  /** It may go later. `by`: a budget that allows none or is being worked out, or something else that says no for now. */
+  | { answer: 'blocked'; by: 'budget' | 'other'; reason: string; retryAfterMs?: number };
+
+const reasonCharactersMax = 300;
+
+/**
+ * Asks the API server to evict exactly this pod: its UID is a precondition, so that a StatefulSet's new pod of the same
+ * name is never taken for the old one. `asSeen`: and only if nothing about it has changed since it was seen, as an eviction of
+ * before may have been granted without anybody knowing. That is for doubts only: where something else has changed, the budget is
+ * spent for nothing for two minutes. Answers after pkg/registry/core/pod/storage/eviction.go.
+ * Throws `kubernetes-…` errors where the answer is unknown or a person must look.
+ */
+export async function evictPod(
+  { core }: KubernetesApis,
+  cluster: string,
+  { namespace, name, uid, version }: PodView,
+  { gracePeriodSeconds, asSeen = false }: { gracePeriodSeconds?: number; asSeen?: boolean } = {},
+): Promise<EvictionAnswer> {
+  const preconditions = { uid, ...(asSeen && { resourceVersion: version }) };
+  const deleteOptions: V1DeleteOptions = { preconditions, ...(gracePeriodSeconds !== undefined && { gracePeriodSeconds }) };
+  try {
+    await core.createNamespacedPodEviction({
+      namespace,
+      name,
+      body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { namespace, name }, deleteOptions },
+    });
+    return { answer: 'evicted' };
+  } catch (error) {
+    return readRefusal(error, `evict pod ${namespace}/${name}`, cluster);
+  }
+}
+
+/** Deletes exactly this pod, past its budget; without any grace where nobody is there to end it. Throws `kubernetes-…` errors. */
+export async function deletePod(
+  { core }: KubernetesApis,
+  cluster: string,
+  { namespace, name, uid }: PodView,
+  force: boolean,
+): Promise<EvictionAnswer> {
+  try {
+    const body: V1DeleteOptions = { preconditions: { uid }, ...(force && { gracePeriodSeconds: 0 }) };
+    await core.deleteNamespacedPod({ namespace, name, body });
+    return { answer: 'evicted' };
+  } catch (error) {
+    return readRefusal(error, `delete pod ${namespace}/${name}`, cluster);
+  }
+}
+
+function readRefusal(error: unknown, call: string, cluster: string): EvictionAnswer {
+  const code = kubernetesCode(error);
+  const message = kubernetesMessage(error);
+  const reason = message.length > reasonCharactersMax ? `${message.slice(0, reasonCharactersMax)}…` : message;
+  const other = { answer: 'blocked', by: 'other', reason, retryAfterMs: retryAfterMs(error) } as const;
+  if (code === 404) return { answer: 'gone' };
+  if (code === 409) return { answer: 'changed' };
+  if (code === 429) return isBudget(error) ? { ...other, by: 'budget' } : other;
+  if (code === 500 && message.includes('more than one PodDisruptionBudget')) return other;
+  // An admission webhook that denies answers 400 or 403 and may change its mind; missing permission does not.
+  if ((code === 400 || code === 403) && message.includes('admission webhook')) return other;
+  if (code === 403 && message.includes('being terminated')) return other;
+  throw kubernetesError(error, call, cluster);
+}
+
+/** The API server's flow control answers 429 too, without naming a budget as cause. */
+function isBudget(error: unknown): boolean {
+  const body: unknown = error instanceof ApiException ? error.body : undefined;
+  const text = typeof body === 'string' ? body : JSON.stringify(body ?? '');
+  return text.includes('DisruptionBudget') || text.includes('disruption budget');
+}
+
+function retryAfterMs(error: unknown): number | undefined {
+  if (!(error instanceof ApiException)) return undefined;
+  const seconds = Number((error.headers as Record<string, string | undefined>)['retry-after'] ?? Number.NaN);
+  return Number.isNaN(seconds) ? undefined : seconds * 1000;
+}

@@ -1,0 +1,46 @@
+import type { Target } from '../../../domain/action.ts';
+import { budgetName, budgetsOf, remedyForShutBudget, shutReason, type BudgetView } from '../../../domain/drain/budget.ts';
+import type { Blocker } from '../../../domain/plan/plan.ts';
+import { podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import type { Clients } from '../../clients.ts';
+import { listBudgets, podsOnNodes } from '../client/read.ts';
+
+/** The budgets that protect any of the pods. */
+export function budgetsOver(pods: readonly PodView[], budgets: readonly BudgetView[]): BudgetView[] {
+  return budgets.filter((budget) => pods.some((pod) => budgetsOf(pod, [budget]).length > 0));
+}
+
+/** A blocker for each budget that never allows one of these pods to be evicted, however long one waits. */
+export function shutBudgetBlockers(budgets: readonly BudgetView[], pods: readonly PodView[]): Blocker[] {
+  return budgets.flatMap((budget) => {
+    const reason = shutReason(budget);
+    // Pods that go whatever the numbers are need no budget that opens.
+    const kept = pods.filter((pod) => budgetsOf(pod, [budget]).length > 0 && needsBudget(pod, budget));
+    if (reason === undefined || kept.length === 0) return [];
+    const workloads = [...new Set(kept.map(workloadOf))].sort();
+    return [{ object: `PodDisruptionBudget/${budgetName(budget)}`, reason, remedy: remedyForShutBudget(budget, workloads) }];
+  });
+}
+
+function needsBudget(pod: PodView, { unhealthyPodEvictionPolicy }: BudgetView): boolean {
+  return pod.phase !== 'Pending' && (pod.ready || unhealthyPodEvictionPolicy === 'IfHealthyBudget');
+}
+
+/** A blocker for each pod under two budgets: the API server refuses to evict it at all. */
+export function twoBudgetsBlockers(pods: readonly PodView[], budgets: readonly BudgetView[]): Blocker[] {
+  return pods.flatMap((pod) => {
+    const [first, second] = budgetsOf(pod, budgets);
+    if (!first || !second) return [];
+    const reason = `Two budgets protect it, ${budgetName(first)} and ${budgetName(second)}: the API server evicts no such pod.`;
+    const remedy = 'Have their owner change the selectors so that one budget covers each pod.';
+    return [{ object: `Pod/${podName(pod)}`, reason, remedy }];
+  });
+}
+
+/** Why pods of these nodes could not be evicted by anybody who keeps to their budgets. Throws `kubernetes-…` errors. */
+export async function evictionBlockers(clients: Clients, target: Target, nodes: readonly string[]): Promise<Blocker[]> {
+  const apis = await clients.kubernetes(target);
+  const pods = (await podsOnNodes(apis, target.name, nodes)).filter((pod) => !staysOnNode(pod));
+  const budgets = budgetsOver(pods, await listBudgets(apis, target.name));
+  return [...shutBudgetBlockers(budgets, pods), ...twoBudgetsBlockers(pods, budgets)];
+}

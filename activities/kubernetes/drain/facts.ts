@@ -1,0 +1,72 @@
+import type { DrainSettings } from '../../../domain/drain/drain.ts';
+import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
+import type { ActionInput } from '../../../runbooks/actions/index.ts';
+
+/** How nodes are drained, whichever they are: the input of `kubernetes.drain` without the nodes. */
+export type DrainInput = Omit<ActionInput<'kubernetes.drain'>, 'nodes'>;
+
+/** How nodes are drained, as it is signed. */
+export type SignedSettings = {
+  nodesAtOnce: number;
+  perZone: boolean;
+  singletons: 'evict' | 'surge';
+  jobs: 'wait' | 'evict';
+  daemonSets: 'leave' | 'evict';
+  gracePeriodSeconds: number | null;
+  podDeadlineMs: number | null;
+  nodeDeadlineMs: number | null;
+  onDeadline: 'stuck' | 'delete';
+};
+
+/** Pod names change by themselves and are no facts; the workloads that will be disturbed, and their budgets, are. */
+export type DrainFacts = {
+  nodes: { name: string; uid: string }[];
+  settings: SignedSettings;
+  workloads: string[];
+  budgets: { name: string; minAvailable: string | null; maxUnavailable: string | null }[];
+  /** Pods that are lost for good or lose data: they go only because the signed plan names them. */
+  named: { name: string; uid: string }[];
+  /** Workloads of one pod, which are down until it is back. */
+  singletons: string[];
+  /** Whether pods with persistent volumes move, so that a node is done only when those have come off it. */
+  volumes: boolean;
+};
+
+/**
+ * The settings of an input for these nodes. A share is rounded down, to one node at least; where zones are counted by themselves
+ * it is a share of the zone with the fewest nodes.
+ */
+export function signedSettings(input: DrainInput, drained: readonly { zone: string }[]): SignedSettings {
+  const { nodesAtOnce, perZone, singletons, jobs, daemonSets, gracePeriodSeconds, podDeadline, nodeDeadline, onDeadline } = input;
+  const zones = new Set(drained.map(({ zone }) => zone));
+  const nodes = perZone
+    ? Math.min(drained.length, ...[...zones].map((zone) => drained.filter((node) => node.zone === zone).length))
+    : drained.length;
+  const share = typeof nodesAtOnce === 'string' ? Math.floor((Number(nodesAtOnce.slice(0, -1)) * nodes) / 100) : nodesAtOnce;
+  return {
+    nodesAtOnce: Math.max(1, share),
+    perZone,
+    singletons,
+    jobs,
+    daemonSets,
+    gracePeriodSeconds: gracePeriodSeconds ?? null,
+    podDeadlineMs: deadlineMs(podDeadline),
+    nodeDeadlineMs: deadlineMs(nodeDeadline),
+    onDeadline,
+  };
+}
+
+function deadlineMs(text: string | undefined): number | null {
+  return text === undefined ? null : (parseDurationMs(text) ?? null);
+}
+
+/** What the rules of a drain read of a signed plan. */
+export function drainSettings({ settings, named, singletons }: DrainFacts): DrainSettings {
+  return {
+    ...settings,
+    podDeadlineMs: settings.podDeadlineMs ?? undefined,
+    nodeDeadlineMs: settings.nodeDeadlineMs ?? undefined,
+    named: new Set(named.map(({ uid }) => uid)),
+    singletonsNamed: new Set(singletons),
+  };
+}

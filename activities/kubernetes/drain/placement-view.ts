@@ -1,0 +1,98 @@
+import type { V1Container, V1Node, V1PersistentVolume, V1Pod } from '@kubernetes/client-node';
+import type { NodeRequirement, NodeSelectorTerm } from '../../../domain/drain/node-selection.ts';
+import { hostPortResource, type PodToPlace, type RemainingNode, type VolumeToPlace } from '../../../domain/drain/placement.ts';
+import { addResources, parseResources, podRequests, type Resources } from '../../../domain/drain/resources.ts';
+import { nodeIsReady } from '../client/read.ts';
+
+/** The labels by which older volumes say where they are, beside or in place of their node affinity. */
+const volumeTopologyLabels = [
+  'topology.kubernetes.io/zone',
+  'topology.kubernetes.io/region',
+  'failure-domain.beta.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+];
+/** Between the zones of a volume that spans several. */
+const zoneSeparator = '__';
+const hostnameLabel = 'kubernetes.io/hostname';
+
+/** The PersistentVolumes of a cluster by the claim that they are bound to, `namespace/name`. */
+export type BoundVolumes = ReadonlyMap<string, V1PersistentVolume>;
+
+/** The claims of a pod, `namespace/name`, those of its ephemeral volumes included. */
+export function claimsOf(pod: V1Pod): string[] {
+  const { namespace = '', name: podName = '' } = pod.metadata ?? {};
+  return (pod.spec?.volumes ?? []).flatMap(({ name, persistentVolumeClaim, ephemeral }) => {
+    if (persistentVolumeClaim) return [`${namespace}/${persistentVolumeClaim.claimName}`];
+    return ephemeral ? [`${namespace}/${podName}-${name}`] : [];
+  });
+}
+
+/** A pod as the search for a place sees it; claims that are bound to no known volume bind it to no place. */
+export function podToPlace(pod: V1Pod, workload: string, volumes: BoundVolumes): PodToPlace {
+  const { nodeSelector, affinity, tolerations } = pod.spec ?? {};
+  return {
+    namespace: pod.metadata?.namespace ?? '',
+    name: pod.metadata?.name ?? '',
+    workload,
+    requests: requestsOf(pod),
+    nodeSelector: nodeSelector ?? {},
+    affinity: affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms,
+    tolerations: tolerations ?? [],
+    volumes: claimsOf(pod).flatMap((claim) => {
+      const volume = volumes.get(claim);
+      return volume ? [volumeToPlace(claim, volume)] : [];
+    }),
+  };
+}
+
+function volumeToPlace(claim: string, volume: V1PersistentVolume): VolumeToPlace {
+  const { local, hostPath, nodeAffinity } = volume.spec ?? {};
+  const own = nodeAffinity?.required?.nodeSelectorTerms;
+  const onOneNode = (own ?? []).some(({ matchExpressions }) => matchExpressions?.some(({ key }) => key === hostnameLabel));
+  return { claim, terms: withLabels(own, volume), local: local !== undefined || hostPath !== undefined || onOneNode };
+}
+
+/** The labels must match besides, whatever the terms are. */
+function withLabels(terms: readonly NodeSelectorTerm[] | undefined, { metadata }: V1PersistentVolume): VolumeToPlace['terms'] {
+  const labels: NodeRequirement[] = volumeTopologyLabels.flatMap((key) => {
+    const value = metadata?.labels?.[key];
+    return value === undefined ? [] : [{ key, operator: 'In', values: value.split(zoneSeparator) }];
+  });
+  if (labels.length === 0) return terms;
+  return (terms ?? [{}]).map(({ matchExpressions = [], matchFields }) => {
+    const added = labels.filter(({ key, values }) => !matchExpressions.some((own) => isSame(own, key, values ?? [])));
+    return { matchExpressions: [...matchExpressions, ...added], matchFields };
+  });
+}
+
+function isSame(own: NodeRequirement, key: string, values: readonly string[]): boolean {
+  return own.key === key && own.operator === 'In' && own.values?.join() === values.join();
+}
+
+/** A node that stays, with what these pods, which are on it, take of it. */
+export function remainingNode(node: V1Node, pods: readonly V1Pod[]): RemainingNode {
+  return {
+    name: node.metadata?.name ?? '',
+    labels: node.metadata?.labels ?? {},
+    taints: node.spec?.taints ?? [],
+    schedulable: node.spec?.unschedulable !== true,
+    ready: nodeIsReady(node),
+    allocatable: parseResources(node.status?.allocatable),
+    requested: addResources(...pods.map(requestsOf)),
+  };
+}
+
+/** What a pod takes of its node, its host ports included. */
+function requestsOf({ spec }: V1Pod): Resources {
+  if (!spec) return { pods: 1 };
+  const ports: Record<string, number> = {};
+  const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  for (const { hostPort, protocol = 'TCP' } of [...spec.containers, ...sidecars].flatMap(portsOf)) {
+    if (hostPort !== undefined && hostPort > 0) ports[hostPortResource(hostPort, protocol)] = 1;
+  }
+  return { ...podRequests(spec), ...ports };
+}
+
+function portsOf({ ports }: V1Container): NonNullable<V1Container['ports']> {
+  return ports ?? [];
+}

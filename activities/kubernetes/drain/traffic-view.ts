@@ -1,0 +1,34 @@
+import type { V1Container, V1LifecycleHandler, V1Pod } from '@kubernetes/client-node';
+import type { TrafficPod } from '../../../domain/drain/traffic-audit.ts';
+
+/** What the API server fills in where a pod says nothing. */
+const graceSecondsDefault = 30;
+/** A call of `sleep` in a shell command; other ways to wait are not read. */
+const sleepPattern = /(?:^|[\s;&|('"])sleep\s+(\d+)(?:\.\d+)?s?(?=$|[\s;&|)'"])/;
+
+/** A pod as the audit of its traffic sees it. */
+export function trafficPod(
+  pod: V1Pod,
+  { workload, replicas, hasBudget }: Pick<TrafficPod, 'workload' | 'replicas' | 'hasBudget'>,
+): TrafficPod {
+  const { containers = [], initContainers = [], terminationGracePeriodSeconds } = pod.spec ?? {};
+  const running = [...containers, ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always')];
+  const hooks = running.flatMap(({ lifecycle }) => lifecycle?.preStop ?? []);
+  const sleeps = hooks.flatMap((hook) => sleepSecondsOf(hook) ?? []);
+  return {
+    workload,
+    replicas,
+    hasBudget,
+    graceSeconds: terminationGracePeriodSeconds ?? graceSecondsDefault,
+    hasPorts: running.some(({ ports }: V1Container) => (ports ?? []).length > 0),
+    hasReadinessProbe: running.some(({ readinessProbe }) => readinessProbe !== undefined),
+    hasPreStop: hooks.length > 0,
+    ...(sleeps.length > 0 ? { preStopSleepSeconds: Math.max(...sleeps) } : {}),
+  };
+}
+
+function sleepSecondsOf({ sleep, exec }: V1LifecycleHandler): number | undefined {
+  if (sleep) return sleep.seconds;
+  const seconds = sleepPattern.exec((exec?.command ?? []).join(' '))?.[1];
+  return seconds === undefined ? undefined : Number(seconds);
+}

@@ -1,0 +1,107 @@
+import type { V1Deployment, V1Pod, V1PodDisruptionBudget, V1StatefulSet } from '@kubernetes/client-node';
+import type { BudgetView } from '../../../domain/drain/budget.ts';
+import { podAnnotations, type PodView } from '../../../domain/drain/pod.ts';
+import type { WorkloadView } from '../../../domain/drain/workload.ts';
+import { withoutFullStop } from '../../failure.ts';
+
+/** What the API server fills in where a pod says nothing (core/v1). */
+const graceSecondsDefault = 30;
+/** What the API server fills in where a Deployment says nothing (apps/v1), with a percentage rounded up. */
+const maxSurgeDefault = '25%';
+
+/** What the rules of a drain need to know of a pod. Throws for a pod that the API server could not have sent. */
+export function podView(pod: V1Pod): PodView {
+  const labels = pod.metadata?.labels ?? {};
+  const ready = (pod.status?.conditions ?? []).find(({ type }) => type === 'Ready');
+  const createdAtMs = timeMs(pod.metadata?.creationTimestamp) ?? 0;
+  const readyAtMs = timeMs(ready?.lastTransitionTime);
+  const volumes = pod.spec?.volumes ?? [];
+  return {
+    namespace: pod.metadata?.namespace ?? '',
+    name: pod.metadata?.name ?? '',
+    uid: pod.metadata?.uid ?? '',
+    version: pod.metadata?.resourceVersion ?? '',
+    node: pod.spec?.nodeName ?? '',
+    labels,
+    annotations: chosen(pod.metadata?.annotations ?? {}, podAnnotations),
+    phase: pod.status?.phase ?? 'Unknown',
+    ready: ready?.status === 'True',
+    terminating: pod.metadata?.deletionTimestamp !== undefined,
+    graceEndsAtMs: timeMs(pod.metadata?.deletionTimestamp),
+    createdAtMs,
+    startupMs: ready?.status === 'True' && readyAtMs !== undefined ? Math.max(0, readyAtMs - createdAtMs) : undefined,
+    graceMs: (pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault) * 1000,
+    owner: ownerOf(pod, labels),
+    mirror: pod.metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined,
+    emptyDir: volumes.some((volume) => volume.emptyDir !== undefined),
+    claims: volumes.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []),
+    completes: pod.spec?.restartPolicy === 'Never' || pod.spec?.restartPolicy === 'OnFailure',
+  };
+}
+
+/** A time in milliseconds since 1970, as the client reads it or as it is in the JSON. */
+export function timeMs(time: Date | string | undefined): number | undefined {
+  return time === undefined ? undefined : new Date(time).getTime();
+}
+
+function chosen(values: Record<string, string>, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])));
+}
+
+/** A Deployment's ReplicaSets carry its name and the hash of the pod template, which the pods have as a label. */
+function ownerOf(pod: V1Pod, labels: Record<string, string>): PodView['owner'] {
+  const controller = (pod.metadata?.ownerReferences ?? []).find((reference) => reference.controller === true);
+  if (!controller) return undefined;
+  const hash = labels['pod-template-hash'];
+  if (controller.kind === 'ReplicaSet' && hash !== undefined && controller.name.endsWith(`-${hash}`)) {
+    return { kind: 'Deployment', name: controller.name.slice(0, -hash.length - 1) };
+  }
+  return { kind: controller.kind, name: controller.name };
+}
+
+/** What the rules of a drain need to know of a PodDisruptionBudget. */
+export function budgetView(budget: V1PodDisruptionBudget): BudgetView {
+  const { metadata, spec, status } = budget;
+  // pkg/controller/disruption: what cannot be counted allows nothing, and says so in its condition.
+  const failed = (status?.conditions ?? []).find(({ type, reason }) => type === 'DisruptionAllowed' && reason === 'SyncFailed');
+  return {
+    namespace: metadata?.namespace ?? '',
+    name: metadata?.name ?? '',
+    selector: spec?.selector,
+    minAvailable: spec?.minAvailable === undefined ? undefined : String(spec.minAvailable),
+    maxUnavailable: spec?.maxUnavailable === undefined ? undefined : String(spec.maxUnavailable),
+    unhealthyPodEvictionPolicy: spec?.unhealthyPodEvictionPolicy === 'AlwaysAllow' ? 'AlwaysAllow' : 'IfHealthyBudget',
+    statusIsCurrent: (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0),
+    disruptionsAllowed: status?.disruptionsAllowed ?? 0,
+    currentHealthy: status?.currentHealthy ?? 0,
+    desiredHealthy: status?.desiredHealthy ?? 0,
+    expectedPods: status?.expectedPods ?? 0,
+    disrupted: Object.keys(status?.disruptedPods ?? {}),
+    syncFailure: failed && withoutFullStop(failed.message),
+  };
+}
+
+/** What the rules of a drain need to know of a Deployment. */
+export function deploymentView({ metadata, spec }: V1Deployment): WorkloadView {
+  const { namespace = '', name = '' } = metadata ?? {};
+  const replicas = spec?.replicas ?? 1;
+  return { kind: 'Deployment', namespace, name, replicas, noSurge: noSurge(spec, replicas) };
+}
+
+function noSurge(spec: V1Deployment['spec'], replicas: number): string | undefined {
+  if (spec?.paused === true) return 'its rollouts are paused';
+  if (spec?.strategy?.type === 'Recreate') return 'its strategy is Recreate';
+  const { maxSurge = maxSurgeDefault, maxUnavailable = '25%' } = spec?.strategy?.rollingUpdate ?? {};
+  if (countOf(maxSurge, replicas, Math.ceil) < 1) return `its maxSurge is ${maxSurge}`;
+  return countOf(maxUnavailable, replicas, Math.floor) < replicas ? undefined : `its maxUnavailable is ${maxUnavailable}`;
+}
+
+/** Surge is rounded up and unavailability down (pkg/controller/deployment/util, ResolveFenceposts). */
+function countOf(setting: number | string, of: number, round: (value: number) => number): number {
+  return typeof setting === 'string' && setting.endsWith('%') ? round((Number(setting.slice(0, -1)) * of) / 100) : Number(setting);
+}
+
+/** What the rules of a drain need to know of a StatefulSet. */
+export function statefulSetView({ metadata, spec }: V1StatefulSet): WorkloadView {
+  return { kind: 'StatefulSet', namespace: metadata?.namespace ?? '', name: metadata?.name ?? '', replicas: spec?.replicas ?? 1 };
+}

@@ -1,0 +1,105 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
+import type { SigningKey } from '../../client/keys.ts';
+import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
+import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import { findTemporal, startTemporal } from '../../lab/temporal.ts';
+import { makeKeys, people, type Person } from '../../test/support/people.ts';
+import { searchAttributes } from '../../workflows/messages.ts';
+import { compilePrograms } from '../measure/build.ts';
+import { workerEnvironment } from '../measure/worker-environment.ts';
+
+const namespace = 'default';
+/** A thousand clusters take a while to come up. */
+const sandboxReadyTimeoutMs = 5 * 60_000;
+
+/** A side of the comparison: its task queue and the one worker process that serves it. */
+export interface Side {
+  settings: TemporalSettings;
+  worker: RunningProcess;
+}
+
+/** Everything that both sides share, and their workers. */
+export interface Environment {
+  client: Client;
+  keys: Record<Person, SigningKey>;
+  ours: Side;
+  minimal: Side;
+  /** Resolves when a part has ended that never should, with a sentence on which and how, and its last lines. */
+  broken: Promise<string>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts Temporal, a sandbox with so many clusters, our worker and the worker of the minimal workflow, each in its own process.
+ * TEMPORAL_ADDRESS names a server to use instead; times are only right if it reads the clock of this machine.
+ */
+export async function startEnvironment(clusters: number, report: (sentence: string) => void): Promise<Environment> {
+  const stops: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of stops.splice(0).reverse()) await end();
+  };
+  try {
+    const directory = await mkdtemp(join(tmpdir(), 'holdpoint-parked-'));
+    stops.push(() => rm(directory, { recursive: true, force: true }));
+    await compilePrograms(directory, ['worker', 'workflows', 'bench/parked']);
+    const program = (file: string, ...args: string[]): Pick<ProcessOptions, 'command' | 'args'> => ({
+      command: process.execPath,
+      args: [join(directory, file), ...args],
+    });
+    const temporal = await startTemporal({ source: await findTemporal(report) });
+    stops.push(() => temporal.stop());
+    const { address } = temporal;
+    const place = (name: string): TemporalSettings => ({ address, namespace, taskQueue: `parked-${name}-${process.pid}-${Date.now()}` });
+    const client = await connectTemporal(place('client'));
+    stops.push(() => client.connection.close());
+    await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
+    const keys = await makeKeys(join(directory, 'keys'));
+    const configuration = await writeConfiguration(directory, keys);
+    const running: RunningProcess[] = [];
+    const start = async (options: ProcessOptions): Promise<RunningProcess> => {
+      const started = await startProcess(options);
+      running.push(started);
+      stops.push(() => started.kill());
+      return started;
+    };
+    const sandbox = await start({
+      name: 'The sandbox',
+      ...program('bench/parked/sandbox-main.js', String(clusters)),
+      ready: /"url":"(?<url>[^"]+)"/,
+      readyTimeoutMs: sandboxReadyTimeoutMs,
+    });
+    const awsEndpoint = sandbox.readyMatch?.groups?.url ?? '';
+    const startWorker = async (name: string, command: Pick<ProcessOptions, 'command' | 'args'>): Promise<Side> => {
+      const settings = place(name);
+      const env = workerEnvironment(settings, configuration, awsEndpoint);
+      return { settings, worker: await start({ name: `The worker (${name})`, ...command, env, ready: /"listening":true/ }) };
+    };
+    const ours = await startWorker('holdpoint', program('worker/main.js'));
+    const minimal = await startWorker('minimal', program('bench/parked/minimal-worker.js'));
+    const broken = Promise.race(running.map(async (part) => `${await part.ended}\n${part.output()}`));
+    return { client, keys, ours, minimal, broken, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** dana starts the runs; both of the others must sign. */
+async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
+  const file = join(directory, 'holdpoint.yaml');
+  const lines = [
+    'apiVersion: holdpoint.dev/v1',
+    'kind: Configuration',
+    'people:',
+    ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
+    'groups: { sre: [ada, grace] }',
+    'policies: { two-people: { atLeast: 2, of: sre, exclude: [requester], expires: 24h } }',
+    'evidence: { directory: evidence }',
+  ];
+  await writeFile(file, `${lines.join('\n')}\n`);
+  return file;
+}

@@ -1,0 +1,169 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createKey } from '../client/keys.ts';
+import { startProcess, type RunningProcess } from '../lab/process.ts';
+import { findTemporal, startTemporal } from '../lab/temporal.ts';
+import { formatDuration } from './format.ts';
+import { prepareNamespace } from './namespace.ts';
+import { programCommand } from './program-files.ts';
+
+/** The people of the demo: one who starts runs, two who may sign. */
+export const stagePeople = { dana: 'Dana Requester', ada: 'Ada Approver', grace: 'Grace Approver' } as const;
+
+const worldSeed = 7;
+const workerRestartsMax = 20;
+
+/** Temporal, a sandbox and a worker, started together: everything that a run needs, on this machine only. */
+export interface Environment {
+  /** What a second terminal needs to take part. */
+  env: Record<string, string>;
+  directory: string;
+  sandboxUrl: string;
+  /** Resolves when one of the parts has ended by itself, with a sentence on which and how. */
+  broken: Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Starts the environment and says what it is doing; stops what it has started if a part does not come up, or on an abort. */
+export async function startEnvironment(options: {
+  speed: number;
+  report: (sentence: string) => void;
+  signal: AbortSignal;
+}): Promise<Environment> {
+  const { speed, report, signal } = options;
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of stops.splice(0).reverse()) await end();
+  };
+  try {
+    const source = await findTemporal(report);
+    signal.throwIfAborted();
+    const temporal = await timed('the Temporal server', report, () => startTemporal({ source }));
+    stops.push(() => temporal.stop());
+    const directory = await mkdtemp(join(tmpdir(), 'holdpoint-'));
+    const env: Record<string, string> = { ...(await writeConfiguration(directory)), TEMPORAL_ADDRESS: temporal.address };
+    const [, sandbox] = await Promise.all([prepareNamespace({ ...process.env, ...env }), startSandbox(speed, report)]);
+    stops.push(() => sandbox.process.stop());
+    signal.throwIfAborted();
+    Object.assign(env, awsEnvironment(sandbox.url), await writeKubeconfig(directory, sandbox.url));
+    const worker = await superviseWorker(env, report);
+    stops.push(worker.stop);
+    const broken = Promise.race([worker.broken, sandbox.process.ended.then((how) => `The sandbox ${how}.\n${sandbox.process.output()}`)]);
+    return { env, directory, sandboxUrl: sandbox.url, broken, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function timed<Result>(what: string, report: (sentence: string) => void, work: () => Promise<Result>): Promise<Result> {
+  const begin = performance.now();
+  const result = await work();
+  report(`Started ${what} (${formatDuration(performance.now() - begin)}).`);
+  return result;
+}
+
+async function startSandbox(speed: number, report: (sentence: string) => void): Promise<{ process: RunningProcess; url: string }> {
+  const { command, args } = programCommand('sandbox/main');
+  const process = await timed('the sandbox: an EKS cluster with 6 nodes', report, () =>
+    startProcess({
+      name: 'The sandbox',
+      command,
+      args: [...args, '--world', 'demo', '--seed', String(worldSeed), '--speed', String(speed)],
+      ready: /"url":"(?<url>[^"]+)"/,
+    }),
+  );
+  return { process, url: process.readyMatch?.groups?.url ?? '' };
+}
+
+/** Starts a worker, and another one when it ends by itself, as whatever runs workers in production does. */
+async function superviseWorker(
+  env: Record<string, string>,
+  report: (sentence: string) => void,
+): Promise<{ stop: () => Promise<void>; broken: Promise<string> }> {
+  let current = await startWorker(env, report);
+  let stopping = false;
+  const broken = new Promise<string>((resolve) => {
+    const watch = (worker: RunningProcess, restarts: number): void => {
+      void worker.ended.then(async (how) => {
+        if (stopping) return;
+        if (restarts >= workerRestartsMax) return resolve(`The worker ${how}.\n${worker.output()}`);
+        report(`The worker ${how}. Starting another one; runs go on from where they were.`);
+        current = await startWorker(env, report).catch((error: unknown) => (resolve(String(error)), worker));
+        if (current === worker) return;
+        if (stopping) await current.stop();
+        else watch(current, restarts + 1);
+      });
+    };
+    watch(current, 0);
+  });
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    await current.stop();
+  };
+  return { stop, broken };
+}
+
+async function startWorker(env: Record<string, string>, report: (sentence: string) => void): Promise<RunningProcess> {
+  const { command, args } = programCommand('worker/main');
+  return timed('the worker', report, () =>
+    startProcess({
+      name: 'The worker',
+      command,
+      args,
+      env: { ...process.env, HOLDPOINT_LOG_LEVEL: 'warn', ...env },
+      ready: /"listening":true/,
+    }),
+  );
+}
+
+/** The sandbox takes any credentials, but the AWS SDK will not send a request without some. */
+function awsEnvironment(sandboxUrl: string): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL: sandboxUrl,
+    AWS_ACCESS_KEY_ID: 'sandbox',
+    AWS_SECRET_ACCESS_KEY: 'sandbox',
+    AWS_EC2_METADATA_DISABLED: 'true',
+  };
+}
+
+/** For kubectl, and for `holdpoint drain --plan`. */
+async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<Record<string, string>> {
+  const file = join(directory, 'kubeconfig');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'demo', cluster: { server: `${sandboxUrl}/kubernetes/demo` } }],
+    users: [{ name: 'demo', user: {} }],
+    contexts: [{ name: 'demo', context: { cluster: 'demo', user: 'demo' } }],
+    'current-context': 'demo',
+  };
+  await writeFile(file, `${JSON.stringify(config, null, 2)}\n`);
+  return { KUBECONFIG: file };
+}
+
+/** Keys for the demo's people and the policies that they sign under. */
+async function writeConfiguration(directory: string): Promise<Record<string, string>> {
+  const keys = join(directory, 'keys');
+  const people: string[] = [];
+  for (const [person, name] of Object.entries(stagePeople)) {
+    people.push(`  ${person}: { name: ${name}, key: ${await createKey(person, keys)} }`);
+  }
+  const configuration = join(directory, 'holdpoint.yaml');
+  const text = [
+    'apiVersion: holdpoint.dev/v1',
+    'kind: Configuration',
+    'people:',
+    ...people,
+    'groups:',
+    '  sre: [ada, grace]',
+    'policies:',
+    '  production-change: { atLeast: 1, of: sre, exclude: [requester], expires: 4h }',
+    'evidence:',
+    '  directory: evidence',
+    '',
+  ];
+  await writeFile(configuration, text.join('\n'));
+  return { HOLDPOINT_CONFIG: configuration, HOLDPOINT_KEYS: keys };
+}

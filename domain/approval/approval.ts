@@ -1,0 +1,331 @@
+/** An approval policy of holdpoint.yaml: who must sign for a hold to open. */
+export interface Policy {
+  name: string;
+  /** How many different people must approve. */
+  atLeast: number;
+  /** The group they must belong to. */
+  of: string;
+  /** `requester`: whoever started the run does not count. */
+  exclude: 'requester'[];
+  /** Whether a decision needs a reason. */
+  reason: 'required' | 'optional';
+  /** After this long without a verdict the hold closes; silence never approves. */
+  expiresMs: number;
+}
+
+/** Why an request takes no more decisions, whatever its standing. */
+export interface Closing {
+  /** `expired`: the timer ran out. `drift`: the plan is no longer the one shown. `aborted`: the run was called off.
+   * `withdrawn`: an operator has taken back what was asked for, or asked for something else. */
+  because: 'expired' | 'drift' | 'aborted' | 'withdrawn';
+  /** ISO 8601, UTC. */
+  at: string;
+}
+
+/** A hold as it is put to the approvers; drift opens it anew under the next number. */
+export interface ApprovalRequest {
+  hold: string;
+  /** 1 for the first time, 2 after the first drift … */
+  number: number;
+  question: string;
+  planHash: string;
+  policy: Policy;
+  /** People of the policy's group when the hold was opened. */
+  members: string[];
+  requester: string;
+  /** The operator who has asked for what is to be signed, where that is not a step of the runbook: they cannot be the second person. */
+  askedBy?: string;
+  /** ISO 8601, UTC. */
+  openedAt: string;
+  expiresAt: string;
+  /** Set by the engine once the request takes no more decisions; late ones are then refused with this reason. */
+  closed?: Closing;
+}
+
+/** A decision that has been accepted: checked by the rules and its signature verified. */
+export interface Decision {
+  person: string;
+  decision: 'approve' | 'reject';
+  reason: string;
+  at: string;
+  /** The compact JWS. */
+  jws: string;
+}
+
+/** What a person asks for when deciding: the claims of the statement that the rules look at. */
+export interface Attempt {
+  person: string;
+  run: string;
+  hold: string;
+  request: number;
+  planHash: string;
+  decision: 'approve' | 'reject';
+  reason: string;
+}
+
+/** Why an attempt does not count, from the widest reason (not this run) to the narrowest (a reason that is too long). */
+export type RefusalCode =
+  | 'run-differs'
+  | 'hold-not-open'
+  | 'hold-differs'
+  | 'request-replaced'
+  | 'request-unknown'
+  | 'hold-expired'
+  | 'plan-drifted'
+  | 'run-aborted'
+  | 'hold-withdrawn'
+  | 'plan-differs'
+  | 'decision-unknown'
+  | 'already-decided'
+  | 'verdict-reached'
+  | 'requester-excluded'
+  | 'asker-excluded'
+  | 'not-in-group'
+  | 'reason-missing'
+  | 'reason-too-long';
+
+/** A refused attempt, told to the person who made it and kept in the record of the run. */
+export interface Refusal {
+  code: RefusalCode;
+  /** One or two sentences that name the people, holds, times and hashes concerned. */
+  reason: string;
+  /** What the person can do instead. */
+  remedy: string;
+}
+
+/** How far an request has come. `maySign` are the people whose signature would still count, in the order of the members. */
+export type Standing =
+  | { state: 'waiting'; missing: number; maySign: string[] }
+  | { state: 'approved'; by: string[] }
+  | { state: 'rejected'; by: string; reason: string };
+
+/** The name that stands for everybody who is known, where no policy says who may sign. */
+export const everybody = 'people';
+
+/** How long the reason of a decision may be. */
+export const reasonCharactersMax = 2_000;
+
+const lookAgain = 'Look at the run again with `holdpoint show` and decide on what is open there.';
+
+/**
+ * Says why an attempt to decide must be refused, or undefined where it may count once its signature is verified.
+ * It looks at `decisions` as those of this very request: an request that replaces another one starts with none.
+ *
+ * @param run the run that was asked, as the attempt may be meant for an earlier run on the same target.
+ */
+export function refusalOf(
+  request: ApprovalRequest | undefined,
+  decisions: readonly Decision[],
+  attempt: Attempt,
+  run: string,
+): Refusal | undefined {
+  if (attempt.run !== run) return otherRun(attempt, run);
+  if (request === undefined) return notOpen(attempt);
+  return (
+    otherOpening(request, attempt) ??
+    closed(request) ??
+    otherPlan(request, attempt) ??
+    unknownDecision(attempt) ??
+    alreadySettled(request, decisions, attempt) ??
+    notEntitled(request, attempt) ??
+    unfitReason(request.policy, attempt)
+  );
+}
+
+/** Counts the decisions of an request: one rejection ends it, and each person counts once, if the policy lets them count at all. */
+export function standingOf(request: ApprovalRequest, decisions: readonly Decision[]): Standing {
+  const entitled = request.members.filter((person) => isEntitled(request, person));
+  const counted = decisions.filter(({ person }) => entitled.includes(person));
+  const rejection = counted.find(({ decision }) => decision === 'reject');
+  if (rejection) return { state: 'rejected', by: rejection.person, reason: rejection.reason };
+  const approvers = [...new Set(counted.filter(({ decision }) => decision === 'approve').map(({ person }) => person))];
+  // A policy that asks for nobody is a mistake, and a mistake must not open a hold.
+  const missing = Math.max(request.policy.atLeast, 1) - approvers.length;
+  if (missing <= 0) return { state: 'approved', by: approvers };
+  const maySign = [...new Set(entitled)].filter((person) => !approvers.includes(person));
+  return { state: 'waiting', missing, maySign };
+}
+
+function isEntitled(request: ApprovalRequest, person: string): boolean {
+  return request.members.includes(person) && !isExcluded(request, person) && person !== request.askedBy;
+}
+
+function isExcluded(request: ApprovalRequest, person: string): boolean {
+  return request.policy.exclude.includes('requester') && person === request.requester;
+}
+
+function otherRun(attempt: Attempt, run: string): Refusal {
+  return {
+    code: 'run-differs',
+    reason: `The decision is for run ${attempt.run}, but the run that is open on this target is ${run}.`,
+    remedy: lookAgain,
+  };
+}
+
+function notOpen(attempt: Attempt): Refusal {
+  return {
+    code: 'hold-not-open',
+    reason: `Run ${attempt.run} is not waiting at a hold now, so nothing can be decided on hold ${attempt.hold}.`,
+    remedy: 'See with `holdpoint show` how far the run has come.',
+  };
+}
+
+function otherOpening(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+  if (attempt.hold !== request.hold) {
+    return {
+      code: 'hold-differs',
+      reason: `The decision is for hold ${attempt.hold}, but the run is waiting at hold ${request.hold}.`,
+      remedy: lookAgain,
+    };
+  }
+  if (attempt.request === request.number) return undefined;
+  if (attempt.request < request.number) {
+    return {
+      code: 'request-replaced',
+      reason:
+        `Hold ${request.hold} was opened again (request ${request.number}, plan ${shortHash(request.planHash)}) at ` +
+        `${request.openedAt}; request ${attempt.request}, which the decision is for, no longer counts.`,
+      remedy: 'Read the new plan with `holdpoint show` and decide again.',
+    };
+  }
+  return {
+    code: 'request-unknown',
+    reason: `Hold ${request.hold} is at request ${request.number}; there is no request ${attempt.request} yet.`,
+    remedy: lookAgain,
+  };
+}
+
+function closed({ hold, number: request, closed: closing, expiresAt }: ApprovalRequest): Refusal | undefined {
+  switch (closing?.because) {
+    case undefined:
+      return undefined;
+    case 'expired':
+      return {
+        code: 'hold-expired',
+        reason: `ApprovalRequest ${request} of hold ${hold} expired at ${expiresAt}. Nothing was approved by that.`,
+        remedy: 'Ask an operator to have the hold opened again, and read the plan that is shown then.',
+      };
+    case 'drift':
+      return {
+        code: 'plan-drifted',
+        reason: `ApprovalRequest ${request} of hold ${hold} was closed at ${closing.at}, because the plan is no longer the one it showed.`,
+        remedy: 'Wait until the hold is opened again, then read the new plan and decide on it.',
+      };
+    case 'aborted':
+      return {
+        code: 'run-aborted',
+        reason: `The run was aborted at ${closing.at}, which closed hold ${hold}.`,
+        remedy: 'Nothing is left to decide; start a new run if the work is still wanted.',
+      };
+    case 'withdrawn':
+      return {
+        code: 'hold-withdrawn',
+        reason: `ApprovalRequest ${request} of hold ${hold} was closed at ${closing.at}, because an operator has asked for something else.`,
+        remedy: lookAgain,
+      };
+  }
+}
+
+function otherPlan(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+  if (attempt.planHash === request.planHash) return undefined;
+  return {
+    code: 'plan-differs',
+    reason:
+      `The decision is for plan ${shortHash(attempt.planHash)}, but request ${request.number} of hold ${request.hold} ` +
+      `asks for plan ${shortHash(request.planHash)}.`,
+    remedy: 'Read the plan with `holdpoint show` and decide on that one.',
+  };
+}
+
+/** Attempts come over the wire, where types do not reach. */
+function unknownDecision({ decision }: { decision: string }): Refusal | undefined {
+  if (decision === 'approve' || decision === 'reject') return undefined;
+  return {
+    code: 'decision-unknown',
+    reason: `A decision is "approve" or "reject", not ${JSON.stringify(decision)}.`,
+    remedy: 'Decide with `holdpoint approve` or `holdpoint reject`.',
+  };
+}
+
+function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[], attempt: Attempt): Refusal | undefined {
+  const own = decisions.find(({ person }) => person === attempt.person);
+  if (own) {
+    return {
+      code: 'already-decided',
+      reason: `${attempt.person} has already ${pastOf(own.decision)} request ${request.number} of hold ${request.hold}, at ${own.at}.`,
+      remedy:
+        own.decision === 'approve'
+          ? 'A person counts once. To take an approval back, have the run aborted with `holdpoint abort`.'
+          : 'A rejection stands. Start a new run if the work is wanted after all.',
+    };
+  }
+  const standing = standingOf(request, decisions);
+  if (standing.state === 'waiting') return undefined;
+  const verdict = standing.state === 'approved' ? `approved by ${standing.by.join(', ')}` : `rejected by ${standing.by}`;
+  return {
+    code: 'verdict-reached',
+    reason: `ApprovalRequest ${request.number} of hold ${request.hold} has already been ${verdict}.`,
+    remedy:
+      standing.state === 'approved' ? 'To stop the run now, use `holdpoint abort`.' : 'Start a new run if the work is wanted after all.',
+  };
+}
+
+/** The requester comes before the group: joining the group would not help them. */
+function notEntitled(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+  const { policy, hold } = request;
+  if (attempt.person === request.askedBy) {
+    return {
+      code: 'asker-excluded',
+      reason: `${attempt.person} has asked for what hold ${hold} puts up for signature; somebody else must decide on it.`,
+      remedy: `Ask somebody else: ${othersOf(request)}. To take it back, use \`holdpoint resume\`.`,
+    };
+  }
+  if (isExcluded(request, attempt.person)) {
+    const rejects = attempt.decision === 'reject';
+    return {
+      code: 'requester-excluded',
+      reason: `${attempt.person} started the run, and policy ${policy.name} does not let the requester decide on hold ${hold}.`,
+      remedy: rejects
+        ? 'The run is yours: stop it with `holdpoint abort` instead.'
+        : `Ask somebody else of group ${policy.of}: ${othersOf(request)}.`,
+    };
+  }
+  if (request.members.includes(attempt.person)) return undefined;
+  return {
+    code: 'not-in-group',
+    reason:
+      `Policy ${policy.name} wants hold ${hold} decided by group ${policy.of}, and ${attempt.person} was not in it ` +
+      `when the hold was opened at ${request.openedAt}.`,
+    remedy: `Ask somebody of group ${policy.of}: ${othersOf(request)}.`,
+  };
+}
+
+function unfitReason(policy: Policy, { reason, decision }: Attempt): Refusal | undefined {
+  if (policy.reason === 'required' && reason.trim() === '') {
+    return {
+      code: 'reason-missing',
+      reason: `Policy ${policy.name} requires a reason, and the decision to ${decision} has none.`,
+      remedy: 'Say why, with `--reason`.',
+    };
+  }
+  if (reason.length <= reasonCharactersMax) return undefined;
+  return {
+    code: 'reason-too-long',
+    reason: `The reason has ${reason.length} characters; at most ${reasonCharactersMax} are kept.`,
+    remedy: 'Give a shorter reason, with a link to the rest.',
+  };
+}
+
+function othersOf(request: ApprovalRequest): string {
+  const people = request.members.filter((person) => isEntitled(request, person));
+  return people.length === 0 ? 'nobody else is in it, so the platform team must add people' : people.join(', ');
+}
+
+function pastOf(decision: Decision['decision']): string {
+  return decision === 'approve' ? 'approved' : 'rejected';
+}
+
+/** Enough of a digest to tell two apart by eye: `sha256:0123456789ab`. */
+function shortHash(hash: string): string {
+  return hash.slice(0, 'sha256:'.length + 12);
+}

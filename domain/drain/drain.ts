@@ -1,0 +1,423 @@
+import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
+import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
+import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
+
+/** How long a pod may be past its grace period on a node that is not Ready, where nobody can end it or say that it has ended. */
+const deadNodeWaitMs = 60_000;
+
+/** A node that is drained. */
+export interface DrainNode {
+  name: string;
+  /** Its availability zone; empty where it names none. */
+  zone: string;
+  ready: boolean;
+  /** When its own drain began, in milliseconds since 1970; undefined as long as its turn has not come. */
+  turnBeganMs?: number;
+  /** Volumes that are still attached to it though their pods are gone. */
+  attached?: readonly string[];
+}
+
+/** What the signed plan says of how nodes are drained. */
+export interface DrainSettings {
+  /** How many nodes are worked on at a time. */
+  nodesAtOnce: number;
+  /** Whether that is counted in each zone by itself. */
+  perZone: boolean;
+  /** `evict`: once everything else is gone, the pods of DaemonSets are asked to end, too. */
+  daemonSets: 'leave' | 'evict';
+  /** Whether the pods of Jobs are waited for or evicted. */
+  jobs: 'wait' | 'evict';
+  /** `surge`: the only pod of a Deployment is replaced by a rollout, which starts the new one first. */
+  singletons: 'evict' | 'surge';
+  /** How long a pod may wait for its budget, or be past its grace period. */
+  podDeadlineMs?: number;
+  /** How long a node may take. */
+  nodeDeadlineMs?: number;
+  onDeadline: 'stuck' | 'delete';
+  /** UIDs of the pods that are lost, or whose data is, and that may go all the same. */
+  named: ReadonlySet<string>;
+  /** Names of the workloads of one pod that may be down for a while. */
+  singletonsNamed: ReadonlySet<string>;
+}
+
+/** All that a drain knows when it decides what to do next. */
+export interface DrainSnapshot {
+  /** In the order in which they are to be drained. */
+  nodes: readonly DrainNode[];
+  /** Every pod of the cluster: what is Ready elsewhere counts for the budgets. */
+  pods: readonly PodView[];
+  budgets: readonly BudgetView[];
+  workloads: readonly WorkloadView[];
+  /** UIDs of the pods whose eviction has been asked for, and of which nothing has been seen since. */
+  asked: ReadonlySet<string>;
+  /** Why the API server does not want to be asked again yet, by UID of the pod. */
+  refused: ReadonlyMap<string, string>;
+  /** Milliseconds since 1970. */
+  nowMs: number;
+}
+
+/** A pod that does not go at this moment, and why. */
+export interface BlockedPod {
+  pod: PodView;
+  reason: string;
+  /** Whether it is past a deadline, so that a person has to look. */
+  overdue: boolean;
+}
+
+/** The next moves of a drain: what may be done now, and why the other pods wait. Each pod to move is in one list. */
+export interface DrainMoves {
+  /** Nodes whose turn comes now. */
+  begin: string[];
+  evict: PodView[];
+  /** Pods whose Deployment is rolled out anew instead. */
+  surge: PodView[];
+  /** Pods past their deadline that the signed plan has deleted. `force`: without any grace, as nobody can end them. */
+  remove: { pod: PodView; force: boolean }[];
+  /** On their way out. */
+  ending: PodView[];
+  blocked: BlockedPod[];
+  /** Pods that came after the plan was signed and go only with a signature of their own. */
+  unnamed: PodView[];
+  /** Pods of nodes whose turn has not come. */
+  later: PodView[];
+  /** Nodes that have no pods to move any more, but volumes of pods that were moved. */
+  detaching: { node: string; volumes: readonly string[]; overdue: boolean }[];
+}
+
+/**
+ * Decides what a drain does next from what is there now. Every budget is spent once across all nodes, so that the
+ * evictions it returns could all be granted together; the API server still has the last word on each.
+ * Nodes are taken in the given order, so many at a time: the next one begins when one has no pod left to move.
+ */
+export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings): DrainMoves {
+  const moving = new PodsToMove(snapshot, settings);
+  const { inTurn, begin } = moving.turns();
+  const moves: DrainMoves = { begin, evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [], detaching: [] };
+  const spending = new BudgetSpending(snapshot);
+  moves.unnamed.push(...moving.unnamed);
+  for (const [node, pods] of moving.byNode) if (!inTurn.has(node)) moves.later.push(...pods);
+  for (const node of snapshot.nodes) {
+    if (!inTurn.has(node.name)) continue;
+    if (!moving.byNode.has(node.name)) moves.detaching.push(detachingOf(node, snapshot, settings));
+    for (const pod of highestFirst(moving.byNode.get(node.name) ?? []))
+      place(pod, node, { snapshot, settings, moving, spending, moves, inTurn });
+  }
+  // Whoever has the longest way to go sets out first; the order is the same each time, as the sort keeps what is equal.
+  const waves = new Map(moves.evict.map((pod) => [pod, moving.wavesOf(pod, spending)]));
+  moves.evict.sort((a, b) => (waves.get(b) ?? 0) - (waves.get(a) ?? 0));
+  return moves;
+}
+
+interface Place {
+  snapshot: DrainSnapshot;
+  settings: DrainSettings;
+  moving: PodsToMove;
+  spending: BudgetSpending;
+  moves: DrainMoves;
+  inTurn: ReadonlySet<string>;
+}
+
+/** Puts a pod of a node in turn into the list it belongs to. */
+function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spending, moves, inTurn }: Place): void {
+  if (snapshot.asked.has(pod.uid)) {
+    moves.ending.push(pod);
+  } else if (pod.terminating) {
+    const reason = overdueEnding(pod, node, snapshot, settings);
+    if (reason === undefined) moves.ending.push(pod);
+    else if (settings.onDeadline === 'delete') moves.remove.push({ pod, force: true });
+    else moves.blocked.push({ pod, reason, overdue: true });
+  } else {
+    const isSurge = moving.isSurged(pod);
+    const late = isOverdue(pod, node, snapshot, settings);
+    const surgeWaits = late ? 'its rollout has not replaced it' : undefined;
+    const reason = whyItWaits(pod, snapshot, settings) ?? moving.orderWaits(pod, inTurn) ?? (isSurge ? surgeWaits : spending.spend(pod));
+    if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
+    else if (!late) moves.blocked.push({ pod, reason, overdue: false });
+    else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
+    else {
+      moves.remove.push({ pod, force: false });
+      spending.noteLoss(pod);
+    }
+  }
+}
+
+/** Why a pod is left in peace for now, whatever its budget allows. */
+function whyItWaits(pod: PodView, { nowMs, refused }: DrainSnapshot, { jobs }: DrainSettings): string | undefined {
+  return waitedFor(pod, nowMs, jobs) ?? refused.get(pod.uid);
+}
+
+/** Why a drain waits until a pod ends by itself; undefined where it does not. */
+export function waitedFor(pod: PodView, nowMs: number, jobs: DrainSettings['jobs']): string | undefined {
+  if (hasEnded(pod)) return undefined;
+  const optOut = optOutOf(pod, nowMs);
+  if (optOut?.treatment === 'wait') return `it is waited for, as ${optOut.mark} asks`;
+  return jobs === 'wait' && pod.owner?.kind === 'Job' ? 'it is waited for, as its Job has not finished' : undefined;
+}
+
+function detachingOf(node: DrainNode, { nowMs }: DrainSnapshot, { nodeDeadlineMs }: DrainSettings): DrainMoves['detaching'][number] {
+  const { name, attached = [], turnBeganMs } = node;
+  const overdue = nodeDeadlineMs !== undefined && turnBeganMs !== undefined && nowMs - turnBeganMs > nodeDeadlineMs;
+  return { node: name, volumes: attached, overdue };
+}
+
+/** Whether a pod that does not go has stood in the way for too long. */
+function isOverdue(pod: PodView, node: DrainNode, { nowMs }: DrainSnapshot, { podDeadlineMs, nodeDeadlineMs }: DrainSettings): boolean {
+  if (node.turnBeganMs === undefined) return false;
+  const waitedMs = nowMs - Math.max(node.turnBeganMs, pod.createdAtMs);
+  if (podDeadlineMs !== undefined && waitedMs > podDeadlineMs) return true;
+  return nodeDeadlineMs !== undefined && nowMs - node.turnBeganMs > nodeDeadlineMs;
+}
+
+/** Why a pod that is on its way out will not get there by itself; undefined as long as it may. */
+function overdueEnding(
+  pod: PodView,
+  node: DrainNode,
+  { nowMs }: DrainSnapshot,
+  { podDeadlineMs, nodeDeadlineMs }: DrainSettings,
+): string | undefined {
+  const pastMs = nowMs - (pod.graceEndsAtMs ?? nowMs);
+  if (pastMs <= 0) return undefined;
+  if (!node.ready && pastMs > deadNodeWaitMs) return `its node ${node.name} is not Ready, so nobody there can end it`;
+  const isLate = podDeadlineMs !== undefined && pastMs > podDeadlineMs;
+  const isNodeLate = nodeDeadlineMs !== undefined && node.turnBeganMs !== undefined && nowMs - node.turnBeganMs > nodeDeadlineMs;
+  return isLate || isNodeLate ? `it has not ended ${Math.round(pastMs / 1000)} s after its grace period` : undefined;
+}
+
+/** The pods of the nodes that a drain has to get rid of. */
+class PodsToMove {
+  readonly unnamed: PodView[] = [];
+  /** The others, by their node. */
+  readonly byNode = new Map<string, PodView[]>();
+  private readonly bySet = new Map<string, PodView[]>();
+  private readonly snapshot: DrainSnapshot;
+  private readonly settings: DrainSettings;
+  private readonly workloads: ReadonlyMap<string, WorkloadView>;
+
+  constructor(snapshot: DrainSnapshot, settings: DrainSettings) {
+    this.snapshot = snapshot;
+    this.settings = settings;
+    this.workloads = workloadsByName(snapshot.workloads);
+    const nodes = new Map(snapshot.nodes.map((node) => [node.name, node]));
+    for (const pod of snapshot.pods) {
+      if (ordinalOf(pod) !== undefined) addTo(this.bySet, workloadOf(pod), pod);
+      const node = nodes.get(pod.node);
+      if (!node || !hasToMove(pod, node, settings)) continue;
+      // A pod that may not go must neither spend a budget nor keep the next node waiting.
+      if (this.isUnnamed(pod)) this.unnamed.push(pod);
+      else addTo(this.byNode, pod.node, pod);
+    }
+  }
+
+  /** The nodes that are worked on, and those of them whose turn comes only now. */
+  turns(): { inTurn: Set<string>; begin: string[] } {
+    const { nodesAtOnce, perZone } = this.settings;
+    const inTurn = new Set<string>();
+    const begin: string[] = [];
+    const used = new Map<string, number>();
+    const zoneOf = ({ zone }: DrainNode): string => (perZone ? zone : '');
+    const take = (node: DrainNode): void => {
+      used.set(zoneOf(node), (used.get(zoneOf(node)) ?? 0) + 1);
+      inTurn.add(node.name);
+    };
+    // The volumes of pods that may not go do not come off either, and nobody waits for them.
+    const kept = new Set(this.unnamed.map((pod) => pod.node));
+    const occupied = this.snapshot.nodes.filter(
+      ({ name, attached = [] }) => this.byNode.has(name) || (attached.length > 0 && !kept.has(name)),
+    );
+    for (const node of occupied) if (node.turnBeganMs !== undefined) take(node);
+    const waiting = occupied.filter(({ turnBeganMs }) => turnBeganMs === undefined);
+    const waitingNames = new Set(waiting.map(({ name }) => name));
+    for (;;) {
+      const open = waiting.filter((node) => (used.get(zoneOf(node)) ?? 0) < nodesAtOnce);
+      const next = open.find((node) => !this.hasHigherElsewhere(node, waitingNames)) ?? open[0];
+      if (!next) return { inTurn, begin };
+      waiting.splice(waiting.indexOf(next), 1);
+      waitingNames.delete(next.name);
+      take(next);
+      begin.push(next.name);
+    }
+  }
+
+  /** Whether its workload asks for no second pod, so that it is down until this one is back. */
+  isOnlyPod(pod: PodView): boolean {
+    return this.workloads.get(workloadOf(pod))?.replicas === 1;
+  }
+
+  isSurged(pod: PodView): boolean {
+    return !hasEnded(pod) && isSurged(this.workloads.get(workloadOf(pod)), this.settings.singletons);
+  }
+
+  /** In how many steps, one after another, the pods go that this one is one of. */
+  wavesOf(pod: PodView, spending: BudgetSpending): number {
+    const isLeft = (other: PodView): boolean => this.byNode.get(other.node)?.includes(other) === true;
+    const ofSet = ordinalOf(pod) === undefined ? 0 : (this.bySet.get(workloadOf(pod)) ?? []).filter(isLeft).length;
+    return Math.max(ofSet, spending.wavesOf(pod, this.byNode));
+  }
+
+  /** Why another pod goes before this one; undefined where none does. */
+  orderWaits(pod: PodView, inTurn: ReadonlySet<string>): string | undefined {
+    if (hasEnded(pod)) return undefined;
+    if (isDaemon(pod)) {
+      const others = (this.byNode.get(pod.node) ?? []).filter((other) => !isDaemon(other));
+      return others.length > 0 ? 'it goes when all others have gone, being of a DaemonSet' : undefined;
+    }
+    return this.setWaits(pod, inTurn);
+  }
+
+  /** Pods of a StatefulSet go one at a time, each when all of the others are Ready, the highest ordinal first. */
+  private setWaits(pod: PodView, inTurn: ReadonlySet<string>): string | undefined {
+    const ordinal = ordinalOf(pod);
+    if (ordinal === undefined) return undefined;
+    const name = workloadOf(pod);
+    const members = this.bySet.get(name) ?? [];
+    const wanted = this.workloads.get(name)?.replicas ?? members.length;
+    const there = members.filter((other) => other !== pod && !other.terminating && !this.snapshot.asked.has(other.uid));
+    const settled = there.filter((other) => other.ready);
+    // Moving a pod that does no work takes nothing from the set, as long as no other one is on its way.
+    if ((pod.ready ? settled : there).length < wanted - 1) {
+      return `${name} moves one pod at a time, and ${settled.length} of its other ${wanted - 1} are Ready`;
+    }
+    const moving = members.filter((other) => inTurn.has(other.node) && this.byNode.get(other.node)?.includes(other));
+    const higher = moving.find((other) => (ordinalOf(other) ?? 0) > ordinal);
+    return higher && `${higher.name} goes first, being of a higher ordinal`;
+  }
+
+  private isUnnamed(pod: PodView): boolean {
+    if (pod.terminating || hasEnded(pod) || isDaemon(pod)) return false;
+    if (isLost(pod) && !this.settings.named.has(pod.uid)) return true;
+    return this.isOnlyPod(pod) && !this.settings.singletonsNamed.has(workloadOf(pod));
+  }
+
+  /** StatefulSets go from their highest ordinal down: a node whose pods come before those of another one goes later, if it can. */
+  private hasHigherElsewhere(node: DrainNode, waiting: ReadonlySet<string>): boolean {
+    return (this.byNode.get(node.name) ?? []).some((pod) => {
+      const ordinal = ordinalOf(pod);
+      if (ordinal === undefined) return false;
+      const higher = (this.bySet.get(workloadOf(pod)) ?? []).filter((other) => (ordinalOf(other) ?? 0) > ordinal);
+      return higher.some((other) => other.node !== node.name && waiting.has(other.node));
+    });
+  }
+}
+
+/** Whether a drain has to get rid of the pod. A daemon pod that has come since the drain of its node began is one that came back. */
+function hasToMove(pod: PodView, node: DrainNode, { daemonSets }: DrainSettings): boolean {
+  if (!staysOnNode(pod)) return true;
+  if (pod.mirror || !isDaemon(pod) || daemonSets === 'leave') return false;
+  return node.turnBeganMs === undefined || pod.createdAtMs < node.turnBeganMs;
+}
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+/** By name with the highest StatefulSet ordinal first, so that the order is the same each time. */
+function highestFirst(pods: readonly PodView[]): PodView[] {
+  return [...pods].sort((a, b) => collator.compare(podName(b), podName(a)));
+}
+
+function addTo<Item>(lists: Map<string, Item[]>, key: string, item: Item): void {
+  const list = lists.get(key);
+  if (list) list.push(item);
+  else lists.set(key, [item]);
+}
+
+/** What is left of a budget. */
+interface Account {
+  budget: BudgetView;
+  free: number;
+  /** Disruptions that have been asked for and do not show in the budget's numbers yet. */
+  used: number;
+  /** How many of its pods have to move, once that has been counted. */
+  left?: number;
+}
+
+/** Keeps the accounts of the budgets while moves are chosen. */
+class BudgetSpending {
+  private readonly snapshot: DrainSnapshot;
+  private readonly index: BudgetIndex;
+  private readonly accounts = new Map<BudgetView, Account>();
+  private covered: Map<BudgetView, PodView[]> | undefined;
+
+  constructor(snapshot: DrainSnapshot) {
+    this.snapshot = snapshot;
+    this.index = new BudgetIndex(snapshot.budgets);
+  }
+
+  /**
+   * Takes one disruption from the pod's budget, or says why it cannot. Mirrors the API server's order of checks
+   * (pkg/registry/core/pod/storage/eviction.go): finished and pending pods go freely, two budgets are an error,
+   * unready pods follow unhealthyPodEvictionPolicy and cost nothing.
+   */
+  spend(pod: PodView): string | undefined {
+    if (hasEnded(pod) || pod.phase === 'Pending') return undefined;
+    const [budget, second] = this.index.of(pod);
+    if (budget === undefined) return undefined;
+    if (second !== undefined) {
+      return `two budgets protect it, ${budgetName(budget)} and ${budgetName(second)}: the API server evicts no such pod`;
+    }
+    if (!pod.ready) {
+      const healthyBudget = budget.desiredHealthy > 0 && budget.currentHealthy >= budget.desiredHealthy;
+      if (budget.unhealthyPodEvictionPolicy === 'AlwaysAllow' || healthyBudget) return undefined;
+    }
+    if (!budget.statusIsCurrent) return `budget ${budgetName(budget)} is being worked out by its controller`;
+    const account = this.accountOf(budget);
+    if (account.free <= 0) return `${shortage(account)}${this.cutOff(budget)}`;
+    account.free -= 1;
+    account.used += 1;
+    return undefined;
+  }
+
+  /** A pod goes without asking its budgets: what they allow others is less by one. */
+  noteLoss(pod: PodView): void {
+    if (!pod.ready) return;
+    for (const budget of this.index.of(pod)) this.accountOf(budget).free -= 1;
+  }
+
+  /** How often the pod's budget has to open for all of its pods on these nodes; 0 where it has none. */
+  wavesOf(pod: PodView, byNode: ReadonlyMap<string, readonly PodView[]>): number {
+    const [budget] = this.index.of(pod);
+    if (!budget) return 0;
+    const account = this.accountOf(budget);
+    account.left ??= this.podsOf(budget).filter((other) => byNode.has(other.node)).length;
+    return account.left / Math.max(1, budget.expectedPods - budget.desiredHealthy);
+  }
+
+  private accountOf(budget: BudgetView): Account {
+    const known = this.accounts.get(budget);
+    if (known) return known;
+    const account = this.openAccount(budget);
+    this.accounts.set(budget, account);
+    return account;
+  }
+
+  /**
+   * What the budget's status allows, less what has been asked for since; and no more than what the pods themselves show: a pod
+   * that was moved counts once it is Ready elsewhere, whatever a status of a moment ago says.
+   */
+  private openAccount(budget: BudgetView): Account {
+    const serving = this.podsOf(budget).filter((pod) => pod.ready && !pod.terminating);
+    const asked = serving.filter(({ uid }) => this.snapshot.asked.has(uid));
+    const uncounted = asked.filter(({ name }) => !budget.disrupted.includes(name)).length;
+    const healthy = serving.length - asked.length;
+    return { budget, free: Math.min(budget.disruptionsAllowed - uncounted, healthy - budget.desiredHealthy), used: uncounted };
+  }
+
+  /**
+   * The API server spends the budget first and deletes the pod then. Where the connection is cut in between, as by the death of a
+   * worker, the pod is left, and the controller counts the disruption for two minutes (DeletionTimeout, pkg/controller/disruption).
+   */
+  private cutOff(budget: BudgetView): string {
+    if (budget.disrupted.length === 0) return '';
+    const isLeft = (pod: PodView): boolean => budget.disrupted.includes(pod.name) && !pod.terminating && !this.snapshot.asked.has(pod.uid);
+    const left = this.podsOf(budget).find(isLeft);
+    return left ? `; an eviction of ${podName(left)} that was cut off counts against it for two minutes` : '';
+  }
+
+  private podsOf(budget: BudgetView): PodView[] {
+    this.covered ??= this.index.cover(this.snapshot.pods);
+    return this.covered.get(budget) ?? [];
+  }
+}
+
+function shortage({ budget, used }: Account): string {
+  const spent = used > 0 ? `, ${used} spent` : '';
+  return `budget ${budgetName(budget)} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spent}`;
+}

@@ -1,0 +1,362 @@
+import canonicalize from 'canonicalize';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import type { Json, JsonObject } from '../json.ts';
+import { digestOf, digestOfText } from '../plan/plan.ts';
+import type { ExpectedStatement } from '../approval/statement.ts';
+
+/**
+ * One entry of the record of a run. Each names the hash of the one before it, so none can be changed, left out,
+ * moved or added without a trace; the first names the digest of the run's id, so that records cannot be swapped.
+ * Somebody who can rewrite the whole file can also make the chain anew: only the signatures in it hold against that.
+ */
+export interface EvidenceEntry {
+  /** 1, 2, 3 … */
+  sequence: number;
+  /** When it was written; ISO 8601, UTC. */
+  at: string;
+  run: string;
+  /** What happened, e.g. `run.started`, `decision.accepted`, `run.ended`. */
+  kind: string;
+  body: JsonObject;
+  /** Hash of the entry before, or the digest of the run's id for the first. */
+  previous: string;
+  /** `sha256:…` over the canonical JSON of everything else. */
+  hash: string;
+}
+
+/**
+ * What stands in the body of an entry in the place of a value that is too large for it. The value itself is its canonical
+ * JSON in UTF-8 in `payloads/<hex>` beside the record, and the hash of the entry covers its digest.
+ */
+export interface KeptValue {
+  /** `sha256:<hex>` over the bytes. */
+  sha256: string;
+  /** How many there are. */
+  bytes: number;
+}
+
+/** Something wrong with one line of a record. */
+export interface LineProblem {
+  /** Counted from 1. */
+  line: number;
+  sentence: string;
+}
+
+/** What is found in a record by looking at nothing but its text. */
+export interface ChainReport {
+  /** Whether every line is as it was written; says nothing about entries cut off at the end, see `ending`. */
+  ok: boolean;
+  /** The entries that could be read, with their lines. */
+  entries: { line: number; entry: EvidenceEntry }[];
+  problems: LineProblem[];
+  /** A record without `run.ended` belongs to a run that is still open, or its end was cut off: the text cannot tell. */
+  ending: 'ended' | 'open-or-cut-off';
+}
+
+/**
+ * What is larger stays neither in the histories of Temporal nor in the entries of a record: the evidence store keeps it
+ * under its digest.
+ */
+export const payloadSizeMax = 64 * 1024;
+
+/** How large something kept under its digest may be: more than any message of Temporal (gRPC) could bring. */
+export const keptBytesMax = 4 * 1024 * 1024;
+
+/**
+ * How large one value of an entry may be that is kept beside the record. A plan and what has changed in it must be shown to
+ * the people who sign, both in one answer of Temporal, which has 2 MiB at most.
+ */
+export const recordedValueBytesMax = 768 * 1024;
+
+/**
+ * The metadata key of a Temporal payload that answers a client (a query, an update, a plan that was asked for): it stays as
+ * it is, whatever its size, so that clients need no access to the evidence store.
+ */
+export const answerMark = 'holdpoint-answer';
+
+/** How large the canonical JSON of one body may be. */
+export const evidenceBodyBytesMax = 256 * 1024;
+
+/** How long a line can be: the body and everything around it. */
+export const evidenceLineBytesMax = evidenceBodyBytesMax + 1024;
+
+/** How large the record of one run may become; a long run has a few thousand entries of about a kilobyte. */
+export const recordBytesMax = 256 * 1024 * 1024;
+
+/** How many problems of one record are listed; a file that is no record at all has one in each line. */
+export const lineProblemsMax = 1_000;
+
+/** The kind of a run's last entry. */
+export const endingKind = 'run.ended';
+
+const runPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const kindPattern = /^[a-z][A-Za-z0-9.-]{0,99}$/;
+const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
+const digestPattern = /^sha256:[0-9a-f]{64}$/;
+/** The folder beside the records for what is kept under its digest. */
+const keptFolder = 'payloads';
+/** What a KeptValue takes at most. */
+const keptValueBytes = 128;
+const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
+
+/** Entries that carry a signature: the kind of the statement and the claims that the body repeats. */
+const signedKinds = {
+  'run.started': { statement: 'start', claims: ['person', 'target', 'runbook', 'planHash'] },
+  'decision.accepted': { statement: 'decision', claims: ['person', 'hold', 'request', 'planHash', 'decision', 'reason'] },
+  'command.accepted': { statement: 'command', claims: ['person', 'command', 'step', 'reason'] },
+} as const;
+
+type SignedKind = keyof typeof signedKinds;
+
+const entryKinds: Record<ExpectedStatement['kind'], SignedKind> = {
+  start: 'run.started',
+  decision: 'decision.accepted',
+  command: 'command.accepted',
+};
+
+/** Whether a text can be the id of a run: also safe as the name of a file. */
+export function isRunId(text: string): boolean {
+  return runPattern.test(text) && text !== keptFolder;
+}
+
+/** SHA-256 of bytes, as `sha256:<hex>`. */
+export function digestOfBytes(bytes: Uint8Array): string {
+  return `sha256:${bytesToHex(sha256(bytes))}`;
+}
+
+/** Where something is kept, relative to the records: `payloads/<hex>`. Throws RangeError for what is no digest. */
+export function keptPathOf(digest: string): string {
+  if (!digestPattern.test(digest)) throw new RangeError(`${JSON.stringify(digest.slice(0, 200))} is no SHA-256 digest`);
+  return `${keptFolder}/${digest.slice('sha256:'.length)}`;
+}
+
+/**
+ * Takes out of a body what must be kept beside the record: its largest values, until the rest is no larger than
+ * `payloadSizeMax`. Each leaves a KeptValue under its name. A value that looks like one is kept as well, so that whatever
+ * looks like one in a record is one. A body without a JSON form comes back as it is, for `chain` to refuse.
+ */
+export function splitBody(body: JsonObject): { body: JsonObject; kept: { name: string; bytes: Uint8Array }[] } {
+  const rest = { ...body };
+  const kept: { name: string; bytes: Uint8Array }[] = [];
+  let size = sizeOf(body);
+  if (size === undefined) return { body, kept };
+  const values = Object.entries(body).map(([name, value]) => ({ name, value, bytes: utf8ToBytes(canonicalize(value) ?? '') }));
+  values.sort((one, other) => other.bytes.length - one.bytes.length);
+  for (const { name, value, bytes } of values) {
+    const isTooMuch = size > payloadSizeMax && bytes.length > keptValueBytes;
+    if (!isTooMuch && !isKeptValue(value)) continue;
+    rest[name] = { sha256: digestOfBytes(bytes), bytes: bytes.length };
+    kept.push({ name, bytes });
+    size -= bytes.length - keptValueBytes;
+  }
+  return { body: rest, kept };
+}
+
+/** The values of an entry that are kept beside the record, by the names that they have in its body. */
+export function keptValuesOf({ body }: EvidenceEntry): [name: string, kept: KeptValue][] {
+  return Object.entries(body).flatMap(([name, value]) => (isKeptValue(value) ? [[name, value]] : []));
+}
+
+/** What is wrong with the bytes that were found (undefined: none) for a value of an entry; undefined where they are as they were kept. */
+export function keptProblemOf(entry: EvidenceEntry, name: string, kept: KeptValue, bytes: Uint8Array | undefined): string | undefined {
+  const subject = `${nameOf(entry)} keeps its ${name} beside the record, in ${keptPathOf(kept.sha256)}`;
+  if (bytes === undefined) return `${subject}, which is missing.`;
+  if (bytes.length === kept.bytes && digestOfBytes(bytes) === kept.sha256) return undefined;
+  return `${subject}, which was changed: it is not what the entry names.`;
+}
+
+/**
+ * Makes the entry that follows `previous`, or the first one of its run.
+ *
+ * @throws RangeError where the body is too large or has no JSON form, or an id cannot be used.
+ */
+export function chain(previous: EvidenceEntry | undefined, entry: Pick<EvidenceEntry, 'run' | 'at' | 'kind' | 'body'>): EvidenceEntry {
+  const { run, at, kind, body } = entry;
+  if (!runPattern.test(run)) throw new RangeError(`${JSON.stringify(run)} cannot be the id of a run`);
+  if (!kindPattern.test(kind)) throw new RangeError(`${JSON.stringify(kind)} cannot be the kind of an entry`);
+  if (!timePattern.test(at)) throw new RangeError(`${JSON.stringify(at)} is not a time in UTC`);
+  if (previous && previous.run !== run) throw new RangeError(`an entry of run ${run} cannot follow one of run ${previous.run}`);
+  const bytes = utf8ToBytes(canonicalBody(body)).length;
+  if (bytes > evidenceBodyBytesMax) {
+    throw new RangeError(`the body of ${kind} has ${bytes} bytes, and an entry holds at most ${evidenceBodyBytesMax}`);
+  }
+  const sequence = (previous?.sequence ?? 0) + 1;
+  const unsealed = { sequence, at, run, kind, body, previous: previous?.hash ?? digestOfText(run) };
+  return { ...unsealed, hash: digestOf(unsealed) };
+}
+
+/** The one way to write an entry: canonical JSON, so that not even a space can be added unseen. Without the line's end. */
+export function lineOf(entry: EvidenceEntry): string {
+  return canonicalize(entry) ?? '';
+}
+
+/** Reads one line, looking only at itself: gives the entry, with a sentence if it is not as it was written; or only a sentence. */
+export function readLine(line: string): { entry?: EvidenceEntry; problem?: string } {
+  const value = parseJson(line);
+  if (value === undefined) return { problem: 'The line is not JSON.' };
+  if (!isEntry(value)) return { problem: 'The line is JSON, but not an entry of a record.' };
+  const found = hashOf(value);
+  if (found !== value.hash) {
+    return { entry: value, problem: `${nameOf(value)} was changed: its hash is ${found}, but it says ${value.hash}.` };
+  }
+  if (lineOf(value) !== line) return { entry: value, problem: `${nameOf(value)} was written anew: the line is not canonical JSON.` };
+  return { entry: value };
+}
+
+/**
+ * Checks a whole record: every line for itself, and that each one follows from the one before.
+ *
+ * @param text JSON lines.
+ * @param run the run it should be of; the run of its first entry where that is not known.
+ */
+export function verifyChain(text: string, run?: string): ChainReport {
+  const entries: ChainReport['entries'] = [];
+  const problems: LineProblem[] = [];
+  const lines = text.split('\n');
+  // A text that ends as it should leaves an empty piece after its last line end.
+  const cut = lines.pop();
+  for (const [index, text] of lines.entries()) {
+    const { entry, problem } = readLine(text);
+    if (entry) entries.push({ line: index + 1, entry });
+    if (problem) problems.push({ line: index + 1, sentence: problem });
+  }
+  if (cut) problems.push({ line: lines.length + 1, sentence: 'The line has no end: it was cut off while it was written.' });
+  if (entries.length === 0 && problems.length === 0) problems.push({ line: 1, sentence: 'The record has no entries.' });
+  problems.push(...linkProblems(entries, run));
+  problems.sort((one, other) => one.line - other.line);
+  return {
+    ok: problems.length === 0,
+    entries,
+    problems: problems.slice(0, lineProblemsMax),
+    ending: entries.at(-1)?.entry.kind === endingKind ? 'ended' : 'open-or-cut-off',
+  };
+}
+
+/** What a person signed, as it is put into the record of the run, for `signedClaimsOf` to find again. */
+export function signedEvidence(claims: ExpectedStatement, jws: string, publicKey: string): { kind: SignedKind; body: JsonObject } {
+  const { kind, run: _run, ...rest } = claims;
+  return { kind: entryKinds[kind], body: { ...rest, jws, publicKey } };
+}
+
+/**
+ * What an entry says was signed, by whom and with which key; undefined for kinds that carry no signature.
+ * Claims that the body lacks are undefined, which no signed statement can agree with.
+ */
+export function signedClaimsOf(
+  entry: EvidenceEntry,
+): { claims: { [claim: string]: Json | undefined }; jws?: Json; publicKey?: Json } | undefined {
+  if (!Object.hasOwn(signedKinds, entry.kind)) return undefined;
+  const signed = signedKinds[entry.kind as SignedKind];
+  const claims: { [claim: string]: Json | undefined } = { kind: signed.statement, run: entry.run };
+  for (const name of signed.claims) claims[name] = entry.body[name];
+  return { claims, jws: entry.body.jws, publicKey: entry.body.publicKey };
+}
+
+function linkProblems(entries: ChainReport['entries'], expectedRun: string | undefined): LineProblem[] {
+  const run = expectedRun ?? entries[0]?.entry.run ?? '';
+  const present = new Set(entries.map(({ entry }) => entry.sequence));
+  const seen = new Map<number, string>([[0, digestOfText(run)]]);
+  const problems: LineProblem[] = [];
+  let highest = 0;
+  let ended = false;
+  for (const { line, entry } of entries) {
+    const note = (sentence: string) => problems.push({ line, sentence });
+    const { sequence } = entry;
+    if (entry.run !== run) {
+      note(`${nameOf(entry)} belongs to run ${entry.run}, but this is the record of run ${run}.`);
+      continue;
+    }
+    if (seen.has(sequence)) {
+      note(seen.get(sequence) === entry.hash ? `${nameOf(entry)} is there twice.` : `${nameOf(entry)} is a second entry ${sequence}.`);
+      continue;
+    }
+    if (ended) note(`${nameOf(entry)} comes after the end of the run.`);
+    if (sequence < highest) note(`${nameOf(entry)} is out of order: it comes after entry ${highest}.`);
+    const missing = missingBetween(highest, sequence, present);
+    if (missing) note(`${missing} before ${nameOf(entry)}.`);
+    const before = seen.get(sequence - 1);
+    if (before !== undefined && before !== entry.previous) {
+      note(`${nameOf(entry)} does not follow from ${sequence === 1 ? `run ${run}` : `entry ${sequence - 1}`}: one of them was replaced.`);
+    }
+    seen.set(sequence, entry.hash);
+    highest = Math.max(highest, sequence);
+    ended ||= entry.kind === endingKind;
+  }
+  return problems;
+}
+
+function missingBetween(highest: number, sequence: number, present: ReadonlySet<number>): string | undefined {
+  let first = highest + 1;
+  while (first < sequence && present.has(first)) first += 1;
+  let last = sequence - 1;
+  while (last > first && present.has(last)) last -= 1;
+  if (first >= sequence) return undefined;
+  return first === last ? `Entry ${first} is missing` : `Entries ${first} to ${last} are missing`;
+}
+
+function isEntry(value: unknown): value is EvidenceEntry {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const entry = value as Record<string, unknown>;
+  if (Object.keys(entry).sort().join() !== entryKeys.join()) return false;
+  return (
+    Number.isSafeInteger(entry.sequence) &&
+    Number(entry.sequence) >= 1 &&
+    matches(entry.run, runPattern) &&
+    matches(entry.kind, kindPattern) &&
+    matches(entry.at, timePattern) &&
+    matches(entry.previous, digestPattern) &&
+    matches(entry.hash, digestPattern) &&
+    typeof entry.body === 'object' &&
+    entry.body !== null &&
+    !Array.isArray(entry.body)
+  );
+}
+
+function isKeptValue(value: Json): value is Json & KeptValue {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.keys(value).sort().join() === 'bytes,sha256' && matches(value.sha256, digestPattern) && Number.isSafeInteger(value.bytes);
+}
+
+function matches(value: unknown, pattern: RegExp): boolean {
+  return typeof value === 'string' && pattern.test(value);
+}
+
+function nameOf({ sequence, kind }: EvidenceEntry): string {
+  return `Entry ${sequence} (${kind})`;
+}
+
+function hashOf(entry: EvidenceEntry): string {
+  const { hash: _hash, ...unsealed } = entry;
+  try {
+    return digestOf(unsealed);
+  } catch {
+    // Half a surrogate pair, or nesting too deep: `chain` lets none of it in.
+    return 'none (it has no canonical JSON)';
+  }
+}
+
+/** How many bytes the canonical JSON of a body has; undefined where it has none. */
+function sizeOf(body: JsonObject): number | undefined {
+  try {
+    return utf8ToBytes(canonicalBody(body)).length;
+  } catch {
+    return undefined;
+  }
+}
+
+function canonicalBody(body: JsonObject): string {
+  try {
+    return canonicalize(body) ?? '';
+  } catch (error) {
+    throw new RangeError(`the body has no JSON form: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,51 @@
+import type { z } from 'zod';
+import type { ExpressionType } from '../../domain/expression/expression.ts';
+import type { ActionLimits } from '../../domain/runbook.ts';
+
+const heartbeatMs = 10_000;
+const attemptsMax = 5;
+
+/** What an action takes, gives and may do: data only. The code that carries it out is in `activities/`. */
+export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
+  /** `<system>.<verb>`, e.g. `kubernetes.drain`. */
+  name: string;
+  /** One sentence for people who look for an action. */
+  summary: string;
+  /** Shape of `with`, strict: unknown keys are refused. The cluster is never part of it, it comes from the run's target. */
+  input: Input;
+  /** Whether it changes the world; what only reads needs no signature. */
+  changes: boolean;
+  /** Whether its changes only add objects that nothing uses yet, so that the start of a run is signature enough. */
+  adds: boolean;
+  limits: ActionLimits;
+  /** What later steps may refer to as `steps.<id>.<name>`. */
+  outputs: Record<string, ExpressionType>;
+  /** What the question of a hold may refer to as `steps.<id>.plan.<name>`. */
+  planFields: Record<string, ExpressionType>;
+}
+
+/** Declares an action; keeps the type of its input. `changes` and `adds` are false unless said otherwise. */
+export function declareAction<Input extends z.ZodObject>(
+  declaration: Omit<ActionDeclaration<Input>, 'limits' | 'planFields' | 'changes' | 'adds'> & {
+    timeoutMs: number;
+    changes?: boolean;
+    adds?: boolean;
+    planFields?: Record<string, ExpressionType>;
+  },
+): ActionDeclaration<Input> {
+  const { timeoutMs, changes = false, adds = false, planFields = {}, ...rest } = declaration;
+  return {
+    ...rest,
+    changes,
+    adds,
+    limits: { timeoutMs, heartbeatMs, attemptsMax },
+    planFields: { effects: { type: 'list<dyn>' }, ...planFields },
+  };
+}
+
+export const text: ExpressionType = { type: 'string' };
+export const number: ExpressionType = { type: 'int' };
+export const listOfText: ExpressionType = { type: 'list<string>' };
+
+export const minuteMs = 60_000;
+export const hourMs = 60 * minuteMs;

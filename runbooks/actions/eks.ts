@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { declareAction, hourMs, listOfText, minuteMs, text } from './declaration.ts';
+import { drainTimeoutMs } from './kubernetes.ts';
+
+// EKS API, CreateNodegroup: letters, digits, `-` and `_`, not at the beginning; at most 63 characters.
+const nodegroupName = z
+  .string()
+  .max(63)
+  .regex(/^[0-9A-Za-z][A-Za-z0-9_-]*$/, 'must be a node group name: letters, digits, `-` and `_`, at most 63');
+const kubernetesVersion = z.string().regex(/^\d{1,2}\.\d{1,3}$/, 'must be a Kubernetes minor version such as `1.34`');
+const releaseVersion = z
+  .string()
+  .max(128)
+  .regex(/^[0-9A-Za-z][0-9A-Za-z._-]*$/, 'must be an AMI release version such as `1.34.1-20261105`');
+// AWS takes tag values of up to 256 characters, which the id of a run is on what it has made.
+const runId = z.string().min(1).max(256);
+
+const eksPreflight = declareAction({
+  name: 'eks.preflight',
+  summary: 'Reads the cluster, a node group and its subnets, and refuses to go on where maintenance could not succeed.',
+  input: z.strictObject({
+    nodegroup: nodegroupName.describe('Node group whose nodes are listed and checked.').optional(),
+    minFreeAddresses: z.int().min(0).describe('Free IP addresses that each subnet of the node group must have left.').optional(),
+  }),
+  timeoutMs: 2 * minuteMs,
+  outputs: { version: text, nodes: listOfText, nodegroupVersion: { type: 'string', mayBeAbsent: true } },
+});
+
+const eksCreateNodegroup = declareAction({
+  name: 'eks.createNodegroup',
+  summary: 'Creates a node group with the settings of another one and waits until its nodes are Ready.',
+  input: z.strictObject({
+    name: nodegroupName.describe('Name of the new node group.'),
+    like: nodegroupName.describe('Node group whose settings are copied.'),
+    releaseVersion: releaseVersion.describe('AMI release of the new nodes; the latest one if left out.').optional(),
+    version: kubernetesVersion.describe('Kubernetes version of the new nodes; that of the cluster if left out.').optional(),
+  }),
+  changes: true,
+  adds: true,
+  timeoutMs: 2 * hourMs,
+  outputs: { nodegroup: text, nodes: listOfText },
+});
+
+const eksDeleteNodegroup = declareAction({
+  name: 'eks.deleteNodegroup',
+  summary: 'Deletes a node group and waits until it is gone; drains its nodes first if it is told to.',
+  input: z.strictObject({
+    nodegroup: nodegroupName.describe('Name of the node group.'),
+    drain: z.boolean().default(false).describe('Cordon its nodes and evict their pods first, within every PodDisruptionBudget.'),
+    createdBy: runId.describe('Id of a run: the node group is deleted only if that run has made it.').optional(),
+  }),
+  changes: true,
+  timeoutMs: drainTimeoutMs + 2 * hourMs,
+  outputs: { nodegroup: text },
+});
+
+const eksUpdateNodegroupVersion = declareAction({
+  name: 'eks.updateNodegroupVersion',
+  summary: 'Has EKS replace the nodes of a managed node group by nodes of another version.',
+  input: z.strictObject({
+    nodegroup: nodegroupName.describe('Name of the node group.'),
+    version: kubernetesVersion.describe('Kubernetes version to go to; this or releaseVersion must be given.').optional(),
+    releaseVersion: releaseVersion.describe('AMI release to go to; this or version must be given.').optional(),
+    force: z.boolean().default(false).describe('Let EKS terminate nodes whose pods cannot be evicted within 15 minutes.'),
+    waitForUpdate: z
+      .boolean()
+      .default(false)
+      .describe('Wait for the end of an update that is in progress already, instead of stopping there.'),
+  }),
+  changes: true,
+  timeoutMs: 2 * hourMs,
+  outputs: { nodegroup: text, releaseVersion: text },
+});
+
+/** What can be done to an EKS cluster through the API of AWS. */
+export const eksActions = {
+  'eks.preflight': eksPreflight,
+  'eks.createNodegroup': eksCreateNodegroup,
+  'eks.deleteNodegroup': eksDeleteNodegroup,
+  'eks.updateNodegroupVersion': eksUpdateNodegroupVersion,
+} as const;

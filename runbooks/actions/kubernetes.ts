@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { parseDurationMs } from '../configuration/duration.ts';
+import { declareAction, hourMs, listOfText, minuteMs, number } from './declaration.ts';
+
+/** Nodes that one step may name; more belong into several runs. */
+export const nodesMax = 1000;
+/** Nodes that may be drained at the same time. */
+export const nodesAtOnceMax = 100;
+/** PodDisruptionBudgets may take hours to let the last pod go. */
+export const drainTimeoutMs = 12 * hourMs;
+// RFC 1123 subdomain, as the Kubernetes API asks of node names.
+const nodeName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, 'must be a Kubernetes node name');
+// An empty list is one that has been dealt with: a node group that is gone has no nodes.
+const nodeNames = z.array(nodeName).max(nodesMax);
+const ignoreMissing = z.boolean().default(false).describe('Pass over nodes that do not exist (any more), instead of refusing the step.');
+// As Kubernetes writes such settings: a number, or a share of all.
+const share = z.string().regex(/^([1-9]\d?|100)%$/, 'must be a number of nodes or a share such as `25%`');
+const nodesAtOnce = z.union([z.int().min(1).max(nodesAtOnceMax), share]);
+const duration = z
+  .string()
+  .refine((text) => (parseDurationMs(text) ?? 0) > 0, { error: 'must be a duration such as 90s, 15m or 4h' })
+  .refine((text) => (parseDurationMs(text) ?? 0) <= drainTimeoutMs, { error: 'must be 12 hours at most' });
+
+const kubernetesCordon = declareAction({
+  name: 'kubernetes.cordon',
+  summary: 'Marks nodes as unschedulable, so that no new pods come to them.',
+  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
+  changes: true,
+  timeoutMs: 5 * minuteMs,
+  outputs: { nodes: listOfText },
+});
+
+const kubernetesUncordon = declareAction({
+  name: 'kubernetes.uncordon',
+  summary: 'Lifts the cordons that this run has set; those of others stay.',
+  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
+  changes: true,
+  timeoutMs: 5 * minuteMs,
+  outputs: { nodes: listOfText },
+});
+
+const kubernetesDrain = declareAction({
+  name: 'kubernetes.drain',
+  summary: 'Cordons all of the nodes, then evicts their pods within every PodDisruptionBudget.',
+  input: z
+    .strictObject({
+      nodes: nodeNames.describe('Names of the nodes.'),
+      nodesAtOnce: nodesAtOnce
+        .default(1)
+        .describe('How many nodes are drained at the same time: a number, or a share of all, rounded down, to one at least.'),
+      perZone: z
+        .boolean()
+        .default(false)
+        .describe('Count nodesAtOnce in each availability zone by itself; a share is then one of the zone with the fewest nodes.'),
+      alsoCordoned: z.boolean().default(false).describe('Also drain nodes that somebody else has cordoned.'),
+      deleteEmptyDirData: z
+        .boolean()
+        .default(false)
+        .describe('Also evict pods whose emptyDir volumes are lost by it, or whose local persistent volumes stay behind.'),
+      force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
+      singletons: z
+        .enum(['evict', 'surge'])
+        .default('evict')
+        .describe('What becomes of the only pod of a workload: evicted, or replaced by a rollout that starts the new one first.'),
+      jobs: z.enum(['wait', 'evict']).default('wait').describe('Whether pods of Jobs are waited for or evicted.'),
+      daemonSets: z
+        .enum(['leave', 'evict'])
+        .default('leave')
+        .describe('Whether pods of DaemonSets stay on the nodes or are evicted once all others have gone.'),
+      gracePeriodSeconds: z.int().min(0).max(86_400).describe('Time that pods have to end, instead of their own.').optional(),
+      podDeadline: duration
+        .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
+        .optional(),
+      nodeDeadline: duration.describe('How long a node may take until onDeadline applies to the pods that are left.').optional(),
+      onDeadline: z
+        .enum(['stuck', 'delete'])
+        .default('stuck')
+        .describe('After a deadline: stop and ask, or delete what is left, whatever keeps it; the signed plan says so.'),
+    })
+    .refine(({ onDeadline, podDeadline, nodeDeadline }) => onDeadline === 'stuck' || (podDeadline ?? nodeDeadline) !== undefined, {
+      path: ['onDeadline'],
+      error: '`delete` needs a podDeadline or a nodeDeadline',
+    }),
+  changes: true,
+  timeoutMs: drainTimeoutMs,
+  outputs: { nodes: listOfText, podsMoved: number },
+  planFields: { pods: number, nodes: listOfText },
+});
+
+/** What can be done to the nodes of any Kubernetes cluster. */
+export const kubernetesActions = {
+  'kubernetes.cordon': kubernetesCordon,
+  'kubernetes.uncordon': kubernetesUncordon,
+  'kubernetes.drain': kubernetesDrain,
+} as const;

@@ -1,0 +1,197 @@
+import { z } from 'zod';
+import type { Policy } from '../../domain/approval/approval.ts';
+import { didYouMean } from '../../domain/suggestion.ts';
+import { type SourceMap, readDocument } from '../grammar/document.ts';
+import { parseDurationMs } from './duration.ts';
+import { apiVersion } from '../grammar/runbook.ts';
+import type { Problem } from '../grammar/problem.ts';
+import { checkShape } from '../grammar/shape.ts';
+
+const ed25519KeyBytes = 32;
+/** A key of S3 has 1,024 bytes at most, of which the run and the entry take 142. */
+const evidencePrefixCharactersMax = 512;
+const expiresDefault = '4h';
+const expiresMaxMs = 30 * 86_400_000;
+/** Entries of `people`, of `groups` and of `policies`. */
+export const configurationEntriesMax = 1000;
+
+/** Someone who may start runs and decide on holds. */
+export interface Person {
+  name: string;
+  /** The raw Ed25519 public key, base64url: the `x` of its JWK. */
+  key: string;
+}
+
+/** A holdpoint.yaml that has been read and checked. */
+export interface Configuration {
+  people: Record<string, Person>;
+  /** Ids of people by the name of their group. */
+  groups: Record<string, string[]>;
+  policies: Record<string, Policy>;
+  /** Where the records of runs are kept; the worker has a default. */
+  evidence?: EvidencePlace;
+}
+
+/** A directory, relative to the file, or a bucket of S3. */
+export type EvidencePlace = { directory: string } | { s3: EvidenceBucket };
+
+/** A bucket of S3 that keeps the records of runs. */
+export interface EvidenceBucket {
+  bucket: string;
+  /** What the keys of records begin with, as a folder; empty if left out. */
+  prefix?: string;
+  region: string;
+}
+
+const name = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be made of small letters, digits, `-`, `_` and `.`');
+const key = z.string().refine(isEd25519Key, {
+  error: 'must be an Ed25519 public key: the `x` of its JWK, 43 characters of base64url',
+});
+const duration = z
+  .string()
+  .refine((text) => (parseDurationMs(text) ?? 0) > 0, { error: 'must be a duration such as 90s, 15m, 4h, 2d or PT4H30M' })
+  .refine((text) => (parseDurationMs(text) ?? 0) <= expiresMaxMs, { error: 'must be 30 days at most' });
+
+const person = z.strictObject({
+  name: z.string().min(1).max(200).describe('Full name, as others know the person.'),
+  key: key.describe('Ed25519 public key, base64url: the `x` of its JWK. `holdpoint keys create` makes one.'),
+});
+
+const policy = z.strictObject({
+  atLeast: z.int().min(1).describe('How many different people must approve.'),
+  of: z.string().describe('The group they belong to.'),
+  exclude: z
+    .array(z.enum(['requester']))
+    .max(1)
+    .describe('Who does not count: the requester, who started the run.')
+    .optional(),
+  reason: z.enum(['required', 'optional']).describe('Whether a decision needs a reason; optional if left out.').optional(),
+  expires: duration.describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d; ${expiresDefault} if left out.`).optional(),
+});
+
+const evidenceBucket = z.strictObject({
+  bucket: z
+    .string()
+    // S3 user guide, bucket naming rules.
+    .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket: 3 to 63 small letters, digits, `-` and `.`')
+    .describe('Bucket of S3; workers need s3:PutObject, s3:GetObject and s3:ListBucket.'),
+  prefix: z
+    .string()
+    .max(evidencePrefixCharactersMax)
+    .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/?$/, 'must be names of letters, digits, `-`, `_` and `.`, with single `/` between them')
+    .describe('Folder within the bucket; the records are at its top if left out.')
+    .optional(),
+  region: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be a region such as eu-central-1')
+    .describe('Region of the bucket.'),
+});
+
+/** The whole language of holdpoint.yaml. */
+export const configurationGrammar = z.strictObject({
+  apiVersion: z.literal(apiVersion).describe('Version of the language.'),
+  kind: z.literal('Configuration').describe('What the document is.'),
+  people: z.record(name, person).describe('People by a short id, which runs and records call them by.'),
+  groups: z.record(name, z.array(z.string()).min(1)).describe('Lists of ids of people, by the name of the group.'),
+  policies: z.record(name, policy).describe('Approval policies by name; the holds of runbooks refer to them.'),
+  evidence: z
+    .strictObject({
+      directory: z.string().min(1).describe('Directory, relative to this file.').optional(),
+      s3: evidenceBucket.describe('Bucket of S3, one object per entry.').optional(),
+    })
+    .meta({ description: 'Where the records of runs are kept: a directory or a bucket.', minProperties: 1, maxProperties: 1 })
+    .optional(),
+});
+
+/** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
+export function loadConfiguration(text: string, file: string): { configuration?: Configuration; problems: Problem[] } {
+  const { value, sourceMap } = readDocument(text, file);
+  if (value === undefined) return { problems: sourceMap.problems() };
+  const sound = checkShape(configurationGrammar, value, sourceMap);
+  if (!sound) return { problems: sourceMap.problems() };
+  const document = configurationGrammar.parse(value);
+  checkSizes(document, sourceMap);
+  checkKeys(document, sourceMap);
+  checkGroups(document, sourceMap);
+  checkPolicies(document, sourceMap);
+  checkEvidence(document, sourceMap);
+  const problems = sourceMap.problems();
+  return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
+}
+
+type ConfigurationDocument = z.output<typeof configurationGrammar>;
+
+function isEd25519Key(text: string): boolean {
+  const bytes = Buffer.from(text, 'base64url');
+  return bytes.length === ed25519KeyBytes && bytes.toString('base64url') === text;
+}
+
+function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
+  for (const part of ['people', 'groups', 'policies'] as const) {
+    const count = Object.keys(document[part]).length;
+    if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
+  }
+}
+
+function checkKeys(document: ConfigurationDocument, sourceMap: SourceMap): void {
+  const owners = new Map<string, string>();
+  for (const [id, { key: publicKey }] of Object.entries(document.people)) {
+    const owner = owners.get(publicKey);
+    if (owner === undefined) owners.set(publicKey, id);
+    else sourceMap.error(['people', id, 'key'], `Is also the key of "${owner}"; everyone needs their own, or one person could sign twice.`);
+  }
+}
+
+function checkGroups(document: ConfigurationDocument, sourceMap: SourceMap): void {
+  const people = Object.keys(document.people);
+  for (const [group, members] of Object.entries(document.groups)) {
+    for (const [index, member] of members.entries()) {
+      const path = ['groups', group, index];
+      if (!Object.hasOwn(document.people, member)) sourceMap.error(path, `There is no "${member}" in people.${didYouMean(member, people)}`);
+      if (members.indexOf(member) < index) sourceMap.error(path, `"${member}" is in the group twice.`);
+    }
+  }
+}
+
+function checkPolicies(document: ConfigurationDocument, sourceMap: SourceMap): void {
+  const groups = Object.keys(document.groups);
+  for (const [id, { of: group, atLeast }] of Object.entries(document.policies)) {
+    const members = Object.hasOwn(document.groups, group) ? document.groups[group] : undefined;
+    if (members === undefined) {
+      sourceMap.error(['policies', id, 'of'], `There is no group "${group}".${didYouMean(group, groups)}`);
+    } else if (atLeast > new Set(members).size) {
+      const message = `Asks for ${atLeast} people, but the group "${group}" has ${new Set(members).size}: the hold could never open.`;
+      sourceMap.error(['policies', id, 'atLeast'], message);
+    }
+  }
+}
+
+function checkEvidence({ evidence }: ConfigurationDocument, sourceMap: SourceMap): void {
+  if (evidence && (evidence.directory === undefined) === (evidence.s3 === undefined)) {
+    sourceMap.error(['evidence'], 'Must name either a `directory` or a bucket (`s3`), not both: a run has one record.');
+  }
+}
+
+function evidencePlaceOf({ evidence }: ConfigurationDocument): EvidencePlace | undefined {
+  if (evidence?.s3) return { s3: evidence.s3 };
+  return evidence?.directory === undefined ? undefined : { directory: evidence.directory };
+}
+
+function configurationOf(document: ConfigurationDocument): Configuration {
+  const { people, groups, policies } = document;
+  const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
+    id,
+    {
+      name: id,
+      atLeast: given.atLeast,
+      of: given.of,
+      exclude: given.exclude ?? [],
+      reason: given.reason ?? 'optional',
+      expiresMs: parseDurationMs(given.expires ?? expiresDefault)!,
+    },
+  ]);
+  return { people, groups, policies: Object.fromEntries(complete), evidence: evidencePlaceOf(document) };
+}

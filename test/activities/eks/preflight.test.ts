@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { DeleteNodegroupCommand, UpdateNodegroupConfigCommand, UpdateClusterVersionCommand } from '@aws-sdk/client-eks';
+import { findNodegroup, readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
+import { eventually } from '../../sandbox/kubernetes-fixture.ts';
+import { failureOf, region, startCluster, worldWith, type TestCluster } from '../../support/cluster.ts';
+
+const preflight = 'eks.preflight';
+let demo: TestCluster;
+
+beforeEach(async () => {
+  demo = await startCluster(worldWith([]));
+});
+
+afterEach(() => demo.stop());
+
+test('Where all is well there is nothing in the way; versions and nodes are given to later steps.', async () => {
+  const names = await demo.nodeNames();
+  const plan = await demo.plan(preflight, { nodegroup: 'blue' });
+  expect(plan).toEqual({
+    effects: [],
+    facts: { version: '1.33', nodegroup: 'blue', nodegroupVersion: '1.33', minFreeAddresses: null },
+    risks: [],
+    blockers: [],
+    notes: [],
+    details: { nodes: names },
+    outputs: { version: '1.33', nodegroupVersion: '1.33', nodes: names },
+    estimateMs: 2_000,
+  });
+  expect(await demo.perform(preflight, plan)).toMatchObject({ before: 'done', acts: 0, outputs: { version: '1.33', nodes: names } });
+  expect(demo.undo(preflight, plan)).toEqual({ nothing: 'It changes nothing.' });
+  expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
+});
+
+test('Without a node group only the cluster is looked at.', async () => {
+  expect(await demo.plan(preflight, {})).toMatchObject({ risks: [], blockers: [], outputs: { version: '1.33', nodes: [] } });
+});
+
+test('A cluster that does not exist is refused.', async () => {
+  expect(await failureOf(demo.plan(preflight, {}, { target: { ...demo.target, name: 'nope' } }))).toEqual({
+    code: 'cluster-unknown',
+    message: `There is no EKS cluster nope in ${region}.`,
+    remedy: `Check the name and the region of the target; \`aws eks list-clusters --region ${region}\` shows what is there.`,
+  });
+  expect(await failureOf(demo.plan(preflight, {}, { target: { ...demo.target, region: 'eu-west-1' } }))).toMatchObject({
+    message: 'There is no EKS cluster demo in eu-west-1.',
+  });
+});
+
+test('A node group that does not exist (any more) has no nodes, which is said: nothing may be left to do.', async () => {
+  const warning = 'The cluster demo has no node group bleu (any more): nothing of it is checked, and no nodes are listed.';
+  const plan = await demo.plan(preflight, { nodegroup: 'bleu', minFreeAddresses: 8 });
+  expect(plan).toMatchObject({
+    effects: [],
+    risks: [],
+    blockers: [],
+    notes: [warning],
+    facts: { nodegroup: 'bleu', nodegroupVersion: null },
+  });
+  expect(plan.outputs).toEqual({ version: '1.33', nodes: [] });
+  expect(await demo.perform(preflight, plan)).toMatchObject({ acts: 0, outputs: { nodes: [] }, summary: 'cluster ACTIVE at 1.33' });
+});
+
+test('A node group that is deleted after the plan was made is missed.', async () => {
+  const plan = await demo.plan(preflight, { nodegroup: 'blue' });
+  await demo.clients.eks(region).send(new DeleteNodegroupCommand({ clusterName: 'demo', nodegroupName: 'blue' }));
+  await eventually('the group to be gone', async () => ((await findNodegroup(demo.clients, demo.target, 'blue')) ? undefined : true));
+  expect(await failureOf(demo.perform(preflight, plan))).toMatchObject({
+    code: 'action-stuck',
+    message: 'Node group blue has been deleted since the plan was made.',
+  });
+});
+
+describe('what stands in the way', () => {
+  test('is a node that is not Ready.', async () => {
+    const [name = ''] = await demo.nodeNames();
+    demo.cluster.store.update('nodes', `/${name}`, { part: 'controller', name: 'kubelet', verb: 'update' }, ({ status }) => {
+      for (const condition of status.conditions ?? []) if (condition.type === 'Ready') condition.status = 'Unknown';
+    });
+    const plan = await demo.plan(preflight, { nodegroup: 'blue' });
+    const blocker = { object: `Node/${name}`, reason: 'It is not Ready.', remedy: 'Repair or remove the node first, then plan again.' };
+    expect(plan.blockers).toEqual([blocker]);
+    expect(await failureOf(demo.perform(preflight, plan))).toEqual({
+      code: 'action-stuck',
+      message: `Node/${name}: It is not Ready.`,
+      remedy: blocker.remedy,
+    });
+  });
+
+  test('is what EKS reports of the health of the group.', async () => {
+    demo.eks.setNodegroupIssue('demo', 'blue', { code: 'AsgInstanceLaunchFailures', message: 'No capacity', resourceIds: [] });
+    const plan = await demo.plan(preflight, { nodegroup: 'blue' });
+    expect(plan.blockers.map(({ object, reason }) => `${object}: ${reason}`)).toEqual([
+      'Nodegroup/demo/blue: Its status is DEGRADED, not ACTIVE.',
+      'Nodegroup/demo/blue: EKS reports AsgInstanceLaunchFailures: No capacity',
+    ]);
+  });
+
+  test('is an update of a node group that is in progress, by its id.', async () => {
+    const change = { clusterName: 'demo', nodegroupName: 'blue', scalingConfig: { desiredSize: 4 } };
+    const { update } = await demo.clients.eks(region).send(new UpdateNodegroupConfigCommand(change));
+    const { blockers } = await demo.plan(preflight, {});
+    expect(blockers).toEqual([
+      {
+        object: 'Nodegroup/demo/blue',
+        reason: `The update ${update?.id ?? ''} (ConfigUpdate) is in progress.`,
+        remedy: 'Wait until it has ended, then plan again.',
+      },
+    ]);
+  });
+
+  test('is an update of the control plane that is in progress.', async () => {
+    const { update } = await demo.clients.eks(region).send(new UpdateClusterVersionCommand({ name: 'demo', version: '1.34' }));
+    const { blockers } = await demo.plan(preflight, {});
+    expect(blockers).toEqual([
+      {
+        object: 'Cluster/demo',
+        reason: `The update ${update?.id ?? ''} (VersionUpdate) is in progress.`,
+        remedy: 'Wait until it has ended, then plan again.',
+      },
+    ]);
+  });
+
+  test('is a version skew between nodes and control plane.', async () => {
+    await demo.stop();
+    demo = await startCluster(worldWith([], { nodes: 1, version: '1.29', releaseVersion: '1.29.9-20260415' }));
+    const [name = ''] = await demo.nodeNames();
+    const { blockers } = await demo.plan(preflight, { nodegroup: 'blue' });
+    expect(blockers.map(({ object, reason }) => `${object}: ${reason}`)).toEqual([
+      'Nodegroup/demo/blue: Version skew: kubelet 1.29 is 4 minor versions behind the control plane 1.33, 3 are allowed.',
+      `Node/${name}: Version skew: kubelet v1.29.9-eks-99bf8d4 is 4 minor versions behind the control plane 1.33, 3 are allowed.`,
+    ]);
+  });
+
+  test('is a subnet with fewer free addresses than asked for.', async () => {
+    const { subnets = [] } = await readNodegroup(demo.clients, demo.target, 'blue');
+    const item = (id: string, free: number): string =>
+      `<item><subnetId>${id}</subnetId><availabilityZone>eu-central-1a</availabilityZone>` +
+      `<availableIpAddressCount>${free}</availableIpAddressCount></item>`;
+    const items = subnets.map((id, index) => item(id, index === 1 ? 7 : 200)).join('');
+    const namespace = 'http://ec2.amazonaws.com/doc/2016-11-15/';
+    const body = `<DescribeSubnetsResponse xmlns="${namespace}"><subnetSet>${items}</subnetSet></DescribeSubnetsResponse>`;
+    let asked = '';
+    demo.proxy.treat = (request) => {
+      if (!request.body.includes('Action=DescribeSubnets')) return 'pass';
+      asked = request.body;
+      return { status: 200, headers: { 'content-type': 'text/xml' }, body };
+    };
+    const plan = await demo.plan(preflight, { nodegroup: 'blue', minFreeAddresses: 8 });
+    expect(new URLSearchParams(asked).get('SubnetId.2')).toBe(subnets[1]);
+    expect(plan.facts.minFreeAddresses).toBe(8);
+    expect(plan.blockers).toEqual([
+      {
+        object: `Subnet/${subnets[1] ?? ''}`,
+        reason: 'It has 7 free IP addresses in eu-central-1a; at least 8 are asked for.',
+        remedy: 'Free addresses or add a subnet to the node group, then plan again.',
+      },
+    ]);
+    expect(await demo.plan(preflight, { nodegroup: 'blue', minFreeAddresses: 7 })).toMatchObject({ blockers: [] });
+  });
+});

@@ -1,0 +1,62 @@
+import { afterEach, expect, test } from '@jest/globals';
+import { podView } from '../../../../activities/kubernetes/drain/view.ts';
+import { WatchedList } from '../../../../activities/kubernetes/client/watched-list.ts';
+import type { PodView } from '../../../../domain/drain/pod.ts';
+import { deployment, eventually } from '../../../sandbox/kubernetes-fixture.ts';
+import { startCluster, worldWith, type TestCluster } from '../../../support/cluster.ts';
+
+let demo: TestCluster;
+let pods: WatchedList<PodView>;
+afterEach(async () => {
+  await pods.stop();
+  await demo.stop();
+});
+
+function listPods(): WatchedList<PodView> {
+  const kind = { title: 'pods', path: '/api/v1/pods', view: podView };
+  return new WatchedList(
+    kind,
+    'demo',
+    () => demo.clients.kubernetes(demo.target),
+    () => undefined,
+  );
+}
+
+test('where the server answers again after an outage, that is known though nothing happens', async () => {
+  demo = await startCluster(worldWith([]), { speed: 10 });
+  let lost = 0;
+  demo.proxy.treat = ({ path }) => {
+    if (!path.includes('watch=true') || lost >= 5) return 'pass';
+    lost += 1;
+    return 'lose-request';
+  };
+  pods = listPods();
+  await pods.load();
+  pods.follow();
+  const isWell = (): boolean => {
+    try {
+      return pods.items().length === 0;
+    } catch {
+      return false;
+    }
+  };
+  await eventually('the outage to be told', () => (isWell() ? undefined : true));
+  await eventually('the outage to be over', () => (isWell() ? true : undefined));
+});
+
+test('a list that is older than what the watch has shown is not taken: what was seen stays seen', async () => {
+  demo = await startCluster(worldWith([deployment('web', 3)]), { speed: 10 });
+  pods = listPods();
+  await pods.load();
+  pods.follow();
+  const [going] = pods.items();
+  const { namespace = '', name = '' } = going ?? {};
+  await demo.others.core.deleteNamespacedPod({ namespace, name, gracePeriodSeconds: 600 });
+  const isSeenGoing = (): boolean => pods.items().some((pod) => pod.name === name && pod.terminating);
+  await eventually('the watch to show that it goes', () => (isSeenGoing() ? true : undefined));
+  const { faults } = demo.sandbox.world;
+  faults.set({ rate: 0, staleMs: 600_000 });
+  faults.next({ operation: 'GET pods', kind: 'staleRead' });
+  await pods.refresh();
+  expect(isSeenGoing()).toBe(true);
+});

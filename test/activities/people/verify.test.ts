@@ -1,0 +1,220 @@
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import { CompactSign } from 'jose';
+import { clockSkewMaxMs, statementAgeMaxMs, verifySignature, verifyStatement } from '../../../activities/people/verify.ts';
+import { signStatement } from '../../../client/signing.ts';
+import type { DecisionStatement, ExpectedStatement, StartStatement } from '../../../domain/approval/statement.ts';
+
+function newKey(person: string) {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  return { person, privateKey, publicKey: publicKey.export({ format: 'jwk' }).x ?? '' };
+}
+
+const ann = newKey('ann');
+const bob = newKey('bob');
+
+const statement: DecisionStatement = {
+  kind: 'decision',
+  person: 'ann',
+  run: 'r-1',
+  hold: 'sign-drain',
+  request: 2,
+  planHash: 'sha256:1111',
+  decision: 'approve',
+  reason: 'read it',
+  at: '2026-11-21T10:00:00.000Z',
+  nonce: 'n-1',
+};
+
+const start: StartStatement = {
+  kind: 'start',
+  person: 'ann',
+  run: 'r-1',
+  target: 'eks/eu-central-1/demo',
+  runbook: 'sha256:2222',
+  planHash: 'sha256:1111',
+  at: '2026-11-21T10:00:00.000Z',
+  nonce: 'n-1',
+};
+
+const now = new Date('2026-11-21T10:01:00Z');
+const header = { alg: 'EdDSA', typ: 'holdpoint+jws', kid: 'ann' };
+
+function expectedOf(claims: DecisionStatement | StartStatement): ExpectedStatement {
+  const { at: _at, nonce: _nonce, ...expected } = claims;
+  return expected;
+}
+
+function encode(value: unknown): string {
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+}
+
+/** Signs whatever it is given, as somebody would who does not use our client. */
+function forge(head: object, payload: unknown, key = ann): string {
+  const content = `${encode(head)}.${encode(payload)}`;
+  return `${content}.${sign(null, Buffer.from(content), key.privateKey).toString('base64url')}`;
+}
+
+async function codeOf(jws: string, publicKey: string | undefined = ann.publicKey): Promise<string> {
+  const result = await verifyStatement(jws, expectedOf(statement), publicKey, now);
+  return result.ok ? 'ok' : result.code;
+}
+
+describe('a statement', () => {
+  test.each([statement, start])('of kind $kind that says what is expected is accepted', async (claims) => {
+    const jws = await signStatement(claims, ann);
+    expect(await verifyStatement(jws, expectedOf(claims), ann.publicKey, now)).toEqual({ ok: true, statement: claims });
+  });
+
+  test.each<[string, object, unknown, string]>([
+    ['another person as its signer', { ...header, kid: 'bob' }, statement, 'signer-differs'],
+    ['no signer', { alg: 'EdDSA', typ: 'holdpoint+jws' }, statement, 'signer-differs'],
+    ['another type of token', { ...header, typ: 'JWT' }, statement, 'statement-malformed'],
+    ['no type', { alg: 'EdDSA', kid: 'ann' }, statement, 'statement-malformed'],
+    ['another name of the algorithm', { ...header, alg: 'Ed25519' }, statement, 'algorithm-refused'],
+    ['no algorithm', { ...header, alg: 'none' }, statement, 'algorithm-refused'],
+    ['an extension that must be understood', { ...header, crit: ['b64'], b64: false }, statement, 'statement-malformed'],
+    ['an unknown extension', { ...header, crit: ['x'], x: 1 }, statement, 'statement-malformed'],
+    ['a payload that is not JSON', header, 'oops', 'statement-malformed'],
+    ['a claim too many', header, { ...statement, admin: true }, 'statement-malformed'],
+    ['a claim too few', header, { ...statement, nonce: undefined }, 'statement-malformed'],
+    ['a claim of another type', header, { ...statement, request: '2' }, 'statement-malformed'],
+    ['a time that is none', header, { ...statement, at: 'now' }, 'statement-malformed'],
+    ['a start in place of a decision', header, start, 'claim-differs'],
+  ])('with %s is refused, though the key is right', async (_title, head, payload, code) => {
+    expect(await codeOf(forge(head, payload))).toBe(code);
+  });
+
+  const others = { person: 'bob', run: 'r-2', hold: 'x', request: 3, planHash: 'y', decision: 'reject', reason: 'z' };
+
+  test.each(Object.entries(others))('with another %s (%s) than expected is refused', async (claim, value) => {
+    expect(await codeOf(forge(header, { ...statement, [claim]: value }))).toBe('claim-differs');
+  });
+
+  test('tells which claim differs, and what was expected', async () => {
+    const result = await verifyStatement(forge(header, { ...statement, planHash: 'sha256:9' }), expectedOf(statement), ann.publicKey, now);
+    expect(result).toEqual({
+      ok: false,
+      code: 'claim-differs',
+      reason: 'ann signed planHash "sha256:9", but it should be "sha256:1111".',
+      remedy: 'Look at the run with `holdpoint show` and sign what is shown there.',
+    });
+  });
+});
+
+describe('a forged statement', () => {
+  test.each<[string, () => string | Promise<string>, string]>([
+    ['signed with the key of somebody else', () => forge(header, statement, bob), 'signature-forged'],
+    [
+      'with a payload changed after signing',
+      () => {
+        const [head, , signature] = forge(header, statement).split('.');
+        return [head, encode({ ...statement, decision: 'reject' }), signature].join('.');
+      },
+      'signature-forged',
+    ],
+    [
+      'with a header changed after signing',
+      () => {
+        const [, payload, signature] = forge({ ...header, kid: 'bob' }, statement).split('.');
+        return [encode(header), payload, signature].join('.');
+      },
+      'signature-forged',
+    ],
+    [
+      'with the signature of another statement',
+      () => forge(header, statement).replace(/[^.]+$/, String(forge(header, start).split('.')[2])),
+      'signature-forged',
+    ],
+    ['with an empty signature', () => forge(header, statement).replace(/[^.]+$/, ''), 'signature-forged'],
+    ['with a signature of zeros', () => forge(header, statement).replace(/[^.]+$/, encode('\0'.repeat(64))), 'signature-forged'],
+    ['without a signature, under alg none', () => `${encode({ ...header, alg: 'none' })}.${encode(statement)}.`, 'algorithm-refused'],
+    [
+      'signed by HMAC with the public key as the secret',
+      () => {
+        const content = `${encode({ ...header, alg: 'HS256' })}.${encode(statement)}`;
+        const mac = createHmac('sha256', Buffer.from(ann.publicKey, 'base64url')).update(content).digest('base64url');
+        return `${content}.${mac}`;
+      },
+      'algorithm-refused',
+    ],
+    [
+      'signed with ECDSA',
+      async () => {
+        const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+        return new CompactSign(Buffer.from(JSON.stringify(statement))).setProtectedHeader({ ...header, alg: 'ES256' }).sign(privateKey);
+      },
+      'algorithm-refused',
+    ],
+    [
+      'that brings its own key along',
+      () => forge({ ...header, jwk: { kty: 'OKP', crv: 'Ed25519', x: bob.publicKey } }, statement, bob),
+      'signature-forged',
+    ],
+    ['that is no token', () => 'hello', 'statement-malformed'],
+    ['that is empty', () => '', 'statement-malformed'],
+    ['with a fourth part', () => `${forge(header, statement)}.x`, 'statement-malformed'],
+    ['that is too large', () => forge(header, { ...statement, reason: 'x'.repeat(12 * 1024) }), 'statement-too-large'],
+  ])('%s is refused', async (_title, make, code) => {
+    expect(await codeOf(await make())).toBe(code);
+  });
+
+  test('is told from a good one by any single changed character before the end of the signature', async () => {
+    const jws = forge(header, statement);
+    // The last character of 64 bytes in base64url carries four bits that mean nothing.
+    for (let place = 0; place < jws.length - 1; place += 7) {
+      const changed = jws.slice(0, place) + (jws[place] === 'A' ? 'B' : 'A') + jws.slice(place + 1);
+      expect(await codeOf(changed)).not.toBe('ok');
+    }
+  });
+});
+
+describe('the key of the signer', () => {
+  const jws = forge(header, statement);
+
+  test('that nobody knows is asked for', async () => {
+    expect(await verifyStatement(jws, expectedOf(statement), undefined, now)).toEqual({
+      ok: false,
+      code: 'person-unknown',
+      reason: 'No public key of ann is known.',
+      remedy: 'Have the platform team add people.ann.key to holdpoint.yaml.',
+    });
+  });
+
+  test.each(['', 'oops', `${ann.publicKey}=`, `${ann.publicKey}AA`, ann.publicKey.slice(0, -2), ` ${ann.publicKey}`])(
+    'that is written as %j is refused as malformed',
+    async (publicKey) => expect(await codeOf(jws, publicKey)).toBe('key-malformed'),
+  );
+
+  test('of another person does not fit', async () => {
+    expect(await codeOf(jws, bob.publicKey)).toBe('signature-forged');
+  });
+});
+
+describe('the age of a statement', () => {
+  async function codeAt(offsetMs: number): Promise<string> {
+    const arrival = new Date(Date.parse(statement.at) + offsetMs);
+    const result = await verifyStatement(forge(header, statement), expectedOf(statement), ann.publicKey, arrival);
+    return result.ok ? 'ok' : `${result.code}: ${result.reason}`;
+  }
+
+  test('may be anything up to the limit, give or take the clocks', async () => {
+    expect(await codeAt(-clockSkewMaxMs)).toBe('ok');
+    expect(await codeAt(statementAgeMaxMs + clockSkewMaxMs)).toBe('ok');
+  });
+
+  test('cannot be negative', async () => {
+    expect(await codeAt(-clockSkewMaxMs - 1)).toBe(
+      'statement-from-future: The statement of ann is dated 2026-11-21T10:00:00.000Z, ' +
+        'which is later than 2026-11-21T09:58:59.999Z on the worker.',
+    );
+  });
+
+  test('cannot be over the limit, unless it is read from a record', async () => {
+    expect(await codeAt(statementAgeMaxMs + clockSkewMaxMs + 1)).toBe(
+      'statement-stale: The statement of ann was signed at 2026-11-21T10:00:00.000Z and arrived at 2026-11-21T10:16:00.001Z; ' +
+        'it counts for 15 minutes.',
+    );
+    expect((await verifySignature(forge(header, statement), expectedOf(statement), ann.publicKey)).ok).toBe(true);
+  });
+});

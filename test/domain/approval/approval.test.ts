@@ -1,0 +1,340 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  reasonCharactersMax,
+  refusalOf,
+  standingOf,
+  type Attempt,
+  type Closing,
+  type Decision,
+  type ApprovalRequest,
+  type Policy,
+  type RefusalCode,
+} from '../../../domain/approval/approval.ts';
+import { digestOfText } from '../../../domain/plan/plan.ts';
+
+const run = 'r-20261121-7kq2m';
+const planHash = digestOfText('the plan');
+const otherHash = digestOfText('another plan');
+
+const policy: Policy = {
+  name: 'production-change',
+  atLeast: 2,
+  of: 'sre',
+  exclude: ['requester'],
+  reason: 'required',
+  expiresMs: 3_600_000,
+};
+
+const request: ApprovalRequest = {
+  hold: 'sign-drain',
+  number: 2,
+  question: 'Move 12 pods?',
+  planHash,
+  policy,
+  members: ['ann', 'bob', 'cleo', 'rita'],
+  requester: 'rita',
+  openedAt: '2026-11-21T10:00:00Z',
+  expiresAt: '2026-11-21T11:00:00Z',
+};
+
+const attempt: Attempt = {
+  person: 'ann',
+  run,
+  hold: 'sign-drain',
+  request: 2,
+  planHash,
+  decision: 'approve',
+  reason: 'read it',
+};
+
+function decided(person: string, decision: Decision['decision'] = 'approve', reason = 'read it'): Decision {
+  return { person, decision, reason, at: '2026-11-21T10:05:00Z', jws: `jws of ${person}` };
+}
+
+function closedBecause(because: Closing['because']): ApprovalRequest {
+  return { ...request, closed: { because, at: '2026-11-21T11:00:00Z' } };
+}
+
+interface Case {
+  title: string;
+  request?: ApprovalRequest | null;
+  decisions?: Decision[];
+  attempt?: Partial<Attempt> | { decision: string };
+  code: RefusalCode;
+  reason: string;
+  remedy: string;
+}
+
+const cases: Case[] = [
+  {
+    title: 'is for another run on the same target',
+    attempt: { run: 'r-20261120-aaaaa', hold: 'elsewhere' },
+    code: 'run-differs',
+    reason: 'The decision is for run r-20261120-aaaaa, but the run that is open on this target is r-20261121-7kq2m.',
+    remedy: 'Look at the run again',
+  },
+  {
+    title: 'comes when no hold is open',
+    request: null,
+    code: 'hold-not-open',
+    reason: 'Run r-20261121-7kq2m is not waiting at a hold now, so nothing can be decided on hold sign-drain.',
+    remedy: 'See with `holdpoint show`',
+  },
+  {
+    title: 'is for another hold',
+    attempt: { hold: 'sign-delete', request: 1 },
+    code: 'hold-differs',
+    reason: 'The decision is for hold sign-delete, but the run is waiting at hold sign-drain.',
+    remedy: 'Look at the run again',
+  },
+  {
+    title: 'is for an request that drift has replaced',
+    attempt: { request: 1, planHash: otherHash },
+    code: 'request-replaced',
+    reason:
+      `Hold sign-drain was opened again (request 2, plan ${planHash.slice(0, 19)}) at 2026-11-21T10:00:00Z; ` +
+      'request 1, which the decision is for, no longer counts.',
+    remedy: 'Read the new plan',
+  },
+  {
+    title: 'is for an request that has not been yet',
+    attempt: { request: 3 },
+    code: 'request-unknown',
+    reason: 'Hold sign-drain is at request 2; there is no request 3 yet.',
+    remedy: 'Look at the run again',
+  },
+  {
+    title: 'comes after the hold expired',
+    request: closedBecause('expired'),
+    attempt: { person: 'mallory' },
+    code: 'hold-expired',
+    reason: 'ApprovalRequest 2 of hold sign-drain expired at 2026-11-21T11:00:00Z. Nothing was approved by that.',
+    remedy: 'Ask an operator to have the hold opened again',
+  },
+  {
+    title: 'comes while the hold is closed for drift',
+    request: closedBecause('drift'),
+    code: 'plan-drifted',
+    reason: 'ApprovalRequest 2 of hold sign-drain was closed at 2026-11-21T11:00:00Z, because the plan is no longer the one it showed.',
+    remedy: 'Wait until the hold is opened again',
+  },
+  {
+    title: 'comes after the run was aborted',
+    request: closedBecause('aborted'),
+    code: 'run-aborted',
+    reason: 'The run was aborted at 2026-11-21T11:00:00Z, which closed hold sign-drain.',
+    remedy: 'Nothing is left to decide',
+  },
+  {
+    title: 'is for another plan',
+    attempt: { planHash: otherHash, person: 'mallory' },
+    code: 'plan-differs',
+    reason:
+      `The decision is for plan ${otherHash.slice(0, 19)}, but request 2 of hold sign-drain ` + `asks for plan ${planHash.slice(0, 19)}.`,
+    remedy: 'Read the plan with `holdpoint show`',
+  },
+  {
+    title: 'is neither yes nor no',
+    attempt: { decision: 'Approve' },
+    code: 'decision-unknown',
+    reason: 'A decision is "approve" or "reject", not "Approve".',
+    remedy: 'Decide with `holdpoint approve` or `holdpoint reject`.',
+  },
+  {
+    title: 'repeats an approval',
+    decisions: [decided('ann')],
+    code: 'already-decided',
+    reason: 'ann has already approved request 2 of hold sign-drain, at 2026-11-21T10:05:00Z.',
+    remedy: 'A person counts once. To take an approval back, have the run aborted',
+  },
+  {
+    title: 'takes a rejection back',
+    decisions: [decided('ann', 'reject')],
+    code: 'already-decided',
+    reason: 'ann has already rejected request 2 of hold sign-drain, at 2026-11-21T10:05:00Z.',
+    remedy: 'A rejection stands.',
+  },
+  {
+    title: 'comes after enough approvals',
+    decisions: [decided('bob'), decided('cleo')],
+    code: 'verdict-reached',
+    reason: 'ApprovalRequest 2 of hold sign-drain has already been approved by bob, cleo.',
+    remedy: 'To stop the run now, use `holdpoint abort`.',
+  },
+  {
+    title: 'comes after a rejection',
+    decisions: [decided('bob', 'reject')],
+    code: 'verdict-reached',
+    reason: 'ApprovalRequest 2 of hold sign-drain has already been rejected by bob.',
+    remedy: 'Start a new run',
+  },
+  {
+    title: 'is the approval of the requester',
+    attempt: { person: 'rita' },
+    code: 'requester-excluded',
+    reason: 'rita started the run, and policy production-change does not let the requester decide on hold sign-drain.',
+    remedy: 'Ask somebody else of group sre: ann, bob, cleo.',
+  },
+  {
+    title: 'is the approval of a requester who is not in the group either',
+    request: { ...request, members: ['ann', 'bob'] },
+    attempt: { person: 'rita' },
+    code: 'requester-excluded',
+    reason: 'rita started the run, and policy production-change does not let the requester decide on hold sign-drain.',
+    remedy: 'Ask somebody else of group sre: ann, bob.',
+  },
+  {
+    title: 'is the rejection of the requester, who can abort',
+    attempt: { person: 'rita', decision: 'reject' },
+    code: 'requester-excluded',
+    reason: 'rita started the run, and policy production-change does not let the requester decide on hold sign-drain.',
+    remedy: 'The run is yours: stop it with `holdpoint abort` instead.',
+  },
+  {
+    title: 'is from somebody outside of the group',
+    attempt: { person: 'mallory', reason: '' },
+    code: 'not-in-group',
+    reason:
+      'Policy production-change wants hold sign-drain decided by group sre, and mallory was not in it ' +
+      'when the hold was opened at 2026-11-21T10:00:00Z.',
+    remedy: 'Ask somebody of group sre: ann, bob, cleo.',
+  },
+  {
+    title: 'is asked of a group without anybody',
+    request: { ...request, members: [] },
+    code: 'not-in-group',
+    reason: 'was not in it',
+    remedy: 'nobody else is in it, so the platform team must add people',
+  },
+  {
+    title: 'has no reason where the policy requires one',
+    attempt: { reason: ' \n' },
+    code: 'reason-missing',
+    reason: 'Policy production-change requires a reason, and the decision to approve has none.',
+    remedy: 'Say why, with `--reason`.',
+  },
+  {
+    title: 'has a reason that is too long',
+    attempt: { reason: 'x'.repeat(reasonCharactersMax + 1) },
+    code: 'reason-too-long',
+    reason: 'The reason has 2001 characters; at most 2000 are kept.',
+    remedy: 'Give a shorter reason, with a link to the rest.',
+  },
+];
+
+describe('an attempt to decide', () => {
+  test.each(cases)('is refused when it $title', (row) => {
+    const asked = row.request === null ? undefined : (row.request ?? request);
+    const refusal = refusalOf(asked, row.decisions ?? [], { ...attempt, ...row.attempt } as Attempt, run);
+    expect(refusal?.code).toBe(row.code);
+    expect(refusal?.reason).toContain(row.reason);
+    expect(refusal?.remedy).toContain(row.remedy);
+  });
+
+  test('counts when it is what the hold asks for, also with a reason of the full length', () => {
+    expect(refusalOf(request, [], attempt, run)).toBeUndefined();
+    expect(refusalOf(request, [decided('bob')], { ...attempt, decision: 'reject' }, run)).toBeUndefined();
+    expect(refusalOf(request, [], { ...attempt, reason: 'x'.repeat(reasonCharactersMax) }, run)).toBeUndefined();
+  });
+
+  test('needs no reason, and may be of the requester, where the policy says so', () => {
+    const lenient: ApprovalRequest = { ...request, policy: { ...policy, exclude: [], reason: 'optional' } };
+    expect(refusalOf(lenient, [], { ...attempt, person: 'rita', reason: '' }, run)).toBeUndefined();
+    expect(standingOf(lenient, [decided('rita'), decided('ann')]).state).toBe('approved');
+  });
+});
+
+describe('the standing of a hold', () => {
+  test('names how many are missing and who may still sign', () => {
+    expect(standingOf(request, [])).toEqual({ state: 'waiting', missing: 2, maySign: ['ann', 'bob', 'cleo'] });
+    expect(standingOf(request, [decided('bob')])).toEqual({ state: 'waiting', missing: 1, maySign: ['ann', 'cleo'] });
+  });
+
+  test('is approved by enough different people, and rejected by one', () => {
+    expect(standingOf(request, [decided('bob'), decided('ann')])).toEqual({ state: 'approved', by: ['bob', 'ann'] });
+    expect(standingOf(request, [decided('bob'), decided('ann', 'reject', 'it is Friday')])).toEqual({
+      state: 'rejected',
+      by: 'ann',
+      reason: 'it is Friday',
+    });
+  });
+
+  test('counts neither strangers, nor the requester, nor one person twice, even if they were let in', () => {
+    const smuggled = [decided('mallory'), decided('rita'), decided('ann'), decided('ann'), decided('mallory', 'reject')];
+    expect(standingOf(request, smuggled)).toEqual({ state: 'waiting', missing: 1, maySign: ['bob', 'cleo'] });
+  });
+
+  test('does not count one person twice because the group lists them twice', () => {
+    const doubled = { ...request, members: ['ann', 'ann'] };
+    expect(standingOf(doubled, [decided('ann')])).toEqual({ state: 'waiting', missing: 1, maySign: [] });
+  });
+
+  test('is never approved by nobody, whatever the policy asks for', () => {
+    expect(standingOf({ ...request, policy: { ...policy, atLeast: 0 } }, []).state).toBe('waiting');
+  });
+});
+
+/** Plays attempts against a hold as the engine does: what is not refused is accepted. */
+function play(attempts: readonly Attempt[]): Decision[] {
+  const decisions: Decision[] = [];
+  for (const each of attempts) {
+    if (refusalOf(request, decisions, each, run) === undefined) decisions.push({ ...decided(each.person), ...each });
+  }
+  return decisions;
+}
+
+/** Attempts of which most fit in each single respect, so that many sequences get as far as a verdict. */
+function attemptsOf(people: fc.Arbitrary<string>): fc.Arbitrary<Attempt[]> {
+  const mostly = <Value>(usual: Value, ...others: Value[]) =>
+    fc.oneof({ weight: 9, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) });
+  return fc.array(
+    fc.record<Attempt>({
+      person: people,
+      run: mostly(run, 'r-other'),
+      hold: mostly('sign-drain', 'sign-delete'),
+      request: mostly(2, 1, 3),
+      planHash: mostly(planHash, otherHash),
+      decision: mostly<Attempt['decision']>('approve', 'reject'),
+      reason: mostly('read it', ''),
+    }),
+    { maxLength: 40 },
+  );
+}
+
+describe('no sequence of attempts', () => {
+  test.each([
+    ['people outside of the group', fc.constantFrom('mallory', 'trudy', 'eve', 'Ann', 'ann ')],
+    ['the requester', fc.constant('rita')],
+    ['one member alone', fc.constant('ann')],
+    ['one member with the requester and strangers', fc.constantFrom('ann', 'rita', 'mallory', 'eve')],
+  ])('of %s approves a hold that needs two', (_who, people) => {
+    fc.assert(fc.property(attemptsOf(people), (attempts) => standingOf(request, play(attempts)).state !== 'approved'));
+  });
+
+  test('of anybody approves otherwise than by two fitting approvals of different members before any fitting rejection', () => {
+    let approvals = 0;
+    fc.assert(
+      fc.property(attemptsOf(fc.constantFrom('ann', 'bob', 'cleo', 'rita', 'mallory')), (attempts) => {
+        const approved = standingOf(request, play(attempts)).state === 'approved';
+        if (approved) approvals += 1;
+        expect(approved).toBe(isApprovedByHand(attempts));
+      }),
+      { numRuns: 500 },
+    );
+    expect(approvals).toBeGreaterThan(100);
+  });
+});
+
+/** The rule once more, told another way: the first words of the members, up to the second approval or the first rejection. */
+function isApprovedByHand(attempts: readonly Attempt[]): boolean {
+  const approvers = new Set<string>();
+  for (const { person, decision, reason, ...asked } of attempts) {
+    const fits = asked.run === run && asked.hold === 'sign-drain' && asked.request === 2 && asked.planHash === planHash;
+    if (!fits || reason === '' || !['ann', 'bob', 'cleo'].includes(person) || approvers.has(person)) continue;
+    if (decision === 'reject') return false;
+    approvers.add(person);
+    if (approvers.size === 2) return true;
+  }
+  return false;
+}

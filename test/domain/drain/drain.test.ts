@@ -1,0 +1,519 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { budgetName, budgetsOf, type BudgetView } from '../../../domain/drain/budget.ts';
+import { nextDrainMoves, type DrainMoves, type DrainSnapshot, type DrainSettings } from '../../../domain/drain/drain.ts';
+import { hasEnded, staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
+import { budgetOf, nodeOf, podOf, podsElsewhere, sceneOf, settingsOf } from './drain-objects.ts';
+
+function moves(snapshot: Partial<DrainSnapshot>, settings: Partial<DrainSettings> = {}): DrainMoves {
+  return nextDrainMoves(sceneOf(snapshot), settingsOf(settings));
+}
+
+/** The lists that are not empty, with the names of their pods. */
+function names(found: DrainMoves): Record<string, string[]> {
+  const lists: [string, PodView[]][] = [
+    ['evict', found.evict],
+    ['surge', found.surge],
+    ['remove', found.remove.map(({ pod }) => pod)],
+    ['ending', found.ending],
+    ['blocked', found.blocked.map(({ pod }) => pod)],
+    ['unnamed', found.unnamed],
+    ['later', found.later],
+  ];
+  return Object.fromEntries(lists.filter(([, pods]) => pods.length > 0).map(([name, pods]) => [name, pods.map((pod) => pod.name)]));
+}
+
+const set = (ordinal: number, differences: Partial<PodView> = {}): PodView =>
+  podOf({ name: `db-${ordinal}`, labels: { app: 'db' }, owner: { kind: 'StatefulSet', name: 'db' }, ...differences });
+const setOf = (replicas: number) => ({ kind: 'StatefulSet' as const, namespace: 'shop', name: 'db', replicas });
+const deploymentOf = (replicas: number, noSurge?: string) => ({
+  kind: 'Deployment' as const,
+  namespace: 'shop',
+  name: 'web',
+  replicas,
+  noSurge,
+});
+
+describe('one pod', () => {
+  /** With three more that are Ready elsewhere. */
+  const protectedPod = (pod: Partial<PodView>, ...budgets: Partial<BudgetView>[]): DrainMoves =>
+    moves({ pods: [podOf(pod), ...podsElsewhere(3)], budgets: budgets.map(budgetOf) });
+  const shut = { disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 3 };
+
+  const leaving: { title: string; found: DrainMoves }[] = [
+    { title: 'that no budget protects is evicted', found: protectedPod({}) },
+    { title: 'whose budget allows a disruption is evicted', found: protectedPod({}, {}) },
+    { title: 'that is Pending needs no budget', found: protectedPod({ phase: 'Pending', ready: false }, shut) },
+    { title: 'that has succeeded needs no budget', found: protectedPod({ phase: 'Succeeded', ready: false }, shut) },
+    { title: 'that has failed needs no budget', found: protectedPod({ phase: 'Failed', ready: false }, shut) },
+    { title: 'that has ended is evicted though two budgets select it', found: protectedPod({ phase: 'Failed' }, shut, { name: 'two' }) },
+    {
+      title: 'that is unready goes freely where the budget says AlwaysAllow',
+      found: protectedPod({ ready: false }, { ...shut, unhealthyPodEvictionPolicy: 'AlwaysAllow' }),
+    },
+    {
+      title: 'that is unready goes freely where the others are healthy enough',
+      found: protectedPod({ ready: false }, { disruptionsAllowed: 0, currentHealthy: 3, desiredHealthy: 3 }),
+    },
+  ];
+  test.each(leaving)('A pod $title.', ({ found }) => {
+    expect(names(found)).toEqual({ evict: ['web-1'] });
+  });
+
+  const waiting: { title: string; found: DrainMoves; reason: string }[] = [
+    { title: 'whose budget is spent waits', found: protectedPod({}, shut), reason: 'budget shop/web needs 3 healthy pods and has 2' },
+    {
+      title: 'that is unready waits where the others are not healthy enough',
+      found: protectedPod({ ready: false }, shut),
+      reason: 'budget shop/web needs 3 healthy pods and has 2',
+    },
+    {
+      title: 'that is unready waits where a budget demands nothing but allows nothing',
+      found: protectedPod({ ready: false }, { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0 }),
+      reason: 'budget shop/web needs 0 healthy pods and has 0',
+    },
+    {
+      title: 'whose budget has not been worked out yet waits',
+      found: protectedPod({}, { statusIsCurrent: false }),
+      reason: 'budget shop/web is being worked out by its controller',
+    },
+    {
+      title: 'under two budgets waits, even if both allow it',
+      found: protectedPod({}, {}, { name: 'two' }),
+      reason: 'two budgets protect it, shop/web and shop/two: the API server evicts no such pod',
+    },
+    {
+      title: 'that the API server does not want to be asked for waits',
+      found: moves({ pods: [podOf()], refused: new Map([['uid of web-1', 'a webhook says no']]) }),
+      reason: 'a webhook says no',
+    },
+    {
+      title: 'of a Job is waited for',
+      found: protectedPod({ owner: { kind: 'Job', name: 'report' } }),
+      reason: 'it is waited for, as its Job has not finished',
+    },
+    {
+      title: 'marked do-not-disrupt is waited for',
+      found: protectedPod({ annotations: { 'karpenter.sh/do-not-disrupt': 'true' } }),
+      reason: 'it is waited for, as karpenter.sh/do-not-disrupt=true asks',
+    },
+    {
+      title: 'marked do-not-disrupt for a time that is not over is waited for',
+      found: protectedPod({ annotations: { 'karpenter.sh/do-not-disrupt': '1h30m' }, createdAtMs: 10_000_000 - 5_300_000 }),
+      reason: 'it is waited for, as karpenter.sh/do-not-disrupt=1h30m asks',
+    },
+    {
+      title: 'marked as not safe to evict is waited for',
+      found: protectedPod({ annotations: { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false' } }),
+      reason: 'it is waited for, as cluster-autoscaler.kubernetes.io/safe-to-evict=false asks',
+    },
+    {
+      title: 'that is to complete is waited for',
+      found: protectedPod({ labels: { 'cluster.x-k8s.io/drain': 'wait-completed' } }),
+      reason: 'it is waited for, as cluster.x-k8s.io/drain=wait-completed asks',
+    },
+  ];
+  test.each(waiting)('A pod $title, and the reason is said.', ({ found, reason }) => {
+    expect(names(found)).toEqual({ blocked: ['web-1'] });
+    expect(found.blocked[0]).toMatchObject({ reason, overdue: false });
+  });
+
+  test.each([
+    { title: 'of a DaemonSet', pod: { owner: { kind: 'DaemonSet', name: 'agent' } } },
+    { title: 'that mirrors a static one', pod: { mirror: true, owner: undefined } },
+    { title: 'that is to be passed over', pod: { labels: { 'cluster.x-k8s.io/drain': 'skip' } } },
+  ])('A pod $title stays where it is.', ({ pod }) => {
+    expect(names(protectedPod(pod))).toEqual({});
+  });
+
+  const undisturbed: { title: string; pod: Partial<PodView> }[] = [
+    { title: 'whose time of peace is over', pod: { annotations: { 'karpenter.sh/do-not-disrupt': '1h' } } },
+    { title: 'whose mark says nothing that is known', pod: { annotations: { 'karpenter.sh/do-not-disrupt': 'maybe' } } },
+    { title: 'that is safe to evict', pod: { annotations: { 'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true' } } },
+    { title: 'of a Job that has ended', pod: { owner: { kind: 'Job', name: 'report' }, phase: 'Succeeded' } },
+  ];
+  test.each(undisturbed)('A pod $title is evicted.', ({ pod }) => {
+    expect(names(protectedPod(pod))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('A pod of a Job is evicted where the plan says so.', () => {
+    expect(names(moves({ pods: [podOf({ owner: { kind: 'Job', name: 'report' } })] }, { jobs: 'evict' }))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('A pod that is on its way out is waited for and not evicted again, nor is one that has been asked for.', () => {
+    expect(names(protectedPod({ terminating: true }, {}))).toEqual({ ending: ['web-1'] });
+    expect(names(moves({ pods: [podOf()], asked: new Set(['uid of web-1']) }))).toEqual({ ending: ['web-1'] });
+  });
+});
+
+describe('a pod that people have to sign for', () => {
+  const bare = podOf({ owner: undefined });
+  const scratch = podOf({ emptyDir: true });
+
+  test.each([
+    ['that no controller brings back', bare],
+    ['whose data is lost', scratch],
+  ])('A pod %s goes only if it is named, by its UID.', (_title, pod) => {
+    expect(names(moves({ pods: [pod] }))).toEqual({ unnamed: ['web-1'] });
+    expect(names(moves({ pods: [pod] }, { named: new Set(['uid of another']) }))).toEqual({ unnamed: ['web-1'] });
+    expect(names(moves({ pods: [pod] }, { named: new Set([pod.uid]) }))).toEqual({ evict: ['web-1'] });
+    expect(names(moves({ pods: [{ ...pod, phase: 'Succeeded' }] }))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('The only pod of a workload goes only if its workload is named.', () => {
+    const snapshot = { pods: [podOf()], workloads: [deploymentOf(1)] };
+    expect(names(moves(snapshot))).toEqual({ unnamed: ['web-1'] });
+    expect(names(moves(snapshot, { singletonsNamed: new Set(['Deployment shop/web']) }))).toEqual({ evict: ['web-1'] });
+    expect(names(moves({ ...snapshot, workloads: [deploymentOf(2)] }))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('The only pod of a Deployment is replaced by a rollout where the plan says so; that of a set is evicted.', () => {
+    const settings = { singletons: 'surge', singletonsNamed: new Set(['Deployment shop/web', 'StatefulSet shop/db']) } as const;
+    const shut = [budgetOf({ disruptionsAllowed: 0, desiredHealthy: 1, currentHealthy: 1 })];
+    expect(names(moves({ pods: [podOf()], budgets: shut, workloads: [deploymentOf(1)] }, settings))).toEqual({ surge: ['web-1'] });
+    expect(names(moves({ pods: [podOf()], workloads: [deploymentOf(1, 'its strategy is Recreate')] }, settings))).toEqual({
+      evict: ['web-1'],
+    });
+    expect(names(moves({ pods: [set(0)], workloads: [setOf(1)] }, settings))).toEqual({ evict: ['db-0'] });
+  });
+
+  test('A rollout that does not replace it by the deadline is as late as an eviction.', () => {
+    const settings = { singletons: 'surge', singletonsNamed: new Set(['Deployment shop/web']), nodeDeadlineMs: 60_000 } as const;
+    const snapshot = { nodes: [nodeOf({ turnBeganMs: 1 })], pods: [podOf()], workloads: [deploymentOf(1)] };
+    expect(moves(snapshot, settings).blocked).toEqual([
+      { pod: podOf(), reason: 'its rollout has not replaced it, past its deadline', overdue: true },
+    ]);
+    expect(moves(snapshot, { ...settings, onDeadline: 'delete' }).remove).toEqual([{ pod: podOf(), force: false }]);
+    expect(names(moves({ ...snapshot, nowMs: 50_000 }, settings))).toEqual({ surge: ['web-1'] });
+  });
+
+  test('It neither spends the budget of others nor keeps the next node waiting.', () => {
+    const pods = [podOf({ name: 'bare', owner: undefined }), podOf({ name: 'web-2', node: 'b' }), ...podsElsewhere(3)];
+    const found = moves({ nodes: [nodeOf(), nodeOf({ name: 'b' })], pods, budgets: [budgetOf()] });
+    expect(names(found)).toEqual({ evict: ['web-2'], unnamed: ['bare'] });
+    expect(found.begin).toEqual(['b']);
+  });
+});
+
+describe('budgets', () => {
+  const pair = [podOf({ name: 'web-1' }), podOf({ name: 'web-2', node: 'b' })];
+  const nodes = [nodeOf(), nodeOf({ name: 'b' })];
+
+  test('A budget is spent once, across all nodes, and the next pod is told how much is spent.', () => {
+    const found = moves({ nodes, pods: [...pair, ...podsElsewhere(2)], budgets: [budgetOf()] }, { nodesAtOnce: 2 });
+    expect(names(found)).toEqual({ evict: ['web-1'], blocked: ['web-2'] });
+    expect(found.blocked[0]?.reason).toBe('budget shop/web needs 3 healthy pods and has 4, 1 spent');
+  });
+
+  test('An unready pod that may go freely leaves the budget to a ready one.', () => {
+    const both = [podOf({ name: 'web-2', ready: false }), podOf({ name: 'web-1' }), ...podsElsewhere(3)];
+    expect(names(moves({ pods: both, budgets: [budgetOf()] })).evict).toEqual(['web-2', 'web-1']);
+  });
+
+  test('The pods that have the longest way to go are asked for first, those without a budget last.', () => {
+    const of = (app: string, count: number): PodView[] =>
+      Array.from({ length: count }, (_, index) =>
+        podOf({ name: `${app}-${index}`, labels: { app }, owner: { kind: 'Deployment', name: app } }),
+      );
+    const over = (app: string, expectedPods: number, allowed: number): BudgetView =>
+      budgetOf({
+        name: app,
+        selector: { matchLabels: { app } },
+        disruptionsAllowed: 1,
+        expectedPods,
+        currentHealthy: expectedPods,
+        desiredHealthy: expectedPods - allowed,
+      });
+    const found = moves({
+      pods: [...of('free', 1), ...of('short', 4), ...of('long', 3)],
+      budgets: [over('short', 4, 4), over('long', 3, 1)],
+    });
+    expect(names(found).evict).toEqual(['long-2', 'short-3', 'free-0']);
+  });
+
+  test('Of a budget that is shut by an eviction that was cut off, that is told.', () => {
+    const spent = { disruptionsAllowed: 0, currentHealthy: 3, disrupted: ['web-1'] };
+    const snapshot = { pods: [podOf(), ...podsElsewhere(3)], budgets: [budgetOf(spent)] };
+    const shut = 'budget shop/web needs 3 healthy pods and has 3';
+    expect(moves(snapshot).blocked[0]?.reason).toBe(
+      `${shut}; an eviction of shop/web-1 that was cut off counts against it for two minutes`,
+    );
+    const going = [podOf({ terminating: true }), podOf({ name: 'web-2' }), ...podsElsewhere(2)];
+    expect(moves({ ...snapshot, pods: going }).blocked[0]?.reason).toBe(shut);
+  });
+
+  test('An eviction that was asked for is spent until the budget shows it.', () => {
+    const snapshot = { nodes, pods: [...pair, ...podsElsewhere(3)], asked: new Set(['uid of web-1']) };
+    const old = budgetOf({ disruptionsAllowed: 1 });
+    expect(names(moves({ ...snapshot, budgets: [old] }, { nodesAtOnce: 2 }))).toEqual({ ending: ['web-1'], blocked: ['web-2'] });
+    const shown = budgetOf({ disruptionsAllowed: 1, disrupted: ['web-1'] });
+    expect(names(moves({ ...snapshot, budgets: [shown] }, { nodesAtOnce: 2 }))).toEqual({ ending: ['web-1'], evict: ['web-2'] });
+  });
+
+  test('A pod that was moved counts once it is Ready elsewhere, whatever the status of a moment ago says.', () => {
+    const replacement = podOf({ name: 'new', node: 'elsewhere', ready: false });
+    const snapshot = { pods: [podOf(), replacement, ...podsElsewhere(2)], budgets: [budgetOf()] };
+    expect(names(moves(snapshot))).toEqual({ blocked: ['web-1'] });
+    const ready = { ...snapshot, pods: [podOf(), { ...replacement, ready: true }, ...podsElsewhere(2)] };
+    expect(names(moves(ready))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('A pod that is deleted past its deadline takes its place in the budget of the others.', () => {
+    const late = podOf({ name: 'web-2', annotations: { 'karpenter.sh/do-not-disrupt': 'true' } });
+    const snapshot = { nodes: [nodeOf({ turnBeganMs: 0 })], pods: [late, podOf(), ...podsElsewhere(2)], budgets: [budgetOf()] };
+    const settings = { onDeadline: 'delete', podDeadlineMs: 1 } as const;
+    expect(names(moves(snapshot, settings)).remove).toEqual(['web-2', 'web-1']);
+    expect(names(moves({ ...snapshot, nodes: [nodeOf({ turnBeganMs: 0 })], nowMs: 0 }, settings))).toMatchObject({ evict: ['web-1'] });
+  });
+});
+
+describe('nodes', () => {
+  const two = [nodeOf({ name: 'a' }), nodeOf({ name: 'b' })];
+  const pods = (...places: [name: string, node: string][]): PodView[] => places.map(([name, node]) => podOf({ name, node }));
+
+  test('The next node waits until the one before it has no pod left to move.', () => {
+    const agent = podOf({ name: 'agent', node: 'a', owner: { kind: 'DaemonSet', name: 'agent' } });
+    const all = [...pods(['web-1', 'a'], ['web-2', 'b']), agent];
+    const found = moves({ nodes: two, pods: all });
+    expect(names(found)).toEqual({ evict: ['web-1'], later: ['web-2'] });
+    expect(found.begin).toEqual(['a']);
+    expect(names(moves({ nodes: two, pods: all.slice(1) }))).toEqual({ evict: ['web-2'] });
+  });
+
+  test('A node whose last pod is still ending, or from which a volume has not come off, keeps its turn.', () => {
+    const ending = [podOf({ name: 'web-1', terminating: true }), podOf({ name: 'web-2', node: 'b' })];
+    expect(names(moves({ nodes: two, pods: ending }))).toEqual({ ending: ['web-1'], later: ['web-2'] });
+    const attached = [nodeOf({ turnBeganMs: 1, attached: ['pv-1'] }), nodeOf({ name: 'b' })];
+    expect(names(moves({ nodes: attached, pods: ending.slice(1) }))).toEqual({ later: ['web-2'] });
+  });
+
+  test('A node whose turn began goes on, also where another one comes before it.', () => {
+    const began = [nodeOf({ name: 'a' }), nodeOf({ name: 'b', turnBeganMs: 1 })];
+    expect(names(moves({ nodes: began, pods: pods(['web-1', 'a'], ['web-2', 'b']) }))).toEqual({ evict: ['web-2'], later: ['web-1'] });
+  });
+
+  test('Nobody waits for the volumes of a pod that may not go.', () => {
+    const attached = [nodeOf({ turnBeganMs: 1, attached: ['pv-1'] }), nodeOf({ name: 'b' })];
+    const bare = podOf({ name: 'bare', owner: undefined, claims: ['data'] });
+    const found = moves({ nodes: attached, pods: [bare, podOf({ name: 'web-2', node: 'b' })] });
+    expect(names(found)).toEqual({ evict: ['web-2'], unnamed: ['bare'] });
+    expect(found.detaching).toEqual([]);
+  });
+
+  test('Per zone, so many nodes of each zone are worked on.', () => {
+    const zones = [nodeOf({ name: 'a' }), nodeOf({ name: 'b' }), nodeOf({ name: 'c', zone: 'zone-c' })];
+    const all = pods(['web-1', 'a'], ['web-2', 'b'], ['web-3', 'c']);
+    expect(moves({ nodes: zones, pods: all }).begin).toEqual(['a']);
+    expect(moves({ nodes: zones, pods: all }, { perZone: true }).begin).toEqual(['a', 'c']);
+  });
+
+  test('Pods of DaemonSets go last where the plan says so, and those that came back stay.', () => {
+    const agent = podOf({ name: 'agent', owner: { kind: 'DaemonSet', name: 'agent' }, createdAtMs: 5 });
+    const snapshot = { nodes: [nodeOf({ turnBeganMs: 10 })], pods: [agent, podOf()] };
+    const settings = { daemonSets: 'evict' } as const;
+    expect(names(moves(snapshot, settings))).toEqual({ evict: ['web-1'], blocked: ['agent'] });
+    expect(names(moves({ ...snapshot, pods: [agent] }, settings))).toEqual({ evict: ['agent'] });
+    expect(names(moves({ ...snapshot, pods: [{ ...agent, createdAtMs: 11 }] }, settings))).toEqual({});
+  });
+});
+
+describe('StatefulSets', () => {
+  const nodes = [nodeOf({ name: 'a' }), nodeOf({ name: 'b' })];
+
+  test('The highest ordinal goes first, on whichever of the nodes it is, and one at a time.', () => {
+    const pods = [set(0), set(10, { node: 'b' }), set(2)];
+    const found = moves({ nodes, pods, workloads: [setOf(3)] }, { nodesAtOnce: 2 });
+    expect(names(found)).toEqual({ evict: ['db-10'], blocked: ['db-2', 'db-0'] });
+    expect(found.blocked[0]?.reason).toBe('db-10 goes first, being of a higher ordinal');
+  });
+
+  test.each([
+    ['one of the others is on its way out', [set(1, { node: 'x', terminating: true })]],
+    ['one of the others is not Ready', [set(1, { node: 'x', ready: false })]],
+    ['one of the others is not there', []],
+  ])('A pod waits where %s.', (_title, others) => {
+    const found = moves({ pods: [set(2), set(0, { node: 'x' }), ...others], workloads: [setOf(3)] });
+    expect(names(found)).toEqual({ blocked: ['db-2'] });
+    expect(found.blocked[0]?.reason).toBe('StatefulSet shop/db moves one pod at a time, and 1 of its other 2 are Ready');
+  });
+
+  test('A pod that is itself not Ready may go, also where others are not Ready, but not while another one is on its way.', () => {
+    const broken = set(2, { ready: false });
+    const others = [set(0, { node: 'x', ready: false }), set(1, { node: 'x' })];
+    expect(names(moves({ pods: [broken, ...others], workloads: [setOf(3)] }))).toEqual({ evict: ['db-2'] });
+    const moving = [set(0, { node: 'x' }), set(1, { node: 'x', terminating: true })];
+    expect(names(moves({ pods: [broken, ...moving], workloads: [setOf(3)] }))).toEqual({ blocked: ['db-2'] });
+  });
+
+  test('Nodes with the highest ordinals begin first, if there are such; a circle of sets is cut in the order given.', () => {
+    const snapshot = { nodes, pods: [set(0), set(1, { node: 'b' })], workloads: [setOf(2)] };
+    expect(moves(snapshot).begin).toEqual(['b']);
+    const other = (ordinal: number, node: string): PodView =>
+      podOf({ name: `mq-${ordinal}`, node, owner: { kind: 'StatefulSet', name: 'mq' } });
+    expect(moves({ ...snapshot, pods: [...snapshot.pods, other(1, 'a'), other(0, 'b')] }).begin).toEqual(['a']);
+  });
+});
+
+describe('deadlines', () => {
+  const began = [nodeOf({ turnBeganMs: 10_000_000 - 600_000 })];
+  const shut = [budgetOf({ disruptionsAllowed: 0, currentHealthy: 3 })];
+
+  test.each([
+    ['of the pod', { podDeadlineMs: 599_000 }, true],
+    ['of the node', { nodeDeadlineMs: 599_000 }, true],
+    ['of neither', { podDeadlineMs: 601_000, nodeDeadlineMs: 601_000 }, false],
+    ['that there is not', {}, false],
+  ])('A pod that waits past the deadline %s is overdue (%j: %s).', (_title, settings, overdue) => {
+    const found = moves({ nodes: began, pods: [podOf()], budgets: shut }, settings);
+    expect(found.blocked).toEqual([expect.objectContaining({ overdue })]);
+    const deleting = moves({ nodes: began, pods: [podOf()], budgets: shut }, { ...settings, onDeadline: 'delete' });
+    expect(deleting.remove).toEqual(overdue ? [{ pod: podOf(), force: false }] : []);
+  });
+
+  test('A pod that came later has its own time.', () => {
+    const found = moves({ nodes: began, pods: [podOf({ createdAtMs: 9_990_000 })], budgets: shut }, { podDeadlineMs: 60_000 });
+    expect(found.blocked[0]?.overdue).toBe(false);
+  });
+
+  const ending = (pastMs: number): PodView => podOf({ terminating: true, graceEndsAtMs: 10_000_000 - pastMs });
+
+  test('A pod that has not ended so long after its grace period is overdue, or removed without grace.', () => {
+    const snapshot = { nodes: began, pods: [ending(61_000)] };
+    expect(names(moves(snapshot))).toEqual({ ending: ['web-1'] });
+    const [blocked] = moves(snapshot, { podDeadlineMs: 60_000 }).blocked;
+    expect(blocked).toMatchObject({ reason: 'it has not ended 61 s after its grace period', overdue: true });
+    expect(moves(snapshot, { podDeadlineMs: 60_000, onDeadline: 'delete' }).remove).toEqual([{ pod: snapshot.pods[0], force: true }]);
+    expect(names(moves({ ...snapshot, pods: [ending(-5_000)] }, { nodeDeadlineMs: 1 }))).toEqual({ ending: ['web-1'] });
+  });
+
+  test('A pod on a node that is not Ready is overdue a minute after its grace period.', () => {
+    const dead = [nodeOf({ turnBeganMs: 1, ready: false })];
+    expect(names(moves({ nodes: dead, pods: [ending(59_000)] }))).toEqual({ ending: ['web-1'] });
+    const [blocked] = moves({ nodes: dead, pods: [ending(61_000)] }).blocked;
+    expect(blocked).toMatchObject({ reason: 'its node a is not Ready, so nobody there can end it', overdue: true });
+    expect(moves({ nodes: dead, pods: [ending(61_000)] }, { onDeadline: 'delete' }).remove).toMatchObject([{ force: true }]);
+  });
+});
+
+describe('for any pods, budgets and nodes', () => {
+  const nodes = ['a', 'b', 'c', 'd'];
+  const apps = ['web', 'db', 'cart'];
+  const pod = fc.record({
+    namespace: fc.constantFrom('shop', 'payments'),
+    node: fc.constantFrom(...nodes),
+    labels: fc.constantFrom(...apps.map((app) => ({ app }))),
+    phase: fc.constantFrom('Running', 'Running', 'Running', 'Pending', 'Succeeded', 'Failed', 'Unknown'),
+    ready: fc.boolean(),
+    terminating: fc.boolean(),
+    owner: fc.constantFrom(
+      { kind: 'Deployment', name: 'web' },
+      { kind: 'DaemonSet', name: 'agent' },
+      { kind: 'StatefulSet', name: 'db' },
+      undefined,
+    ),
+    mirror: fc.boolean(),
+    emptyDir: fc.boolean(),
+  });
+  const pods = fc.array(pod, { maxLength: 30 }).map((all) => all.map((one, index): PodView => podOf({ ...one, name: `p-${index}` })));
+  const budget = fc.record({
+    namespace: fc.constantFrom('shop', 'payments'),
+    selector: fc.constantFrom(undefined, {}, ...apps.map((app) => ({ matchLabels: { app } }))),
+    unhealthyPodEvictionPolicy: fc.constantFrom('IfHealthyBudget' as const, 'AlwaysAllow' as const),
+    statusIsCurrent: fc.boolean(),
+    disruptionsAllowed: fc.nat(3),
+    currentHealthy: fc.nat(5),
+    desiredHealthy: fc.nat(5),
+  });
+  const budgets = fc.array(budget, { maxLength: 5 }).map((all) => all.map((one, index) => budgetOf({ ...one, name: `b-${index}` })));
+  const situation = fc.tuple(fc.subarray(nodes, { minLength: 1 }), pods, budgets, fc.integer({ min: 1, max: 4 }), fc.boolean());
+
+  const decide = (order: string[], all: PodView[], protecting: BudgetView[], nodesAtOnce: number, isNamed: boolean): DrainMoves =>
+    moves(
+      { nodes: order.map((name) => nodeOf({ name })), pods: all, budgets: protecting },
+      { nodesAtOnce, named: isNamed ? new Set(all.map(({ uid }) => uid)) : new Set() },
+    );
+  const listed = (found: DrainMoves): PodView[] => [
+    ...[...found.evict, ...found.surge, ...found.ending, ...found.unnamed, ...found.later],
+    ...found.blocked.map((one) => one.pod),
+    ...found.remove.map((one) => one.pod),
+  ];
+  const spends = (gone: PodView): boolean => gone.ready && !hasEnded(gone) && gone.phase !== 'Pending';
+
+  test('No budget is spent beyond the disruptions that it allows, nor below what it demands.', () => {
+    fc.assert(
+      fc.property(situation, ([order, all, protecting, atOnce, isNamed]) => {
+        const { evict } = decide(order, all, protecting, atOnce, isNamed);
+        for (const one of protecting) {
+          const isOver = (gone: PodView): boolean => budgetsOf(gone, protecting).some((own) => budgetName(own) === budgetName(one));
+          const spent = evict.filter((gone) => spends(gone) && isOver(gone)).length;
+          expect(spent).toBeLessThanOrEqual(one.statusIsCurrent ? one.disruptionsAllowed : 0);
+          const serving = all.filter((pod) => pod.ready && !pod.terminating && isOver(pod)).length;
+          if (spent > 0) expect(serving - spent).toBeGreaterThanOrEqual(one.desiredHealthy);
+        }
+      }),
+    );
+  });
+
+  test('No more nodes than allowed are worked on, and only those that were given.', () => {
+    fc.assert(
+      fc.property(situation, ([order, all, protecting, atOnce, isNamed]) => {
+        const { evict, ending, blocked } = decide(order, all, protecting, atOnce, isNamed);
+        const touched = new Set([...evict, ...ending, ...blocked.map((one) => one.pod)].map(({ node }) => node));
+        expect(touched.size).toBeLessThanOrEqual(atOnce);
+        expect(order).toEqual(expect.arrayContaining([...touched]));
+      }),
+    );
+  });
+
+  test('Every pod that has to move is in exactly one list, and no other pod is in any.', () => {
+    fc.assert(
+      fc.property(situation, ([order, all, protecting, atOnce, isNamed]) => {
+        const found = listed(decide(order, all, protecting, atOnce, isNamed)).map(({ name }) => name);
+        const moving = all.filter((one) => order.includes(one.node) && !staysOnNode(one)).map(({ name }) => name);
+        expect(found.sort()).toEqual(moving.sort());
+      }),
+    );
+  });
+
+  test('Where the pods come in another order, the moves are the same.', () => {
+    fc.assert(
+      fc.property(situation, ([order, all, protecting, atOnce, isNamed]) => {
+        const forwards = decide(order, all, protecting, atOnce, isNamed);
+        const backwards = decide(order, all.toReversed(), protecting, atOnce, isNamed);
+        expect([backwards.evict, backwards.begin]).toEqual([forwards.evict, forwards.begin]);
+        expect(new Set(backwards.blocked)).toEqual(new Set(forwards.blocked));
+      }),
+    );
+  });
+
+  test('No two pods of a StatefulSet go at once.', () => {
+    fc.assert(
+      fc.property(situation, ([order, all, protecting, atOnce, isNamed]) => {
+        const { evict } = decide(order, all, protecting, atOnce, isNamed);
+        for (const namespace of ['shop', 'payments']) {
+          const ofSet = evict.filter((one) => one.owner?.kind === 'StatefulSet' && one.namespace === namespace && !hasEnded(one));
+          expect(ofSet.length).toBeLessThanOrEqual(1);
+        }
+      }),
+    );
+  });
+
+  test('A drain whose evictions are carried out and made up for elsewhere ends, unless something is blocked.', () => {
+    fc.assert(
+      fc.property(pods, fc.integer({ min: 1, max: 4 }), (all, atOnce) => {
+        // A set with a pod that never gets Ready, or never goes, waits for ever.
+        const sound = { ready: true, phase: 'Running', mirror: false };
+        let left = all.map((one) => (one.owner?.kind === 'StatefulSet' ? { ...one, ...sound } : one));
+        for (let turn = 0; turn <= 2 * all.length; turn += 1) {
+          const { evict } = decide(nodes, left, [], atOnce, true);
+          // What is on its way out ends, on whichever node it is.
+          const gone = [...evict, ...left.filter(({ terminating }) => terminating)];
+          left = left.map((one) => (gone.includes(one) ? { ...one, node: 'elsewhere', ready: true, terminating: false } : one));
+          // What is not Ready elsewhere becomes so.
+          left = left.map((one) => (one.node === 'elsewhere' ? { ...one, ready: true, phase: 'Running' } : one));
+        }
+        expect(left.filter((one) => one.node !== 'elsewhere' && !staysOnNode(one))).toEqual([]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals';
+import { minorVersionOf, skewProblem } from '../../../domain/version/version.ts';
+
+test.each([
+  { text: '1.33', minor: { major: 1, minor: 33 } },
+  { text: 'v1.33.4-eks-99bf8d4', minor: { major: 1, minor: 33 } },
+  { text: '1.33.4-20260801', minor: { major: 1, minor: 33 } },
+  { text: '1.9', minor: { major: 1, minor: 9 } },
+  { text: '', minor: undefined },
+  { text: 'latest', minor: undefined },
+  { text: '1', minor: undefined },
+  { text: 'eks-1.33', minor: undefined },
+])('The minor version of "$text" is read.', ({ text, minor }) => {
+  expect(minorVersionOf(text)).toEqual(minor);
+});
+
+test.each([
+  { kubelet: '1.33', plane: '1.33' },
+  { kubelet: 'v1.33.9-eks-99bf8d4', plane: '1.33' },
+  { kubelet: '1.32.8-20260415', plane: '1.33' },
+  { kubelet: '1.30', plane: '1.33' },
+])('Kubelet $kubelet may run under control plane $plane.', ({ kubelet, plane }) => {
+  expect(skewProblem(kubelet, plane)).toBeUndefined();
+});
+
+test.each([
+  { kubelet: '1.34', plane: '1.33', problem: 'kubelet 1.34 is newer than the control plane 1.33' },
+  { kubelet: '1.29', plane: '1.33', problem: 'kubelet 1.29 is 4 minor versions behind the control plane 1.33, 3 are allowed' },
+  { kubelet: '1.9', plane: '1.33', problem: 'kubelet 1.9 is 24 minor versions behind the control plane 1.33, 3 are allowed' },
+  { kubelet: '2.0', plane: '1.33', problem: 'kubelet 2.0 and control plane 1.33 differ in their major version' },
+  { kubelet: '', plane: '1.33', problem: 'the versions "" and "1.33" cannot be compared' },
+  { kubelet: '1.33', plane: 'unknown', problem: 'the versions "1.33" and "unknown" cannot be compared' },
+])('Kubelet "$kubelet" may not run under control plane "$plane", and the reason is said.', ({ kubelet, plane, problem }) => {
+  expect(skewProblem(kubelet, plane)).toBe(problem);
+});

@@ -1,0 +1,184 @@
+import { describe, expect, test } from '@jest/globals';
+import { loadConfiguration } from '../../../runbooks/configuration/configuration.ts';
+import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
+import { formatProblem } from '../../../runbooks/grammar/problem.ts';
+
+// Public keys of RFC 8037, appendix A.2, and RFC 8032, section 7.1, tests 2 and 3.
+const adaKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
+const graceKey = Buffer.from('3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c', 'hex').toString('base64url');
+const linusKey = Buffer.from('fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025', 'hex').toString('base64url');
+
+const sound = `apiVersion: holdpoint.dev/v1
+kind: Configuration
+people:
+  ada: { name: Ada, key: ${adaKey} }
+  grace: { name: Grace, key: ${graceKey} }
+groups: { sre: [ada, grace] }
+policies:
+  production-change: { atLeast: 2, of: sre, exclude: [requester], reason: required, expires: 90s }
+  test-change: { atLeast: 1, of: sre }
+`;
+
+function problemsOf(text: string): string[] {
+  const { configuration, problems } = loadConfiguration(text, 'h.yaml');
+  expect(configuration).toBeUndefined();
+  return problems.map(formatProblem);
+}
+
+test('a sound configuration is read with its defaults filled in', () => {
+  const { configuration, problems } = loadConfiguration(`${sound}evidence: { directory: ./evidence }\n`, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration).toEqual({
+    people: { ada: { name: 'Ada', key: adaKey }, grace: { name: 'Grace', key: graceKey } },
+    groups: { sre: ['ada', 'grace'] },
+    policies: {
+      'production-change': {
+        name: 'production-change',
+        atLeast: 2,
+        of: 'sre',
+        exclude: ['requester'],
+        reason: 'required',
+        expiresMs: 90_000,
+      },
+      'test-change': { name: 'test-change', atLeast: 1, of: 'sre', exclude: [], reason: 'optional', expiresMs: 14_400_000 },
+    },
+    evidence: { directory: './evidence' },
+  });
+});
+
+test('evidence may be kept in a bucket of S3', () => {
+  const text = `${sound}evidence: { s3: { bucket: our-evidence, prefix: holdpoint/prod, region: eu-central-1 } }\n`;
+  const { configuration, problems } = loadConfiguration(text, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration?.evidence).toEqual({ s3: { bucket: 'our-evidence', prefix: 'holdpoint/prod', region: 'eu-central-1' } });
+});
+
+describe('a mistake is reported at its place', () => {
+  test.each([
+    [
+      'two places for evidence',
+      `${sound}evidence: { directory: a, s3: { bucket: our-evidence, region: eu-central-1 } }\n`,
+      'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket (`s3`), not both: a run has one record.',
+    ],
+    ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
+    [
+      'a bucket that can be none',
+      `${sound}evidence: { s3: { bucket: Our_Evidence, region: eu-central-1 } }\n`,
+      'h.yaml:10:27 error evidence.s3.bucket: Must be the name of a bucket: 3 to 63 small letters',
+    ],
+    [
+      'a prefix that begins with a slash',
+      `${sound}evidence: { s3: { bucket: our-evidence, prefix: /a, region: eu-central-1 } }\n`,
+      'h.yaml:10:49 error evidence.s3.prefix: Must be names of letters',
+    ],
+    [
+      'a bucket without its region',
+      `${sound}evidence: { s3: { bucket: our-evidence } }\n`,
+      'h.yaml:10:13 error evidence.s3.region: Is missing.',
+    ],
+    [
+      'an unknown key',
+      sound.replace('atLeast: 1,', 'atLeast: 1, atleast: 1,'),
+      'h.yaml:9:30 error policies.test-change.atleast: Unknown key. Did you mean "atLeast"?',
+    ],
+    [
+      'an unknown person',
+      sound.replace('[ada, grace]', '[ada, grcae, grace]'),
+      'h.yaml:6:22 error groups.sre[1]: There is no "grcae" in people. Did you mean "grace"?',
+    ],
+    [
+      'a person twice in a group',
+      sound.replace('[ada, grace]', '[ada, grace, ada]'),
+      'h.yaml:6:29 error groups.sre[2]: "ada" is in the group twice.',
+    ],
+    [
+      'an unknown group',
+      sound.replace('atLeast: 1, of: sre', 'atLeast: 1, of: sra'),
+      'h.yaml:9:34 error policies.test-change.of: There is no group "sra". Did you mean "sre"?',
+    ],
+    [
+      'a group that only an object knows',
+      sound.replace('atLeast: 1, of: sre', 'atLeast: 1, of: constructor'),
+      'h.yaml:9:34 error policies.test-change.of: There is no group "constructor".',
+    ],
+    [
+      'more approvers than people',
+      sound.replace('atLeast: 1', 'atLeast: 3'),
+      'h.yaml:9:27 error policies.test-change.atLeast: Asks for 3 people, but the group "sre" has 2: the hold could never open.',
+    ],
+    ['no approvers', sound.replace('atLeast: 1', 'atLeast: 0'), 'h.yaml:9:27 error policies.test-change.atLeast: Must be at least 1.'],
+    ['an empty group', sound.replace('groups: {', 'groups: { none: [],'), 'h.yaml:6:17 error groups.none: Must have at least 1 entries.'],
+    [
+      'a key of another length',
+      sound.replace(graceKey, 'AAAA'),
+      'h.yaml:5:30 error people.grace.key: Must be an Ed25519 public key: the `x` of its JWK, 43 characters of base64url.',
+    ],
+    [
+      'a key in another alphabet',
+      sound.replace(adaKey, adaKey.replace('_', '/')),
+      'h.yaml:4:26 error people.ada.key: Must be an Ed25519 public key',
+    ],
+    [
+      'the same key for two people',
+      sound.replace(graceKey, adaKey),
+      'h.yaml:5:30 error people.grace.key: Is also the key of "ada"; everyone needs their own, or one person could sign twice.',
+    ],
+    [
+      'a duration that is none',
+      sound.replace('90s', '90 seconds'),
+      'h.yaml:8:94 error policies.production-change.expires: Must be a duration such as 90s, 15m, 4h, 2d or PT4H30M.',
+    ],
+    [
+      'a duration of nothing',
+      sound.replace('90s', '0s'),
+      'h.yaml:8:94 error policies.production-change.expires: Must be a duration such as',
+    ],
+    [
+      'a duration without end',
+      sound.replace('90s', '31d'),
+      'h.yaml:8:94 error policies.production-change.expires: Must be 30 days at most.',
+    ],
+    [
+      'an exclusion that is not known',
+      sound.replace('[requester]', '[requestor]'),
+      'h.yaml:8:55 error policies.production-change.exclude[0]: Must be "requester", but is the text "requestor".',
+    ],
+    [
+      'a person id with capitals',
+      sound.replace('  ada:', '  Ada:').replace('[ada', '[Ada'),
+      'h.yaml:4:3 error people.Ada: Must be made of small letters, digits',
+    ],
+    ['a missing part', sound.replace(/^groups.*$/m, ''), 'h.yaml:1:1 error groups: Is missing.'],
+    [
+      'another kind of document',
+      sound.replace('kind: Configuration', 'kind: Runbook'),
+      'h.yaml:2:7 error kind: Must be "Configuration", but is the text "Runbook".',
+    ],
+  ])('%s', (_title, text, expected) => {
+    expect(problemsOf(text).map((line) => line.slice(0, expected.length))).toEqual([expected]);
+  });
+
+  test('a third person is welcome', () => {
+    const text = sound.replace('groups:', `  linus: { name: Linus, key: ${linusKey} }\ngroups:`);
+    expect(loadConfiguration(text, 'h.yaml').problems).toEqual([]);
+  });
+});
+
+test.each([
+  ['90s', 90_000],
+  ['15m', 900_000],
+  ['4h', 14_400_000],
+  ['2d', 172_800_000],
+  ['PT4H30M', 16_200_000],
+  ['P1DT1S', 86_401_000],
+  ['P1D', 86_400_000],
+  ['P', undefined],
+  ['PT', undefined],
+  ['P1DT', undefined],
+  ['4', undefined],
+  ['4 h', undefined],
+  ['-4h', undefined],
+  ['1.5h', undefined],
+])('the duration %s is %s milliseconds', (text, expected) => {
+  expect(parseDurationMs(text)).toBe(expected);
+});
