@@ -1,12 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ActionCall, ActionContext, Observation, StepReport, Target, Undo } from '../domain/action.ts';
-import { everybody, type Policy } from '../domain/approval/approval.ts';
+import type { ActionContext, Observation, StepReport, Target, Undo } from '../domain/action.ts';
+import { everybody, type Policy } from '../domain/approval/policy.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { Forecast } from '../domain/plan/forecast.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
-import type { ActionLimits, CompiledRunbook } from '../domain/runbook.ts';
+import { idOfUndo, type PlanningBase, type Rollback, type Span } from '../domain/run/span.ts';
+import type { RunbookDocument } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import { parseTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
@@ -17,7 +19,9 @@ import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/sto
 import { toFailure } from './failure.ts';
 import { liftCordonsOf } from './kubernetes/cordon/owner-annotation.ts';
 import { perform, type Performance } from './perform.ts';
-import { prepareNested, prepareRunbook, type Prepared } from './prepare.ts';
+import { planRollback, type PlannedUndo, type StepToUndo } from './plan-rollback.ts';
+import { planRunbook, planSpan, type PlanStep, type SpanRequest } from './plan-span.ts';
+import { prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
 import { findMarks, liftMarks, type Mark, type MarksFound, type SweepParts } from './sweep.ts';
@@ -48,26 +52,24 @@ export interface ActivityParts {
 
 type RunContext = Omit<ActionContext, 'acted'>;
 
-/** The way back from a step: a call of an action with its plan, or why there is none. */
-export type PlannedUndo = Exclude<Undo, ActionCall> | (ActionCall & { plan: ActionPlan; limits: ActionLimits });
-
 export type VerifiedSignature =
   { ok: true; publicKey: string; at: string; nonce: string } | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
 export interface Activities {
-  prepare(request: { document: Parameters<typeof prepareRunbook>[0]['document']; inputs: JsonObject; target?: string }): Promise<Prepared>;
-  planStep(request: { action: string; input: JsonObject; context: RunContext }): Promise<ActionPlan>;
-  /** The inputs of a runbook that another one carries out, checked and with their defaults. */
-  prepareNested(request: { runbook: CompiledRunbook; inputs: JsonObject; target: string }): Promise<{ inputs: JsonObject }>;
+  prepare(request: { document: RunbookDocument; inputs: JsonObject; target?: string }): Promise<Prepared>;
+  /** Plans all spans of a runbook as far as they can be foreseen. */
+  planRunbook(request: { document: RunbookDocument; inputs: JsonObject }): Promise<Forecast>;
+  /** Plans the steps up to the next hold. */
+  planSpan(request: SpanRequest): Promise<Span>;
   /** Without a policy, one other person of all who are known. `expiresAtMs` is milliseconds since 1970. */
-  openHold(request: {
+  readPolicy(request: {
     policy?: string;
-  }): Promise<{ policy: Policy; members: string[]; openedAt: string; expiresAt: string; expiresAtMs: number }>;
+  }): Promise<{ policy: Policy; members: string[]; requestedAt: string; expiresAt: string; expiresAtMs: number }>;
   /** Looks once how far a step is, without acting. */
   observe(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Observation>;
-  /** Plans the way back from a step. `undoStep` is the id under which it would be carried out. */
-  planUndo(request: { action: string; plan: ActionPlan; finished: boolean; context: RunContext; undoStep: string }): Promise<PlannedUndo>;
+  /** Plans how to take steps back; `steps` begin with the one that was begun last. */
+  planRollback(request: { base: PlanningBase; steps: StepToUndo[] }): Promise<Rollback>;
   perform(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Performance & { undo: Undo }>;
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
   /** The targets that runs have worked on, as far as Temporal still knows of them. */
@@ -83,14 +85,14 @@ export interface Activities {
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
 export function createActivities(parts: ActivityParts): Activities {
+  const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, { ...context, acted: false });
   const activities: Activities = {
     prepare: async (request) => prepareRunbook(request, await parts.readConfiguration()),
-    planStep: ({ action, input, context }) =>
-      withHeartbeats(async () => findAction(parts, action).plan(input, { ...context, acted: false })),
-    prepareNested: async (request) => prepareNested(request),
-    openHold: async ({ policy }) => openHold(await parts.readConfiguration(), policy),
+    planRunbook: (request) => withHeartbeats(async () => planRunbook(prepareRunbook(request, await parts.readConfiguration()), planStep)),
+    planSpan: (request) => withHeartbeats(() => planSpan(request, planStep)),
+    readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, { ...context, acted: false })),
-    planUndo: (request) => withHeartbeats(() => planUndo(parts, request)),
+    planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (step, context) => planUndo(parts, step, context))),
     perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
     release: ({ target, run }) =>
       withHeartbeats(async () => ({ lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) })),
@@ -114,7 +116,7 @@ export function createActivities(parts: ActivityParts): Activities {
       const result = await verifyStatement(signature, expected, publicKey, new Date());
       if (!result.ok) return result;
       if (group !== undefined && !membersOf(group, people, groups).includes(person)) {
-        const reason = `${person} has left the group ${group} since the hold was opened.`;
+        const reason = `${person} has left the group ${group} since the signatures were requested.`;
         return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
       }
       const { at, nonce } = result.statement;
@@ -135,7 +137,7 @@ function findAction({ actions }: ActivityParts, name: string): AnyAction {
   return action;
 }
 
-function openHold(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['openHold']>> {
+function readPolicy(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['readPolicy']>> {
   const policy = name === undefined ? secondPerson : configuration.policies[name];
   if (!policy) throw new HoldpointError('policy-unknown', { policy: name ?? '' });
   const now = Date.now();
@@ -143,7 +145,7 @@ function openHold(configuration: Configuration, name: string | undefined): Await
   return {
     policy,
     members: membersOf(policy.of, configuration.people, configuration.groups),
-    openedAt: new Date(now).toISOString(),
+    requestedAt: new Date(now).toISOString(),
     expiresAt: new Date(expiresAtMs).toISOString(),
     expiresAtMs,
   };
@@ -153,16 +155,15 @@ function membersOf(group: string, people: Configuration['people'], groups: Confi
   return groups[group] ?? (group === everybody ? Object.keys(people) : []);
 }
 
-async function planUndo(parts: ActivityParts, request: Parameters<Activities['planUndo']>[0]): Promise<PlannedUndo> {
-  const { plan, finished, undoStep } = request;
-  const action = findAction(parts, request.action);
-  const context = { ...request.context, acted: false };
+async function planUndo(parts: ActivityParts, { id, uses, plan, finished }: StepToUndo, runContext: RunContext): Promise<PlannedUndo> {
+  const action = findAction(parts, uses);
+  const context = { ...runContext, acted: false };
   // What was begun and not finished may have changed nothing yet: only a look tells.
   const seen = finished ? undefined : await lookOrSayWhyNot(action, plan, context);
   const undo = action.undo(plan, context, seen);
   if (!('uses' in undo)) return undo;
-  const wayBack = findAction(parts, undo.uses);
-  return { ...undo, plan: await wayBack.plan(undo.with, { ...context, step: undoStep }), limits: wayBack.declaration.limits };
+  const undoing = findAction(parts, undo.uses);
+  return { ...undo, plan: await undoing.plan(undo.with, { ...context, step: idOfUndo(id) }), limits: undoing.declaration.limits };
 }
 
 /** A step that cannot be looked at counts as begun; an error that may pass is thrown, so that it is looked at again. */

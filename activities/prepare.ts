@@ -2,13 +2,12 @@ import { HoldpointError } from '../domain/errors.ts';
 import type { Target } from '../domain/action.ts';
 import { ExpressionError } from '../domain/expression/expression.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { CompiledRunbook } from '../domain/runbook.ts';
+import type { CompiledRunbook, RunbookDocument } from '../domain/runbook.ts';
 import { parseTarget, TargetError } from '../domain/target.ts';
 import { compileRunbook } from '../runbooks/compiler/compile.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { checkInputs, targetOf, type InputProblem } from '../runbooks/compiler/inputs.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
-import type { NestedDocuments } from '../runbooks/compiler/reference.ts';
 
 const problemsShownMax = 5;
 
@@ -26,7 +25,7 @@ export interface Prepared {
  * Throws `runbook-invalid`, `inputs-invalid`.
  */
 export function prepareRunbook(
-  request: { document: { file: string; text: string; runbooks?: NestedDocuments }; inputs: JsonObject; target?: string },
+  request: { document: RunbookDocument; inputs: JsonObject; target?: string },
   configuration: Configuration,
 ): Prepared {
   const { file, text, runbooks } = request.document;

@@ -1,4 +1,4 @@
-import type { Phase } from '../workflows/messages.ts';
+import type { Phase } from '../domain/run/state.ts';
 
 /** Exit codes that scripts can rely on. */
 export const exitCodes = { done: 0, error: 1, usage: 2, holding: 3, stuck: 4, ended: 5 } as const;

@@ -1,4 +1,4 @@
-import type { CommandName } from '../workflows/messages.ts';
+import type { CommandName } from '../domain/approval/statement.ts';
 
 /** What each of an operator's words does, for help and for the list of choices. */
 export const commandSummaries: Record<CommandName, string> = {

@@ -1,7 +1,7 @@
+import type { Forecast } from '../domain/plan/forecast.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import type { Effect, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
-import type { Forecast } from '../workflows/messages.ts';
 import { formatDuration } from './format.ts';
 import type { Terminal } from './terminal.ts';
 

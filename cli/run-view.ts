@@ -1,8 +1,9 @@
 import stringWidth from 'string-width';
+import type { StepState } from '../domain/run/steps.ts';
+import type { HoldState, Phase, RunState } from '../domain/run/state.ts';
+import { standingOf } from '../domain/approval/request.ts';
 import type { Progress, ProgressItem } from '../domain/action.ts';
-import { standingOf } from '../domain/approval/approval.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
-import type { HoldState, Phase, RunState, StepState } from '../workflows/messages.ts';
 import { counted, formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';

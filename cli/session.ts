@@ -1,16 +1,15 @@
 import { readFile } from 'node:fs/promises';
+import type { CompiledRunbook, RunbookDocument } from '../domain/runbook.ts';
 import { connectTemporal, temporalSettings } from '../client/connection.ts';
 import { Holdpoint } from '../client/holdpoint.ts';
 import { KeyError, keyDirectory, knownPeople, readKey, type SigningKey } from '../client/keys.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { CompiledRunbook } from '../domain/runbook.ts';
 import { compileRunbook } from '../runbooks/compiler/compile.ts';
 import { loadConfiguration, type Configuration } from '../runbooks/configuration/configuration.ts';
 import { checkInputs, parseInputArguments } from '../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../runbooks/library.ts';
 import { formatProblem, type Problem } from '../runbooks/grammar/problem.ts';
-import type { RunbookDocument } from '../workflows/messages.ts';
 import { unreadable, UsageError } from './errors.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
+import { endPhases } from '../domain/run/state.ts';
 import type { Holdpoint, LiveRun } from '../client/holdpoint.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import { endPhases } from '../workflows/messages.ts';
 import { formatClock } from './format.ts';
 import { retryingText, runLines } from './run-view.ts';
 import type { Terminal } from './terminal.ts';

@@ -8,8 +8,11 @@ import {
 } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
+import type { RunbookDocument } from '../domain/runbook.ts';
+import type { Forecast } from '../domain/plan/forecast.ts';
+import { endPhases, type RunState } from '../domain/run/state.ts';
+import type { ApprovalRequest } from '../domain/approval/request.ts';
 import type { Progress, StepReport } from '../domain/action.ts';
-import type { ApprovalRequest } from '../domain/approval/approval.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import {
@@ -23,7 +26,6 @@ import {
   admissionUpdate,
   attemptRefusedSignal,
   decideUpdate,
-  endPhases,
   planWorkflow,
   runWorkflow,
   searchAttributes,
@@ -31,11 +33,8 @@ import {
   commandUpdate,
   type Admission,
   type DecisionAnswer,
-  type Forecast,
   type RefusedAttempt,
-  type RunbookDocument,
   type RunInput,
-  type RunState,
   type SweepResult,
   type CommandResult,
 } from '../workflows/messages.ts';
@@ -186,7 +185,7 @@ export class Holdpoint {
 
   /**
    * Signs a decision on what is open at a hold. `planHash` is the hash of the plan that the person has seen.
-   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `hold-not-open` where it is over.
+   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `hold-not-waiting` where it is over.
    */
   async decide(
     name: string,
@@ -197,7 +196,7 @@ export class Holdpoint {
   ): Promise<DecisionAnswer> {
     const handle = await this.handleOf(name);
     const { run, phase } = await this.queryState(handle, name);
-    if (endPhases.includes(phase)) throw new HoldpointError('hold-not-open', { run, phase });
+    if (endPhases.includes(phase)) throw new HoldpointError('hold-not-waiting', { run, phase });
     const { hold, number, planHash } = shown;
     const statement: DecisionStatement = { kind: 'decision', run, hold, request: number, planHash, decision, reason, ...signedBy(key) };
     const signature = await signStatement(statement, key);

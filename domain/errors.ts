@@ -121,8 +121,8 @@ export const errorKinds = {
   },
   'command-refused': {
     consequence: 'refuse',
-    message: 'The run {run} cannot be told to {command}: {cause}.',
-    remedy: 'What it can be told now: {possible}.',
+    message: 'The command {command} is not allowed now for the run {run}: {cause}.',
+    remedy: 'Commands that are allowed now: {possible}.',
   },
   'plan-changed': {
     consequence: 'refuse',
@@ -144,7 +144,7 @@ export const errorKinds = {
     message: 'There is no run {run}.',
     remedy: '`holdpoint runs` lists the runs and their targets.',
   },
-  'hold-not-open': {
+  'hold-not-waiting': {
     consequence: 'refuse',
     message: 'The run {run} does not wait at a hold; it is {phase}.',
     remedy: 'See what it does with `holdpoint show {run}`.',

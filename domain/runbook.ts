@@ -1,5 +1,14 @@
 import type { Json, JsonObject } from './json.ts';
 
+/** A runbook as it was written: the worker parses and checks it again, whoever sends it. */
+export interface RunbookDocument {
+  /** Where it came from, for messages. */
+  file: string;
+  text: string;
+  /** The runbooks that it carries out, by the keys of `runbooks/compiler/reference.ts`. */
+  runbooks?: Record<string, { file: string; text: string }>;
+}
+
 /** A runbook that has been parsed and checked against the grammar, the actions and the policies: ready to be carried out. */
 export interface CompiledRunbook {
   name: string;

@@ -1,44 +1,19 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { Decision, ApprovalRequest } from '../domain/approval/approval.ts';
-import type { JsonObject } from '../domain/json.ts';
-import type { PlanDifference } from '../domain/plan/difference.ts';
-import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
 import type { CommandName } from '../domain/approval/statement.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
+import type { RunbookDocument } from '../domain/runbook.ts';
+import type { Phase, RunState } from '../domain/run/state.ts';
 
 export { runWorkflow, searchAttributes } from '../domain/run/names.ts';
-export type { CommandName };
 
 /** Names of the workflow types. */
 export const planWorkflow = 'planRunbook';
 export const sweepWorkflow = 'sweep';
 
-/** A runbook as it was written: the worker parses and checks it again, whoever sends it. */
-export interface RunbookDocument {
-  /** Where it came from, for messages. */
-  file: string;
-  text: string;
-  /** The runbooks that it carries out, by the keys of `runbooks/compiler/reference.ts`. */
-  runbooks?: Record<string, { file: string; text: string }>;
-}
-
 export interface PlanInput {
   document: RunbookDocument;
   inputs: JsonObject;
-}
-
-/** A span of a forecast. */
-export interface ForecastSpan {
-  /** The hold that people sign before it; absent for the first span, which the start itself signs. */
-  hold?: { id: string; policy: string; question?: string };
-  plan: SpanPlan;
-}
-
-/** What a runbook would do, span by span. Only the first one is binding; the others are planned again at their hold. */
-export interface Forecast {
-  target: string;
-  runbook: { name: string; title: string; digest: string };
-  inputs: JsonObject;
-  spans: ForecastSpan[];
 }
 
 export interface RunInput extends PlanInput {
@@ -50,72 +25,6 @@ export interface RunInput extends PlanInput {
   planHash: string;
   /** The requester's signed StartStatement, a compact JWS. */
   signature: string;
-}
-
-export type Phase =
-  'planning' | 'running' | 'holding' | 'paused' | 'stuck' | 'undoing' | 'done' | 'rejected' | 'aborted' | 'undone' | 'refused';
-
-/** Phases in which a run is over. */
-export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'undone', 'refused'];
-
-/** `stopped`: the run ended in it; `kept`: its change stays when the run is undone. */
-export type StepStatus = 'waiting' | 'running' | 'holding' | 'stuck' | 'done' | 'skipped' | 'stopped' | 'undone' | 'kept';
-
-export interface StepState {
-  /** `drain`; of a list `drain[node-a]`; of a runbook `upgrade/drain`; of the way back `undo:drain`. */
-  id: string;
-  /** `group`: stands for the rows below it, the elements of a list or the steps of a runbook. */
-  kind: 'action' | 'hold' | 'group';
-  /** Id of the group that it belongs to. */
-  parent?: string;
-  title?: string;
-  /** Name of the action, of the policy of a hold, or of the runbook. */
-  uses: string;
-  status: StepStatus;
-  startedAt?: string;
-  endedAt?: string;
-  /** The last thing that is known of it, in one sentence. */
-  summary?: string;
-}
-
-export interface HoldState {
-  request: ApprovalRequest;
-  plan: SpanPlan;
-  decisions: Decision[];
-  /** What has changed since the request before this one was signed. */
-  drift?: PlanDifference;
-}
-
-export interface StuckState {
-  step: string;
-  /** The code of the error, as `docs/errors.md` lists it. */
-  code: string;
-  reason: string;
-  remedy: string;
-}
-
-/** How a run stands: the answer to the state query. */
-export interface RunState {
-  run: string;
-  target: string;
-  runbook: { name: string; title: string; digest: string };
-  inputs: JsonObject;
-  requester: string;
-  phase: Phase;
-  steps: StepState[];
-  hold?: HoldState;
-  stuck?: StuckState;
-  /** What an operator can tell the run now. */
-  commands: CommandName[];
-  /** What became of the last thing that an operator has asked for, where it came to nothing. */
-  notice?: string;
-  /** Somebody has asked for a pause that takes hold at the next safe point. */
-  pauseRequestedBy?: string;
-  /** Why the run ended as it did, and what it left behind. */
-  ended?: { at: string; reason: string; leftovers: string[] };
-  /** Where the record is, as the worker sees it. */
-  evidence: string;
-  refusedAttempts: number;
 }
 
 export interface RunResult {
@@ -182,18 +91,18 @@ export interface DecisionAnswer {
   missing: number;
 }
 
-/** An operator's word, signed like a decision. */
+/** A command of an operator, signed like a decision. */
 export interface CommandRequest {
   person: string;
   run: string;
   command: CommandName;
-  /** The stuck step that is meant; empty for a word that is about the whole run. */
+  /** The stuck step that is meant; empty for a command that is about the whole run. */
   step: string;
   reason: string;
   signature: string;
 }
 
-/** What has become of an operator's word. */
+/** What has become of a command. */
 export interface CommandResult {
   phase: Phase;
   /** The hold at which a second person has to sign before it counts; absent where nobody needs to. */

@@ -6,23 +6,27 @@ import type { ActionLimits } from '../domain/runbook.ts';
 const heartbeatTimeout = '10s';
 const readRetry = { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 4 } as const;
 
-type FileReads = Pick<Activities, 'prepare' | 'prepareNested' | 'openHold'>;
-type WorldReads = Pick<Activities, 'planStep' | 'planUndo' | 'observe'>;
+type FileReads = Pick<Activities, 'prepare' | 'readPolicy'>;
+type StepReads = Pick<Activities, 'observe'>;
+type PlanReads = Pick<Activities, 'planRunbook' | 'planSpan' | 'planRollback'>;
 
 /** Reads of files: short, tried a few times, and then a person hears of it. */
 const fileReads = proxyActivities<FileReads>({ startToCloseTimeout: '30s', retry: readRetry });
 
-/** Reads of the world, which may take a while in a large cluster. */
-const worldReads = proxyActivities<WorldReads>({ startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
+/** A look at what one step concerns, which may take a while in a large cluster. */
+const stepReads = proxyActivities<StepReads>({ startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
+
+/** Looks at what up to thousands of steps concern. */
+const planReads = proxyActivities<PlanReads>({ startToCloseTimeout: '30 minutes', heartbeatTimeout, retry: readRetry });
 
 /** Everything that a plan is made from. */
-export const reads: FileReads & WorldReads = {
+export const reads: FileReads & StepReads & PlanReads = {
   prepare: fileReads.prepare,
-  prepareNested: fileReads.prepareNested,
-  openHold: fileReads.openHold,
-  planStep: worldReads.planStep,
-  planUndo: worldReads.planUndo,
-  observe: worldReads.observe,
+  readPolicy: fileReads.readPolicy,
+  observe: stepReads.observe,
+  planRunbook: planReads.planRunbook,
+  planSpan: planReads.planSpan,
+  planRollback: planReads.planRollback,
 };
 
 /** The record must be written, however long the disk is full: a run does not go on unrecorded. */
@@ -32,7 +36,7 @@ export const recorder = proxyActivities<Pick<Activities, 'record'>>({
   retry: { initialInterval: '500ms', maximumInterval: '30s' },
 });
 
-/** Lifts what the run has marked; tried for ever, as nothing may be forgotten. */
+/** Lifts what the run owns, such as cordons; tried for about an hour, after which the run says what may be left. */
 export const releaser = proxyActivities<Pick<Activities, 'release'>>({
   startToCloseTimeout: '5 minutes',
   heartbeatTimeout,

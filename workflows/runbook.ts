@@ -1,32 +1,32 @@
 import { CancellationScope, condition, isCancellation, makeContinueAsNewFunc, setHandler } from '@temporalio/workflow';
-import { admit } from './run/admission.ts';
-import type { Course, End } from './run/progress.ts';
-import { close } from './run/ending.ts';
-import { holdUntilSigned, refuseDecision, takeDecision } from './hold/hold.ts';
+import { refuseDecision, takeDecision } from './hold/decisions.ts';
+import { holdUntilReleased } from './hold/hold.ts';
 import {
   admissionUpdate,
   attemptRefusedSignal,
+  commandUpdate,
   decideUpdate,
   stateQuery,
-  commandUpdate,
   type Admission,
+  type CommandRequest,
   type DecisionRequest,
   type RunInput,
   type RunResult,
-  type CommandRequest,
 } from './messages.ts';
-import { withoutPlans } from './steps/step-tree.ts';
-import { Run, RunEnded, type Kept } from './run/run.ts';
-import type { Span } from './steps/span.ts';
-import { carryOutSteps } from './steps/carry-out.ts';
-import { goBack } from './rollback/rollback.ts';
+import { askToRollBack, RollingBack } from './rollback/plan.ts';
+import { rollBack } from './rollback/rollback.ts';
+import { admit } from './run/admission.ts';
 import { refuseCommand, takeCommand } from './run/commands.ts';
-import { askToGoBack, GoingBack } from './rollback/plan.ts';
+import { close } from './run/ending.ts';
+import type { End, RunProgress } from './run/progress.ts';
+import { Run, RunEnded, type CarryOver } from './run/run.ts';
+import { carryOutSteps } from './steps/carry-out.ts';
+import { releaseSpan } from './steps/span.ts';
 
-/** What a history hands to the one that goes on after it. */
+/** What a history hands to the one that continues it. */
 export interface Continued {
-  kept: Kept;
-  course: Course;
+  run: CarryOver;
+  progress: RunProgress;
 }
 
 /**
@@ -34,38 +34,33 @@ export interface Continued {
  * goes from hold to hold, and lifts whatever it has marked when it ends. The workflow id is the target, so there is at most
  * one open run of it. It never just fails: it is done, was ended or undone by people, or waits for them.
  *
- * @param continued where the run comes from a history that has become long.
+ * @param continued where the run continues one whose history has become long.
  */
 export async function runbook(input: RunInput, continued?: Continued): Promise<RunResult> {
-  const run = new Run(input, continued?.kept);
-  const course = continued?.course ?? emptyCourse(input);
+  let progress = continued?.progress;
   let admission: Admission | undefined = continued && { admitted: true };
-  listen(run, course, () => admission);
-  run.onUndo = (word) => askToGoBack(run, course, word);
-  run.canGoBack = () => course.performed.some(({ undone }) => !undone);
+  // Both are asked for only by a run that has been admitted.
+  const known = (): RunProgress => progress as RunProgress;
+  const duties = {
+    undo: (command: Parameters<typeof askToRollBack>[2]) => askToRollBack(run, known(), command),
+    continueAsNew: () => continueAsNew(run, known(), input),
+  };
+  const run: Run = new Run(input, duties, continued?.run);
+  listen(run, known, () => admission);
   const end = await endingOf(async () => {
-    if (!continued) {
-      const admitted = await admit(run, input, course);
-      admission = admitted.admission;
-      if (!('span' in admitted)) return { phase: 'refused', reason: admitted.admission.reason };
-      begin(course, admitted.span);
+    if (!progress) {
+      const admitted = await admit(run, input);
+      ({ admission, progress } = admitted);
+      if (!admitted.admission.admitted) return { phase: 'refused', reason: admitted.admission.reason };
+      if (admitted.span) releaseSpan(run, known(), admitted.span);
     }
-    run.renew = () => renew(run, course, input);
-    return course.back ? goBack(run, course, course.back) : carryOut(run, course);
+    return progress?.rollback ? rollBack(run, known(), progress.rollback) : carryOut(run, known());
   });
-  run.renew = undefined;
   admission ??= { admitted: false, code: 'aborted', reason: end.reason, remedy: 'Start it again if it is still wanted.' };
-  return CancellationScope.nonCancellable(() => close(run, course, end));
+  return CancellationScope.nonCancellable(() => close(run, progress, end));
 }
 
-function emptyCourse(input: RunInput): Course {
-  const runbook = { name: '', title: '', digest: '', target: '', inputs: {}, steps: [] };
-  const target = { kind: 'eks' as const, region: '', name: '' };
-  const base = { runbook, inputs: input.inputs, target, targetName: input.target, run: input.run };
-  return { base, results: {}, queue: [], performed: [] };
-}
-
-function listen(run: Run, course: Course, admission: () => Admission | undefined): void {
+function listen(run: Run, progress: () => RunProgress, admission: () => Admission | undefined): void {
   setHandler(stateQuery, () => run.shown());
   setHandler(admissionUpdate, async () => {
     await CancellationScope.nonCancellable(() => condition(() => admission() !== undefined));
@@ -75,7 +70,7 @@ function listen(run: Run, course: Course, admission: () => Admission | undefined
   setHandler(decideUpdate, (request) => takeDecision(run, request), {
     validator: (request: DecisionRequest) => refuseDecision(run, request),
   });
-  setHandler(commandUpdate, (request) => takeCommand(run, course, request), {
+  setHandler(commandUpdate, (request) => takeCommand(run, progress(), request), {
     validator: (request: CommandRequest) => refuseCommand(run, request),
   });
 }
@@ -91,38 +86,32 @@ async function endingOf(whole: () => Promise<End>): Promise<End> {
   }
 }
 
-async function carryOut(run: Run, course: Course): Promise<End> {
+async function carryOut(run: Run, progress: RunProgress): Promise<End> {
   try {
-    await goForward(run, course);
+    await fromHoldToHold(run, progress);
     return { phase: 'done', reason: 'every step is done' };
   } catch (error) {
-    if (!(error instanceof GoingBack) || !course.back) throw error;
-    return goBack(run, course, course.back);
+    if (!(error instanceof RollingBack) || !progress.rollback) throw error;
+    return rollBack(run, progress, progress.rollback);
   }
 }
 
-async function goForward(run: Run, course: Course): Promise<void> {
+async function fromHoldToHold(run: Run, progress: RunProgress): Promise<void> {
   for (;;) {
-    if (course.span) {
-      await carryOutSteps(run, course, course.span);
-      course.queue = course.span.rest;
-      course.span = undefined;
+    if (progress.span) {
+      await carryOutSteps(run, progress, progress.span);
+      progress.queue = progress.span.rest;
+      progress.span = undefined;
     }
-    const [next] = course.queue;
+    const [next] = progress.queue;
     if (next?.step.kind !== 'hold') return;
-    begin(course, await holdUntilSigned(run, next, course));
-    course.policy = next.step.policy;
+    releaseSpan(run, progress, await holdUntilReleased(run, next, progress));
+    progress.policy = next.step.policy;
   }
 }
 
-/** From here on the span is what people have signed. */
-function begin(course: Course, { plan, tasks, rest, expected }: Span): void {
-  course.span = { plan, tasks, rest };
-  course.results = withoutPlans(expected);
-}
-
-async function renew(run: Run, course: Course, input: RunInput): Promise<never> {
+async function continueAsNew(run: Run, progress: RunProgress, input: RunInput): Promise<never> {
   // The document has been read; only what was read of it goes on.
   const lean = { ...input, document: { file: input.document.file, text: '' } };
-  return makeContinueAsNewFunc<typeof runbook>()(lean, { kept: run.keep(), course });
+  return makeContinueAsNewFunc<typeof runbook>()(lean, { run: run.carryOver(), progress });
 }

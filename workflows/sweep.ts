@@ -1,7 +1,7 @@
 import { sleep, workflowInfo } from '@temporalio/workflow';
 import { endingKind } from '../domain/evidence/evidence.ts';
-import { Entries } from './run/evidence-log.ts';
-import { failureOf } from './failure.ts';
+import { EvidenceLog } from './run/evidence-log.ts';
+import { failureOf } from './run/failure.ts';
 import { toJson } from './json.ts';
 import type { SweepInput, SweepResult, SweptTarget } from './messages.ts';
 import { sweeper } from './proxies.ts';
@@ -50,14 +50,14 @@ async function sweepTarget(target: string, dryRun: boolean, record: SweepRecord)
 class SweepRecord {
   path: string | undefined;
   private readonly askedBy: string;
-  private readonly entries = new Entries(`sweep-${workflowInfo().runId}`, 0);
+  private readonly entries = new EvidenceLog(`sweep-${workflowInfo().runId}`, 0);
   private opened: Promise<unknown> | undefined;
 
   constructor(askedBy: string) {
     this.askedBy = askedBy;
   }
 
-  async write(kind: string, body: Parameters<Entries['write']>[1]): Promise<void> {
+  async write(kind: string, body: Parameters<EvidenceLog['write']>[1]): Promise<void> {
     this.opened ??= this.entries.write('sweep.started', { askedBy: this.askedBy });
     await this.opened;
     ({ path: this.path } = await this.entries.write(kind, body));

@@ -1,7 +1,8 @@
+import type { RunbookDocument } from '../../domain/runbook.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
 import type { Person } from '../../test/support/people.ts';
-import type { RunbookDocument, RunResult } from '../../workflows/messages.ts';
+import type { RunResult } from '../../workflows/messages.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { approvalToActivityMs, endsWell, type Contender } from './contender.ts';
 import type { Environment } from './environment.ts';

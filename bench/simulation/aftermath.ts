@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { DescribeNodegroupCommand, ListNodegroupsCommand, type EKSClient } from '@aws-sdk/client-eks';
+import type { RunState } from '../../domain/run/state.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Effect } from '../../domain/plan/plan.ts';
 import type { Leftover } from '../../sandbox/leftovers.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
-import type { RunState } from '../../workflows/messages.ts';
 import type { Others } from './others.ts';
 
 /** How long a world may take, once the run is over, to finish what controllers and EKS have begun. */

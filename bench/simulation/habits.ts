@@ -1,5 +1,6 @@
+import type { CommandName } from '../../domain/approval/statement.ts';
+import type { RunState } from '../../domain/run/state.ts';
 import type { Random } from '../../sandbox/random.ts';
-import type { RunState, CommandName } from '../../workflows/messages.ts';
 
 /** What people say to a run; `silence`: nothing, until the hold has expired. */
 export type Saying = CommandName | 'approve' | 'reject' | 'silence';

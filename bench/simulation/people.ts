@@ -1,11 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { CommandName } from '../../domain/approval/statement.ts';
+import type { RunbookDocument } from '../../domain/runbook.ts';
+import { endPhases, type RunState } from '../../domain/run/state.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import { errorKinds, errorsToldInPlace, HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Random } from '../../sandbox/random.ts';
 import type { Person } from '../../test/support/people.ts';
-import { endPhases, type RunbookDocument, type RunState, type CommandName } from '../../workflows/messages.ts';
 import type { Circumstances, Deed, Moment } from './circumstances.ts';
 import { isOdd, sayingFor, situationOf, type Saying, type Situation } from './habits.ts';
 import { diagnose, type Environment } from './environment.ts';
@@ -32,7 +34,7 @@ const signers: readonly Person[] = ['ada', 'grace'];
 /** What a word can be refused with in a run that goes as it should: it came too late, or what it asks for cannot be. */
 const refusalsExpected = new Set<string>([
   ...['command-refused', 'undo-blocked', 'undo-impossible', 'aws-busy', 'aws-unreachable', 'kubernetes-unreachable'],
-  ...['hold-not-open', 'hold-differs', 'hold-expired', 'hold-withdrawn', 'request-replaced', 'plan-drifted', 'run-aborted'],
+  ...['hold-not-waiting', 'hold-differs', 'hold-expired', 'hold-withdrawn', 'request-replaced', 'plan-drifted', 'run-aborted'],
 ]);
 
 /** How a run went, as the people saw it. */

@@ -1,4 +1,5 @@
 import { EKSClient } from '@aws-sdk/client-eks';
+import type { RunbookDocument } from '../../domain/runbook.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { RunningProcess } from '../../lab/process.ts';
@@ -8,7 +9,6 @@ import { readRunbook } from '../../runbooks/library.ts';
 import { Random } from '../../sandbox/random.ts';
 import type { Violation } from '../../sandbox/observer.ts';
 import { people } from '../../test/support/people.ts';
-import type { RunbookDocument } from '../../workflows/messages.ts';
 import { groupsOf, leftoversOf } from './aftermath.ts';
 import { Others } from './others.ts';
 import { People, type Course } from './people.ts';

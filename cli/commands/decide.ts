@@ -1,6 +1,6 @@
+import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
-import type { HoldState, RunState } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type CommandContext, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -39,7 +39,7 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
       const key = await signingKey(terminal, options.as);
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
-        if (!state.hold) throw new HoldpointError('hold-not-open', { run: state.run, phase: state.phase });
+        if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
         if (!(await seen(state, state.hold, decision, options, terminal))) {
           terminal.line('Nothing was signed.');
           return context.exit(exitCodes.error);

@@ -1,3 +1,5 @@
+import type { RunbookDocument } from '../../domain/runbook.ts';
+import type { Forecast } from '../../domain/plan/forecast.ts';
 import { connectTemporal, temporalSettings } from '../../client/connection.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
@@ -5,7 +7,6 @@ import { readKey } from '../../client/keys.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { checkInputs } from '../../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
-import type { Forecast, RunbookDocument } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { formatDuration } from '../format.ts';

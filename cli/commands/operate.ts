@@ -1,4 +1,5 @@
-import type { CommandName, CommandResult } from '../../workflows/messages.ts';
+import type { CommandName } from '../../domain/approval/statement.ts';
+import type { CommandResult } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { signingKey, withHoldpoint } from '../session.ts';

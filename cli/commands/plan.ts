@@ -1,8 +1,8 @@
+import type { Forecast } from '../../domain/plan/forecast.ts';
 import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { shellWords } from '../format.ts';
 import { forecastLines } from '../plan-view.ts';
-import type { Forecast } from '../../workflows/messages.ts';
 import { loadRunbook, readInputs, withHoldpoint } from '../session.ts';
 
 interface PlanOptions extends CommonOptions {

@@ -1,9 +1,11 @@
+import type { RunbookDocument } from '../../domain/runbook.ts';
+import type { Forecast } from '../../domain/plan/forecast.ts';
 import type { Holdpoint } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import { differenceOf } from '../../domain/plan/difference.ts';
 import type { SpanPlan } from '../../domain/plan/plan.ts';
-import type { Admission, Forecast, RunbookDocument } from '../../workflows/messages.ts';
+import type { Admission } from '../../workflows/messages.ts';
 import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';

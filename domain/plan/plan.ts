@@ -104,3 +104,8 @@ export function sealSpan(span: Omit<SpanPlan, 'hash'>): SpanPlan {
   };
   return { ...span, hash: digestOf(signed) };
 }
+
+/** Enough of a digest to tell two apart by eye: `sha256:0123456789ab`. */
+export function shortHash(hash: string): string {
+  return hash.slice(0, 'sha256:'.length + 12);
+}

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Policy } from '../../domain/approval/approval.ts';
+import type { Policy } from '../../domain/approval/policy.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { parseDurationMs } from './duration.ts';

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { DeleteNodegroupCommand, EKSClient, UpdateNodegroupVersionCommand } from '@aws-sdk/client-eks';
+import type { RunState } from '../../domain/run/state.ts';
 import { groupsOf, leftoversOf, type Groups } from '../../bench/simulation/aftermath.ts';
 import { chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
-import type { RunState } from '../../workflows/messages.ts';
 import { region, worldWith } from '../support/cluster.ts';
 
 const oldRelease = '1.33.3-20260415';

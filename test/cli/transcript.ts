@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { RunState } from '../../workflows/messages.ts';
+import type { RunState } from '../../domain/run/state.ts';
 import { LiveEnvironment, type Outcome, type Environment } from './environment.ts';
 
 /**

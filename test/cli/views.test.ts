@@ -1,5 +1,6 @@
 import { Readable, Writable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
+import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { formatClock, formatDuration, formatTime, hashMatches, shellWords, shortHash } from '../../cli/format.ts';
 import { differenceLines, forecastLines, planLines } from '../../cli/plan-view.ts';
 import { runLines } from '../../cli/run-view.ts';
@@ -7,7 +8,6 @@ import { Terminal } from '../../cli/terminal.ts';
 import type { LiveRun } from '../../client/holdpoint.ts';
 import type { ProgressItem } from '../../domain/action.ts';
 import type { ActionPlan, SpanPlan } from '../../domain/plan/plan.ts';
-import type { HoldState, RunState } from '../../workflows/messages.ts';
 
 const escape = '\u001b';
 const now = new Date('2026-11-21T05:24:07Z');
@@ -66,7 +66,7 @@ function stateOf(parts: Partial<RunState>): RunState {
 
 function holdOf(parts: Partial<HoldState>): HoldState {
   const policy = { name: 'p', atLeast: 2, of: 'sre', exclude: ['requester' as const], reason: 'optional' as const, expiresMs: 1 };
-  const times = { openedAt: '2026-11-21T05:24:07Z', expiresAt: '2026-11-21T09:24:07Z' };
+  const times = { requestedAt: '2026-11-21T05:24:07Z', expiresAt: '2026-11-21T09:24:07Z' };
   const plan = { planHash: hash, policy, members: ['ada', 'dana', 'grace'], requester: 'dana' };
   const request = { hold: 'sign', number: 2, question: 'Go on?', ...plan, ...times };
   return { request, plan: planOf({}), decisions: [], ...parts };

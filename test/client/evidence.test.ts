@@ -60,7 +60,7 @@ beforeAll(async () => {
   const store = createEvidenceDirectory(directory);
   const entries = [
     await recorded(start, ann),
-    { kind: 'hold.opened', body: { hold: 'sign-drain' } },
+    { kind: 'hold.requested', body: { hold: 'sign-drain' } },
     await recorded(decision, bob),
     { kind: 'run.ended', body: { outcome: 'done' } },
   ];

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeProtectedHeader } from 'jose';
+import { reasonCharactersMax } from '../../domain/approval/refusal.ts';
 import { verifyStatement } from '../../activities/people/verify.ts';
 import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
 import { signStatement } from '../../client/signing.ts';
-import { reasonCharactersMax } from '../../domain/approval/approval.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 
 const statement: DecisionStatement = {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { RunState } from '../../workflows/messages.ts';
+import type { RunState } from '../../domain/run/state.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startMortalServer, type MortalServer } from '../support/mortal-server.ts';
 import { bundleHastyWorkflows, startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { RunState } from '../../workflows/messages.ts';
+import type { RunState } from '../../domain/run/state.ts';
 import type { FailingStep } from '../support/crashing-worker.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { compileMortalWorker } from '../support/scenario-build.ts';
@@ -56,7 +56,7 @@ async function goThrough(runbook: string): Promise<Outcome> {
     const state = await scenario.follow();
     const steps = await scenario.steps();
     const acts = steps.filter(({ changes }) => changes).map(({ id }) => `${id}: act 1`);
-    const holds = (await scenario.holds()).map((id) => `${id}: hold.opened`);
+    const holds = (await scenario.holds()).map((id) => `${id}: hold.requested`);
     return { state, deaths: await died(), expected: [...bordersOf(steps), ...acts, ...holds, 'run: run.ended'] };
   });
 }
@@ -79,7 +79,7 @@ async function goBack(runbook: string): Promise<Outcome> {
       const deaths = await died();
       // What one step undoes may be what the next one would: at least one of them acts.
       const acts = deaths.filter((death) => death.endsWith(': act 1')).slice(0, 1);
-      return { state, deaths, expected: [...bordersOf(undone), 'undo: hold.opened', 'undo: undo.started', acts[0] ?? 'an act'] };
+      return { state, deaths, expected: [...bordersOf(undone), 'undo: hold.requested', 'undo: undo.started', acts[0] ?? 'an act'] };
     },
     { onlyOnTheWayBack: true },
   );

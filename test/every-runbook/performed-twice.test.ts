@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { RunState } from '../../workflows/messages.ts';
+import type { RunState } from '../../domain/run/state.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startEnvironment, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';

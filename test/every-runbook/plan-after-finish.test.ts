@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Forecast, RunState } from '../../workflows/messages.ts';
+import type { RunState } from '../../domain/run/state.ts';
+import type { Forecast } from '../../domain/plan/forecast.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startEnvironment, told, type Environment } from '../support/scenario.ts';
 import { missingScenario, shipped, withScenario } from '../support/scenarios.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { RunState } from '../../domain/run/state.ts';
 import { refusalIn } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
-import type { RunState } from '../../workflows/messages.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startEnvironment, told, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';

@@ -7,7 +7,7 @@ import { makeWorker, quietTemporal } from './scenario-worker.ts';
 const entries: Readonly<Record<string, { field: string } | { subject: string }>> = {
   'step.started': { field: 'step' },
   'step.done': { field: 'step' },
-  'hold.opened': { field: 'hold' },
+  'hold.requested': { field: 'hold' },
   'undo.started': { subject: 'undo' },
   'run.ended': { subject: 'run' },
 };

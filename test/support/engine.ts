@@ -7,6 +7,9 @@ import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
 import type { V1Node } from '@kubernetes/client-node';
+import type { RunbookDocument } from '../../domain/runbook.ts';
+import type { Phase, RunState } from '../../domain/run/state.ts';
+import type { Policy } from '../../domain/approval/policy.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
@@ -21,7 +24,6 @@ import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
 import { signStatement } from '../../client/signing.ts';
 import type { ProgressItem } from '../../domain/action.ts';
-import type { Policy } from '../../domain/approval/approval.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Blocker } from '../../domain/plan/plan.ts';
@@ -37,9 +39,6 @@ import {
   type Admission,
   type DecisionAnswer,
   type DecisionRequest,
-  type Phase,
-  type RunbookDocument,
-  type RunState,
   type CommandResult,
   type CommandRequest,
 } from '../../workflows/messages.ts';

@@ -6,11 +6,14 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EKSClient } from '@aws-sdk/client-eks';
 import type { Client } from '@temporalio/client';
+import type { CommandName } from '../../domain/approval/statement.ts';
+import type { Forecast } from '../../domain/plan/forecast.ts';
+import { endPhases, type HoldState, type Phase, type RunState } from '../../domain/run/state.ts';
+import { standingOf } from '../../domain/approval/request.ts';
 import { connectTemporal } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import type { SigningKey } from '../../client/keys.ts';
-import { standingOf } from '../../domain/approval/approval.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findAction } from '../../runbooks/actions/index.ts';
@@ -18,15 +21,7 @@ import { readRunbook } from '../../runbooks/library.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion } from '../../sandbox/worlds/demo.ts';
-import {
-  endPhases,
-  searchAttributes,
-  type Forecast,
-  type HoldState,
-  type Phase,
-  type RunState,
-  type CommandName,
-} from '../../workflows/messages.ts';
+import { searchAttributes } from '../../workflows/messages.ts';
 import { inputsFor, worldNamed } from './scenarios.ts';
 import { differencesOf, inWords, lookAtRest, type Difference, type WorldView } from './scenario-world.ts';
 import { makeKeys, people, writeConfiguration, type Person } from './people.ts';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
+import type { Phase } from '../../domain/run/state.ts';
 import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal } from '../../client/connection.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
@@ -13,7 +14,7 @@ import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { createEksHandler } from '../../sandbox/eks/handler.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
-import { searchAttributes, type Phase } from '../../workflows/messages.ts';
+import { searchAttributes } from '../../workflows/messages.ts';
 import { makeKeys, writeConfiguration, type Person } from '../support/people.ts';
 import { temporalAddress } from '../support/temporal.ts';
 

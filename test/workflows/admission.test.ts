@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WithStartWorkflowOperation } from '@temporalio/client';
+import type { Forecast } from '../../domain/plan/forecast.ts';
 import { signStatement } from '../../client/signing.ts';
 import type { StartStatement } from '../../domain/approval/statement.ts';
-import { admissionUpdate, runWorkflow, type Admission, type Forecast, type RunInput } from '../../workflows/messages.ts';
+import { admissionUpdate, runWorkflow, type Admission, type RunInput } from '../../workflows/messages.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, type Engine, type Person } from '../support/engine.ts';
 
 let engine: Engine;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { CommandStatement, CommandName } from '../../domain/approval/statement.ts';
 import { refusalIn } from '../../client/remote-error.ts';
 import { signStatement } from '../../client/signing.ts';
-import type { CommandStatement } from '../../domain/approval/statement.ts';
-import { commandUpdate, type CommandName, type CommandRequest } from '../../workflows/messages.ts';
+import { commandUpdate, type CommandRequest } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
 
 let engine: Engine;
@@ -53,7 +53,7 @@ describe('at a hold', () => {
       'run.paused',
       'command.accepted',
       'run.resumed',
-      'hold.approved',
+      'hold.released',
       'step.started',
       'step.done',
       'marks.lifted',
@@ -70,7 +70,7 @@ describe('at a hold', () => {
     expect(site.looks).toBe(0);
     await expect(kindsSince(run, 2)).resolves.toEqual(['command.accepted', 'run.ended']);
     const late = engine.holdpoint.decide(target, hold!.request, 'approve', 'too late', engine.keys.ada);
-    await expect(late).rejects.toMatchObject({ code: 'hold-not-open', message: expect.stringContaining('it is aborted') });
+    await expect(late).rejects.toMatchObject({ code: 'hold-not-waiting', message: expect.stringContaining('it is aborted') });
   });
 
   test('a cancel through Temporal counts as an abort', async () => {
@@ -79,18 +79,18 @@ describe('at a hold', () => {
     const state = await engine.until(target, 'aborted');
     expect(state.ended).toMatchObject({ reason: 'cancelled through Temporal' });
     expect(state.hold).toBeUndefined();
-    await expect(kindsSince(run, 2)).resolves.toEqual(['hold.opened', 'run.ended']);
+    await expect(kindsSince(run, 2)).resolves.toEqual(['hold.requested', 'run.ended']);
   });
 });
 
 describe('a word that makes no sense is refused with the ones that do', () => {
   test.each<[CommandName, RegExp]>([
-    ['retry', /cannot be told to retry: it is holding/],
-    ['resume', /cannot be told to resume: it is holding/],
+    ['retry', /retry is not allowed now .*: it is holding/],
+    ['resume', /resume is not allowed now .*: it is holding/],
   ])('%s at a hold', async (command, message) => {
     const { run, target } = await heldRun();
     const attempt = engine.holdpoint.operate(target, command, 'why not', engine.keys.ada);
-    const remedy = 'What it can be told now: pause, abort.';
+    const remedy = 'Commands that are allowed now: pause, abort.';
     await expect(attempt).rejects.toMatchObject({ code: 'command-refused', message: expect.stringMatching(message), remedy });
     await engine.until(target, ({ refusedAttempts }) => refusedAttempts === 1);
     await engine.holdpoint.operate(target, 'abort', 'done with it', engine.keys.ada);
@@ -103,7 +103,7 @@ describe('a word that makes no sense is refused with the ones that do', () => {
     const { target } = await heldRun();
     await engine.holdpoint.operate(target, 'pause', 'freeze', engine.keys.grace);
     const attempt = engine.holdpoint.operate(target, 'pause', 'freeze', engine.keys.ada);
-    await expect(attempt).rejects.toMatchObject({ remedy: 'What it can be told now: resume, abort.' });
+    await expect(attempt).rejects.toMatchObject({ remedy: 'Commands that are allowed now: resume, abort.' });
   });
 
   test('anything after the end', async () => {
@@ -136,7 +136,7 @@ describe('a signature that does not hold is refused and written down', () => {
     await expect(send(target, request)).resolves.toMatchObject({ code, recorded: true });
     const state = await engine.until(target, 'holding');
     expect(state.refusedAttempts).toBe(1);
-    await expect(kindsSince(run, 2)).resolves.toEqual(['hold.opened', 'attempt.refused']);
+    await expect(kindsSince(run, 2)).resolves.toEqual(['hold.requested', 'attempt.refused']);
   });
 
   test('a copy of a word that was given before does not count again', async () => {

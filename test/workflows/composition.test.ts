@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { RunbookDocument } from '../../domain/runbook.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { readRunbook } from '../../runbooks/library.ts';
-import type { RunbookDocument } from '../../workflows/messages.ts';
 import { documentOf, startEngine, untilTrue, type Engine, type Site } from '../support/engine.ts';
 
 let engine: Engine;

@@ -25,10 +25,10 @@ test('the record of a run that goes through holds every step of it, in order, an
     'plan.made',
     'step.started',
     'step.done',
-    'hold.opened',
+    'hold.requested',
     'decision.accepted',
     'decision.accepted',
-    'hold.approved',
+    'hold.released',
     'step.started',
     'step.done',
     'marks.lifted',
@@ -46,9 +46,12 @@ test('nothing comes into the record behind its end: words that arrive while that
   };
   const { target, run } = await engine.working();
   await untilTrue(() => isEnding);
-  await engine.handle(target).signal(attemptRefusedSignal, { person: 'ada', attempt: 'approve', code: 'hold-not-open', reason: 'late' });
+  await engine.handle(target).signal(attemptRefusedSignal, { person: 'ada', attempt: 'approve', code: 'hold-not-waiting', reason: 'late' });
   const abort = engine.holdpoint.operate(target, 'abort', 'stop it', engine.keys.ada);
-  await expect(abort).rejects.toMatchObject({ code: 'command-refused', message: `The run ${run} cannot be told to abort: it is ending.` });
+  await expect(abort).rejects.toMatchObject({
+    code: 'command-refused',
+    message: `The command abort is not allowed now for the run ${run}: it is ending.`,
+  });
   beforeEnd = async () => undefined;
   letEnd();
   await expect(engine.handle(target).result()).resolves.toMatchObject({ phase: 'done' });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { HoldState } from '../../workflows/messages.ts';
+import type { HoldState } from '../../domain/run/state.ts';
 import { runbookOf, startEngine, type Engine } from '../support/engine.ts';
 
 let engine: Engine;
@@ -34,15 +34,15 @@ test('a hold that nobody signs in time closes without approving, refuses late si
   await engine.until(target, 'done');
   const kinds = await engine.verifiedKinds(run);
   expect(kinds.slice(4)).toEqual([
-    'hold.opened',
+    'hold.requested',
     'hold.expired',
     'step.stuck',
     'attempt.refused',
     'command.accepted',
-    'hold.opened',
+    'hold.requested',
     'attempt.refused',
     'decision.accepted',
-    'hold.approved',
+    'hold.released',
     'step.started',
     'step.done',
     'marks.lifted',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { RunState } from '../../domain/run/state.ts';
 import { HoldpointError } from '../../domain/errors.ts';
-import type { RunState } from '../../workflows/messages.ts';
 import { startEngine, untilTrue, type Engine, type Working } from '../support/engine.ts';
 
 let engine: Engine;

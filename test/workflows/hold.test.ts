@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { RunState } from '../../domain/run/state.ts';
 import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
 import { signStatement } from '../../client/signing.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
-import type { DecisionRequest, RunState } from '../../workflows/messages.ts';
+import type { DecisionRequest } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
 
 let engine: Engine;

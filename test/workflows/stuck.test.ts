@@ -50,7 +50,10 @@ describe('a stuck step', () => {
   test.each(['adopt', 'resume'] as const)('refuses %s, which makes no sense, and names what does', async (command) => {
     const { run, target } = await stuckRun();
     const refused = await operate(target, command).catch((error: unknown) => error);
-    expect(refused).toMatchObject({ code: 'command-refused', remedy: 'What it can be told now: retry, skip, done, pause, undo, abort.' });
+    expect(refused).toMatchObject({
+      code: 'command-refused',
+      remedy: 'Commands that are allowed now: retry, skip, done, pause, undo, abort.',
+    });
     await untilTrue(async () => (await engine.verifiedKinds(run)).includes('attempt.refused'));
   });
 
@@ -158,5 +161,5 @@ test('a hold cannot be skipped', async () => {
   const { cluster, target } = engine.newSite();
   await engine.begin(cluster, runbookOf({ policy: 'short' }));
   await engine.until(target, 'stuck');
-  await expect(operate(target, 'skip')).rejects.toMatchObject({ remedy: 'What it can be told now: retry, pause, abort.' });
+  await expect(operate(target, 'skip')).rejects.toMatchObject({ remedy: 'Commands that are allowed now: retry, pause, abort.' });
 });

@@ -61,7 +61,7 @@ describe('undo', () => {
     ]);
     const kinds = await engine.verifiedKinds(run);
     expect(kinds.slice(-8)).toEqual([
-      'hold.approved',
+      'hold.released',
       'undo.started',
       'step.started',
       'step.done',
@@ -96,7 +96,7 @@ describe('undo', () => {
     await untilTrue(() => site.marks.has('node-first'));
     await expect(operate(target, 'undo')).rejects.toMatchObject({
       code: 'command-refused',
-      remedy: 'What it can be told now: pause, abort.',
+      remedy: 'Commands that are allowed now: pause, abort.',
     });
     site.finishSlow();
     await engine.until(target, 'done');

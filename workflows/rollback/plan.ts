@@ -1,131 +1,80 @@
-import { sealSpan, type StepPlan } from '../../domain/plan/plan.ts';
-import { idOfUndo, type Course, type Performed, type WayBack } from '../run/progress.ts';
-import { failureOf, type Failure } from '../failure.ts';
+import type { OperatorCommand } from '../../domain/run/intent.ts';
+import { blockersOf, type Rollback } from '../../domain/run/span.ts';
+import { stepsToUndo } from '../../domain/run/steps.ts';
+import { signedException } from '../hold/exception.ts';
 import { toJson } from '../json.ts';
 import { reads } from '../proxies.ts';
-import type { Run, Word } from '../run/run.ts';
-import { signedException } from '../hold/second-person.ts';
-import { blockersOf, type Task } from '../steps/span.ts';
+import { failureOf, type Failure } from '../run/failure.ts';
+import type { RunProgress } from '../run/progress.ts';
+import type { Run } from '../run/run.ts';
 
-/** How many objects of a step that stays are named. */
-const objectsShownMax = 5;
+/** The run leaves its runbook; `progress.rollback` says what follows. */
+export class RollingBack extends Error {}
 
-/** The run leaves its way forward; `course.back` says what follows. */
-export class GoingBack extends Error {}
-
-/**
- * Plans the way back: the last step first. What cannot be undone stays, and so does everything before it, as the world has moved
- * on from there. Reads only.
- */
-export async function planWayBack(run: Run, { base, performed }: Course): Promise<WayBack> {
-  const steps: StepPlan[] = [];
-  const tasks: Task[] = [];
-  const left: WayBack['left'] = [];
-  let barrier: string | undefined;
-  const leave = (step: Performed, stays: boolean, reason: string): void => {
-    left.push({ id: step.id, stays, reason });
-    const notes = [stays ? `It stays as it is: ${reason}` : `There is nothing to undo: ${reason}`];
-    const plan = { effects: [], facts: { stays }, risks: [], blockers: [], notes, details: {}, outputs: {}, estimateMs: 0 };
-    steps.push({ id: idOfUndo(step.id), uses: step.uses, input: {}, plan });
-  };
-  for (const step of [...performed].reverse()) {
-    if (step.undone) continue;
-    if (barrier !== undefined) {
-      leave(step, true, `it came before ${barrier}, which cannot be undone. It has changed ${objectsOf(step)}.`);
-      continue;
-    }
-    if (step.foreign) {
-      leave(step, false, 'somebody else has begun the change, not this run.');
-      continue;
-    }
-    const { id, uses, plan, finished } = step;
-    const context = { run: run.state.run, step: id, target: base.target, retry: 0 };
-    const found = await reads.planUndo({ action: uses, plan, finished, context, undoStep: idOfUndo(id) });
-    if ('noUndo' in found) {
-      barrier = id;
-      leave(step, true, found.noUndo);
-    } else if ('nothing' in found) leave(step, false, found.nothing);
-    else {
-      steps.push({ id: idOfUndo(id), uses: found.uses, input: found.with, plan: found.plan });
-      if (found.plan.effects.length === 0) left.push({ id, stays: false, reason: 'the world is as it was before.' });
-      else
-        tasks.push({
-          id: idOfUndo(id),
-          uses: found.uses,
-          changes: true,
-          onFailure: 'stuck',
-          limits: found.limits,
-          state: 'todo',
-          retry: 0,
-        });
-    }
-  }
-  const plan = sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps });
-  return { plan, tasks, left };
+/** Plans how to take back what the run has done so far. Reads only. */
+export async function planRollback({ rows }: Run, { base }: RunProgress): Promise<Rollback> {
+  const steps = stepsToUndo(rows).map(({ shown: { id, uses }, performed: { plan, finished, foreign } }) => {
+    return { id, uses, plan, finished, foreign };
+  });
+  return reads.planRollback({ base, steps });
 }
 
-/** What a step that stays has changed, for whoever has to deal with it. */
-function objectsOf({ plan: { effects } }: Performed): string {
-  const objects = [...new Set(effects.map(({ object }) => object))];
-  return objects.slice(0, objectsShownMax).join(', ') + (objects.length > objectsShownMax ? ', …' : '');
-}
-
-/** Why a way back cannot be taken; undefined where it can. */
-export function obstacleTo({ plan, tasks, left }: WayBack): Failure | undefined {
+/** Why a rollback cannot be carried out; undefined where it can. */
+export function obstacleTo({ plan, steps, left }: Rollback): Failure | undefined {
   const [blocker] = blockersOf(plan);
   if (blocker) {
-    const reason = `The way back is blocked at ${blocker.step}: ${blocker.object}: ${blocker.reason}`;
+    const reason = `The rollback is blocked at ${blocker.step}: ${blocker.object}: ${blocker.reason}`;
     return { code: 'undo-blocked', reason, remedy: blocker.remedy };
   }
   const stays = left.filter(({ stays }) => stays);
-  if (tasks.length > 0 || stays.length === 0) return undefined;
+  if (steps.length > 0 || stays.length === 0) return undefined;
   const reason = `Nothing can be undone: ${stays.map(({ id, reason }) => `${id}: ${reason}`).join('; ')}`;
   return { code: 'undo-impossible', reason, remedy: 'Go on with the run (`retry`, `skip`, `done`), or abort it; what is done stays.' };
 }
 
-/** Has the way back signed that an operator has asked for. Throws GoingBack once it is; returns where it came to nothing. */
-export async function askToGoBack(run: Run, course: Course, word: Word): Promise<void> {
-  let way: WayBack | undefined;
-  const text = `Undo what the run has done? ${word.person} asks for it: ${word.reason || 'no reason given'}`;
-  const signers = await signedException(run, course, word, {
+/** Has the rollback signed that an operator has asked for. Throws RollingBack once it is; returns where it came to nothing. */
+export async function askToRollBack(run: Run, progress: RunProgress, command: OperatorCommand): Promise<void> {
+  const { person } = command;
+  const why = command.reason || 'no reason given';
+  let rollback: Rollback | undefined;
+  const signers = await signedException(run, progress, command, {
     hold: 'undo',
-    text,
-    plan: async () => (way = await planWayBack(run, course)).plan,
+    text: `Undo what the run has done? ${person} asks for it: ${why}`,
+    plan: async () => (rollback = await planRollback(run, progress)).plan,
     signers: 'policy',
   });
-  if (!signers || !way) return;
-  const obstacle = obstacleTo(way);
+  if (!signers || !rollback) return;
+  const obstacle = obstacleTo(rollback);
   if (obstacle) {
     run.state.notice = obstacle.reason;
     return;
   }
-  const reason = `undone as ${word.person} asked and ${signers.join(', ')} signed: ${word.reason || 'no reason given'}`;
-  await leaveFor(run, course, way, reason);
+  await leaveFor(run, progress, rollback, `undone as ${person} asked and ${signers.join(', ')} signed: ${why}`);
 }
 
-/** Goes back because the runbook says so of a step that has failed. Throws GoingBack; returns why that is not possible. */
-export async function goBackByItself(run: Run, course: Course, task: Task, failure: Failure): Promise<Failure> {
+/** Rolls back because the runbook says so of a step that has failed. Throws RollingBack; returns why that is not possible. */
+export async function rollBackAutomatically(run: Run, progress: RunProgress, step: string, failure: Failure): Promise<Failure> {
   const { code, reason, remedy } = failure;
-  await run.record('step.failed', { step: task.id, code, reason, remedy });
-  run.step(task.id).summary = reason;
+  await run.record('step.failed', { step, code, reason, remedy });
+  run.step(step).summary = reason;
   let obstacle: Failure | undefined;
   try {
-    const way = await planWayBack(run, course);
-    obstacle = obstacleTo(way);
-    if (!obstacle) await leaveFor(run, course, way, `undone by itself, as step ${task.id} failed: ${reason}`);
+    const rollback = await planRollback(run, progress);
+    obstacle = obstacleTo(rollback);
+    if (!obstacle) await leaveFor(run, progress, rollback, `undone automatically, as step ${step} failed: ${reason}`);
   } catch (error) {
     obstacle = failureOf(error);
     if (!obstacle) throw error;
   }
   return {
     code,
-    reason: `${reason} It could not be undone by itself: ${obstacle?.reason ?? ''}`,
+    reason: `${reason} It could not be undone automatically: ${obstacle?.reason ?? ''}`,
     remedy: `${remedy} ${obstacle?.remedy ?? ''}`,
   };
 }
 
-async function leaveFor(run: Run, course: Course, way: WayBack, reason: string): Promise<never> {
-  await run.record('undo.started', { plan: toJson(way.plan), reason });
-  course.back = { ...way, reason };
-  throw new GoingBack(reason);
+async function leaveFor(run: Run, progress: RunProgress, rollback: Rollback, reason: string): Promise<never> {
+  await run.record('undo.started', { plan: toJson(rollback.plan), reason });
+  progress.rollback = { ...rollback, reason };
+  throw new RollingBack(reason);
 }

@@ -1,51 +1,50 @@
 import { workflowInfo } from '@temporalio/workflow';
-import { isRunId, signedEvidence } from '../../domain/evidence/evidence.ts';
+import { signedEvidence, isRunId } from '../../domain/evidence/evidence.ts';
 import type { ExpectedStatement } from '../../domain/approval/statement.ts';
+import { blockedBy, type Span } from '../../domain/run/span.ts';
+import { rowsOf } from '../../domain/run/steps.ts';
+import { instancesOf } from '../../domain/run/step-tree.ts';
 import { toJson } from '../json.ts';
 import type { Admission, RunInput } from '../messages.ts';
 import { reads, verifier } from '../proxies.ts';
-import type { Telling } from './refusal.ts';
-import type { Course } from './progress.ts';
-import { failureOf } from '../failure.ts';
-import { itemsOf } from '../steps/step-tree.ts';
-import { rowsOf, showGroups } from './step-view.ts';
+import { planNextSpan } from '../steps/span.ts';
+import { failureOf, type Failure } from './failure.ts';
+import type { RunProgress } from './progress.ts';
 import type { Run } from './run.ts';
-import { blockersOf, planSpan, type Span } from '../steps/span.ts';
 
-type Admitted = { admission: Admission & { admitted: false } } | { admission: { admitted: true }; span: Span };
+/** What became of a start, and what is carried out where it was admitted. */
+export interface Admitted {
+  admission: Admission;
+  /** Missing where the document could not be used. */
+  progress?: RunProgress;
+  /** The first span, where it is the one that the requester has signed. */
+  span?: Span;
+}
 
 /** Checks the document, the requester's signature and the plan of the first span. Nothing is touched. */
-export async function admit(run: Run, input: RunInput, course: Course): Promise<Admitted> {
+export async function admit(run: Run, input: RunInput): Promise<Admitted> {
+  let progress: RunProgress | undefined;
   try {
     const misfit = misfitOf(input);
     if (misfit) return { admission: { admitted: false, ...misfit } };
-    const { base } = course;
-    Object.assign(base, await reads.prepare({ document: input.document, inputs: input.inputs, target: input.target }));
-    course.queue = itemsOf(base.runbook, base.inputs);
-    const { name, title, digest } = base.runbook;
-    Object.assign(run.state, { runbook: { name, title, digest }, inputs: base.inputs, steps: rowsOf(course.queue) });
-    const expected: ExpectedStatement = {
-      kind: 'start',
-      person: input.requester,
-      run: input.run,
-      target: input.target,
-      runbook: base.runbook.digest,
-      planHash: input.planHash,
-    };
-    const verified = await verifier.verifySignature({ expected, signature: input.signature });
-    if (!verified.ok) return { admission: { admitted: false, ...withoutOk(verified) } };
-    const { kind, body } = signedEvidence(expected, input.signature, verified.publicKey);
-    await run.record(kind, { ...body, inputs: base.inputs, runbookName: base.runbook.name });
-    return await admitPlan(run, input, course);
+    const prepared = await reads.prepare({ document: input.document, inputs: input.inputs, target: input.target });
+    const { runbook, inputs } = prepared;
+    progress = { base: { ...prepared, run: input.run }, results: {}, queue: instancesOf(runbook, inputs) };
+    run.rows = rowsOf(progress.queue);
+    const { name, title, digest } = runbook;
+    Object.assign(run.state, { runbook: { name, title, digest }, inputs });
+    const forged = await verifyStart(run, input, progress);
+    if (forged) return { admission: { admitted: false, ...forged }, progress };
+    return { progress, ...(await admitPlan(run, input, progress)) };
   } catch (error) {
     const failure = failureOf(error);
     if (!failure) throw error;
-    return { admission: { admitted: false, ...failure } };
+    return { admission: { admitted: false, ...failure }, progress };
   }
 }
 
 /** What only a client other than ours can have got wrong; undefined where nothing is. */
-function misfitOf({ run, target }: RunInput): Telling | undefined {
+function misfitOf({ run, target }: RunInput): Failure | undefined {
   const remedy = 'Start runs with `holdpoint start`.';
   const { workflowId } = workflowInfo();
   if (!isRunId(run)) return { code: 'run-id-malformed', reason: `${JSON.stringify(run)} cannot be the id of a run.`, remedy };
@@ -54,23 +53,29 @@ function misfitOf({ run, target }: RunInput): Telling | undefined {
   return { code: 'target-differs', reason: `The workflow is called ${workflowId}, but a run on ${target} must be called like it.`, remedy };
 }
 
-async function admitPlan(run: Run, input: RunInput, course: Course): Promise<Admitted> {
-  const span = await planSpan(course.queue, course.results, course.base);
-  const { plan } = span;
-  showGroups(run.state, span.groups);
-  await run.record('plan.made', { plan: toJson(plan) });
-  const [blocker] = blockersOf(plan);
-  if (blocker) {
-    const reason = `Step ${blocker.step} cannot be carried out: ${blocker.object}: ${blocker.reason}`;
-    return { admission: { admitted: false, code: 'plan-blocked', reason, remedy: blocker.remedy, plan } };
+/** Verifies the requester's signature and records the start; returns why it does not count. */
+async function verifyStart(run: Run, input: RunInput, { base }: RunProgress): Promise<Failure | undefined> {
+  const { requester: person, target, planHash, signature } = input;
+  const expected: ExpectedStatement = { kind: 'start', person, run: input.run, target, runbook: base.runbook.digest, planHash };
+  const verified = await verifier.verifySignature({ expected, signature });
+  if (!verified.ok) {
+    const { code, reason, remedy } = verified;
+    return { code, reason, remedy };
   }
+  const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
+  await run.record(kind, { ...body, inputs: base.inputs, runbookName: base.runbook.name });
+  return undefined;
+}
+
+async function admitPlan(run: Run, input: RunInput, progress: RunProgress): Promise<Admitted> {
+  const span = await planNextSpan(run, progress);
+  const { plan } = span;
+  await run.record('plan.made', { plan: toJson(plan) });
+  const blocked = blockedBy(plan);
+  if (blocked) return { admission: { admitted: false, code: 'plan-blocked', ...blocked, plan } };
   if (plan.hash !== input.planHash) {
     const reason = `The plan is no longer the one that was shown: it is ${plan.hash} now, and ${input.planHash} was signed.`;
     return { admission: { admitted: false, code: 'plan-changed', reason, remedy: 'Look at the new plan and start again.', plan } };
   }
   return { admission: { admitted: true }, span };
-}
-
-function withoutOk({ code, reason, remedy }: Telling): Telling {
-  return { code, reason, remedy };
 }

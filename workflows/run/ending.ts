@@ -1,38 +1,40 @@
 import { allHandlersFinished, condition, workflowInfo } from '@temporalio/workflow';
-import type { Course, End } from './progress.ts';
-import { failureOf } from '../failure.ts';
+import type { StepStatus } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
-import type { RunResult, StepStatus } from '../messages.ts';
+import type { RunResult } from '../messages.ts';
 import { releaser } from '../proxies.ts';
+import { failureOf } from './failure.ts';
+import type { End, RunProgress } from './progress.ts';
 import type { Run } from './run.ts';
 
 /** What a step cannot be once its run is over. */
 const unfinished: readonly StepStatus[] = ['running', 'holding', 'stuck'];
 
-/** Lifts the marks of the run, writes down what it leaves behind, and answers whoever still waits. */
-export async function close(run: Run, course: Course, end: End): Promise<RunResult> {
+/**
+ * Removes the owner annotations of the run, records what it leaves behind, and answers whoever still waits. `progress` is missing
+ * where the document could not be used: the run has touched nothing then.
+ */
+export async function close(run: Run, progress: RunProgress | undefined, end: End): Promise<RunResult> {
   const { state } = run;
   run.beginEnding();
   state.hold = undefined;
   state.stuck = undefined;
-  const stopped = state.steps.filter(({ status }) => unfinished.includes(status));
-  for (const step of stopped) step.status = 'stopped';
+  const stopped = run.rows.flatMap(({ shown }) => (unfinished.includes(shown.status) ? [shown] : []));
+  for (const shown of stopped) shown.status = 'stopped';
   const leftovers: string[] = [];
-  if (end.phase !== 'refused') {
-    leftovers.push(...leftoversOf(course, end), ...(await liftMarks(run, course)));
+  if (end.phase !== 'refused' && progress) {
+    leftovers.push(...leftoversOf(run, end), ...(await releaseTarget(run, progress)));
   }
   const { at } = await recordEnd(run, end, leftovers);
-  for (const step of stopped) step.endedAt = at;
+  for (const shown of stopped) shown.endedAt = at;
   state.ended = { at, reason: end.reason, leftovers };
   run.enter(end.phase);
   await condition(allHandlersFinished);
   return { run: state.run, phase: end.phase, reason: end.reason, evidence: state.evidence };
 }
 
-/** Lifts what the run has marked; says what a person must lift where that is not possible. */
-async function liftMarks(run: Run, { base: { target } }: Course): Promise<string[]> {
-  // Ended before its document was read: it has touched nothing.
-  if (target.name === '') return [];
+/** Lifts the cordons of the run and whatever else it owns; says what a person must lift where that is not possible. */
+async function releaseTarget(run: Run, { base: { target } }: RunProgress): Promise<string[]> {
   try {
     const { lifted } = await releaser.release({ target, run: run.state.run });
     if (lifted.length > 0) await run.record('marks.lifted', { nodes: lifted });
@@ -56,13 +58,12 @@ async function recordEnd(run: Run, { phase, reason }: End, leftovers: string[]):
 }
 
 /** What a run that did not go through leaves in the world: the changing steps that were begun and have not been undone. */
-function leftoversOf({ performed }: Course, { phase }: End): string[] {
+function leftoversOf({ rows }: Run, { phase }: End): string[] {
   if (phase === 'done') return [];
-  return performed
-    .filter(({ undone }) => !undone)
-    .map(({ id, uses, finished, kept }) => {
-      const step = `step ${id} (${uses})`;
-      if (kept !== undefined) return `${step} stays: ${kept}`;
-      return `${step} ${finished ? 'was done and stays' : 'was stopped before its end'}`;
-    });
+  return rows.flatMap(({ shown: { id, uses }, performed }) => {
+    if (!performed || performed.undone) return [];
+    const step = `step ${id} (${uses})`;
+    if (performed.kept !== undefined) return [`${step} stays: ${performed.kept}`];
+    return [`${step} ${performed.finished ? 'was done and stays' : 'was stopped before its end'}`];
+  });
 }

@@ -9,8 +9,8 @@ const refusedAttemptsRecordedMax = 200;
 /** How much of each text of a refused attempt is written down: anybody can send them, of any length. */
 const refusedTextCharactersMax = 2_000;
 
-/** The way into the record of one run: entries get their numbers here, in the order of the calls. */
-export class Entries {
+/** The record of one run, as its workflow writes it: entries get their numbers here, in the order of the calls. */
+export class EvidenceLog {
   /** Number of the last entry that was written. */
   sequence: number;
   private readonly run: string;

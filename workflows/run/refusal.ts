@@ -1,9 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { statementCharactersMax } from '../../domain/approval/statement.ts';
 
-/** What a person is told who was refused. */
-export type Telling = { code: string; reason: string; remedy: string };
-
 /** Whoever can reach Temporal can send anything: what is not text of a bounded length gets no further. */
 export function requireShape(request: object, texts: readonly string[], integers: readonly string[] = []): void {
   const values = request as Record<string, unknown>;

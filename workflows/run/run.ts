@@ -1,17 +1,28 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
-import { allHandlersFinished, type CancellationScope, condition, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import type { JsonObject } from '../../domain/json.ts';
-import type { SpanPlan } from '../../domain/plan/plan.ts';
+import { condition, upsertSearchAttributes, workflowInfo, type CancellationScope } from '@temporalio/workflow';
 import { stepCommands, type CommandName } from '../../domain/approval/statement.ts';
-import { Entries } from './evidence-log.ts';
-import { failureOf, type Failure } from '../failure.ts';
-import { endPhases, searchAttributes, type Phase, type RefusedAttempt, type RunInput, type RunState, type StepState } from '../messages.ts';
-import { withGroups } from './step-view.ts';
-
-/** A history of this many events is left for a new one at the next place where nothing is under way. */
-const historyEventsMax = 2_000;
-/** The same by size. */
-const historyBytesMax = 4 * 1024 * 1024;
+import type { JsonObject } from '../../domain/json.ts';
+import {
+  givenCommand,
+  initialIntent,
+  isInterrupted,
+  isUnanswered,
+  next,
+  pausedBy,
+  possibleCommands,
+  refusalOfCommand,
+  type Intent,
+  type IntentEvent,
+  type OperatorCommand,
+  type Situation,
+} from '../../domain/run/intent.ts';
+import type { Phase, RunState } from '../../domain/run/state.ts';
+import { openSteps, shownSteps, stepsToUndo, withParts, type StepRow, type StepState } from '../../domain/run/steps.ts';
+import type { StepInstance } from '../../domain/run/step-tree.ts';
+import { searchAttributes, type RefusedAttempt, type RunInput } from '../messages.ts';
+import { EvidenceLog } from './evidence-log.ts';
+import { failureOf, type Failure } from './failure.ts';
+import { Rollover } from './rollover.ts';
 
 const phaseAttribute = defineSearchAttributeKey(searchAttributes.phase, 'KEYWORD');
 
@@ -24,59 +35,51 @@ export class RunEnded extends Error {
   }
 }
 
-/** An operator's word that the run has to answer where it stands, with the plan of the way back that they were promised. */
-export interface Word {
-  command: CommandName;
-  person: string;
-  reason: string;
-  plan?: SpanPlan;
-}
-
-/** What has to outlive a history, apart from what is shown: see `Run.keep`. */
-export interface Kept {
+/** What a new history needs of a run besides its progress. */
+export interface CarryOver {
   state: RunState;
+  rows: StepRow[];
   sequence: number;
   nonces: string[];
   requests: Record<string, number>;
-  pausing: boolean;
+  intent: Intent;
   pausedFrom: Phase;
   stuckFrom?: { phase: Phase; status: StepState['status'] };
   deadlineMs: number;
-  goingBack: boolean;
+  rollingBack: boolean;
 }
 
-/** The state of one run, the words of its operators, and the way into its record. */
+/** What a run asks of the workflow around it. */
+export interface RunDuties {
+  /** Deals with the command to undo; returns where that comes to nothing, throws where the rollback has been signed. */
+  undo(command: OperatorCommand): Promise<void>;
+  /** Hands over to a new history; never returns. */
+  continueAsNew(): Promise<never>;
+}
+
+/** One run: what is shown of it, what its operators want, its record, and the places where it waits for people. */
 export class Run {
   readonly state: RunState;
+  rows: StepRow[] = [];
   /** The scope of the activities that change the world at this moment: pause and abort cancel it. */
   performing: CancellationScope | undefined;
-  /** For how long the hold that is open takes decisions. */
+  /** For how long the present request for signatures takes decisions. */
   decisionsMs = 0;
-  /** Set while the run goes back: it cannot be told to go back again. */
-  goingBack = false;
-  /** Answers a word that asks to go back; throws where that has been signed. */
-  onUndo: (word: Word) => Promise<void> = async () => undefined;
-  /** Whether there is anything to go back from. */
-  canGoBack: () => boolean = () => false;
-  /** Goes on in a new history; never returns. */
-  renew: (() => Promise<never>) | undefined;
+  rollingBack = false;
+  readonly rollover: Rollover;
+  private intent = initialIntent;
   private deadlineMs = 0;
-  private pausing = false;
   private pausedFrom: Phase = 'planning';
-  private aborting: { person: string; reason: string; at: string } | undefined;
-  private word: Word | undefined;
-  /** The word that is being answered: taken, and not yet settled. */
-  private answering: Word | undefined;
-  private asking = false;
-  private withdrawnAt: string | undefined;
-  private stuckFrom: Kept['stuckFrom'];
-  private ending = false;
+  private stuckFrom: CarryOver['stuckFrom'];
   private noncesUsed = new Set<string>();
   private requests: Record<string, number> = {};
-  private readonly entries: Entries;
+  private readonly log: EvidenceLog;
+  private readonly duties: RunDuties;
 
-  constructor(input: RunInput, kept?: Kept) {
-    this.state = kept?.state ?? {
+  constructor(input: RunInput, duties: RunDuties, carried?: CarryOver) {
+    this.duties = duties;
+    this.rollover = new Rollover(() => duties.continueAsNew());
+    this.state = carried?.state ?? {
       run: input.run,
       target: input.target,
       runbook: { name: '', title: '', digest: '' },
@@ -88,48 +91,54 @@ export class Run {
       evidence: '',
       refusedAttempts: 0,
     };
-    this.entries = new Entries(this.state.run, kept?.sequence ?? 0);
-    if (!kept) return;
-    this.noncesUsed = new Set(kept.nonces);
-    this.requests = kept.requests;
-    this.pausing = kept.pausing;
-    this.pausedFrom = kept.pausedFrom;
-    this.stuckFrom = kept.stuckFrom;
-    this.takeDecisionsFor(kept.deadlineMs - workflowInfo().startTime.getTime(), kept.deadlineMs);
-    this.goingBack = kept.goingBack;
+    this.log = new EvidenceLog(this.state.run, carried?.sequence ?? 0);
+    if (!carried) return;
+    this.rows = carried.rows;
+    this.noncesUsed = new Set(carried.nonces);
+    this.requests = carried.requests;
+    this.intent = carried.intent;
+    this.pausedFrom = carried.pausedFrom;
+    this.stuckFrom = carried.stuckFrom;
+    this.takeDecisionsFor(carried.deadlineMs - workflowInfo().startTime.getTime(), carried.deadlineMs);
+    this.rollingBack = carried.rollingBack;
   }
 
-  /** Sets until when a hold takes decisions: the time from now, and the moment, in milliseconds since 1970. */
-  takeDecisionsFor(timeMs: number, deadlineMs: number): void {
-    // A timer of no time at all would mean none.
-    this.decisionsMs = Math.max(timeMs, 1);
-    this.deadlineMs = deadlineMs;
-  }
-
-  /** What a new history needs to go on with this run. */
-  keep(): Kept {
+  /** What a new history needs to continue this run. */
+  carryOver(): CarryOver {
     return {
       state: this.state,
-      sequence: this.entries.sequence,
+      rows: this.rows,
+      sequence: this.log.sequence,
       nonces: [...this.noncesUsed],
       requests: this.requests,
-      pausing: this.pausing,
+      intent: this.intent,
       pausedFrom: this.pausedFrom,
       stuckFrom: this.stuckFrom,
       deadlineMs: this.deadlineMs,
-      goingBack: this.goingBack,
+      rollingBack: this.rollingBack,
     };
   }
 
   /** The state as it is shown, with what an operator can say to it. */
   shown(): RunState {
-    return { ...this.state, steps: withGroups(this.state.steps), commands: this.possibleCommands() };
+    const pauseRequestedBy = pausedBy(this.intent);
+    return { ...this.state, steps: shownSteps(this.rows), commands: possibleCommands(this.intent, this.situation()), pauseRequestedBy };
   }
 
+  row(id: string): StepRow {
+    const row = this.rows.find(({ shown }) => shown.id === id);
+    if (!row) throw ApplicationFailure.nonRetryable(`the run has no step ${id}`);
+    return row;
+  }
+
+  /** What is shown of a step. */
   step(id: string): StepState {
-    const step = this.state.steps.find((candidate) => candidate.id === id);
-    if (!step) throw ApplicationFailure.nonRetryable(`the run has no step ${id}`);
-    return step;
+    return this.row(id).shown;
+  }
+
+  /** Shows what lists and nested runbooks have become. */
+  showParts(groups: readonly { id: string; parts: readonly StepInstance[] }[]): void {
+    this.rows = withParts(this.rows, groups);
   }
 
   enter(phase: Phase): void {
@@ -140,196 +149,166 @@ export class Run {
 
   /** What a run is in while it carries out steps. */
   working(): Phase {
-    return this.goingBack ? 'undoing' : 'running';
+    return this.rollingBack ? 'undoing' : 'running';
   }
 
   /** Writes an entry into the record, in the order of the calls; returns when it is safe. Not even an abort cuts it off. */
   async record(kind: string, body: JsonObject): Promise<{ at: string }> {
-    const { at, path } = await this.entries.write(kind, body);
+    const { at, path } = await this.log.write(kind, body);
     this.state.evidence = path;
     return { at };
   }
 
-  /** Notes an attempt that was refused at the door. */
+  /** Notes an attempt that was refused. */
   async recordRefusal(attempt: RefusedAttempt): Promise<void> {
     this.state.refusedAttempts += 1;
-    await this.entries.writeRefusal(attempt, this.state.refusedAttempts);
+    await this.log.writeRefusal(attempt, this.state.refusedAttempts);
   }
 
-  /** Why an operator's word makes no sense now, with the ones that do; undefined where it does. */
+  /** Whether there is anything that a rollback would take back. */
+  canRollBack(): boolean {
+    return stepsToUndo(this.rows).length > 0;
+  }
+
+  private situation(): Situation {
+    const { phase, stuck, hold } = this.state;
+    const stuckAtAction = stuck !== undefined && this.rows.find(({ shown }) => shown.id === stuck.step)?.shown.kind === 'action';
+    const exceptionHold = hold?.request.askedBy === undefined ? undefined : hold.request.hold;
+    return { phase, stuck, stuckAtAction, rollingBack: this.rollingBack, canRollBack: this.canRollBack(), exceptionHold };
+  }
+
+  /** Why a command is not allowed now, with those that are; undefined where it is. */
   refusalOfCommand(command: CommandName, step: string): { cause: string; possible: CommandName[] } | undefined {
-    const possible = this.possibleCommands();
-    if (!possible.includes(command)) return { cause: this.situation(command), possible };
-    const { stuck } = this.state;
-    if (!stepCommands.includes(command) || step === stuck?.step) return undefined;
-    return { cause: `it is stuck at ${stuck?.step ?? 'no step'}, and the word was about ${step || 'no step'}`, possible };
+    const isNeeded = stepCommands.includes(command);
+    return refusalOfCommand(this.intent, this.situation(), command, { named: step, isNeeded });
   }
 
-  private situation(command: CommandName): string {
-    const { phase, hold } = this.state;
-    if (this.aborting) return 'it is being aborted';
-    if (this.ending) return 'it is ending';
-    if (hold?.request.askedBy !== undefined) return `it waits for a signature at hold ${hold.request.hold}`;
-    if (command === 'undo' && this.goingBack) return 'it is going back already';
-    if (command === 'undo' && !this.canGoBack()) return 'it has changed nothing yet that could be undone';
-    return `it is ${phase}`;
-  }
-
-  private possibleCommands(): CommandName[] {
-    const { phase, stuck, steps } = this.state;
-    if (this.aborting || this.ending || endPhases.includes(phase)) return [];
-    if (this.asking || this.word || this.answering) return ['resume', 'abort'];
-    const commands: CommandName[] = [];
-    if (stuck) {
-      commands.push('retry');
-      if (steps.find(({ id }) => id === stuck.step)?.kind === 'action') commands.push('skip', 'done');
-      if (stuck.code === 'change-in-flight') commands.push('adopt');
-    }
-    commands.push(this.pausing ? 'resume' : 'pause');
-    const standsStill = phase === 'holding' || phase === 'paused' || phase === 'stuck';
-    if (standsStill && !this.goingBack && this.canGoBack()) commands.push('undo');
-    return [...commands, 'abort'];
-  }
-
-  /** From here on no operator's word counts any more. */
-  beginEnding(): void {
-    this.ending = true;
-  }
-
-  /** Takes an operator's word, which `refusalOfCommand` has let pass. */
-  obey(word: Word, at: string): void {
-    const { command, person, reason } = word;
+  /** Takes a command, which `refusalOfCommand` has let pass. */
+  obey(command: OperatorCommand): void {
     this.state.notice = undefined;
-    if (command === 'abort') this.aborting = { person, reason, at };
-    else if (command === 'resume' && (this.asking || this.word)) this.takeBack(at);
-    else if (command === 'pause' || command === 'resume') this.pausing = command === 'pause';
-    else this.word = word;
-    this.state.pauseRequestedBy = this.pausing ? (this.state.pauseRequestedBy ?? person) : undefined;
-    if (this.interrupted()) this.performing?.cancel();
+    this.happened({ event: 'commanded', command });
+    if (this.isInterrupted()) this.performing?.cancel();
   }
 
-  private takeBack(at: string): void {
-    this.withdrawnAt = at;
-    this.word = undefined;
+  private happened(event: IntentEvent): void {
+    this.intent = next(this.intent, event);
   }
 
-  /** Whether an operator's word has led to something that its sender can be told: a hold to be signed, or the end of the matter. */
-  hasAnswered(word: Word): boolean {
-    const isPutUp = this.state.hold?.request.askedBy !== undefined;
-    return this.ending || isPutUp || (this.word !== word && this.answering !== word);
+  /** From here on no command counts any more. */
+  beginEnding(): void {
+    this.happened({ event: 'ending' });
+  }
+
+  /** From here on the run rolls back. A pause of before does not hold that up, which has been signed since. */
+  beginRollback(): void {
+    this.rollingBack = true;
+    this.happened({ event: 'rollback-began' });
+  }
+
+  /** The command that was taken up has been dealt with. */
+  private settle(): void {
+    if (this.intent.want === 'asked' && this.intent.stage === 'taken') this.happened({ event: 'settled' });
+  }
+
+  /** Whether a command has led to something that its sender can be told: a hold to be signed, or the end of the matter. */
+  hasAnswered(command: OperatorCommand): boolean {
+    // What was taken back is answered when the run stands where it stood before.
+    if (this.withdrawnAt() !== undefined) return false;
+    return this.state.hold?.request.askedBy !== undefined || !isUnanswered(this.intent, command);
   }
 
   /** Whether somebody has asked the run to stop, for a while or for good. */
-  interrupted(): boolean {
-    return this.pausing || this.aborting !== undefined;
+  isInterrupted(): boolean {
+    return isInterrupted(this.intent);
   }
 
   /** When the run was told to abort; undefined where it was not. */
   abortedAt(): string | undefined {
-    return this.aborting?.at;
+    return this.intent.want === 'abort' ? this.intent.by.at : undefined;
   }
 
   /** When what is put up for signature was taken back; undefined where it was not. */
-  takenBackAt(): string | undefined {
-    return this.withdrawnAt;
+  withdrawnAt(): string | undefined {
+    return this.intent.want === 'asked' ? this.intent.withdrawnAt : undefined;
   }
 
-  /** Whether somebody has asked to go back, which the run has not answered yet. */
+  /** Whether somebody has asked to undo, which the run has not taken up yet. */
   undoAsked(): boolean {
-    return this.word?.command === 'undo';
+    return givenCommand(this.intent)?.command === 'undo';
   }
 
-  /** Whether a signed word has been used before; from now on it has. A copy of it must not work a second time. */
+  /** Whether a signed command has been used before; from now on it has. A copy of it must not work a second time. */
   wasUsed(person: string, nonce: string): boolean {
-    const word = `${person} ${nonce}`;
-    const used = this.noncesUsed.has(word);
-    this.noncesUsed.add(word);
+    const used = this.noncesUsed.has(`${person} ${nonce}`);
+    this.noncesUsed.add(`${person} ${nonce}`);
     return used;
   }
 
-  /** The number under which a hold is opened next: 1, 2, 3 … It is never given twice, so that no old signature fits. */
-  nextOpening(hold: string): number {
+  /** The number of the next request at a hold: 1, 2, 3 … It is never given twice, so that no old signature fits. */
+  nextRequest(hold: string): number {
     return (this.requests[hold] = (this.requests[hold] ?? 0) + 1);
   }
 
-  /** Puts something up for signature that is no step; until it is answered, it can only be taken back. */
-  async asked<Answer>(work: () => Promise<Answer>): Promise<Answer> {
-    this.asking = true;
-    this.withdrawnAt = undefined;
-    try {
-      return await work();
-    } finally {
-      this.asking = false;
-      this.state.hold = undefined;
-    }
+  /** Sets until when a request takes decisions: the time from now, and the moment, in milliseconds since 1970. */
+  takeDecisionsFor(timeMs: number, deadlineMs: number): void {
+    // A timer of no time at all would mean none.
+    this.decisionsMs = Math.max(timeMs, 1);
+    this.deadlineMs = deadlineMs;
   }
 
   /**
-   * Waits, for people mostly; false where the time is over first. Where meanwhile the history becomes long, the run goes on in a
-   * new one, which comes back to the same place.
+   * Waits, for people mostly; false where the time is over first. Where meanwhile the history becomes long, the run continues as
+   * new, and comes back to the same place.
    */
-  async standing(passes: () => boolean, timeoutMs?: number): Promise<boolean> {
-    const isOver = (): boolean => passes() || (this.isLong() && !this.asking);
+  async waitUntil(passes: () => boolean, timeoutMs?: number): Promise<boolean> {
+    const mayLeave = (): boolean => this.intent.want !== 'asked' || this.intent.stage === 'given';
+    const isOver = (): boolean => passes() || (mayLeave() && this.rollover.isDue());
     const inTime = timeoutMs === undefined ? (await condition(isOver), true) : await condition(isOver, timeoutMs);
     if (!inTime || passes()) return inTime;
-    await this.leaveHistory(passes);
+    await this.rollover.leave(passes);
     return true;
   }
 
-  /** Goes on in a new history if this one is long. To be called only where nothing is under way. */
-  async leaveHistory(passes: () => boolean = () => false): Promise<void> {
-    if (!this.isLong() || !this.renew) return;
-    // Whoever has been let in is answered first; that may be what the run has waited for, or wait for the run itself.
-    await condition(() => allHandlersFinished() || passes());
-    if (!passes()) await this.renew();
-  }
-
-  /** Whether the history has become so long that a new one should be begun where that is possible. */
-  isLong(): boolean {
-    const { historyLength, historySize, continueAsNewSuggested } = workflowInfo();
-    return this.renew !== undefined && (continueAsNewSuggested || historyLength > historyEventsMax || historySize > historyBytesMax);
-  }
-
-  /** Waits here while the run is paused. Throws RunEnded where it was aborted, and whatever `onUndo` throws. */
+  /** Waits here while the run is paused. Throws RunEnded where it was aborted, and whatever `undo` throws. */
   async safePoint(): Promise<void> {
-    while (this.pausing && !this.aborting) {
+    while (pausedBy(this.intent) !== undefined) {
       if (this.state.phase !== 'paused') {
         this.pausedFrom = this.state.phase;
         this.enter('paused');
         await this.record('run.paused', {});
       }
-      await this.standing(() => !this.pausing || this.aborting !== undefined || this.undoAsked());
-      if (this.undoAsked() && !this.aborting) {
-        await this.answerUndo();
+      await this.waitUntil(() => pausedBy(this.intent) === undefined || this.undoAsked());
+      if (this.undoAsked()) {
+        await this.undo();
         this.enter('paused');
-      } else if (!this.pausing && !this.aborting) {
+      } else if (this.intent.want === 'go-on' && pausedBy(this.intent) === undefined) {
         await this.record('run.resumed', {});
         this.enter(this.pausedFrom);
       }
     }
-    if (this.aborting) throw new RunEnded('aborted', `aborted by ${this.aborting.person}: ${this.aborting.reason || 'no reason given'}`);
+    if (this.intent.want !== 'abort') return;
+    const { person, reason } = this.intent.by;
+    throw new RunEnded('aborted', `aborted by ${person}: ${reason || 'no reason given'}`);
   }
 
-  /** The word that waits for an answer. */
-  takeWord(): Word {
-    const { word } = this;
-    if (!word) throw new RangeError('no word waits');
-    this.word = undefined;
-    this.answering = word;
-    return word;
+  /** Deals with the command to undo that was given; returns where that came to nothing. */
+  async undo(): Promise<void> {
+    await this.duties.undo(this.takeCommand());
+    this.settle();
   }
 
-  /** Answers the word that asks to go back; returns where that came to nothing. */
-  async answerUndo(): Promise<void> {
-    await this.onUndo(this.takeWord());
-    this.answering = undefined;
+  private takeCommand(): OperatorCommand {
+    const command = givenCommand(this.intent);
+    if (!command) throw new RangeError('no command waits');
+    this.happened({ event: 'taken' });
+    return command;
   }
 
   /**
    * Stops at a step that cannot go on by itself, and returns what an operator says to that. It stays stuck until `unstick`.
-   * Throws RunEnded where the run is aborted, and whatever `onUndo` throws.
+   * Throws RunEnded where the run is aborted, and whatever `undo` throws.
    */
-  async stuck(id: string, { code, reason, remedy }: Failure): Promise<Word> {
+  async stuck(id: string, { code, reason, remedy }: Failure): Promise<OperatorCommand> {
     const step = this.step(id);
     if (this.state.stuck?.step !== id) {
       this.stuckFrom = { phase: this.state.phase, status: step.status };
@@ -340,14 +319,14 @@ export class Run {
       await this.record('step.stuck', { step: id, code, reason, remedy });
     }
     for (;;) {
-      this.answering = undefined;
-      await this.standing(() => this.word !== undefined || this.aborting !== undefined);
-      if (this.aborting) {
+      this.settle();
+      await this.waitUntil(() => givenCommand(this.intent) !== undefined || this.intent.want === 'abort');
+      if (this.intent.want === 'abort') {
         this.state.stuck = undefined;
         await this.safePoint();
       }
-      if (!this.undoAsked()) return this.takeWord();
-      await this.answerUndo();
+      if (!this.undoAsked()) return this.takeCommand();
+      await this.undo();
       this.enter('stuck');
     }
   }
@@ -359,23 +338,16 @@ export class Run {
     this.step(stuck.step).status = this.stuckFrom?.status ?? 'running';
     this.state.stuck = undefined;
     this.enter(this.stuckFrom?.phase ?? this.working());
-    this.answering = undefined;
+    this.settle();
     await this.safePoint();
   }
 
   /** Says what has become of the stuck step before `unstick` goes on. */
   unstickAs(id: string, status: StepState['status'], summary: string, endedAt?: string): void {
-    const row = this.step(id);
-    row.summary = summary;
-    row.endedAt ??= endedAt;
+    const shown = this.step(id);
+    shown.summary = summary;
+    shown.endedAt ??= endedAt;
     if (this.stuckFrom) this.stuckFrom.status = status;
-  }
-
-  /** A pause of the way forward does not hold up the way back, which has been signed since. */
-  endPause(): void {
-    this.pausing = false;
-    this.answering = undefined;
-    this.state.pauseRequestedBy = undefined;
   }
 
   /** Stops at a hold, or at what leads to it, until an operator has it tried again. */
@@ -395,5 +367,10 @@ export class Run {
         await this.stuckUntilRetried(id, failure);
       }
     }
+  }
+
+  /** The steps of what is being carried out that are not finished, in their order. */
+  openSteps(): ReturnType<typeof openSteps> {
+    return openSteps(this.rows);
   }
 }

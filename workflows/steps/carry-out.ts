@@ -1,69 +1,68 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { ActionPlan, SpanPlan } from '../../domain/plan/plan.ts';
-import type { Course } from '../run/progress.ts';
-import { failureOf, type Failure } from '../failure.ts';
+import type { ActionPlan } from '../../domain/plan/plan.ts';
+import { rowsBelow } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
-import { finish } from './record-step-done.ts';
 import { performer } from '../proxies.ts';
-import { ownRows } from '../run/step-view.ts';
+import { failureOf, type Failure } from '../run/failure.ts';
+import type { SignedSpan } from '../../domain/run/span.ts';
+import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
-import type { Task } from './span.ts';
+import { finished, recordStepDone, type OpenStep } from './record-step-done.ts';
 import { settleStuck } from './stuck.ts';
 
-/** A signed plan and what there is to do for it. */
-export interface Signed {
-  plan: SpanPlan;
-  tasks: Task[];
-}
-
 /**
- * Carries out the steps of a signed plan in their order; elements of a list as many at a time as it allows. A step that cannot
+ * Carries out the steps of a signed span in their order; elements of a list as many at a time as it allows. A step that cannot
  * go on stops everything until an operator has said what to do: what has not been begun stays untouched.
  * Throws RunEnded where the run is aborted.
  */
-export async function carryOutSteps(run: Run, course: Course, signed: Signed): Promise<void> {
+export async function carryOutSteps(run: Run, progress: RunProgress, signed: SignedSpan): Promise<void> {
   for (;;) {
-    const next = signed.tasks.find(({ state }) => state !== 'finished');
+    const [next] = run.openSteps();
     if (!next) return;
-    if (next.leftOut !== undefined) await leaveOut(run, next, next.leftOut);
-    else await carryOutGroup(run, course, signed, groupOf(next, signed.tasks));
-    await run.leaveHistory();
+    if (next.planned.leftOut !== undefined) await leaveOut(run, next, next.planned.leftOut);
+    else await carryOutList(run, progress, signed, listOf(run, next));
+    await run.rollover.leave();
   }
 }
 
 /** The steps that may go at the same time as this one: itself, or its whole list. */
-function groupOf(next: Task, tasks: readonly Task[]): Task[] {
-  const { group } = next;
-  if (!group || group.concurrency === 1) return [next];
-  return tasks.filter((task) => task.group?.id === group.id && task.leftOut === undefined);
+function listOf(run: Run, next: OpenStep): OpenStep[] {
+  const { list } = next.planned;
+  if (!list || list.concurrency === 1) return [next];
+  return run.openSteps().filter(({ planned }) => planned.list?.id === list.id && planned.leftOut === undefined);
 }
 
-async function leaveOut(run: Run, task: Task, condition: string): Promise<void> {
-  for (const row of [run.step(task.id), ...ownRows(run.state.steps, task.id)]) {
-    row.status = 'skipped';
-    row.summary = `left out: ${condition} is false`;
+async function leaveOut(run: Run, step: OpenStep, condition: string): Promise<void> {
+  for (const { shown } of [step, ...rowsBelow(run.rows, step.shown.id)]) {
+    shown.status = 'skipped';
+    shown.summary = `left out: ${condition} is false`;
   }
-  await run.record('step.skipped', { step: task.id, if: condition });
-  task.state = 'finished';
+  await run.record('step.skipped', { step: step.shown.id, if: condition });
+  finished(step);
 }
 
-async function carryOutGroup(run: Run, course: Course, signed: Signed, tasks: readonly Task[]): Promise<void> {
-  const concurrency = tasks[0]?.group?.concurrency ?? 1;
+async function carryOutList(run: Run, progress: RunProgress, signed: SignedSpan, steps: readonly OpenStep[]): Promise<void> {
+  const concurrency = steps[0]?.planned.list?.concurrency ?? 1;
+  const open = (): OpenStep[] => run.openSteps().filter((step) => steps.some(({ shown }) => shown.id === step.shown.id));
   for (;;) {
     // A step that was stuck in a history before this one still is.
-    const stuck = tasks.find(({ id, state }) => state !== 'finished' && id === run.state.stuck?.step);
-    if (stuck && run.state.stuck) await settleStuck(run, course, stuck, planOf(signed, stuck), run.state.stuck);
+    const stuck = open().find(({ shown }) => shown.id === run.state.stuck?.step);
+    if (stuck && run.state.stuck) await settleStuck(run, progress, stuck, planOf(signed, stuck), run.state.stuck);
     await run.safePoint();
-    await run.leaveHistory();
+    await run.rollover.leave();
     run.enter(run.working());
-    const open = tasks.filter(({ state }) => state !== 'finished');
-    if (open.length === 0) return;
-    const failed = await tryAtOnce(run, course, signed, open, concurrency);
-    for (const { task, failure } of failed) {
-      const untouched = signed.tasks.filter(({ group, state }) => group && group.id === task.group?.id && state === 'todo').length;
-      await settleStuck(run, course, task, planOf(signed, task), withUntouched(failure, untouched));
+    if (open().length === 0) return;
+    const failed = await tryAtOnce(run, progress, signed, open(), concurrency);
+    for (const { step, failure } of failed) {
+      await settleStuck(run, progress, step, planOf(signed, step), withUntouched(failure, untouchedBeside(run, step)));
     }
   }
+}
+
+/** How many steps of the same list have not been begun. */
+function untouchedBeside(run: Run, { planned: { list } }: OpenStep): number {
+  if (!list) return 0;
+  return run.openSteps().filter(({ planned, shown }) => planned.list?.id === list.id && shown.startedAt === undefined).length;
 }
 
 function withUntouched(failure: Failure, untouched: number): Failure {
@@ -75,21 +74,21 @@ function withUntouched(failure: Failure, untouched: number): Failure {
 /** Tries steps, so many at a time, until all are done, one fails or an operator interrupts; returns what has failed. */
 async function tryAtOnce(
   run: Run,
-  course: Course,
-  signed: Signed,
-  open: readonly Task[],
+  progress: RunProgress,
+  signed: SignedSpan,
+  open: readonly OpenStep[],
   concurrency: number,
-): Promise<{ task: Task; failure: Failure }[]> {
-  const failed: { task: Task; failure: Failure }[] = [];
+): Promise<{ step: OpenStep; failure: Failure }[]> {
+  const failed: { step: OpenStep; failure: Failure }[] = [];
   const waiting = [...open];
   const scope = new CancellationScope();
   run.performing = scope;
   const work = async (): Promise<void> => {
-    for (let task = waiting.shift(); task; task = waiting.shift()) {
-      const failure = await tryStep(run, course, signed, task);
-      if (failure) failed.push({ task, failure });
+    for (let step = waiting.shift(); step; step = waiting.shift()) {
+      const failure = await tryStep(run, progress, signed, step);
+      if (failure) failed.push({ step, failure });
       // What is begun is finished; nothing new begins after a failure, for a pause, or in a history that is full.
-      if (failed.length > 0 || run.interrupted() || run.isLong()) return;
+      if (failed.length > 0 || run.isInterrupted() || run.rollover.isDue()) return;
     }
   };
   const ends = await scope.run(() => Promise.allSettled(Array.from({ length: Math.min(concurrency, open.length) }, work)));
@@ -101,20 +100,21 @@ async function tryAtOnce(
     if (end.status === 'rejected' && !isStop) throw end.reason;
   }
   // Whoever interrupts wants the run to stand still, not to hear of what failed on the way there: it is tried again after that.
-  return run.interrupted() ? [] : failed;
+  return run.isInterrupted() ? [] : failed;
 }
 
 /** Performs a step under its signed plan; returns why it could not be done. Cancellations pass. */
-async function tryStep(run: Run, course: Course, signed: Signed, task: Task): Promise<Failure | undefined> {
-  const plan = planOf(signed, task);
-  if (task.state === 'todo') await begin(run, course, task, plan);
-  const row = run.step(task.id);
-  row.status = 'running';
-  const { retry, adopt } = task;
-  const context = { run: run.state.run, step: task.id, target: course.base.target, retry, adopt };
+async function tryStep(run: Run, progress: RunProgress, signed: SignedSpan, step: OpenStep): Promise<Failure | undefined> {
+  const { planned, shown } = step;
+  const plan = planOf(signed, step);
+  if (shown.startedAt === undefined) await begin(run, step, plan);
+  shown.status = 'running';
+  const { id, uses, retry, adopt, limits } = planned;
+  const context = { run: run.state.run, step: id, target: progress.base.target, retry, adopt };
   try {
-    const performed = await performer(task.limits).perform({ action: task.uses, plan, context });
-    await finish(run, course, task, performed.outputs, performed.summary, { ...toJson(performed) });
+    const performed = await performer(limits).perform({ action: uses, plan, context });
+    const { outputs, summary } = performed;
+    await recordStepDone(run, progress, step, { outputs, summary, body: toJson(performed) });
     return undefined;
   } catch (error) {
     const failure = failureOf(error);
@@ -123,16 +123,16 @@ async function tryStep(run: Run, course: Course, signed: Signed, task: Task): Pr
   }
 }
 
-async function begin(run: Run, course: Course, task: Task, plan: ActionPlan): Promise<void> {
-  const { id, uses, limits } = task;
+async function begin(run: Run, step: OpenStep, plan: ActionPlan): Promise<void> {
+  const { id, uses, changes } = step.planned;
   const { at } = await run.record('step.started', { step: id, uses, effects: toJson(plan.effects) });
-  task.state = 'started';
-  run.step(id).startedAt = at;
-  if (course.back || !task.changes || plan.effects.length === 0) return;
-  course.performed.push({ id, uses, plan, limits, finished: false, undone: false });
+  step.shown.startedAt = at;
+  if (run.rollingBack || !changes || plan.effects.length === 0) return;
+  const number = run.rows.filter(({ performed }) => performed).length + 1;
+  step.performed = { number, plan, finished: false, foreign: false, undone: false };
 }
 
-function planOf({ plan }: Signed, { id }: Task): ActionPlan {
+function planOf({ plan }: SignedSpan, { shown: { id } }: OpenStep): ActionPlan {
   const planned = plan.steps.find((step) => step.id === id);
   if (!planned) throw new RangeError(`the signed plan has no step ${id}`);
   return planned.plan;

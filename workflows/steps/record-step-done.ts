@@ -1,30 +1,35 @@
 import type { JsonObject } from '../../domain/json.ts';
-import { idOfUndo, type Course } from '../run/progress.ts';
-import { resultOf } from './step-tree.ts';
+import { resultOf } from '../../domain/run/step-tree.ts';
+import type { PlannedStep, StepRow } from '../../domain/run/steps.ts';
+import { idOfUndo } from '../../domain/run/span.ts';
+import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
-import type { Task } from './span.ts';
 
-/** Notes that a step is done, with what it has given. */
-export async function finish(
+/** A step of a released span. */
+export type OpenStep = StepRow & { planned: PlannedStep };
+
+/** Records that a step is done, with what it has given. */
+export async function recordStepDone(
   run: Run,
-  course: Course,
-  task: Task,
-  outputs: JsonObject,
-  summary: string | undefined,
-  body: JsonObject,
+  progress: RunProgress,
+  step: OpenStep,
+  { outputs, summary, body }: { outputs: JsonObject; summary: string | undefined; body: JsonObject },
 ): Promise<void> {
-  const { at } = await run.record('step.done', { step: task.id, ...body });
-  task.state = 'finished';
-  const row = run.step(task.id);
-  row.status = 'done';
-  row.summary = summary;
-  row.endedAt = at;
-  const performed = course.performed.find(({ id }) => id === task.id);
+  const { id, result } = step.planned;
+  const { at } = await run.record('step.done', { step: id, ...body });
+  const { shown, performed } = step;
+  Object.assign(shown, { status: 'done', summary, endedAt: at });
   if (performed) performed.finished = true;
-  const undone = course.performed.find(({ id }) => task.id === idOfUndo(id));
-  if (undone) {
-    undone.undone = true;
-    run.step(undone.id).status = 'undone';
+  const undone = run.rows.find(({ shown }) => id === idOfUndo(shown.id));
+  if (undone?.performed) {
+    undone.performed.undone = true;
+    undone.shown.status = 'undone';
   }
-  if (task.place) resultOf(course.results, { ...task.place, step: { id: task.place.step } }).outputs = outputs;
+  if (result) resultOf(progress.results, { ...result, step: { id: result.step } }).outputs = outputs;
+  finished(step);
+}
+
+/** Nothing is left to do for a step. */
+export function finished(step: StepRow): void {
+  step.planned = undefined;
 }

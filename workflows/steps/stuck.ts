@@ -1,91 +1,93 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { sealSpan, type ActionPlan, type Effect, type SpanPlan } from '../../domain/plan/plan.ts';
-import type { Course } from '../run/progress.ts';
-import { failureOf, type Failure } from '../failure.ts';
-import { finish } from './record-step-done.ts';
+import type { OperatorCommand } from '../../domain/run/intent.ts';
+import { signedException } from '../hold/exception.ts';
 import { reads } from '../proxies.ts';
-import type { Run, Word } from '../run/run.ts';
-import { signedException } from '../hold/second-person.ts';
-import type { Task } from './span.ts';
-import { goBackByItself } from '../rollback/plan.ts';
+import { rollBackAutomatically } from '../rollback/plan.ts';
+import { failureOf, type Failure } from '../run/failure.ts';
+import type { RunProgress } from '../run/progress.ts';
+import type { Run } from '../run/run.ts';
+import { finished, recordStepDone, type OpenStep } from './record-step-done.ts';
 
 /**
  * Stops at a step that cannot go on by itself until an operator, and where it must be a second person, has said what to do.
- * Where the runbook says so, the run goes back by itself instead. Throws RunEnded and GoingBack.
+ * Where the runbook says so, the run rolls back automatically instead. Throws RunEnded and RollingBack.
  */
-export async function settleStuck(run: Run, course: Course, task: Task, plan: ActionPlan, failure: Failure): Promise<void> {
+export async function settleStuck(run: Run, progress: RunProgress, step: OpenStep, plan: ActionPlan, failure: Failure): Promise<void> {
   let reason = failure;
-  const performed = course.performed.find(({ id }) => id === task.id);
-  if (performed) performed.foreign = failure.code === 'change-in-flight';
-  const isNew = run.state.stuck?.step !== task.id;
-  if (isNew && task.onFailure === 'undo' && !run.goingBack) reason = await goBackByItself(run, course, task, failure);
+  const { id, onFailure } = step.planned;
+  if (step.performed) step.performed.foreign = failure.code === 'change-in-flight';
+  const isNew = run.state.stuck?.step !== id;
+  if (isNew && onFailure === 'undo' && !run.rollingBack) reason = await rollBackAutomatically(run, progress, id, failure);
   for (;;) {
-    const word = await run.stuck(task.id, reason);
-    if (await settled(run, course, task, plan, word)) break;
+    const command = await run.stuck(id, reason);
+    if (await isSettled(run, progress, step, plan, command)) break;
     run.enter('stuck');
   }
   await run.unstick();
 }
 
-async function settled(run: Run, course: Course, task: Task, plan: ActionPlan, word: Word): Promise<boolean> {
-  switch (word.command) {
+async function isSettled(run: Run, progress: RunProgress, step: OpenStep, plan: ActionPlan, command: OperatorCommand): Promise<boolean> {
+  switch (command.command) {
     case 'retry':
     case 'adopt':
-      task.retry += 1;
-      task.adopt = word.command === 'adopt';
+      step.planned.retry += 1;
+      step.planned.adopt = command.command === 'adopt';
       // From here on it may be this run's own.
-      for (const performed of course.performed) if (performed.id === task.id) performed.foreign = false;
+      if (step.performed) step.performed.foreign = false;
       return true;
     case 'skip':
-      return skip(run, course, task, plan, word);
+      return skip(run, progress, step, plan, command);
     case 'done':
-      return takeAsDone(run, course, task, plan, word);
+      return takeAsDone(run, progress, step, plan, command);
     default:
       return false;
   }
 }
 
 /** Leaves a step out. Somebody else signs that: what the step would have done is part of what was signed before. */
-async function skip(run: Run, course: Course, task: Task, plan: ActionPlan, word: Word): Promise<boolean> {
+async function skip(run: Run, progress: RunProgress, step: OpenStep, plan: ActionPlan, command: OperatorCommand): Promise<boolean> {
+  const { id } = step.planned;
+  const { person, reason } = command;
   const change = 'leave this step out; what it has not done by now stays undone';
-  const facts = { askedBy: word.person, reason: word.reason, leavesOut: plan.effects.map(({ object, change }) => `${object}: ${change}`) };
-  const signed = exceptionOf(course, task, { object: `step ${task.id}`, change }, facts);
-  const text = `Leave out step ${task.id}? ${word.person} asks for it: ${word.reason}`;
-  const exception = { hold: `skip:${task.id}`, text, plan: async () => signed, signers: 'second-person' } as const;
-  const signers = await signedException(run, course, word, exception);
+  const facts = { askedBy: person, reason, leavesOut: plan.effects.map(({ object, change }) => `${object}: ${change}`) };
+  const exceptional = exceptionOf(progress, step, { object: `step ${id}`, change }, facts);
+  const text = `Leave out step ${id}? ${person} asks for it: ${reason}`;
+  const exception = { hold: `skip:${id}`, text, plan: async () => exceptional, signers: 'second-person' } as const;
+  const signers = await signedException(run, progress, command, exception);
   if (!signers) return false;
-  const body = { step: task.id, askedBy: word.person, reason: word.reason, signedBy: signers };
-  const { at } = await run.record('step.skipped', body);
-  task.state = 'finished';
-  run.unstickAs(task.id, 'skipped', `left out by ${word.person}, signed by ${signers.join(', ')}: ${word.reason}`, at);
+  const { at } = await run.record('step.skipped', { step: id, askedBy: person, reason, signedBy: signers });
+  finished(step);
+  run.unstickAs(id, 'skipped', `left out by ${person}, signed by ${signers.join(', ')}: ${reason}`, at);
   return true;
 }
 
 /** Takes a step for done that was done by hand: if a look agrees, at once; else somebody else signs that it cannot be seen. */
-async function takeAsDone(run: Run, course: Course, task: Task, plan: ActionPlan, word: Word): Promise<boolean> {
-  const context = { run: run.state.run, step: task.id, target: course.base.target, retry: task.retry };
-  const look = () => reads.observe({ action: task.uses, plan, context });
+async function takeAsDone(run: Run, progress: RunProgress, step: OpenStep, plan: ActionPlan, command: OperatorCommand): Promise<boolean> {
+  const { id, uses, retry } = step.planned;
+  const { person, reason } = command;
+  const context = { run: run.state.run, step: id, target: progress.base.target, retry };
+  const look = () => reads.observe({ action: uses, plan, context });
   run.state.notice = undefined;
   try {
-    const seen = await run.asked(look);
-    if (seen.state === 'done') return await takeDone(run, course, task, word, seen.outputs, []);
+    const seen = await look();
+    if (seen.state === 'done') return await takeDone(run, progress, step, command, { outputs: seen.outputs, signers: [] });
   } catch (error) {
     // What cannot even be looked at can only be vouched for by people.
     if (!failureOf(error)) throw error;
   }
-  const putUp = async (): Promise<SpanPlan> => {
-    const facts = { askedBy: word.person, reason: word.reason, seen: await seenNow(look) };
-    return exceptionOf(
-      course,
-      task,
-      { object: `step ${task.id}`, change: 'take it for done by hand, although a look does not show it' },
-      facts,
-    );
-  };
-  const text = `Take step ${task.id} for done? ${word.person} says it was done by hand: ${word.reason}`;
-  const exception = { hold: `done:${task.id}`, text, plan: putUp, signers: 'second-person' } as const;
-  const signers = await signedException(run, course, word, exception);
-  return signers ? takeDone(run, course, task, word, plan.outputs, signers) : false;
+  const change = 'take it for done by hand, although a look does not show it';
+  const exception = {
+    hold: `done:${id}`,
+    text: `Take step ${id} for done? ${person} says it was done by hand: ${reason}`,
+    plan: async (): Promise<SpanPlan> => {
+      const facts = { askedBy: person, reason, seen: await seenNow(look) };
+      return exceptionOf(progress, step, { object: `step ${id}`, change }, facts);
+    },
+    signers: 'second-person',
+  } as const;
+  const signers = await signedException(run, progress, command, exception);
+  return signers ? takeDone(run, progress, step, command, { outputs: plan.outputs, signers }) : false;
 }
 
 async function seenNow(look: () => ReturnType<typeof reads.observe>): Promise<string> {
@@ -99,16 +101,23 @@ async function seenNow(look: () => ReturnType<typeof reads.observe>): Promise<st
   }
 }
 
-async function takeDone(run: Run, course: Course, task: Task, word: Word, outputs: JsonObject, signers: string[]): Promise<boolean> {
+async function takeDone(
+  run: Run,
+  progress: RunProgress,
+  step: OpenStep,
+  { person, reason }: OperatorCommand,
+  { outputs, signers }: { outputs: JsonObject; signers: string[] },
+): Promise<boolean> {
+  const { id } = step.planned;
   const who = signers.length === 0 ? 'and a look agrees' : `signed by ${signers.join(', ')}`;
-  const summary = `done by hand, says ${word.person}, ${who}: ${word.reason}`;
-  const body = { byHand: true, saidBy: word.person, reason: word.reason, signedBy: signers, outputs };
-  await finish(run, course, task, outputs, summary, body);
-  run.unstickAs(task.id, 'done', summary);
+  const summary = `done by hand, says ${person}, ${who}: ${reason}`;
+  const body = { byHand: true, saidBy: person, reason, signedBy: signers, outputs };
+  await recordStepDone(run, progress, step, { outputs, summary, body });
+  run.unstickAs(id, 'done', summary);
   return true;
 }
 
-function exceptionOf({ base }: Course, { id, uses }: Task, effect: Effect, facts: JsonObject): SpanPlan {
+function exceptionOf({ base }: RunProgress, { planned: { id, uses } }: OpenStep, effect: Effect, facts: JsonObject): SpanPlan {
   const plan = { effects: [effect], facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
   return sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps: [{ id, uses, input: {}, plan }] });
 }

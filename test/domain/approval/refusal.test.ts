@@ -1,16 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  reasonCharactersMax,
-  refusalOf,
-  standingOf,
-  type Attempt,
-  type Closing,
-  type Decision,
-  type ApprovalRequest,
-  type Policy,
-  type RefusalCode,
-} from '../../../domain/approval/approval.ts';
+import type { Policy } from '../../../domain/approval/policy.ts';
+import { standingOf, type Closing, type Decision, type ApprovalRequest } from '../../../domain/approval/request.ts';
+import { reasonCharactersMax, refusalOf, type Attempt, type RefusalCode } from '../../../domain/approval/refusal.ts';
 import { digestOfText } from '../../../domain/plan/plan.ts';
 
 const run = 'r-20261121-7kq2m';
@@ -34,7 +26,7 @@ const request: ApprovalRequest = {
   policy,
   members: ['ann', 'bob', 'cleo', 'rita'],
   requester: 'rita',
-  openedAt: '2026-11-21T10:00:00Z',
+  requestedAt: '2026-11-21T10:00:00Z',
   expiresAt: '2026-11-21T11:00:00Z',
 };
 
@@ -71,13 +63,13 @@ const cases: Case[] = [
     title: 'is for another run on the same target',
     attempt: { run: 'r-20261120-aaaaa', hold: 'elsewhere' },
     code: 'run-differs',
-    reason: 'The decision is for run r-20261120-aaaaa, but the run that is open on this target is r-20261121-7kq2m.',
+    reason: 'The decision is for run r-20261120-aaaaa, but the open run of this target is r-20261121-7kq2m.',
     remedy: 'Look at the run again',
   },
   {
     title: 'comes when no hold is open',
     request: null,
-    code: 'hold-not-open',
+    code: 'hold-not-waiting',
     reason: 'Run r-20261121-7kq2m is not waiting at a hold now, so nothing can be decided on hold sign-drain.',
     remedy: 'See with `holdpoint show`',
   },
@@ -89,16 +81,16 @@ const cases: Case[] = [
     remedy: 'Look at the run again',
   },
   {
-    title: 'is for an request that drift has replaced',
+    title: 'is for a request that drift has replaced',
     attempt: { request: 1, planHash: otherHash },
     code: 'request-replaced',
     reason:
-      `Hold sign-drain was opened again (request 2, plan ${planHash.slice(0, 19)}) at 2026-11-21T10:00:00Z; ` +
+      `The signatures of hold sign-drain were requested anew at 2026-11-21T10:00:00Z (request 2, plan ${planHash.slice(0, 19)}); ` +
       'request 1, which the decision is for, no longer counts.',
     remedy: 'Read the new plan',
   },
   {
-    title: 'is for an request that has not been yet',
+    title: 'is for a request that has not been yet',
     attempt: { request: 3 },
     code: 'request-unknown',
     reason: 'Hold sign-drain is at request 2; there is no request 3 yet.',
@@ -109,15 +101,15 @@ const cases: Case[] = [
     request: closedBecause('expired'),
     attempt: { person: 'mallory' },
     code: 'hold-expired',
-    reason: 'ApprovalRequest 2 of hold sign-drain expired at 2026-11-21T11:00:00Z. Nothing was approved by that.',
-    remedy: 'Ask an operator to have the hold opened again',
+    reason: 'Request 2 of hold sign-drain expired at 2026-11-21T11:00:00Z. Nothing was approved by that.',
+    remedy: 'Ask an operator to `retry`, which requests the signatures anew',
   },
   {
     title: 'comes while the hold is closed for drift',
     request: closedBecause('drift'),
     code: 'plan-drifted',
-    reason: 'ApprovalRequest 2 of hold sign-drain was closed at 2026-11-21T11:00:00Z, because the plan is no longer the one it showed.',
-    remedy: 'Wait until the hold is opened again',
+    reason: 'Request 2 of hold sign-drain was closed at 2026-11-21T11:00:00Z, because the plan is no longer the one it showed.',
+    remedy: 'Wait until the signatures are requested anew',
   },
   {
     title: 'comes after the run was aborted',
@@ -159,14 +151,14 @@ const cases: Case[] = [
     title: 'comes after enough approvals',
     decisions: [decided('bob'), decided('cleo')],
     code: 'verdict-reached',
-    reason: 'ApprovalRequest 2 of hold sign-drain has already been approved by bob, cleo.',
+    reason: 'Request 2 of hold sign-drain has already been approved by bob, cleo.',
     remedy: 'To stop the run now, use `holdpoint abort`.',
   },
   {
     title: 'comes after a rejection',
     decisions: [decided('bob', 'reject')],
     code: 'verdict-reached',
-    reason: 'ApprovalRequest 2 of hold sign-drain has already been rejected by bob.',
+    reason: 'Request 2 of hold sign-drain has already been rejected by bob.',
     remedy: 'Start a new run',
   },
   {
@@ -197,7 +189,7 @@ const cases: Case[] = [
     code: 'not-in-group',
     reason:
       'Policy production-change wants hold sign-drain decided by group sre, and mallory was not in it ' +
-      'when the hold was opened at 2026-11-21T10:00:00Z.',
+      'when the signatures were requested at 2026-11-21T10:00:00Z.',
     remedy: 'Ask somebody of group sre: ann, bob, cleo.',
   },
   {

@@ -1,56 +1,6 @@
-/** An approval policy of holdpoint.yaml: who must sign for a hold to open. */
-export interface Policy {
-  name: string;
-  /** How many different people must approve. */
-  atLeast: number;
-  /** The group they must belong to. */
-  of: string;
-  /** `requester`: whoever started the run does not count. */
-  exclude: 'requester'[];
-  /** Whether a decision needs a reason. */
-  reason: 'required' | 'optional';
-  /** After this long without a verdict the hold closes; silence never approves. */
-  expiresMs: number;
-}
-
-/** Why an request takes no more decisions, whatever its standing. */
-export interface Closing {
-  /** `expired`: the timer ran out. `drift`: the plan is no longer the one shown. `aborted`: the run was called off.
-   * `withdrawn`: an operator has taken back what was asked for, or asked for something else. */
-  because: 'expired' | 'drift' | 'aborted' | 'withdrawn';
-  /** ISO 8601, UTC. */
-  at: string;
-}
-
-/** A hold as it is put to the approvers; drift opens it anew under the next number. */
-export interface ApprovalRequest {
-  hold: string;
-  /** 1 for the first time, 2 after the first drift … */
-  number: number;
-  question: string;
-  planHash: string;
-  policy: Policy;
-  /** People of the policy's group when the hold was opened. */
-  members: string[];
-  requester: string;
-  /** The operator who has asked for what is to be signed, where that is not a step of the runbook: they cannot be the second person. */
-  askedBy?: string;
-  /** ISO 8601, UTC. */
-  openedAt: string;
-  expiresAt: string;
-  /** Set by the engine once the request takes no more decisions; late ones are then refused with this reason. */
-  closed?: Closing;
-}
-
-/** A decision that has been accepted: checked by the rules and its signature verified. */
-export interface Decision {
-  person: string;
-  decision: 'approve' | 'reject';
-  reason: string;
-  at: string;
-  /** The compact JWS. */
-  jws: string;
-}
+import { shortHash } from '../plan/plan.ts';
+import { isExcluded, signersOf, type Policy } from './policy.ts';
+import { standingOf, type ApprovalRequest, type Decision } from './request.ts';
 
 /** What a person asks for when deciding: the claims of the statement that the rules look at. */
 export interface Attempt {
@@ -66,7 +16,7 @@ export interface Attempt {
 /** Why an attempt does not count, from the widest reason (not this run) to the narrowest (a reason that is too long). */
 export type RefusalCode =
   | 'run-differs'
-  | 'hold-not-open'
+  | 'hold-not-waiting'
   | 'hold-differs'
   | 'request-replaced'
   | 'request-unknown'
@@ -93,23 +43,14 @@ export interface Refusal {
   remedy: string;
 }
 
-/** How far an request has come. `maySign` are the people whose signature would still count, in the order of the members. */
-export type Standing =
-  | { state: 'waiting'; missing: number; maySign: string[] }
-  | { state: 'approved'; by: string[] }
-  | { state: 'rejected'; by: string; reason: string };
-
-/** The name that stands for everybody who is known, where no policy says who may sign. */
-export const everybody = 'people';
-
 /** How long the reason of a decision may be. */
 export const reasonCharactersMax = 2_000;
 
-const lookAgain = 'Look at the run again with `holdpoint show` and decide on what is open there.';
+const lookAgain = 'Look at the run again with `holdpoint show` and decide on what it shows.';
 
 /**
  * Says why an attempt to decide must be refused, or undefined where it may count once its signature is verified.
- * It looks at `decisions` as those of this very request: an request that replaces another one starts with none.
+ * It looks at `decisions` as those of this very request: a request that replaces another one starts with none.
  *
  * @param run the run that was asked, as the attempt may be meant for an earlier run on the same target.
  */
@@ -120,9 +61,9 @@ export function refusalOf(
   run: string,
 ): Refusal | undefined {
   if (attempt.run !== run) return otherRun(attempt, run);
-  if (request === undefined) return notOpen(attempt);
+  if (request === undefined) return notWaiting(attempt);
   return (
-    otherOpening(request, attempt) ??
+    otherRequest(request, attempt) ??
     closed(request) ??
     otherPlan(request, attempt) ??
     unknownDecision(attempt) ??
@@ -132,45 +73,23 @@ export function refusalOf(
   );
 }
 
-/** Counts the decisions of an request: one rejection ends it, and each person counts once, if the policy lets them count at all. */
-export function standingOf(request: ApprovalRequest, decisions: readonly Decision[]): Standing {
-  const entitled = request.members.filter((person) => isEntitled(request, person));
-  const counted = decisions.filter(({ person }) => entitled.includes(person));
-  const rejection = counted.find(({ decision }) => decision === 'reject');
-  if (rejection) return { state: 'rejected', by: rejection.person, reason: rejection.reason };
-  const approvers = [...new Set(counted.filter(({ decision }) => decision === 'approve').map(({ person }) => person))];
-  // A policy that asks for nobody is a mistake, and a mistake must not open a hold.
-  const missing = Math.max(request.policy.atLeast, 1) - approvers.length;
-  if (missing <= 0) return { state: 'approved', by: approvers };
-  const maySign = [...new Set(entitled)].filter((person) => !approvers.includes(person));
-  return { state: 'waiting', missing, maySign };
-}
-
-function isEntitled(request: ApprovalRequest, person: string): boolean {
-  return request.members.includes(person) && !isExcluded(request, person) && person !== request.askedBy;
-}
-
-function isExcluded(request: ApprovalRequest, person: string): boolean {
-  return request.policy.exclude.includes('requester') && person === request.requester;
-}
-
 function otherRun(attempt: Attempt, run: string): Refusal {
   return {
     code: 'run-differs',
-    reason: `The decision is for run ${attempt.run}, but the run that is open on this target is ${run}.`,
+    reason: `The decision is for run ${attempt.run}, but the open run of this target is ${run}.`,
     remedy: lookAgain,
   };
 }
 
-function notOpen(attempt: Attempt): Refusal {
+function notWaiting(attempt: Attempt): Refusal {
   return {
-    code: 'hold-not-open',
+    code: 'hold-not-waiting',
     reason: `Run ${attempt.run} is not waiting at a hold now, so nothing can be decided on hold ${attempt.hold}.`,
     remedy: 'See with `holdpoint show` how far the run has come.',
   };
 }
 
-function otherOpening(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+function otherRequest(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
   if (attempt.hold !== request.hold) {
     return {
       code: 'hold-differs',
@@ -183,8 +102,8 @@ function otherOpening(request: ApprovalRequest, attempt: Attempt): Refusal | und
     return {
       code: 'request-replaced',
       reason:
-        `Hold ${request.hold} was opened again (request ${request.number}, plan ${shortHash(request.planHash)}) at ` +
-        `${request.openedAt}; request ${attempt.request}, which the decision is for, no longer counts.`,
+        `The signatures of hold ${request.hold} were requested anew at ${request.requestedAt} (request ${request.number}, plan ` +
+        `${shortHash(request.planHash)}); request ${attempt.request}, which the decision is for, no longer counts.`,
       remedy: 'Read the new plan with `holdpoint show` and decide again.',
     };
   }
@@ -202,14 +121,14 @@ function closed({ hold, number: request, closed: closing, expiresAt }: ApprovalR
     case 'expired':
       return {
         code: 'hold-expired',
-        reason: `ApprovalRequest ${request} of hold ${hold} expired at ${expiresAt}. Nothing was approved by that.`,
-        remedy: 'Ask an operator to have the hold opened again, and read the plan that is shown then.',
+        reason: `Request ${request} of hold ${hold} expired at ${expiresAt}. Nothing was approved by that.`,
+        remedy: 'Ask an operator to `retry`, which requests the signatures anew, and read the plan that is shown then.',
       };
     case 'drift':
       return {
         code: 'plan-drifted',
-        reason: `ApprovalRequest ${request} of hold ${hold} was closed at ${closing.at}, because the plan is no longer the one it showed.`,
-        remedy: 'Wait until the hold is opened again, then read the new plan and decide on it.',
+        reason: `Request ${request} of hold ${hold} was closed at ${closing.at}, because the plan is no longer the one it showed.`,
+        remedy: 'Wait until the signatures are requested anew, then read the new plan and decide on it.',
       };
     case 'aborted':
       return {
@@ -220,7 +139,7 @@ function closed({ hold, number: request, closed: closing, expiresAt }: ApprovalR
     case 'withdrawn':
       return {
         code: 'hold-withdrawn',
-        reason: `ApprovalRequest ${request} of hold ${hold} was closed at ${closing.at}, because an operator has asked for something else.`,
+        reason: `Request ${request} of hold ${hold} was closed at ${closing.at}, because an operator has asked for something else.`,
         remedy: lookAgain,
       };
   }
@@ -264,7 +183,7 @@ function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[]
   const verdict = standing.state === 'approved' ? `approved by ${standing.by.join(', ')}` : `rejected by ${standing.by}`;
   return {
     code: 'verdict-reached',
-    reason: `ApprovalRequest ${request.number} of hold ${request.hold} has already been ${verdict}.`,
+    reason: `Request ${request.number} of hold ${request.hold} has already been ${verdict}.`,
     remedy:
       standing.state === 'approved' ? 'To stop the run now, use `holdpoint abort`.' : 'Start a new run if the work is wanted after all.',
   };
@@ -276,11 +195,11 @@ function notEntitled(request: ApprovalRequest, attempt: Attempt): Refusal | unde
   if (attempt.person === request.askedBy) {
     return {
       code: 'asker-excluded',
-      reason: `${attempt.person} has asked for what hold ${hold} puts up for signature; somebody else must decide on it.`,
+      reason: `${attempt.person} has asked for what is to be signed at hold ${hold}; somebody else must decide on it.`,
       remedy: `Ask somebody else: ${othersOf(request)}. To take it back, use \`holdpoint resume\`.`,
     };
   }
-  if (isExcluded(request, attempt.person)) {
+  if (isExcluded(policy, request.requester, attempt.person)) {
     const rejects = attempt.decision === 'reject';
     return {
       code: 'requester-excluded',
@@ -295,7 +214,7 @@ function notEntitled(request: ApprovalRequest, attempt: Attempt): Refusal | unde
     code: 'not-in-group',
     reason:
       `Policy ${policy.name} wants hold ${hold} decided by group ${policy.of}, and ${attempt.person} was not in it ` +
-      `when the hold was opened at ${request.openedAt}.`,
+      `when the signatures were requested at ${request.requestedAt}.`,
     remedy: `Ask somebody of group ${policy.of}: ${othersOf(request)}.`,
   };
 }
@@ -317,15 +236,10 @@ function unfitReason(policy: Policy, { reason, decision }: Attempt): Refusal | u
 }
 
 function othersOf(request: ApprovalRequest): string {
-  const people = request.members.filter((person) => isEntitled(request, person));
+  const people = signersOf(request);
   return people.length === 0 ? 'nobody else is in it, so the platform team must add people' : people.join(', ');
 }
 
 function pastOf(decision: Decision['decision']): string {
   return decision === 'approve' ? 'approved' : 'rejected';
-}
-
-/** Enough of a digest to tell two apart by eye: `sha256:0123456789ab`. */
-function shortHash(hash: string): string {
-  return hash.slice(0, 'sha256:'.length + 12);
 }

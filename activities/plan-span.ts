@@ -1,0 +1,186 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { ActionContext } from '../domain/action.ts';
+import { HoldpointError } from '../domain/errors.ts';
+import { ExpressionError, render } from '../domain/expression/expression.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { ExpectedChange } from '../domain/plan/expected.ts';
+import type { Forecast, ForecastSpan } from '../domain/plan/forecast.ts';
+import { sealSpan, type ActionPlan, type StepPlan } from '../domain/plan/plan.ts';
+import type { PlanningBase, Span } from '../domain/run/span.ts';
+import { elementsOf, isLeftOut, questionOf, scopeOf } from '../domain/run/step-expressions.ts';
+import { instancesOf, nestedInstances, resultOf, usesOf, withoutPlans, type Results, type StepInstance } from '../domain/run/step-tree.ts';
+import type { PlannedStep } from '../domain/run/steps.ts';
+import { prepareNested, type Prepared } from './prepare.ts';
+
+/** Steps that one span may have once its lists and runbooks are taken apart; more belong into several runs. */
+const spanStepsMax = 2_000;
+/** How often the plan of one step is tried while what fails may pass by itself, and how long is waited before each next try. */
+const planAttemptsMax = 4;
+const planPauseMs = 500;
+
+/** Plans one step: looks up its action and has it read the world. */
+export type PlanStep = (action: string, input: JsonObject, context: Omit<ActionContext, 'acted'>) => Promise<ActionPlan>;
+
+/** What a span is planned from. */
+export interface SpanRequest {
+  base: PlanningBase;
+  /** The steps that are still to come; the span ends before the first hold among them. */
+  queue: StepInstance[];
+  /** What the steps before have given. */
+  results: Results;
+  /** The hold that the span is signed at, whose question is filled in. */
+  hold?: StepInstance;
+}
+
+/** A span with what the next one of a forecast is planned from. */
+interface PlannedSpan extends Span {
+  /** The results so far, and what is expected of the planned steps. */
+  expected: Results;
+  changes: ExpectedChange[];
+}
+
+/**
+ * Plans the steps up to the next hold in their order, each with what the ones before it are expected to give and to change, and
+ * takes lists and runbooks apart on the way. Reads only. A step whose input cannot be known yet is planned as blocked.
+ */
+export async function planSpan(request: SpanRequest, planStep: PlanStep): Promise<Span> {
+  const { plan, steps, groups, rest, results, question } = await planOneSpan(request, [], planStep);
+  return { plan, steps, groups, rest, results, question };
+}
+
+/**
+ * Plans a whole runbook without touching anything. Only the plan of the first span is binding; the others are forecasts, with what
+ * is expected of the steps before them, and are planned again at their hold.
+ */
+export async function planRunbook(prepared: Prepared, planStep: PlanStep): Promise<Forecast> {
+  const base: PlanningBase = { ...prepared, run: '' };
+  const spans: ForecastSpan[] = [];
+  let expected: Results = {};
+  let changes: ExpectedChange[] = [];
+  let queue = instancesOf(prepared.runbook, prepared.inputs);
+  for (let hold: StepInstance | undefined; spans.length === 0 || hold;) {
+    const span: PlannedSpan = await planOneSpan({ base, queue, results: expected, hold }, changes, planStep);
+    spans.push({ hold: hold && forecastHold(hold, span.question), plan: span.plan });
+    ({ expected, changes } = span);
+    [hold, ...queue] = span.rest;
+  }
+  const { name, title, digest } = prepared.runbook;
+  return { target: prepared.targetName, runbook: { name, title, digest }, inputs: prepared.inputs, spans };
+}
+
+function forecastHold({ id, step }: StepInstance, question: string | undefined): ForecastSpan['hold'] {
+  return step.kind === 'hold' ? { id, policy: step.policy, question } : undefined;
+}
+
+async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange[], planStep: PlanStep): Promise<PlannedSpan> {
+  const { base, hold } = request;
+  const expected = structuredClone(request.results);
+  const changes = [...before];
+  const rest = [...request.queue];
+  const planned: StepPlan[] = [];
+  const steps: PlannedStep[] = [];
+  const groups: Span['groups'] = [];
+  for (let instance = rest[0]; instance && instance.step.kind !== 'hold'; instance = rest[0]) {
+    rest.shift();
+    const found = await lookAt(instance, { expected, changes, base, stepsLeft: spanStepsMax - steps.length, planStep });
+    if ('parts' in found) {
+      groups.push({ id: instance.id, parts: found.parts });
+      rest.unshift(...found.parts);
+      continue;
+    }
+    steps.push(plannedStepOf(instance, found.leftOut));
+    if (!found.plan) continue;
+    planned.push({ id: instance.id, uses: usesOf(instance), input: found.input, plan: found.plan });
+    Object.assign(resultOf(expected, instance), { plan: found.plan });
+    changes.push(...(found.plan.expects ?? []));
+  }
+  const plan = sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps: planned });
+  const question = hold && hold.step.kind === 'hold' ? questionOf(hold.step, scopeOf(hold, expected, base.targetName)) : undefined;
+  return { plan, steps, groups, rest, results: withoutPlans(expected), question, expected, changes };
+}
+
+interface Known {
+  expected: Results;
+  changes: readonly ExpectedChange[];
+  base: PlanningBase;
+  stepsLeft: number;
+  planStep: PlanStep;
+}
+
+type Found =
+  | { parts: StepInstance[] }
+  | { leftOut: string; plan?: undefined; input: JsonObject }
+  | { leftOut?: undefined; plan: ActionPlan; input: JsonObject };
+
+async function lookAt(instance: StepInstance, known: Known): Promise<Found> {
+  const { step } = instance;
+  try {
+    return await found(instance, known);
+  } catch (error) {
+    const input = 'with' in step ? step.with : {};
+    if (error instanceof ExpressionError) {
+      return blocked(input, instance.id, `Its input is not known before earlier steps have run: ${error.message}`);
+    }
+    if (step.kind === 'runbook' && error instanceof HoldpointError && error.code === 'inputs-invalid') {
+      return blocked(input, instance.id, error.message, error.remedy);
+    }
+    throw error;
+  }
+}
+
+async function found(instance: StepInstance, { expected, changes, base, stepsLeft, planStep }: Known): Promise<Found> {
+  const { step } = instance;
+  if (step.kind === 'hold') throw new RangeError('a hold is not planned');
+  const scope = scopeOf(instance, expected, base.targetName);
+  // The condition of a list is looked at once, before it is taken apart.
+  if (instance.element === undefined && isLeftOut(instance, scope)) return { leftOut: step.if ?? '', input: {} };
+  if (step.forEach && instance.element === undefined) {
+    const parts = elementsOf(instance, step.forEach, scope);
+    if (parts.length > stepsLeft) return blocked(step.with, step.id, `${parts.length} more steps are too many for one span.`);
+    resultOf(expected, instance).items ??= [];
+    return { parts };
+  }
+  const input = render(step.with, scope) as JsonObject;
+  if (step.kind === 'runbook') {
+    const { inputs } = prepareNested({ runbook: step.runbook, inputs: input, target: base.targetName });
+    resultOf(expected, instance).steps ??= {};
+    return { parts: nestedInstances(instance, step, inputs) };
+  }
+  const context = { run: base.run, step: instance.id, target: base.target, retry: 0, expected: changes };
+  return { plan: await patiently(() => planStep(step.uses, input, context)), input };
+}
+
+/** One look that fails must not make all others worthless: what may pass by itself is tried again. */
+async function patiently<Result>(attempt: () => Promise<Result>): Promise<Result> {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof HoldpointError) || error.consequence !== 'retry' || attempts >= planAttemptsMax) throw error;
+      await wait(planPauseMs);
+    }
+  }
+}
+
+const notKnownRemedy = 'Put a hold before this step, so that it is planned when the steps before it have run.';
+
+function blocked(input: JsonObject, step: string, reason: string, remedy = notKnownRemedy): Found {
+  const plan = { effects: [], facts: {}, risks: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
+  return { input, plan: { ...plan, blockers: [{ object: `step ${step}`, reason, remedy }] } };
+}
+
+function plannedStepOf(instance: StepInstance, leftOut: string | undefined): PlannedStep {
+  const { id, step, path, element, list } = instance;
+  const action = step.kind === 'action' ? step : undefined;
+  return {
+    id,
+    uses: usesOf(instance),
+    result: { path, element, step: step.id },
+    list,
+    leftOut,
+    changes: action?.changes ?? false,
+    onFailure: action?.onFailure ?? 'stuck',
+    limits: action?.limits ?? { timeoutMs: 0, heartbeatMs: 0, attemptsMax: 0 },
+    retry: 0,
+  };
+}

@@ -1,0 +1,53 @@
+import type { ApprovalRequest, Decision } from '../approval/request.ts';
+import type { CommandName } from '../approval/statement.ts';
+import type { JsonObject } from '../json.ts';
+import type { PlanDifference } from '../plan/difference.ts';
+import type { SpanPlan } from '../plan/plan.ts';
+import type { StepState } from './steps.ts';
+
+export type Phase =
+  'planning' | 'running' | 'holding' | 'paused' | 'stuck' | 'undoing' | 'done' | 'rejected' | 'aborted' | 'undone' | 'refused';
+
+/** Phases in which a run is over. */
+export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'undone', 'refused'];
+
+/** A hold at which signatures are requested. */
+export interface HoldState {
+  request: ApprovalRequest;
+  plan: SpanPlan;
+  decisions: Decision[];
+  /** What has changed since the request before this one was signed. */
+  drift?: PlanDifference;
+}
+
+export interface StuckState {
+  step: string;
+  /** The code of the error, as `docs/errors.md` lists it. */
+  code: string;
+  reason: string;
+  remedy: string;
+}
+
+/** How a run stands, as it is shown: the answer to the state query. */
+export interface RunState {
+  run: string;
+  target: string;
+  runbook: { name: string; title: string; digest: string };
+  inputs: JsonObject;
+  requester: string;
+  phase: Phase;
+  steps: StepState[];
+  hold?: HoldState;
+  stuck?: StuckState;
+  /** The commands that an operator can give now. */
+  commands: CommandName[];
+  /** What became of the last command, where it came to nothing. */
+  notice?: string;
+  /** Somebody has asked for a pause that takes hold at the next safe point. */
+  pauseRequestedBy?: string;
+  /** Why the run ended as it did, and what it left behind. */
+  ended?: { at: string; reason: string; leftovers: string[] };
+  /** Where the record is, as the worker sees it. */
+  evidence: string;
+  refusedAttempts: number;
+}

@@ -1,0 +1,100 @@
+import { shortfallOf, type Policy } from '../../domain/approval/policy.ts';
+import type { SpanPlan } from '../../domain/plan/plan.ts';
+import type { OperatorCommand } from '../../domain/run/intent.ts';
+import type { CompiledStep } from '../../domain/runbook.ts';
+import { reads } from '../proxies.ts';
+import { failureOf } from '../run/failure.ts';
+import type { RunProgress } from '../run/progress.ts';
+import type { Run } from '../run/run.ts';
+import { requestSignatures, type CurrentPolicy, type Outcome } from './request.ts';
+
+/** How often what an operator has asked for is put up again because it keeps changing. */
+const requestsMax = 5;
+
+/** What an operator has asked for and others have to sign. */
+export interface Exception {
+  /** `skip:drain`, `done:drain`, `undo`. */
+  hold: string;
+  text: string;
+  /** What is signed, as things stand. */
+  plan: () => Promise<SpanPlan>;
+  /** How many must sign: one other person, or as many as the policy asks for. */
+  signers: 'second-person' | 'policy';
+}
+
+/** Too few people may sign; the message says so. */
+class NobodySigns extends Error {}
+
+/**
+ * Has something signed that is no step of the runbook, by people other than the one who has asked for it.
+ * Returns who has signed, or undefined where it came to nothing; `state.notice` says why then.
+ * Throws RunEnded where the run is aborted.
+ */
+export async function signedException(
+  run: Run,
+  progress: RunProgress,
+  { person }: OperatorCommand,
+  { hold, text, plan, signers }: Exception,
+): Promise<string[] | undefined> {
+  run.state.notice = undefined;
+  try {
+    const result = await requestSignatures(run, {
+      hold,
+      plan: async () => ({ plan: await plan(), text, subject: undefined }),
+      policy: () => policyOf(run, progress, person, signers),
+      askedBy: person,
+      requestsMax,
+      attempt: (work) => work(),
+    });
+    if (result.outcome === 'released') return result.by;
+    run.state.notice = `${hold} ${noticeOf(result)}`;
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure && !(error instanceof NobodySigns)) throw error;
+    run.state.notice = failure ? `${hold} was not put up for signature: ${failure.reason}` : (error as Error).message;
+    if (failure) await run.record('hold.withdrawn', { hold, reason: failure.reason });
+  } finally {
+    run.state.hold = undefined;
+  }
+  return undefined;
+}
+
+function noticeOf(result: Exclude<Outcome<unknown>, { outcome: 'released' }>): string {
+  switch (result.outcome) {
+    case 'rejected':
+      return `was rejected by ${result.by}${result.reason === '' ? '' : `: ${result.reason}`}.`;
+    case 'expired':
+      return 'was not signed in time.';
+    case 'unsteady':
+      return `was given up: what is to be signed has changed after each of ${result.requests} requests.`;
+    case 'withdrawn':
+    case 'undo':
+      return 'was taken back.';
+  }
+}
+
+/**
+ * The policy of the hold that was released last, else of the next one, else everybody who is known. Throws NobodySigns where too few
+ * others may sign.
+ */
+async function policyOf(run: Run, progress: RunProgress, askedBy: string, signers: Exception['signers']): Promise<CurrentPolicy> {
+  const comingSteps = [...(progress.span?.rest ?? []), ...progress.queue].map(({ step }) => step);
+  const current = await reads.readPolicy({ policy: progress.policy ?? firstPolicy(comingSteps) });
+  const policy: Policy = signers === 'policy' ? current.policy : { ...current.policy, atLeast: 1 };
+  const reason = shortfallOf({ ...current, policy, requester: run.state.requester, askedBy });
+  if (reason !== undefined) throw new NobodySigns(`Nobody can sign it. ${reason}`);
+  return { ...current, policy };
+}
+
+function firstPolicy(steps: readonly CompiledStep[]): string | undefined {
+  for (const step of steps) {
+    const policy = policyIn(step);
+    if (policy !== undefined) return policy;
+  }
+  return undefined;
+}
+
+function policyIn(step: CompiledStep): string | undefined {
+  if (step.kind === 'hold') return step.policy;
+  return step.kind === 'runbook' ? firstPolicy(step.runbook.steps) : undefined;
+}
