@@ -72,7 +72,7 @@ test('a blocked plan is refused with what blocks it and the remedy', async () =>
   const forecast = await engine.holdpoint.plan(runbookOf(), { cluster });
   const { run, admission } = await send(forecast);
   expect(admission).toMatchObject({ admitted: false, code: 'plan-blocked', remedy: 'Repair it.' });
-  expect(admission).toHaveProperty('reason', 'Step look cannot be carried out: Node/node-first: It is not Ready.');
+  expect(admission).toHaveProperty('reason', 'Step look is blocked: Node/node-first: It is not Ready.');
   await expectRefused(target, run);
   await engine.replay(target, { name: 'refused' });
 });

@@ -131,7 +131,7 @@ test('a plan that is blocked at the second look tells the operator what blocks i
   site.blockers = [{ object: 'Budget/shop', reason: 'It never opens.', remedy: 'Loosen it.' }];
   await engine.decide(target, 'ada');
   const stuck = await engine.until(target, 'stuck');
-  const reason = 'Step work cannot be carried out: Budget/shop: It never opens.';
+  const reason = 'Step work is blocked: Budget/shop: It never opens.';
   expect(stuck.stuck).toEqual({ step: 'sign', code: 'plan-blocked', reason, remedy: 'Loosen it.' });
   site.blockers = [];
   await engine.holdpoint.operate(target, 'retry', 'loosened', engine.keys.dana);
