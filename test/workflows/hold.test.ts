@@ -116,12 +116,13 @@ describe('who may not decide is refused with the reason, and the attempt is in t
     expect((await engine.until(held.target, 'holding')).hold?.decisions).toHaveLength(1);
   });
 
-  test('two people at once open a hold that asks for two', async () => {
+  test('two people at once release a hold that asks for two, and a replay of that comes to the same', async () => {
     const held = await heldRun('two');
     const answers = await Promise.all([engine.decide(held.target, 'ada'), engine.decide(held.target, 'grace')]);
     expect(answers.map(({ state }) => state).sort()).toEqual(['approved', 'waiting']);
     const state = await engine.until(held.target, 'done');
     expect(state.steps[1]?.summary).toMatch(/^signed by (ada, grace|grace, ada)$/);
+    await engine.replay(held.target);
   });
 });
 

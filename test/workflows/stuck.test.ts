@@ -154,7 +154,7 @@ test('a word about another step than the one that is stuck now is refused', asyn
   const refusal = await engine
     .sendVerb(target, 'dana', { command: 'retry', step: 'more', run: state.run })
     .catch((error: unknown) => error);
-  expect(String((refusal as { cause?: unknown }).cause)).toContain('it is stuck at work, and the word was about more');
+  expect(String((refusal as { cause?: unknown }).cause)).toContain('it is stuck at work, and the command was about more');
 });
 
 test('a hold cannot be skipped', async () => {

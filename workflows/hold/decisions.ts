@@ -1,10 +1,8 @@
-import { CancellationScope } from '@temporalio/workflow';
 import { refusalOf, type Refusal } from '../../domain/approval/refusal.ts';
 import { standingOf } from '../../domain/approval/request.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { DecisionAnswer, DecisionRequest } from '../messages.ts';
-import { verifier } from '../proxies.ts';
 import { refusalFailure, requireShape } from '../run/refusal.ts';
 import type { Run } from '../run/run.ts';
 
@@ -28,9 +26,8 @@ export async function takeDecision(run: Run, sent: DecisionRequest): Promise<Dec
     decision,
     reason,
   };
-  // Once it has passed the validator a decision is answered, even if the run is being cancelled meanwhile.
   const group = run.state.hold?.request.policy.of;
-  const verified = await CancellationScope.nonCancellable(() => verifier.verifySignature({ expected: claims, signature, group }));
+  const verified = await run.verify({ expected: claims, signature, group });
   // The request may have been closed, or the same person may have decided, while the signature was verified.
   const refusal = verified.ok ? refusalOfDecision(run, sent) : verified;
   if (!verified.ok || refusal || !run.state.hold) {

@@ -6,7 +6,7 @@ import { rowsOf } from '../../domain/run/steps.ts';
 import { instancesOf } from '../../domain/run/step-tree.ts';
 import { toJson } from '../json.ts';
 import type { Admission, RunInput } from '../messages.ts';
-import { reads, verifier } from '../proxies.ts';
+import { reads } from '../proxies.ts';
 import { planNextSpan } from '../steps/span.ts';
 import { failureOf, type Failure } from './failure.ts';
 import type { RunProgress } from './progress.ts';
@@ -57,7 +57,7 @@ function misfitOf({ run, target }: RunInput): Failure | undefined {
 async function verifyStart(run: Run, input: RunInput, { base }: RunProgress): Promise<Failure | undefined> {
   const { requester: person, target, planHash, signature } = input;
   const expected: ExpectedStatement = { kind: 'start', person, run: input.run, target, runbook: base.runbook.digest, planHash };
-  const verified = await verifier.verifySignature({ expected, signature });
+  const verified = await run.verify({ expected, signature });
   if (!verified.ok) {
     const { code, reason, remedy } = verified;
     return { code, reason, remedy };

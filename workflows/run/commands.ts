@@ -3,7 +3,6 @@ import type { CommandName, ExpectedStatement } from '../../domain/approval/state
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
 import type { CommandRequest, CommandResult } from '../messages.ts';
-import { verifier } from '../proxies.ts';
 import { obstacleTo, planRollback } from '../rollback/plan.ts';
 import { failureOf, type Failure } from './failure.ts';
 import type { RunProgress } from './progress.ts';
@@ -36,7 +35,7 @@ export function refuseCommand(run: Run, request: CommandRequest): void {
 export async function takeCommand(run: Run, progress: RunProgress, request: CommandRequest): Promise<CommandResult> {
   const { person, command, step, reason, signature } = request;
   const expected: ExpectedStatement = { kind: 'command', person, run: request.run, command, step, reason };
-  const answer = await CancellationScope.nonCancellable(() => verifier.verifySignature({ expected, signature }));
+  const answer = await run.verify({ expected, signature });
   const verified = answer.ok && run.wasUsed(person, answer.nonce) ? usedBefore(person, command) : answer;
   if (!verified.ok) {
     await run.recordRefusal({ person, attempt: command, code: verified.code, reason: verified.reason });

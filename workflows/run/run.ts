@@ -1,5 +1,5 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
-import { condition, upsertSearchAttributes, workflowInfo, type CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, condition, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { stepCommands, type CommandName } from '../../domain/approval/statement.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import {
@@ -20,6 +20,7 @@ import type { Phase, RunState } from '../../domain/run/state.ts';
 import { openSteps, shownSteps, stepsToUndo, withParts, type StepRow, type StepState } from '../../domain/run/steps.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
 import { searchAttributes, type RefusedAttempt, type RunInput } from '../messages.ts';
+import { verifier } from '../proxies.ts';
 import { EvidenceLog } from './evidence-log.ts';
 import { failureOf, type Failure } from './failure.ts';
 import { Rollover } from './rollover.ts';
@@ -73,6 +74,7 @@ export class Run {
   private stuckFrom: CarryOver['stuckFrom'];
   private noncesUsed = new Set<string>();
   private requests: Record<string, number> = {};
+  private verifying: Promise<unknown> = Promise.resolve();
   private readonly log: EvidenceLog;
   private readonly duties: RunDuties;
 
@@ -235,6 +237,16 @@ export class Run {
   /** Whether somebody has asked to undo, which the run has not taken up yet. */
   undoAsked(): boolean {
     return givenCommand(this.intent)?.command === 'undo';
+  }
+
+  /**
+   * Verifies signatures one after another, whatever is cancelled meanwhile. Two that were verified at once would be answered in one
+   * activation of a replay and in two of the first execution, and what follows from them would come in another order.
+   */
+  verify(request: Parameters<typeof verifier.verifySignature>[0]): ReturnType<typeof verifier.verifySignature> {
+    const verified = this.verifying.then(() => CancellationScope.nonCancellable(() => verifier.verifySignature(request)));
+    this.verifying = verified.catch(() => undefined);
+    return verified;
   }
 
   /** Whether a signed command has been used before; from now on it has. A copy of it must not work a second time. */
