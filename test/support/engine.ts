@@ -19,7 +19,6 @@ import { connectTemporal, type TemporalSettings } from '../../client/connection.
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
-import { signStatement } from '../../client/signing.ts';
 import type { ProgressItem } from '../../domain/action.ts';
 import type { Policy } from '../../domain/approval/approval.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
@@ -224,7 +223,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     sendVerb: async (target, person, word) => {
       const claims = { ...word, person, reason: 'because' };
       const statement = { kind: 'command' as const, ...claims, at: new Date().toISOString(), nonce: randomUUID() };
-      const signature = await signStatement(statement, keys[person]);
+      const signature = await keys[person].sign(statement);
       return handle(target).executeUpdate(commandUpdate, { args: [{ ...claims, signature }] });
     },
     sendDecision: (target, request) => handle(target).executeUpdate(decideUpdate, { args: [request] }),

@@ -2,12 +2,13 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { CompactSign } from 'jose';
 import { clockSkewMaxMs, statementAgeMaxMs, verifySignature, verifyStatement } from '../../../activities/people/verify.ts';
-import { signStatement } from '../../../client/signing.ts';
+import { ed25519Signer } from '../../../client/signing.ts';
 import type { DecisionStatement, ExpectedStatement, StartStatement } from '../../../domain/approval/statement.ts';
 
 function newKey(person: string) {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  return { person, privateKey, publicKey: publicKey.export({ format: 'jwk' }).x ?? '' };
+  const signer = ed25519Signer(person, publicKey.export({ format: 'jwk' }).x ?? '', async (bytes) => sign(null, bytes, privateKey));
+  return { ...signer, privateKey };
 }
 
 const ann = newKey('ann');
@@ -62,7 +63,7 @@ async function codeOf(jws: string, publicKey: string | undefined = ann.publicKey
 
 describe('a statement', () => {
   test.each([statement, start])('of kind $kind that says what is expected is accepted', async (claims) => {
-    const jws = await signStatement(claims, ann);
+    const jws = await ann.sign(claims);
     expect(await verifyStatement(jws, expectedOf(claims), ann.publicKey, now)).toEqual({ ok: true, statement: claims });
   });
 
