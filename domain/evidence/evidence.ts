@@ -101,7 +101,7 @@ const keptValueBytes = 128;
 const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
 
 /** The kinds of entries that carry a signature, by the statement that was signed: the body repeats its claims. */
-const signedKinds = {
+export const signedKinds = {
   start: 'run.started',
   decision: 'decision.accepted',
   command: 'command.accepted',
