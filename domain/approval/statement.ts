@@ -80,8 +80,10 @@ export type PreApprovalStatement = StatementOf<'pre-approval'>;
 /** What a person signs with their own key. */
 export type Statement = { [Kind in StatementKind]: StatementOf<Kind> }[StatementKind];
 
+type WithoutFreshness<Of> = Of extends unknown ? Omit<Of, keyof Freshness> : never;
+
 /** A statement without what only its signer knows: what a verifier holds against the signed claims. */
-export type ExpectedStatement = { [Kind in StatementKind]: { kind: Kind } & ClaimsOf<Kind> }[StatementKind];
+export type ExpectedStatement = WithoutFreshness<Statement>;
 
 /** What a person was shown, and what they want to say to it; `statementFor` makes the statement of it. */
 export type Shown =
@@ -192,9 +194,9 @@ export function claimNames(kind: StatementKind, writtenAs?: 'text' | 'integer'):
 }
 
 /** What a statement says to whoever asked for it: all but what its signer alone knows. */
-export function expectedOf<Kind extends StatementKind>(statement: StatementOf<Kind>): { kind: Kind } & ClaimsOf<Kind> {
+export function expectedOf<Of extends Statement>(statement: Of): WithoutFreshness<Of> {
   const { at: _at, nonce: _nonce, ...expected } = statement;
-  return expected as unknown as { kind: Kind } & ClaimsOf<Kind>;
+  return expected as unknown as WithoutFreshness<Of>;
 }
 
 /**

@@ -247,8 +247,9 @@ export function signedClaimsOf(
 ): { claims: { [claim: string]: Json | undefined }; jws?: Json; publicKey?: Json } | undefined {
   const kind = (Object.keys(signedKinds) as StatementKind[]).find((kind) => signedKinds[kind] === entry.kind);
   if (kind === undefined) return undefined;
-  const claims = claimNames(kind).map((name) => [name, name === 'run' ? entry.run : entry.body[name]]);
-  return { claims: { kind, ...Object.fromEntries(claims) }, jws: entry.body.jws, publicKey: entry.body.publicKey };
+  const claims: { [claim: string]: Json | undefined } = { kind };
+  for (const name of claimNames(kind)) claims[name] = name === 'run' ? entry.run : entry.body[name];
+  return { claims, jws: entry.body.jws, publicKey: entry.body.publicKey };
 }
 
 function linkProblems(entries: ChainReport['entries'], expectedRun: string | undefined): LineProblem[] {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { ed25519Signer, type Signer } from '../../client/signing.ts';
-import { expectedOf, type ExpectedStatement, type PreApprovalStatement } from '../../domain/approval/statement.ts';
+import { expectedOf, type PreApprovalStatement } from '../../domain/approval/statement.ts';
 import { chain, lineOf, signedEvidence, splitBody, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { digestOf } from '../../domain/plan/plan.ts';
@@ -38,7 +38,7 @@ async function verified({ at = inOpening, signed = {}, body = {}, started = {} }
   const start = { ...statements.start, at: startedAt };
   const ofStart = signedEvidence(expectedOf(start), await ann.sign(start), ann.publicKey);
   const statement = { ...preApproval, ...signed };
-  const accepted = signedEvidence(expectedOf(statement) as ExpectedStatement, await ann.sign(statement), ann.publicKey);
+  const accepted = signedEvidence(expectedOf(statement), await ann.sign(statement), ann.publicKey);
   const startBody = splitBody({ ...ofStart.body, inputs, ...started });
   const first = chain(undefined, { run: start.run, at: startedAt, kind: ofStart.kind, body: startBody.body });
   const second = chain(first, { run: start.run, at, kind: accepted.kind, body: { ...accepted.body, ...body } });

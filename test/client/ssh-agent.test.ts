@@ -5,7 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { verifyStatement } from '../../activities/people/verify.ts';
 import { KeyError } from '../../client/signing.ts';
 import { agentKeys, agentSigner } from '../../client/ssh-agent.ts';
@@ -65,9 +66,16 @@ function identities(...keys: [blob: Uint8Array, comment: string][]): Buffer {
 const signature = (bytes: Uint8Array, type = 'ssh-ed25519'): Buffer =>
   Buffer.concat([Buffer.of(14), text(Buffer.concat([text(type), text(bytes)]))]);
 
-/** As a slow agent would, with the length cut in two. */
-function writeInPieces(connection: Socket, bytes: Buffer): void {
-  connection.write(bytes.subarray(0, 3), () => connection.write(bytes.subarray(3, 7), () => connection.write(bytes.subarray(7))));
+/** As a slow agent would: each piece is read before the next one is written. */
+async function writeInPieces(connection: Socket, bytes: Buffer): Promise<void> {
+  for (const [start, end] of [
+    [0, 3],
+    [3, 7],
+    [7, bytes.length],
+  ]) {
+    connection.write(bytes.subarray(start, end));
+    for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+  }
 }
 
 describe('a pretended agent', () => {
@@ -89,7 +97,7 @@ describe('a pretended agent', () => {
         if (received.length < 4 || received.length < 4 + received.readUInt32BE()) return;
         const answered = answer(received[4] ?? 0, received.subarray(5));
         if (answered === undefined) connection.destroy();
-        else writeInPieces(connection, 'raw' in answered ? answered.raw : text(answered));
+        else void writeInPieces(connection, 'raw' in answered ? answered.raw : text(answered));
       });
     });
     server.listen(socket);
@@ -153,6 +161,24 @@ describe('a pretended agent', () => {
   ])('that %s cannot be used', async (_what, answer, sentence) => {
     await listen(() => answer);
     expect((await errorOf(agentSigner(socket, 'ann', undefined))).message).toContain(sentence);
+  });
+
+  test('that does not answer is waited for no longer than 5 s', async () => {
+    let whenAsked = (): void => undefined;
+    const asked = new Promise<void>((resolve) => (whenAsked = resolve));
+    await listen(() => {
+      whenAsked();
+      return { raw: Buffer.alloc(0) };
+    });
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+    try {
+      const error = errorOf(agentKeys(socket));
+      await asked;
+      jest.advanceTimersByTime(5_000);
+      expect((await error).message).toBe(`The SSH agent at ${socket} has not answered within 5 s.`);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   describe('and whose key it has', () => {
