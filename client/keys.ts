@@ -6,9 +6,6 @@ import { z } from 'zod';
 import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
 import { ed25519Signer, KeyError, type Signer } from './signing.ts';
 
-/** The name under which other code knows a signer whose key is in a file. */
-export type SigningKey = Signer;
-
 /** A private Ed25519 JWK has some 200 bytes. */
 const keyFileBytesMax = 4 * 1024;
 

@@ -18,7 +18,8 @@ import { cordonAnnotation } from '../../activities/kubernetes/cordon/owner-annot
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
-import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
+import { createKey, readKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import type { ProgressItem } from '../../domain/action.ts';
 import type { Policy } from '../../domain/approval/approval.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
@@ -121,7 +122,7 @@ export interface Engine {
   client: Client;
   holdpoint: Holdpoint;
   settings: TemporalSettings;
-  keys: Record<Person, SigningKey>;
+  keys: Record<Person, Signer>;
   /** Where the worker keeps records, and what is too large for them and for histories. */
   evidence: EvidenceStore;
   /** Read anew by the worker each time, as holdpoint.yaml is. */
@@ -287,16 +288,16 @@ export async function untilTrue(passes: () => boolean | Promise<boolean>): Promi
   }
 }
 
-async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
-  const keys: [Person, SigningKey][] = [];
+async function makeKeys(directory: string): Promise<Record<Person, Signer>> {
+  const keys: [Person, Signer][] = [];
   for (const person of people) {
     await createKey(person, directory);
     keys.push([person, await readKey(person, directory)]);
   }
-  return Object.fromEntries(keys) as Record<Person, SigningKey>;
+  return Object.fromEntries(keys) as Record<Person, Signer>;
 }
 
-function configurationOf(keys: Record<Person, SigningKey>): Configuration {
+function configurationOf(keys: Record<Person, Signer>): Configuration {
   const policy = (name: string, rest: Partial<Policy>): Policy => ({
     name,
     atLeast: 1,

@@ -9,7 +9,7 @@ import type { Client } from '@temporalio/client';
 import { connectTemporal } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
-import type { SigningKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import { standingOf } from '../../domain/approval/approval.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
@@ -48,7 +48,7 @@ export interface Environment {
   directory: string;
   /** Path of holdpoint.yaml. */
   configuration: string;
-  keys: Record<Person, SigningKey>;
+  keys: Record<Person, Signer>;
   client: Client;
   /** Where workers reach the EKS of all worlds. */
   awsEndpoint: string;
