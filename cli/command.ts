@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { Terminal } from './terminal.ts';
 
 /** What every command is given: the terminal for its options, and the way to hand back its exit code. */
@@ -18,6 +18,24 @@ export interface CommonOptions {
 /** The options that every command has which prints something. */
 export function withCommonOptions(command: Command): Command {
   return command.option('--json', 'print one JSON object instead of text').option('--no-color', 'no colours (as with NO_COLOR)');
+}
+
+/** Where a person's key may be. */
+export const signerKinds = ['file', 'ssh-agent'] as const;
+
+/** Who signs, and with what. */
+export interface SignerOptions {
+  as?: string;
+  signer?: string;
+  /** The holdpoint.yaml that says whose the keys of an SSH agent are. */
+  config?: string;
+}
+
+/** The options that say who signs, and with what. */
+export function withSignerOptions(command: Command): Command {
+  return command
+    .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
+    .addOption(new Option('--signer <kind>', 'where the key is (else HOLDPOINT_SIGNER, else a key file)').choices(signerKinds));
 }
 
 /** Collects an option that may be given several times; it has no default, which `--help` would show as `[]`. */

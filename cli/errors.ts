@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { KeyError } from '../client/keys.ts';
+import { KeyError } from '../client/signing.ts';
 import { RefusedError } from '../client/remote-error.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { RunbookNotFoundError } from '../runbooks/library.ts';

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import type { CompiledRunbook, RunbookDocument } from '../domain/runbook.ts';
 import { connectTemporal, temporalSettings } from '../client/connection.ts';
 import { Holdpoint } from '../client/holdpoint.ts';
-import { KeyError, keyDirectory, knownPeople, readKey, type SigningKey } from '../client/keys.ts';
+import { keyDirectory, knownPeople, readKey } from '../client/keys.ts';
+import { KeyError, type Signer } from '../client/signing.ts';
+import { agentSigner } from '../client/ssh-agent.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { compileRunbook } from '../runbooks/compiler/compile.ts';
@@ -10,6 +12,7 @@ import { loadConfiguration, type Configuration } from '../runbooks/configuration
 import { checkInputs, parseInputArguments } from '../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../runbooks/library.ts';
 import { formatProblem, type Problem } from '../runbooks/grammar/problem.ts';
+import { signerKinds, type SignerOptions } from './command.ts';
 import { unreadable, UsageError } from './errors.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,16 +29,32 @@ export async function withHoldpoint<Result>(terminal: Terminal, work: (holdpoint
   }
 }
 
-/** The key of the person who is at the keyboard: --as, HOLDPOINT_PERSON, or the only key there is. */
-export async function signingKey(terminal: Terminal, as: string | undefined): Promise<SigningKey> {
+/**
+ * Who signs, with a key file or an SSH agent: `--signer`, HOLDPOINT_SIGNER, or a key file. The person is named by `--as` or
+ * HOLDPOINT_PERSON, or has the only key there is.
+ * Throws KeyError, UsageError, `person-unnamed`.
+ */
+export async function signerOf(terminal: Terminal, options: SignerOptions): Promise<Signer> {
   const { env } = terminal.surroundings;
-  const directory = keyDirectory(env);
-  const named = as ?? env.HOLDPOINT_PERSON;
-  if (named !== undefined && named !== '') return readKey(named, directory);
+  const person = options.as ?? (env.HOLDPOINT_PERSON || undefined);
+  const kind = options.signer ?? (env.HOLDPOINT_SIGNER || 'file');
+  if (kind === 'file') return fileSigner(person, keyDirectory(env));
+  if (kind === 'ssh-agent') return agentSigner(env.SSH_AUTH_SOCK, person, (await readConfiguration(terminal, options.config))?.people);
+  throw new UsageError(
+    `HOLDPOINT_SIGNER is ${JSON.stringify(kind)}, which is no kind of signer.`,
+    `It is one of ${signerKinds.join(', ')}.`,
+  );
+}
+
+async function fileSigner(person: string | undefined, directory: string): Promise<Signer> {
+  if (person !== undefined) return readKey(person, directory);
   const people = await knownPeople(directory);
   const [only, second] = people;
   if (only === undefined) {
-    throw new KeyError(`There is no key in ${directory}.`, 'Make yours with `holdpoint keys create NAME`, or set HOLDPOINT_KEYS.');
+    throw new KeyError(
+      `There is no key in ${directory}.`,
+      'Make yours with `holdpoint keys create NAME`, set HOLDPOINT_KEYS, or sign with `--signer ssh-agent`.',
+    );
   }
   if (second !== undefined) {
     throw new HoldpointError('person-unnamed', { cause: `there are keys of ${people.join(', ')} in ${directory}` });

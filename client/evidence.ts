@@ -9,12 +9,16 @@ import {
   keptValuesOf,
   recordBytesMax,
   signedClaimsOf,
+  signedKinds,
   verifyChain,
   type ChainReport,
   type EvidenceEntry,
   type LineProblem,
 } from '../domain/evidence/evidence.ts';
-import type { ExpectedStatement } from '../domain/approval/statement.ts';
+import { refusalOfPreApproval, type PreApprovalUse } from '../domain/approval/pre-approval.ts';
+import type { ExpectedStatement, PreApprovalStatement } from '../domain/approval/statement.ts';
+import type { Json } from '../domain/json.ts';
+import { digestOf } from '../domain/plan/plan.ts';
 
 /** A signature of the record that was checked. */
 export interface CheckedSignature {
@@ -108,8 +112,9 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   const { chain, names, locks } = found;
   const signatures: CheckedSignature[] = [];
   const problems = [...found.problems];
+  const started = chain.entries.find(({ entry }) => entry.kind === signedKinds.start)?.entry;
   for (const { line, entry } of chain.entries) {
-    const checked = await checkSignature(entry, people);
+    const checked = await checkSignature(entry, people, started);
     if (checked === undefined) continue;
     const { person, sentence } = checked;
     signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person, ok: sentence === undefined });
@@ -216,6 +221,7 @@ function refuseToWrite(file: string, error: unknown): never {
 async function checkSignature(
   entry: EvidenceEntry,
   people: PeopleKeys | undefined,
+  started: EvidenceEntry | undefined,
 ): Promise<{ person: string; sentence?: string } | undefined> {
   const signed = signedClaimsOf(entry);
   if (signed === undefined) return undefined;
@@ -231,12 +237,29 @@ async function checkSignature(
   if (Date.parse(result.statement.at) > Date.parse(entry.at) + clockSkewMaxMs) {
     return { person, sentence: `${name} was written at ${entry.at}, before ${person} signed it at ${result.statement.at}.` };
   }
+  if (result.statement.kind === 'pre-approval') {
+    const writtenMs = Date.parse(entry.at);
+    // What is accepted in the last moment of an opening is written down after it.
+    const acceptedMs = Math.min(writtenMs, Math.max(writtenMs - clockSkewMaxMs, Date.parse(result.statement.notAfter)));
+    const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started), [], acceptedMs);
+    if (refusal) return { person, sentence: `${name} should not have been accepted. ${refusal.reason}` };
+  }
   const known = people && Object.hasOwn(people, person) ? people[person] : undefined;
   if (people !== undefined && known?.key !== publicKey) {
     const why = known ? `the configuration names another key for ${person}` : `the configuration does not know ${person}`;
     return { person, sentence: `${name} is signed with a key that cannot be vouched for: ${why}.` };
   }
   return { person };
+}
+
+/** What the run of a record asked for: the start says on what, with which runbook and inputs; the entry says the rest, and is signed. */
+function useOf(statement: PreApprovalStatement, started: EvidenceEntry | undefined): PreApprovalUse {
+  const { target, runbook, inputs } = started?.body ?? {};
+  // Large inputs are kept beside the record under the digest that a person signs.
+  const kept = started && keptValuesOf(started).find(([name]) => name === 'inputs')?.[1];
+  const inputsDigest = kept?.sha256 ?? (inputs === undefined ? undefined : digestOf(inputs));
+  const text = (value: Json | undefined): string => (typeof value === 'string' ? value : 'nothing');
+  return { ...statement, target: text(target), runbook: text(runbook), inputs: text(inputsDigest) };
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -16,11 +16,12 @@ import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import {
-  stepCommands,
-  type DecisionStatement,
-  type StartStatement,
+  expectedOf,
+  statementFor,
   type CommandName,
   type CommandStatement,
+  type DecisionStatement,
+  type StartStatement,
 } from '../domain/approval/statement.ts';
 import {
   admissionUpdate,
@@ -39,10 +40,9 @@ import {
   type CommandResult,
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
-import type { SigningKey } from './keys.ts';
 import { refusalIn } from './remote-error.ts';
 import { newRunId } from './run-id.ts';
-import { signStatement } from './signing.ts';
+import type { Signer } from './signing.ts';
 import { sweepMarks } from './sweep.ts';
 
 const planTimeoutMs = 3 * 60_000;
@@ -103,29 +103,37 @@ export class Holdpoint {
   }
 
   /**
-   * Starts a run of what a forecast has shown, signed by the requester. Returns when the run has been admitted or refused.
-   * Throws `target-busy` where the target has an open run (which notes the attempt), `worker-missing`.
+   * Signs the start of a run of what a forecast has shown, and submits it. Throws what `submitStart` does, and KeyError.
    */
-  async start(document: RunbookDocument, forecast: Forecast, key: SigningKey): Promise<{ run: string; admission: Admission }> {
-    await requireWorker(this.client, this.settings);
+  async start(document: RunbookDocument, forecast: Forecast, signer: Signer): Promise<{ run: string; admission: Admission }> {
     const run = newRunId(new Date());
-    const { target, inputs, runbook } = forecast;
-    const planHash = forecast.spans[0]?.plan.hash ?? '';
-    const statement: StartStatement = { kind: 'start', run, target, runbook: runbook.digest, planHash, ...signedBy(key) };
-    const signature = await signStatement(statement, key);
-    const input: RunInput = { run, target, document, inputs, requester: key.person, planHash, signature };
+    const statement = statementFor({ kind: 'start', run, forecast }, signedBy(signer));
+    return { run, admission: await this.submitStart(statement, await signer.sign(statement), { document, forecast }) };
+  }
+
+  /**
+   * Starts the run that a statement names; its requester has signed the statement, wherever their key is. Returns when the run has been
+   * admitted or refused. Throws `target-busy` where the target has an open run (which notes the attempt), `worker-missing`.
+   */
+  async submitStart(
+    statement: StartStatement,
+    signature: string,
+    { document, forecast }: { document: RunbookDocument; forecast: Pick<Forecast, 'inputs' | 'runbook'> },
+  ): Promise<Admission> {
+    await requireWorker(this.client, this.settings);
+    const { run, target, person, planHash } = statement;
+    const input: RunInput = { run, target, document, inputs: forecast.inputs, requester: person, planHash, signature };
     const start = new WithStartWorkflowOperation(runWorkflow, {
       workflowId: target,
       taskQueue: this.settings.taskQueue,
       workflowIdConflictPolicy: 'FAIL',
       args: [input],
-      typedSearchAttributes: attributesOf({ run, runbook: runbook.name, requester: key.person, phase: 'planning' }),
+      typedSearchAttributes: attributesOf({ run, runbook: forecast.runbook.name, requester: person, phase: 'planning' }),
     });
     try {
-      const admission = await this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation: start });
-      return { run, admission };
+      return await this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation: start });
     } catch (error) {
-      if (error instanceof WorkflowExecutionAlreadyStartedError) throw await this.busy(target, key.person);
+      if (error instanceof WorkflowExecutionAlreadyStartedError) throw await this.busy(target, person);
       throw refusalIn(error) ?? error;
     }
   }
@@ -184,39 +192,60 @@ export class Holdpoint {
   }
 
   /**
-   * Signs a decision on what is open at a hold. `planHash` is the hash of the plan that the person has seen.
-   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `hold-not-waiting` where it is over.
+   * Signs a decision on what is open at a hold, and submits it. `planHash` is the hash of the plan that the person has seen.
+   * Throws what `submit` does, and KeyError.
    */
   async decide(
     name: string,
     shown: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>,
     decision: 'approve' | 'reject',
     reason: string,
-    key: SigningKey,
+    signer: Signer,
   ): Promise<DecisionAnswer> {
     const handle = await this.handleOf(name);
-    const { run, phase } = await this.queryState(handle, name);
-    if (endPhases.includes(phase)) throw new HoldpointError('hold-not-waiting', { run, phase });
-    const { hold, number, planHash } = shown;
-    const statement: DecisionStatement = { kind: 'decision', run, hold, request: number, planHash, decision, reason, ...signedBy(key) };
-    const signature = await signStatement(statement, key);
-    const request = { person: key.person, run, hold, request: number, planHash, decision, reason, signature };
-    return this.attempt(handle, { person: key.person, attempt: decision }, () => handle.executeUpdate(decideUpdate, { args: [request] }));
+    const state = await this.queryState(handle, name);
+    const statement = statementFor({ kind: 'decision', run: state.run, request: shown, decision, reason }, signedBy(signer));
+    requireNotEnded(state, statement);
+    return this.sendDecision(handle, statement, await signer.sign(statement));
   }
 
   /**
-   * Gives a run an operator's word; a word about a step means the one that is stuck now.
-   * Throws RefusedError with the run's reason, `command-refused` where it is over.
+   * Signs an operator's command to a run, and submits it; a command about a step means the one that is stuck now.
+   * Throws what `submit` does, and KeyError.
    */
-  async operate(name: string, command: CommandName, reason: string, key: SigningKey): Promise<CommandResult> {
+  async operate(name: string, command: CommandName, reason: string, signer: Signer): Promise<CommandResult> {
     const handle = await this.handleOf(name);
-    const { run, phase, stuck } = await this.queryState(handle, name);
-    if (endPhases.includes(phase))
-      throw new HoldpointError('command-refused', { run, command, cause: `it is ${phase}`, possible: 'nothing' });
-    const step = stepCommands.includes(command) ? (stuck?.step ?? '') : '';
-    const statement: CommandStatement = { kind: 'command', run, command, step, reason, ...signedBy(key) };
-    const request = { person: key.person, run, command, step, reason, signature: await signStatement(statement, key) };
-    return this.attempt(handle, { person: key.person, attempt: command }, () => handle.executeUpdate(commandUpdate, { args: [request] }));
+    const state = await this.queryState(handle, name);
+    const statement = statementFor({ kind: 'command', state, command, reason }, signedBy(signer));
+    requireNotEnded(state, statement);
+    return this.sendCommand(handle, statement, await signer.sign(statement));
+  }
+
+  /**
+   * Sends a decision or a command that its person has signed, wherever their key is; `name` is the run or its target.
+   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `run-unknown`; where the run is
+   * over, `hold-not-waiting` for a decision and `command-refused` for a command.
+   */
+  submit(name: string, statement: DecisionStatement, signature: string): Promise<DecisionAnswer>;
+  submit(name: string, statement: CommandStatement, signature: string): Promise<CommandResult>;
+  async submit(name: string, statement: DecisionStatement | CommandStatement, signature: string): Promise<DecisionAnswer | CommandResult> {
+    const handle = await this.handleOf(name);
+    requireNotEnded(await this.queryState(handle, name), statement);
+    return statement.kind === 'decision' ? this.sendDecision(handle, statement, signature) : this.sendCommand(handle, statement, signature);
+  }
+
+  private sendDecision(handle: WorkflowHandle, statement: DecisionStatement, signature: string): Promise<DecisionAnswer> {
+    const { kind: _kind, ...claims } = expectedOf(statement);
+    const request = { ...claims, signature };
+    const attempt = { person: claims.person, attempt: claims.decision };
+    return this.attempt(handle, attempt, () => handle.executeUpdate(decideUpdate, { args: [request] }));
+  }
+
+  private sendCommand(handle: WorkflowHandle, statement: CommandStatement, signature: string): Promise<CommandResult> {
+    const { kind: _kind, ...claims } = expectedOf(statement);
+    const request = { ...claims, signature };
+    const attempt = { person: claims.person, attempt: claims.command };
+    return this.attempt(handle, attempt, () => handle.executeUpdate(commandUpdate, { args: [request] }));
   }
 
   /** The validator of an update leaves no trace: what it has refused is told to the run, for its record. */
@@ -280,8 +309,14 @@ async function tell(handle: WorkflowHandle, attempt: RefusedAttempt): Promise<vo
   });
 }
 
-function signedBy(key: SigningKey): { person: string; at: string; nonce: string } {
-  return { person: key.person, at: new Date().toISOString(), nonce: randomUUID() };
+function requireNotEnded({ run, phase }: RunState, statement: DecisionStatement | CommandStatement): void {
+  if (!endPhases.includes(phase)) return;
+  if (statement.kind === 'decision') throw new HoldpointError('hold-not-waiting', { run, phase });
+  throw new HoldpointError('command-refused', { run, command: statement.command, cause: `it is ${phase}`, possible: 'nothing' });
+}
+
+function signedBy({ person }: Signer): { person: string; at: string; nonce: string } {
+  return { person, at: new Date().toISOString(), nonce: randomUUID() };
 }
 
 function attributesOf(values: Record<keyof typeof searchAttributes, string>): SearchAttributePair[] {

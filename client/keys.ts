@@ -1,28 +1,10 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { mkdir, open, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
-
-/** A person's key as it is used for signing. */
-export interface SigningKey {
-  person: string;
-  privateKey: KeyObject;
-  /** The `x` of the JWK, base64url: `people.<person>.key` in holdpoint.yaml. */
-  publicKey: string;
-}
-
-/** Why a key cannot be made or used. Neither message nor remedy ever quotes what is in a key file. */
-export class KeyError extends Error {
-  override readonly name = 'KeyError';
-  readonly remedy: string;
-
-  constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
-  }
-}
+import { ed25519Signer, KeyError, type Signer } from './signing.ts';
 
 /** A private Ed25519 JWK has some 200 bytes. */
 const keyFileBytesMax = 4 * 1024;
@@ -65,11 +47,11 @@ export async function createKey(person: string, directory: string): Promise<stri
 }
 
 /**
- * Reads a person's key.
+ * Reads a person's key; it signs without leaving this process.
  *
  * @throws KeyError where there is none, where others may read it, or where it is not what `createKey` makes.
  */
-export async function readKey(person: string, directory: string): Promise<SigningKey> {
+export async function readKey(person: string, directory: string): Promise<Signer> {
   const file = keyFile(person, directory);
   const jwk = privateJwkSchema.safeParse(parseJson(await readPrivately(person, file)));
   if (!jwk.success) throw malformed(file, 'it is not a private Ed25519 key in JWK form');
@@ -78,7 +60,7 @@ export async function readKey(person: string, directory: string): Promise<Signin
   if (privateKey === undefined) throw malformed(file, 'its private part is not an Ed25519 key');
   // A public part that belongs to another key would be copied to holdpoint.yaml, where no signature could match it.
   if (publicPart(privateKey) !== jwk.data.x) throw malformed(file, 'its public and private parts do not belong together');
-  return { person, privateKey, publicKey: jwk.data.x };
+  return ed25519Signer(person, jwk.data.x, async (bytes) => sign(null, bytes, privateKey));
 }
 
 /** The people who have a key in the directory, sorted; nobody where there is no directory. */

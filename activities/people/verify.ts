@@ -1,11 +1,11 @@
 import { compactVerify, errors, importJWK, type CompactJWSHeaderParameters } from 'jose';
-import { z } from 'zod';
+import { refusalOfPeriod, type PreApprovalCode } from '../../domain/approval/pre-approval.ts';
 import {
   differingClaim,
+  readStatement,
   statementAlgorithm,
   statementCharactersMax,
   statementType,
-  commandNames,
   type ExpectedStatement,
   type Statement,
 } from '../../domain/approval/statement.ts';
@@ -20,7 +20,8 @@ export type VerificationCode =
   | 'signature-forged'
   | 'claim-differs'
   | 'statement-from-future'
-  | 'statement-stale';
+  | 'statement-stale'
+  | PreApprovalCode;
 
 interface VerificationRefusal {
   ok: false;
@@ -38,24 +39,12 @@ export const statementAgeMaxMs = 15 * 60_000;
 /** How far the clocks of a person and of a worker may be apart. */
 export const clockSkewMaxMs = 60_000;
 
-const signedBy = { person: z.string(), run: z.string(), at: z.iso.datetime(), nonce: z.string().min(1) };
-
-const statementSchema: z.ZodType<Statement> = z.discriminatedUnion('kind', [
-  z.strictObject({
-    ...signedBy,
-    kind: z.literal('decision'),
-    hold: z.string(),
-    request: z.int(),
-    planHash: z.string(),
-    decision: z.enum(['approve', 'reject']),
-    reason: z.string(),
-  }),
-  z.strictObject({ ...signedBy, kind: z.literal('start'), target: z.string(), runbook: z.string(), planHash: z.string() }),
-  z.strictObject({ ...signedBy, kind: z.literal('command'), command: z.enum(commandNames), step: z.string(), reason: z.string() }),
-]);
+/** How many claims are named that are wrong. */
+const wrongClaimsShownMax = 5;
 
 /**
- * Checks that a statement was signed by the person it must be from, says exactly what is expected, and is fresh.
+ * Checks that a statement was signed by the person it must be from, says exactly what is expected, and is fresh. A pre-approval is
+ * fresh until its opening ends; whether the opening has begun is for `refusalOfPreApproval` to say.
  *
  * @param jws compact JWS as it came over the wire.
  * @param expected every claim but `at` and `nonce`, from what was asked for and what the run knows; its person must be the signer.
@@ -116,24 +105,30 @@ function headerProblem(header: CompactJWSHeaderParameters, person: string): Veri
 }
 
 function readClaims(payload: Uint8Array, expected: ExpectedStatement): VerificationResult {
-  const parsed = statementSchema.safeParse(parseJson(payload));
-  if (!parsed.success) {
-    const where = parsed.error.issues.map(({ path }) => path.join('.') || 'the whole').join(', ');
-    const reason = `${expected.person} signed something that is not a statement (wrong: ${where}).`;
+  const read = readStatement(parseJson(payload));
+  if ('wrong' in read) {
+    const wrong = read.wrong.slice(0, wrongClaimsShownMax).map(quote).join(', ');
+    const reason = `${expected.person} signed something that is not a statement (wrong: ${wrong}).`;
     return refused('statement-malformed', reason, 'Use the same version of `holdpoint` as the worker.');
   }
-  const difference = differingClaim(parsed.data, expected);
-  if (difference === undefined) return { ok: true, statement: parsed.data };
+  const { statement } = read;
+  const difference = differingClaim(statement, expected);
+  if (difference === undefined) return { ok: true, statement };
   const { claim, signed, expected: wanted } = difference;
   const reason = `${expected.person} signed ${claim} ${quote(signed)}, but it should be ${quote(wanted)}.`;
   return refused('claim-differs', reason, 'Look at the run with `holdpoint show` and sign what is shown there.');
 }
 
-function unfreshness({ at, person }: Statement, now: Date): VerificationRefusal | undefined {
+function unfreshness(statement: Statement, now: Date): VerificationRefusal | undefined {
+  const { at, person } = statement;
   const ageMs = now.getTime() - Date.parse(at);
   if (ageMs < -clockSkewMaxMs) {
     const reason = `The statement of ${person} is dated ${at}, which is later than ${now.toISOString()} on the worker.`;
     return refused('statement-from-future', reason, 'Set the clock of the machine that signed (or of the worker) right and sign again.');
+  }
+  if (statement.kind === 'pre-approval') {
+    const refusal = refusalOfPeriod(statement, now.getTime());
+    return refusal && { ok: false, ...refusal };
   }
   if (ageMs <= statementAgeMaxMs + clockSkewMaxMs) return undefined;
   const reason =

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
-import type { SigningKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
@@ -25,7 +25,7 @@ export interface Side {
 /** Everything that both sides share, and their workers. */
 export interface Environment {
   client: Client;
-  keys: Record<Person, SigningKey>;
+  keys: Record<Person, Signer>;
   ours: Side;
   minimal: Side;
   /** Resolves when a part has ended that never should, with a sentence on which and how, and its last lines. */
@@ -89,7 +89,7 @@ export async function startEnvironment(clusters: number, report: (sentence: stri
 }
 
 /** dana starts the runs; both of the others must sign. */
-async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
+async function writeConfiguration(directory: string, keys: Record<Person, Signer>): Promise<string> {
   const file = join(directory, 'holdpoint.yaml');
   const lines = [
     'apiVersion: holdpoint.dev/v1',

@@ -1,6 +1,6 @@
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
-import type { SigningKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import type { Person } from '../../test/support/people.ts';
 import type { RunResult } from '../../workflows/messages.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
@@ -61,7 +61,7 @@ async function decide(
   holdpoint: Holdpoint,
   target: string,
   shown: { hold: string; number: number; planHash: string },
-  key: SigningKey,
+  key: Signer,
 ): Promise<number> {
   const sentAtMs = Date.now();
   await holdpoint.decide(target, shown, 'approve', 'looks right', key);

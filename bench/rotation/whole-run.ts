@@ -5,7 +5,7 @@ import type { Client } from '@temporalio/client';
 import { endPhases, type Phase } from '../../domain/run/state.ts';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
-import type { SigningKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { readRunbook } from '../../runbooks/library.ts';
@@ -64,7 +64,7 @@ export async function carryOutRun(environment: Environment, nodesAtOnce: number,
   return { phase, seconds, ...(await largestHistory(client, settings)), workerPeakMemoryMb: await peakMemoryMb(worker.pid) };
 }
 
-async function signUntilOver(holdpoint: Holdpoint, run: string, key: SigningKey, report: (sentence: string) => void): Promise<Phase> {
+async function signUntilOver(holdpoint: Holdpoint, run: string, key: Signer, report: (sentence: string) => void): Promise<Phase> {
   const giveUpAt = performance.now() + runTimeoutMs;
   let said = '';
   while (performance.now() < giveUpAt) {

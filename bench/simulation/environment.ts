@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal } from '../../client/connection.ts';
-import type { SigningKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
@@ -25,7 +25,7 @@ const expires = '20s';
 export interface Environment {
   client: Client;
   address: string;
-  keys: Record<Person, SigningKey>;
+  keys: Record<Person, Signer>;
   /** The task queue of the worker that is never killed. */
   taskQueue: string;
   /** Resolves, with its last lines, when that worker has ended: it never should. */
@@ -85,7 +85,7 @@ export async function startEnvironment(report: (sentence: string) => void): Prom
 }
 
 /** A holdpoint.yaml by which dana starts and operates runs, and ada and grace sign. */
-async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
+async function writeConfiguration(directory: string, keys: Record<Person, Signer>): Promise<string> {
   const file = join(directory, 'holdpoint.yaml');
   const lines = [
     'apiVersion: holdpoint.dev/v1',

@@ -1,18 +1,24 @@
 import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
-import { withCommonOptions, type CommonOptions, type CommandContext, type RegisterCommand } from '../command.ts';
+import {
+  withCommonOptions,
+  withSignerOptions,
+  type CommonOptions,
+  type CommandContext,
+  type RegisterCommand,
+  type SignerOptions,
+} from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { hashMatches, shortHash } from '../format.ts';
 import { runLines } from '../run-view.ts';
-import { signingKey, withHoldpoint } from '../session.ts';
+import { signerOf, withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
-interface DecideOptions extends CommonOptions {
+interface DecideOptions extends CommonOptions, SignerOptions {
   plan?: string;
   reason?: string;
-  as?: string;
 }
 
 type DecisionKind = 'approve' | 'reject';
@@ -23,12 +29,11 @@ export const registerDecide: RegisterCommand = (program, context) => {
 };
 
 function registerDecision(decision: DecisionKind, summary: string, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
-  withCommonOptions(program.command(decision))
+  withSignerOptions(withCommonOptions(program.command(decision)))
     .summary(summary)
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option('--plan <hash>', 'the hash of the plan that you have read; without it you are shown the plan and asked')
     .option('--reason <text>', 'why, for the record')
-    .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
     .addHelpText(
       'after',
       `\nExample:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada --plan 1a2b3c4d5e6f --reason "checked with the team"\n\n` +
@@ -36,7 +41,7 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
     )
     .action(async (name: string, options: DecideOptions) => {
       const terminal = context.terminal(options);
-      const key = await signingKey(terminal, options.as);
+      const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
         if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
@@ -45,11 +50,11 @@ function registerDecision(decision: DecisionKind, summary: string, program: Para
           return context.exit(exitCodes.error);
         }
         const { hold, number, planHash } = state.hold.request;
-        const answer = await holdpoint.decide(state.target, { hold, number, planHash }, decision, options.reason ?? '', key);
-        terminal.result({ run: state.run, hold, request: number, planHash, decision, person: key.person, ...answer });
+        const answer = await holdpoint.decide(state.target, { hold, number, planHash }, decision, options.reason ?? '', signer);
+        terminal.result({ run: state.run, hold, request: number, planHash, decision, person: signer.person, ...answer });
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
         const decided = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
-        terminal.line(`${key.person} has ${decided} at hold ${hold} of ${state.run}${rest}.`);
+        terminal.line(`${signer.person} has ${decided} at hold ${hold} of ${state.run}${rest}.`);
       });
     });
 }

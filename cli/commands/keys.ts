@@ -1,4 +1,6 @@
-import { createKey, keyDirectory } from '../../client/keys.ts';
+import { createKey, keyDirectory, knownPeople, readKey } from '../../client/keys.ts';
+import { KeyError } from '../../client/signing.ts';
+import { agentKeys } from '../../client/ssh-agent.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 
 export const registerKeys: RegisterCommand = (program, context) => {
@@ -20,4 +22,59 @@ export const registerKeys: RegisterCommand = (program, context) => {
         `  ${person}: { name: "…", key: ${publicKey} }`,
       ]);
     });
+  withCommonOptions(keys.command('list'))
+    .summary('the keys that you can sign with: key files and those of an SSH agent')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint keys list\n\nA key of an agent signs with `--signer ssh-agent` or HOLDPOINT_SIGNER=ssh-agent.',
+    )
+    .action(async (options: CommonOptions) => {
+      const terminal = context.terminal(options);
+      const { env } = terminal.surroundings;
+      const directory = keyDirectory(env);
+      const { usable, problems } = await allKeys(directory, env.SSH_AUTH_SOCK);
+      terminal.result({ keys: usable, problems });
+      for (const { signer, person, comment, key } of usable) {
+        terminal.line(signer === 'file' ? `Key file of ${person} in ${directory}:` : `SSH agent, ${comment || 'without a comment'}:`);
+        terminal.line(`  key: ${key}`);
+      }
+      if (usable.length === 0) terminal.line('There is no key to sign with. `holdpoint keys create NAME` makes one.');
+      for (const { message, remedy } of problems) terminal.lines([message, `  ${remedy}`]);
+    });
 };
+
+interface UsableKey {
+  signer: 'file' | 'ssh-agent';
+  /** Of a key file, which is somebody's. */
+  person?: string;
+  /** Of an agent's key: what its owner has called it. */
+  comment?: string;
+  key: string;
+}
+
+/** A key that cannot be used hides no other one. */
+async function allKeys(
+  directory: string,
+  socket: string | undefined,
+): Promise<{ usable: UsableKey[]; problems: Pick<KeyError, 'message' | 'remedy'>[] }> {
+  const problems: Pick<KeyError, 'message' | 'remedy'>[] = [];
+  const orProblem = async (reading: Promise<UsableKey[]>): Promise<UsableKey[]> => {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof KeyError)) throw error;
+      const { message, remedy } = error;
+      problems.push({ message, remedy });
+      return [];
+    }
+  };
+  const ofFile = async (person: string): Promise<UsableKey[]> => [
+    { signer: 'file', person, key: (await readKey(person, directory)).publicKey },
+  ];
+  const ofAgent = async (): Promise<UsableKey[]> =>
+    (await agentKeys(socket)).map(({ publicKey, comment }) => ({ signer: 'ssh-agent', comment, key: publicKey }));
+  const usable: UsableKey[] = [];
+  for (const person of await knownPeople(directory)) usable.push(...(await orProblem(ofFile(person))));
+  if (socket) usable.push(...(await orProblem(ofAgent())));
+  return { usable, problems };
+}

@@ -1,13 +1,12 @@
 import type { CommandName } from '../../domain/approval/statement.ts';
 import type { CommandResult } from '../../workflows/messages.ts';
-import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { withCommonOptions, withSignerOptions, type CommonOptions, type RegisterCommand, type SignerOptions } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { signingKey, withHoldpoint } from '../session.ts';
+import { signerOf, withHoldpoint } from '../session.ts';
 import { commandSummaries } from '../operator-commands.ts';
 
-interface OperateOptions extends CommonOptions {
+interface OperateOptions extends CommonOptions, SignerOptions {
   reason?: string;
-  as?: string;
 }
 
 /** What is said once a run has taken the word. */
@@ -24,11 +23,10 @@ const taken: Record<CommandName, string> = {
 
 export const registerOperate: RegisterCommand = (program, context) => {
   for (const [command, summary] of Object.entries(commandSummaries) as [CommandName, string][]) {
-    withCommonOptions(program.command(command))
+    withSignerOptions(withCommonOptions(program.command(command)))
       .summary(summary)
       .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
       .option('--reason <text>', 'why, for the record and for whoever has to sign')
-      .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
       .addHelpText(
         'after',
         `\nExample:\n  holdpoint ${command} eks/eu-central-1/demo --reason "page from the shop team"\n\n` +
@@ -36,10 +34,10 @@ export const registerOperate: RegisterCommand = (program, context) => {
       )
       .action(async (name: string, options: OperateOptions) => {
         const terminal = context.terminal(options);
-        const key = await signingKey(terminal, options.as);
+        const signer = await signerOf(terminal, options);
         await withHoldpoint(terminal, async (holdpoint) => {
-          const answer = await holdpoint.operate(name, command, options.reason ?? '', key);
-          terminal.result({ run: name, command, person: key.person, ...answer });
+          const answer = await holdpoint.operate(name, command, options.reason ?? '', signer);
+          terminal.result({ run: name, command, person: signer.person, ...answer });
           terminal.lines(answerLines(name, command, answer));
           context.exit(exitCodeOf(answer));
         });

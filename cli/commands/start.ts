@@ -1,39 +1,37 @@
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
 import type { Holdpoint } from '../../client/holdpoint.ts';
-import type { SigningKey } from '../../client/keys.ts';
 import { RefusedError } from '../../client/remote-error.ts';
+import type { Signer } from '../../client/signing.ts';
 import { differenceOf } from '../../domain/plan/difference.ts';
 import type { SpanPlan } from '../../domain/plan/plan.ts';
 import type { Admission } from '../../workflows/messages.ts';
-import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { collect, withCommonOptions, withSignerOptions, type CommonOptions, type RegisterCommand, type SignerOptions } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { hashMatches, shortHash } from '../format.ts';
 import { differenceLines, forecastLines } from '../plan-view.ts';
 import { runLines } from '../run-view.ts';
-import { loadRunbook, readInputs, signingKey, withHoldpoint } from '../session.ts';
+import { loadRunbook, readInputs, signerOf, withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 
-interface StartOptions extends CommonOptions {
+interface StartOptions extends CommonOptions, SignerOptions {
   input?: string[];
   config?: string;
   plan?: string;
-  as?: string;
   yes?: boolean;
   watch?: boolean;
 }
 
 export const registerStart: RegisterCommand = (program, context) => {
-  withCommonOptions(program.command('start'))
+  withSignerOptions(withCommonOptions(program.command('start')))
     .summary('start a run, signed by you, of exactly the plan that was shown')
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
     .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')
     .option('--yes', 'start what is planned now without asking')
     .option('--watch', 'stay and show the run until it needs people or is over')
-    .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
     .option('--config <file>', 'holdpoint.yaml to check policies against')
     .addHelpText(
       'after',
@@ -46,10 +44,10 @@ export const registerStart: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const loaded = await loadRunbook(terminal, name, options.config);
       const inputs = readInputs(loaded.runbook, options.input ?? []);
-      const key = await signingKey(terminal, options.as);
+      const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
         const forecast = await holdpoint.plan(loaded.document, inputs);
-        const run = await startPlanned(holdpoint, { document: loaded.document, forecast, key, options }, terminal);
+        const run = await startPlanned(holdpoint, { document: loaded.document, forecast, signer, options }, terminal);
         if (run === undefined) return context.exit(exitCodes.error);
         context.exit(await report(holdpoint, run, forecast, options, terminal));
       });
@@ -59,14 +57,14 @@ export const registerStart: RegisterCommand = (program, context) => {
 interface Start {
   document: RunbookDocument;
   forecast: Forecast;
-  key: SigningKey;
+  signer: Signer;
   options: StartOptions;
 }
 
 /** Starts the run if the person wants this plan; undefined where they do not. */
 async function startPlanned(
   holdpoint: Holdpoint,
-  { document, forecast, key, options }: Start,
+  { document, forecast, signer, options }: Start,
   terminal: Terminal,
 ): Promise<string | undefined> {
   const shown = forecast.spans[0]?.plan;
@@ -76,7 +74,7 @@ async function startPlanned(
     terminal.line('Not started.');
     return undefined;
   }
-  const { run, admission } = await holdpoint.start(document, forecast, key);
+  const { run, admission } = await holdpoint.start(document, forecast, signer);
   if (!admission.admitted) throw refused(admission, shown, terminal);
   return run;
 }

@@ -1,30 +1,6 @@
-/** What a person signs with their own key when deciding on a hold: the claims of a compact JWS. */
-export interface DecisionStatement {
-  kind: 'decision';
-  person: string;
-  run: string;
-  hold: string;
-  request: number;
-  planHash: string;
-  decision: 'approve' | 'reject';
-  reason: string;
-  /** ISO 8601, UTC. */
-  at: string;
-  nonce: string;
-}
-
-/** What the requester signs when starting a run: the plan of the first span, as it was shown. */
-export interface StartStatement {
-  kind: 'start';
-  person: string;
-  run: string;
-  target: string;
-  /** Digest of the runbook document. */
-  runbook: string;
-  planHash: string;
-  at: string;
-  nonce: string;
-}
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import type { ApprovalRequest } from './request.ts';
+import { timeMsOf } from '../time.ts';
 
 /**
  * What an operator can tell a run. About the whole: `pause`, `resume` (also: take back what was asked for), `undo` (go back step by
@@ -34,27 +10,94 @@ export interface StartStatement {
 export const commandNames = ['pause', 'resume', 'undo', 'abort', 'retry', 'skip', 'done', 'adopt'] as const;
 export type CommandName = (typeof commandNames)[number];
 
-/** The words that are about the stuck step, and name it. */
+/** The commands that are about the stuck step, and name it. */
 export const stepCommands: readonly CommandName[] = ['retry', 'skip', 'done', 'adopt'];
 
-/** What an operator signs when telling a run what to do. */
-export interface CommandStatement {
-  kind: 'command';
-  person: string;
-  run: string;
-  command: CommandName;
-  /** The stuck step that is meant; empty for a word that is about the whole run. */
-  step: string;
-  reason: string;
+/** How a claim is written: any text, a whole number, a time (ISO 8601, UTC), or one of a few words. */
+type ClaimType = 'text' | 'integer' | 'time' | readonly string[];
+
+/**
+ * What people sign, by the kind of statement: each claim with its type. This is the one list of them: what is signed, sent, verified
+ * and found again in evidence follows from it. Every statement has `kind`, `at` (when it was signed) and `nonce` besides.
+ */
+const claimTypes = {
+  /** The requester starts a run. `runbook` is the digest of the document, `planHash` that of the first span as it was shown. */
+  start: { person: 'text', run: 'text', target: 'text', runbook: 'text', planHash: 'text' },
+  /** An answer to a request for approval. */
+  decision: {
+    person: 'text',
+    run: 'text',
+    hold: 'text',
+    request: 'integer',
+    planHash: 'text',
+    decision: ['approve', 'reject'],
+    reason: 'text',
+  },
+  /** An operator tells a run what to do. `step` is the stuck step that is meant, empty for a command about the whole run. */
+  command: { person: 'text', run: 'text', command: commandNames, step: 'text', reason: 'text' },
+  /**
+   * An approval given before there is a run, for one opening of a window. `runbook` and `inputs` are digests; `policy` is its name;
+   * `notBefore` and `notAfter` are the opening.
+   */
+  'pre-approval': {
+    person: 'text',
+    target: 'text',
+    runbook: 'text',
+    inputs: 'text',
+    hold: 'text',
+    policy: 'text',
+    planHash: 'text',
+    notBefore: 'time',
+    notAfter: 'time',
+    reason: 'text',
+  },
+  /** Takes a pre-approval back. `preApproval` is the digest of the signed pre-approval, see `preApprovalId`. */
+  revocation: { person: 'text', target: 'text', preApproval: 'text', reason: 'text' },
+} as const satisfies Record<string, Record<string, ClaimType>>;
+
+const freshnessTypes = { at: 'time', nonce: 'text' } as const satisfies Record<string, ClaimType>;
+
+type ClaimTypes = typeof claimTypes;
+type ValueOf<Type> = Type extends readonly (infer Word)[] ? Word : Type extends 'integer' ? number : string;
+
+export type StatementKind = keyof ClaimTypes;
+
+/** The claims of a kind of statement that are known to whoever asks for it. */
+export type ClaimsOf<Kind extends StatementKind> = { -readonly [Name in keyof ClaimTypes[Kind]]: ValueOf<ClaimTypes[Kind][Name]> };
+
+/** What only its signer knows of a statement: when it was signed (ISO 8601, UTC), and something that no other statement has. */
+interface Freshness {
   at: string;
   nonce: string;
 }
 
-export type Statement = DecisionStatement | StartStatement | CommandStatement;
+export type StatementOf<Kind extends StatementKind> = { kind: Kind } & ClaimsOf<Kind> & Freshness;
+export type StartStatement = StatementOf<'start'>;
+export type DecisionStatement = StatementOf<'decision'>;
+export type CommandStatement = StatementOf<'command'>;
+export type PreApprovalStatement = StatementOf<'pre-approval'>;
+
+/** What a person signs with their own key. */
+export type Statement = { [Kind in StatementKind]: StatementOf<Kind> }[StatementKind];
+
+type WithoutFreshness<Of> = Of extends unknown ? Omit<Of, keyof Freshness> : never;
 
 /** A statement without what only its signer knows: what a verifier holds against the signed claims. */
-export type ExpectedStatement =
-  Omit<DecisionStatement, 'at' | 'nonce'> | Omit<StartStatement, 'at' | 'nonce'> | Omit<CommandStatement, 'at' | 'nonce'>;
+export type ExpectedStatement = WithoutFreshness<Statement>;
+
+/** What a person was shown, and what they want to say to it; `statementFor` makes the statement of it. */
+export type Shown =
+  | { kind: 'start'; run: string; forecast: { target: string; runbook: { digest: string }; spans: readonly { plan: { hash: string } }[] } }
+  | {
+      kind: 'decision';
+      run: string;
+      request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>;
+      decision: DecisionStatement['decision'];
+      reason: string;
+    }
+  | { kind: 'command'; state: { run: string; stuck?: { step: string } }; command: CommandName; reason: string }
+  | ({ kind: 'pre-approval' } & Omit<ClaimsOf<'pre-approval'>, 'person'>)
+  | ({ kind: 'revocation' } & Omit<ClaimsOf<'revocation'>, 'person'>);
 
 /** The `typ` of the JWS header, so that no other token signed with the same key passes for a statement. */
 export const statementType = 'holdpoint+jws';
@@ -70,6 +113,114 @@ const personPattern = /^[a-z][a-z0-9._-]{0,62}$/;
 /** Whether a text can be a person's id: up to 63 lower-case letters, digits, `.`, `_` and `-`, a letter first. */
 export function isPersonId(text: string): boolean {
   return personPattern.test(text);
+}
+
+/**
+ * The statement to sign, of exactly what was shown.
+ *
+ * @param signedBy who signs, when (ISO 8601, UTC), and a text that no other statement has.
+ */
+export function statementFor<Kind extends StatementKind>(
+  shown: Extract<Shown, { kind: Kind }>,
+  signedBy: { person: string } & Freshness,
+): StatementOf<Kind> {
+  return { ...shownClaims(shown), ...signedBy } as StatementOf<Kind>;
+}
+
+function shownClaims(shown: Shown): { kind: StatementKind } {
+  switch (shown.kind) {
+    case 'start': {
+      const { kind, run, forecast } = shown;
+      return claims({ kind, run, target: forecast.target, runbook: forecast.runbook.digest, planHash: forecast.spans[0]?.plan.hash ?? '' });
+    }
+    case 'decision': {
+      const { kind, run, request, decision, reason } = shown;
+      const { hold, number, planHash } = request;
+      return claims({ kind, run, hold, request: number, planHash, decision, reason });
+    }
+    case 'command': {
+      const { kind, state, command, reason } = shown;
+      const step = stepCommands.includes(command) ? (state.stuck?.step ?? '') : '';
+      return claims({ kind, run: state.run, command, step, reason });
+    }
+    case 'pre-approval':
+    case 'revocation':
+      return shown;
+  }
+}
+
+/** Has the compiler see that no claim is missing. */
+function claims<Kind extends StatementKind>(values: { kind: Kind } & Omit<ClaimsOf<Kind>, 'person'>): { kind: Kind } {
+  return values;
+}
+
+/**
+ * The bytes that an Ed25519 key signs for a statement: the signing input of a JWS (RFC 7515, section 5.1), with header and claims as
+ * canonical JSON (RFC 8785), so that every client signs the same bytes for the same statement.
+ */
+export function bytesToSign(statement: Statement): Uint8Array {
+  return utf8ToBytes(signingInputOf(statement));
+}
+
+/** A statement with its Ed25519 signature over `bytesToSign`, as it is sent and kept: a compact JWS. */
+export function signedWith(statement: Statement, signature: Uint8Array): string {
+  return `${signingInputOf(statement)}.${base64urlOf(signature)}`;
+}
+
+function signingInputOf(statement: Statement): string {
+  const header = { alg: statementAlgorithm, typ: statementType, kid: statement.person };
+  return [header, statement].map((part) => base64urlOf(utf8ToBytes(flatJsonOf(part)))).join('.');
+}
+
+/** Of texts and whole numbers by name, RFC 8785 is nothing but the order of the names. */
+function flatJsonOf(values: object): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(values).sort(([one], [other]) => (one < other ? -1 : 1))));
+}
+
+function base64urlOf(bytes: Uint8Array): string {
+  const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+  return text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}
+
+/**
+ * The names of the claims of a kind, without `kind`, `at` and `nonce`.
+ *
+ * @param writtenAs only those that are sent as text, or as whole numbers.
+ */
+export function claimNames(kind: StatementKind, writtenAs?: 'text' | 'integer'): string[] {
+  const types: Record<string, ClaimType> = claimTypes[kind];
+  const isWanted = (type: ClaimType): boolean => writtenAs === undefined || (type === 'integer') === (writtenAs === 'integer');
+  return Object.entries(types).flatMap(([name, type]) => (isWanted(type) ? [name] : []));
+}
+
+/** What a statement says to whoever asked for it: all but what its signer alone knows. */
+export function expectedOf<Of extends Statement>(statement: Of): WithoutFreshness<Of> {
+  const { at: _at, nonce: _nonce, ...expected } = statement;
+  return expected as unknown as WithoutFreshness<Of>;
+}
+
+/**
+ * Reads what somebody has signed.
+ *
+ * @returns the statement, or what is wrong with the value: the names of claims that are missing, of another type or not known.
+ */
+export function readStatement(value: unknown): { statement: Statement } | { wrong: string[] } {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { wrong: ['the whole'] };
+  const values = value as Record<string, unknown>;
+  const { kind } = values;
+  if (typeof kind !== 'string' || !Object.hasOwn(claimTypes, kind)) return { wrong: ['kind'] };
+  const types: Record<string, ClaimType> = { ...claimTypes[kind as StatementKind], ...freshnessTypes };
+  const unknown = Object.keys(values).filter((name) => name !== 'kind' && !Object.hasOwn(types, name));
+  const misfits = Object.entries(types).flatMap(([name, type]) => (isOfType(values[name], type) ? [] : [name]));
+  const wrong = [...misfits, ...unknown, ...(values.nonce === '' ? ['nonce'] : [])];
+  return wrong.length === 0 ? { statement: value as Statement } : { wrong };
+}
+
+function isOfType(value: unknown, type: ClaimType): boolean {
+  if (type === 'integer') return Number.isSafeInteger(value);
+  if (typeof value !== 'string') return false;
+  if (type === 'time') return timeMsOf(value) !== undefined;
+  return type === 'text' || type.includes(value);
 }
 
 /** The first claim that is not what the verifier expects, or undefined where all of them are. */

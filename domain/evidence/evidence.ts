@@ -3,7 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Json, JsonObject } from '../json.ts';
 import { digestOf, digestOfText } from '../plan/plan.ts';
-import type { ExpectedStatement } from '../approval/statement.ts';
+import { claimNames, type ExpectedStatement, type StatementKind } from '../approval/statement.ts';
 
 /**
  * One entry of the record of a run. Each names the hash of the one before it, so none can be changed, left out,
@@ -100,20 +100,14 @@ const keptFolder = 'payloads';
 const keptValueBytes = 128;
 const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
 
-/** Entries that carry a signature: the kind of the statement and the claims that the body repeats. */
-const signedKinds = {
-  'run.started': { statement: 'start', claims: ['person', 'target', 'runbook', 'planHash'] },
-  'decision.accepted': { statement: 'decision', claims: ['person', 'hold', 'request', 'planHash', 'decision', 'reason'] },
-  'command.accepted': { statement: 'command', claims: ['person', 'command', 'step', 'reason'] },
-} as const;
-
-type SignedKind = keyof typeof signedKinds;
-
-const entryKinds: Record<ExpectedStatement['kind'], SignedKind> = {
+/** The kinds of entries that carry a signature, by the statement that was signed: the body repeats its claims. */
+export const signedKinds = {
   start: 'run.started',
   decision: 'decision.accepted',
   command: 'command.accepted',
-};
+  'pre-approval': 'pre-approval.accepted',
+  revocation: 'pre-approval.revoked',
+} as const satisfies Record<StatementKind, string>;
 
 /** Whether a text can be the id of a run: also safe as the name of a file. */
 export function isRunId(text: string): boolean {
@@ -234,9 +228,14 @@ export function verifyChain(text: string, run?: string): ChainReport {
 }
 
 /** What a person signed, as it is put into the record of the run, for `signedClaimsOf` to find again. */
-export function signedEvidence(claims: ExpectedStatement, jws: string, publicKey: string): { kind: SignedKind; body: JsonObject } {
-  const { kind, run: _run, ...rest } = claims;
-  return { kind: entryKinds[kind], body: { ...rest, jws, publicKey } };
+export function signedEvidence(
+  claims: ExpectedStatement,
+  jws: string,
+  publicKey: string,
+): { kind: (typeof signedKinds)[StatementKind]; body: JsonObject } {
+  // Each entry names its run by itself.
+  const { kind, run: _run, ...rest } = claims as ExpectedStatement & { run?: string };
+  return { kind: signedKinds[kind], body: { ...rest, jws, publicKey } };
 }
 
 /**
@@ -246,10 +245,10 @@ export function signedEvidence(claims: ExpectedStatement, jws: string, publicKey
 export function signedClaimsOf(
   entry: EvidenceEntry,
 ): { claims: { [claim: string]: Json | undefined }; jws?: Json; publicKey?: Json } | undefined {
-  if (!Object.hasOwn(signedKinds, entry.kind)) return undefined;
-  const signed = signedKinds[entry.kind as SignedKind];
-  const claims: { [claim: string]: Json | undefined } = { kind: signed.statement, run: entry.run };
-  for (const name of signed.claims) claims[name] = entry.body[name];
+  const kind = (Object.keys(signedKinds) as StatementKind[]).find((kind) => signedKinds[kind] === entry.kind);
+  if (kind === undefined) return undefined;
+  const claims: { [claim: string]: Json | undefined } = { kind };
+  for (const name of claimNames(kind)) claims[name] = name === 'run' ? entry.run : entry.body[name];
   return { claims, jws: entry.body.jws, publicKey: entry.body.publicKey };
 }
 

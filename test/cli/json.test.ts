@@ -25,6 +25,7 @@ describe('--json prints exactly one value where all is well', () => {
     ['schema', 0, '$schema'],
     ['schema configuration', 0, '$schema'],
     ['keys create linus', 0, 'key'],
+    ['keys list', 0, 'keys'],
     [`plan ${rotation}`, 0, 'spans'],
     [`start ${rotation} --as dana --yes --watch`, 3, 'hold'],
     [`show ${target}`, 3, 'hold'],
@@ -73,6 +74,8 @@ describe('--json prints exactly one value where something is wrong', () => {
     ['reject r-nobody --as mallory', 1, 'key-unusable'],
     ['retry r-nobody --as ada', 1, 'run-unknown'],
     ['keys create ada', 1, 'key-unusable'],
+    ['approve r-nobody --as ada --signer ssh-agent', 1, 'key-unusable'],
+    ['pause r-nobody --as ada --signer pigeon', 2, 'usage'],
   ])('%s ends with %d and the code %s', async (line, code, error) => {
     const answer = await json(line);
     expect(answer.code).toBe(code);

@@ -1,21 +1,20 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { verifyEvidence, type PeopleKeys } from '../../client/evidence.ts';
-import type { SigningKey } from '../../client/keys.ts';
-import { signStatement } from '../../client/signing.ts';
+import { ed25519Signer, type Signer } from '../../client/signing.ts';
 import { chain, lineOf, signedEvidence, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { DecisionStatement, StartStatement } from '../../domain/approval/statement.ts';
 
 const run = 'r-20261121-7kq2m';
 
-function newKey(person: string): SigningKey {
+function newKey(person: string): Signer {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  return { person, privateKey, publicKey: publicKey.export({ format: 'jwk' }).x ?? '' };
+  return ed25519Signer(person, publicKey.export({ format: 'jwk' }).x ?? '', async (bytes) => sign(null, bytes, privateKey));
 }
 
 const ann = newKey('ann');
@@ -46,9 +45,9 @@ const decision: DecisionStatement = {
   ...signedAt,
 };
 
-async function recorded(statement: StartStatement | DecisionStatement, key: SigningKey): Promise<{ kind: string; body: JsonObject }> {
+async function recorded(statement: StartStatement | DecisionStatement, key: Signer): Promise<{ kind: string; body: JsonObject }> {
   const { at: _at, nonce: _nonce, ...claims } = statement;
-  return signedEvidence(claims, await signStatement(statement, key), key.publicKey);
+  return signedEvidence(claims, await key.sign(statement), key.publicKey);
 }
 
 let directory: string;

@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Holdpoint } from '../../client/holdpoint.ts';
+import { bytesToSign, signedWith, statementFor, type Statement } from '../../domain/approval/statement.ts';
+import { newRunId } from '../../client/run-id.ts';
 import { runbookOf, startEngine, workAtOnce, type Engine } from '../support/engine.ts';
 
 let engine: Engine;
@@ -25,6 +28,38 @@ test('a target has one open run: a second start is refused by naming it, is note
   expect(next.admission).toEqual({ admitted: true });
   const state = await engine.until(target, 'holding');
   expect(state).toMatchObject({ run: next.run, requester: 'grace' });
+});
+
+test('what was signed elsewhere is submitted without any key: a start, a command, a decision', async () => {
+  const { cluster, target } = engine.newSite();
+  const { holdpoint, keys } = engine;
+  const signedBy = (person: string) => ({ person, at: new Date().toISOString(), nonce: randomUUID() });
+  // As a browser would, which has the bytes signed by whatever holds the key.
+  const signedElsewhere = async (statement: Statement): Promise<string> => {
+    const jws = await keys[statement.person as 'ada' | 'dana'].sign(statement);
+    const signature = Buffer.from(jws.slice(jws.lastIndexOf('.') + 1), 'base64url');
+    expect(jws.startsWith(Buffer.from(bytesToSign(statement)).toString('latin1'))).toBe(true);
+    return signedWith(statement, signature);
+  };
+  const document = runbookOf();
+  const forecast = await holdpoint.plan(document, { cluster });
+  const start = statementFor({ kind: 'start', run: newRunId(new Date()), forecast }, signedBy('dana'));
+  await expect(holdpoint.submitStart(start, await signedElsewhere(start), { document, forecast })).resolves.toEqual({ admitted: true });
+  const state = await engine.until(target, 'holding');
+  expect(state.run).toBe(start.run);
+  const pause = statementFor({ kind: 'command', state, command: 'pause', reason: 'lunch' }, signedBy('ada'));
+  await expect(holdpoint.submit(target, pause, await signedElsewhere(pause))).resolves.toMatchObject({ phase: 'holding' });
+  const resume = statementFor({ kind: 'command', state, command: 'resume', reason: 'back' }, signedBy('ada'));
+  await holdpoint.submit(target, resume, await signedElsewhere(resume));
+  const { request } = state.hold!;
+  const decision = statementFor({ kind: 'decision', run: state.run, request, decision: 'approve', reason: 'fine' }, signedBy('ada'));
+  const rejection = { ...decision, decision: 'reject' as const };
+  const signature = await signedElsewhere(decision);
+  await expect(holdpoint.submit(target, rejection, signature)).rejects.toMatchObject({ code: 'claim-differs' });
+  await expect(holdpoint.submit(target, decision, signature)).resolves.toEqual({ state: 'approved', missing: 0 });
+  await engine.until(target, 'done');
+  await expect(holdpoint.submit(target, decision, signature)).rejects.toMatchObject({ code: 'hold-not-waiting' });
+  await expect(holdpoint.submit(target, pause, signature)).rejects.toMatchObject({ code: 'command-refused' });
 });
 
 test('two starts at once: one of them has the target', async () => {

@@ -2,7 +2,8 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from '
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createKey, keyDirectory, KeyError, knownPeople, readKey } from '../../client/keys.ts';
+import { createKey, keyDirectory, knownPeople, readKey } from '../../client/keys.ts';
+import { KeyError } from '../../client/signing.ts';
 
 let root: string;
 let directory: string;

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeProtectedHeader } from 'jose';
 import { reasonCharactersMax } from '../../domain/approval/refusal.ts';
 import { verifyStatement } from '../../activities/people/verify.ts';
-import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
-import { signStatement } from '../../client/signing.ts';
+import { createKey, readKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 
 const statement: DecisionStatement = {
@@ -23,7 +23,7 @@ const statement: DecisionStatement = {
 };
 
 let directory: string;
-let key: SigningKey;
+let key: Signer;
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'holdpoint-signing-'));
@@ -35,7 +35,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 describe('signing', () => {
   test('with a key from disk makes a statement that the worker accepts', async () => {
-    const jws = await signStatement(statement, key);
+    const jws = await key.sign(statement);
     expect(decodeProtectedHeader(jws)).toEqual({ alg: 'EdDSA', typ: 'holdpoint+jws', kid: 'ann' });
     const { at, nonce: _nonce, ...expected } = statement;
     expect(await verifyStatement(jws, expected, key.publicKey, new Date(at))).toEqual({ ok: true, statement });
@@ -43,13 +43,13 @@ describe('signing', () => {
 
   test('in the name of somebody else is refused', async () => {
     const bobs = { ...statement, person: 'bob' };
-    await expect(signStatement(bobs, key)).rejects.toThrow('The statement is from bob, but the key belongs to ann.');
+    await expect(key.sign(bobs)).rejects.toThrow('The statement is from bob, but the key belongs to ann.');
   });
 
   test('takes a reason of the full length in any script, and refuses more than a verifier reads', async () => {
-    const longest = await signStatement({ ...statement, reason: '理'.repeat(reasonCharactersMax) }, key);
+    const longest = await key.sign({ ...statement, reason: '理'.repeat(reasonCharactersMax) });
     const { at, nonce: _nonce, ...expected } = { ...statement, reason: '理'.repeat(reasonCharactersMax) };
     expect((await verifyStatement(longest, expected, key.publicKey, new Date(at))).ok).toBe(true);
-    await expect(signStatement({ ...statement, reason: 'x'.repeat(10_000) }, key)).rejects.toThrow('at most 12288 are accepted');
+    await expect(key.sign({ ...statement, reason: 'x'.repeat(10_000) })).rejects.toThrow('at most 12288 are accepted');
   });
 });

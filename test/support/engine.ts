@@ -21,8 +21,8 @@ import { cordonAnnotation } from '../../activities/kubernetes/cordon/owner-annot
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
-import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
-import { signStatement } from '../../client/signing.ts';
+import { createKey, readKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import type { ProgressItem } from '../../domain/action.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
@@ -121,7 +121,7 @@ export interface Engine {
   client: Client;
   holdpoint: Holdpoint;
   settings: TemporalSettings;
-  keys: Record<Person, SigningKey>;
+  keys: Record<Person, Signer>;
   /** Where the worker keeps records, and what is too large for them and for histories. */
   evidence: EvidenceStore;
   /** Read anew by the worker each time, as holdpoint.yaml is. */
@@ -223,7 +223,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     sendVerb: async (target, person, word) => {
       const claims = { ...word, person, reason: 'because' };
       const statement = { kind: 'command' as const, ...claims, at: new Date().toISOString(), nonce: randomUUID() };
-      const signature = await signStatement(statement, keys[person]);
+      const signature = await keys[person].sign(statement);
       return handle(target).executeUpdate(commandUpdate, { args: [{ ...claims, signature }] });
     },
     sendDecision: (target, request) => handle(target).executeUpdate(decideUpdate, { args: [request] }),
@@ -287,16 +287,16 @@ export async function untilTrue(passes: () => boolean | Promise<boolean>): Promi
   }
 }
 
-async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
-  const keys: [Person, SigningKey][] = [];
+async function makeKeys(directory: string): Promise<Record<Person, Signer>> {
+  const keys: [Person, Signer][] = [];
   for (const person of people) {
     await createKey(person, directory);
     keys.push([person, await readKey(person, directory)]);
   }
-  return Object.fromEntries(keys) as Record<Person, SigningKey>;
+  return Object.fromEntries(keys) as Record<Person, Signer>;
 }
 
-function configurationOf(keys: Record<Person, SigningKey>): Configuration {
+function configurationOf(keys: Record<Person, Signer>): Configuration {
   const policy = (name: string, rest: Partial<Policy>): Policy => ({
     name,
     atLeast: 1,

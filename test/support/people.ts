@@ -1,23 +1,24 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createKey, readKey, type SigningKey } from '../../client/keys.ts';
+import { createKey, readKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 
 /** Who works on a test's site: dana starts runs, ada and grace may sign. */
 export const people = ['dana', 'ada', 'grace'] as const;
 export type Person = (typeof people)[number];
 
 /** A key for each of them, in a directory. */
-export async function makeKeys(directory: string): Promise<Record<Person, SigningKey>> {
-  const keys: [Person, SigningKey][] = [];
+export async function makeKeys(directory: string): Promise<Record<Person, Signer>> {
+  const keys: [Person, Signer][] = [];
   for (const person of people) {
     await createKey(person, directory);
     keys.push([person, await readKey(person, directory)]);
   }
-  return Object.fromEntries(keys) as Record<Person, SigningKey>;
+  return Object.fromEntries(keys) as Record<Person, Signer>;
 }
 
 /** Writes a holdpoint.yaml that knows them, with the policy of the shipped runbooks; returns its path. */
-export async function writeConfiguration(directory: string, keys: Record<Person, SigningKey>): Promise<string> {
+export async function writeConfiguration(directory: string, keys: Record<Person, Signer>): Promise<string> {
   const file = join(directory, 'holdpoint.yaml');
   const lines = [
     'apiVersion: holdpoint.dev/v1',

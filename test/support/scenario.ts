@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EKSClient } from '@aws-sdk/client-eks';
 import type { Client } from '@temporalio/client';
+import { standingOf } from '../../domain/approval/request.ts';
 import type { CommandName } from '../../domain/approval/statement.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
 import { endPhases, type HoldState, type Phase, type RunState } from '../../domain/run/state.ts';
-import { standingOf } from '../../domain/approval/request.ts';
 import { connectTemporal } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
-import type { SigningKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findAction } from '../../runbooks/actions/index.ts';
@@ -43,7 +43,7 @@ export interface Environment {
   directory: string;
   /** Path of holdpoint.yaml. */
   configuration: string;
-  keys: Record<Person, SigningKey>;
+  keys: Record<Person, Signer>;
   client: Client;
   /** Where workers reach the EKS of all worlds. */
   awsEndpoint: string;

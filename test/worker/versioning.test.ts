@@ -8,7 +8,7 @@ import type { Phase } from '../../domain/run/state.ts';
 import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal } from '../../client/connection.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
-import type { SigningKey } from '../../client/keys.ts';
+import type { Signer } from '../../client/signing.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { createEksHandler } from '../../sandbox/eks/handler.ts';
@@ -42,7 +42,7 @@ steps:
 
 let directory: string;
 let configuration: string;
-let keys: Record<Person, SigningKey>;
+let keys: Record<Person, Signer>;
 let client: Client;
 let sandbox: Sandbox;
 const workers: RunningProcess[] = [];

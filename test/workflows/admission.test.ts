@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import type { Forecast } from '../../domain/plan/forecast.ts';
-import { signStatement } from '../../client/signing.ts';
 import type { StartStatement } from '../../domain/approval/statement.ts';
 import { admissionUpdate, runWorkflow, type Admission, type RunInput } from '../../workflows/messages.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, type Engine, type Person } from '../support/engine.ts';
@@ -26,7 +25,7 @@ async function send(
   const at = new Date().toISOString();
   const claims = { run, target: forecast.target, runbook: forecast.runbook.digest, planHash, at, nonce: randomUUID() };
   const statement: StartStatement = { kind: 'start', person: signer, ...claims };
-  const signature = await signStatement(statement, engine.keys[signer]);
+  const signature = await engine.keys[signer].sign(statement);
   const { target, inputs } = forecast;
   const input: RunInput = { run, target, document: runbookOf(), inputs, requester: 'dana', planHash, signature };
   const startWorkflowOperation = new WithStartWorkflowOperation(runWorkflow, {

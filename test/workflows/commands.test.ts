@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { CommandStatement, CommandName } from '../../domain/approval/statement.ts';
 import { refusalIn } from '../../client/remote-error.ts';
-import { signStatement } from '../../client/signing.ts';
 import { commandUpdate, type CommandRequest } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
 
@@ -22,7 +21,7 @@ async function heldRun(policy?: string): Promise<{ run: string; target: string; 
 async function verbOf(run: string, person: Person, command: CommandName, step = ''): Promise<CommandRequest> {
   const at = new Date().toISOString();
   const statement: CommandStatement = { kind: 'command', person, run, command, step, reason: 'because', at, nonce: randomUUID() };
-  return { person, run, command, step, reason: 'because', signature: await signStatement(statement, engine.keys[person]) };
+  return { person, run, command, step, reason: 'because', signature: await engine.keys[person].sign(statement) };
 }
 
 async function send(target: string, request: CommandRequest): Promise<unknown> {

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
 import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
-import { signStatement } from '../../client/signing.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import type { DecisionRequest } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
@@ -32,7 +31,7 @@ async function decisionOf({ run, state }: Held, person: Person, signed: Partial<
   const shown = { run, hold, request, planHash, at: new Date().toISOString(), nonce: randomUUID() };
   const statement: DecisionStatement = { kind: 'decision', person, decision: 'approve', reason: 'fine', ...shown, ...signed };
   const { kind: _kind, at: _at, nonce: _nonce, ...claims } = statement;
-  return { ...claims, signature: await signStatement(statement, engine.keys[person]) };
+  return { ...claims, signature: await engine.keys[person].sign(statement) };
 }
 
 async function refusalOf(attempt: Promise<unknown>): Promise<RefusedError> {

@@ -2,48 +2,31 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { CompactSign } from 'jose';
 import { clockSkewMaxMs, statementAgeMaxMs, verifySignature, verifyStatement } from '../../../activities/people/verify.ts';
-import { signStatement } from '../../../client/signing.ts';
-import type { DecisionStatement, ExpectedStatement, StartStatement } from '../../../domain/approval/statement.ts';
+import { ed25519Signer } from '../../../client/signing.ts';
+import {
+  claimNames,
+  expectedOf,
+  type DecisionStatement,
+  type ExpectedStatement,
+  type Statement,
+  type StatementKind,
+} from '../../../domain/approval/statement.ts';
+import { statements, statementsByKind } from '../../support/statements.ts';
 
 function newKey(person: string) {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  return { person, privateKey, publicKey: publicKey.export({ format: 'jwk' }).x ?? '' };
+  const signer = ed25519Signer(person, publicKey.export({ format: 'jwk' }).x ?? '', async (bytes) => sign(null, bytes, privateKey));
+  return { ...signer, privateKey };
 }
 
 const ann = newKey('ann');
 const bob = newKey('bob');
 
-const statement: DecisionStatement = {
-  kind: 'decision',
-  person: 'ann',
-  run: 'r-1',
-  hold: 'sign-drain',
-  request: 2,
-  planHash: 'sha256:1111',
-  decision: 'approve',
-  reason: 'read it',
-  at: '2026-11-21T10:00:00.000Z',
-  nonce: 'n-1',
-};
-
-const start: StartStatement = {
-  kind: 'start',
-  person: 'ann',
-  run: 'r-1',
-  target: 'eks/eu-central-1/demo',
-  runbook: 'sha256:2222',
-  planHash: 'sha256:1111',
-  at: '2026-11-21T10:00:00.000Z',
-  nonce: 'n-1',
-};
+const statement: DecisionStatement = statements.decision;
+const { start } = statements;
 
 const now = new Date('2026-11-21T10:01:00Z');
 const header = { alg: 'EdDSA', typ: 'holdpoint+jws', kid: 'ann' };
-
-function expectedOf(claims: DecisionStatement | StartStatement): ExpectedStatement {
-  const { at: _at, nonce: _nonce, ...expected } = claims;
-  return expected;
-}
 
 function encode(value: unknown): string {
   return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
@@ -61,9 +44,22 @@ async function codeOf(jws: string, publicKey: string | undefined = ann.publicKey
 }
 
 describe('a statement', () => {
-  test.each([statement, start])('of kind $kind that says what is expected is accepted', async (claims) => {
-    const jws = await signStatement(claims, ann);
-    expect(await verifyStatement(jws, expectedOf(claims), ann.publicKey, now)).toEqual({ ok: true, statement: claims });
+  test.each(statementsByKind)('of kind %s that says what is expected is accepted', async (_kind, claims) => {
+    const jws = await ann.sign(claims);
+    expect(await verifyStatement(jws, expectedOf(claims), ann.publicKey, now)).toEqual({
+      ok: true,
+      statement: claims,
+    });
+  });
+
+  const everyClaim = statementsByKind.flatMap(([kind]) => claimNames(kind).map((claim): [StatementKind, string] => [kind, claim]));
+
+  test.each(everyClaim)('of kind %s is refused when anything else is expected as its %s', async (kind, claim) => {
+    const signed: Statement = statements[kind];
+    const expected = { ...expectedOf(signed), [claim]: 'other' } as unknown as ExpectedStatement;
+    // Who it is expected from is compared with the header first.
+    const code = claim === 'person' ? 'signer-differs' : 'claim-differs';
+    expect(await verifyStatement(forge(header, signed), expected, ann.publicKey, now)).toMatchObject({ ok: false, code });
   });
 
   test.each<[string, object, unknown, string]>([
@@ -96,7 +92,7 @@ describe('a statement', () => {
     expect(result).toEqual({
       ok: false,
       code: 'claim-differs',
-      reason: 'ann signed planHash "sha256:9", but it should be "sha256:1111".',
+      reason: `ann signed planHash "sha256:9", but it should be "${statement.planHash}".`,
       remedy: 'Look at the run with `holdpoint show` and sign what is shown there.',
     });
   });
@@ -216,5 +212,28 @@ describe('the age of a statement', () => {
         'it counts for 15 minutes.',
     );
     expect((await verifySignature(forge(header, statement), expectedOf(statement), ann.publicKey)).ok).toBe(true);
+  });
+});
+
+describe('the age of a pre-approval', () => {
+  const preApproval = statements['pre-approval'];
+
+  async function codeAt(arrival: string, change: Partial<typeof preApproval> = {}): Promise<string> {
+    const signed = { ...preApproval, ...change };
+    const result = await verifyStatement(forge(header, signed), expectedOf(signed), ann.publicKey, new Date(arrival));
+    return result.ok ? 'ok' : result.code;
+  }
+
+  test('is limited by the end of its opening, not by minutes', async () => {
+    expect(await codeAt('2026-11-21T10:01:00Z')).toBe('ok');
+    expect(await codeAt('2026-11-28T22:00:00Z')).toBe('ok');
+    expect(await codeAt('2026-11-29T02:00:00.000Z')).toBe('ok');
+    expect(await codeAt('2026-11-29T02:00:00.001Z')).toBe('pre-approval-expired');
+  });
+
+  test('cannot be negative, and its opening cannot be far away', async () => {
+    expect(await codeAt('2026-11-21T09:00:00Z')).toBe('statement-from-future');
+    expect(await codeAt('2026-11-21T10:01:00Z', { notAfter: '2026-12-22T10:00:00.000Z' })).toBe('ok');
+    expect(await codeAt('2026-11-21T10:01:00Z', { notAfter: '2026-12-22T10:00:00.001Z' })).toBe('pre-approval-malformed');
   });
 });

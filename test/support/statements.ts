@@ -1,0 +1,54 @@
+import type { Statement, StatementKind, StatementOf } from '../../domain/approval/statement.ts';
+
+const freshness = { at: '2026-11-21T10:00:00.000Z', nonce: 'n-1' };
+const hash = (digit: string): string => `sha256:${digit.repeat(64)}`;
+
+/** A statement of each kind, all signed by ann at the same time. */
+export const statements: { [Kind in StatementKind]: StatementOf<Kind> } = {
+  start: {
+    kind: 'start',
+    person: 'ann',
+    run: 'r-1',
+    target: 'eks/eu-central-1/demo',
+    runbook: hash('2'),
+    planHash: hash('1'),
+    ...freshness,
+  },
+  decision: {
+    kind: 'decision',
+    person: 'ann',
+    run: 'r-1',
+    hold: 'sign-drain',
+    request: 2,
+    planHash: hash('1'),
+    decision: 'approve',
+    reason: 'read it: Grüße, 확인했습니다',
+    ...freshness,
+  },
+  command: { kind: 'command', person: 'ann', run: 'r-1', command: 'retry', step: 'drain', reason: 'network is back', ...freshness },
+  'pre-approval': {
+    kind: 'pre-approval',
+    person: 'ann',
+    target: 'eks/eu-central-1/demo',
+    runbook: hash('2'),
+    inputs: hash('3'),
+    hold: 'sign-drain',
+    policy: 'production-change',
+    planHash: hash('1'),
+    notBefore: '2026-11-28T20:00:00.000Z',
+    notAfter: '2026-11-29T02:00:00.000Z',
+    reason: 'Sunday night',
+    ...freshness,
+  },
+  revocation: {
+    kind: 'revocation',
+    person: 'ann',
+    target: 'eks/eu-central-1/demo',
+    preApproval: hash('4'),
+    reason: 'the freeze was extended',
+    ...freshness,
+  },
+};
+
+/** Each of them with its kind, for tables of tests. */
+export const statementsByKind = Object.entries(statements) as [StatementKind, Statement][];
