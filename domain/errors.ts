@@ -227,7 +227,6 @@ export const errorsToldInPlace = {
   'evidence-gap': 'stuck',
   'evidence-damaged': 'stuck',
   'evidence-full': 'stuck',
-  'evidence-locked': 'retry',
   'evidence-unwritable': 'retry',
   'evidence-unreadable': 'retry',
 } as const satisfies Record<string, Consequence>;

@@ -20,6 +20,8 @@ export interface S3Fault {
 export interface S3Handler {
   handle: RequestListener;
   addFault(fault: S3Fault): void;
+  /** Puts an object into a bucket at once, without a call. */
+  seed(bucket: string, key: string, body: string): void;
   /** How many calls of an operation have come in, faults included. */
   calls(operation: S3Operation): number;
 }
@@ -81,6 +83,7 @@ export function createS3Handler(seeds: readonly BucketSeed[]): S3Handler {
       });
     },
     addFault: (fault) => void faults.push({ ...fault }),
+    seed: (bucket, key, body) => void buckets.get(bucket)?.put(key, Buffer.from(body), false),
     calls: (operation) => counts.get(operation) ?? 0,
   };
 }
