@@ -51,7 +51,10 @@ export interface EvidenceReport {
 export interface RecordOptions {
   /** Region of its bucket; S3 says where it is if that is not right. */
   region?: string;
-  /** File to write a record to that is not one file already, as JSON lines; it must not exist yet. What is kept beside the record is written beside it, too. */
+  /**
+   * File to write a record to, as JSON lines, that is not one file already. It must not exist yet. What is kept beside the
+   * record is written beside it, too.
+   */
   output?: string;
 }
 

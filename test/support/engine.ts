@@ -9,6 +9,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions, t
 import type { V1Node } from '@kubernetes/client-node';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
+import { createArtifactDirectory } from '../../activities/artifacts/directory.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
 import type { EvidenceStore } from '../../activities/evidence/store.ts';
@@ -173,6 +174,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
   const workflowBundle = await bundleWorkflows();
   const activities = createActivities({
     ...scripted,
+    artifacts: createArtifactDirectory(join(directory, 'artifacts')),
     evidence: {
       ...evidence,
       append: async (run, entry) => {
