@@ -51,7 +51,7 @@ interface S3Request {
   bucket: Bucket;
   key: string;
   query: URLSearchParams;
-  readBody(): Promise<Buffer>;
+  readBody: () => Promise<Buffer>;
 }
 
 const operations: Record<S3Operation, (request: S3Request) => void | Promise<void>> = {

@@ -14,7 +14,7 @@ interface UploadRequest {
   key: string;
   query: URLSearchParams;
   /** Reads the body, up to the limit of the sandbox. */
-  readBody(): Promise<Buffer>;
+  readBody: () => Promise<Buffer>;
 }
 
 /** Begins an upload. Checksums are of each part (COMPOSITE). */
