@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import {
@@ -30,7 +30,7 @@ const checksum = { ChecksumAlgorithm: 'SHA256' } as const;
 export function createArtifactBucket(place: EvidenceBucket): ArtifactStore {
   const bucket = openBucket(place, partTimeoutMs);
   // Each user has their own, so that nobody stands in the way of another one.
-  const unfinishedRoot = path.join(tmpdir(), `holdpoint-artifacts-${userInfo().uid}`);
+  const unfinishedRoot = path.join(tmpdir(), `holdpoint-artifacts-${process.getuid?.() ?? 'user'}`);
   let tidied: Promise<void> | undefined;
   return createArtifactStore({
     unfinishedRoot,
