@@ -13,6 +13,7 @@ import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import { parseTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import type { AnyAction } from './action.ts';
+import type { ArtifactStore } from './artifacts/store.ts';
 import type { Clients } from './clients.ts';
 import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
@@ -46,6 +47,8 @@ export interface ActivityParts {
   clients: Clients;
   actions: ReadonlyMap<string, AnyAction>;
   evidence: EvidenceStore;
+  /** Where actions keep large files. */
+  artifacts: ArtifactStore;
   /** Reads holdpoint.yaml as it is now: people who have left must not be able to sign. */
   readConfiguration(): Promise<Configuration>;
 }

@@ -1,6 +1,9 @@
-import { mkdir, open, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { checkRecord, decode, readRecord } from '../activities/evidence/entries.ts';
 import { clockSkewMaxMs, verifySignature } from '../activities/people/verify.ts';
+import { createDirectoryObjects } from '../activities/storage/directory.ts';
+import type { ObjectStore } from '../activities/storage/objects.ts';
 import {
   isRunId,
   keptBytesMax,
@@ -42,21 +45,24 @@ export interface EvidenceReport {
   kept?: number;
   ending: ChainReport['ending'];
   signatures: CheckedSignature[];
-  /** Sorted by line. `object` is the object of a bucket that the problem was found in. */
+  /** Sorted by line. `object` is the file of a directory or the object of a bucket that the problem was found in. */
   problems: (LineProblem & { object?: string })[];
   /** Of a record in S3, how many of its objects Object Lock keeps now, and the earliest end of that, as far as the reader may see it. */
   locked?: { objects: number; until?: string };
 }
 
-/** Where to find a record in S3 and what else to do with it. */
-export interface BucketOptions {
-  /** Region of the bucket; S3 says where it is if that is not right. */
+/** Where to find a record and what else to do with it. */
+export interface RecordOptions {
+  /** Region of its bucket; S3 says where it is if that is not right. */
   region?: string;
-  /** File to write the record to, as JSON lines; it must not exist yet. What is kept beside the record is written beside it, too. */
+  /**
+   * File to write a record to, as JSON lines, that is not one file already. It must not exist yet. What is kept beside the
+   * record is written beside it, too.
+   */
   output?: string;
 }
 
-/** A record in S3 that cannot be had from there, or not be written to a file. */
+/** A record that is not where it should be, cannot be had from there, or not be written to a file. */
 export class RecordUnreachableError extends Error {
   override readonly name = 'RecordUnreachableError';
   readonly remedy: string;
@@ -71,7 +77,7 @@ export class RecordUnreachableError extends Error {
 interface FoundRecord {
   chain: ChainReport;
   problems: EvidenceReport['problems'];
-  /** The objects behind the lines, of a record in S3. */
+  /** The files or objects behind the lines, of a record that has one for each entry. */
   names?: string[];
   /** Of a record in S3: until when each of its objects is locked. */
   locks?: (Date | undefined)[];
@@ -92,19 +98,20 @@ const regionDefault = 'us-east-1';
 export type PeopleKeys = Readonly<Record<string, { key: string } | undefined>>;
 
 /** Whether a record is named by `s3://bucket/prefix/run`. */
-export function isBucketUrl(path: string): boolean {
+function isBucketUrl(path: string): boolean {
   return path.startsWith('s3://');
 }
 
 /**
- * Checks the record of a run from its file and the `payloads` beside it, or from its objects in S3: the chain, each
- * signature with the key that was recorded with it, and whatever entries refer to. Neither workers nor Temporal are asked.
+ * Checks the record of a run and what is kept beside it, in `payloads`: the chain, each signature with the key that was
+ * recorded with it, and whatever entries refer to. Neither workers nor Temporal are asked.
  *
+ * @param path the directory of the run, `s3://bucket/prefix/run`, or a file of JSON lines that such a record was written to.
  * @param people if given, the recorded keys must be theirs. Without it a signature shows only that the record agrees with itself.
- * @throws Error where the file cannot be read or is larger than any record; RecordUnreachableError for a record in S3.
+ * @throws Error where a file cannot be read or is larger than any record; RecordUnreachableError for other records.
  */
-export async function verifyEvidence(path: string, people?: PeopleKeys, options: BucketOptions = {}): Promise<EvidenceReport> {
-  const found = isBucketUrl(path) ? await readFromBucket(path, options) : await readFromFile(path);
+export async function verifyEvidence(path: string, people?: PeopleKeys, options: RecordOptions = {}): Promise<EvidenceReport> {
+  const found = await findRecord(path, options);
   if ('sentence' in found) {
     const problems = [{ line: 1, sentence: found.sentence }];
     return { path, ok: false, entries: 0, ending: 'open-or-cut-off', signatures: [], problems };
@@ -156,45 +163,65 @@ function lockedOf(locks: readonly (Date | undefined)[]): NonNullable<EvidenceRep
   return { objects: ends.length, until: ends.sort()[0] };
 }
 
+async function findRecord(path: string, options: RecordOptions): Promise<FoundRecord | { sentence: string }> {
+  if (isBucketUrl(path)) return readFromBucket(path, options);
+  if ((await stat(path)).isDirectory()) {
+    const folder = resolve(path);
+    // Only a bucket has locks.
+    const { locks: _locks, ...found } = await readFromStore(path, createDirectoryObjects(dirname(folder)), basename(folder), options);
+    return found;
+  }
+  if (options.output !== undefined) {
+    throw new RecordUnreachableError(`${path} is a file already.`, 'Leave out --output, or name the directory or the bucket of a record.');
+  }
+  return readFromFile(path);
+}
+
 async function readFromFile(path: string): Promise<FoundRecord | { sentence: string }> {
   const bytes = await readBytes(path, recordBytesMax);
   if (bytes === undefined) throw new Error(`${path} has more bytes than the record of a run, which has at most ${recordBytesMax}.`);
   const text = decode(bytes);
   if (text === undefined) return { sentence: 'The file is not UTF-8 text: at least one byte was changed, or it is no record.' };
   const chain = verifyChain(text);
-  const readKept = async (digest: string): Promise<KeptBytes> => {
-    try {
-      return { bytes: (await readBytes(join(dirname(path), keptPathOf(digest)), keptBytesMax)) ?? new Uint8Array() };
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) return { bytes: undefined };
-      throw error;
-    }
-  };
-  return { chain, problems: chain.problems, readKept };
+  const objects = createDirectoryObjects(dirname(path));
+  return { chain, problems: chain.problems, readKept: (digest) => readKept(objects, digest) };
 }
 
-async function readFromBucket(url: string, { region = regionDefault, output }: BucketOptions): Promise<FoundRecord> {
+async function readFromBucket(url: string, options: RecordOptions): Promise<FoundRecord> {
   const [, bucket, prefix, run] = bucketUrlPattern.exec(url) ?? [];
-  if (bucket === undefined || run === undefined || !isRunId(run)) {
-    const remedy = 'A record in S3 is named s3://BUCKET/PREFIX/RUN, as `holdpoint show` does.';
-    throw new RecordUnreachableError(`${url} names no record.`, remedy);
-  }
-  // Whoever verifies a file need not load the client of S3.
-  const { checkObjects, getObject, keptKeyOf, placeOf, readObjects, troubleOf } = await import('../activities/evidence/s3-record.ts');
-  const place = placeOf(region, bucket, prefix);
+  if (bucket === undefined || run === undefined) throw noRecord(url);
+  // Whoever verifies what lies on a disk need not load the client of S3.
+  const { createBucketObjects, openBucket } = await import('../activities/storage/bucket.ts');
+  const objects = createBucketObjects(openBucket({ bucket, prefix, region: options.region ?? regionDefault }));
+  return readFromStore(url, objects, run, options);
+}
+
+/** Reads a record of one object for each entry; writes it to a file where that is asked for. */
+async function readFromStore(path: string, objects: ObjectStore, run: string, { output }: RecordOptions): Promise<FoundRecord> {
+  if (!isRunId(run)) throw noRecord(path);
   const refuse = (error: unknown): never => {
-    const { why, remedy } = troubleOf(error, bucket);
-    throw new RecordUnreachableError(`The record ${url} cannot be read: ${why}.`, remedy);
+    const { why, remedy } = objects.troubleOf(error);
+    throw new RecordUnreachableError(`The record ${path} cannot be read: ${why}.`, remedy);
   };
-  const objects = await readObjects(place, run).catch(refuse);
-  const { chain, problems, names, text } = checkObjects(objects, run);
+  const found = await readRecord(objects, run).catch(refuse);
+  const { chain, problems, names, text } = checkRecord(found, run);
   if (output !== undefined) await writeRecord(output, text);
-  const readKept = async (digest: string): Promise<KeptBytes> => {
-    const object = await getObject(place, keptKeyOf(place, digest), keptBytesMax).catch(refuse);
-    if (output !== undefined && object?.bytes) await writeKept(join(dirname(output), keptPathOf(digest)), object.bytes);
-    return { bytes: object && (object.bytes ?? new Uint8Array()), lockedUntil: object?.lockedUntil };
+  const read = async (digest: string): Promise<KeptBytes> => {
+    const kept = await readKept(objects, digest).catch(refuse);
+    if (output !== undefined && kept.bytes) await writeKept(join(dirname(output), keptPathOf(digest)), kept.bytes);
+    return kept;
   };
-  return { chain, problems, names, locks: objects.map(({ lockedUntil }) => lockedUntil), readKept };
+  return { chain, problems, names, locks: found.map(({ lockedUntil }) => lockedUntil), readKept: read };
+}
+
+async function readKept(objects: ObjectStore, digest: string): Promise<KeptBytes> {
+  const object = await objects.get(keptPathOf(digest), keptBytesMax);
+  return { bytes: object && (object.bytes ?? new Uint8Array()), lockedUntil: object?.lockedUntil };
+}
+
+function noRecord(path: string): RecordUnreachableError {
+  const remedy = 'A record is the directory EVIDENCE/RUN or s3://BUCKET/PREFIX/RUN, as `holdpoint show` names it.';
+  return new RecordUnreachableError(`${path} names no record.`, remedy);
 }
 
 async function writeRecord(file: string, text: string): Promise<void> {
@@ -273,14 +300,5 @@ async function readBytes(path: string, bytesMax: number): Promise<Uint8Array | u
     return (await handle.stat()).size > bytesMax ? undefined : await handle.readFile();
   } finally {
     await handle.close();
-  }
-}
-
-/** Undefined where the bytes are not UTF-8: a lenient decoder would let some changed bytes pass as the same text. */
-function decode(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
   }
 }

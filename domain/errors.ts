@@ -104,6 +104,26 @@ export const errorKinds = {
     message: 'The signed plan of {action} says there is nothing to change, but the world has changed since: {cause}.',
     remedy: 'Abort the run, plan again and have the new plan signed.',
   },
+  'artifact-too-large': {
+    consequence: 'stuck',
+    message: 'The file has more than {limit} bytes, and an artifact may not have more.',
+    remedy: 'Find out why it is so large and make it smaller, then try again.',
+  },
+  'artifact-damaged': {
+    consequence: 'stuck',
+    message: 'The artifact {path} cannot be used: {cause}.',
+    remedy: 'Bring it back from a backup or an earlier version, then try again.',
+  },
+  'artifact-unwritable': {
+    consequence: 'retry',
+    message: 'An artifact could not be written to {path}: {cause}.',
+    remedy: 'Make room for it, or make the place writable for the worker.',
+  },
+  'artifact-unreadable': {
+    consequence: 'retry',
+    message: 'The artifact {path} could not be read: {cause}.',
+    remedy: 'Make the place readable for the worker.',
+  },
   'runbook-invalid': {
     consequence: 'refuse',
     message: 'The runbook {file} cannot be used: {cause}',
@@ -232,7 +252,6 @@ export const errorsToldInPlace = {
   'evidence-gap': 'stuck',
   'evidence-damaged': 'stuck',
   'evidence-full': 'stuck',
-  'evidence-locked': 'retry',
   'evidence-unwritable': 'retry',
   'evidence-unreadable': 'retry',
 } as const satisfies Record<string, Consequence>;

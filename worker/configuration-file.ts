@@ -1,11 +1,13 @@
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, posix, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
 import { loadConfiguration, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
 
 /** Where evidence goes when holdpoint.yaml does not say, beside that file. */
 const evidenceDirectoryDefault = 'evidence';
+/** Where artifacts go when it does not say, beside the evidence. */
+const artifactsFolder = 'artifacts';
 const problemsShownMax = 5;
 
 /**
@@ -24,6 +26,16 @@ export function createConfigurationReader(file: string): () => Promise<Configura
 /** Where the records of runs are kept: a bucket, or a directory with its absolute path. */
 export function evidencePlace(file: string, { evidence = { directory: evidenceDirectoryDefault } }: Configuration): EvidencePlace {
   return 's3' in evidence ? evidence : { directory: resolve(dirname(file), evidence.directory) };
+}
+
+/** Where large files are kept: where holdpoint.yaml says, or in `artifacts` beside the records of runs. */
+export function artifactsPlace(file: string, configuration: Configuration): EvidencePlace {
+  const { artifacts } = configuration;
+  if (artifacts) return 's3' in artifacts ? artifacts : { directory: resolve(dirname(file), artifacts.directory) };
+  const evidence = evidencePlace(file, configuration);
+  if ('directory' in evidence) return { directory: join(dirname(evidence.directory), artifactsFolder) };
+  const { prefix } = evidence.s3;
+  return { s3: { ...evidence.s3, prefix: prefix === undefined ? artifactsFolder : posix.join(prefix, artifactsFolder) } };
 }
 
 async function versionOf(file: string): Promise<string> {

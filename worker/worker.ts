@@ -1,5 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from '@temporalio/worker';
+import { createArtifactDirectory } from '../activities/artifacts/directory.ts';
+import { createArtifactBucket } from '../activities/artifacts/s3.ts';
+import type { ArtifactStore } from '../activities/artifacts/store.ts';
 import { createActions } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
@@ -9,7 +12,7 @@ import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.
 import { createActivities } from '../activities/index.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
-import { createConfigurationReader, evidencePlace } from './configuration-file.ts';
+import { artifactsPlace, createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
 
@@ -23,9 +26,11 @@ const answersModule = '../workflows/client-result-interceptor.ts';
 /** A worker that has connected but does not run yet. Throws `temporal-unreachable`, `configuration-invalid`. */
 export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkflowBundle): Promise<Worker> {
   const readConfiguration = createConfigurationReader(settings.configurationFile);
-  const evidence = await openEvidence(settings.configurationFile, await readConfiguration());
+  const configuration = await readConfiguration();
+  const evidence = await openEvidence(settings.configurationFile, configuration);
+  const artifacts = openArtifacts(settings.configurationFile, configuration);
   const clients = createClients();
-  const activities = createActivities({ clients, actions: createActions(clients), evidence, readConfiguration });
+  const activities = createActivities({ clients, actions: createActions(clients), evidence, artifacts, readConfiguration });
   return Worker.create({
     connection: await connect(settings.address),
     namespace: settings.namespace,
@@ -68,6 +73,11 @@ async function openEvidence(file: string, configuration: Configuration): Promise
     logger.warn(cause);
   }
   return store;
+}
+
+function openArtifacts(file: string, configuration: Configuration): ArtifactStore {
+  const place = artifactsPlace(file, configuration);
+  return 's3' in place ? createArtifactBucket(place.s3) : createArtifactDirectory(place.directory);
 }
 
 async function connect(address: string): Promise<NativeConnection> {

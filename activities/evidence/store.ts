@@ -1,11 +1,11 @@
 import type { Consequence } from '../../domain/errors.ts';
-import { digestOfBytes, keptBytesMax, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
+import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 
 /** Where the records of runs are kept. */
 export interface EvidenceStore {
   /**
-   * Adds one entry and returns once it is safe on the disk. The caller numbers the entries of a run 1, 2, 3 …
+   * Adds one entry and returns once it is safe. The caller numbers the entries of a run 1, 2, 3 …
    * The same entry again (a retry after a lost answer) changes nothing and returns what is there.
    *
    * @throws EvidenceError where another entry has that number, an earlier one is missing, or it cannot be written.
@@ -42,7 +42,6 @@ export type EvidenceErrorCode =
   | 'evidence-gap'
   | 'evidence-damaged'
   | 'evidence-full'
-  | 'evidence-locked'
   | 'evidence-unwritable'
   | 'evidence-unreadable';
 
@@ -59,27 +58,4 @@ export class EvidenceError extends Error {
     this.consequence = consequence;
     this.remedy = remedy;
   }
-}
-
-/** Throws EvidenceError where bytes are more than can be kept under one digest. */
-export function requireKeepable({ length }: Uint8Array): void {
-  if (length <= keptBytesMax) return;
-  const message = `Something of ${length} bytes cannot be kept: ${keptBytesMax} are the most that a plan or a result may have.`;
-  throw new EvidenceError('evidence-entry-malformed', 'refuse', message, 'Split the work into several runs, each with a smaller plan.');
-}
-
-/** Gives back the bytes that were found at a place if they have the digest that they are kept under; throws EvidenceError otherwise. */
-export function requireDigest(bytes: Uint8Array | undefined, digest: string, place: string): Uint8Array {
-  if (bytes !== undefined && digestOfBytes(bytes) === digest) return bytes;
-  throw new EvidenceError(
-    'evidence-damaged',
-    'stuck',
-    `What is kept in ${place} ${bytes === undefined ? 'is missing' : 'was changed: it does not have that hash any more'}.`,
-    'Bring it back from a backup or an earlier version: the runs that refer to it cannot go on without it.',
-  );
-}
-
-/** The code of a file system error, e.g. `ENOSPC`; undefined for other errors. */
-export function systemCodeOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
 }

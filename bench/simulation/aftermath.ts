@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { DescribeNodegroupCommand, ListNodegroupsCommand, type EKSClient } from '@aws-sdk/client-eks';
 import type { RunState } from '../../domain/run/state.ts';
+import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Effect } from '../../domain/plan/plan.ts';
 import type { Leftover } from '../../sandbox/leftovers.ts';
@@ -91,10 +92,8 @@ function isOfOthers({ kind, object }: Leftover, { cordoned }: Premises['others']
   return kind === 'nodegroup' || (kind === 'cordon' && [...cordoned].some((node) => object.endsWith(` ${node}`)));
 }
 
-/** The entries of a record, which has been verified elsewhere. */
-async function entriesOf({ evidence }: RunState): Promise<EvidenceEntry[]> {
-  const text = await readFile(evidence, 'utf8');
-  return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as EvidenceEntry]));
+function entriesOf({ evidence }: RunState): Promise<EvidenceEntry[]> {
+  return createEvidenceDirectory(dirname(evidence)).read(basename(evidence));
 }
 
 function touchesIn(entries: readonly EvidenceEntry[]): Touch[] {

@@ -1,4 +1,4 @@
-import { isBucketUrl, RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
+import { RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { unreadable, UsageError } from '../errors.ts';
@@ -11,7 +11,7 @@ type VerifyOptions = CommonOptions & { config?: string; output?: string };
 
 const help = `
 Examples:
-  holdpoint evidence verify evidence/r-20261121-7kq2m4.jsonl
+  holdpoint evidence verify evidence/r-20261121-7kq2m4
   holdpoint evidence verify s3://our-evidence/holdpoint/r-20261121-7kq2m4 --output r-20261121-7kq2m4.jsonl
 
 Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read, 3 it is intact but does not end with the end of its run.`;
@@ -19,10 +19,10 @@ Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read, 3
 export const registerEvidence: RegisterCommand = (program, context) => {
   const evidence = program.command('evidence').summary('check the record of a run');
   withCommonOptions(evidence.command('verify'))
-    .summary('check offline that no line of a record was changed, removed or moved, and that its signatures hold')
-    .argument('<record>', 'the record, a file or s3://BUCKET/PREFIX/RUN, as `holdpoint show` names it')
+    .summary('check offline that no part of a record was changed, removed or moved, and that its signatures hold')
+    .argument('<record>', 'the record, as `holdpoint show` names it: a directory or s3://BUCKET/PREFIX/RUN; or the file it was written to')
     .option('--config <file>', 'holdpoint.yaml whose people must be the signers')
-    .option('--output <file>', 'write a record in S3 to a new file, too')
+    .option('--output <file>', 'write the record to a new file as JSON lines, too')
     .addHelpText('after', help)
     .action(async (record: string, options: VerifyOptions) => {
       const terminal = context.terminal(options);
@@ -44,7 +44,6 @@ async function verify(
   configuration: Configuration | undefined,
   output: string | undefined,
 ): Promise<EvidenceReport> {
-  if (output !== undefined && !isBucketUrl(record)) throw new UsageError(`--output is for a record in S3; ${record} is a file already.`);
   const place = configuration?.evidence;
   const region = place && 's3' in place ? place.s3.region : terminal.surroundings.env.AWS_REGION;
   try {

@@ -8,7 +8,7 @@ import { claimNames, type ExpectedStatement, type StatementKind } from '../appro
 /**
  * One entry of the record of a run. Each names the hash of the one before it, so none can be changed, left out,
  * moved or added without a trace; the first names the digest of the run's id, so that records cannot be swapped.
- * Somebody who can rewrite the whole file can also make the chain anew: only the signatures in it hold against that.
+ * Somebody who can rewrite the whole record can also make the chain anew: only the signatures in it hold against that.
  */
 export interface EvidenceEntry {
   /** 1, 2, 3 … */
@@ -96,6 +96,8 @@ const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 const digestPattern = /^sha256:[0-9a-f]{64}$/;
 /** The folder beside the records for what is kept under its digest. */
 const keptFolder = 'payloads';
+/** Folders beside the records that are no record; large files go to `artifacts` where the configuration does not say. */
+const reservedFolders = [keptFolder, 'artifacts'];
 /** What a KeptValue takes at most. */
 const keptValueBytes = 128;
 const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
@@ -109,9 +111,9 @@ export const signedKinds = {
   revocation: 'pre-approval.revoked',
 } as const satisfies Record<StatementKind, string>;
 
-/** Whether a text can be the id of a run: also safe as the name of a file. */
+/** Whether a text can be the id of a run: also safe as the name of a folder. */
 export function isRunId(text: string): boolean {
-  return runPattern.test(text) && text !== keptFolder;
+  return runPattern.test(text) && !reservedFolders.includes(text);
 }
 
 /** SHA-256 of bytes, as `sha256:<hex>`. */

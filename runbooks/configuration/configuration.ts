@@ -30,6 +30,8 @@ export interface Configuration {
   policies: Record<string, Policy>;
   /** Where the records of runs are kept; the worker has a default. */
   evidence?: EvidencePlace;
+  /** Where large files are kept; beside the records if left out. */
+  artifacts?: EvidencePlace;
 }
 
 /** A directory, relative to the file, or a bucket of S3. */
@@ -90,6 +92,14 @@ const evidenceBucket = z.strictObject({
     .describe('Region of the bucket.'),
 });
 
+const placeOf = (what: string) =>
+  z
+    .strictObject({
+      directory: z.string().min(1).describe('Directory, relative to this file.').optional(),
+      s3: evidenceBucket.describe('Bucket of S3.').optional(),
+    })
+    .meta({ description: `A directory or a bucket, where ${what}.`, minProperties: 1, maxProperties: 1 });
+
 /** The whole language of holdpoint.yaml. */
 export const configurationGrammar = z.strictObject({
   apiVersion: z.literal(apiVersion).describe('Version of the language.'),
@@ -97,13 +107,8 @@ export const configurationGrammar = z.strictObject({
   people: z.record(name, person).describe('People by a short id, which runs and records call them by.'),
   groups: z.record(name, z.array(z.string()).min(1)).describe('Lists of ids of people, by the name of the group.'),
   policies: z.record(name, policy).describe('Approval policies by name; the holds of runbooks refer to them.'),
-  evidence: z
-    .strictObject({
-      directory: z.string().min(1).describe('Directory, relative to this file.').optional(),
-      s3: evidenceBucket.describe('Bucket of S3, one object per entry.').optional(),
-    })
-    .meta({ description: 'Where the records of runs are kept: a directory or a bucket.', minProperties: 1, maxProperties: 1 })
-    .optional(),
+  evidence: placeOf('the records of runs are kept').optional(),
+  artifacts: placeOf('large files such as snapshots are kept; beside the records if left out').optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -117,7 +122,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkKeys(document, sourceMap);
   checkGroups(document, sourceMap);
   checkPolicies(document, sourceMap);
-  checkEvidence(document, sourceMap);
+  checkPlaces(document, sourceMap);
   const problems = sourceMap.problems();
   return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
 }
@@ -169,15 +174,18 @@ function checkPolicies(document: ConfigurationDocument, sourceMap: SourceMap): v
   }
 }
 
-function checkEvidence({ evidence }: ConfigurationDocument, sourceMap: SourceMap): void {
-  if (evidence && (evidence.directory === undefined) === (evidence.s3 === undefined)) {
-    sourceMap.error(['evidence'], 'Must name either a `directory` or a bucket (`s3`), not both: a run has one record.');
+function checkPlaces(document: ConfigurationDocument, sourceMap: SourceMap): void {
+  for (const part of ['evidence', 'artifacts'] as const) {
+    const place = document[part];
+    if (place && (place.directory === undefined) === (place.s3 === undefined)) {
+      sourceMap.error([part], 'Must name either a `directory` or a bucket (`s3`), not both.');
+    }
   }
 }
 
-function evidencePlaceOf({ evidence }: ConfigurationDocument): EvidencePlace | undefined {
-  if (evidence?.s3) return { s3: evidence.s3 };
-  return evidence?.directory === undefined ? undefined : { directory: evidence.directory };
+function placeIn(place: ConfigurationDocument['evidence']): EvidencePlace | undefined {
+  if (place?.s3) return { s3: place.s3 };
+  return place?.directory === undefined ? undefined : { directory: place.directory };
 }
 
 function configurationOf(document: ConfigurationDocument): Configuration {
@@ -193,5 +201,11 @@ function configurationOf(document: ConfigurationDocument): Configuration {
       expiresMs: parseDurationMs(given.expires ?? expiresDefault)!,
     },
   ]);
-  return { people, groups, policies: Object.fromEntries(complete), evidence: evidencePlaceOf(document) };
+  return {
+    people,
+    groups,
+    policies: Object.fromEntries(complete),
+    evidence: placeIn(document.evidence),
+    artifacts: placeIn(document.artifacts),
+  };
 }

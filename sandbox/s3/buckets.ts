@@ -33,12 +33,23 @@ export function checksumOf(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('base64');
 }
 
+/** An upload in parts that has begun: the parts by their numbers. */
+interface Upload {
+  key: string;
+  parts: Map<number, Buffer>;
+}
+
+/** How many uploads in parts one bucket holds at once. */
+const uploadsMax = 1_000;
+
 /** One bucket: the versions of each key, the latest last. Without Object Lock a key has one version. */
 export class Bucket {
   readonly name: string;
   readonly objectLock: BucketSeed['objectLock'];
   private readonly objects = new Map<string, ObjectVersion[]>();
+  private readonly uploads = new Map<string, Upload>();
   private versions = 0;
+  private uploadsBegun = 0;
 
   constructor({ name, objectLock }: BucketSeed) {
     this.name = name;
@@ -58,13 +69,40 @@ export class Bucket {
   }
 
   /** @param ifAbsent `If-None-Match: *`. Throws S3Refusal 412 where the key has an object then. */
-  put(key: string, body: Buffer, ifAbsent: boolean): ObjectVersion {
+  put(key: string, body: Buffer, ifAbsent: boolean, checksumSha256 = checksumOf(body)): ObjectVersion {
     if (ifAbsent && this.latest(key)) {
       throw new S3Refusal(412, 'PreconditionFailed', 'At least one of the pre-conditions you specified did not hold');
     }
     const retention = this.objectLock?.retention;
     const until = retention && { mode: retention.mode, until: new Date(Date.now() + retention.days * dayMs) };
-    return this.add(key, { body, retention: until });
+    return this.add(key, { body, retention: until, checksumSha256 });
+  }
+
+  /** Begins an upload in parts and returns its id. */
+  beginUpload(key: string): string {
+    if (this.uploads.size >= uploadsMax) throw new S3Refusal(500, 'InternalError', `The sandbox holds ${uploadsMax} uploads at most.`);
+    this.uploadsBegun += 1;
+    const id = `upload-${this.uploadsBegun}`;
+    this.uploads.set(id, { key, parts: new Map() });
+    return id;
+  }
+
+  /** The upload with that id; refuses where there is none, as after its end. */
+  upload(key: string, id: string): Upload {
+    const upload = this.uploads.get(id);
+    if (upload?.key === key) return upload;
+    throw new S3Refusal(404, 'NoSuchUpload', 'The specified upload does not exist.', { UploadId: id });
+  }
+
+  /** Removes an upload with its parts. */
+  endUpload(key: string, id: string): void {
+    this.upload(key, id);
+    this.uploads.delete(id);
+  }
+
+  /** How many uploads have begun and not ended. */
+  get openUploads(): number {
+    return this.uploads.size;
   }
 
   /** Deletes as S3 does: with Object Lock a delete marker hides the versions, and only naming a version removes it. */
@@ -85,20 +123,21 @@ export class Bucket {
     );
   }
 
-  private add(key: string, { body, retention }: Pick<ObjectVersion, 'body' | 'retention'>): ObjectVersion {
+  private add(key: string, version: Partial<Pick<ObjectVersion, 'body' | 'retention' | 'checksumSha256'>>): ObjectVersion {
+    const { body, retention, checksumSha256 = '' } = version;
     this.versions += 1;
     if (this.versions > versionsMax) throw new S3Refusal(500, 'InternalError', `The sandbox holds ${versionsMax} versions at most.`);
     const bytes = body ?? Buffer.alloc(0);
-    const version: ObjectVersion = {
+    const added: ObjectVersion = {
       id: `v${this.versions}`,
       body,
-      checksumSha256: checksumOf(bytes),
+      checksumSha256,
       etag: `"${createHash('md5').update(bytes).digest('hex')}"`,
       modifiedAt: new Date(),
       retention,
     };
     const earlier = this.objectLock ? (this.objects.get(key) ?? []) : [];
-    this.objects.set(key, [...earlier, version]);
-    return version;
+    this.objects.set(key, [...earlier, added]);
+    return added;
   }
 }

@@ -1,13 +1,25 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { element, S3Refusal, sendRefusal, sendXml } from './answers.ts';
 import { Bucket, checksumOf, type BucketSeed, type ObjectVersion } from './buckets.ts';
+import { abortMultipartUpload, completeMultipartUpload, createMultipartUpload, uploadPart } from './multipart.ts';
 
-const objectBytesMax = 1024 * 1024;
+/** What one call may bring: a part of an upload is the largest. */
+const bodyBytesMax = 16 * 1024 * 1024;
 /** S3 API, ListObjectsV2: a page has 1,000 keys at most. */
 const pageKeysMax = 1_000;
 
 export type S3Operation =
-  'HeadBucket' | 'GetObjectLockConfiguration' | 'ListObjectsV2' | 'PutObject' | 'GetObject' | 'HeadObject' | 'DeleteObject';
+  | 'HeadBucket'
+  | 'GetObjectLockConfiguration'
+  | 'ListObjectsV2'
+  | 'PutObject'
+  | 'GetObject'
+  | 'HeadObject'
+  | 'DeleteObject'
+  | 'CreateMultipartUpload'
+  | 'UploadPart'
+  | 'CompleteMultipartUpload'
+  | 'AbortMultipartUpload';
 
 /** What goes wrong with the next calls of an operation. */
 export interface S3Fault {
@@ -20,6 +32,10 @@ export interface S3Fault {
 export interface S3Handler {
   handle: RequestListener;
   addFault(fault: S3Fault): void;
+  /** Puts an object into a bucket at once, without a call. */
+  seed(bucket: string, key: string, body: string | Uint8Array): void;
+  /** How many uploads in parts have begun and not ended. */
+  openUploads(bucket: string): number;
   /** How many calls of an operation have come in, faults included. */
   calls(operation: S3Operation): number;
 }
@@ -35,6 +51,7 @@ interface S3Request {
   bucket: Bucket;
   key: string;
   query: URLSearchParams;
+  readBody: () => Promise<Buffer>;
 }
 
 const operations: Record<S3Operation, (request: S3Request) => void | Promise<void>> = {
@@ -48,6 +65,10 @@ const operations: Record<S3Operation, (request: S3Request) => void | Promise<voi
     bucket.delete(key, query.get('versionId') ?? undefined);
     response.writeHead(204).end();
   },
+  CreateMultipartUpload: createMultipartUpload,
+  UploadPart: uploadPart,
+  CompleteMultipartUpload: completeMultipartUpload,
+  AbortMultipartUpload: abortMultipartUpload,
 };
 
 /**
@@ -70,7 +91,7 @@ export function createS3Handler(seeds: readonly BucketSeed[]): S3Handler {
     const bucket = buckets.get(name);
     if (!bucket) throw new S3Refusal(404, 'NoSuchBucket', 'The specified bucket does not exist', { BucketName: name });
     if (effect === 'lost-reply') response.end = cutInPlaceOf(response);
-    await operations[operation]({ message, response, bucket, key, query });
+    await operations[operation]({ message, response, bucket, key, query, readBody: () => readBody(message) });
   };
   return {
     handle: (message, response) => {
@@ -81,12 +102,18 @@ export function createS3Handler(seeds: readonly BucketSeed[]): S3Handler {
       });
     },
     addFault: (fault) => void faults.push({ ...fault }),
+    openUploads: (bucket) => buckets.get(bucket)?.openUploads ?? 0,
+    seed: (bucket, key, body) => void buckets.get(bucket)?.put(key, Buffer.from(body), false),
     calls: (operation) => counts.get(operation) ?? 0,
   };
 }
 
 function operationOf(method: string, key: string, query: URLSearchParams): S3Operation {
   if (key !== '') {
+    if (method === 'POST' && query.has('uploads')) return 'CreateMultipartUpload';
+    if (method === 'POST' && query.has('uploadId')) return 'CompleteMultipartUpload';
+    if (method === 'PUT' && query.has('uploadId')) return 'UploadPart';
+    if (method === 'DELETE' && query.has('uploadId')) return 'AbortMultipartUpload';
     if (method === 'PUT') return 'PutObject';
     if (method === 'GET') return 'GetObject';
     if (method === 'HEAD') return 'HeadObject';
@@ -158,8 +185,8 @@ function contentsOf(key: string, version: ObjectVersion | undefined): string {
   ]);
 }
 
-async function putObject({ message, response, bucket, key }: S3Request): Promise<void> {
-  const body = await readBody(message);
+async function putObject({ message, response, bucket, key, readBody }: S3Request): Promise<void> {
+  const body = await readBody();
   const condition = message.headers['if-none-match'];
   if (condition !== undefined && condition !== '*') {
     throw new S3Refusal(501, 'NotImplemented', 'A header you provided implies functionality that is not implemented');
@@ -201,7 +228,7 @@ async function readBody(message: IncomingMessage): Promise<Buffer> {
   let size = 0;
   for await (const chunk of message as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > objectBytesMax) throw new S3Refusal(400, 'EntityTooLarge', `The sandbox takes objects of ${objectBytesMax} bytes at most.`);
+    if (size > bodyBytesMax) throw new S3Refusal(400, 'EntityTooLarge', `The sandbox takes ${bodyBytesMax} bytes at once at most.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -106,12 +106,13 @@ describe('what is dead', () => {
   test('is not known of a run without a record here, which may be another Holdpoint’s', async () => {
     await cordon(0, 'r-77');
     const { dead, kept } = await findMarks(parts);
-    const why = `there is no record of this run here (${join(directory, 'r-77.jsonl')}): it may belong to another Holdpoint`;
+    const why = `there is no record of this run here (${join(directory, 'r-77')}): it may belong to another Holdpoint`;
     expect([dead, kept]).toEqual([[], [{ node: at(0).name, run: 'r-77', why }]]);
   });
 
   test('is known of a run whose record is damaged, and not of one whose mark can be the id of no run', async () => {
-    await writeFile(join(directory, 'r-5.jsonl'), 'torn\n');
+    await mkdir(join(directory, 'r-5'));
+    await writeFile(join(directory, 'r-5', '000000001.json'), 'torn\n');
     await cordon(0, 'r-5');
     await cordon(1, '../secrets');
     const { dead, kept } = await findMarks(parts);

@@ -1,11 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { DeleteNodegroupCommand, EKSClient, UpdateNodegroupVersionCommand } from '@aws-sdk/client-eks';
 import type { RunState } from '../../domain/run/state.ts';
+import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { groupsOf, leftoversOf, type Groups } from '../../bench/simulation/aftermath.ts';
-import { chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -36,12 +36,10 @@ afterEach(async () => {
 
 /** What is found to be left by a run that has ended so, with these entries in its record. */
 async function found(phase: RunState['phase'], entries: [kind: string, body: object][], leftovers: string[] = []): Promise<string[]> {
-  const evidence = join(directory, 'r-1.jsonl');
-  const written: EvidenceEntry[] = [];
-  for (const [kind, body] of entries) {
-    written.push(chain(written.at(-1), { run: 'r-1', at: new Date().toISOString(), kind, body: body as JsonObject }));
-  }
-  await writeFile(evidence, written.map((entry) => `${lineOf(entry)}\n`).join(''));
+  // Each call finds a record of its own.
+  const store = createEvidenceDirectory(await mkdtemp(join(directory, 'evidence-')));
+  for (const [index, [kind, body]] of entries.entries()) await store.append('r-1', { sequence: index + 1, kind, body: body as JsonObject });
+  const evidence = store.pathOf('r-1');
   const state = { phase, evidence, ended: { at: '', reason: '', leftovers } } as unknown as RunState;
   const others = { cordoned: new Set<string>(), updated: new Set<string>() };
   return leftoversOf({ sandbox, cluster: 'demo', eks, before, others, settleMaxMs: 3_000 }, state);

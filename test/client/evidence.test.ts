@@ -51,12 +51,14 @@ async function recorded(statement: StartStatement | DecisionStatement, key: Sign
 }
 
 let directory: string;
+/** The record as the store keeps it, and the file that it was written to. */
+let kept: string;
 let file: string;
 let text: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'holdpoint-verify-'));
-  const store = createEvidenceDirectory(directory);
+  const store = createEvidenceDirectory(path.join(directory, 'evidence'));
   const entries = [
     await recorded(start, ann),
     { kind: 'hold.requested', body: { hold: 'sign-drain' } },
@@ -64,7 +66,9 @@ beforeAll(async () => {
     { kind: 'run.ended', body: { outcome: 'done' } },
   ];
   for (const [index, entry] of entries.entries()) await store.append(run, { sequence: index + 1, ...entry });
-  file = store.pathOf(run);
+  kept = store.pathOf(run);
+  file = path.join(directory, 'record.jsonl');
+  await verifyEvidence(kept, undefined, { output: file });
   text = await readFile(file, 'utf8');
 });
 
@@ -86,12 +90,13 @@ const inDecision = (change: JsonObject) => (entry: EvidenceEntry) =>
   entry.kind === 'decision.accepted' ? { body: { ...entry.body, ...change } } : {};
 
 describe('the record of a run', () => {
-  test.each<[string, PeopleKeys | undefined]>([
-    ['with', people],
-    ['without', undefined],
-  ])('that the store wrote is in order, %s the people of a configuration', async (_title, known) => {
-    expect(await verifyEvidence(file, known)).toEqual({
-      path: file,
+  test.each<[string, () => string, PeopleKeys | undefined]>([
+    ['is in order, with the people of a configuration', () => kept, people],
+    ['is in order, without the people of a configuration', () => kept, undefined],
+    ['is in order when it was written to a file, with them', () => file, people],
+  ])('that the store wrote %s', async (_title, place, known) => {
+    expect(await verifyEvidence(place(), known)).toEqual({
+      path: place(),
       run,
       ok: true,
       entries: 4,

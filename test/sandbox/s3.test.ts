@@ -1,5 +1,8 @@
 import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   GetObjectLockConfigurationCommand,
@@ -9,6 +12,7 @@ import {
   paginateListObjectsV2,
   PutObjectCommand,
   S3ServiceException,
+  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { S3Refusal } from '../../sandbox/s3/answers.ts';
@@ -70,6 +74,43 @@ describe('an object', () => {
     expect(await refusalOf(get('none', 'none'))).toEqual({ name: 'NoSuchBucket', status: 404 });
     expect((await refusalOf(s3.client.send(new HeadBucketCommand({ Bucket: 'none' })))).status).toBe(404);
     await s3.client.send(new HeadBucketCommand({ Bucket: 'plain' }));
+  });
+});
+
+describe('an upload in parts', () => {
+  const partBytes = 5 * 1024 * 1024;
+  const upload = async () => ({ Bucket: 'plain', Key: 'a', UploadId: await begin() });
+  const begin = async () =>
+    (await s3.client.send(new CreateMultipartUploadCommand({ Bucket: 'plain', Key: 'a', ChecksumAlgorithm: 'SHA256' }))).UploadId;
+  type Upload = Awaited<ReturnType<typeof upload>>;
+  const send = async (to: Upload, PartNumber: number, body: Buffer) => {
+    const { ETag, ChecksumSHA256 } = await s3.client.send(
+      new UploadPartCommand({ ...to, PartNumber, Body: body, ChecksumAlgorithm: 'SHA256' }),
+    );
+    return { PartNumber, ETag, ChecksumSHA256 };
+  };
+  const complete = (to: Upload, Parts: object[]) =>
+    s3.client.send(new CompleteMultipartUploadCommand({ ...to, MultipartUpload: { Parts } }));
+
+  test('is an object once it is completed, not before, and no upload any more', async () => {
+    const to = await upload();
+    const parts = [await send(to, 1, Buffer.alloc(partBytes, 'x')), await send(to, 2, Buffer.from('end'))];
+    expect(await listed('plain', '')).toEqual([]);
+    expect(s3.openUploads('plain')).toBe(1);
+    expect((await complete(to, parts)).ChecksumSHA256).toMatch(/=-2$/);
+    expect((await get('plain', 'a'))?.slice(-4)).toBe('xend');
+    expect(s3.openUploads('plain')).toBe(0);
+    expect(await refusalOf(send(to, 3, Buffer.from('late')))).toEqual({ name: 'NoSuchUpload', status: 404 });
+  });
+
+  test('is refused with parts that are missing, out of order or too small, and ends without an object', async () => {
+    const to = await upload();
+    const parts = [await send(to, 1, Buffer.from('small')), await send(to, 2, Buffer.from('end'))];
+    expect(await refusalOf(complete(to, parts))).toEqual({ name: 'EntityTooSmall', status: 400 });
+    expect(await refusalOf(complete(to, parts.toReversed()))).toEqual({ name: 'InvalidPartOrder', status: 400 });
+    expect(await refusalOf(complete(to, [{ ...parts[0], PartNumber: 7 }]))).toEqual({ name: 'InvalidPart', status: 400 });
+    await s3.client.send(new AbortMultipartUploadCommand(to));
+    expect([await listed('plain', ''), s3.openUploads('plain')]).toEqual([[], 0]);
   });
 });
 

@@ -12,6 +12,7 @@ import type { Phase, RunState } from '../../domain/run/state.ts';
 import type { Policy } from '../../domain/approval/policy.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
+import { createArtifactDirectory } from '../../activities/artifacts/directory.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
 import type { EvidenceStore } from '../../activities/evidence/store.ts';
@@ -172,6 +173,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
   const workflowBundle = await bundleWorkflows();
   const activities = createActivities({
     ...scripted,
+    artifacts: createArtifactDirectory(join(directory, 'artifacts')),
     evidence: {
       ...evidence,
       append: async (run, entry) => {

@@ -38,7 +38,15 @@ const folderLaws: Record<string, FolderLaw> = {
   worker: { ours: ['activities', 'runbooks', 'domain', 'workflows/messages.ts', 'client/sweep.ts', 'worker'] },
   // A record is verified by the same code that wrote it and let its signatures in: two of them could disagree.
   client: {
-    ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/people/verify.ts', 'activities/evidence/s3-record.ts'],
+    ours: [
+      'runbooks',
+      'workflows/messages.ts',
+      'domain',
+      'client',
+      'activities/people/verify.ts',
+      'activities/evidence/entries.ts',
+      'activities/storage',
+    ],
   },
   // The planner of drains alone, for `drain --plan`: it only reads, with the user's own kubeconfig, and needs no worker.
   cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain/preview.ts', 'cli'] },

@@ -26,7 +26,7 @@ async function dead(): Promise<Working & { nodes: string[] }> {
   return { ...working, nodes: [...working.site.marks.keys()] };
 }
 
-const kindsOf = (path: string) => engine.verifiedKinds(/(sweep-[\w-]+)\.jsonl$/.exec(path)?.[1] ?? '');
+const kindsOf = (path: string) => engine.verifiedKinds(/(sweep-[\w-]+)$/.exec(path)?.[1] ?? '');
 
 describe('a sweep', () => {
   test('lifts what a run has left that was terminated, and keeps a record of that', async () => {

@@ -1,15 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readdir, readFile, rm, stat, utimes, writeFile, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createEvidenceDirectory } from '../../../activities/evidence/directory.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry, type Receipt } from '../../../activities/evidence/store.ts';
-import { evidenceBodyBytesMax, verifyChain } from '../../../domain/evidence/evidence.ts';
+import { diskTrouble } from '../../../activities/storage/directory.ts';
+import { verifyEvidence } from '../../../client/evidence.ts';
 
 const run = 'r-20261121-7kq2m';
+const unfinished = '.unfinished';
+const dayMs = 86_400_000;
 
 let directory: string;
 let store: EvidenceStore;
@@ -19,28 +22,30 @@ beforeEach(async () => {
   store = createEvidenceDirectory(directory);
 });
 
-afterEach(() => rm(path.dirname(directory), { recursive: true, force: true }));
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await rm(path.dirname(directory), { recursive: true, force: true });
+});
 
-function entryOf(sequence: number, body: NewEntry['body'] = { sequence }): NewEntry {
-  return { sequence, kind: 'step.performed', body };
-}
+const entryOf = (sequence: number): NewEntry => ({ sequence, kind: 'step.performed', body: { sequence } });
+const nameOf = (sequence: number): string => `${String(sequence).padStart(9, '0')}.json`;
+const fileOf = (sequence: number): string => path.join(directory, run, nameOf(sequence));
+const receiptsOf = async (): Promise<Receipt[]> => (await store.read(run)).map(({ sequence, at, hash }) => ({ sequence, at, hash }));
 
 async function errorOf(work: Promise<unknown>): Promise<EvidenceError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
+  const error = await work.catch((reason: unknown) => reason);
   if (error instanceof EvidenceError) return error;
   throw new Error(`expected an EvidenceError, got ${String(error)}`);
 }
 
-async function writeThree(): Promise<Receipt[]> {
-  return [await store.append(run, entryOf(1)), await store.append(run, entryOf(2)), await store.append(run, entryOf(3))];
+async function append(count: number): Promise<void> {
+  for (let sequence = 1; sequence <= count; sequence += 1) await store.append(run, entryOf(sequence));
 }
 
 interface Writer {
   /** Acknowledged entries so far. */
   receipts: Receipt[];
+  /** The exit code, or the signal that has ended it. */
   ended: Promise<unknown>;
   kill(): void;
   /** Resolves once so many entries were acknowledged. */
@@ -56,7 +61,7 @@ function startWriter(...args: string[]): Writer {
   lines.on('line', (line) => receipts.push(JSON.parse(line) as Receipt));
   return {
     receipts,
-    ended: Promise.all([once(child, 'exit'), once(lines, 'close')]).then(([exit]) => exit[0] as unknown),
+    ended: Promise.all([once(child, 'exit'), once(lines, 'close')]).then(([[code, signal]]) => (code ?? signal) as unknown),
     kill: () => void child.kill('SIGKILL'),
     acknowledged: async (count) => {
       while (receipts.length < count) await once(lines, 'line', { signal: AbortSignal.timeout(20_000) });
@@ -64,205 +69,159 @@ function startWriter(...args: string[]): Writer {
   };
 }
 
-describe('a record', () => {
-  test('grows by one line per entry, chained, and readable by its owner only', async () => {
-    const receipts = await writeThree();
-    const entries = await store.read(run);
-    expect(entries.map(({ sequence, at, hash }) => ({ sequence, at, hash }))).toEqual(receipts);
-    expect(entries.map(({ body }) => body)).toEqual([{ sequence: 1 }, { sequence: 2 }, { sequence: 3 }]);
-    expect(store.pathOf(run)).toBe(path.join(directory, `${run}.jsonl`));
-    expect(verifyChain(await readFile(store.pathOf(run), 'utf8'), run)).toMatchObject({ ok: true });
-    expect((await stat(store.pathOf(run))).mode & 0o777).toBe(0o600);
-    expect((await stat(directory)).mode & 0o777).toBe(0o700);
-    expect(await readdir(directory)).toEqual([`${run}.jsonl`]);
-  });
-
-  test('is empty for a run that has none', async () => {
-    expect(await store.read('r-unknown')).toEqual([]);
-  });
-
-  test('takes entries of the full size, one after the other', async () => {
-    const body = { text: 'x'.repeat(evidenceBodyBytesMax - '{"text":""}'.length) };
-    for (const sequence of [1, 2, 3]) await store.append(run, entryOf(sequence, body));
-    expect((await store.read(run)).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
-  });
-
-  test('keeps what other scripts and JSON can hold', async () => {
-    const body = { text: 'Grüße, 世界 🛑 \u2028 "quoted"\n', nested: { list: [1.5e300, -0.1, null, true, { '': [] }] } };
-    await store.append(run, entryOf(1, body));
-    await store.append(run, entryOf(2));
-    expect((await store.read(run))[0]?.body).toEqual(body);
-  });
+test('files and folders can be read by their owner only, and nothing unfinished stays', async () => {
+  await append(2);
+  expect((await stat(fileOf(1))).mode & 0o777).toBe(0o600);
+  for (const folder of [directory, path.dirname(fileOf(1))]) expect((await stat(folder)).mode & 0o777).toBe(0o700);
+  expect(await readdir(path.dirname(fileOf(1)))).toEqual([nameOf(1), nameOf(2)]);
+  expect(await readdir(path.join(directory, unfinished))).toEqual([]);
 });
 
-describe('an entry that is written again', () => {
-  test('changes nothing and is answered as the first time', async () => {
-    const receipts = await writeThree();
-    const before = await readFile(store.pathOf(run), 'utf8');
-    for (const receipt of receipts) expect(await store.append(run, entryOf(receipt.sequence))).toEqual(receipt);
-    expect(await createEvidenceDirectory(directory).append(run, entryOf(3))).toEqual(receipts[2]);
-    expect(await readFile(store.pathOf(run), 'utf8')).toBe(before);
+describe('several processes', () => {
+  test('that write the same entries at once get the same answers', async () => {
+    const writers = Array.from({ length: 3 }, () => startWriter('same', directory, run, '25'));
+    expect(await Promise.all(writers.map(({ ended }) => ended))).toEqual([0, 0, 0]);
+    const receipts = await receiptsOf();
+    expect(receipts).toHaveLength(25);
+    for (const writer of writers) expect(writer.receipts).toEqual(receipts);
+    expect(await readdir(path.join(directory, unfinished))).toEqual([]);
   });
 
-  test.each<[string, NewEntry]>([
-    ['another body', entryOf(2, { sequence: 20 })],
-    ['another kind', { ...entryOf(2), kind: 'step.stuck' }],
-  ])('with %s is refused', async (_title, entry) => {
-    await writeThree();
-    const error = await errorOf(store.append(run, entry));
-    expect(error).toMatchObject({ code: 'evidence-conflict', consequence: 'stuck' });
-    expect(error.message).toContain(`Entry 2 of run ${run} is in ${store.pathOf(run)} already, as step.performed`);
-    expect(await store.read(run)).toHaveLength(3);
-  });
-});
-
-describe('an entry is refused', () => {
-  test('that would leave a gap', async () => {
-    expect(await errorOf(store.append(run, entryOf(2)))).toMatchObject({
-      code: 'evidence-gap',
-      message: `Entry 2 (step.performed) of run ${run} cannot be written to ${store.pathOf(run)}: the record ends with entry 0.`,
-    });
-    await writeThree();
-    expect((await errorOf(store.append(run, entryOf(5)))).message).toContain('the record ends with entry 3');
+  test('that are killed again and again lose nothing that was acknowledged', async () => {
+    let acknowledged: Receipt[] = [];
+    for (let round = 1; round <= 3; round += 1) {
+      const writer = startWriter('same', directory, run, '10000');
+      await writer.acknowledged(acknowledged.length + 7 * round);
+      writer.kill();
+      expect(await writer.ended).toBe('SIGKILL');
+      expect(writer.receipts.slice(0, acknowledged.length)).toEqual(acknowledged);
+      acknowledged = writer.receipts;
+    }
+    const receipts = await receiptsOf();
+    expect(receipts.slice(0, acknowledged.length)).toEqual(acknowledged);
+    const next = receipts.length + 1;
+    expect(await store.append(run, entryOf(next))).toMatchObject({ sequence: next });
+    expect(await verifyEvidence(store.pathOf(run))).toMatchObject({ ok: true, entries: next });
   });
 
-  test.each([0, -1, 1.5])('with the number %d', async (sequence) => {
-    await writeThree();
-    expect((await errorOf(store.append(run, entryOf(sequence)))).message).toContain(`numbered 1, 2, 3 …, not ${sequence}`);
-    expect(await store.read(run)).toHaveLength(3);
-  });
-
-  test('whose body is too large, before anything is written', async () => {
-    const error = await errorOf(store.append(run, entryOf(1, { text: 'x'.repeat(evidenceBodyBytesMax) })));
-    expect(error).toMatchObject({ code: 'evidence-entry-malformed', consequence: 'refuse' });
-    expect(error.message).toContain('an entry holds at most 262144');
-    expect(await store.read(run)).toEqual([]);
-  });
-
-  test.each(['../../etc/passwd', '', '.', 'a/b', 'a\0b'])('of the run %j, which is no id', async (id) => {
-    expect(await errorOf(store.append(id, entryOf(1)))).toMatchObject({ code: 'evidence-run-malformed' });
-    expect(await errorOf(store.read(id))).toMatchObject({ code: 'evidence-run-malformed' });
-  });
-});
-
-describe('a line that was torn off in the middle of a write', () => {
-  test.each([1, 20, 200])('is dropped by the next append, %d bytes before its end', async (bytes) => {
-    const [first, second] = await writeThree();
-    const { size } = await stat(store.pathOf(run));
-    await truncate(store.pathOf(run), size - bytes);
-    expect((await store.read(run)).map(({ hash }) => hash)).toEqual([first?.hash, second?.hash]);
-    await store.append(run, entryOf(3, { again: true }));
-    await store.append(run, entryOf(4));
-    expect((await store.read(run)).map(({ body }) => body)).toEqual([{ sequence: 1 }, { sequence: 2 }, { again: true }, { sequence: 4 }]);
-  });
-
-  test('is dropped when it was the first one', async () => {
-    await mkdir(directory, { recursive: true });
-    await writeFile(store.pathOf(run), '{"at":"2026');
-    expect(await store.read(run)).toEqual([]);
-    await store.append(run, entryOf(1));
-    expect(await store.read(run)).toHaveLength(1);
-  });
-
-  test('is dropped when the disk was left with zeros', async () => {
-    await writeThree();
-    await appendFile(store.pathOf(run), Buffer.alloc(4_096));
-    await store.append(run, entryOf(4));
-    expect(await store.read(run)).toHaveLength(4);
-  });
-});
-
-describe('a record that was tampered with', () => {
-  test('is neither read nor continued when its last line was changed', async () => {
-    await writeThree();
-    const text = await readFile(store.pathOf(run), 'utf8');
-    await writeFile(store.pathOf(run), text.replace('"sequence":3}', '"sequence":4}'));
-    expect((await errorOf(store.append(run, entryOf(4)))).message).toContain('its last line cannot be continued: Entry 3');
-    expect((await errorOf(store.read(run))).message).toContain('line 3: Entry 3 (step.performed) was changed');
-  });
-
-  test('is not read when a line is missing', async () => {
-    await writeThree();
-    const lines = (await readFile(store.pathOf(run), 'utf8')).split('\n');
-    await writeFile(store.pathOf(run), lines.toSpliced(1, 1).join('\n'));
-    expect(await errorOf(store.read(run))).toMatchObject({ code: 'evidence-damaged', consequence: 'stuck' });
-  });
-
-  test('is neither read nor continued when it is the record of another run', async () => {
-    await writeThree();
-    const other = 'r-other';
-    await writeFile(store.pathOf(other), await readFile(store.pathOf(run)));
-    expect((await errorOf(store.append(other, entryOf(4)))).message).toContain(`it belongs to run ${run}`);
-    expect(await errorOf(store.read(other))).toMatchObject({ code: 'evidence-damaged' });
+  test.each<[string, string, number]>([
+    ['before its entry has its name leaves no entry', 'link', 2],
+    ['after its entry has its name leaves the entry', 'rm', 3],
+  ])('of which one is killed %s, and a file that nobody takes for one', async (_title, call, entries) => {
+    const writer = startWriter('killed', directory, run, '3', call);
+    expect(await writer.ended).toBe('SIGKILL');
+    expect(writer.receipts).toHaveLength(2);
+    expect(await verifyEvidence(store.pathOf(run))).toMatchObject({ ok: true, entries });
+    const [left = '', ...more] = await readdir(path.join(directory, unfinished));
+    expect([left, more]).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), []]);
+    const again = { sequence: 3, kind: 'step.performed', body: { sequence: 3, text: 'x'.repeat(20_000) } };
+    expect(await store.append(run, again)).toEqual((await receiptsOf())[2]);
+    // It may belong to a process that still writes; a day later it does not.
+    expect(await readdir(path.join(directory, unfinished))).toEqual([left]);
+    const longAgo = new Date(Date.now() - dayMs - 1_000);
+    await utimes(path.join(directory, unfinished, left), longAgo, longAgo);
+    await createEvidenceDirectory(directory).append(run, entryOf(4));
+    expect(await readdir(path.join(directory, unfinished))).toEqual([]);
   });
 });
 
 describe('a disk that does not take the entry', () => {
-  test('because it is full is named, with what to do', async () => {
+  /** Lets a call of every file fail as the system does. */
+  async function failing(call: 'writeFile' | 'sync', code: string, text: string): Promise<void> {
     await mkdir(directory, { recursive: true });
-    await symlink('/dev/full', store.pathOf(run));
-    const error = await errorOf(store.append(run, entryOf(1)));
+    const probe = await open(path.join(directory, '..', 'probe'), 'w');
+    await probe.close();
+    const error = Object.assign(new Error(`${code}: ${text}, ${call === 'sync' ? 'fsync' : 'write'}`), { code });
+    jest.spyOn(Object.getPrototypeOf(probe) as FileHandle, call).mockRejectedValue(error);
+  }
+
+  test.each<['writeFile' | 'sync', string]>([
+    ['writeFile', 'write'],
+    ['sync', 'fsync'],
+  ])('because it is full is named, with what to do (%s), and nothing is left of the entry', async (call, syscall) => {
+    await append(1);
+    await failing(call, 'ENOSPC', 'no space left on device');
+    const error = await errorOf(store.append(run, entryOf(2)));
     expect(error).toMatchObject({ code: 'evidence-unwritable', consequence: 'retry' });
-    expect(error.remedy).toContain('Make room on the disk');
     expect(error.message).toBe(
-      `Entry 1 of run ${run} could not be written to ${store.pathOf(run)}: ENOSPC: no space left on device, write.`,
+      `Entry 2 of run ${run} could not be written to ${store.pathOf(run)}: ENOSPC: no space left on device, ${syscall}.`,
     );
-    expect(await readdir(directory)).toEqual([`${run}.jsonl`]);
+    expect(error.remedy).toContain('Make room on the disk');
+    jest.restoreAllMocks();
+    expect(await readdir(path.dirname(fileOf(1)))).toEqual([nameOf(1)]);
+    expect(await readdir(path.join(directory, unfinished))).toEqual([]);
+    expect(await store.append(run, entryOf(2))).toMatchObject({ sequence: 2 });
+  });
+
+  test('because it may not be written to is named, with what to do', async () => {
+    await append(1);
+    await chmod(path.join(directory, unfinished), 0o500);
+    const error = await asNobody([path.dirname(directory), directory], () => errorOf(store.append(run, entryOf(2))));
+    expect(error).toMatchObject({ code: 'evidence-unwritable', message: expect.stringContaining('EACCES: permission denied') });
+    expect(error.remedy).toContain('Give the user that the worker runs as access');
+    expect(await receiptsOf()).toHaveLength(1);
   });
 
   test('because a file is where the directory should be is named', async () => {
     await writeFile(directory, '');
     expect(await errorOf(store.append(run, entryOf(1)))).toMatchObject({ code: 'evidence-unwritable' });
+    expect(await errorOf(store.read(run))).toMatchObject({ code: 'evidence-unreadable' });
   });
 
-  test('because a directory is where the file should be is named, also on reading', async () => {
-    await mkdir(store.pathOf(run), { recursive: true });
+  test('because a directory is where the entry should be is named, also on reading', async () => {
+    await mkdir(fileOf(1), { recursive: true });
     expect((await errorOf(store.append(run, entryOf(1)))).message).toContain('EISDIR');
     expect(await errorOf(store.read(run))).toMatchObject({ code: 'evidence-unreadable' });
   });
-});
 
-describe('several writers', () => {
-  test('in one process that write the same entry at once get the same answer', async () => {
-    const answers = await Promise.all(Array.from({ length: 20 }, () => store.append(run, entryOf(1))));
-    expect(new Set(answers.map(({ hash }) => hash)).size).toBe(1);
-    expect(await store.read(run)).toHaveLength(1);
-  });
-
-  test('in four processes that write the same entries at once get the same answers', async () => {
-    const writers = Array.from({ length: 4 }, () => startWriter('same', directory, run, '25'));
-    expect(await Promise.all(writers.map(({ ended }) => ended))).toEqual([0, 0, 0, 0]);
-    const receipts = (await store.read(run)).map(({ sequence, at, hash }) => ({ sequence, at, hash }));
-    expect(receipts).toHaveLength(25);
-    for (const writer of writers) expect(writer.receipts).toEqual(receipts);
-    expect(await readdir(directory)).toEqual([`${run}.jsonl`]);
-  });
-
-  test('in four processes that write different entries lose none and write none twice', async () => {
-    const names = ['a', 'b', 'c', 'd'];
-    const writers = names.map((name) => startWriter('own', directory, run, '15', name));
-    expect(await Promise.all(writers.map(({ ended }) => ended))).toEqual([0, 0, 0, 0]);
-    const entries = await store.read(run);
-    expect(entries).toHaveLength(60);
-    for (const name of names) {
-      const own = entries.filter(({ body }) => body.name === name);
-      expect(own.map(({ body }) => body.written)).toEqual(Array.from({ length: 15 }, (_, index) => index));
-    }
-  });
-
-  test('that are killed again and again lose nothing that was acknowledged', async () => {
-    let acknowledged: Receipt[] = [];
-    for (let round = 1; round <= 5; round += 1) {
-      const writer = startWriter('same', directory, run, '10000');
-      await writer.acknowledged(acknowledged.length + 7 * round);
-      writer.kill();
-      await writer.ended;
-      expect(writer.receipts.slice(0, acknowledged.length)).toEqual(acknowledged);
-      acknowledged = writer.receipts;
-    }
-    const entries = await store.read(run);
-    expect(entries.slice(0, acknowledged.length).map(({ sequence, at, hash }) => ({ sequence, at, hash }))).toEqual(acknowledged);
-    const next = entries.length + 1;
-    expect(await store.append(run, entryOf(next))).toMatchObject({ sequence: next });
+  test('because it has no hard links, or is mounted to be read, is told what to do', () => {
+    const noLinks = Object.assign(new Error("EPERM: operation not permitted, link 'a' -> 'b'"), { code: 'EPERM', syscall: 'link' });
+    expect(diskTrouble(noLinks).remedy).toBe('The file system has no hard links: choose a directory on another one, or a bucket.');
+    const readOnly = Object.assign(new Error("EROFS: read-only file system, mkdir 'a'"), { code: 'EROFS', syscall: 'mkdir' });
+    expect(diskTrouble(readOnly)).toMatchObject({
+      why: "EROFS: read-only file system, mkdir 'a'",
+      remedy: expect.stringContaining('read-only'),
+    });
   });
 });
+
+describe('the directory of a run', () => {
+  test('is verified where it is, and its record is written to one file, which is verified as well', async () => {
+    await append(3);
+    const output = path.join(directory, '..', 'record.jsonl');
+    for (const place of [store.pathOf(run), `${store.pathOf(run)}/`, path.relative('.', store.pathOf(run))]) {
+      expect(await verifyEvidence(place)).toMatchObject({ ok: true, run, entries: 3, ending: 'open-or-cut-off', problems: [] });
+    }
+    await verifyEvidence(store.pathOf(run), undefined, { output });
+    expect(await readFile(output, 'utf8')).toBe((await Promise.all([1, 2, 3].map((n) => readFile(fileOf(n), 'utf8')))).join(''));
+    expect(await verifyEvidence(output)).toMatchObject({ ok: true, run, entries: 3 });
+    await expect(verifyEvidence(output, undefined, { output: 'more' })).rejects.toThrow(`${output} is a file already.`);
+  });
+
+  test('with a folder among its entries is found out', async () => {
+    await append(2);
+    await mkdir(path.join(directory, run, 'copy'));
+    expect((await verifyEvidence(store.pathOf(run))).problems).toEqual([
+      { line: 2, object: 'copy', sentence: 'This is no entry of the record: somebody put it there.' },
+    ]);
+  });
+
+  test('that is empty, or has another name, is no record', async () => {
+    await mkdir(path.join(directory, run), { recursive: true });
+    expect((await verifyEvidence(store.pathOf(run))).problems).toEqual([{ line: 1, sentence: 'The record has no entries.' }]);
+    await expect(verifyEvidence('/')).rejects.toThrow('/ names no record.');
+    await expect(verifyEvidence(path.join(directory, 'none'))).rejects.toThrow('ENOENT');
+  });
+});
+
+/** Works as somebody who owns nothing; whoever runs the tests without being root is nobody already. The folders can be passed through. */
+async function asNobody<Result>(folders: string[], work: () => Promise<Result>): Promise<Result> {
+  if (process.getuid?.() !== 0) return work();
+  for (const folder of folders) await chmod(folder, 0o755);
+  process.seteuid?.(65_534);
+  try {
+    return await work();
+  } finally {
+    process.seteuid?.(0);
+  }
+}

@@ -1,104 +1,54 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { createEvidenceDirectory } from '../../../activities/evidence/directory.ts';
 import { keepLargeValues } from '../../../activities/evidence/payloads.ts';
 import { createEvidenceBucket } from '../../../activities/evidence/s3.ts';
-import { EvidenceError, type EvidenceStore } from '../../../activities/evidence/store.ts';
+import type { EvidenceStore } from '../../../activities/evidence/store.ts';
 import { verifyEvidence } from '../../../client/evidence.ts';
 import { keptBytesMax, payloadSizeMax, recordedValueBytesMax } from '../../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { S3Refusal } from '../../../sandbox/s3/answers.ts';
-import { s3Environment, serveS3, type ServedS3 } from '../../sandbox/s3-fixture.ts';
+import type { ServedS3 } from '../../sandbox/s3-fixture.ts';
+import { errorOf, openPlaces, placeNames, region, type Place, type Places } from './places.ts';
 
 const run = 'r-20261121-7kq2m4';
 const bytes = Buffer.from('what is kept: Grüße, 世界');
 const hex = createHash('sha256').update(bytes).digest('hex');
 const digest = `sha256:${hex}`;
-const environmentBefore = { ...process.env };
-const region = 'eu-central-1';
 const dayMs = 86_400_000;
 
-let home: string;
-let directory: string;
+let places: Places;
+let place: Place;
 let s3: ServedS3;
 
 beforeEach(async () => {
-  home = await mkdtemp(path.join(tmpdir(), 'holdpoint-payloads-'));
-  directory = path.join(home, 'records');
-  s3 = await serveS3({ name: 'records' }, { name: 'locked', objectLock: { retention: { mode: 'COMPLIANCE', days: 30 } } });
-  Object.assign(process.env, s3Environment(s3.url));
+  places = await openPlaces();
+  s3 = places.s3;
 });
 
 afterEach(async () => {
   jest.restoreAllMocks();
-  for (const name of Object.keys(s3Environment(''))) {
-    if (environmentBefore[name] === undefined) delete process.env[name];
-    else process.env[name] = environmentBefore[name];
-  }
-  await s3.stop();
-  await rm(home, { recursive: true, force: true });
+  await places.close();
 });
 
-async function errorOf(work: Promise<unknown>): Promise<EvidenceError> {
-  const error = await work.catch((reason: unknown) => reason);
-  if (error instanceof EvidenceError) return error;
-  throw new Error(`expected an EvidenceError, got ${String(error)}`);
-}
-
-/** A store with the way past it, as somebody has it who owns the disk or the bucket. */
-interface Place {
-  open(): EvidenceStore;
-  nameOf(hex: string): string;
-  read(hex: string): Promise<Buffer>;
-  write(hex: string, bytes: Uint8Array): Promise<unknown>;
-  remove(hex: string): Promise<unknown>;
-}
-
-const inBucket = (Bucket: string): Place => {
-  const Key = (hex: string): string => `holdpoint/payloads/${hex}`;
-  return {
-    open: () => createEvidenceBucket({ bucket: Bucket, prefix: 'holdpoint', region }),
-    nameOf: (hex) => `s3://${Bucket}/${Key(hex)}`,
-    read: async (hex) => {
-      const { Body } = await s3.client.send(new GetObjectCommand({ Bucket, Key: Key(hex) }));
-      return Buffer.from((await Body?.transformToByteArray()) ?? []);
-    },
-    write: (hex, bytes) => s3.client.send(new PutObjectCommand({ Bucket, Key: Key(hex), Body: bytes })),
-    remove: (hex) => s3.client.send(new DeleteObjectCommand({ Bucket, Key: Key(hex) })),
-  };
-};
-
-const fileOf = (hex: string): string => path.join(directory, 'payloads', hex);
-
-const places: [string, Place][] = [
-  [
-    'a directory',
-    {
-      open: () => createEvidenceDirectory(directory),
-      nameOf: fileOf,
-      read: (hex) => readFile(fileOf(hex)),
-      write: (hex, bytes) => writeFile(fileOf(hex), bytes),
-      remove: (hex) => rm(fileOf(hex)),
-    },
-  ],
-  ['a bucket', inBucket('records')],
-];
+const nameOf = (hex: string): string => `payloads/${hex}`;
 
 /** Writes one entry as the activity of a worker does. */
 async function record(store: EvidenceStore, sequence: number, body: JsonObject, kind = 'plan.made'): Promise<void> {
   await store.append(run, await keepLargeValues(store, run, { sequence, kind, body }));
 }
 
-describe.each(places)('what %s keeps', (_title, place) => {
+describe.each(placeNames)('what a %s keeps', (placeName) => {
+  beforeEach(() => {
+    place = places[placeName];
+  });
+
   test('has its SHA-256 for a name, is given back, and may be kept again and at once', async () => {
     const store = place.open();
     await expect(Promise.all(Array.from({ length: 8 }, () => store.keep(bytes)))).resolves.toEqual(Array.from({ length: 8 }, () => digest));
     await expect(place.open().keep(bytes)).resolves.toBe(digest);
-    await expect(place.read(hex)).resolves.toEqual(bytes);
+    await expect(place.read(nameOf(hex))).resolves.toEqual(bytes);
     expect(Buffer.from(await place.open().fetch(digest))).toEqual(bytes);
     const nothing = await store.keep(new Uint8Array());
     expect(await store.fetch(nothing)).toHaveLength(0);
@@ -106,17 +56,17 @@ describe.each(places)('what %s keeps', (_title, place) => {
 
   test('is named where it is missing or has been changed, when it is read and when it is kept again', async () => {
     const store = place.open();
-    const missing = { code: 'evidence-damaged', consequence: 'stuck', message: `What is kept in ${place.nameOf(hex)} is missing.` };
+    const missing = { code: 'evidence-damaged', consequence: 'stuck', message: `What is kept in ${place.pathOf(nameOf(hex))} is missing.` };
     expect(await errorOf(store.fetch(digest))).toMatchObject(missing);
     await store.keep(bytes);
     const changed = Buffer.from(bytes);
     changed[0] = (changed[0] ?? 0) ^ 1;
-    await place.write(hex, changed);
-    const message = `What is kept in ${place.nameOf(hex)} was changed: it does not have that hash any more.`;
+    await place.write(nameOf(hex), changed);
+    const message = `What is kept in ${place.pathOf(nameOf(hex))} was changed: it does not have that hash any more.`;
     expect(await errorOf(store.fetch(digest))).toMatchObject({ code: 'evidence-damaged', message });
     expect(await errorOf(store.keep(bytes))).toMatchObject({ code: 'evidence-damaged', message });
-    await expect(place.read(hex)).resolves.toEqual(changed);
-    await place.remove(hex);
+    await expect(place.read(nameOf(hex))).resolves.toEqual(changed);
+    await place.remove(nameOf(hex));
     expect(await errorOf(store.fetch(digest))).toMatchObject(missing);
     await expect(store.keep(bytes)).resolves.toBe(digest);
   });
@@ -127,8 +77,7 @@ describe.each(places)('what %s keeps', (_title, place) => {
       consequence: 'refuse',
       message: `Something of ${keptBytesMax + 1} bytes cannot be kept: ${keptBytesMax} are the most that a plan or a result may have.`,
     });
-    await expect(readdir(directory)).rejects.toThrow('ENOENT');
-    expect(s3.calls('PutObject')).toBe(0);
+    expect(await place.names()).toEqual([]);
   });
 
   test.each(['', 'sha256:../../etc/passwd', hex, `sha256:${hex.toUpperCase()}`])('is not found by %j, which is no digest', async (text) => {
@@ -142,7 +91,11 @@ describe.each(places)('what %s keeps', (_title, place) => {
   });
 });
 
-describe.each(places)('an entry in %s', (_title, place) => {
+describe.each(placeNames)('an entry in a %s', (placeName) => {
+  beforeEach(() => {
+    place = places[placeName];
+  });
+
   const plan = { hash: 'sha256:1', nodes: Array.from({ length: 9_000 }, (_, index) => `ip-10-0-${index}.eu-central-1.compute.internal`) };
   const planText = `{"hash":"sha256:1","nodes":${JSON.stringify(plan.nodes)}}`;
   const planHex = createHash('sha256').update(planText).digest('hex');
@@ -160,7 +113,7 @@ describe.each(places)('an entry in %s', (_title, place) => {
     expect(planText.length).toBeGreaterThan(256 * 1024);
     const record = await made();
     expect((await place.open().read(run)).map(({ body }) => body)).toEqual([{ span: 'first', plan: reference }, { done: true }]);
-    await expect(place.read(planHex)).resolves.toEqual(Buffer.from(planText));
+    await expect(place.read(nameOf(planHex))).resolves.toEqual(Buffer.from(planText));
     expect(await verify(record)).toMatchObject({ ok: true, ending: 'ended', entries: 2, kept: 1, problems: [] });
   });
 
@@ -183,15 +136,15 @@ describe.each(places)('an entry in %s', (_title, place) => {
     [
       'changed by one bit',
       async () => {
-        const changed = await place.read(planHex);
+        const changed = await place.read(nameOf(planHex));
         changed[100_000] = (changed[100_000] ?? 0) ^ 1;
-        await place.write(planHex, changed);
+        await place.write(nameOf(planHex), changed);
       },
       'which was changed: it is not what the entry names.',
     ],
-    ['cut off', async () => place.write(planHex, (await place.read(planHex)).subarray(1)), 'which was changed'],
-    ['made larger than anything', () => place.write(planHex, Buffer.alloc(1_000_000, 'x')), 'which was changed'],
-    ['removed', () => place.remove(planHex), 'which is missing.'],
+    ['cut off', async () => place.write(nameOf(planHex), (await place.read(nameOf(planHex))).subarray(1)), 'which was changed'],
+    ['made larger than anything', () => place.write(nameOf(planHex), Buffer.alloc(1_000_000, 'x')), 'which was changed'],
+    ['removed', () => place.remove(nameOf(planHex)), 'which is missing.'],
   ])('whose plan was %s is found out', async (_what, tamper, sentence) => {
     const record = await made();
     await tamper();
@@ -231,25 +184,25 @@ describe.each(places)('an entry in %s', (_title, place) => {
 
 describe('a directory', () => {
   test('shows what it keeps to its owner only, and nothing unfinished', async () => {
-    await createEvidenceDirectory(directory).keep(bytes);
-    expect((await stat(fileOf(hex))).mode & 0o777).toBe(0o600);
-    expect((await stat(path.join(directory, 'payloads'))).mode & 0o777).toBe(0o700);
-    await expect(readdir(path.join(directory, 'payloads'))).resolves.toEqual([hex]);
+    await places.directory.open().keep(bytes);
+    expect((await stat(places.directory.pathOf(nameOf(hex)))).mode & 0o777).toBe(0o600);
+    expect((await stat(places.directory.pathOf('payloads'))).mode & 0o777).toBe(0o700);
+    await expect(readdir(places.directory.pathOf('payloads'))).resolves.toEqual([hex]);
   });
 
   test('that does not take what should be kept is named', async () => {
-    await mkdir(directory, { recursive: true });
-    await writeFile(path.join(directory, 'payloads'), '');
-    expect(await errorOf(createEvidenceDirectory(directory).keep(bytes))).toMatchObject({
+    await mkdir(places.directory.pathOf(''), { recursive: true });
+    await writeFile(places.directory.pathOf('payloads'), '');
+    expect(await errorOf(places.directory.open().keep(bytes))).toMatchObject({
       code: 'evidence-unwritable',
       consequence: 'retry',
-      message: expect.stringContaining(`${bytes.length} bytes could not be kept in ${directory}: EEXIST`),
+      message: expect.stringContaining(`${bytes.length} bytes could not be kept in ${places.directory.pathOf('')}: `),
     });
   });
 });
 
 describe('a bucket', () => {
-  const open = () => inBucket('records').open();
+  const open = () => places.bucket.open();
 
   test('is written to once for the same bytes, also when the reply is lost', async () => {
     s3.addFault({ operation: 'PutObject', effect: 'lost-reply', times: 1 });
@@ -275,7 +228,7 @@ describe('a bucket', () => {
   });
 
   test('locks what it keeps as it locks entries, and longer when it is referred to again days later', async () => {
-    const store = inBucket('locked').open();
+    const store = places.locked.open();
     const large = { plan: 'x'.repeat(100_000) };
     await record(store, 1, large);
     const daysLocked = async (): Promise<number> => {
@@ -286,7 +239,7 @@ describe('a bucket', () => {
     expect(await daysLocked()).toBeCloseTo(30, 2);
     const now = Date.now();
     jest.spyOn(Date, 'now').mockImplementation(() => now + 20 * dayMs);
-    const other = inBucket('locked').open();
+    const other = places.locked.open();
     await other.append('r-other', await keepLargeValues(other, 'r-other', { sequence: 1, kind: 'plan.made', body: large }));
     const report = await verifyEvidence(other.pathOf('r-other'));
     expect(report).toMatchObject({ ok: true, locked: { objects: 2 } });
@@ -296,11 +249,11 @@ describe('a bucket', () => {
   test('gives a record to a file with what is beside it, and the file is in order, too', async () => {
     const store = open();
     await record(store, 1, { plan: 'x'.repeat(100_000) });
-    const output = path.join(home, 'copy', 'record.jsonl');
+    const output = path.join(places.home, 'copy', 'record.jsonl');
     await mkdir(path.dirname(output));
     await verifyEvidence(store.pathOf(run), undefined, { region, output });
     expect(await verifyEvidence(output)).toMatchObject({ ok: true, entries: 1, kept: 1 });
-    await rm(path.join(home, 'copy', 'payloads'), { recursive: true });
+    await rm(path.join(places.home, 'copy', 'payloads'), { recursive: true });
     expect((await verifyEvidence(output)).problems).toEqual([{ line: 1, sentence: expect.stringContaining('which is missing.') }]);
   });
 });

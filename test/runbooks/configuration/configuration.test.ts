@@ -46,6 +46,12 @@ test('a sound configuration is read with its defaults filled in', () => {
   });
 });
 
+test('artifacts may be kept in a place of their own', () => {
+  const { configuration, problems } = loadConfiguration(`${sound}artifacts: { directory: /mnt/snapshots }\n`, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration).toMatchObject({ artifacts: { directory: '/mnt/snapshots' }, evidence: undefined });
+});
+
 test('evidence may be kept in a bucket of S3', () => {
   const text = `${sound}evidence: { s3: { bucket: our-evidence, prefix: holdpoint/prod, region: eu-central-1 } }\n`;
   const { configuration, problems } = loadConfiguration(text, 'h.yaml');
@@ -58,7 +64,12 @@ describe('a mistake is reported at its place', () => {
     [
       'two places for evidence',
       `${sound}evidence: { directory: a, s3: { bucket: our-evidence, region: eu-central-1 } }\n`,
-      'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket (`s3`), not both: a run has one record.',
+      'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket (`s3`), not both.',
+    ],
+    [
+      'two places for artifacts',
+      `${sound}artifacts: { directory: a, s3: { bucket: our-artifacts, region: eu-central-1 } }\n`,
+      'h.yaml:10:12 error artifacts: Must name either a `directory` or a bucket (`s3`), not both.',
     ],
     ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
     [
