@@ -170,7 +170,7 @@ describe('onFailure: undo', () => {
   test('goes back by itself, as the signed document says', async () => {
     const { run, target, site } = await failedRun(undefined, 'undo');
     const { ended } = await engine.until(target, 'undone');
-    expect(ended?.reason).toBe('undone by itself, as step b failed: node-b does not answer.');
+    expect(ended?.reason).toBe('undone automatically, as step b failed: node-b does not answer.');
     expect(site.undone).toEqual(['node-a', 'first', 'second', 'third']);
     expect(await engine.verifiedKinds(run)).toEqual(expect.arrayContaining(['step.failed', 'undo.started']));
   });

@@ -54,8 +54,8 @@ export async function requestSignatures<Subject>(run: Run, question: Question<Su
     if (verdict === 'withdrawn' || verdict === 'undo') return { outcome: verdict, number };
     if (verdict === 'rejected') return rejection(run, waiting);
     run.enter('planning');
-    // A pause comes before the second look, which would be an old one after it.
-    await run.safePoint();
+    // A pause comes before the second look, which would be an old one after it. An exception is asked for within a pause, too.
+    if (question.askedBy === undefined) await run.safePoint();
     const { plan, subject } = await question.plan();
     if (plan.hash === planHash) {
       const { at } = await run.record('hold.released', { hold, request: number, planHash });
