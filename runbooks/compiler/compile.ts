@@ -10,7 +10,7 @@ import { compileStep } from './step.ts';
 import type { Configuration } from '../configuration/configuration.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { keysNotSupported, runbookHeadGrammar, runbookStepGrammar, stepsMax } from '../grammar/runbook.ts';
-import { inputSchemaProblems, inputTypes } from './inputs.ts';
+import { inputSchemaProblems, inputTypes } from './input-schema.ts';
 import { type DocumentOutline, type StepOutline, warnOfUnsignedChanges } from './outline.ts';
 import type { Problem } from '../grammar/problem.ts';
 import { keyOfStarted, type NestedDocument, type NestedDocuments } from './reference.ts';

@@ -53,13 +53,6 @@ describe('a sound runbook', () => {
   test('has another digest after any change, even of a comment', () => {
     expect(compileRunbook(`${sound}# note\n`, 'r.yaml').runbook?.digest).not.toBe(compileRunbook(sound, 'r.yaml').runbook?.digest);
   });
-
-  test('may use anchors, which count where they are written out', () => {
-    const text = sound
-      .replace("with: { nodes: '${inputs.nodes}' }", "with: &drained { nodes: '${inputs.nodes}' }")
-      .concat('  - { id: again, uses: kubernetes.cordon, with: *drained }\n');
-    expect(problemsOf(text)).toEqual([]);
-  });
 });
 
 const drain = (inside: string): string => `${head}  - { id: sign, hold: p }\n  - { id: drain, uses: kubernetes.drain, ${inside} }\n`;
