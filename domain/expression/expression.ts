@@ -148,8 +148,9 @@ function environmentOf(types: Record<string, ExpressionType>, fieldsRead: Fields
   let count = 0;
   const declare = (type: ExpressionType): string => {
     if (type.fields === undefined) return type.type ?? 'dyn';
-    const read = [...(fieldsRead.get(type) ?? [])];
-    const fields = Object.fromEntries(read.map(([name, field]) => [name, declare(field)]));
+    const read = fieldsRead.get(type);
+    if (read === undefined) return 'map';
+    const fields = Object.fromEntries([...read].map(([name, field]) => [name, declare(field)]));
     const name = `$map${++count}`;
     environment.registerType({ name, fields });
     return name;

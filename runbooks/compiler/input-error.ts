@@ -8,7 +8,7 @@ import { typeWords } from '../grammar/shape.ts';
 export function pathOfError(error: ErrorObject, value: Json): ValuePath {
   const { missingProperty, additionalProperty } = error.params as { missingProperty?: string; additionalProperty?: string };
   const name = error.keyword === 'required' ? missingProperty : error.keyword === 'additionalProperties' ? additionalProperty : undefined;
-  const path = pathOfPointer(error.instancePath, value);
+  const path = pathOfInstance(error, value);
   return name === undefined ? path : [...path, name];
 }
 
@@ -37,10 +37,10 @@ export function messageOfError(error: ErrorObject, names: string[]): string {
   }
 }
 
-/** Reads a JSON pointer (RFC 6901); a part is an index only where the value has a list. */
-function pathOfPointer(pointer: string, value: Json): ValuePath {
+/** Where in a value the part is that was judged: a JSON pointer (RFC 6901), in which a part is an index only where there is a list. */
+export function pathOfInstance({ instancePath }: ErrorObject, value: Json): ValuePath {
   let around: Json | undefined = value;
-  return pointer
+  return instancePath
     .split('/')
     .slice(1)
     .map((part) => {

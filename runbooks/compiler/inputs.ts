@@ -5,7 +5,7 @@ import type { CompiledRunbook } from '../../domain/runbook.ts';
 import { formatTarget, parseTarget } from '../../domain/target.ts';
 import { documentDepthMax, documentValuesMax, keyRefusal } from '../grammar/document.ts';
 import { formatPath, problemsMax, type ValuePath } from '../grammar/problem.ts';
-import { messageOfError, pathOfError } from './input-error.ts';
+import { messageOfError, pathOfError, pathOfInstance } from './input-error.ts';
 import { errorsOfInputs, isObject, propertiesOf } from './input-schema.ts';
 
 /** `name=value` arguments of one command line. */
@@ -131,6 +131,6 @@ const combining = /\/(anyOf|oneOf|allOf|not|if|then|else|dependentSchemas|depend
 /** Whether an error may vanish once the expressions have values: it is at or inside one, or a rule that weighs several values. */
 function hangsOnExpression(error: ErrorObject, given: JsonObject, expressions: ValuePath[]): boolean {
   if (expressions.length === 0) return false;
-  const at = pathOfError(error, given);
+  const at = pathOfInstance(error, given);
   return combining.test(error.schemaPath) || expressions.some((path) => path.every((part, index) => part === at[index]));
 }

@@ -262,10 +262,19 @@ function placesIn(value: Json): Place[] {
   return keys.flatMap((key) => [{ owner: value, key }, ...placesIn(get(value, key) ?? null)]);
 }
 
+const known = new Map<string, Json>();
+
+/** Each document is mutated thousands of times, and read once. */
+function valueOf(text: string): Json {
+  const value = known.get(text) ?? (parse(text) as Json);
+  known.set(text, value);
+  return value;
+}
+
 /** Changes of the document's value, written out again: in blocks, or as JSON, which is YAML as well. */
 function ofValue(changes: { at: number; change: Change }[], write: (value: Json) => string): Mutation {
   return (text) => {
-    const value = parse(text) as Json;
+    const value = structuredClone(valueOf(text));
     for (const { at, change } of changes) {
       const places = placesIn(value);
       const { owner, key } = places[at % places.length] ?? { owner: [], key: 0 };
