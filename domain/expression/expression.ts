@@ -123,20 +123,47 @@ export function isWholeExpression(template: string, found: EmbeddedExpression[])
  * and throws an ExpressionError for syntax, unknown names and types that do not fit.
  */
 export function expressionChecker(types: Record<string, ExpressionType>): (expression: string) => string {
-  const environment = base.clone();
-  for (const [name, type] of Object.entries(types)) {
-    if (type.refusal !== undefined) continue;
-    const declared = celDeclaration(type);
-    if (typeof declared === 'string') environment.registerVariable(name, declared);
-    else environment.registerVariable({ name, schema: declared });
-  }
   return (expression) => {
-    const parsed = parse(environment, expression);
-    new ReferenceCheck(expression, types).check(parsed.ast);
-    const result = parsed.check();
-    if (result.valid) return result.type ?? 'dyn';
-    throw foreignError(expression, result.error, types);
+    const references = new ReferenceCheck(expression, types);
+    references.check(parse(base, expression).ast);
+    try {
+      const { type, error } = environmentOf(types, references.fieldsRead).check(expression);
+      if (error !== undefined) throw error;
+      return withoutTypeNames(type ?? 'dyn');
+    } catch (error) {
+      throw expressionError(expression, error, types);
+    }
   };
+}
+
+/** What is read of values that have named fields. */
+type FieldsRead = ReadonlyMap<ExpressionType, ReadonlyMap<string, ExpressionType>>;
+
+/**
+ * Declares the variables to CEL, with those of their fields that are read: to declare all takes time that grows with the square
+ * of their number. The types of CEL have names of our own making, as the library reads them like source.
+ */
+function environmentOf(types: Record<string, ExpressionType>, fieldsRead: FieldsRead): Environment {
+  const environment = base.clone();
+  let count = 0;
+  const declare = (type: ExpressionType): string => {
+    if (type.fields === undefined) return type.type ?? 'dyn';
+    const read = fieldsRead.get(type);
+    if (read === undefined) return 'map';
+    const fields = Object.fromEntries([...read].map(([name, field]) => [name, declare(field)]));
+    const name = `$map${++count}`;
+    environment.registerType({ name, fields });
+    return name;
+  };
+  for (const [name, type] of Object.entries(types)) {
+    if (type.refusal === undefined) environment.registerVariable(name, declare(type));
+  }
+  return environment;
+}
+
+/** To its author, what has named fields is a map. */
+function withoutTypeNames(text: string): string {
+  return text.replace(/\$map\d+/g, 'map');
 }
 
 function closingBrace(template: string, from: number): number {
@@ -195,7 +222,7 @@ function evaluateIn(expression: string, { environment, variables }: Surroundings
   try {
     value = parsed(variables);
   } catch (error) {
-    throw foreignError(expression, error, Object.fromEntries(Object.keys(variables).map((name) => [name, {}])));
+    throw expressionError(expression, error, Object.fromEntries(Object.keys(variables).map((name) => [name, {}])));
   }
   if (!(value instanceof Optional)) return jsonOf(expression, value);
   return value.hasValue() ? jsonOf(expression, value.value()) : undefined;
@@ -209,22 +236,28 @@ function parse(environment: Environment, expression: string): ReturnType<Environ
   if (expression.trim() === '') throw new ExpressionError(expression, 'syntax', 'is empty.');
   try {
     const parsed = environment.parse(expression);
-    refuseDeepMacros(parsed.ast, expression, 0);
+    refuseUnbounded(parsed.ast, expression, 0);
     return parsed;
   } catch (error) {
-    throw foreignError(expression, error, {});
+    throw expressionError(expression, error, {});
   }
 }
 
 const macros = new Set(['all', 'exists', 'exists_one', 'map', 'filter', 'bind', 'optMap', 'optFlatMap']);
 
-function refuseDeepMacros(node: ASTNode, expression: string, depth: number): void {
-  const inside = node.op === 'rcall' && macros.has(node.args[0]) ? depth + 1 : depth;
+/** Refuses what can take for ever: deep macros, and regular expressions, which the CEL library leaves to JavaScript. */
+function refuseUnbounded(node: ASTNode, expression: string, depth: number): void {
+  const called = node.op === 'rcall' ? node.args[0] : '';
+  const inside = macros.has(called) ? depth + 1 : depth;
   if (inside > macroDepthMax) {
     const problem = `macros such as map() may be nested ${macroDepthMax} deep at most.`;
     throw new ExpressionError(expression, 'syntax', problem, { at: node.range.start });
   }
-  for (const child of childrenOf(node)) refuseDeepMacros(child, expression, inside);
+  if (called === 'matches') {
+    const problem = 'matches() is not supported, as a regular expression can take for ever; use startsWith(), endsWith() or contains().';
+    throw new ExpressionError(expression, 'syntax', problem, { at: node.range.start });
+  }
+  for (const child of childrenOf(node)) refuseUnbounded(child, expression, inside);
 }
 
 function childrenOf(node: ASTNode): ASTNode[] {
@@ -232,12 +265,14 @@ function childrenOf(node: ASTNode): ASTNode[] {
   return flat.filter((part): part is ASTNode => typeof part === 'object' && part !== null && 'op' in part && 'args' in part);
 }
 
-/** Maps an error of the CEL library, given the variables that there are; anything else is passed on. */
-function foreignError(expression: string, error: unknown, types: Record<string, ExpressionType>): unknown {
+/** What the CEL library throws, in our words, given the variables that there are. */
+function expressionError(expression: string, error: unknown, types: Record<string, ExpressionType>): ExpressionError {
+  if (error instanceof ExpressionError) return error;
   const known = error instanceof ParseError || error instanceof CelTypeError || error instanceof EvaluationError;
-  if (!known) return error;
+  // A function of CEL may fail in its own way, and then says less; it was called by the expression all the same.
+  if (!known) return new ExpressionError(expression, 'value', `cannot be evaluated: ${(error as Error).message}.`);
   const at = error.range?.start ?? 0;
-  const problem = `${error.summary}.`;
+  const problem = `${withoutTypeNames(error.summary)}.`;
   if (error instanceof ParseError) return new ExpressionError(expression, 'syntax', problem, { at });
   if (error.code === 'unknown_variable') {
     const name = expression.slice(at, error.range?.end);
@@ -252,13 +287,6 @@ function foreignError(expression: string, error: unknown, types: Record<string, 
   return new ExpressionError(expression, error instanceof EvaluationError ? 'value' : 'type', problem, { at });
 }
 
-type CelSchema = { [field: string]: string | CelSchema };
-
-function celDeclaration(type: ExpressionType): string | CelSchema {
-  if (type.fields === undefined) return type.type ?? 'dyn';
-  return Object.fromEntries(Object.entries(type.fields).map(([name, field]) => [name, celDeclaration(field)]));
-}
-
 interface Reference {
   type: ExpressionType;
   path: string;
@@ -268,6 +296,8 @@ interface Reference {
 
 /** Looks at every `a.b["c"]` of an expression: the CEL library knows neither absent values nor names that were meant. */
 class ReferenceCheck {
+  /** The fields that the expression reads, by the type that has them. */
+  readonly fieldsRead = new Map<ExpressionType, Map<string, ExpressionType>>();
   private readonly expression: string;
   private readonly types: Record<string, ExpressionType>;
   private readonly tested = new Set<string>();
@@ -301,7 +331,10 @@ class ReferenceCheck {
     const owner = this.visit(step.owner);
     if (step.index !== undefined) this.visit(step.index);
     if (owner?.type.fields === undefined || step.name === undefined) return undefined;
-    return this.select(owner, owner.type.fields, step.name, { optional: owner.optional || step.optional, at: nameAt(node) });
+    const field = this.select(owner, owner.type.fields, step.name, { optional: owner.optional || step.optional, at: nameAt(node) });
+    const read = this.fieldsRead.get(owner.type) ?? new Map<string, ExpressionType>();
+    this.fieldsRead.set(owner.type, read.set(step.name, field.type));
+    return field;
   }
 
   private select(

@@ -13,8 +13,9 @@ const nodeName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, 'must be a Kubernetes node name');
-// An empty list is one that has been dealt with: a node group that is gone has no nodes.
-const nodeNames = z.array(nodeName).max(nodesMax);
+// An empty list is one that has been dealt with: a node group that is gone has no nodes. One that is written out is a mistake,
+// which the JSON Schema says to the compiler and to editors.
+const nodeNames = z.array(nodeName).max(nodesMax).meta({ minItems: 1 });
 const ignoreMissing = z.boolean().default(false).describe('Pass over nodes that do not exist (any more), instead of refusing the step.');
 // As Kubernetes writes such settings: a number, or a share of all.
 const share = z.string().regex(/^([1-9]\d?|100)%$/, 'must be a number of nodes or a share such as `25%`');

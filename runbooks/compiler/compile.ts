@@ -10,7 +10,7 @@ import { compileStep } from './step.ts';
 import type { Configuration } from '../configuration/configuration.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { keysNotSupported, runbookHeadGrammar, runbookStepGrammar, stepsMax } from '../grammar/runbook.ts';
-import { inputSchemaProblems, inputTypes } from './inputs.ts';
+import { inputSchemaProblems, inputTypes } from './input-schema.ts';
 import { type DocumentOutline, type StepOutline, warnOfUnsignedChanges } from './outline.ts';
 import type { Problem } from '../grammar/problem.ts';
 import { keyOfStarted, type NestedDocument, type NestedDocuments } from './reference.ts';
@@ -112,12 +112,14 @@ const keysOfKinds = { uses: 'action', hold: 'hold', runbook: 'runbook' } as cons
 
 /** A step with none of the keys is taken for what its author most likely meant, so that the problems fit. */
 function kindOf(step: JsonObject): StepOutline['kind'] {
-  const keys = Object.keys(step);
-  const words = [...Object.keys(keysOfKinds), ...Object.keys(runbookStepGrammar.shape)];
-  const meant = keys.map((key) => closestName(key, words));
   const candidates = ['uses', 'hold', 'runbook'] as const;
-  const key = candidates.find((candidate) => keys.includes(candidate)) ?? candidates.find((candidate) => meant.includes(candidate));
+  const key = candidates.find((candidate) => candidate in step) ?? candidates.find((candidate) => keysMeant(step).includes(candidate));
   return key === undefined ? 'action' : keysOfKinds[key];
+}
+
+function keysMeant(step: JsonObject): (string | undefined)[] {
+  const words = [...Object.keys(keysOfKinds), ...Object.keys(runbookStepGrammar.shape)];
+  return Object.keys(step).map((key) => closestName(key, words));
 }
 
 function outlineOf(step: Json, index: number, sourceMap: SourceMap, composition: Composition): StepOutline {

@@ -1,13 +1,12 @@
-import { Ajv, type ErrorObject } from 'ajv';
-import ajvFormats from 'ajv-formats';
-import type { ExpressionType } from '../../domain/expression/expression.ts';
+import type { ErrorObject } from 'ajv';
 import { render } from '../../domain/expression/expression.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
-import { didYouMean } from '../../domain/suggestion.ts';
 import { formatTarget, parseTarget } from '../../domain/target.ts';
+import { documentDepthMax, documentValuesMax, keyRefusal } from '../grammar/document.ts';
 import { formatPath, problemsMax, type ValuePath } from '../grammar/problem.ts';
-import { typeWords } from '../grammar/shape.ts';
+import { messageOfError, pathOfError, pathOfInstance } from './input-error.ts';
+import { errorsOfInputs, isObject, propertiesOf } from './input-schema.ts';
 
 /** `name=value` arguments of one command line. */
 export const inputArgumentsMax = 200;
@@ -27,11 +26,12 @@ export interface CheckedInputs {
 
 /** Checks the inputs of a run against the runbook's schema and fills in the defaults; what was given is left as it is. */
 export function checkInputs(runbook: Pick<CompiledRunbook, 'inputs'>, given: JsonObject): CheckedInputs {
+  const refusal = refusalOf(given);
+  if (refusal !== undefined) return { inputs: {}, problems: [{ path: formatPath(refusal.path), message: refusal.message }] };
   const inputs = structuredClone(given);
-  const validate = newAjv().compile(closed(runbook.inputs));
-  if (validate(inputs)) return { inputs, problems: [] };
   const names = Object.keys(propertiesOf(runbook.inputs));
-  const problems = (validate.errors ?? []).slice(0, problemsMax).map((error) => inputProblem(error, names));
+  const errors = errorsOfInputs(runbook.inputs, inputs).slice(0, problemsMax);
+  const problems = errors.map((error) => ({ path: formatPath(pathOfError(error, inputs)), message: messageOfError(error, names) }));
   return { inputs, problems };
 }
 
@@ -44,12 +44,10 @@ export function checkGivenInputs(
   given: JsonObject,
   expressions: ValuePath[],
 ): { path: ValuePath; message: string; unknown: boolean }[] {
-  const validate = newAjv().compile(closed(schema));
-  if (validate(structuredClone(given))) return [];
   const names = Object.keys(propertiesOf(schema));
-  const errors = (validate.errors ?? []).filter((error) => !hangsOnExpression(error, expressions));
+  const errors = errorsOfInputs(schema, structuredClone(given)).filter((error) => !hangsOnExpression(error, given, expressions));
   return errors.slice(0, problemsMax).map((error) => ({
-    path: pathOfError(error),
+    path: pathOfError(error, given),
     message: messageOfError(error, names),
     unknown: error.keyword === 'additionalProperties',
   }));
@@ -75,76 +73,28 @@ export function targetOf(runbook: Pick<CompiledRunbook, 'target'>, inputs: JsonO
   return formatTarget(parseTarget(typeof rendered === 'string' ? rendered : JSON.stringify(rendered)));
 }
 
-/** What is wrong with a runbook's input schema, by its path within the schema. */
-export function inputSchemaProblems(schema: JsonObject): { path: ValuePath; message: string }[] {
-  if (schema.type !== 'object') return [{ path: ['type'], message: 'Must be "object": inputs are given by name.' }];
-  try {
-    newAjv().compile(closed(schema));
-  } catch (error) {
-    return [{ path: [], message: `Is no valid JSON Schema: ${(error as Error).message}.` }];
+/** Why inputs are not even looked at: ajv would take too long for them, or lose its way in their keys. */
+function refusalOf(given: JsonObject): { path: ValuePath; message: string } | undefined {
+  let valuesLeft = documentValuesMax;
+  const visit = (value: Json, path: ValuePath): { path: ValuePath; message: string } | undefined => {
+    if (valuesLeft-- === 0) return { path: [], message: `The inputs have more than ${documentValuesMax} values.` };
+    if (value === null || typeof value !== 'object') return undefined;
+    if (path.length > documentDepthMax) return { path, message: `Maps and lists are nested more than ${documentDepthMax} deep.` };
+    if (Array.isArray(value)) return firstOf(value.entries(), ([index, item]) => visit(item, [...path, index]));
+    return firstOf(Object.entries(value), ([key, item]) => {
+      const message = keyRefusal(key);
+      return message === undefined ? visit(item, [...path, key]) : { path: [...path, key], message };
+    });
+  };
+  return visit(given, []);
+}
+
+function firstOf<Item, Found>(items: Iterable<Item>, find: (item: Item) => Found | undefined): Found | undefined {
+  for (const item of items) {
+    const found = find(item);
+    if (found !== undefined) return found;
   }
-  return defaultProblems(schema);
-}
-
-/** The static types of the inputs, for expressions: an input without a default that is not required may be absent. */
-export function inputTypes(schema: JsonObject): ExpressionType {
-  if (schema.properties === undefined) return { fields: {} };
-  const required = Array.isArray(schema.required) ? schema.required : [];
-  const fields = Object.entries(propertiesOf(schema)).map(([name, property]) => {
-    const mayBeAbsent = !required.includes(name) && property.default === undefined;
-    return [name, { ...typeOf(property), mayBeAbsent }] as const;
-  });
-  return { fields: Object.fromEntries(fields) };
-}
-
-function newAjv(): Ajv {
-  const ajv = new Ajv({ strict: true, strictTypes: true, strictTuples: true, allErrors: true, useDefaults: true, logger: false });
-  ajvFormats.default(ajv);
-  return ajv;
-}
-
-function closed(schema: JsonObject): JsonObject {
-  return { additionalProperties: false, ...schema };
-}
-
-function propertiesOf(schema: JsonObject): Record<string, JsonObject> {
-  const { properties } = schema;
-  if (!isObject(properties)) return {};
-  return Object.fromEntries(Object.entries(properties).filter((entry): entry is [string, JsonObject] => isObject(entry[1])));
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function defaultProblems(schema: JsonObject): { path: ValuePath; message: string }[] {
-  const problems: { path: ValuePath; message: string }[] = [];
-  for (const [name, property] of Object.entries(propertiesOf(schema))) {
-    if (property.default === undefined) continue;
-    const { problems: found } = checkInputs({ inputs: { ...schema, required: [] } }, { [name]: property.default });
-    const path = ['properties', name, 'default'];
-    problems.push(...found.map(({ message }) => ({ path, message: `Does not fit the input: ${message}` })));
-  }
-  return problems;
-}
-
-function typeOf(property: JsonObject): ExpressionType {
-  switch (property.type) {
-    case 'string':
-      return { type: 'string' };
-    case 'integer':
-      return { type: 'int' };
-    case 'number':
-      return { type: 'double' };
-    case 'boolean':
-      return { type: 'bool' };
-    case 'array':
-      return { type: isObject(property.items) ? `list<${typeOf(property.items).type ?? 'dyn'}>` : 'list<dyn>' };
-    case 'object':
-      return { type: 'map<string, dyn>' };
-    default:
-      return { type: 'dyn' };
-  }
+  return undefined;
 }
 
 function typedValue(text: string, property: JsonObject | undefined): Json {
@@ -176,50 +126,11 @@ function parsedJson(text: string): Json {
   }
 }
 
-function inputProblem(error: ErrorObject, names: string[]): InputProblem {
-  return { path: formatPath(pathOfError(error)), message: messageOfError(error, names) };
-}
-
-function pathOfInstance({ instancePath }: ErrorObject): ValuePath {
-  return instancePath
-    .split('/')
-    .slice(1)
-    .map((part) => (/^\d+$/.test(part) ? Number(part) : part.replaceAll('~1', '/').replaceAll('~0', '~')));
-}
-
-/** Where the value is that is wrong, or that is not there but has to be. */
-function pathOfError(error: ErrorObject): ValuePath {
-  const { missingProperty, additionalProperty } = error.params as { missingProperty?: string; additionalProperty?: string };
-  const name = error.keyword === 'required' ? missingProperty : error.keyword === 'additionalProperties' ? additionalProperty : undefined;
-  return name === undefined ? pathOfInstance(error) : [...pathOfInstance(error), name];
-}
-
-function messageOfError(error: ErrorObject, names: string[]): string {
-  const params = error.params as Record<string, unknown>;
-  switch (error.keyword) {
-    case 'required':
-      return 'Is missing.';
-    case 'additionalProperties': {
-      const known = pathOfInstance(error).length === 0 ? names : [];
-      const among = known.length === 0 ? '' : ` There are: ${known.join(', ')}.`;
-      return `There is no such input.${didYouMean(String(params.additionalProperty), known)}${among}`;
-    }
-    case 'type':
-      return `Must be ${typeWords(String(params.type))}.`;
-    case 'enum':
-      return `Must be one of ${(params.allowedValues as Json[]).map((value) => JSON.stringify(value)).join(', ')}.`;
-    default: {
-      const message = error.message ?? 'is not valid';
-      return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-    }
-  }
-}
-
 const combining = /\/(anyOf|oneOf|allOf|not|if|then|else|dependentSchemas|dependencies|contains|propertyNames)(\/|$)/;
 
 /** Whether an error may vanish once the expressions have values: it is at or inside one, or a rule that weighs several values. */
-function hangsOnExpression(error: ErrorObject, expressions: ValuePath[]): boolean {
+function hangsOnExpression(error: ErrorObject, given: JsonObject, expressions: ValuePath[]): boolean {
   if (expressions.length === 0) return false;
-  const at = pathOfInstance(error);
+  const at = pathOfInstance(error, given);
   return combining.test(error.schemaPath) || expressions.some((path) => path.every((part, index) => part === at[index]));
 }

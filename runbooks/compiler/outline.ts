@@ -73,12 +73,12 @@ function variablesOf(outlines: StepOutline[], types: ExpressionType[], inputs: E
 
 /** Where an id is taken twice, the first step has it. */
 function byId(outlines: StepOutline[], types: ExpressionType[]): Types {
-  const fields: Types = {};
+  const fields = new Map<string, ExpressionType>();
   for (const [index, { id }] of outlines.entries()) {
     const type = types[index];
-    if (id !== undefined && type !== undefined && !Object.hasOwn(fields, id)) fields[id] = type;
+    if (id !== undefined && type !== undefined && !fields.has(id)) fields.set(id, type);
   }
-  return fields;
+  return Object.fromEntries(fields);
 }
 
 /** The outputs of a step that has run. */

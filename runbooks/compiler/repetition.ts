@@ -86,9 +86,9 @@ function resultAt(index: number, results: TemplateResult[]): TemplateResult | un
   return results.find(({ path }) => path.length === 1 && path[0] === index);
 }
 
-/** Nothing is known of elements that are not all of one type, nor of those whose type is known to one expression only (`$…`). */
+/** Nothing is known of elements that are not all of one type. */
 function typeOfElements(types: (string | undefined)[]): ExpressionType {
   const [type] = types;
-  const known = type !== undefined && !type.includes('$') && !type.startsWith('dyn') && types.every((other) => other === type);
+  const known = type !== undefined && !type.startsWith('dyn') && types.every((other) => other === type);
   return known ? { type } : {};
 }

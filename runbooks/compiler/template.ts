@@ -93,11 +93,23 @@ export function checkActionInput(
   results: TemplateResult[],
 ): void {
   checkShape(schema, input, sourceMap, { path, except: results.map((result) => result.path) });
+  const written = writtenSchemaOf(schema);
   for (const [name, value] of Object.entries(input)) {
-    // A list that turns out to be empty has been dealt with; one that is written out so can only be a mistake.
-    if (Array.isArray(value) && value.length === 0) sourceMap.error([...path, name], 'Must have at least 1 entries.');
+    const minItems = schemaAt(written, [name]).node?.minItems ?? 0;
+    if (Array.isArray(value) && value.length < minItems) sourceMap.error([...path, name], `Must have at least ${minItems} entries.`);
   }
-  checkResults(z.toJSONSchema(schema, { io: 'input' }) as SchemaNode, results, path, sourceMap);
+  checkResults(written, results, path, sourceMap);
+}
+
+const writtenSchemas = new WeakMap<z.ZodObject, SchemaNode>();
+
+/** The JSON Schema of what may be written as an action's input; made once, as it takes as long as all else. */
+function writtenSchemaOf(schema: z.ZodObject): SchemaNode {
+  const known = writtenSchemas.get(schema);
+  if (known !== undefined) return known;
+  const made = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as SchemaNode;
+  writtenSchemas.set(schema, made);
+  return made;
 }
 
 /** Checks what expressions of a template give against the JSON Schema that the template's value has to fit. */
@@ -119,6 +131,7 @@ export function checkResults(root: SchemaNode, results: TemplateResult[], path: 
 export interface SchemaNode {
   type?: string;
   items?: SchemaNode;
+  minItems?: number;
   properties?: Record<string, SchemaNode>;
   required?: string[];
 }
@@ -152,7 +165,7 @@ function fits(type: string, node: SchemaNode): boolean {
       return type === 'list' || (items !== undefined && fits(items, node.items ?? {}));
     }
     case 'object':
-      return type === 'map' || type.startsWith('map<') || type.startsWith('$');
+      return type === 'map' || type.startsWith('map<');
     default:
       return true;
   }

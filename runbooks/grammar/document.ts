@@ -1,4 +1,4 @@
-import { Composer, isAlias, isMap, isScalar, isSeq, LineCounter, Parser, type CST, type Document, type ParsedNode } from 'yaml';
+import { Composer, isAlias, isMap, isScalar, isSeq, Parser, type CST, type Document, type ParsedNode } from 'yaml';
 import type { Json } from '../../domain/json.ts';
 import { formatPath, type Problem, sortProblems, type ValuePath } from './problem.ts';
 
@@ -6,7 +6,7 @@ import { formatPath, type Problem, sortProblems, type ValuePath } from './proble
 export const documentBytesMax = 256 * 1024;
 /** Maps and lists inside each other. */
 export const documentDepthMax = 32;
-/** Values of a document after its aliases have been written out. */
+/** Values of a document: scalars, lists and maps. */
 export const documentValuesMax = 20_000;
 /** Characters of a problem's message: a document may be one huge word. */
 const messageLengthMax = 500;
@@ -17,18 +17,26 @@ interface Place {
   value: number;
 }
 
+const keysOfEveryObject = new Set(Object.getOwnPropertyNames(Object.prototype));
+
+/** Why a map may not have the key: libraries take `constructor` or `valueOf` for what every object of JavaScript has. */
+export function keyRefusal(key: string): string | undefined {
+  return keysOfEveryObject.has(key) ? `The key "${key}" is not allowed.` : undefined;
+}
+
 /** Collects the problems of a document and knows where each of its values is written. */
 export class SourceMap {
   readonly file: string;
   private readonly text: string;
-  private readonly lines: LineCounter;
+  /** Offsets at which the lines of the text begin. */
+  private readonly lineStarts: number[] = [0];
   private readonly sourceMap = new Map<string, Place>();
   private readonly found: Problem[] = [];
 
-  constructor(file: string, text: string, lines: LineCounter) {
+  constructor(file: string, text: string) {
     this.file = file;
     this.text = text;
-    this.lines = lines;
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) this.lineStarts.push(end + 1);
   }
 
   /** Remembers where a value is written. */
@@ -61,9 +69,16 @@ export class SourceMap {
 
   /** Reports a problem at an offset of the text. */
   report(severity: Problem['severity'], path: ValuePath, offset: number, message: string): void {
-    const { line, col } = this.lines.linePos(offset);
-    const place = { file: this.file, line: Math.max(line, 1), column: Math.max(col, 1), path: formatPath(path) };
-    this.found.push({ severity, ...place, message: clipped(message) });
+    const line = this.lineOf(offset);
+    const column = offset - this.lineStarts[line - 1]! + 1;
+    this.found.push({ severity, file: this.file, line, column, path: formatPath(path), message: clipped(message) });
+  }
+
+  /** The line of an offset, from 1. (The counter of the YAML library misses lines of texts that it cannot read.) */
+  private lineOf(offset: number): number {
+    let line = 1;
+    for (let step = 2 ** 20; step >= 1; step /= 2) if ((this.lineStarts[line + step - 1] ?? Infinity) <= offset) line += step;
+    return line;
   }
 
   hasErrors(): boolean {
@@ -91,14 +106,13 @@ export interface ReadDocument {
 
 /** Reads one YAML 1.2 document as JSON, within limits; never throws for what the text holds. */
 export function readDocument(text: string, file: string): ReadDocument {
-  const lines = new LineCounter();
-  const sourceMap = new SourceMap(file, text, lines);
+  const sourceMap = new SourceMap(file, text);
   const bytes = Buffer.byteLength(text);
   if (bytes > documentBytesMax) {
     sourceMap.report('error', [], 0, `The file has more than ${documentBytesMax} bytes, which is the most that is read.`);
     return { sourceMap };
   }
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
+  const tokens = [...new Parser().parse(text)];
   if (isTooDeep(tokens)) {
     sourceMap.report('error', [], 0, `Maps and lists are nested more than ${documentDepthMax} deep.`);
     return { sourceMap };
@@ -151,8 +165,6 @@ function sentence(message: string): string {
 /** Turns the nodes of a document into JSON and notes where each value is written. */
 class ValueReader {
   private readonly sourceMap: SourceMap;
-  // The composer's way to resolve an alias walks the whole document each time.
-  private readonly anchors = new Map<string, ParsedNode>();
   private valuesLeft = documentValuesMax;
 
   constructor(sourceMap: SourceMap) {
@@ -167,23 +179,13 @@ class ValueReader {
     const offset = node?.range[0] ?? fallbackOffset;
     this.sourceMap.place(path, { key: key?.range[0], value: offset });
     this.valuesLeft--;
-    const tooMany = `The document has more than ${documentValuesMax} values once aliases are written out.`;
-    if (this.valuesLeft === 0) return this.refuse(path, offset, tooMany);
+    if (this.valuesLeft === 0) return this.refuse(path, offset, `The document has more than ${documentValuesMax} values.`);
     if (this.valuesLeft < 0 || node === null) return null;
-    if (path.length > documentDepthMax) return this.refuse(path, offset, `Maps and lists are nested more than ${documentDepthMax} deep.`);
-    if (isAlias(node)) return this.valueOfAlias(node.source, path, key, offset);
-    if (node.anchor !== undefined) this.anchors.set(node.anchor, node);
+    if (isAlias(node)) return this.refuse(path, offset, `The alias "*${node.source}" is not allowed; write the value out.`);
+    this.refuseAnchor(node, path);
     if (isSeq(node)) return node.items.map((item, index) => this.valueOf(item, [...path, index], undefined, offset));
     if (isMap(node)) return this.valueOfMap(node.items, path);
     return this.valueOfScalar(isScalar(node) ? node.value : undefined, path, offset);
-  }
-
-  private valueOfAlias(name: string, path: ValuePath, key: ParsedNode | undefined, offset: number): Json {
-    const target = this.anchors.get(name);
-    if (target === undefined) return this.refuse(path, offset, `The alias "*${name}" has no anchor above it.`);
-    const value = this.valueOf(target, path, undefined, offset);
-    this.sourceMap.place(path, { key: key?.range[0], value: offset });
-    return value;
   }
 
   private valueOfMap(items: { key: ParsedNode; value: ParsedNode | null }[], path: ValuePath): Json {
@@ -191,8 +193,10 @@ class ValueReader {
     for (const { key, value } of items) {
       const name = isScalar(key) ? key.value : undefined;
       const offset = key.range[0];
+      this.refuseAnchor(key, path);
+      const refusal = typeof name === 'string' ? keyRefusal(name) : undefined;
       if (typeof name !== 'string') this.refuse(path, offset, 'A key must be text; put it in quotes.');
-      else if (name === '__proto__') this.refuse(path, offset, 'The key "__proto__" is not allowed.');
+      else if (refusal !== undefined) this.refuse(path, offset, refusal);
       else if (entries.has(name)) this.refuse([...path, name], offset, `The key "${name}" is given twice.`);
       else entries.set(name, this.valueOf(value, [...path, name], key, key.range[1]));
       if (this.valuesLeft <= 0) break;
@@ -205,6 +209,11 @@ class ValueReader {
     const isNumber = typeof value === 'number' && Number.isFinite(value);
     if (isNumber && (!Number.isInteger(value) || Number.isSafeInteger(value))) return value;
     return this.refuse(path, offset, isNumber ? 'The number is too large to be exact; put it in quotes.' : 'The value has no JSON form.');
+  }
+
+  private refuseAnchor(node: ParsedNode, path: ValuePath): void {
+    const anchor = isAlias(node) ? undefined : node.anchor;
+    if (anchor !== undefined) this.refuse(path, node.range[0], `The anchor "&${anchor}" is not allowed; write the value out.`);
   }
 
   private refuse(path: ValuePath, offset: number, message: string): null {

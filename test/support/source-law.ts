@@ -30,7 +30,7 @@ const folderLaws: Record<string, FolderLaw> = {
   domain: { ours: ['domain'], packages: ['canonicalize', '@noble/hashes', '@marcbachmann/cel-js'] },
   runbooks: {
     ours: ['domain', 'runbooks'],
-    packages: ['zod', 'yaml', 'ajv', 'ajv-formats', 'node:fs', 'node:path', 'node:url'],
+    packages: ['zod', 'yaml', 'ajv', 'ajv-formats', 're2js', 'node:fs', 'node:path', 'node:url'],
   },
   workflows: { ours: ['domain', 'workflows'], packages: ['@temporalio/workflow', '@temporalio/common'] },
   activities: { ours: ['domain', 'runbooks', 'activities'] },

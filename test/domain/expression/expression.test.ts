@@ -7,6 +7,7 @@ import {
   ExpressionError,
   expressionChecker,
   expressionsIn,
+  type ExpressionType,
   render,
 } from '../../../domain/expression/expression.ts';
 import type { Json } from '../../../domain/json.ts';
@@ -226,6 +227,8 @@ describe('the static check', () => {
     ['inputs.cluster.length', 15, "Cannot index type 'string'."],
     ['steps.preflight.nodes.map(n, n + inputs.clutser)', 40, 'inputs.clutser does not exist. Did you mean "cluster"?'],
     ['1 +', 3, 'Unexpected token: EOF.'],
+    ['1 + inputs', 0, 'no such overload: int + map.'],
+    ['1 + steps.preflight', 0, 'no such overload: int + map.'],
   ])('%s is refused at the place of the mistake', (expression, at, problem) => {
     let error: unknown;
     try {
@@ -236,4 +239,27 @@ describe('the static check', () => {
     expect(error).toBeInstanceOf(ExpressionError);
     expect(error).toMatchObject({ at, problem, expression });
   });
+});
+
+describe('names that nobody should give', () => {
+  const odd = ['check(all)', 'a,b', 'a>b', 'list<int>', 'A', '$x', ' ', '', '"', '\\', '\u2028', '__proto__', 'constructor'];
+
+  test.each(odd)('%j may be that of a field, and of one inside of it', (name) => {
+    const named = (type: ExpressionType): ExpressionType => ({ fields: Object.fromEntries([[name, type]]) });
+    const check = expressionChecker({ steps: named(named({ type: 'list<string>' })) });
+    const field = `[${JSON.stringify(name)}]`;
+    expect(check(`steps${field}${field}`)).toBe('list<string>');
+    expect(check(`steps${field}`)).toBe('map');
+  });
+});
+
+test.each([
+  [
+    '"aaaa".matches("(a+)+$")',
+    'matches() is not supported, as a regular expression can take for ever; use startsWith(), endsWith() or contains().',
+  ],
+  ['[inputs.cluster].all(x, x.matches("a"))', 'matches() is not supported'],
+])('%s is refused wherever it stands', (expression, problem) => {
+  expect(messageOf(() => evaluate(expression, scope))).toContain(problem);
+  expect(messageOf(() => expressionChecker({ inputs: {} })(expression))).toContain(problem);
 });

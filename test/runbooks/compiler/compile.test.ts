@@ -53,13 +53,6 @@ describe('a sound runbook', () => {
   test('has another digest after any change, even of a comment', () => {
     expect(compileRunbook(`${sound}# note\n`, 'r.yaml').runbook?.digest).not.toBe(compileRunbook(sound, 'r.yaml').runbook?.digest);
   });
-
-  test('may use anchors, which count where they are written out', () => {
-    const text = sound
-      .replace("with: { nodes: '${inputs.nodes}' }", "with: &drained { nodes: '${inputs.nodes}' }")
-      .concat('  - { id: again, uses: kubernetes.cordon, with: *drained }\n');
-    expect(problemsOf(text)).toEqual([]);
-  });
 });
 
 const drain = (inside: string): string => `${head}  - { id: sign, hold: p }\n  - { id: drain, uses: kubernetes.drain, ${inside} }\n`;
@@ -199,7 +192,7 @@ describe('a mistake is reported at its place', () => {
     [
       'an input schema that is none',
       sound.replace('cluster: { type: string }', 'cluster: { type: strnig }'),
-      'r.yaml:5:3 error inputs: Is no valid JSON Schema:',
+      'r.yaml:7:34 error inputs.properties.cluster.type: Is no valid JSON Schema: Must be one of "array", "boolean", "integer", "null"',
     ],
     [
       'an unknown keyword of the input schema',
@@ -210,6 +203,26 @@ describe('a mistake is reported at its place', () => {
       'a default that does not fit',
       sound.replace('cluster: { type: string }', 'cluster: { type: string, default: 1 }'),
       'r.yaml:7:51 error inputs.properties.cluster.default: Does not fit the input: Must be text.',
+    ],
+    [
+      'an id with parentheses, whoever refers to it',
+      sound.replace('id: sign,', 'id: check(all),').replace('production-change }', 'p, question: "${inputs.cluster}?" }'),
+      'r.yaml:10:11 error steps[0].id: Must begin with a small letter and go on with small letters, digits and `-`.',
+    ],
+    [
+      'a pattern that takes for ever to look behind and ahead',
+      sound.replace('cluster: { type: string }', 'cluster: { type: string, pattern: "(?=a)b" }'),
+      'r.yaml:5:3 error inputs: Is no valid JSON Schema: error parsing regexp: invalid or unsupported Perl syntax: `(?=`.',
+    ],
+    [
+      'an input schema that refers to itself',
+      sound.replace('cluster: { type: string }', 'cluster: { $ref: "#" }'),
+      'r.yaml:5:3 error inputs: Is no valid JSON Schema: strict mode: unknown keyword: "$ref".',
+    ],
+    [
+      'an input by the name of what every object has',
+      sound.replace('version: {', 'valueOf: {'),
+      'r.yaml:7:86 error inputs.properties: The key "valueOf" is not allowed.',
     ],
     ['inputs that are no object', sound.replace('type: object', 'type: array'), 'r.yaml:5:9 error inputs.type: Must be "object"'],
   ])('%s', (_title, text, expected) => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { JsonObject } from '../../../domain/json.ts';
+import type { Json, JsonObject } from '../../../domain/json.ts';
 import { checkInputs, parseInputArguments, targetOf } from '../../../runbooks/compiler/inputs.ts';
 
 const schema: JsonObject = {
@@ -16,6 +16,8 @@ const schema: JsonObject = {
   },
 };
 const runbook = { inputs: schema };
+/** Far more than RE2 needs; JavaScript would not come to an end. */
+const patienceMs = 10_000;
 
 describe('the inputs of a run', () => {
   test('get their defaults, and what was given is left alone', () => {
@@ -37,6 +39,33 @@ describe('the inputs of a run', () => {
     ['a value that is not offered', { cluster: 'demo', zones: ['a', 'c'] }, 'zones[1]', 'Must be one of "a", "b".'],
   ])('are refused for %s', (_title, given, path, message) => {
     expect(checkInputs(runbook, given).problems).toEqual([{ path, message }]);
+  });
+
+  test('are refused for keys, depths and numbers of values that they cannot be judged with', () => {
+    const deep = JSON.parse('['.repeat(5000) + ']'.repeat(5000)) as Json;
+    const path = `zones${'[0]'.repeat(32)}`;
+    expect(checkInputs(runbook, { zones: deep }).problems).toEqual([{ path, message: 'Maps and lists are nested more than 32 deep.' }]);
+    const many = checkInputs(runbook, { zones: Array<Json>(30_000).fill('a') }).problems;
+    expect(many).toEqual([{ path: '', message: 'The inputs have more than 20000 values.' }]);
+    for (const key of ['__proto__', 'valueOf', 'constructor']) {
+      const given = JSON.parse(`{ "labels": { "${key}": 1 } }`) as JsonObject;
+      expect(checkInputs(runbook, given).problems).toEqual([{ path: `labels.${key}`, message: `The key "${key}" is not allowed.` }]);
+    }
+  });
+
+  test('are matched with a pattern in linear time, as RE2 does', () => {
+    const pattern = {
+      inputs: {
+        type: 'object',
+        properties: { name: { type: 'string', pattern: '^(a+)+$' }, zone: { pattern: '^[b-d]{2}$', type: 'string' } },
+      },
+    };
+    const started = performance.now();
+    expect(checkInputs(pattern, { name: `${'a'.repeat(50_000)}!`, zone: 'bd' }).problems).toEqual([
+      { path: 'name', message: 'Must match pattern "^(a+)+$".' },
+    ]);
+    expect(performance.now() - started).toBeLessThan(patienceMs);
+    expect(checkInputs(pattern, { name: 'aa', zone: 'be' }).problems.map(({ path }) => path)).toEqual(['zone']);
   });
 
   test('are all judged at once', () => {
