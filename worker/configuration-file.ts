@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
-import { loadConfiguration, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
+import { loadConfiguration, type ClusterAccess, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
 
 /** Where evidence goes when holdpoint.yaml does not say, beside that file. */
@@ -24,6 +24,14 @@ export function createConfigurationReader(file: string): () => Promise<Configura
 /** Where the records of runs are kept: a bucket, or a directory with its absolute path. */
 export function evidencePlace(file: string, { evidence = { directory: evidenceDirectoryDefault } }: Configuration): EvidencePlace {
   return 's3' in evidence ? evidence : { directory: resolve(dirname(file), evidence.directory) };
+}
+
+/** How the clusters of a configuration are reached, with the absolute paths of their kubeconfigs. */
+export function clustersOf(file: string, { clusters = {} }: Configuration): Record<string, ClusterAccess> {
+  const absolute = Object.entries(clusters).map(([name, access]): [string, ClusterAccess] => {
+    return [name, 'kubeconfig' in access ? { ...access, kubeconfig: resolve(dirname(file), access.kubeconfig) } : access];
+  });
+  return Object.fromEntries(absolute);
 }
 
 async function versionOf(file: string): Promise<string> {

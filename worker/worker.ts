@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from '@temporalio/worker';
-import { createActions } from '../activities/catalogue.ts';
+import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
@@ -9,7 +9,7 @@ import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.
 import { createActivities } from '../activities/index.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
-import { createConfigurationReader, evidencePlace } from './configuration-file.ts';
+import { clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
 
@@ -23,9 +23,10 @@ const answersModule = '../workflows/client-result-interceptor.ts';
 /** A worker that has connected but does not run yet. Throws `temporal-unreachable`, `configuration-invalid`. */
 export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkflowBundle): Promise<Worker> {
   const readConfiguration = createConfigurationReader(settings.configurationFile);
-  const evidence = await openEvidence(settings.configurationFile, await readConfiguration());
-  const clients = createClients();
-  const activities = createActivities({ clients, actions: createActions(clients), evidence, readConfiguration });
+  const configuration = await readConfiguration();
+  const evidence = await openEvidence(settings.configurationFile, configuration);
+  const clients = createClients(async () => clustersOf(settings.configurationFile, await readConfiguration()));
+  const activities = createActivities({ systems: createSystems(clients, configuration.systems), evidence, readConfiguration });
   return Worker.create({
     connection: await connect(settings.address),
     namespace: settings.namespace,

@@ -59,7 +59,7 @@ export async function runbook(input: RunInput, continued?: Continued): Promise<R
 }
 
 function emptyCourse(input: RunInput): Course {
-  const runbook = { name: '', title: '', digest: '', target: '', inputs: {}, steps: [] };
+  const runbook = { name: '', title: '', digest: '', target: '', worksOn: [], inputs: {}, steps: [] };
   const target = { kind: 'eks' as const, region: '', name: '' };
   const base = { runbook, inputs: input.inputs, target, targetName: input.target, run: input.run };
   return { base, results: {}, queue: [], performed: [] };

@@ -5,9 +5,10 @@ import { render } from '../../domain/expression/expression.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
-import { formatTarget, parseTarget } from '../../domain/target.ts';
+import { formatTarget, TargetError } from '../../domain/target.ts';
 import { formatPath, problemsMax, type ValuePath } from '../grammar/problem.ts';
 import { typeWords } from '../grammar/shape.ts';
+import { parseTarget } from '../targets.ts';
 
 /** `name=value` arguments of one command line. */
 export const inputArgumentsMax = 200;
@@ -69,10 +70,16 @@ export function parseInputArguments(args: string[], schema: JsonObject): { given
   return { given: Object.fromEntries(given), problems };
 }
 
-/** The target of a run: `eks/<region>/<cluster>`. Throws an ExpressionError or a TargetError. */
-export function targetOf(runbook: Pick<CompiledRunbook, 'target'>, inputs: JsonObject): string {
+/** The target of a run, such as `eks/<region>/<cluster>`. Throws an ExpressionError or a TargetError. */
+export function targetOf(runbook: Pick<CompiledRunbook, 'target' | 'worksOn'>, inputs: JsonObject): string {
   const rendered = render(runbook.target, { inputs, steps: {}, target: '' });
-  return formatTarget(parseTarget(typeof rendered === 'string' ? rendered : JSON.stringify(rendered)));
+  const target = parseTarget(typeof rendered === 'string' ? rendered : JSON.stringify(rendered));
+  if (!runbook.worksOn.includes(target.kind)) {
+    throw new TargetError(
+      `Target "${formatTarget(target)}" is of the kind ${target.kind}; the runbook works on ${runbook.worksOn.join(' and ')}.`,
+    );
+  }
+  return formatTarget(target);
 }
 
 /** What is wrong with a runbook's input schema, by its path within the schema. */

@@ -10,6 +10,7 @@ import { declareAction } from '../../runbooks/actions/declaration.ts';
 export const kubernetesLabelNodes = declareAction({
   name: 'kubernetes.labelNodes',
   summary: 'Sets one label on nodes.',
+  worksOn: ['eks', 'kubernetes'],
   input: z.strictObject({
     nodes: z.array(z.string()).min(1).max(1000).describe('Names of the nodes.'),
     key: z.string().describe('The label.'),

@@ -1,5 +1,5 @@
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { createActions } from '../../activities/catalogue.ts';
+import { createSystems } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
@@ -21,8 +21,7 @@ export async function makeWorker(
   const place = evidencePlace(configuration, await readConfiguration());
   if (!('directory' in place)) throw new Error('the tests keep their records in a directory');
   const evidence = createEvidenceDirectory(place.directory);
-  const clients = createClients();
-  const parts = { clients, actions: createActions(clients), evidence, readConfiguration };
+  const parts = { systems: createSystems(createClients()), evidence, readConfiguration };
   const connection = await NativeConnection.connect({ address });
   const worker = await Worker.create({
     connection,
