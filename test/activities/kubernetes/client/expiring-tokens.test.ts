@@ -8,7 +8,7 @@ import { createSystems } from '../../../../activities/catalogue.ts';
 import { createClients, type Clients } from '../../../../activities/clients.ts';
 import { perform, type Performance } from '../../../../activities/perform.ts';
 import { actionsOf } from '../../../../activities/system.ts';
-import type { ActionContext, Progress } from '../../../../domain/action.ts';
+import type { ActionContext } from '../../../../domain/action.ts';
 import { budget, deployment } from '../../../sandbox/kubernetes-fixture.ts';
 import { startCluster, worldWith, type TestCluster } from '../../../support/cluster.ts';
 import { startTokenServer, type TokenServer } from '../../../support/token-server.ts';
@@ -63,7 +63,7 @@ function kubeconfigFor(url: string): object {
   };
 }
 
-async function drainFirstNode(onProgress: (progress: Progress) => void = () => undefined): Promise<Performance> {
+async function drainFirstNode(onProgress: () => void = () => undefined): Promise<Performance> {
   const [node = ''] = await demo.nodeNames();
   const plan = await drain.plan({ nodes: [node] }, context);
   expect(plan.blockers).toEqual([]);
@@ -105,6 +105,6 @@ test('a plugin that fails is told with its own words, and may be tried again', a
   await expect(action.plan({ nodes: ['a'] }, context)).rejects.toMatchObject({
     code: 'kubernetes-unreachable',
     consequence: 'retry',
-    message: expect.stringMatching(/the credential plugin \S+ has failed: session has ended\.$/) as string,
+    message: expect.stringMatching(/the credential plugin \S+ has failed: session has ended\.$/) as unknown,
   });
 });
