@@ -1,4 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
@@ -96,6 +98,35 @@ describe('where credentials come from', () => {
     const again = await source?.();
     expect(again?.token).toBe('second');
     expect((again?.expiresAtMs ?? 0) - Date.now()).toBeLessThanOrEqual(60_000);
+  });
+
+  test('tokenFile and a plugin with a relative path are looked for beside the kubeconfig', async () => {
+    const shown: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      shown.push(request.headers.authorization);
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ kind: 'NodeList', apiVersion: 'v1', metadata: {}, items: [] }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await writeFile(join(directory, 'token'), 'of-the-file\n');
+    const plugin = `#!${process.execPath}\nconsole.log(JSON.stringify({ status: { token: 'of-the-plugin' } }));\n`;
+    await writeFile(join(directory, 'plugin.cjs'), plugin, { mode: 0o700 });
+    const kubeconfig = join(directory, 'kubeconfig');
+    const users = [
+      { name: 'file', user: { tokenFile: 'token' } },
+      { name: 'plugin', user: { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: './plugin.cjs' } } },
+    ];
+    const contexts = users.map(({ name }) => ({ name, context: { cluster: 'k', user: name } }));
+    const clusters = [{ name: 'k', cluster: { server: url } }];
+    await writeFile(kubeconfig, JSON.stringify({ apiVersion: 'v1', kind: 'Config', clusters, users, contexts }));
+    try {
+      for (const context of ['file', 'plugin']) await (await connectToCluster({ kubeconfig, context }, {})).core.listNode();
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+    expect(shown).toEqual(['Bearer of-the-file', 'Bearer of-the-plugin']);
   });
 
   test('a plugin is told of the cluster where it wants to know, and may give a certificate', async () => {
