@@ -72,7 +72,7 @@ export const errorKinds = {
   'kubernetes-denied': {
     consequence: 'stuck',
     message: 'The Kubernetes API of {cluster} refused {call}: {cause}.',
-    remedy: 'Give the role of the worker an EKS access entry that allows this, then try again.',
+    remedy: 'Let the user of the worker do this (RBAC; on EKS an access entry for its role), or renew its credentials; then try again.',
   },
   'kubernetes-refused': {
     consequence: 'stuck',

@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   const released = [await marks.release('r-1'), await marks.release('r-1')];
   const refused = compileRunbook(text('kubernetes.cordon'), 'light.yaml').problems.map(formatProblem);
   const acts = [first.acts, second.acts];
-  console.log(JSON.stringify({ target, effects: plan.effects, acts, left, marked, released, refused }));
+  process.stdout.write(JSON.stringify({ target, effects: plan.effects, acts, left, marked, released, refused }));
 }
 
 await main();
