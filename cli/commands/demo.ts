@@ -115,7 +115,7 @@ export const registerDemo: RegisterCommand = (program, context) => {
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,
-          `There are: \`holdpoint demo\` (${rotationInSandbox.runbook} in a sandbox) and \`holdpoint demo ${maintenanceOnLab.runbook} --on lab\`.`,
+          `\`holdpoint demo\` shows ${rotationInSandbox.runbook} in a sandbox, \`holdpoint demo ${maintenanceOnLab.runbook} --on lab\` the other.`,
         );
       }
     });

@@ -74,7 +74,8 @@ describe('the target of a run', () => {
       'a cluster where there are none',
       'kubernetes/lab',
       { clusters: undefined },
-      'target-not-configured: The worker cannot reach the target kubernetes/lab. There is no "lab" in `clusters` of the configuration. It has none.',
+      'target-not-configured: The worker cannot reach the target kubernetes/lab. ' +
+        'There is no "lab" in `clusters` of the configuration. It has none.',
     ],
     [
       'a system that the worker does not load',
@@ -99,7 +100,8 @@ describe('the target of a run', () => {
     const only = { file: 'r.yaml', text: text.replace('worksOn: [eks, kubernetes]', 'worksOn: [eks]') };
     const inputs = { target: 'kubernetes/lab', nodes: ['a'] };
     expect(refusalOf(() => prepareRunbook({ document: only, inputs }, { ...configuration, clusters }))).toBe(
-      'inputs-invalid: The inputs do not fit the runbook r.yaml: Target "kubernetes/lab" is of the kind kubernetes; the runbook works on eks.',
+      'inputs-invalid: The inputs do not fit the runbook r.yaml: ' +
+        'Target "kubernetes/lab" is of the kind kubernetes; the runbook works on eks.',
     );
   });
 

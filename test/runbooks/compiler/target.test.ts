@@ -60,7 +60,8 @@ describe('a runbook works on', () => {
     [
       'a kind that there is not',
       runbookWith('etcd/${inputs.name}'),
-      'r.yaml:10:9 error target: Must have the form eks/<region>/<cluster>, for example eks/${inputs.region}/${inputs.cluster}; or kubernetes/<name>',
+      'r.yaml:10:9 error target: Must have the form eks/<region>/<cluster>, ' +
+        'for example eks/${inputs.region}/${inputs.cluster}; or kubernetes/<name>, for example kubernetes/${inputs.name}.',
     ],
     [
       'a target with too few parts',
@@ -80,7 +81,8 @@ describe('a runbook works on', () => {
     [
       'an action that does not work on all of its kinds',
       runbookWith('${inputs.target}', { worksOn: '[eks, kubernetes]' }),
-      'r.yaml:13:24 error steps[0].uses: The action eks.preflight works on targets of the kind eks; this runbook works on eks and kubernetes.',
+      'r.yaml:13:24 error steps[0].uses: The action eks.preflight works on targets of the kind eks; ' +
+        'this runbook works on eks and kubernetes.',
     ],
     [
       'an action of another system',
