@@ -1,23 +1,13 @@
-import type { AnyAction } from './action.ts';
+import { systemNames, type SystemName } from '../runbooks/actions/index.ts';
 import type { Clients } from './clients.ts';
-import { createNodegroupAction } from './eks/nodegroup/create.ts';
-import { deleteNodegroupAction } from './eks/nodegroup/delete.ts';
-import { preflightAction } from './eks/preflight.ts';
-import { updateNodegroupVersionAction } from './eks/nodegroup/update-version.ts';
-import { cordonAction } from './kubernetes/cordon/cordon.ts';
-import { drainAction } from './kubernetes/drain/drain.ts';
-import { uncordonAction } from './kubernetes/cordon/uncordon.ts';
+import { eksSystem } from './eks/system.ts';
+import { kubernetesSystem } from './kubernetes/system.ts';
+import type { System } from './system.ts';
 
-/** Every action by its name: the code behind the declarations of `runbooks/actions/index.ts`. */
-export function createActions(clients: Clients): Map<string, AnyAction> {
-  const actions = [
-    preflightAction(clients),
-    createNodegroupAction(clients),
-    cordonAction(clients),
-    uncordonAction(clients),
-    drainAction(clients),
-    deleteNodegroupAction(clients),
-    updateNodegroupVersionAction(clients),
-  ];
-  return new Map(actions.map((action) => [action.declaration.name, action]));
+/** The code of every system of `runbooks/actions/index.ts`. A new one is added here, with one line. */
+const makers: Record<SystemName, (clients: Clients) => System> = { eks: eksSystem, kubernetes: kubernetesSystem };
+
+/** Makes the named systems; all of them where no names are given. */
+export function createSystems(clients: Clients, names: readonly SystemName[] = systemNames()): System[] {
+  return names.map((name) => makers[name](clients));
 }

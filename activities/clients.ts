@@ -1,39 +1,55 @@
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
-import type { Target } from '../domain/action.ts';
-import { connectKubernetes, type KubernetesApis } from './kubernetes/client/connect.ts';
+import { HoldpointError } from '../domain/errors.ts';
+import { formatTarget, type Target } from '../domain/target.ts';
+import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
+import { connectToEks } from './eks/cluster-access.ts';
+import type { KubernetesApis } from './kubernetes/client/connect.ts';
+import { connectToCluster } from './kubernetes/client/kubeconfig.ts';
 
 const requestTimeoutMs = 10_000;
 const connectionTimeoutMs = 5_000;
 const attemptsMax = 3;
-/** An EKS token lives 15 minutes; a connection is made anew well before. */
+/** A connection is made anew after this time, so that an endpoint, an authority or a kubeconfig that has changed is noticed. */
 const connectionAgeMaxMs = 10 * 60_000;
 
 /** The clients through which actions reach the world, one per region or cluster. */
 export interface Clients {
   eks(region: string): EKSClient;
   ec2(region: string): EC2Client;
-  /** Throws `cluster-unknown`, `aws-…` errors. */
+  /** Throws `cluster-unknown`, `target-not-configured`, `kubeconfig-invalid`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
 }
 
-/** Makes the clients. Endpoint and credentials come from where the AWS SDK looks for them. */
-export function createClients(): Clients {
+/** How the clusters of the configuration are reached as it is now; paths are absolute. */
+export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>>;
+
+/** Makes the clients. For AWS, endpoint and credentials come from where the AWS SDK looks for them. */
+export function createClients(readClusters: ReadClusters = async () => ({})): Clients {
   const requestHandler = { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs };
   const settings = { maxAttempts: attemptsMax, requestHandler };
   const eks = onePerRegion((region) => new EKSClient({ region, ...settings }));
   const ec2 = onePerRegion((region) => new EC2Client({ region, ...settings }));
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number }>();
-  const kubernetes = (target: Target): Promise<KubernetesApis> => {
-    const key = `${target.region}/${target.name}`;
+  const kubernetes = async (target: Target): Promise<KubernetesApis> => {
+    const access = target.kind === 'eks' ? 'eks' : await accessOf(target, readClusters);
+    const key = JSON.stringify([target, access]);
     const known = connections.get(key);
     if (known && Date.now() - known.madeAtMs < connectionAgeMaxMs) return known.apis;
-    const apis = connectKubernetes(eks(target.region), target);
+    const apis = access === 'eks' ? connectToEks(eks(target.region), target) : connectToCluster(access, process.env);
     connections.set(key, { apis, madeAtMs: Date.now() });
     apis.catch(() => connections.delete(key));
     return apis;
   };
   return { eks, ec2, kubernetes };
+}
+
+async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {
+  const clusters = await readClusters();
+  const access = Object.hasOwn(clusters, target.name) ? clusters[target.name] : undefined;
+  if (target.kind === 'kubernetes' && access) return access;
+  const cause = `There is no Kubernetes cluster "${target.name}" in \`clusters\` of the configuration.`;
+  throw new HoldpointError('target-not-configured', { target: formatTarget(target), cause });
 }
 
 function onePerRegion<Client>(create: (region: string) => Client): (region: string) => Client {

@@ -10,22 +10,21 @@ import type { ActionPlan } from '../domain/plan/plan.ts';
 import { idOfUndo, type PlanningBase, type Rollback, type Span } from '../domain/run/span.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
-import { parseTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { parseTarget } from '../runbooks/targets.ts';
 import type { AnyAction } from './action.ts';
 import type { ArtifactStore } from './artifacts/store.ts';
-import type { Clients } from './clients.ts';
 import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
 import { toFailure } from './failure.ts';
-import { liftCordonsOf } from './kubernetes/cordon/owner-annotation.ts';
 import { perform, type Performance } from './perform.ts';
 import { planRollback, type PlannedUndo, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type PlanStep, type SpanRequest } from './plan-span.ts';
 import { prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
-import { findMarks, liftMarks, type Mark, type MarksFound, type SweepParts } from './sweep.ts';
+import { findMarks, liftMarks, type MarksFound, type SweepParts } from './sweep.ts';
+import { actionsOf, marksAt, type Mark, type System } from './system.ts';
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
 const heartbeatsPerTimeout = 4;
@@ -44,8 +43,7 @@ const secondPerson: Policy = {
 
 /** What activities work with; the worker puts it together. */
 export interface ActivityParts {
-  clients: Clients;
-  actions: ReadonlyMap<string, AnyAction>;
+  systems: readonly System[];
   evidence: EvidenceStore;
   /** Where actions keep large files. */
   artifacts: ArtifactStore;
@@ -97,11 +95,10 @@ export function createActivities(parts: ActivityParts): Activities {
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, { ...context, acted: false })),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (step, context) => planUndo(parts, step, context))),
     perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
-    release: ({ target, run }) =>
-      withHeartbeats(async () => ({ lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) })),
+    release: ({ target, run }) => withHeartbeats(async () => ({ lifted: await marksAt(parts.systems, target).release(run) })),
     targetsOfRuns: ({ most }) => withHeartbeats(() => targetsOfRuns(most)),
-    findMarks: ({ target }) => withHeartbeats(async () => findMarks(await sweepParts(parts, target))),
-    liftMarks: ({ target, marks }) => withHeartbeats(async () => ({ lifted: await liftMarks(await sweepParts(parts, target), marks) })),
+    findMarks: ({ target }) => withHeartbeats(async () => findMarks(sweepParts(parts, target))),
+    liftMarks: ({ target, marks }) => withHeartbeats(async () => ({ lifted: await liftMarks(sweepParts(parts, target), marks) })),
     record: ({ run, ...entry }) =>
       withHeartbeats(async () => {
         try {
@@ -129,13 +126,12 @@ export function createActivities(parts: ActivityParts): Activities {
   return withFailures(activities);
 }
 
-async function sweepParts({ clients, evidence }: ActivityParts, name: string): Promise<SweepParts> {
-  const target = parseTarget(name);
-  return { apis: await clients.kubernetes(target), cluster: target.name, latestRun: () => latestRunOf(name), evidence };
+function sweepParts({ systems, evidence }: ActivityParts, target: string): SweepParts {
+  return { marks: marksAt(systems, parseTarget(target)), latestRun: () => latestRunOf(target), evidence };
 }
 
-function findAction({ actions }: ActivityParts, name: string): AnyAction {
-  const action = actions.get(name);
+function findAction({ systems }: ActivityParts, name: string): AnyAction {
+  const action = actionsOf(systems).get(name);
   if (!action) throw new HoldpointError('action-unknown', { action: name });
   return action;
 }

@@ -1,13 +1,13 @@
 import { HoldpointError } from '../domain/errors.ts';
-import type { Target } from '../domain/action.ts';
 import { ExpressionError } from '../domain/expression/expression.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { CompiledRunbook, RunbookDocument } from '../domain/runbook.ts';
-import { parseTarget, TargetError } from '../domain/target.ts';
+import { TargetError, type Target } from '../domain/target.ts';
 import { compileRunbook } from '../runbooks/compiler/compile.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { checkInputs, targetOf, type InputProblem } from '../runbooks/compiler/inputs.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
+import { parseTarget, unreachableTarget } from '../runbooks/targets.ts';
 
 const problemsShownMax = 5;
 
@@ -22,7 +22,7 @@ export interface Prepared {
 /**
  * Reads and checks a document once more where it will be carried out, against the actions and policies of this worker:
  * what a client has checked is not relied upon. `runbooks` are the documents that it carries out, by their keys; no file is read.
- * Throws `runbook-invalid`, `inputs-invalid`.
+ * Throws `runbook-invalid`, `inputs-invalid`, `target-not-configured`.
  */
 export function prepareRunbook(
   request: { document: RunbookDocument; inputs: JsonObject; target?: string },
@@ -43,7 +43,13 @@ export function prepareRunbook(
     const cause = `they name the target ${targetName}, but the run was started on ${request.target}`;
     throw new HoldpointError('inputs-invalid', { file, runbook: runbook.name, cause });
   }
-  return { runbook, inputs, target: parseTarget(targetName), targetName };
+  const target = parseTarget(targetName);
+  const unreachable = unreachableTarget(target, configuration);
+  if (unreachable) {
+    const { cause, remedy } = unreachable;
+    throw new HoldpointError('target-not-configured', { target: targetName, cause }, { remedy });
+  }
+  return { runbook, inputs, target, targetName };
 }
 
 /**

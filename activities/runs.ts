@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { runWorkflow, searchAttributes } from '../domain/run/names.ts';
-import { parseTarget, TargetError } from '../domain/target.ts';
+import { TargetError } from '../domain/target.ts';
+import { parseTarget } from '../runbooks/targets.ts';
 
 const runAttribute = defineSearchAttributeKey(searchAttributes.run, 'KEYWORD');
 

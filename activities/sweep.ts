@@ -1,20 +1,13 @@
 import { EvidenceError, type EvidenceStore } from './evidence/store.ts';
-import type { KubernetesApis } from './kubernetes/client/connect.ts';
-import { liftCordon, runsMarking } from './kubernetes/cordon/owner-annotation.ts';
-import { inParallel, listNodes } from './kubernetes/client/read.ts';
+import { inParallel } from './kubernetes/client/read.ts';
 import type { LatestRun } from './runs.ts';
+import type { Mark, MarksAtTarget } from './system.ts';
 
 /**
  * After a run was ended from outside, an attempt of its step may go on until its next heartbeat is answered, and mark a node
  * once more. A target is left alone for this long.
  */
 const settleMs = 10_000;
-
-/** A mark of a run at a node. */
-export interface Mark {
-  node: string;
-  run: string;
-}
 
 /** The marks that were found at a target. */
 export interface MarksFound {
@@ -28,9 +21,8 @@ export interface MarksFound {
 
 /** What a sweep works with. */
 export interface SweepParts {
-  apis: KubernetesApis;
-  /** Name of the cluster, for messages. */
-  cluster: string;
+  /** Those at the target that is swept. */
+  marks: Pick<MarksAtTarget, 'find' | 'lift'>;
   /** Asks Temporal which run the target had last. */
   latestRun: () => Promise<LatestRun>;
   evidence: Pick<EvidenceStore, 'read' | 'pathOf'>;
@@ -41,8 +33,8 @@ export interface SweepParts {
  * target at most, and its id is never given again: so whatever is marked, and not by the run that is open *afterwards*, is dead.
  * The order matters: had Temporal been asked first, a run could start and mark nodes before they are listed.
  */
-export async function findMarks({ apis, cluster, latestRun, evidence }: SweepParts): Promise<MarksFound> {
-  const marks = await listMarks(apis, cluster);
+export async function findMarks({ marks: atTarget, latestRun, evidence }: SweepParts): Promise<MarksFound> {
+  const marks = await atTarget.find();
   if (marks.length === 0) return { dead: [], kept: [], settlesInMs: 0 };
   const latest = await latestRun();
   const runs = [...new Set(marks.map(({ run }) => run))];
@@ -57,17 +49,12 @@ export async function findMarks({ apis, cluster, latestRun, evidence }: SweepPar
 }
 
 /** Lifts the marks that are of dead runs still, each with the cordon it stands for. Returns those that were there to be lifted. */
-export async function liftMarks({ apis, cluster, latestRun }: SweepParts, marks: readonly Mark[]): Promise<Mark[]> {
+export async function liftMarks({ marks: atTarget, latestRun }: SweepParts, marks: readonly Mark[]): Promise<Mark[]> {
   // A closed workflow can be reset by hand, which would bring its run back to life.
   const latest = await latestRun();
   const dead = marks.filter(({ run }) => openReason(run, latest) === undefined);
-  const lifted = await inParallel(dead, ({ node, run }) => liftCordon(apis, cluster, node, run));
+  const lifted = await inParallel(dead, (mark) => atTarget.lift(mark));
   return dead.filter((_mark, index) => lifted[index]);
-}
-
-async function listMarks(apis: KubernetesApis, cluster: string): Promise<Mark[]> {
-  const nodes = await listNodes(apis, cluster);
-  return nodes.flatMap((node) => runsMarking(node).map((run) => ({ node: node.metadata?.name ?? '', run })));
 }
 
 function openReason(run: string, latest: LatestRun): string | undefined {

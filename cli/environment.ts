@@ -14,24 +14,42 @@ export const stagePeople = { dana: 'Dana Requester', ada: 'Ada Approver', grace:
 const worldSeed = 7;
 const workerRestartsMax = 20;
 
-/** Temporal, a sandbox and a worker, started together: everything that a run needs, on this machine only. */
-export interface Environment {
+/** A cluster that is started for a demo. */
+export interface EnvironmentCluster {
+  /** For the worker, and for a second terminal. */
+  env: Record<string, string>;
+  /** The section `clusters` of holdpoint.yaml. */
+  clusters: Record<string, { kubeconfig: string; context: string }>;
+  /** Resolves when it has ended by itself, with a sentence on how. */
+  broken: Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** What a cluster is started with; `directory` is one for files. */
+export interface ClusterStart {
+  directory: string;
+  report: (sentence: string) => void;
+  signal: AbortSignal;
+}
+
+/** Temporal, a cluster and a worker, started together: everything that a run needs, on this machine only. */
+export interface Environment<Cluster extends EnvironmentCluster> {
   /** What a second terminal needs to take part. */
   env: Record<string, string>;
   directory: string;
-  sandboxUrl: string;
+  cluster: Cluster;
   /** Resolves when one of the parts has ended by itself, with a sentence on which and how. */
   broken: Promise<string>;
   stop(): Promise<void>;
 }
 
 /** Starts the environment and says what it is doing; stops what it has started if a part does not come up, or on an abort. */
-export async function startEnvironment(options: {
-  speed: number;
+export async function startEnvironment<Cluster extends EnvironmentCluster>(options: {
+  startCluster: (start: ClusterStart) => Promise<Cluster>;
   report: (sentence: string) => void;
   signal: AbortSignal;
-}): Promise<Environment> {
-  const { speed, report, signal } = options;
+}): Promise<Environment<Cluster>> {
+  const { startCluster, report, signal } = options;
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of stops.splice(0).reverse()) await end();
@@ -42,22 +60,40 @@ export async function startEnvironment(options: {
     const temporal = await timed('the Temporal server', report, () => startTemporal({ source }));
     stops.push(() => temporal.stop());
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-'));
-    const env: Record<string, string> = { ...(await writeConfiguration(directory)), TEMPORAL_ADDRESS: temporal.address };
-    const [, sandbox] = await Promise.all([prepareNamespace({ ...process.env, ...env }), startSandbox(speed, report)]);
-    stops.push(() => sandbox.process.stop());
+    const cluster = await startCluster({ directory, report, signal });
+    stops.push(() => cluster.stop());
+    const configured = await writeConfiguration(directory, cluster.clusters);
+    const env: Record<string, string> = { ...configured, TEMPORAL_ADDRESS: temporal.address, ...cluster.env };
+    await prepareNamespace({ ...process.env, ...env });
     signal.throwIfAborted();
-    Object.assign(env, awsEnvironment(sandbox.url), await writeKubeconfig(directory, sandbox.url));
     const worker = await superviseWorker(env, report);
     stops.push(worker.stop);
-    const broken = Promise.race([worker.broken, sandbox.process.ended.then((how) => `The sandbox ${how}.\n${sandbox.process.output()}`)]);
-    return { env, directory, sandboxUrl: sandbox.url, broken, stop };
+    return { env, directory, cluster, broken: Promise.race([worker.broken, cluster.broken]), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function timed<Result>(what: string, report: (sentence: string) => void, work: () => Promise<Result>): Promise<Result> {
+/** A sandboxed EKS cluster. */
+export interface SandboxCluster extends EnvironmentCluster {
+  url: string;
+}
+
+/** Starts a sandbox with the world of the demo. */
+export async function startSandboxCluster(speed: number, { directory, report }: ClusterStart): Promise<SandboxCluster> {
+  const { process, url } = await startSandbox(speed, report);
+  return {
+    url,
+    env: { ...awsEnvironment(url), ...(await writeKubeconfig(directory, url)) },
+    clusters: {},
+    broken: process.ended.then((how) => `The sandbox ${how}.\n${process.output()}`),
+    stop: () => process.stop(),
+  };
+}
+
+/** Tells how long a part of the environment took to start. */
+export async function timed<Result>(what: string, report: (sentence: string) => void, work: () => Promise<Result>): Promise<Result> {
   const begin = performance.now();
   const result = await work();
   report(`Started ${what} (${formatDuration(performance.now() - begin)}).`);
@@ -144,7 +180,7 @@ async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<R
 }
 
 /** Keys for the demo's people and the policies that they sign under. */
-async function writeConfiguration(directory: string): Promise<Record<string, string>> {
+async function writeConfiguration(directory: string, clusters: EnvironmentCluster['clusters']): Promise<Record<string, string>> {
   const keys = join(directory, 'keys');
   const people: string[] = [];
   for (const [person, name] of Object.entries(stagePeople)) {
@@ -162,6 +198,7 @@ async function writeConfiguration(directory: string): Promise<Record<string, str
     '  production-change: { atLeast: 1, of: sre, exclude: [requester], expires: 4h }',
     'evidence:',
     '  directory: evidence',
+    `clusters: ${JSON.stringify(clusters)}`,
     '',
   ];
   await writeFile(configuration, text.join('\n'));

@@ -1,12 +1,8 @@
 import type { JsonObject } from './json.ts';
 import type { ExpectedChange } from './plan/expected.ts';
+import type { Target } from './target.ts';
 
-/** What a run maintains: `eks/<region>/<cluster>`. Actions reach this target only, whatever their input says. */
-export interface Target {
-  kind: 'eks';
-  region: string;
-  name: string;
-}
+export type { Target } from './target.ts';
 
 /** For whom an action works. */
 export interface ActionContext {

@@ -44,6 +44,11 @@ export const errorKinds = {
     message: 'There is no EKS cluster {cluster} in {region}.',
     remedy: 'Check the name and the region of the target; `aws eks list-clusters --region {region}` shows what is there.',
   },
+  'target-not-configured': {
+    consequence: 'refuse',
+    message: 'The worker cannot reach the target {target}. {cause}',
+    remedy: 'Correct the target, or the configuration of the worker.',
+  },
   'nodegroup-unknown': {
     consequence: 'refuse',
     message: 'The cluster {cluster} has no node group {nodegroup}.',
@@ -67,7 +72,7 @@ export const errorKinds = {
   'kubernetes-denied': {
     consequence: 'stuck',
     message: 'The Kubernetes API of {cluster} refused {call}: {cause}.',
-    remedy: 'Give the role of the worker an EKS access entry that allows this, then try again.',
+    remedy: 'Let the user of the worker do this (RBAC; on EKS an access entry for its role), or renew its credentials; then try again.',
   },
   'kubernetes-refused': {
     consequence: 'stuck',

@@ -17,6 +17,8 @@ export interface CompiledRunbook {
   digest: string;
   /** Template of the target, e.g. `eks/${inputs.region}/${inputs.cluster}`. */
   target: string;
+  /** The kinds of target that it works on: `eks`, `kubernetes`. */
+  worksOn: string[];
   /** JSON Schema of the inputs. */
   inputs: JsonObject;
   steps: CompiledStep[];

@@ -3,7 +3,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle, 
 import { createArtifactDirectory } from '../activities/artifacts/directory.ts';
 import { createArtifactBucket } from '../activities/artifacts/s3.ts';
 import type { ArtifactStore } from '../activities/artifacts/store.ts';
-import { createActions } from '../activities/catalogue.ts';
+import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
@@ -12,7 +12,7 @@ import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.
 import { createActivities } from '../activities/index.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
-import { artifactsPlace, createConfigurationReader, evidencePlace } from './configuration-file.ts';
+import { artifactsPlace, clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
 
@@ -29,8 +29,8 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   const configuration = await readConfiguration();
   const evidence = await openEvidence(settings.configurationFile, configuration);
   const artifacts = openArtifacts(settings.configurationFile, configuration);
-  const clients = createClients();
-  const activities = createActivities({ clients, actions: createActions(clients), evidence, artifacts, readConfiguration });
+  const clients = createClients(async () => clustersOf(settings.configurationFile, await readConfiguration()));
+  const activities = createActivities({ systems: createSystems(clients, configuration.systems), evidence, artifacts, readConfiguration });
   return Worker.create({
     connection: await connect(settings.address),
     namespace: settings.namespace,

@@ -53,7 +53,11 @@ export async function carryOutRun(environment: Environment, nodesAtOnce: number,
   const holdpoint = new Holdpoint(client, settings);
   const document = readRunbook(runbook);
   report(`Planning the run on ${environment.nodes.length} nodes.`);
-  const forecast = await holdpoint.plan(document, { region, cluster: clusterName, nodes: environment.nodes, nodesAtOnce });
+  const forecast = await holdpoint.plan(document, {
+    target: `eks/${region}/${clusterName}`,
+    nodes: environment.nodes,
+    nodesAtOnce,
+  });
   const begunAt = performance.now();
   const { run, admission } = await holdpoint.start(document, forecast, keys.dana);
   if (!admission.admitted) throw new Error(`the run was refused: ${admission.reason}`);

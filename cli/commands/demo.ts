@@ -4,94 +4,186 @@ import { connectTemporal, temporalSettings } from '../../client/connection.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import { readKey } from '../../client/keys.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { checkInputs } from '../../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { formatDuration } from '../format.ts';
 import { forecastLines, planLines } from '../plan-view.ts';
 import { holdLines } from '../run-view.ts';
-import { startEnvironment, type Environment } from '../environment.ts';
+import {
+  startEnvironment,
+  startSandboxCluster,
+  type Environment,
+  type ClusterStart,
+  type EnvironmentCluster,
+  type SandboxCluster,
+} from '../environment.ts';
+import { labClusterName, startLabCluster, type LabCluster } from '../lab-cluster.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 import { readSpeed } from './up.ts';
 
 const speedDefault = 12;
-const demoInputs = { region: 'eu-central-1', cluster: 'demo', nodegroup: 'blue', newNodegroup: 'green' };
 /** Each hold is signed by somebody else. */
 const signers = ['ada', 'grace'] as const;
+const nodesMaintained = 2;
+
+/** What was seen of the cluster from outside, while the run worked on it. */
+interface Sighting {
+  podsMoved: number;
+  violations: string[];
+  leftovers: string[];
+  seenBy: string;
+}
+
+/** What a demo shows, on which cluster. */
+interface Demo<Cluster extends EnvironmentCluster> {
+  runbook: string;
+  inputs(cluster: Cluster): JsonObject;
+  /** Called before the run begins; gives what is called when it is over. */
+  watch(cluster: Cluster): Promise<() => Promise<Sighting>>;
+  /** What `--json` says besides. */
+  counts(forecast: Forecast, isDone: boolean): JsonObject;
+}
+
+const rotationInSandbox: Demo<SandboxCluster> = {
+  runbook: 'node-group-rotation',
+  inputs: () => ({ region: 'eu-central-1', cluster: 'demo', nodegroup: 'blue', newNodegroup: 'green' }),
+  watch: async ({ url }) => {
+    return async () => {
+      const { violations, counters } = (await (await fetch(`${url}/sandbox/observer`)).json()) as Observer;
+      const seenBy = "the sandbox's observer";
+      return { podsMoved: counters.podsMoved, violations: violations.map(({ sentence }) => sentence), leftovers: [], seenBy };
+    };
+  },
+  counts: ({ spans }, isDone) => {
+    const oldNodes = spans[0]?.plan.steps[0]?.plan.outputs.nodes;
+    return { nodesReplaced: isDone && Array.isArray(oldNodes) ? oldNodes.length : 0 };
+  },
+};
+
+const maintenanceOnLab: Demo<LabCluster> = {
+  runbook: 'node-maintenance',
+  inputs: ({ nodes }) => ({ target: `kubernetes/${labClusterName}`, nodes: nodes.slice(0, nodesMaintained) }),
+  watch: async (cluster) => {
+    const end = await cluster.watch(cluster.nodes.slice(0, nodesMaintained));
+    return async () => ({ ...(await end()), seenBy: 'looks at the API server five times a second' });
+  },
+  counts: (_forecast, isDone) => ({ nodesMaintained: isDone ? nodesMaintained : 0 }),
+};
+
+interface Observer {
+  violations: { sentence: string }[];
+  counters: { podsMoved: number };
+}
 
 interface DemoOptions extends CommonOptions {
   yes?: boolean;
   speed: string;
+  on: string;
 }
 
 export const registerDemo: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('demo'))
-    .summary('watch a node group of a sandboxed EKS cluster being rotated, with two signatures on the way')
+    .summary('watch nodes of a cluster on this machine being replaced or emptied, with two signatures on the way')
+    .argument('[runbook]', 'node-group-rotation, or node-maintenance on the lab', rotationInSandbox.runbook)
+    .option('--on <cluster>', 'sandbox, or lab: a real Kubernetes control plane with played nodes', 'sandbox')
     .option('--yes', "sign as the demo's people without asking")
     .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
     .addHelpText(
       'after',
-      '\nExample:\n  holdpoint demo --yes\n\nEverything runs on this machine and is stopped at the end; the evidence stays.',
+      [
+        '',
+        'Examples:',
+        '  holdpoint demo --yes',
+        '  holdpoint demo node-maintenance --on lab --yes',
+        '',
+        'Everything runs on this machine and is stopped at the end; the evidence stays.',
+      ].join('\n'),
     )
-    .action(async (options: DemoOptions) => {
+    .action(async (runbook: string, options: DemoOptions) => {
       const terminal = context.terminal(options);
-      const { signal } = terminal.surroundings;
-      const environment = await startEnvironment({
-        speed: readSpeed(options.speed),
-        report: (sentence) => terminal.note(sentence),
-        signal,
-      });
-      try {
-        const play = playDemo(environment, options, terminal);
-        const code = await Promise.race([play, environment.broken]);
-        if (typeof code === 'string') throw new Error(code);
-        context.exit(code);
-      } finally {
-        await environment.stop();
+      const speed = readSpeed(options.speed);
+      const wanted = `${runbook} on ${options.on}`;
+      if (wanted === `${maintenanceOnLab.runbook} on lab`) {
+        context.exit(await show(maintenanceOnLab, startLabCluster, options, terminal));
+      } else if (wanted === `${rotationInSandbox.runbook} on sandbox`) {
+        context.exit(await show(rotationInSandbox, (start) => startSandboxCluster(speed, start), options, terminal));
+      } else {
+        throw new UsageError(
+          `There is no demo of ${runbook} on ${options.on}.`,
+          `\`holdpoint demo\` shows ${rotationInSandbox.runbook} in a sandbox, \`holdpoint demo ${maintenanceOnLab.runbook} --on lab\` the other.`,
+        );
       }
     });
 };
 
-async function playDemo(environment: Environment, options: DemoOptions, terminal: Terminal): Promise<number> {
+async function show<Cluster extends EnvironmentCluster>(
+  demo: Demo<Cluster>,
+  startCluster: (start: ClusterStart) => Promise<Cluster>,
+  options: DemoOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const { signal } = terminal.surroundings;
+  const environment = await startEnvironment({ startCluster, report: (sentence) => terminal.note(sentence), signal });
+  try {
+    const code = await Promise.race([playDemo(demo, environment, options, terminal), environment.broken]);
+    if (typeof code === 'string') throw new Error(code);
+    return code;
+  } finally {
+    await environment.stop();
+  }
+}
+
+async function playDemo<Cluster extends EnvironmentCluster>(
+  demo: Demo<Cluster>,
+  environment: Environment<Cluster>,
+  options: DemoOptions,
+  terminal: Terminal,
+): Promise<number> {
   const begin = performance.now();
   const settings = temporalSettings({ ...process.env, ...environment.env });
   const client = await connectTemporal(settings);
   try {
     const holdpoint = new Holdpoint(client, settings);
-    const forecast = await planRotation(holdpoint, terminal);
-    const live = await rotate(holdpoint, forecast, environment, options, terminal);
-    return await conclude(environment, forecast, live, performance.now() - begin, terminal);
+    const planned = await plan(demo.runbook, demo.inputs(environment.cluster), holdpoint, terminal);
+    const endWatch = await demo.watch(environment.cluster);
+    const live = await carryOut(holdpoint, planned, environment.env.HOLDPOINT_KEYS ?? '', options, terminal);
+    const tookMs = performance.now() - begin;
+    const seen = await endWatch();
+    const counts = demo.counts(planned.forecast, live.state.phase === 'done');
+    return await conclude(live, { seen, counts, tookMs, configuration: environment.env.HOLDPOINT_CONFIG ?? '' }, terminal);
   } finally {
     await client.connection.close();
   }
 }
 
-interface Rotation {
+interface Planned {
   document: RunbookDocument;
   forecast: Forecast;
 }
 
-async function planRotation(holdpoint: Holdpoint, terminal: Terminal): Promise<Rotation> {
-  const document = readRunbook('node-group-rotation');
+async function plan(name: string, inputs: JsonObject, holdpoint: Holdpoint, terminal: Terminal): Promise<Planned> {
+  const document = readRunbook(name);
   const { runbook } = compileRunbook(document.text, document.file);
   if (!runbook) throw new Error(`the runbook ${document.file} does not compile`);
-  const forecast = await holdpoint.plan(document, checkInputs(runbook, demoInputs).inputs);
+  const forecast = await holdpoint.plan(document, checkInputs(runbook, inputs).inputs);
   terminal.line();
   terminal.lines(forecastLines(forecast, terminal));
   return { document, forecast };
 }
 
-async function rotate(
+async function carryOut(
   holdpoint: Holdpoint,
-  { document, forecast }: Rotation,
-  environment: Environment,
+  { document, forecast }: Planned,
+  keys: string,
   options: DemoOptions,
   terminal: Terminal,
 ): Promise<LiveRun> {
-  const keys = environment.env.HOLDPOINT_KEYS ?? '';
   terminal.line();
   terminal.line('dana starts the run and signs the first part.');
   terminal.line();
@@ -128,38 +220,29 @@ async function decide(
   terminal.line();
 }
 
-interface Observer {
-  violations: { sentence: string }[];
-  counters: { podsMoved: number };
-}
-
 async function conclude(
-  environment: Environment,
-  { forecast }: Rotation,
   { state }: LiveRun,
-  tookMs: number,
+  { seen, counts, tookMs, configuration }: { seen: Sighting; counts: JsonObject; tookMs: number; configuration: string },
   terminal: Terminal,
 ): Promise<number> {
-  const observer = (await (await fetch(`${environment.sandboxUrl}/sandbox/observer`)).json()) as Observer;
   const verified = await verifyEvidence(state.evidence);
-  const oldNodes = forecast.spans[0]?.plan.steps[0]?.plan.outputs.nodes;
-  const violations = observer.violations.length;
-  const ok = state.phase === 'done' && violations === 0 && verified.ok;
+  const { podsMoved, violations, leftovers, seenBy } = seen;
+  const ok = state.phase === 'done' && violations.length === 0 && leftovers.length === 0 && verified.ok;
   const { colors } = terminal;
   terminal.lines([
     '',
-    `${ok ? colors.green('✓') : colors.red('✗')} ${state.phase} in ${formatDuration(tookMs)}: ${observer.counters.podsMoved} pods moved, ` +
-      `${violations} budget violations seen by the sandbox's observer.`,
-    ...observer.violations.map(({ sentence }) => `  ${colors.red('✗')} ${sentence}`),
+    `${ok ? colors.green('✓') : colors.red('✗')} ${state.phase} in ${formatDuration(tookMs)}: ${podsMoved} pods moved, ` +
+      `${violations.length} budget violations seen by ${seenBy}.`,
+    ...[...violations, ...leftovers].map((sentence) => `  ${colors.red('✗')} ${sentence}`),
     `  evidence ${state.evidence} (${verified.entries} entries, ${verified.signatures.length} signatures)`,
-    `  verify it with: npm run --silent holdpoint -- evidence verify ${state.evidence} --config ${environment.env.HOLDPOINT_CONFIG ?? ''}`,
+    `  verify it with: npm run --silent holdpoint -- evidence verify ${state.evidence} --config ${configuration}`,
   ]);
   terminal.result({
     status: state.phase,
     seconds: Math.round(tookMs / 100) / 10,
-    nodesReplaced: state.phase === 'done' && Array.isArray(oldNodes) ? oldNodes.length : 0,
-    podsMoved: observer.counters.podsMoved,
-    budgetViolations: violations,
+    ...counts,
+    podsMoved,
+    budgetViolations: violations.length,
     evidence: state.evidence,
   });
   return ok ? exitCodes.done : exitCodeOf(state.phase) || exitCodes.error;

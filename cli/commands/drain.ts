@@ -74,7 +74,7 @@ function inputsOf(input: JsonObject, { plan }: DrainPreview): JsonObject {
 
 function startCommand(nodes: readonly string[], input: JsonObject): string {
   const given = Object.entries(input).map(([name, value]) => ` -i ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return `holdpoint start ${runbook} -i region=REGION -i cluster=CLUSTER -i 'nodes=${JSON.stringify(nodes)}'${given.join('')}`;
+  return `holdpoint start ${runbook} -i target=TARGET -i 'nodes=${JSON.stringify(nodes)}'${given.join('')}`;
 }
 
 async function planDrain(nodes: string[], input: JsonObject, where: KubeconfigOptions): Promise<DrainPreview> {

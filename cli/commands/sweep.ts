@@ -1,4 +1,5 @@
-import { parseTarget, TargetError } from '../../domain/target.ts';
+import { TargetError } from '../../domain/target.ts';
+import { parseTarget } from '../../runbooks/targets.ts';
 import type { SweepResult, SweptTarget } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';

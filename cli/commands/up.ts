@@ -1,7 +1,7 @@
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { startEnvironment, type Environment } from '../environment.ts';
+import { startEnvironment, startSandboxCluster, type Environment, type SandboxCluster } from '../environment.ts';
 import type { Terminal } from '../terminal.ts';
 
 const speedDefault = 3;
@@ -15,9 +15,13 @@ export const registerUp: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const speed = readSpeed(options.speed);
       const { signal } = terminal.surroundings;
-      const environment = await startEnvironment({ speed, report: (sentence) => terminal.note(sentence), signal });
+      const environment = await startEnvironment({
+        startCluster: (start) => startSandboxCluster(speed, start),
+        report: (sentence) => terminal.note(sentence),
+        signal,
+      });
       try {
-        terminal.result({ env: environment.env, sandboxUrl: environment.sandboxUrl, directory: environment.directory });
+        terminal.result({ env: environment.env, sandboxUrl: environment.cluster.url, directory: environment.directory });
         explain(environment, speed, terminal);
         const broken = await Promise.race([environment.broken, aborted(signal)]);
         if (broken !== undefined) {
@@ -38,7 +42,7 @@ export function readSpeed(text: string): number {
   throw new UsageError(`--speed takes a number above 0 and up to 1000, not "${text}".`);
 }
 
-function explain({ env }: Environment, speed: number, terminal: Terminal): void {
+function explain({ env }: Environment<SandboxCluster>, speed: number, terminal: Terminal): void {
   const { colors } = terminal;
   const rotation = 'node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green';
   terminal.lines([

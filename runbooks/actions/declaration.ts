@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ExpressionType } from '../../domain/expression/expression.ts';
 import type { ActionLimits } from '../../domain/runbook.ts';
+import type { TargetKind } from '../../domain/target.ts';
 
 const heartbeatMs = 10_000;
 const attemptsMax = 5;
@@ -11,6 +12,8 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   name: string;
   /** One sentence for people who look for an action. */
   summary: string;
+  /** The kinds of target that it works on, such as `eks`. */
+  worksOn: readonly string[];
   /** Shape of `with`, strict: unknown keys are refused. The cluster is never part of it, it comes from the run's target. */
   input: Input;
   /** Whether it changes the world; what only reads needs no signature. */
@@ -22,6 +25,15 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   outputs: Record<string, ExpressionType>;
   /** What the question of a hold may refer to as `steps.<id>.plan.<name>`. */
   planFields: Record<string, ExpressionType>;
+}
+
+/** A system that actions change, such as EKS: data only. Its code is in `activities/<name>/`. */
+export interface SystemDeclaration {
+  name: string;
+  /** The kinds of target that come with it. */
+  targets: readonly TargetKind[];
+  /** By their names, each of which begins with that of the system. */
+  actions: Readonly<Record<string, ActionDeclaration>>;
 }
 
 /** Declares an action; keeps the type of its input. `changes` and `adds` are false unless said otherwise. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { declareAction, hourMs, listOfText, minuteMs, text } from './declaration.ts';
+import { declareAction, hourMs, listOfText, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 import { drainTimeoutMs } from './kubernetes.ts';
 
 // EKS API, CreateNodegroup: letters, digits, `-` and `_`, not at the beginning; at most 63 characters.
@@ -15,9 +15,12 @@ const releaseVersion = z
 // AWS takes tag values of up to 256 characters, which the id of a run is on what it has made.
 const runId = z.string().min(1).max(256);
 
+const worksOn = ['eks'];
+
 const eksPreflight = declareAction({
   name: 'eks.preflight',
   summary: 'Reads the cluster, a node group and its subnets, and refuses to go on where maintenance could not succeed.',
+  worksOn,
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Node group whose nodes are listed and checked.').optional(),
     minFreeAddresses: z.int().min(0).describe('Free IP addresses that each subnet of the node group must have left.').optional(),
@@ -29,6 +32,7 @@ const eksPreflight = declareAction({
 const eksCreateNodegroup = declareAction({
   name: 'eks.createNodegroup',
   summary: 'Creates a node group with the settings of another one and waits until its nodes are Ready.',
+  worksOn,
   input: z.strictObject({
     name: nodegroupName.describe('Name of the new node group.'),
     like: nodegroupName.describe('Node group whose settings are copied.'),
@@ -44,6 +48,7 @@ const eksCreateNodegroup = declareAction({
 const eksDeleteNodegroup = declareAction({
   name: 'eks.deleteNodegroup',
   summary: 'Deletes a node group and waits until it is gone; drains its nodes first if it is told to.',
+  worksOn,
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Name of the node group.'),
     drain: z.boolean().default(false).describe('Cordon its nodes and evict their pods first, within every PodDisruptionBudget.'),
@@ -57,6 +62,7 @@ const eksDeleteNodegroup = declareAction({
 const eksUpdateNodegroupVersion = declareAction({
   name: 'eks.updateNodegroupVersion',
   summary: 'Has EKS replace the nodes of a managed node group by nodes of another version.',
+  worksOn,
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Name of the node group.'),
     version: kubernetesVersion.describe('Kubernetes version to go to; this or releaseVersion must be given.').optional(),
@@ -72,10 +78,32 @@ const eksUpdateNodegroupVersion = declareAction({
   outputs: { nodegroup: text, releaseVersion: text },
 });
 
-/** What can be done to an EKS cluster through the API of AWS. */
-export const eksActions = {
-  'eks.preflight': eksPreflight,
-  'eks.createNodegroup': eksCreateNodegroup,
-  'eks.deleteNodegroup': eksDeleteNodegroup,
-  'eks.updateNodegroupVersion': eksUpdateNodegroupVersion,
-} as const;
+/** EKS clusters, and what can be done to them through the API of AWS. */
+export const eks = {
+  name: 'eks',
+  targets: [
+    {
+      kind: 'eks',
+      region: {
+        title: 'region',
+        // Names of AWS regions such as `eu-central-1` or `us-gov-west-1`.
+        pattern: /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/,
+        refusal: 'is no AWS region such as eu-central-1',
+        example: 'eu-central-1',
+      },
+      name: {
+        title: 'cluster',
+        // EKS API, CreateCluster: letters, digits, `-` and `_`, not at the beginning; at most 100 characters.
+        pattern: /^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/,
+        refusal: 'is no name of an EKS cluster: 1 to 100 letters, digits, "-" and "_", the first a letter or digit',
+        example: 'demo',
+      },
+    },
+  ],
+  actions: {
+    'eks.preflight': eksPreflight,
+    'eks.createNodegroup': eksCreateNodegroup,
+    'eks.deleteNodegroup': eksDeleteNodegroup,
+    'eks.updateNodegroupVersion': eksUpdateNodegroupVersion,
+  },
+} as const satisfies SystemDeclaration;

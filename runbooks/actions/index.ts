@@ -1,15 +1,23 @@
 import type { z } from 'zod';
-import type { ActionDeclaration } from './declaration.ts';
-import { eksActions } from './eks.ts';
-import { kubernetesActions } from './kubernetes.ts';
+import type { ActionDeclaration, SystemDeclaration } from './declaration.ts';
+import { eks } from './eks.ts';
+import { kubernetes } from './kubernetes.ts';
 
-/** Every action that a runbook can use, by name. A system adds its own here, with one line. */
-export const actions = { ...eksActions, ...kubernetesActions } as const;
+/** Every system that runs can work on, by name. A new one is added here, with one line, and its code in activities/catalogue.ts. */
+export const systems = { eks, kubernetes } as const satisfies Record<string, SystemDeclaration>;
 
-export type ActionName = keyof typeof actions;
+export type SystemName = keyof typeof systems;
+
+type Together<Union> = (Union extends unknown ? (each: Union) => void : never) extends (all: infer All) => void ? All : never;
+type Actions = Together<(typeof systems)[SystemName]['actions']>;
+
+/** Every action that a runbook can use, by name. */
+export const actions = Object.assign({}, ...Object.values(systems).map((system) => system.actions)) as Actions;
+
+export type ActionName = keyof Actions;
 
 /** The input of an action after zod has checked it and filled in the defaults. */
-export type ActionInput<Name extends ActionName> = z.output<(typeof actions)[Name]['input']>;
+export type ActionInput<Name extends ActionName> = z.output<Actions[Name]['input']>;
 
 /** Finds the declaration of an action by its name. */
 export function findAction(name: string): ActionDeclaration | undefined {
@@ -19,4 +27,18 @@ export function findAction(name: string): ActionDeclaration | undefined {
 /** The names of all actions. */
 export function actionNames(): ActionName[] {
   return Object.keys(actions) as ActionName[];
+}
+
+/** The names of all systems. */
+export function systemNames(): SystemName[] {
+  return Object.keys(systems) as SystemName[];
+}
+
+/** The system to which an action or a kind of target belongs. */
+export function systemOf(of: { action: string } | { targetKind: string }): SystemName | undefined {
+  const declarations: [string, SystemDeclaration][] = Object.entries(systems);
+  const found = declarations.find(([, { actions: own, targets }]) => {
+    return 'action' in of ? Object.hasOwn(own, of.action) : targets.some(({ kind }) => kind === of.targetKind);
+  });
+  return found?.[0] as SystemName | undefined;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseDurationMs } from '../configuration/duration.ts';
-import { declareAction, hourMs, listOfText, minuteMs, number } from './declaration.ts';
+import { declareAction, hourMs, listOfText, minuteMs, number, type SystemDeclaration } from './declaration.ts';
 
 /** Nodes that one step may name; more belong into several runs. */
 export const nodesMax = 1000;
@@ -25,9 +25,13 @@ const duration = z
   .refine((text) => (parseDurationMs(text) ?? 0) > 0, { error: 'must be a duration such as 90s, 15m or 4h' })
   .refine((text) => (parseDurationMs(text) ?? 0) <= drainTimeoutMs, { error: 'must be 12 hours at most' });
 
+/** Whatever has a Kubernetes API. */
+const worksOn = ['eks', 'kubernetes'];
+
 const kubernetesCordon = declareAction({
   name: 'kubernetes.cordon',
   summary: 'Marks nodes as unschedulable, so that no new pods come to them.',
+  worksOn,
   input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
   changes: true,
   timeoutMs: 5 * minuteMs,
@@ -37,6 +41,7 @@ const kubernetesCordon = declareAction({
 const kubernetesUncordon = declareAction({
   name: 'kubernetes.uncordon',
   summary: 'Lifts the cordons that this run has set; those of others stay.',
+  worksOn,
   input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
   changes: true,
   timeoutMs: 5 * minuteMs,
@@ -46,6 +51,7 @@ const kubernetesUncordon = declareAction({
 const kubernetesDrain = declareAction({
   name: 'kubernetes.drain',
   summary: 'Cordons all of the nodes, then evicts their pods within every PodDisruptionBudget.',
+  worksOn,
   input: z
     .strictObject({
       nodes: nodeNames.describe('Names of the nodes.'),
@@ -91,9 +97,24 @@ const kubernetesDrain = declareAction({
   planFields: { pods: number, nodes: listOfText },
 });
 
-/** What can be done to the nodes of any Kubernetes cluster. */
-export const kubernetesActions = {
-  'kubernetes.cordon': kubernetesCordon,
-  'kubernetes.uncordon': kubernetesUncordon,
-  'kubernetes.drain': kubernetesDrain,
-} as const;
+/** Kubernetes clusters of any kind, and what can be done to their nodes. */
+export const kubernetes = {
+  name: 'kubernetes',
+  targets: [
+    {
+      kind: 'kubernetes',
+      name: {
+        title: 'name',
+        pattern: /^[a-z0-9][a-z0-9._-]{0,62}$/,
+        refusal: 'is no name of a cluster: 1 to 63 small letters, digits, "-", "_" and ".", the first a letter or digit',
+        example: 'lab',
+      },
+      configuredIn: 'clusters',
+    },
+  ],
+  actions: {
+    'kubernetes.cordon': kubernetesCordon,
+    'kubernetes.uncordon': kubernetesUncordon,
+    'kubernetes.drain': kubernetesDrain,
+  },
+} as const satisfies SystemDeclaration;

@@ -3,7 +3,6 @@ import type { Json, JsonObject } from '../../domain/json.ts';
 import { digestOf, digestOfText } from '../../domain/plan/plan.ts';
 import type { CompiledRunbook, CompiledStep } from '../../domain/runbook.ts';
 import { closestName } from '../../domain/suggestion.ts';
-import { parseTarget, TargetError } from '../../domain/target.ts';
 import { findAction } from '../actions/index.ts';
 import { addUp, Composition } from './composition.ts';
 import { compileStep } from './step.ts';
@@ -15,7 +14,7 @@ import { type DocumentOutline, type StepOutline, warnOfUnsignedChanges } from '.
 import type { Problem } from '../grammar/problem.ts';
 import { keyOfStarted, type NestedDocument, type NestedDocuments } from './reference.ts';
 import { checkShape } from '../grammar/shape.ts';
-import { TemplateCheck, withoutExpressions } from './template.ts';
+import { checkTarget } from './target.ts';
 
 /** A compiled runbook, unless there are errors among its problems. */
 export interface Compilation {
@@ -50,6 +49,7 @@ function compileDocument({ text, file }: NestedDocument, key: string, compositio
     title: document.metadata.title,
     digest: digestOfDocument(text, steps as CompiledStep[], document.steps),
     target: document.target,
+    worksOn: outline.worksOn ?? [],
     inputs: (document.inputs as JsonObject | undefined) ?? { type: 'object', properties: {} },
     steps: steps as CompiledStep[],
   };
@@ -70,7 +70,7 @@ function compileSteps(value: Json, outline: DocumentOutline, composition: Compos
   checkShape(runbookHeadGrammar, value, sourceMap, { refusals: keysNotSupported });
   if (!isObject(value)) return [];
   const inputs = compileInputs(value.inputs, sourceMap);
-  if (typeof value.target === 'string') checkTarget(value.target, inputs, sourceMap);
+  outline.worksOn = checkTarget(value, { inputs, sourceMap, configuration: composition.configuration });
   const rawSteps = Array.isArray(value.steps) ? value.steps : [];
   if (rawSteps.length > stepsMax) return [];
   outline.steps = rawSteps.map((step, index) => outlineOf(step, index, sourceMap, composition));
@@ -78,7 +78,8 @@ function compileSteps(value: Json, outline: DocumentOutline, composition: Compos
   reportRepeatedIds(outline.steps, sourceMap);
   return rawSteps.map((step, index) => {
     if (!isObject(step)) return undefined;
-    return compileStep(step, { sourceMap, configuration: composition.configuration, inputs, outlines: outline.steps, index });
+    const { worksOn = [], steps: outlines } = outline;
+    return compileStep(step, { sourceMap, configuration: composition.configuration, inputs, worksOn, outlines, index });
   });
 }
 
@@ -93,19 +94,6 @@ function compileInputs(schema: Json | undefined, sourceMap: SourceMap): Expressi
   const problems = inputSchemaProblems(schema);
   for (const { path, message } of problems) sourceMap.error(['inputs', ...path], message);
   return inputTypes(schema);
-}
-
-function checkTarget(target: string, inputs: ExpressionType, sourceMap: SourceMap): void {
-  const check = new TemplateCheck(sourceMap, { inputs });
-  check.checkTemplate(target, ['target']);
-  if (check.failed) return;
-  try {
-    // A region's name stands for every expression: it is a valid cluster name as well.
-    parseTarget(withoutExpressions(target, 'eu-central-1'));
-  } catch (error) {
-    if (!(error instanceof TargetError)) throw error;
-    sourceMap.error(['target'], 'Must have the form eks/<region>/<cluster>, for example eks/${inputs.region}/${inputs.cluster}.');
-  }
 }
 
 const keysOfKinds = { uses: 'action', hold: 'hold', runbook: 'runbook' } as const;

@@ -2,11 +2,12 @@ import type { ErrorObject } from 'ajv';
 import { render } from '../../domain/expression/expression.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
-import { formatTarget, parseTarget } from '../../domain/target.ts';
 import { documentDepthMax, documentValuesMax, keyRefusal } from '../grammar/document.ts';
 import { formatPath, problemsMax, type ValuePath } from '../grammar/problem.ts';
 import { messageOfError, pathOfError, pathOfInstance } from './input-error.ts';
 import { errorsOfInputs, isObject, propertiesOf } from './input-schema.ts';
+import { formatTarget, TargetError } from '../../domain/target.ts';
+import { parseTarget } from '../targets.ts';
 
 /** `name=value` arguments of one command line. */
 export const inputArgumentsMax = 200;
@@ -67,10 +68,16 @@ export function parseInputArguments(args: string[], schema: JsonObject): { given
   return { given: Object.fromEntries(given), problems };
 }
 
-/** The target of a run: `eks/<region>/<cluster>`. Throws an ExpressionError or a TargetError. */
-export function targetOf(runbook: Pick<CompiledRunbook, 'target'>, inputs: JsonObject): string {
+/** The target of a run, such as `eks/<region>/<cluster>`. Throws an ExpressionError or a TargetError. */
+export function targetOf(runbook: Pick<CompiledRunbook, 'target' | 'worksOn'>, inputs: JsonObject): string {
   const rendered = render(runbook.target, { inputs, steps: {}, target: '' });
-  return formatTarget(parseTarget(typeof rendered === 'string' ? rendered : JSON.stringify(rendered)));
+  const target = parseTarget(typeof rendered === 'string' ? rendered : JSON.stringify(rendered));
+  if (!runbook.worksOn.includes(target.kind)) {
+    throw new TargetError(
+      `Target "${formatTarget(target)}" is of the kind ${target.kind}; the runbook works on ${runbook.worksOn.join(' and ')}.`,
+    );
+  }
+  return formatTarget(target);
 }
 
 /** Why inputs are not even looked at: ajv would take too long for them, or lose its way in their keys. */

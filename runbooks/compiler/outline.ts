@@ -22,6 +22,8 @@ export interface StepOutline {
 /** A document that has been looked at, and what matters of it to the documents that carry it out. */
 export interface DocumentOutline {
   sourceMap: SourceMap;
+  /** The kinds of target that it works on; undefined where that cannot be told. */
+  worksOn?: string[];
   /** Missing where it has errors. */
   runbook?: CompiledRunbook;
   steps: StepOutline[];

@@ -2,7 +2,7 @@ import type { ExpressionType } from '../../domain/expression/expression.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { ActionStep, CompiledStep, HoldStep, RunbookStep } from '../../domain/runbook.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
-import { actionNames, findAction } from '../actions/index.ts';
+import { actionNames, findAction, systemOf } from '../actions/index.ts';
 import type { Configuration } from '../configuration/configuration.ts';
 import type { SourceMap } from '../grammar/document.ts';
 import {
@@ -26,6 +26,8 @@ export interface StepContext {
   configuration: Configuration | undefined;
   /** Type of the runbook's inputs. */
   inputs: ExpressionType;
+  /** The kinds of target that the runbook works on; empty where that cannot be told. */
+  worksOn: readonly string[];
   /** All steps of the runbook, and which of them it is. */
   outlines: StepOutline[];
   index: number;
@@ -54,7 +56,7 @@ function compileAction(step: JsonObject, context: StepContext): ActionStep | und
   const { sourceMap, index } = context;
   const path = ['steps', index];
   const sound = checkShape(actionStepGrammar, step, sourceMap, { path, refusals: keysNotSupported });
-  const action = checkUses(step.uses, sourceMap, path);
+  const action = checkUses(step.uses, context);
   checkTemplates(step, context, (input, results, at) => {
     if (action !== undefined) checkActionInput(action.input, input, at, sourceMap, results);
   });
@@ -80,6 +82,7 @@ function compileNested(step: JsonObject, context: StepContext): RunbookStep | un
   const { sourceMap, outlines, index } = context;
   const sound = checkShape(runbookStepGrammar, step, sourceMap, { path: ['steps', index], refusals: keysNotOfRunbookSteps });
   const runbook = outlines[index]!.nested?.runbook;
+  if (runbook !== undefined) checkKinds(`The runbook ${runbook.name}`, runbook.worksOn, context, 'runbook');
   checkTemplates(step, context, (given, results, at) => {
     if (runbook !== undefined) checkNestedInputs(runbook.inputs, given, at, sourceMap, results);
   });
@@ -108,14 +111,31 @@ function isObject(value: Json): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function checkUses(uses: Json | undefined, sourceMap: SourceMap, path: ValuePath): ReturnType<typeof findAction> {
+function checkUses(uses: Json | undefined, context: StepContext): ReturnType<typeof findAction> {
   if (typeof uses !== 'string') return undefined;
+  const { sourceMap, configuration, index } = context;
+  const path = ['steps', index, 'uses'];
   const action = findAction(uses);
   if (action === undefined) {
     const names = actionNames();
-    sourceMap.error([...path, 'uses'], `There is no action "${uses}".${didYouMean(uses, names)} There are: ${names.join(', ')}.`);
+    sourceMap.error(path, `There is no action "${uses}".${didYouMean(uses, names)} There are: ${names.join(', ')}.`);
+    return undefined;
+  }
+  checkKinds(`The action ${action.name}`, action.worksOn, context, 'uses');
+  const system = systemOf({ action: action.name });
+  const loaded = configuration?.systems;
+  if (system !== undefined && loaded !== undefined && !loaded.includes(system)) {
+    sourceMap.error(path, `It belongs to the system ${system}, but the configuration names the systems ${loaded.join(', ')} only.`);
   }
   return action;
+}
+
+/** What a step carries out must work on every kind of target that its runbook works on. */
+function checkKinds(what: string, worksOn: readonly string[], { sourceMap, worksOn: wanted, index }: StepContext, key: string): void {
+  const missing = wanted.filter((kind) => !worksOn.includes(kind));
+  if (missing.length === 0) return;
+  const message = `${what} works on targets of the kind ${worksOn.join(' and ')}; this runbook works on ${wanted.join(' and ')}.`;
+  sourceMap.error(['steps', index, key], message);
 }
 
 function checkCondition(condition: string, at: ValuePath, check: TemplateCheck, sourceMap: SourceMap): void {

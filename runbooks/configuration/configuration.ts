@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Policy } from '../../domain/approval/policy.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
+import { systemNames, type SystemName } from '../actions/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem } from '../grammar/problem.ts';
@@ -12,7 +13,7 @@ const ed25519KeyBytes = 32;
 const evidencePrefixCharactersMax = 512;
 const expiresDefault = '4h';
 const expiresMaxMs = 30 * 86_400_000;
-/** Entries of `people`, of `groups` and of `policies`. */
+/** Entries of `people`, of `groups`, of `policies` and of `clusters`. */
 export const configurationEntriesMax = 1000;
 
 /** Someone who may start runs and decide on holds. */
@@ -32,7 +33,14 @@ export interface Configuration {
   evidence?: EvidencePlace;
   /** Where large files are kept; beside the records if left out. */
   artifacts?: EvidencePlace;
+  /** How targets `kubernetes/<name>` are reached, by their names. */
+  clusters?: Record<string, ClusterAccess>;
+  /** The systems that a worker loads; all of them where it is left out. */
+  systems?: SystemName[];
 }
+
+/** A context of a kubeconfig, whose path is relative to the file; or the cluster that the worker is a pod of. */
+export type ClusterAccess = { kubeconfig: string; context: string } | { inCluster: true };
 
 /** A directory, relative to the file, or a bucket of S3. */
 export type EvidencePlace = { directory: string } | { s3: EvidenceBucket };
@@ -99,6 +107,11 @@ const placeOf = (what: string) =>
       s3: evidenceBucket.describe('Bucket of S3.').optional(),
     })
     .meta({ description: `A directory or a bucket, where ${what}.`, minProperties: 1, maxProperties: 1 });
+const cluster = z.strictObject({
+  kubeconfig: z.string().min(1).max(4096).describe('Path of a kubeconfig, relative to this file.').optional(),
+  context: z.string().min(1).max(253).describe('Name of a context of the kubeconfig.').optional(),
+  inCluster: z.literal(true, 'must be true, or left out').describe('The cluster in which the worker is a pod.').optional(),
+});
 
 /** The whole language of holdpoint.yaml. */
 export const configurationGrammar = z.strictObject({
@@ -109,6 +122,11 @@ export const configurationGrammar = z.strictObject({
   policies: z.record(name, policy).describe('Approval policies by name; the holds of runbooks refer to them.'),
   evidence: placeOf('the records of runs are kept').optional(),
   artifacts: placeOf('large files such as snapshots are kept; beside the records if left out').optional(),
+  clusters: z
+    .record(name, cluster)
+    .describe('Kubernetes clusters by the name that targets such as kubernetes/NAME call them by.')
+    .optional(),
+  systems: z.array(z.enum(systemNames())).min(1).describe('The systems that workers load; all of them if left out.').optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -123,6 +141,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkGroups(document, sourceMap);
   checkPolicies(document, sourceMap);
   checkPlaces(document, sourceMap);
+  checkClusters(document, sourceMap);
   const problems = sourceMap.problems();
   return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
 }
@@ -135,8 +154,8 @@ function isEd25519Key(text: string): boolean {
 }
 
 function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['people', 'groups', 'policies'] as const) {
-    const count = Object.keys(document[part]).length;
+  for (const part of ['people', 'groups', 'policies', 'clusters'] as const) {
+    const count = Object.keys(document[part] ?? {}).length;
     if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
   }
 }
@@ -188,8 +207,27 @@ function placeIn(place: ConfigurationDocument['evidence']): EvidencePlace | unde
   return place?.directory === undefined ? undefined : { directory: place.directory };
 }
 
+function checkClusters({ clusters = {} }: ConfigurationDocument, sourceMap: SourceMap): void {
+  for (const [id, { kubeconfig, context, inCluster }] of Object.entries(clusters)) {
+    const path = ['clusters', id];
+    if ((kubeconfig === undefined) === (inCluster === undefined)) {
+      sourceMap.error(path, 'Must name either a `kubeconfig` and a `context` of it, or `inCluster: true`.');
+    } else if ((kubeconfig === undefined) !== (context === undefined)) {
+      const why = 'the current context of a kubeconfig may change without anybody noticing';
+      const message = kubeconfig === undefined ? 'A `context` belongs to a `kubeconfig`.' : `Must name a \`context\`, too: ${why}.`;
+      sourceMap.error(path, message);
+    }
+  }
+}
+
+/** Of clusters that have been checked. */
+function clusterAccessOf({ kubeconfig, context }: z.output<typeof cluster>): ClusterAccess {
+  return kubeconfig === undefined || context === undefined ? { inCluster: true } : { kubeconfig, context };
+}
+
 function configurationOf(document: ConfigurationDocument): Configuration {
-  const { people, groups, policies } = document;
+  const { people, groups, policies, systems } = document;
+  const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
   const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
     id,
     {
@@ -207,5 +245,7 @@ function configurationOf(document: ConfigurationDocument): Configuration {
     policies: Object.fromEntries(complete),
     evidence: placeIn(document.evidence),
     artifacts: placeIn(document.artifacts),
+    clusters: clusters && Object.fromEntries(clusters),
+    systems,
   };
 }

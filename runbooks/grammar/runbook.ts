@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { expressionLengthMax } from '../../domain/expression/expression.ts';
 import { elementsMax } from '../../domain/runbook.ts';
+import { targetKinds } from '../targets.ts';
 
 /** Steps of one runbook, with those of the runbooks that it carries out. */
 export const stepsMax = 200;
@@ -125,6 +126,8 @@ export const holdStepGrammar = z.strictObject({
     .optional(),
 });
 
+const kindsOfTarget = targetKinds.map(({ kind }) => kind);
+
 const head = {
   apiVersion: z.literal(apiVersion).describe('Version of the language.'),
   kind: z.literal('Runbook').describe('What the document is.'),
@@ -140,7 +143,16 @@ const head = {
     })
     .describe('What the runbook is called.'),
   inputs: z.looseObject({}).describe('JSON Schema (draft 7) of the inputs, `type: object`.').optional(),
-  target: z.string().min(1).max(500).describe('What is maintained: eks/<region>/<cluster>, with expressions over the inputs.'),
+  target: z
+    .string()
+    .min(1)
+    .max(500)
+    .describe('What is maintained: eks/<region>/<cluster> or kubernetes/<name>, with expressions over the inputs.'),
+  worksOn: z
+    .array(z.enum(kindsOfTarget))
+    .min(1)
+    .describe('The kinds of target that the runbook works on; can be left out where `target` begins with one.')
+    .optional(),
 };
 
 /** A runbook as far as it can be checked before its steps are: they are checked one by one, each against its own kind. */

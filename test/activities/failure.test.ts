@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createActions } from '../../activities/catalogue.ts';
+import { createSystems } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
+import { actionsOf } from '../../activities/system.ts';
 import { toFailure } from '../../activities/failure.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { failureOf, startCluster, useEnvironment, worldWith, type TestCluster } from '../support/cluster.ts';
@@ -36,7 +37,7 @@ function kubernetesAnswer(code: number, message: string): Treatment {
 }
 
 function preflightOf(clients = createClients()): Promise<ActionPlan> {
-  const action = createActions(clients).get('eks.preflight');
+  const action = actionsOf(createSystems(clients)).get('eks.preflight');
   if (!action) throw new Error('there is no eks.preflight');
   return action.plan({ nodegroup: 'blue' }, demo.context());
 }

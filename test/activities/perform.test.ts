@@ -27,7 +27,14 @@ class Script {
     this.states = states;
     const input = z.strictObject({});
     this.action = defineAction({
-      declaration: declareAction({ name: 'lamp.on', summary: 'Switches a lamp on.', input, timeoutMs: 1_000, outputs: {} }),
+      declaration: declareAction({
+        name: 'lamp.on',
+        summary: 'Switches a lamp on.',
+        worksOn: ['lamp'],
+        input,
+        timeoutMs: 1_000,
+        outputs: {},
+      }),
       plan: async () => emptyPlan({}),
       observe: async (_plan, { acted }) => {
         if (this.journal.length > stepsMax) throw new Error('it goes on for ever');

@@ -49,6 +49,70 @@ describe('a runbook that carries out another one', () => {
   });
 });
 
+describe('the target of a run', () => {
+  const document = readRunbook('node-maintenance');
+  const clusters = { lab: { kubeconfig: '/k', context: 'c' } };
+  const prepare = (target: string, differences: Partial<Configuration> = {}): ReturnType<typeof prepareRunbook> =>
+    prepareRunbook({ document, inputs: { target, nodes: ['a'] } }, { ...configuration, clusters, ...differences });
+
+  test.each([
+    ['kubernetes/lab', { kind: 'kubernetes', region: '', name: 'lab' }],
+    [`eks/${region}/demo`, { kind: 'eks', region, name: 'demo' }],
+  ])('can be %s, as the runbook works on both kinds', (name, target) => {
+    expect(prepare(name)).toMatchObject({ target, targetName: name });
+  });
+
+  test.each<[string, string, Partial<Configuration>, string]>([
+    [
+      'a cluster that is not configured',
+      'kubernetes/lap',
+      {},
+      'target-not-configured: The worker cannot reach the target kubernetes/lap. There is no "lap" in `clusters` of the configuration. ' +
+        'Did you mean "lab"? There are: lab.',
+    ],
+    [
+      'a cluster where there are none',
+      'kubernetes/lab',
+      { clusters: undefined },
+      'target-not-configured: The worker cannot reach the target kubernetes/lab. ' +
+        'There is no "lab" in `clusters` of the configuration. It has none.',
+    ],
+    [
+      'a system that the worker does not load',
+      `eks/${region}/demo`,
+      { systems: ['kubernetes'] },
+      `target-not-configured: The worker cannot reach the target eks/${region}/demo. eks/${region}/demo belongs to the system eks, ` +
+        'but the configuration names the systems kubernetes only.',
+    ],
+    [
+      'a kind that there is not',
+      'etcd/main',
+      {},
+      'inputs-invalid: The inputs do not fit the runbook runbooks/node-maintenance.yaml: Target "etcd/main" must have the form ' +
+        'eks/<region>/<cluster> or kubernetes/<name>, for example eks/eu-central-1/demo or kubernetes/lab.',
+    ],
+  ])('is refused where it is %s', (_title, target, differences, message) => {
+    expect(refusalOf(() => prepare(target, differences))).toBe(message);
+  });
+
+  test('is refused where it is of a kind that the runbook does not work on', () => {
+    const { text } = document;
+    const only = { file: 'r.yaml', text: text.replace('worksOn: [eks, kubernetes]', 'worksOn: [eks]') };
+    const inputs = { target: 'kubernetes/lab', nodes: ['a'] };
+    expect(refusalOf(() => prepareRunbook({ document: only, inputs }, { ...configuration, clusters }))).toBe(
+      'inputs-invalid: The inputs do not fit the runbook r.yaml: ' +
+        'Target "kubernetes/lab" is of the kind kubernetes; the runbook works on eks.',
+    );
+  });
+
+  test('is named by one input now, and a region is told to be none', () => {
+    const inputs = { region, cluster: 'demo', nodes: ['a'] };
+    expect(refusalOf(() => prepareRunbook({ document, inputs }, configuration))).toMatch(
+      /target: Is missing\.; region: There is no such input/,
+    );
+  });
+});
+
 describe('the runbook that is carried out', () => {
   const { runbook } = prepareRunbook(
     { document: readRunbook('node-group-rotation'), inputs: { region, cluster: 'demo', nodegroup: 'blue', newNodegroup: 'green' } },

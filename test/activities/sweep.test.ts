@@ -6,6 +6,8 @@ import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { takeOut, cordonAnnotation, cordonNode } from '../../activities/kubernetes/cordon/owner-annotation.ts';
 import type { LatestRun } from '../../activities/runs.ts';
+import type { KubernetesApis } from '../../activities/kubernetes/client/connect.ts';
+import { marksAt } from '../../activities/system.ts';
 import { findMarks, liftMarks, type SweepParts } from '../../activities/sweep.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 
@@ -17,6 +19,7 @@ let demo: TestCluster;
 let directory: string;
 let parts: SweepParts;
 let nodes: { name: string; uid: string }[];
+let apis: KubernetesApis;
 let latest: LatestRun;
 /** What happens before Temporal answers which run there is. */
 let beforeAnswer: () => Promise<unknown>;
@@ -33,7 +36,8 @@ beforeEach(async () => {
     await beforeAnswer();
     return latest;
   };
-  parts = { apis: await demo.clients.kubernetes(demo.target), cluster: 'demo', latestRun, evidence };
+  apis = await demo.clients.kubernetes(demo.target);
+  parts = { marks: marksAt(demo.systems, demo.target), latestRun, evidence };
 });
 
 afterEach(async () => {
@@ -42,7 +46,7 @@ afterEach(async () => {
 });
 
 const at = (index: number): { name: string; uid: string } => nodes[index] ?? { name: '', uid: '' };
-const cordon = (index: number, run: string) => cordonNode(parts.apis, 'demo', at(index), run);
+const cordon = (index: number, run: string) => cordonNode(apis, 'demo', at(index), run);
 
 /** For each node whether it takes pods, and whose mark it carries. */
 async function cordons(): Promise<string[]> {
@@ -64,7 +68,7 @@ async function sweep(): Promise<Awaited<ReturnType<typeof liftMarks>>> {
 describe('what is dead', () => {
   test('is every mark of a run that is over, and nothing else', async () => {
     await cordon(0, 'r-0');
-    await takeOut(parts.apis, 'demo', at(0), 'r-0', { cordon: false, begin: true });
+    await takeOut(apis, 'demo', at(0), 'r-0', { cordon: false, begin: true });
     await byHand(1, { spec: { unschedulable: true } });
     expect(await findMarks(parts)).toEqual({ dead: [{ node: at(0).name, run: 'r-0' }], kept: [], settlesInMs: 0 });
     expect(await sweep()).toEqual([{ node: at(0).name, run: 'r-0' }]);
@@ -96,7 +100,7 @@ describe('what is dead', () => {
 
   test('is what the beginning of a drain has left at a node that somebody else has cordoned', async () => {
     await byHand(0, { spec: { unschedulable: true } });
-    await takeOut(parts.apis, 'demo', at(0), 'r-0', { cordon: false, begin: true });
+    await takeOut(apis, 'demo', at(0), 'r-0', { cordon: false, begin: true });
     expect(await sweep()).toEqual([{ node: at(0).name, run: 'r-0' }]);
     const [node] = await demo.nodes();
     expect(Object.keys(node?.metadata?.annotations ?? {}).filter((key) => key.startsWith('holdpoint.dev/'))).toEqual([]);

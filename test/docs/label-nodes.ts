@@ -6,10 +6,11 @@ import { kubernetesCode, kubernetesError } from '../../activities/failure.ts';
 import { findNodes, inParallel, readNode } from '../../activities/kubernetes/client/read.ts';
 import { declareAction } from '../../runbooks/actions/declaration.ts';
 
-// 1. What it takes and gives. In the product this stands in runbooks/actions/index.ts, and its name in `actions`.
+// 1. What it takes and gives. In the product this stands in runbooks/actions/kubernetes.ts, and its name in `actions` there.
 export const kubernetesLabelNodes = declareAction({
   name: 'kubernetes.labelNodes',
   summary: 'Sets one label on nodes.',
+  worksOn: ['eks', 'kubernetes'],
   input: z.strictObject({
     nodes: z.array(z.string()).min(1).max(1000).describe('Names of the nodes.'),
     key: z.string().describe('The label.'),
@@ -24,7 +25,7 @@ export const kubernetesLabelNodes = declareAction({
 type LabelInput = { nodes: string[]; key: string; value: string; ignoreMissing: boolean };
 type LabelFacts = { nodes: { name: string; uid: string; before: string | null }[]; key: string; value: string };
 
-// 2. What it does. In the product this is activities/kubernetes/label-nodes.ts, listed in activities/catalogue.ts.
+// 2. What it does. In the product this is activities/kubernetes/label-nodes.ts, listed in activities/kubernetes/system.ts.
 export function labelNodesAction(clients: Clients): AnyAction {
   return defineAction<LabelInput, LabelFacts>({
     declaration: kubernetesLabelNodes,

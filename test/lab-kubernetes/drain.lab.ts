@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createActions } from '../../activities/catalogue.ts';
+import { createSystems } from '../../activities/catalogue.ts';
+import { actionsOf } from '../../activities/system.ts';
 import { createClients } from '../../activities/clients.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
 import type { ActionContext } from '../../domain/action.ts';
@@ -35,7 +36,7 @@ afterAll(async () => {
 const context: ActionContext = { run: 'r-lab', step: 's', target: { kind: 'eks', region, name: 'demo' }, retry: 0, acted: false };
 
 async function carryOut(name: string, input: object): Promise<Performance> {
-  const action = createActions(createClients()).get(name);
+  const action = actionsOf(createSystems(createClients())).get(name);
   if (!action) throw new Error(`there is no action ${name}`);
   const plan = await action.plan(input as never, context);
   expect(plan.blockers).toEqual([]);

@@ -1,8 +1,9 @@
 import { types } from 'node:util';
 import { AppsV1Api, CoreV1Api, KubeConfig, PolicyV1Api, type V1Node, type V1Pod } from '@kubernetes/client-node';
 import type { AnyAction } from '../../activities/action.ts';
-import { createActions } from '../../activities/catalogue.ts';
+import { createSystems } from '../../activities/catalogue.ts';
 import { createClients, type Clients } from '../../activities/clients.ts';
+import { actionsOf, type System } from '../../activities/system.ts';
 import { perform, type Performance, type PerformanceSurroundings } from '../../activities/perform.ts';
 import type { ActionContext, Observation, Target, Undo } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
@@ -27,6 +28,7 @@ export interface TestCluster {
   /** Between the actions and the sandbox. */
   proxy: Proxy;
   clients: Clients;
+  systems: System[];
   target: Target;
   /** Kubernetes as somebody else who works on the cluster reaches it. */
   others: { core: CoreV1Api; policy: PolicyV1Api; apps: AppsV1Api };
@@ -90,7 +92,8 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
   sandbox.world.baseUrl = proxy.url;
   useEnvironment(proxy.url);
   const clients = createClients();
-  const actions = createActions(clients);
+  const systems = createSystems(clients);
+  const actions = actionsOf(systems);
   const name = seed.clusters[0]?.name ?? '';
   const cluster = sandbox.world.cluster(name);
   if (!cluster || !eks) throw new Error('the world of a test needs one cluster');
@@ -111,6 +114,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     eks,
     proxy,
     clients,
+    systems,
     target,
     others,
     context,

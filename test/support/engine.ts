@@ -17,6 +17,7 @@ import { createEvidenceDirectory } from '../../activities/evidence/directory.ts'
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
 import type { EvidenceStore } from '../../activities/evidence/store.ts';
 import { createActivities } from '../../activities/index.ts';
+import { kubernetesSystem } from '../../activities/kubernetes/system.ts';
 import type { KubernetesApis } from '../../activities/kubernetes/client/connect.ts';
 import { cordonAnnotation } from '../../activities/kubernetes/cordon/owner-annotation.ts';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
@@ -168,12 +169,13 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
   const settings = { address: await temporalAddress(), namespace: 'default', taskQueue: `${name}-${process.pid}-${Date.now()}` };
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
-  const scripted = { clients: scriptedClients(sites), actions: scriptedActions(sites) };
+  const { marks } = kubernetesSystem(scriptedClients(sites));
+  const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], marks };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const workflowBundle = await bundleWorkflows();
   const activities = createActivities({
-    ...scripted,
     artifacts: createArtifactDirectory(join(directory, 'artifacts')),
+    systems: [scripted],
     evidence: {
       ...evidence,
       append: async (run, entry) => {

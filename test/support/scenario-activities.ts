@@ -31,7 +31,10 @@ export function interferedActivities(parts: ActivityParts, interference: Interfe
   const keyOf = ({ run, step }: StepContext): string => `${run} ${step}`;
   const activities = createActivities({
     ...parts,
-    actions: new Map([...parts.actions].map(([name, action]) => [name, counting(action, acts, keyOf, interference)])),
+    systems: parts.systems.map((system) => ({
+      ...system,
+      actions: system.actions.map((action) => counting(action, acts, keyOf, interference)),
+    })),
     evidence: {
       ...evidence,
       append: async (run, entry) => {

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createArtifactDirectory } from '../../activities/artifacts/directory.ts';
-import { createActions } from '../../activities/catalogue.ts';
+import { createSystems } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
@@ -23,9 +23,8 @@ export async function makeWorker(
   const place = evidencePlace(configuration, await readConfiguration());
   if (!('directory' in place)) throw new Error('the tests keep their records in a directory');
   const evidence = createEvidenceDirectory(place.directory);
-  const clients = createClients();
   const artifacts = createArtifactDirectory(join(dirname(place.directory), 'artifacts'));
-  const parts = { clients, actions: createActions(clients), evidence, artifacts, readConfiguration };
+  const parts = { systems: createSystems(createClients()), evidence, artifacts, readConfiguration };
   const connection = await NativeConnection.connect({ address });
   const worker = await Worker.create({
     connection,

@@ -33,7 +33,7 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
     return { region, cluster, nodegroups: [nodegroups.teal, nodegroups.blue], releaseVersion };
   },
   'node-maintenance': ({ region, cluster, nodes, nodesAtOnce }) => {
-    return { region, cluster, nodes: nodes.slice(0, 2), nodesAtOnce };
+    return { target: `eks/${region}/${cluster}`, nodes: nodes.slice(0, 2), nodesAtOnce };
   },
 };
 

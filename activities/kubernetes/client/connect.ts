@@ -1,30 +1,27 @@
 import { request as plainRequest, type Agent, type IncomingMessage } from 'node:http';
 import { request as secureRequest, type RequestOptions } from 'node:https';
-import { Sha256 } from '@aws-crypto/sha256-js';
-import { DescribeClusterCommand, type EKSClient } from '@aws-sdk/client-eks';
 import {
   AppsV1Api,
   ApiException,
   AuthorizationV1Api,
   CoreV1Api,
+  IsomorphicFetchHttpLibrary,
   KubeConfig,
   PolicyV1Api,
   ServerConfiguration,
   StorageV1Api,
   createConfiguration,
-  type Configuration,
+  wrapHttpLibrary,
   type RequestContext,
+  type ResponseContext,
 } from '@kubernetes/client-node';
-import { SignatureV4 } from '@smithy/signature-v4';
-import type { Target } from '../../../domain/action.ts';
-import { HoldpointError } from '../../../domain/errors.ts';
-import { awsError } from '../../failure.ts';
+import { credentialSourceOf, RenewedCredential, type Credential } from './credentials.ts';
 
 const requestTimeoutMs = 15_000;
-const tokenLifetimeSeconds = 60;
 /** How long an answer that has begun may say nothing: the API server sends a bookmark every minute over a watch. */
 const silenceMaxMs = 75_000;
 const refusalBytesMax = 64 * 1024;
+const unauthorizedCode = 401;
 
 /** The groups of the Kubernetes API that actions use, for one cluster. */
 export interface KubernetesApis {
@@ -43,42 +40,18 @@ export interface KubernetesApis {
 }
 
 /**
- * Connects to the Kubernetes API of an EKS cluster with the credentials of the EKS client: the endpoint and its
- * certificate authority come from DescribeCluster, the token is a presigned STS call as `aws eks get-token` makes it.
+ * The API groups behind a configuration whose current cluster is served at this address, and what people call its current user.
+ * `source` gives the credentials of that user; where it is left out, the user's credential plugin or token file does, if there is one.
  */
-export async function connectKubernetes(eks: EKSClient, target: Target): Promise<KubernetesApis> {
-  const { cluster } = await eks
-    .send(new DescribeClusterCommand({ name: target.name }))
-    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeCluster', target)));
-  if (cluster?.endpoint === undefined) {
-    throw new HoldpointError('kubernetes-unreachable', {
-      cluster: target.name,
-      call: 'anything',
-      cause: `EKS names no endpoint for it (its status is ${cluster?.status ?? 'unknown'})`,
-    });
-  }
-  const config = new KubeConfig();
-  config.loadFromOptions({
-    clusters: [
-      {
-        name: target.name,
-        server: cluster.endpoint,
-        caData: cluster.certificateAuthority?.data,
-        // The client refuses plain HTTP (which only a sandbox serves) unless told that there is nothing to verify.
-        skipTLSVerify: cluster.endpoint.startsWith('http://'),
-      },
-    ],
-    users: [{ name: 'holdpoint', token: await eksToken(eks, target) }],
-    contexts: [{ name: target.name, cluster: target.name, user: 'holdpoint' }],
-    currentContext: target.name,
-  });
-  return apisOf(config, cluster.endpoint, 'the worker');
-}
-
-/** The API groups behind a configuration whose current cluster is served at this address, and what people call its current user. */
-export function apisOf(config: KubeConfig, server: string, user: string): KubernetesApis {
-  const connections = new Connections(config);
-  const configuration = configurationFor(connections, server);
+export function apisOf(
+  config: KubeConfig,
+  server: string,
+  user: string,
+  source = credentialSourceOf(config.getCurrentUser(), config.getCurrentCluster()),
+): KubernetesApis {
+  const connections = new Connections(config, source && new RenewedCredential(source));
+  const httpApi = wrapHttpLibrary({ send: (request) => sendRequest(connections, request) });
+  const configuration = createConfiguration({ baseServer: new ServerConfiguration(server, {}), httpApi });
   return {
     user,
     core: new CoreV1Api(configuration),
@@ -90,43 +63,102 @@ export function apisOf(config: KubeConfig, server: string, user: string): Kubern
   };
 }
 
-/** The client makes an agent for each request, which costs a handshake each time: here all requests share one. */
+/** What a request is sent with. */
+interface Access {
+  headers: Record<string, string>;
+  agent: Agent;
+  /** What headers and agent were made of, where that is renewed. */
+  credential?: Credential;
+}
+
+/**
+ * Gives requests their credentials. The client makes an agent for each request, which costs a handshake each time: here all requests
+ * share one, until the certificates have changed.
+ */
 class Connections {
   private readonly config: KubeConfig;
-  private agent: Agent | undefined;
+  private readonly renewed: RenewedCredential | undefined;
+  private shared: { agent: Agent; madeOf: string } | undefined;
 
-  constructor(config: KubeConfig) {
+  constructor(config: KubeConfig, renewed: RenewedCredential | undefined) {
     this.config = config;
+    this.renewed = renewed;
   }
 
-  getName(): string {
-    return 'kubeconfig';
-  }
-
-  async applySecurityAuthentication(context: RequestContext): Promise<void> {
-    await this.config.applySecurityAuthentication(context);
-    context.setAgent(this.shared(context.getAgent() as Agent));
-  }
-
-  /** Credentials and agent for a request that is sent without the client. */
-  async options(): Promise<RequestOptions> {
+  /** Credentials and agent for a request. Throws what the source of the credentials throws. */
+  async access(): Promise<Access> {
+    const credential = await this.renewed?.current();
     const options: RequestOptions = {};
-    await this.config.applyToHTTPSOptions(options);
-    const { headers, agent } = options;
-    return { headers, agent: this.shared(agent as Agent) };
+    await this.configWith(credential).applyToHTTPSOptions(options);
+    const headers = Object.fromEntries(Object.entries(options.headers ?? {}).map(([name, value]) => [name, String(value)]));
+    if (options.auth) headers.Authorization = `Basic ${base64(options.auth)}`;
+    const madeOf = [options.ca, options.cert, options.key].map(String).join();
+    if (this.shared?.madeOf !== madeOf) {
+      this.shared = { agent: Object.assign(options.agent as Agent, { keepAlive: true }), madeOf };
+    }
+    return { headers, agent: this.shared.agent, credential };
   }
 
-  private shared(agent: Agent): Agent {
-    this.agent ??= Object.assign(agent, { keepAlive: true });
-    return this.agent;
+  /**
+   * Whether it is worth while to ask again after a 401: there is another credential to be had. A token can have been revoked, or a
+   * clock be wrong.
+   */
+  renewAfterRefusal({ credential }: Access): boolean {
+    if (credential) this.renewed?.refuse(credential);
+    return credential !== undefined;
+  }
+
+  private configWith(credential: Credential | undefined): KubeConfig {
+    const cluster = this.config.getCurrentCluster();
+    if (!credential || !cluster) return this.config;
+    const { token, certificate, key } = credential;
+    const user = { ...(this.config.getCurrentUser() ?? { name: 'holdpoint' }), exec: undefined, authProvider: undefined };
+    if (token !== undefined) user.token = token;
+    if (certificate !== undefined) {
+      Object.assign(user, { certFile: undefined, certData: base64(certificate), keyFile: undefined, keyData: base64(key ?? '') });
+    }
+    const config = new KubeConfig();
+    config.loadFromClusterAndUser(cluster, user);
+    return config;
   }
 }
 
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
+
+/** The client sets no time limit of its own: a request without an answer would hang for ever. */
+async function sendRequest(connections: Connections, request: RequestContext): Promise<ResponseContext> {
+  const send = async (access: Access): Promise<ResponseContext> => {
+    for (const [name, value] of Object.entries(access.headers)) request.setHeaderParam(name, value);
+    request.setAgent(access.agent);
+    request.setSignal(AbortSignal.timeout(requestTimeoutMs));
+    return new IsomorphicFetchHttpLibrary().send(request).toPromise();
+  };
+  const access = await connections.access();
+  const response = await send(access);
+  if (response.httpStatusCode !== unauthorizedCode || !connections.renewAfterRefusal(access)) return response;
+  await response.body.binary();
+  return send(await connections.access());
+}
+
 async function openStream(connections: Connections, url: string, signal: AbortSignal): Promise<IncomingMessage> {
-  const options = await connections.options();
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+  const access = await connections.access();
+  let response = await getStream(url, access, signal);
+  if (response.statusCode === unauthorizedCode && connections.renewAfterRefusal(access)) {
+    response.resume();
+    response = await getStream(url, await connections.access(), signal);
+  }
+  endWhereSilent(response);
+  const { statusCode = 0 } = response;
+  if (statusCode === 200) return response;
+  throw new ApiException(statusCode, 'refused', await readRefusal(response), {});
+}
+
+function getStream(url: string, { headers, agent }: Access, signal: AbortSignal): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
     const send = url.startsWith('http:') ? plainRequest : secureRequest;
-    const sent = send(url, { ...options, signal }, (answer) => {
+    const sent = send(url, { headers, agent, signal }, (answer) => {
       clearTimeout(timer);
       resolve(answer);
     });
@@ -137,10 +169,6 @@ async function openStream(connections: Connections, url: string, signal: AbortSi
     });
     sent.end();
   });
-  endWhereSilent(response);
-  const { statusCode = 0 } = response;
-  if (statusCode === 200) return response;
-  throw new ApiException(statusCode, 'refused', await readRefusal(response), {});
 }
 
 /** A connection that has died without a word would be waited for without end. */
@@ -163,47 +191,4 @@ async function readRefusal(response: IncomingMessage): Promise<string> {
     if (text.length > refusalBytesMax) response.destroy();
   }
   return text;
-}
-
-/** The client sets no time limit of its own: a request without an answer would hang for ever. */
-function configurationFor(connections: Connections, server: string): Configuration {
-  return createConfiguration({
-    baseServer: new ServerConfiguration(server, {}),
-    authMethods: { default: connections },
-    promiseMiddleware: [
-      {
-        pre: async (request) => {
-          request.setSignal(AbortSignal.timeout(requestTimeoutMs));
-          return request;
-        },
-        post: async (response) => response,
-      },
-    ],
-  });
-}
-
-/** A bearer token for the cluster: a presigned GetCallerIdentity that names the cluster in a signed header. */
-async function eksToken(eks: EKSClient, target: Target): Promise<string> {
-  const signer = new SignatureV4({
-    service: 'sts',
-    region: target.region,
-    sha256: Sha256,
-    credentials: eks.config.credentials,
-  });
-  const hostname = `sts.${target.region}.amazonaws.com`;
-  const signed = await signer
-    .presign(
-      {
-        method: 'GET',
-        protocol: 'https:',
-        hostname,
-        path: '/',
-        query: { Action: 'GetCallerIdentity', Version: '2011-06-15' },
-        headers: { host: hostname, 'x-k8s-aws-id': target.name },
-      },
-      { expiresIn: tokenLifetimeSeconds },
-    )
-    .catch((error: unknown) => Promise.reject(awsError(error, 'sign a token', target)));
-  const query = new URLSearchParams(signed.query as Record<string, string>).toString();
-  return `k8s-aws-v1.${Buffer.from(`https://${hostname}/?${query}`).toString('base64url')}`;
 }

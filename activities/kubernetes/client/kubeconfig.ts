@@ -1,9 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import { KubeConfig, type User } from '@kubernetes/client-node';
+import { parse } from 'yaml';
 import { HoldpointError } from '../../../domain/errors.ts';
 import { didYouMean } from '../../../domain/suggestion.ts';
+import type { ClusterAccess } from '../../../runbooks/configuration/configuration.ts';
 import { withoutFullStop } from '../../failure.ts';
 import { apisOf, type KubernetesApis } from './connect.ts';
 
@@ -51,6 +53,25 @@ export function connectByKubeconfig(options: KubeconfigOptions): KubeconfigConne
   return { apis: apisOf(config, server, `user "${context.user}" of the kubeconfig`), cluster: cluster.name, server };
 }
 
+/**
+ * Connects to a cluster of `clusters` in holdpoint.yaml. Nothing of the environment takes part, but for the address of the API server
+ * that a pod finds there. Throws `kubeconfig-invalid`.
+ */
+export async function connectToCluster(access: ClusterAccess, env: Environment): Promise<KubernetesApis> {
+  if (!('inCluster' in access)) return connectByKubeconfig({ ...access, env: {} }).apis;
+  if (env.KUBERNETES_SERVICE_HOST === undefined) {
+    const details = {
+      file: 'The service account of the pod',
+      cause: 'the worker does not run in a pod: KUBERNETES_SERVICE_HOST is not set',
+    };
+    const remedy = 'Give the cluster a `kubeconfig` and a `context` in holdpoint.yaml, or run the worker in the cluster.';
+    throw new HoldpointError('kubeconfig-invalid', details, { remedy });
+  }
+  const config = new KubeConfig();
+  config.loadFromCluster();
+  return apisOf(config, config.getCurrentCluster()?.server ?? '', 'the service account of the worker');
+}
+
 function load({ kubeconfig, env }: KubeconfigOptions): { config: KubeConfig; file: string } {
   const files = kubeconfig === undefined ? filesOf(env) : [kubeconfig];
   const config = new KubeConfig();
@@ -62,10 +83,10 @@ function load({ kubeconfig, env }: KubeconfigOptions): { config: KubeConfig; fil
   try {
     const [first, ...others] = files;
     if (first === undefined) throw new Error('there is none: neither KUBECONFIG nor ~/.kube/config');
-    config.loadFromFile(first);
+    loadFile(config, first);
     for (const other of others) {
       const more = new KubeConfig();
-      more.loadFromFile(other);
+      loadFile(more, other);
       // The first file that names a current context wins, as for kubectl.
       config.mergeConfig(more, Boolean(config.getCurrentContext()));
     }
@@ -73,6 +94,23 @@ function load({ kubeconfig, env }: KubeconfigOptions): { config: KubeConfig; fil
   } catch (error) {
     throw new HoldpointError('kubeconfig-invalid', { file: file.trimEnd(), cause: causeOf(error) }, { cause: error });
   }
+}
+
+/** Also takes from the file what the client passes over: `tokenFile`, and that a plugin may be beside the file. */
+function loadFile(config: KubeConfig, file: string): void {
+  config.loadFromFile(file);
+  const { users } = parse(readFileSync(file, 'utf8')) as { users?: { name: string; user?: { tokenFile?: string } | null }[] };
+  const beside = (path: string): string => (isAbsolute(path) ? path : join(dirname(file), path));
+  config.users = config.users.map((user): User => {
+    const { command } = (user.exec ?? {}) as { command?: string };
+    const tokenFile = users?.find(({ name }) => name === user.name)?.user?.tokenFile;
+    return {
+      ...user,
+      ...(command?.includes('/') && { exec: { ...user.exec, command: beside(command) } as object }),
+      // The form in which the client keeps the token file of a pod.
+      ...(tokenFile && { authProvider: { name: 'tokenFile', config: { tokenFile: beside(tokenFile) } } }),
+    };
+  });
 }
 
 /** None where there is no file at its usual place either. */

@@ -32,7 +32,7 @@ export async function previewDrain(input: JsonObject & { nodes: string[] }, opti
   const known = (await listNodes(apis, cluster)).map(({ metadata }) => metadata?.name ?? '');
   requireNodes(known, input.nodes, cluster);
   // No run is planned for: whatever cordon there is, is another's.
-  const context = { run: '', step: 'drain', target: { kind: 'eks' as const, region: '', name: cluster }, retry: 0, acted: false };
+  const context = { run: '', step: 'drain', target: { kind: 'kubernetes', region: '', name: cluster }, retry: 0, acted: false };
   return { cluster, server, plan: await drainAction(clients).plan(input, context) };
 }
 

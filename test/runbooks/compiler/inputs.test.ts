@@ -105,19 +105,19 @@ describe('inputs of a command line', () => {
 });
 
 describe('the target of a run', () => {
-  const target = 'eks/${inputs.region}/${inputs.cluster}';
+  const runbook = { target: 'eks/${inputs.region}/${inputs.cluster}', worksOn: ['eks'] };
 
   test('is filled in from the inputs', () => {
-    expect(targetOf({ target }, { region: 'eu-central-1', cluster: 'demo' })).toBe('eks/eu-central-1/demo');
+    expect(targetOf(runbook, { region: 'eu-central-1', cluster: 'demo' })).toBe('eks/eu-central-1/demo');
   });
 
   test.each([
     [{ region: 'eu-central-1', cluster: 'demo/other' }, /must have the form eks\/<region>\/<cluster>/],
     [{ region: '..', cluster: 'demo' }, /names the region "\.\.", which is no AWS region/],
-    [{ region: 'eu-central-1', cluster: '' }, /names the cluster "": EKS names are/],
+    [{ region: 'eu-central-1', cluster: '' }, /names the cluster "", which is no name of an EKS cluster: 1 to 100 letters/],
     [{ region: 'eu-central-1', cluster: 'a b' }, /names the cluster "a b"/],
     [{ region: 'eu-central-1' }, /No such key: cluster/],
   ])('is refused for the inputs %j', (inputs, message) => {
-    expect(() => targetOf({ target }, inputs)).toThrow(message);
+    expect(() => targetOf(runbook, inputs)).toThrow(message);
   });
 });

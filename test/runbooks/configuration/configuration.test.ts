@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { loadConfiguration } from '../../../runbooks/configuration/configuration.ts';
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
 import { formatProblem } from '../../../runbooks/grammar/problem.ts';
+import { clustersOf } from '../../../worker/configuration-file.ts';
 
 // Public keys of RFC 8037, appendix A.2, and RFC 8032, section 7.1, tests 2 and 3.
 const adaKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
@@ -59,6 +60,20 @@ test('evidence may be kept in a bucket of S3', () => {
   expect(configuration?.evidence).toEqual({ s3: { bucket: 'our-evidence', prefix: 'holdpoint/prod', region: 'eu-central-1' } });
 });
 
+test('clusters are reached by a context of a kubeconfig, or from within', () => {
+  const text = `${sound}clusters: { lab: { kubeconfig: ./lab.yaml, context: admin }, here: { inCluster: true } }\nsystems: [kubernetes]\n`;
+  const { configuration, problems } = loadConfiguration(text, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration).toMatchObject({
+    clusters: { lab: { kubeconfig: './lab.yaml', context: 'admin' }, here: { inCluster: true } },
+    systems: ['kubernetes'],
+  });
+  expect(clustersOf('/etc/holdpoint/h.yaml', configuration!)).toEqual({
+    lab: { kubeconfig: '/etc/holdpoint/lab.yaml', context: 'admin' },
+    here: { inCluster: true },
+  });
+});
+
 describe('a mistake is reported at its place', () => {
   test.each([
     [
@@ -70,6 +85,32 @@ describe('a mistake is reported at its place', () => {
       'two places for artifacts',
       `${sound}artifacts: { directory: a, s3: { bucket: our-artifacts, region: eu-central-1 } }\n`,
       'h.yaml:10:12 error artifacts: Must name either a `directory` or a bucket (`s3`), not both.',
+    ],
+    [
+      'a cluster without a way to it',
+      `${sound}clusters: { lab: {} }\n`,
+      'h.yaml:10:18 error clusters.lab: Must name either a `kubeconfig` and a `context` of it, or `inCluster: true`.',
+    ],
+    [
+      'a cluster with two ways to it',
+      `${sound}clusters: { lab: { kubeconfig: k, context: c, inCluster: true } }\n`,
+      'h.yaml:10:18 error clusters.lab: Must name either a `kubeconfig` and a `context` of it, or `inCluster: true`.',
+    ],
+    [
+      'a kubeconfig without a context',
+      `${sound}clusters: { lab: { kubeconfig: k } }\n`,
+      'h.yaml:10:18 error clusters.lab: Must name a `context`, too: the current context of a kubeconfig may change',
+    ],
+    [
+      'a cluster that is not in the cluster',
+      `${sound}clusters: { lab: { inCluster: false } }\n`,
+      'h.yaml:10:31 error clusters.lab.inCluster: Must be true, or left out.',
+    ],
+    ['a name that no target can have', `${sound}clusters: { Lab: { inCluster: true } }\n`, 'h.yaml:10:13 error clusters.Lab: '],
+    [
+      'an unknown system',
+      `${sound}systems: [ekss]\n`,
+      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes", but is the text "ekss".',
     ],
     ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
     [

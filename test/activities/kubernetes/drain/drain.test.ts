@@ -467,7 +467,7 @@ describe('answers to an eviction', () => {
       message:
         `The Kubernetes API of demo refused evict pod shop/${pod?.metadata?.name ?? ''}: ` +
         'pods "web" is forbidden: User "w" cannot create resource "pods/eviction".',
-      remedy: 'Give the role of the worker an EKS access entry that allows this, then try again.',
+      remedy: 'Let the user of the worker do this (RBAC; on EKS an access entry for its role), or renew its credentials; then try again.',
     });
   });
 

@@ -1,0 +1,19 @@
+import type { Clients } from '../clients.ts';
+import type { System } from '../system.ts';
+import { createNodegroupAction } from './nodegroup/create.ts';
+import { deleteNodegroupAction } from './nodegroup/delete.ts';
+import { updateNodegroupVersionAction } from './nodegroup/update-version.ts';
+import { preflightAction } from './preflight.ts';
+
+/** EKS through the API of AWS. What its actions do to nodes is marked, and released, as Kubernetes does it. */
+export function eksSystem(clients: Clients): System {
+  return {
+    name: 'eks',
+    actions: [
+      preflightAction(clients),
+      createNodegroupAction(clients),
+      deleteNodegroupAction(clients),
+      updateNodegroupVersionAction(clients),
+    ],
+  };
+}
