@@ -1,5 +1,6 @@
 import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
+import { Successors } from './successors.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
 /** How long a pod may be past its grace period on a node that is not Ready, where nobody can end it or say that it has ended. */
@@ -34,6 +35,10 @@ export interface DrainSettings {
   /** How long a node may take. */
   nodeDeadlineMs?: number;
   onDeadline: 'stuck' | 'delete';
+  /** Names of the workloads whose pods are moved. */
+  workloads: ReadonlySet<string>;
+  /** Whether the signed plan names groups of nodes for the pods to go to. */
+  hasDestinations: boolean;
   /** UIDs of the pods that are lost, or whose data is, and that may go all the same. */
   named: ReadonlySet<string>;
   /** Names of the workloads of one pod that may be down for a while. */
@@ -52,6 +57,8 @@ export interface DrainSnapshot {
   asked: ReadonlySet<string>;
   /** Why the API server does not want to be asked again yet, by UID of the pod. */
   refused: ReadonlyMap<string, string>;
+  /** Whether a node that is not drained is Ready and not cordoned. */
+  hasDestination: boolean;
   /** Milliseconds since 1970. */
   nowMs: number;
 }
@@ -82,6 +89,8 @@ export interface DrainMoves {
   later: PodView[];
   /** Nodes that have no pods to move any more, but volumes of pods that were moved. */
   detaching: { node: string; volumes: readonly string[]; overdue: boolean }[];
+  /** New pods that take the place of moved ones and find no node; they are on no node, so in no other list. */
+  unschedulable: { pods: readonly PodView[]; overdue: boolean };
 }
 
 /**
@@ -92,7 +101,10 @@ export interface DrainMoves {
 export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings): DrainMoves {
   const moving = new PodsToMove(snapshot, settings);
   const { inTurn, begin } = moving.turns();
-  const moves: DrainMoves = { begin, evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [], detaching: [] };
+  const successors = new Successors(snapshot, settings);
+  const unschedulable = { pods: successors.waiting, overdue: successors.areOverdue };
+  const lists = { evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [], detaching: [] };
+  const moves: DrainMoves = { begin, ...lists, unschedulable };
   const spending = new BudgetSpending(snapshot);
   moves.unnamed.push(...moving.unnamed);
   for (const [node, pods] of moving.byNode) if (!inTurn.has(node)) moves.later.push(...pods);
@@ -100,7 +112,7 @@ export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings)
     if (!inTurn.has(node.name)) continue;
     if (!moving.byNode.has(node.name)) moves.detaching.push(detachingOf(node, snapshot, settings));
     for (const pod of highestFirst(moving.byNode.get(node.name) ?? []))
-      place(pod, node, { snapshot, settings, moving, spending, moves, inTurn });
+      place(pod, node, { snapshot, settings, moving, spending, successors, moves, inTurn });
   }
   // Whoever has the longest way to go sets out first; the order is the same each time, as the sort keeps what is equal.
   const waves = new Map(moves.evict.map((pod) => [pod, moving.wavesOf(pod, spending)]));
@@ -113,12 +125,13 @@ interface Place {
   settings: DrainSettings;
   moving: PodsToMove;
   spending: BudgetSpending;
+  successors: Successors;
   moves: DrainMoves;
   inTurn: ReadonlySet<string>;
 }
 
 /** Puts a pod of a node in turn into the list it belongs to. */
-function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spending, moves, inTurn }: Place): void {
+function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spending, successors, moves, inTurn }: Place): void {
   if (snapshot.asked.has(pod.uid)) {
     moves.ending.push(pod);
   } else if (pod.terminating) {
@@ -130,9 +143,11 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
     const isSurge = moving.isSurged(pod);
     const late = isOverdue(pod, node, snapshot, settings);
     const surgeWaits = late ? 'its rollout has not replaced it' : undefined;
-    const reason = whyItWaits(pod, snapshot, settings) ?? moving.orderWaits(pod, inTurn) ?? (isSurge ? surgeWaits : spending.spend(pod));
+    const waits = whyItWaits(pod, snapshot, settings) ?? moving.orderWaits(pod, inTurn);
+    const stays = waits === undefined ? successors.whyItStays(pod) : undefined;
+    const reason = waits ?? stays ?? (isSurge ? surgeWaits : spending.spend(pod));
     if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
-    else if (!late) moves.blocked.push({ pod, reason, overdue: false });
+    else if (!late) moves.blocked.push({ pod, reason, overdue: stays !== undefined && successors.areOverdue });
     else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
     else {
       moves.remove.push({ pod, force: false });

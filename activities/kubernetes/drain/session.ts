@@ -168,7 +168,9 @@ export class DrainSession implements Following {
     });
     const attached = attachedTo(nodes, pods, attachments, volumes);
     const isUncordoned = ({ uid, cordon }: NodeView): boolean => cordon === 'none' && !isRecent(this.cordonedAtMs.get(uid), nowMs);
+    const planned = new Set(this.plan.facts.nodes.map(({ name }) => name));
     const snapshot = {
+      hasDestination: all.some(({ name, ready, cordon }) => ready && cordon === 'none' && !planned.has(name)),
       nodes: nodes.map((node): DrainNode => {
         return { ...node, turnBeganMs: node.turnBeganMs ?? this.beganAtMs.get(node.uid), attached: attached.get(node.name) };
       }),

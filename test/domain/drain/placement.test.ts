@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
   hostPortResource,
-  placementProblems,
+  placementOf,
   type PlacementProblem,
   type PodToPlace,
   type RemainingNode,
@@ -49,8 +49,10 @@ function inZone(zone: string, differences: Partial<VolumeToPlace> = {}): VolumeT
 }
 
 function told(problems: PlacementProblem[]): string[] {
-  return problems.map(({ kind, sentence }) => `${kind} | ${sentence}`);
+  return problems.map(({ kind, workload, detail }) => `${kind} | ${workload}: ${detail}`);
 }
+
+const placementProblems = (pods: PodToPlace[], nodes: RemainingNode[]): PlacementProblem[] => placementOf(pods, nodes).problems;
 
 describe('a pod that finds a place', () => {
   const anyTaint = { key: 'dedicated', value: 'search', effect: 'NoSchedule' };
@@ -120,12 +122,10 @@ describe('a pod that finds none', () => {
   });
 
   test('It is told where no node stays at all.', () => {
-    expect(told(placementProblems([podOf()], []))).toEqual([
-      'no-node | Deployment shop/web: 1 pod would have no node to go to: no node stays.',
-    ]);
+    expect(told(placementProblems([podOf()], []))).toEqual(['no-node | Deployment shop/web: 1 pod would have no node to go to.']);
     const api = podOf({ name: 'api-1', workload: 'Deployment shop/api' });
     expect(told(placementProblems([podOf(), podOf({ name: 'web-2' }), api], []))).toEqual([
-      'no-node | 2 workloads: 3 pods would have no node to go to: no node stays.',
+      'no-node | every workload on these nodes: 3 pods would have no node to go to.',
     ]);
     expect(placementProblems([], [])).toEqual([]);
   });
@@ -138,8 +138,9 @@ test('What is free in pieces that are too small is told as such.', () => {
       kind: 'no-room',
       workload: 'Deployment shop/web',
       pods: ['shop/web-1'],
-      sentence:
-        'Deployment shop/web: as far as can be seen, there is no room now for 1 pod on the 2 nodes that take them: ' +
+      risk: 'its pods find no node with room for them',
+      detail:
+        'as far as can be seen, there is no room now for 1 pod on the 2 nodes that take them: ' +
         'what is free lies in pieces too small for them.',
       remedy: 'Unless an autoscaler adds nodes, add some or make room, or drain fewer nodes at a time, then plan again.',
     },
