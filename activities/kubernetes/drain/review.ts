@@ -1,5 +1,5 @@
 import type { V1Pod } from '@kubernetes/client-node';
-import { budgetsOf, type BudgetView } from '../../../domain/drain/budget.ts';
+import { BudgetIndex, type BudgetView } from '../../../domain/drain/budget.ts';
 import { placementProblems, type PlacementProblem } from '../../../domain/drain/placement.ts';
 import { hasEnded, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
 import { trafficWarnings, type TrafficWarning } from '../../../domain/drain/traffic-audit.ts';
@@ -63,10 +63,11 @@ export async function reviewDrain(
 
 function trafficOf(moving: readonly SeenPod[], all: readonly SeenPod[], budgets: readonly BudgetView[]) {
   const workloads = groupBy(all, ({ view }) => workloadOf(view));
+  const index = new BudgetIndex(budgets);
   return moving.map(({ pod, view }) => {
     const workload = workloadOf(view);
     const replicas = workloads.get(workload)?.length ?? 1;
-    return trafficPod(pod, { workload, replicas, hasBudget: budgetsOf(view, budgets).length > 0 });
+    return trafficPod(pod, { workload, replicas, hasBudget: index.of(view).length > 0 });
   });
 }
 
