@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { budgetName, budgetsOf, type BudgetView } from '../../../domain/drain/budget.ts';
+import { BudgetIndex, budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
 import { nextDrainMoves, type DrainMoves, type DrainSnapshot, type DrainSettings } from '../../../domain/drain/drain.ts';
 import { hasEnded, staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
 import { budgetOf, nodeOf, podOf, podsElsewhere, sceneOf, settingsOf } from './drain-objects.ts';
@@ -229,6 +229,7 @@ describe('budgets', () => {
       budgets: [over('short', 4, 4), over('long', 3, 1)],
     });
     expect(names(found).evict).toEqual(['long-2', 'short-3', 'free-0']);
+    expect(found.evict.map((pod) => found.budgetOf.get(pod)?.name)).toEqual(['long', 'short', undefined]);
   });
 
   test('Of a budget that is shut by an eviction that was cut off, that is told.', () => {
@@ -443,8 +444,9 @@ describe('for any pods, budgets and nodes', () => {
     fc.assert(
       fc.property(situation, ([order, all, protecting, atOnce, isNamed]) => {
         const { evict } = decide(order, all, protecting, atOnce, isNamed);
+        const index = new BudgetIndex(protecting);
         for (const one of protecting) {
-          const isOver = (gone: PodView): boolean => budgetsOf(gone, protecting).some((own) => budgetName(own) === budgetName(one));
+          const isOver = (gone: PodView): boolean => index.of(gone).some((own) => budgetName(own) === budgetName(one));
           const spent = evict.filter((gone) => spends(gone) && isOver(gone)).length;
           expect(spent).toBeLessThanOrEqual(one.statusIsCurrent ? one.disruptionsAllowed : 0);
           const serving = all.filter((pod) => pod.ready && !pod.terminating && isOver(pod)).length;
