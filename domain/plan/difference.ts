@@ -34,7 +34,7 @@ export function differenceOf(before: SpanPlan, after: SpanPlan): PlanDifference 
       changes.push(...compareTexts(id, 'action', old.uses, now.uses));
       changes.push(...compareObjects(id, 'input', old.input, now.input));
       changes.push(...compareEffects(id, old.plan, now.plan));
-      changes.push(...compareObjects(id, 'fact', old.plan.facts, now.plan.facts));
+      changes.push(...compareObjects(id, 'fact', flat(old.plan.facts), flat(now.plan.facts)));
       changes.push(...compareObjects(id, 'risk', byRisk(old.plan), byRisk(now.plan)));
     }
   }
@@ -77,6 +77,18 @@ function compareObjects(step: string, prefix: string, before: JsonObject, after:
     }
   }
   return changes;
+}
+
+/** Facts within facts under their path, such as `drain.destinations`, so that what differs in a large one is told by itself. */
+function flat(facts: JsonObject, path = ''): JsonObject {
+  const entries = Object.entries(facts).flatMap(([name, value]): [string, Json][] =>
+    isObject(value) && Object.keys(value).length > 0 ? Object.entries(flat(value, `${path}${name}.`)) : [[`${path}${name}`, value]],
+  );
+  return Object.fromEntries(entries);
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A name such as `constructor` must not find what every object inherits. */
