@@ -1,9 +1,10 @@
 import stringWidth from 'string-width';
 import type { Progress, ProgressItem } from '../domain/action.ts';
 import { standingOf } from '../domain/approval/approval.ts';
+import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import type { HoldState, Phase, RunState, StepState } from '../workflows/messages.ts';
-import { counted, formatDuration, formatTime, listOfNames, shortHash } from './format.ts';
+import { counted, formatDuration, formatTime, listOfNames } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
 import { commandSummaries } from './operator-commands.ts';

@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
+import { parseJson } from '../domain/json.ts';
 
 /** A person's key as it is used for signing. */
 export interface SigningKey {
@@ -159,14 +160,6 @@ function malformed(file: string, why: string): KeyError {
 }
 
 /** The parser's own message quotes the text, which is a private key here. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 function codeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
 }

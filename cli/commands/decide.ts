@@ -1,10 +1,11 @@
 import { RefusedError } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
+import { shortHash } from '../../domain/plan/plan.ts';
 import type { HoldState, RunState } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type CommandContext, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { hashMatches, shortHash } from '../format.ts';
+import { hashMatches } from '../format.ts';
 import { runLines } from '../run-view.ts';
 import { signingKey, withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';

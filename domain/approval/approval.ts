@@ -1,3 +1,5 @@
+import { shortHash } from '../plan/plan.ts';
+
 /** An approval policy of holdpoint.yaml: who must sign for a hold to open. */
 export interface Policy {
   name: string;
@@ -323,9 +325,4 @@ function othersOf(request: ApprovalRequest): string {
 
 function pastOf(decision: Decision['decision']): string {
   return decision === 'approve' ? 'approved' : 'rejected';
-}
-
-/** Enough of a digest to tell two apart by eye: `sha256:0123456789ab`. */
-function shortHash(hash: string): string {
-  return hash.slice(0, 'sha256:'.length + 12);
 }

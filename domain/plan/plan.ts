@@ -4,6 +4,8 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Json, JsonObject } from '../json.ts';
 import type { ExpectedChange } from './expected.ts';
 
+const shortHashDigits = 12;
+
 /** One change to one object of the world, as it is shown to the people who sign it. */
 export interface Effect {
   /** What is changed, e.g. `Node/ip-10-0-1-12` or `Nodegroup/demo/blue`. */
@@ -85,6 +87,11 @@ export function digestOf(value: Json): string {
 /** SHA-256 of a text's UTF-8 bytes, as `sha256:<hex>`. */
 export function digestOfText(text: string): string {
   return `sha256:${bytesToHex(sha256(utf8ToBytes(text)))}`;
+}
+
+/** The part of a hash that people compare: `sha256:1a2b3c4d5e6f`. */
+export function shortHash(hash: string): string {
+  return hash.slice(0, 'sha256:'.length + shortHashDigits);
 }
 
 /** Seals the plans of a span's steps under one hash. Equal effects, facts and risks give an equal hash. */

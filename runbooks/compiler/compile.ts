@@ -1,5 +1,5 @@
 import type { ExpressionType } from '../../domain/expression/expression.ts';
-import type { Json, JsonObject } from '../../domain/json.ts';
+import { isObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { digestOf, digestOfText } from '../../domain/plan/plan.ts';
 import type { CompiledRunbook, CompiledStep } from '../../domain/runbook.ts';
 import { closestName } from '../../domain/suggestion.ts';
@@ -80,10 +80,6 @@ function compileSteps(value: Json, outline: DocumentOutline, composition: Compos
     if (!isObject(step)) return undefined;
     return compileStep(step, { sourceMap, configuration: composition.configuration, inputs, outlines: outline.steps, index });
   });
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function compileInputs(schema: Json | undefined, sourceMap: SourceMap): ExpressionType {

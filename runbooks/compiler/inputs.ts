@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import ajvFormats from 'ajv-formats';
 import type { ExpressionType } from '../../domain/expression/expression.ts';
 import { render } from '../../domain/expression/expression.ts';
-import type { Json, JsonObject } from '../../domain/json.ts';
+import { isObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { formatTarget, parseTarget } from '../../domain/target.ts';
@@ -111,10 +111,6 @@ function propertiesOf(schema: JsonObject): Record<string, JsonObject> {
   const { properties } = schema;
   if (!isObject(properties)) return {};
   return Object.fromEntries(Object.entries(properties).filter((entry): entry is [string, JsonObject] => isObject(entry[1])));
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function defaultProblems(schema: JsonObject): { path: ValuePath; message: string }[] {

@@ -2,7 +2,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import { refusalOf, standingOf, type ApprovalRequest, type Refusal } from '../../domain/approval/approval.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import { differenceOf } from '../../domain/plan/difference.ts';
-import type { SpanPlan } from '../../domain/plan/plan.ts';
+import { shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { HoldStep } from '../../domain/runbook.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import type { Course } from '../run/progress.ts';
@@ -248,8 +248,4 @@ export async function takeDecision(run: Run, sent: DecisionRequest): Promise<Dec
 function refusalOfDecision(run: Run, sent: DecisionRequest): Refusal | undefined {
   const held = run.state.hold;
   return refusalOf(held?.request, held?.decisions ?? [], sent, run.state.run);
-}
-
-function shortHash(hash: string): string {
-  return hash.slice(0, 'sha256:'.length + 12);
 }
