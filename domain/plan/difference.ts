@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../json.ts';
+import { isObject, type Json, type JsonObject } from '../json.ts';
 import { digestOf, type ActionPlan, type Effect, type SpanPlan } from './plan.ts';
 
 /** One thing that differs between the signed plan and the present one. */
@@ -35,7 +35,7 @@ export function differenceOf(before: SpanPlan, after: SpanPlan): PlanDifference 
       changes.push(...compareObjects(id, 'input', old.input, now.input));
       changes.push(...compareEffects(id, old.plan, now.plan));
       changes.push(...compareObjects(id, 'fact', flat(old.plan.facts), flat(now.plan.facts)));
-      changes.push(...compareObjects(id, 'risk', byRisk(old.plan), byRisk(now.plan)));
+      changes.push(...compareRisks(id, old.plan, now.plan));
     }
   }
   // The order is signed, too, and an effect may be there twice.
@@ -53,6 +53,11 @@ function compareEffects(step: string, before: ActionPlan, after: ActionPlan): Pl
   const old = byObject(before.effects);
   const now = byObject(after.effects);
   return compareObjects(step, '', old, now).map((change) => ({ ...change, object: change.object.trim() }));
+}
+
+/** A risk is there or not: it has no value. */
+function compareRisks(id: string, before: ActionPlan, after: ActionPlan): PlanDifference {
+  return compareObjects(id, 'risk', byRisk(before), byRisk(after)).map(({ step, kind, object }) => ({ step, kind, object }));
 }
 
 function byRisk({ risks }: ActionPlan): JsonObject {
@@ -85,10 +90,6 @@ function flat(facts: JsonObject, path = ''): JsonObject {
     isObject(value) && Object.keys(value).length > 0 ? Object.entries(flat(value, `${path}${name}.`)) : [[`${path}${name}`, value]],
   );
   return Object.fromEntries(entries);
-}
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A name such as `constructor` must not find what every object inherits. */

@@ -131,6 +131,85 @@ describe('a pod that finds none', () => {
   });
 });
 
+describe('the destinations', () => {
+  const inGroup = (group: string, differences: Partial<RemainingNode> = {}): RemainingNode =>
+    nodeOf({ name: group, labels: { zone: 'z1', pool: 'general', 'eks.amazonaws.com/nodegroup': group }, ...differences });
+  const karpenter = nodeOf({ name: 'k', labels: { 'karpenter.sh/nodepool': 'default' } });
+
+  const cases: { title: string; pod?: Partial<PodToPlace>; nodes: RemainingNode[]; destinations: string[] }[] = [
+    {
+      title: 'are the groups that take a pod, sorted, each once',
+      nodes: [nodeOf(), inGroup('green'), inGroup('blue'), inGroup('green', { name: 'g2' }), karpenter],
+      destinations: ['NodePool default', 'node group blue', 'node group green', 'other nodes'],
+    },
+    {
+      title: 'leave out what is not Ready',
+      nodes: [inGroup('green', { ready: false }), inGroup('blue')],
+      destinations: ['node group blue'],
+    },
+    { title: 'leave out what is cordoned', nodes: [inGroup('green', { schedulable: false })], destinations: [] },
+    {
+      title: 'leave out what repels the pods',
+      nodes: [inGroup('green', { taints: [{ key: 'dedicated', effect: 'NoSchedule' }] }), inGroup('blue')],
+      destinations: ['node group blue'],
+    },
+    { title: 'leave out where no volume can be used', pod: { volumes: [inZone('z2')] }, nodes: [inGroup('green')], destinations: [] },
+    {
+      title: 'have groups that are full, as room comes and goes',
+      nodes: [inGroup('green', { requested: { cpu: 2000 } })],
+      destinations: ['node group green'],
+    },
+  ];
+  test.each(cases)('They $title.', ({ pod, nodes, destinations }) => {
+    expect(placementOf([podOf(pod)], nodes).destinations).toEqual(destinations);
+  });
+
+  test('There are none where no pod moves.', () => {
+    expect(placementOf([], [inGroup('green')]).destinations).toEqual([]);
+  });
+});
+
+describe('what is signed of a pod without a place', () => {
+  const tainted = { taints: [{ key: 'dedicated', effect: 'NoSchedule' }] };
+  const cases: { title: string; pod?: Partial<PodToPlace>; nodes: RemainingNode[]; risk: string }[] = [
+    { title: 'no node', nodes: [], risk: 'its pods find no node: there is none but those that are drained' },
+    { title: 'cordoned nodes', nodes: [nodeOf({ schedulable: false })], risk: 'its pods find no node that is Ready and not cordoned' },
+    { title: 'taints', nodes: [nodeOf(tainted)], risk: 'its pods find no node whose taints they tolerate' },
+    {
+      title: 'labels',
+      pod: { nodeSelector: { pool: 'gpu' } },
+      nodes: [nodeOf()],
+      risk: 'its pods find no Ready node with the labels that they ask for',
+    },
+    {
+      title: 'volumes',
+      pod: { volumes: [inZone('z2')] },
+      nodes: [nodeOf()],
+      risk: 'its pods find no node where their volumes can be used',
+    },
+    {
+      title: 'local volumes',
+      pod: { volumes: [inZone('z1', { local: true })] },
+      nodes: [nodeOf()],
+      risk: 'the data of its local volumes stays behind',
+    },
+    { title: 'room', nodes: [nodeOf({ requested: { cpu: 2000 } })], risk: 'its pods find no node with room for them' },
+  ];
+  test.each(cases)('It is worded for $title, and stays the same when a node comes that it cannot use.', ({ pod, nodes, risk }) => {
+    expect(placementOf([podOf(pod)], nodes).problems.map((problem) => problem.risk)).toEqual([risk]);
+    if (nodes.length === 0) return;
+    const useless = nodeOf({ name: 'useless', ready: false, ...tainted });
+    expect(placementOf([podOf(pod)], [...nodes, useless]).problems.map((problem) => problem.risk)).toEqual([risk]);
+  });
+});
+
+test('Pods that other steps move first take their room, and are not told of themselves.', () => {
+  const other = podOf({ name: 'api-1', workload: 'Deployment shop/api' });
+  expect(placementOf([podOf()], [nodeOf()], [other]).problems).toEqual([]);
+  const many = [1, 2, 3].map((number) => podOf({ name: `api-${number}`, workload: 'Deployment shop/api' }));
+  expect(placementOf([podOf()], [nodeOf()], many).problems).toMatchObject([{ kind: 'no-room', workload: 'Deployment shop/web' }]);
+});
+
 test('What is free in pieces that are too small is told as such.', () => {
   const nodes = [nodeOf({ name: 'n1', requested: { cpu: 1500 } }), nodeOf({ name: 'n2', requested: { cpu: 1500 } })];
   expect(placementProblems([podOf()], nodes)).toEqual([
