@@ -59,8 +59,11 @@ export function defineAction<Input, Facts extends JsonObject>(action: Action<Inp
   };
 }
 
-/** What the rules of the schema say of an input is told field by field, without the values. */
-function readInput({ name, input: schema }: ActionDeclaration, input: JsonObject): unknown {
+/**
+ * An input as the schema of its action reads it. Throws `action-input-invalid`, with what the rules of the schema say field by field,
+ * without the values.
+ */
+export function readInput({ name, input: schema }: ActionDeclaration, input: JsonObject): unknown {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const problems = result.error.issues.slice(0, problemsShownMax).map(({ path, message }) => [...path.map(String), message].join(': '));

@@ -1,5 +1,5 @@
 import type { DrainPreview } from '../activities/kubernetes/drain/preview.ts';
-import type { Json, JsonObject } from '../domain/json.ts';
+import { isObject, type Json, type JsonObject } from '../domain/json.ts';
 import { table } from './commands/runs.ts';
 import { counted, formatDuration } from './format.ts';
 import { stepLines } from './plan-view.ts';
@@ -49,8 +49,4 @@ function waveLine(wave: Json): string[] {
 
 function namesIn(value: Json | undefined): string[] {
   return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
-}
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -27,11 +27,6 @@ export function formatDuration(ms: number): string {
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 
-/** The part of a hash that people compare: `sha256:1a2b3c4d5e6f`. */
-export function shortHash(hash: string): string {
-  return hash.slice(0, 'sha256:'.length + 12);
-}
-
 /** Whether a hash is meant by what a person has typed of it: at least twelve digits, with or without `sha256:`. */
 export function hashMatches(hash: string, typed: string): boolean {
   const digits = typed.replace(/^sha256:/, '');

@@ -1,5 +1,5 @@
 import type { Forecast } from '../domain/plan/forecast.ts';
-import type { Json, JsonObject } from '../domain/json.ts';
+import { isObject, type Json } from '../domain/json.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import type { Effect, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
 import { formatDuration } from './format.ts';
@@ -107,10 +107,6 @@ function fieldChanges(was: Json, is: Json): string {
   const fields = [...new Set([...Object.keys(was), ...Object.keys(is)])];
   const changed = fields.filter((field) => JSON.stringify(was[field]) !== JSON.stringify(is[field]));
   return changed.map((field) => `${field} ${short(was[field] ?? null)} → ${short(is[field] ?? null)}`).join(', ');
-}
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function short(value: Json): string {

@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
+import { parseJson } from '../domain/json.ts';
 import { ed25519Signer, KeyError, type Signer } from './signing.ts';
 
 /** A private Ed25519 JWK has some 200 bytes. */
@@ -141,14 +142,6 @@ function malformed(file: string, why: string): KeyError {
 }
 
 /** The parser's own message quotes the text, which is a private key here. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 function codeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
 }

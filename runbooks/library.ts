@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isObject } from '../domain/json.ts';
 import { didYouMean } from '../domain/suggestion.ts';
 import { documentBytesMax, readDocument } from './grammar/document.ts';
 import { nestingMax, stepsMax } from './grammar/runbook.ts';
@@ -70,7 +71,7 @@ function readNested(started: NestedDocument): Map<string, NestedDocument> {
 /** What the `runbook` keys of a document's steps say, as far as the document can be read. */
 function referencesIn({ text, file }: NestedDocument): string[] {
   const { value } = readDocument(text, file);
-  const steps: unknown = value !== null && typeof value === 'object' && !Array.isArray(value) ? value.steps : undefined;
+  const steps: unknown = isObject(value) ? value.steps : undefined;
   if (!Array.isArray(steps)) return [];
   return steps.flatMap((step: unknown) => {
     const { runbook } = (step ?? {}) as { runbook?: unknown };

@@ -9,6 +9,7 @@ import {
   type ExpectedStatement,
   type Statement,
 } from '../../domain/approval/statement.ts';
+import { parseJson } from '../../domain/json.ts';
 
 export type VerificationCode =
   | 'person-unknown'
@@ -155,14 +156,6 @@ function mapJoseError(error: unknown, person: string): VerificationRefusal {
 
 function refused(code: VerificationCode, reason: string, remedy: string): VerificationRefusal {
   return { ok: false, code, reason, remedy };
-}
-
-function parseJson(payload: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
-  } catch {
-    return undefined;
-  }
 }
 
 /** What a stranger sent is quoted, and cut so that it cannot flood a message. */

@@ -1,6 +1,7 @@
 import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
+import { shortHash } from '../../domain/plan/plan.ts';
 import {
   withCommonOptions,
   withSignerOptions,
@@ -11,7 +12,7 @@ import {
 } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { hashMatches, shortHash } from '../format.ts';
+import { hashMatches } from '../format.ts';
 import { runLines } from '../run-view.ts';
 import { signerOf, withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';

@@ -1,3 +1,4 @@
+import { getOrAdd } from '../map.ts';
 import { labelOf, selectorMatches, type LabelSelector } from './selector.ts';
 import type { PodView } from './pod.ts';
 
@@ -27,11 +28,6 @@ export function budgetName(budget: { namespace: string; name: string }): string 
   return `${budget.namespace}/${budget.name}`;
 }
 
-/** The budgets that protect a pod. */
-export function budgetsOf(pod: PodView, budgets: readonly BudgetView[]): BudgetView[] {
-  return budgets.filter((budget) => budget.namespace === pod.namespace && selectorMatches(budget.selector, pod.labels));
-}
-
 interface PlacedBudget {
   budget: BudgetView;
   place: number;
@@ -50,7 +46,7 @@ class NamespaceBudgets {
       return;
     }
     const byValue = getOrAdd(this.byLabel, label[0], () => new Map<string, PlacedBudget[]>());
-    getOrAdd(byValue, label[1], (): PlacedBudget[] => []).push(placed);
+    getOrAdd(byValue, label[1], () => []).push(placed);
   }
 }
 
@@ -81,17 +77,9 @@ export class BudgetIndex {
   /** The pods of each budget that protects any of these. */
   cover(pods: readonly PodView[]): Map<BudgetView, PodView[]> {
     const covered = new Map<BudgetView, PodView[]>();
-    for (const pod of pods) for (const budget of this.of(pod)) getOrAdd(covered, budget, (): PodView[] => []).push(pod);
+    for (const pod of pods) for (const budget of this.of(pod)) getOrAdd(covered, budget, () => []).push(pod);
     return covered;
   }
-}
-
-function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  const made = make();
-  map.set(key, made);
-  return made;
 }
 
 /**

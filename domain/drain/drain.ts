@@ -1,5 +1,7 @@
+import { getOrAdd } from '../map.ts';
 import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
+import { Successors } from './successors.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
 /** How long a pod may be past its grace period on a node that is not Ready, where nobody can end it or say that it has ended. */
@@ -34,6 +36,10 @@ export interface DrainSettings {
   /** How long a node may take. */
   nodeDeadlineMs?: number;
   onDeadline: 'stuck' | 'delete';
+  /** Names of the workloads whose pods are moved. */
+  workloads: ReadonlySet<string>;
+  /** Whether the signed plan names groups of nodes for the pods to go to. */
+  hasDestinations: boolean;
   /** UIDs of the pods that are lost, or whose data is, and that may go all the same. */
   named: ReadonlySet<string>;
   /** Names of the workloads of one pod that may be down for a while. */
@@ -52,6 +58,8 @@ export interface DrainSnapshot {
   asked: ReadonlySet<string>;
   /** Why the API server does not want to be asked again yet, by UID of the pod. */
   refused: ReadonlyMap<string, string>;
+  /** Whether a node that is not drained is Ready and not cordoned. */
+  hasDestination: boolean;
   /** Milliseconds since 1970. */
   nowMs: number;
 }
@@ -69,6 +77,8 @@ export interface DrainMoves {
   /** Nodes whose turn comes now. */
   begin: string[];
   evict: PodView[];
+  /** The PodDisruptionBudget of each pod of `evict` that has one. */
+  budgetOf: ReadonlyMap<PodView, BudgetView>;
   /** Pods whose Deployment is rolled out anew instead. */
   surge: PodView[];
   /** Pods past their deadline that the signed plan has deleted. `force`: without any grace, as nobody can end them. */
@@ -82,6 +92,8 @@ export interface DrainMoves {
   later: PodView[];
   /** Nodes that have no pods to move any more, but volumes of pods that were moved. */
   detaching: { node: string; volumes: readonly string[]; overdue: boolean }[];
+  /** New pods that take the place of moved ones and find no node; they are on no node, so in no other list. */
+  unschedulable: { pods: readonly PodView[]; overdue: boolean };
 }
 
 /**
@@ -92,7 +104,11 @@ export interface DrainMoves {
 export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings): DrainMoves {
   const moving = new PodsToMove(snapshot, settings);
   const { inTurn, begin } = moving.turns();
-  const moves: DrainMoves = { begin, evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [], detaching: [] };
+  const successors = new Successors(snapshot, settings);
+  const unschedulable = { pods: successors.waiting, overdue: successors.areOverdue };
+  const budgetOf = new Map<PodView, BudgetView>();
+  const lists = { evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [], detaching: [] };
+  const moves: DrainMoves = { begin, budgetOf, ...lists, unschedulable };
   const spending = new BudgetSpending(snapshot);
   moves.unnamed.push(...moving.unnamed);
   for (const [node, pods] of moving.byNode) if (!inTurn.has(node)) moves.later.push(...pods);
@@ -100,10 +116,15 @@ export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings)
     if (!inTurn.has(node.name)) continue;
     if (!moving.byNode.has(node.name)) moves.detaching.push(detachingOf(node, snapshot, settings));
     for (const pod of highestFirst(moving.byNode.get(node.name) ?? []))
-      place(pod, node, { snapshot, settings, moving, spending, moves, inTurn });
+      place(pod, node, { snapshot, settings, moving, spending, successors, moves, inTurn });
+  }
+  const waves = new Map<PodView, number>();
+  for (const pod of moves.evict) {
+    const budget = spending.budgetOf(pod);
+    if (budget) budgetOf.set(pod, budget);
+    waves.set(pod, Math.max(moving.wavesOf(pod), budget ? spending.wavesOf(budget, moving.byNode) : 0));
   }
   // Whoever has the longest way to go sets out first; the order is the same each time, as the sort keeps what is equal.
-  const waves = new Map(moves.evict.map((pod) => [pod, moving.wavesOf(pod, spending)]));
   moves.evict.sort((a, b) => (waves.get(b) ?? 0) - (waves.get(a) ?? 0));
   return moves;
 }
@@ -113,12 +134,13 @@ interface Place {
   settings: DrainSettings;
   moving: PodsToMove;
   spending: BudgetSpending;
+  successors: Successors;
   moves: DrainMoves;
   inTurn: ReadonlySet<string>;
 }
 
 /** Puts a pod of a node in turn into the list it belongs to. */
-function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spending, moves, inTurn }: Place): void {
+function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spending, successors, moves, inTurn }: Place): void {
   if (snapshot.asked.has(pod.uid)) {
     moves.ending.push(pod);
   } else if (pod.terminating) {
@@ -130,9 +152,11 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
     const isSurge = moving.isSurged(pod);
     const late = isOverdue(pod, node, snapshot, settings);
     const surgeWaits = late ? 'its rollout has not replaced it' : undefined;
-    const reason = whyItWaits(pod, snapshot, settings) ?? moving.orderWaits(pod, inTurn) ?? (isSurge ? surgeWaits : spending.spend(pod));
+    const waits = whyItWaits(pod, snapshot, settings) ?? moving.orderWaits(pod, inTurn);
+    const stays = waits === undefined ? successors.whyItStays(pod) : undefined;
+    const reason = waits ?? stays ?? (isSurge ? surgeWaits : spending.spend(pod));
     if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
-    else if (!late) moves.blocked.push({ pod, reason, overdue: false });
+    else if (!late) moves.blocked.push({ pod, reason, overdue: stays !== undefined && successors.areOverdue });
     else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
     else {
       moves.remove.push({ pod, force: false });
@@ -199,12 +223,12 @@ class PodsToMove {
     this.workloads = workloadsByName(snapshot.workloads);
     const nodes = new Map(snapshot.nodes.map((node) => [node.name, node]));
     for (const pod of snapshot.pods) {
-      if (ordinalOf(pod) !== undefined) addTo(this.bySet, workloadOf(pod), pod);
+      if (ordinalOf(pod) !== undefined) getOrAdd(this.bySet, workloadOf(pod), () => []).push(pod);
       const node = nodes.get(pod.node);
       if (!node || !hasToMove(pod, node, settings)) continue;
       // A pod that may not go must neither spend a budget nor keep the next node waiting.
       if (this.isUnnamed(pod)) this.unnamed.push(pod);
-      else addTo(this.byNode, pod.node, pod);
+      else getOrAdd(this.byNode, pod.node, () => []).push(pod);
     }
   }
 
@@ -247,11 +271,10 @@ class PodsToMove {
     return !hasEnded(pod) && isSurged(this.workloads.get(workloadOf(pod)), this.settings.singletons);
   }
 
-  /** In how many steps, one after another, the pods go that this one is one of. */
-  wavesOf(pod: PodView, spending: BudgetSpending): number {
+  /** How many pods of its StatefulSet go one after another, this one among them; 0 where it is of none. */
+  wavesOf(pod: PodView): number {
     const isLeft = (other: PodView): boolean => this.byNode.get(other.node)?.includes(other) === true;
-    const ofSet = ordinalOf(pod) === undefined ? 0 : (this.bySet.get(workloadOf(pod)) ?? []).filter(isLeft).length;
-    return Math.max(ofSet, spending.wavesOf(pod, this.byNode));
+    return ordinalOf(pod) === undefined ? 0 : (this.bySet.get(workloadOf(pod)) ?? []).filter(isLeft).length;
   }
 
   /** Why another pod goes before this one; undefined where none does. */
@@ -313,12 +336,6 @@ function highestFirst(pods: readonly PodView[]): PodView[] {
   return [...pods].sort((a, b) => collator.compare(podName(b), podName(a)));
 }
 
-function addTo<Item>(lists: Map<string, Item[]>, key: string, item: Item): void {
-  const list = lists.get(key);
-  if (list) list.push(item);
-  else lists.set(key, [item]);
-}
-
 /** What is left of a budget. */
 interface Account {
   budget: BudgetView;
@@ -371,21 +388,20 @@ class BudgetSpending {
     for (const budget of this.index.of(pod)) this.accountOf(budget).free -= 1;
   }
 
-  /** How often the pod's budget has to open for all of its pods on these nodes; 0 where it has none. */
-  wavesOf(pod: PodView, byNode: ReadonlyMap<string, readonly PodView[]>): number {
-    const [budget] = this.index.of(pod);
-    if (!budget) return 0;
+  /** The budget that the API server asks when the pod is evicted; undefined where it has none. */
+  budgetOf(pod: PodView): BudgetView | undefined {
+    return this.index.of(pod)[0];
+  }
+
+  /** How often a budget has to allow disruptions until all of its pods on these nodes are gone. */
+  wavesOf(budget: BudgetView, byNode: ReadonlyMap<string, readonly PodView[]>): number {
     const account = this.accountOf(budget);
     account.left ??= this.podsOf(budget).filter((other) => byNode.has(other.node)).length;
     return account.left / Math.max(1, budget.expectedPods - budget.desiredHealthy);
   }
 
   private accountOf(budget: BudgetView): Account {
-    const known = this.accounts.get(budget);
-    if (known) return known;
-    const account = this.openAccount(budget);
-    this.accounts.set(budget, account);
-    return account;
+    return getOrAdd(this.accounts, budget, () => this.openAccount(budget));
   }
 
   /**

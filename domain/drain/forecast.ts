@@ -93,7 +93,7 @@ class Play {
 
   private sceneNow(): DrainSnapshot {
     const nodes = this.snapshot.nodes.map((node): DrainNode => ({ ...node, turnBeganMs: node.turnBeganMs ?? this.began.get(node.name) }));
-    const quiet = { asked: new Set<string>(), refused: new Map<string, string>() };
+    const quiet = { asked: new Set<string>(), refused: new Map<string, string>(), hasDestination: true };
     return { ...this.snapshot, ...quiet, nodes, pods: this.pods, budgets: this.budgets, nowMs: this.nowMs };
   }
 

@@ -1,11 +1,7 @@
-import { labelOf } from './selector.ts';
+import { labelOf, requirementHolds, selectorMatches, type SelectorRequirement } from './selector.ts';
 
-/** A requirement of a node selector (core/v1 NodeSelectorRequirement). */
-export interface NodeRequirement {
-  key: string;
-  operator: string;
-  values?: readonly string[];
-}
+/** A requirement of a node selector. */
+export type NodeRequirement = SelectorRequirement;
 
 /** One way to satisfy a node selector: all of its requirements must hold (core/v1 NodeSelectorTerm). */
 export interface NodeSelectorTerm {
@@ -54,23 +50,11 @@ export function matchesTerms(node: SelectableNode, terms: readonly NodeSelectorT
   });
 }
 
-function holds({ operator, values = [] }: NodeRequirement, value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return compare(value, values) > 0;
-    case 'Lt':
-      return compare(value, values) < 0;
-    default:
-      return false;
-  }
+function holds(requirement: NodeRequirement, value: string | undefined): boolean {
+  const { operator, values = [] } = requirement;
+  if (operator === 'Gt') return compare(value, values) > 0;
+  if (operator === 'Lt') return compare(value, values) < 0;
+  return requirementHolds(requirement, value) ?? false;
 }
 
 /** Negative, zero or positive like the difference; NaN, which is neither, where one of them is no integer. */
@@ -83,7 +67,7 @@ function compare(value: string | undefined, [bound, ...others]: readonly string[
 
 /** Whether a node has all labels of a pod's nodeSelector. */
 export function matchesNodeSelector(node: SelectableNode, selector: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector).every(([key, value]) => labelOf(node.labels, key) === value);
+  return selectorMatches({ matchLabels: selector }, node.labels);
 }
 
 /** The taint that keeps pods with these tolerations off a node, a cordon included; undefined where they may come. */

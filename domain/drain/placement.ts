@@ -9,6 +9,7 @@ import {
   type Toleration,
 } from './node-selection.ts';
 import { addResources, amountText, type Resources } from './resources.ts';
+import { labelOf } from './selector.ts';
 
 /** A pod that must find another node. */
 export interface PodToPlace {
@@ -48,9 +49,22 @@ export interface PlacementProblem {
   workload: string;
   /** The pods concerned, `namespace/name`. */
   pods: string[];
-  /** One sentence or two, beginning with the workload. */
-  sentence: string;
+  /** What becomes of the pods, in words that stay the same while pods and nodes come and go: people sign it. */
+  risk: string;
+  /** The numbers of the moment. */
+  detail: string;
   remedy: string;
+}
+
+/** Where the pods that a drain evicts are to go. */
+export interface Placement {
+  /**
+   * The groups of nodes of which at least one node takes at least one of the pods, room apart, sorted: `node group green`,
+   * `NodePool default`, `other nodes`. They change only when a group comes or goes, not with single nodes and pods.
+   */
+  destinations: string[];
+  /** Why some pods find no place. */
+  problems: PlacementProblem[];
 }
 
 /** Pods that ask for the same: where one of them finds no room, the next one finds none either. */
@@ -64,6 +78,14 @@ interface Likes {
 
 /** A place on a node that one pod only can have, kept like an amount of a resource of which every node has one. */
 const hostPortPrefix = 'host port ';
+/** The labels by which nodes of a kind are known: those of managed node groups of EKS, and of Karpenter. */
+const groupLabels = [
+  { label: 'eks.amazonaws.com/nodegroup', title: 'node group' },
+  { label: 'karpenter.sh/nodepool', title: 'NodePool' },
+];
+const otherNodes = 'other nodes';
+/** What a problem of all workloads is about. */
+const everyWorkload = 'every workload on these nodes';
 const shownMax = 3;
 const noNodeRemedy = 'Add a node that takes them, or change what they ask for, then plan again.';
 
@@ -73,8 +95,9 @@ export function hostPortResource(port: number, protocol: string): string {
 }
 
 /**
- * Whether the pods that a drain evicts would find a place on the nodes that stay, as things are now. At most one problem of a kind
+ * Where the pods that a drain evicts would find a place on the nodes that stay, as things are now. At most one problem of a kind
  * for each workload, in the order of kinds and workloads; none means that a way to place all pods has been found.
+ * `before` are pods that other steps move there first; of them only the room that they take counts.
  *
  * The rules are kube-scheduler's NodeUnschedulable, TaintToleration, NodeAffinity, VolumeBinding and VolumeZone, NodePorts (taken
  * for all addresses of a node) and NodeResourcesFit; nodes that are not Ready count as none. Room is searched first fit decreasing,
@@ -82,7 +105,7 @@ export function hostPortResource(port: number, protocol: string): string {
  * Not modelled: (anti-)affinity between pods, topology spread, limits of volumes per node, claims that are not bound yet, other pods
  * that wait for a place, preemption, and nodes that an autoscaler would add or that join while the drain goes on.
  */
-export function placementProblems(pods: readonly PodToPlace[], nodes: readonly RemainingNode[]): PlacementProblem[] {
+export function placementOf(pods: readonly PodToPlace[], nodes: readonly RemainingNode[], before: readonly PodToPlace[] = []): Placement {
   const sortedNodes = [...nodes].sort((a, b) => compareText(a.name, b.name));
   const isLocal = (pod: PodToPlace): boolean => pod.volumes.some(({ local }) => local);
   const groups = groupsOf(
@@ -91,13 +114,27 @@ export function placementProblems(pods: readonly PodToPlace[], nodes: readonly R
   );
   const nowhere = groups.filter(({ accepting }) => accepting.length === 0);
   const notForVolume = groups.filter(({ accepting, candidates }) => accepting.length > 0 && candidates.length === 0);
-  if (nodes.length === 0) return noNodeAtAll(pods);
-  return [
+  if (nodes.length === 0) return { destinations: [], problems: noNodeAtAll(pods) };
+  const destinations = new Set(groups.flatMap(({ candidates }) => candidates.map(groupOf)));
+  const problems = [
     ...byWorkload(nowhere.flatMap((group) => group.pods)).map((workloadPods) => noNodeProblem(workloadPods, sortedNodes)),
     ...byWorkload(notForVolume.flatMap((group) => group.pods)).map(noNodeForVolumeProblem),
     ...byWorkload(pods.filter(isLocal)).map(localVolumeProblem),
-    ...roomProblems(groups.filter(({ candidates }) => candidates.length > 0)),
+    ...roomProblems(
+      groups.filter(({ candidates }) => candidates.length > 0),
+      groupsOf(before, sortedNodes),
+    ),
   ];
+  return { destinations: [...destinations].sort(compareText), problems };
+}
+
+/** Whose node it is, as people write it. */
+function groupOf({ labels }: RemainingNode): string {
+  for (const { label, title } of groupLabels) {
+    const name = labelOf(labels, label);
+    if (name !== undefined) return `${title} ${name}`;
+  }
+  return otherNodes;
 }
 
 function compareText(a: string, b: string): number {
@@ -137,6 +174,18 @@ function refusalOf(pod: PodToPlace, node: RemainingNode): string | undefined {
   return undefined;
 }
 
+/** Why no node takes a pod, in words that stay the same while nodes that it cannot use come and go. */
+function noNodeRisk(pod: PodToPlace, nodes: readonly RemainingNode[]): string {
+  const { nodeSelector, affinity } = pod;
+  const usable = nodes.filter(({ ready, schedulable }) => ready && schedulable);
+  const wanted = usable.filter((node) => matchesNodeSelector(node, nodeSelector) && (!affinity || matchesTerms(node, affinity)));
+  if (wanted.length > 0) return 'its pods find no node whose taints they tolerate';
+  const isChoosy = affinity !== undefined || Object.keys(nodeSelector).length > 0;
+  return isChoosy
+    ? 'its pods find no Ready node with the labels that they ask for'
+    : 'its pods find no node that is Ready and not cordoned';
+}
+
 function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)
@@ -152,10 +201,9 @@ function byWorkload(pods: readonly PodToPlace[]): PodToPlace[][] {
 function problem(
   kind: PlacementProblem['kind'],
   pods: readonly PodToPlace[],
-  text: { sentence: string; remedy: string },
+  text: Pick<PlacementProblem, 'risk' | 'detail' | 'remedy'>,
 ): PlacementProblem {
-  const workload = pods[0]?.workload ?? '';
-  return { kind, workload, pods: pods.map(nameOf), sentence: `${workload}: ${text.sentence}`, remedy: text.remedy };
+  return { kind, workload: pods[0]?.workload ?? '', pods: pods.map(nameOf), ...text };
 }
 
 function podsText(count: number): string {
@@ -170,7 +218,8 @@ function noNodeProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNod
   }
   const counts = [...reasons].sort(([, a], [, b]) => b - a).map(([reason, count]) => `${count} ${reason}`);
   return problem('no-node', pods, {
-    sentence: `${podsText(pods.length)} would have no node to go to: of the nodes that stay, ${listText(counts)}.`,
+    risk: pods[0] ? noNodeRisk(pods[0], nodes) : '',
+    detail: `${podsText(pods.length)} would have no node to go to: of the nodes that stay, ${listText(counts)}.`,
     remedy: noNodeRemedy,
   });
 }
@@ -179,9 +228,10 @@ function noNodeProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNod
 function noNodeAtAll(pods: readonly PodToPlace[]): PlacementProblem[] {
   if (pods.length === 0) return [];
   const workloads = byWorkload(pods).map(([first]) => first?.workload ?? '');
-  const workload = workloads.length === 1 ? (workloads[0] ?? '') : `${workloads.length} workloads`;
-  const sentence = `${workload}: ${podsText(pods.length)} would have no node to go to: no node stays.`;
-  return [{ kind: 'no-node', workload, pods: pods.map(nameOf).sort(compareText), sentence, remedy: noNodeRemedy }];
+  const workload = workloads.length === 1 ? (workloads[0] ?? '') : everyWorkload;
+  const risk = 'its pods find no node: there is none but those that are drained';
+  const detail = `${podsText(pods.length)} would have no node to go to.`;
+  return [{ kind: 'no-node', workload, pods: pods.map(nameOf).sort(compareText), risk, detail, remedy: noNodeRemedy }];
 }
 
 /** The first few of some texts. */
@@ -196,7 +246,8 @@ function noNodeForVolumeProblem(pods: readonly PodToPlace[]): PlacementProblem {
   const claims = listText(volumes.filter(({ terms }) => terms).map(({ claim }) => claim));
   const bound = `their volumes (${claims}) can only be used at ${places}`;
   return problem('no-node-for-volume', pods, {
-    sentence: `${podsText(pods.length)} would have no node to go to: ${bound}, and no node that stays there takes them.`,
+    risk: 'its pods find no node where their volumes can be used',
+    detail: `${podsText(pods.length)} would have no node to go to: ${bound}, and no node that stays there takes them.`,
     remedy: 'Add a node there that takes them, or move the data, then plan again.',
   });
 }
@@ -205,7 +256,8 @@ function localVolumeProblem(pods: readonly PodToPlace[]): PlacementProblem {
   const claims = listText(pods.flatMap((pod) => pod.volumes.filter(({ local }) => local).map(({ claim }) => claim)));
   const bound = `their volumes (${claims}) are disks of the drained nodes`;
   return problem('local-volume', pods, {
-    sentence: `${podsText(pods.length)} would start nowhere else, or without data: ${bound}.`,
+    risk: 'the data of its local volumes stays behind',
+    detail: `${podsText(pods.length)} would start nowhere else, or without data: ${bound}.`,
     remedy: 'See that the data lives elsewhere, too, and let the plan name these pods, or leave their nodes out.',
   });
 }
@@ -213,9 +265,10 @@ function localVolumeProblem(pods: readonly PodToPlace[]): PlacementProblem {
 /** What is free on each node, by resource; changed as pods are placed. */
 type Free = Map<RemainingNode, Record<string, number>>;
 
-function roomProblems(groups: readonly Likes[]): PlacementProblem[] {
+function roomProblems(groups: readonly Likes[], before: readonly Likes[]): PlacementProblem[] {
   const free: Free = new Map();
-  for (const node of groups.flatMap(({ candidates }) => candidates)) if (!free.has(node)) free.set(node, freeOn(node));
+  for (const node of [...before, ...groups].flatMap(({ candidates }) => candidates)) if (!free.has(node)) free.set(node, freeOn(node));
+  for (const group of [...before].sort(byNeed)) place(group, free);
   const unplaced = [...groups].sort(byNeed).flatMap((group) => place(group, free).map((pod) => ({ pod, group })));
   return byWorkload(unplaced.map(({ pod }) => pod)).map((pods) => {
     const concerned = new Set(pods);
@@ -271,7 +324,8 @@ function noRoomProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNod
   const short = missing.length > 0 ? `${missing.join(', ')} short` : 'what is free lies in pieces too small for them';
   const where = nodes.length === 1 ? 'the 1 node that takes' : `the ${nodes.length} nodes that take`;
   return problem('no-room', pods, {
-    sentence: `as far as can be seen, there is no room now for ${podsText(pods.length)} on ${where} them: ${short}.`,
+    risk: 'its pods find no node with room for them',
+    detail: `as far as can be seen, there is no room now for ${podsText(pods.length)} on ${where} them: ${short}.`,
     remedy: 'Unless an autoscaler adds nodes, add some or make room, or drain fewer nodes at a time, then plan again.',
   });
 }

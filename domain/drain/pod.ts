@@ -11,6 +11,8 @@ export interface PodView {
   annotations: Record<string, string>;
   phase: string;
   ready: boolean;
+  /** Why the scheduler finds no node for it, in its words; undefined where it has one, or has not been looked at yet. */
+  unschedulable?: string;
   /** It has a deletion timestamp. */
   terminating: boolean;
   /** Until when it has time to end by itself, in milliseconds since 1970; of a terminating pod only. */

@@ -1,7 +1,14 @@
+/** What a selector asks of one label or field (meta/v1 LabelSelectorRequirement, core/v1 NodeSelectorRequirement). */
+export interface SelectorRequirement {
+  key: string;
+  operator: string;
+  values?: readonly string[];
+}
+
 /** A Kubernetes label selector (meta/v1 LabelSelector): all of it must match. */
 export interface LabelSelector {
-  matchLabels?: Record<string, string>;
-  matchExpressions?: { key: string; operator: string; values?: string[] }[];
+  matchLabels?: Readonly<Record<string, string>>;
+  matchExpressions?: readonly SelectorRequirement[];
 }
 
 /**
@@ -9,17 +16,14 @@ export interface LabelSelector {
  * namespace and an absent one matches none. An operator we do not know is taken as a match: a budget that
  * may protect a pod is heeded.
  */
-export function selectorMatches(selector: LabelSelector | undefined, labels: Record<string, string>): boolean {
+export function selectorMatches(selector: LabelSelector | undefined, labels: Readonly<Record<string, string>>): boolean {
   if (selector === undefined) return false;
   const equal = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labelOf(labels, key) === value);
-  return equal && (selector.matchExpressions ?? []).every((expression) => expressionMatches(expression, labels));
+  return equal && (selector.matchExpressions ?? []).every((one) => requirementHolds(one, labelOf(labels, one.key)) ?? true);
 }
 
-function expressionMatches(
-  { key, operator, values = [] }: { key: string; operator: string; values?: string[] },
-  labels: Record<string, string>,
-): boolean {
-  const value = labelOf(labels, key);
+/** Whether a value, or its absence, is what a requirement asks for; undefined where the operator is none of the four of label selectors. */
+export function requirementHolds({ operator, values = [] }: SelectorRequirement, value: string | undefined): boolean | undefined {
   switch (operator) {
     case 'In':
       return value !== undefined && values.includes(value);
@@ -30,11 +34,11 @@ function expressionMatches(
     case 'DoesNotExist':
       return value === undefined;
     default:
-      return true;
+      return undefined;
   }
 }
 
 /** The value of a label; undefined where there is none. One may be called `constructor`, which every object seems to have. */
-export function labelOf(labels: Record<string, string>, key: string): string | undefined {
+export function labelOf(labels: Readonly<Record<string, string>>, key: string): string | undefined {
   return Object.hasOwn(labels, key) ? labels[key] : undefined;
 }

@@ -1,7 +1,7 @@
 import canonicalize from 'canonicalize';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
-import type { Json, JsonObject } from '../json.ts';
+import { isObject, parseJson, type Json, type JsonObject } from '../json.ts';
 import { digestOf, digestOfText } from '../plan/plan.ts';
 import { claimNames, type ExpectedStatement, type StatementKind } from '../approval/statement.ts';
 
@@ -297,8 +297,8 @@ function missingBetween(highest: number, sequence: number, present: ReadonlySet<
 }
 
 function isEntry(value: unknown): value is EvidenceEntry {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const entry = value as Record<string, unknown>;
+  if (!isObject(value)) return false;
+  const entry: Record<string, unknown> = value;
   if (Object.keys(entry).sort().join() !== entryKeys.join()) return false;
   return (
     Number.isSafeInteger(entry.sequence) &&
@@ -308,14 +308,12 @@ function isEntry(value: unknown): value is EvidenceEntry {
     matches(entry.at, timePattern) &&
     matches(entry.previous, digestPattern) &&
     matches(entry.hash, digestPattern) &&
-    typeof entry.body === 'object' &&
-    entry.body !== null &&
-    !Array.isArray(entry.body)
+    isObject(entry.body)
   );
 }
 
 function isKeptValue(value: Json): value is Json & KeptValue {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  if (!isObject(value)) return false;
   return Object.keys(value).sort().join() === 'bytes,sha256' && matches(value.sha256, digestPattern) && Number.isSafeInteger(value.bytes);
 }
 
@@ -351,13 +349,5 @@ function canonicalBody(body: JsonObject): string {
     return canonicalize(body) ?? '';
   } catch (error) {
     throw new RangeError(`the body has no JSON form: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
   }
 }

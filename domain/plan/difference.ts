@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../json.ts';
+import { isObject, type Json, type JsonObject } from '../json.ts';
 import { digestOf, type ActionPlan, type Effect, type SpanPlan } from './plan.ts';
 
 /** One thing that differs between the signed plan and the present one. */
@@ -34,8 +34,8 @@ export function differenceOf(before: SpanPlan, after: SpanPlan): PlanDifference 
       changes.push(...compareTexts(id, 'action', old.uses, now.uses));
       changes.push(...compareObjects(id, 'input', old.input, now.input));
       changes.push(...compareEffects(id, old.plan, now.plan));
-      changes.push(...compareObjects(id, 'fact', old.plan.facts, now.plan.facts));
-      changes.push(...compareObjects(id, 'risk', byRisk(old.plan), byRisk(now.plan)));
+      changes.push(...compareObjects(id, 'fact', flat(old.plan.facts), flat(now.plan.facts)));
+      changes.push(...compareRisks(id, old.plan, now.plan));
     }
   }
   // The order is signed, too, and an effect may be there twice.
@@ -53,6 +53,11 @@ function compareEffects(step: string, before: ActionPlan, after: ActionPlan): Pl
   const old = byObject(before.effects);
   const now = byObject(after.effects);
   return compareObjects(step, '', old, now).map((change) => ({ ...change, object: change.object.trim() }));
+}
+
+/** A risk is there or not: it has no value. */
+function compareRisks(id: string, before: ActionPlan, after: ActionPlan): PlanDifference {
+  return compareObjects(id, 'risk', byRisk(before), byRisk(after)).map(({ step, kind, object }) => ({ step, kind, object }));
 }
 
 function byRisk({ risks }: ActionPlan): JsonObject {
@@ -77,6 +82,14 @@ function compareObjects(step: string, prefix: string, before: JsonObject, after:
     }
   }
   return changes;
+}
+
+/** Facts within facts under their path, such as `drain.destinations`, so that what differs in a large one is told by itself. */
+function flat(facts: JsonObject, path = ''): JsonObject {
+  const entries = Object.entries(facts).flatMap(([name, value]): [string, Json][] =>
+    isObject(value) && Object.keys(value).length > 0 ? Object.entries(flat(value, `${path}${name}.`)) : [[`${path}${name}`, value]],
+  );
+  return Object.fromEntries(entries);
 }
 
 /** A name such as `constructor` must not find what every object inherits. */

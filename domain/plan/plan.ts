@@ -4,6 +4,8 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Json, JsonObject } from '../json.ts';
 import type { ExpectedChange } from './expected.ts';
 
+const shortHashDigits = 12;
+
 /** One change to one object of the world, as it is shown to the people who sign it. */
 export interface Effect {
   /** What is changed, e.g. `Node/ip-10-0-1-12` or `Nodegroup/demo/blue`. */
@@ -87,6 +89,11 @@ export function digestOfText(text: string): string {
   return `sha256:${bytesToHex(sha256(utf8ToBytes(text)))}`;
 }
 
+/** The part of a hash that people compare: `sha256:1a2b3c4d5e6f`. */
+export function shortHash(hash: string): string {
+  return hash.slice(0, 'sha256:'.length + shortHashDigits);
+}
+
 /** Seals the plans of a span's steps under one hash. Equal effects, facts and risks give an equal hash. */
 export function sealSpan(span: Omit<SpanPlan, 'hash'>): SpanPlan {
   const signed = {
@@ -103,9 +110,4 @@ export function sealSpan(span: Omit<SpanPlan, 'hash'>): SpanPlan {
     })),
   };
   return { ...span, hash: digestOf(signed) };
-}
-
-/** Enough of a digest to tell two apart by eye: `sha256:0123456789ab`. */
-export function shortHash(hash: string): string {
-  return hash.slice(0, 'sha256:'.length + 12);
 }

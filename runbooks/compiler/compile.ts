@@ -1,5 +1,5 @@
 import type { ExpressionType } from '../../domain/expression/expression.ts';
-import type { Json, JsonObject } from '../../domain/json.ts';
+import { isObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { digestOf, digestOfText } from '../../domain/plan/plan.ts';
 import type { CompiledRunbook, CompiledStep } from '../../domain/runbook.ts';
 import { closestName } from '../../domain/suggestion.ts';
@@ -81,10 +81,6 @@ function compileSteps(value: Json, outline: DocumentOutline, composition: Compos
     const { worksOn = [], steps: outlines } = outline;
     return compileStep(step, { sourceMap, configuration: composition.configuration, inputs, worksOn, outlines, index });
   });
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function compileInputs(schema: Json | undefined, sourceMap: SourceMap): ExpressionType {

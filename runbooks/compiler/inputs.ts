@@ -1,11 +1,11 @@
 import type { ErrorObject } from 'ajv';
 import { render } from '../../domain/expression/expression.ts';
-import type { Json, JsonObject } from '../../domain/json.ts';
+import { isObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
 import { documentDepthMax, documentValuesMax, keyRefusal } from '../grammar/document.ts';
 import { formatPath, problemsMax, type ValuePath } from '../grammar/problem.ts';
 import { messageOfError, pathOfError, pathOfInstance } from './input-error.ts';
-import { errorsOfInputs, isObject, propertiesOf } from './input-schema.ts';
+import { errorsOfInputs, propertiesOf } from './input-schema.ts';
 import { formatTarget, TargetError } from '../../domain/target.ts';
 import { parseTarget } from '../targets.ts';
 

@@ -1,5 +1,5 @@
 import type { ExpressionType } from '../../domain/expression/expression.ts';
-import type { Json, JsonObject } from '../../domain/json.ts';
+import { isObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { ActionStep, CompiledStep, HoldStep, RunbookStep } from '../../domain/runbook.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { actionNames, findAction, systemOf } from '../actions/index.ts';
@@ -105,10 +105,6 @@ function checkTemplates(
   if (!isObject(input)) return;
   const at = [...path, 'with'];
   judge(input, new TemplateCheck(sourceMap, types.inside).checkTemplate(input, at), at);
-}
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function checkUses(uses: Json | undefined, context: StepContext): ReturnType<typeof findAction> {

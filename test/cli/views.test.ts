@@ -1,13 +1,13 @@
 import { Readable, Writable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import type { HoldState, RunState } from '../../domain/run/state.ts';
-import { formatClock, formatDuration, formatTime, hashMatches, shellWords, shortHash } from '../../cli/format.ts';
+import { formatClock, formatDuration, formatTime, hashMatches, shellWords } from '../../cli/format.ts';
 import { differenceLines, forecastLines, planLines } from '../../cli/plan-view.ts';
 import { runLines } from '../../cli/run-view.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import type { LiveRun } from '../../client/holdpoint.ts';
 import type { ProgressItem } from '../../domain/action.ts';
-import type { ActionPlan, SpanPlan } from '../../domain/plan/plan.ts';
+import { shortHash, type ActionPlan, type SpanPlan } from '../../domain/plan/plan.ts';
 
 const escape = '\u001b';
 const now = new Date('2026-11-21T05:24:07Z');

@@ -8,6 +8,7 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../acti
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { nodeIsReady } from '../../kubernetes/client/read.ts';
+import { nodesAdded } from './expected-nodes.ts';
 import { findNodegroup, findPatiently, healthProblem, nodesOfNodegroup, readNodegroup, readinessProgress, runTag } from './nodegroup.ts';
 import { readCluster } from '../preflight.ts';
 import { requestToken } from '../request-token.ts';
@@ -75,6 +76,7 @@ async function planCreate(clients: Clients, input: CreateInput, { target }: Acti
     blockers: [...sameGroupBlockers(input), ...tagBlockers(input, request), ...versionBlockers(input, clusterVersion)],
     details: { like: input.like, desiredSize },
     outputs: { nodegroup: input.name },
+    expects: nodesAdded(input.name, like, await nodesOfNodegroup(clients, target, input.like), desiredSize),
     estimateMs,
   };
 }
@@ -87,6 +89,8 @@ async function planExisting(clients: Clients, input: CreateInput, existing: Node
   const request = like ? requestLike(like, input, clusterVersion) : requestAlone(existing, input);
   const desiredSize = (like ?? existing).scalingConfig?.desiredSize ?? 0;
   const nodes = await nodesOfNodegroup(clients, target, name);
+  const models = like ? await nodesOfNodegroup(clients, target, input.like) : nodes;
+  const missing = desiredSize - nodes.filter(nodeIsReady).length;
   const notes = [`Node group ${name} exists already and is used as it is.`];
   if (!like) notes.push(`There is no node group ${input.like} (any more) to compare ${name} with.`);
   return {
@@ -95,6 +99,7 @@ async function planExisting(clients: Clients, input: CreateInput, existing: Node
     notes,
     details: { like: input.like, desiredSize },
     outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') },
+    expects: nodesAdded(name, existing, models, missing),
   };
 }
 

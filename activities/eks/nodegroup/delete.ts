@@ -4,6 +4,7 @@ import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation, Progress, Target, Undo } from '../../../domain/action.ts';
 import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
 import { hasEnded, podName, staysOnNode } from '../../../domain/drain/pod.ts';
+import { expectedOfNodes } from '../../../domain/plan/expected.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type Following, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
@@ -71,10 +72,16 @@ async function planDelete(clients: Clients, input: DeleteInput, context: ActionC
       effects: [...drain.effects, ...deletion],
       notes: [...waiting, ...drain.notes],
       outputs: { nodegroup: name },
+      expects: [{ change: 'nodes-removed', nodes }],
       estimateMs: drain.estimateMs + estimateMs,
     };
   }
-  const left = await podsLeft(clients, target, nodes);
+  const { drained } = expectedOfNodes(context.expected ?? []);
+  const left = await podsLeft(
+    clients,
+    target,
+    nodes.filter((node) => !drained.has(node)),
+  );
   return {
     ...emptyPlan(facts),
     effects: deletion,
@@ -82,6 +89,7 @@ async function planDelete(clients: Clients, input: DeleteInput, context: ActionC
     notes: waiting,
     details: { podsLeft: left.length },
     outputs: { nodegroup: name },
+    expects: [{ change: 'nodes-removed', nodes }],
     estimateMs: nodegroup ? estimateMs : 0,
   };
 }

@@ -8,7 +8,7 @@ import { awsError, withoutFullStop } from '../../failure.ts';
 import { listNodes, nodeIsReady } from '../../kubernetes/client/read.ts';
 
 /** The label that EKS puts on every node of a managed node group. */
-const nodegroupLabel = 'eks.amazonaws.com/nodegroup';
+export const nodegroupLabel = 'eks.amazonaws.com/nodegroup';
 /** The tag by which a node group says which run has made it. */
 export const runTag = 'holdpoint.dev/run';
 

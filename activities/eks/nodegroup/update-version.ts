@@ -2,6 +2,7 @@ import type { Nodegroup, Update } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation, Progress, Target, Undo } from '../../../domain/action.ts';
 import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
+import type { ExpectedChange } from '../../../domain/plan/expected.ts';
 import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
@@ -9,6 +10,7 @@ import type { Clients } from '../../clients.ts';
 import { evictionBlockers } from '../../kubernetes/drain/eviction-blockers.ts';
 import { nodeIsReady } from '../../kubernetes/client/read.ts';
 import { askForUpdate } from '../update/ask-for-update.ts';
+import { nodesAdded } from './expected-nodes.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
 import { readCluster } from '../preflight.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
@@ -73,8 +75,24 @@ async function planUpdate(clients: Clients, input: UpdateInput, { target }: Acti
     ],
     details: { nodes: names },
     outputs: { nodegroup: input.nodegroup, releaseVersion: facts.to.releaseVersion ?? facts.from.releaseVersion },
+    expects: there ? [] : updateExpects(object, nodegroup, facts, present),
     estimateMs: there ? 0 : names.length * estimateMsPerNode,
   };
+}
+
+/** Every node is replaced by one like it. */
+function updateExpects(
+  object: string,
+  nodegroup: Nodegroup,
+  { nodegroup: name, to }: UpdateFacts,
+  present: readonly V1Node[],
+): ExpectedChange[] {
+  const version = to.version ?? to.releaseVersion ?? nodegroup.version ?? '';
+  return [
+    { change: 'version', object, version },
+    { change: 'nodes-removed', nodes: present.map(({ metadata }) => metadata?.name ?? '') },
+    ...nodesAdded(name, nodegroup, present, present.length),
+  ];
 }
 
 function updateEffects(object: string, nodegroup: Nodegroup, facts: UpdateFacts): Effect[] {

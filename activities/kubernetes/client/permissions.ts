@@ -1,3 +1,4 @@
+import { getOrAdd } from '../../../domain/map.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
@@ -47,8 +48,7 @@ export async function mayI(apis: KubernetesApis, cluster: string, asks: readonly
   const answers = await inParallel(asks, (ask) => isAllowed(apis, cluster, ask));
   const missing = new Map<string, Ask[]>();
   for (const ask of asks.filter((_ask, index) => !answers[index])) {
-    const key = `${ask.group}/${ask.resource}`;
-    missing.set(key, [...(missing.get(key) ?? []), ask]);
+    getOrAdd(missing, `${ask.group}/${ask.resource}`, () => []).push(ask);
   }
   return [...missing.values()].map((some) => missingPermission(some, apis.user));
 }

@@ -5,6 +5,7 @@ import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { cordonNode, cordonOwner, cordonState, type CordonState } from './owner-annotation.ts';
+import { asCordonedOrNot } from './expected-cordons.ts';
 import { findNodes, inParallel, readNode, readNodes } from '../client/read.ts';
 
 const estimateMsPerNode = 200;
@@ -28,6 +29,7 @@ export function cordonAction(clients: Clients): AnyAction {
         notes,
         details: { nodes: names },
         outputs: { nodes: names },
+        expects: [{ change: 'nodes-cordoned', nodes: nodes.map(({ metadata }) => metadata?.name ?? '') }],
         estimateMs: nodes.length * estimateMsPerNode,
       };
     },
@@ -47,15 +49,16 @@ export function cordonAction(clients: Clients): AnyAction {
 export async function nodesOfInput(
   clients: Clients,
   input: { nodes: string[]; ignoreMissing: boolean },
-  { run, target }: ActionContext,
+  { run, target, expected = [] }: ActionContext,
 ): Promise<{ names: string[]; nodes: V1Node[]; notes: string[] }> {
   const names = [...new Set(input.nodes)];
   const apis = await clients.kubernetes(target);
   if (!input.ignoreMissing) {
-    const nodes = await readNodes(apis, target.name, names);
+    const nodes = asCordonedOrNot(await readNodes(apis, target.name, names), expected, run);
     return { names, nodes, notes: foreignCordonWarnings(nodes, run) };
   }
-  const { nodes, missing } = await findNodes(apis, target.name, names);
+  const { nodes: found, missing } = await findNodes(apis, target.name, names);
+  const nodes = asCordonedOrNot(found, expected, run);
   return { names, nodes, notes: [...missingWarnings(missing), ...foreignCordonWarnings(nodes, run)] };
 }
 

@@ -21,6 +21,7 @@ export function uncordonAction(clients: Clients): AnyAction {
         notes,
         details: { nodes: names },
         outputs: { nodes: names },
+        expects: [{ change: 'nodes-uncordoned', nodes: ours.map((node) => node.metadata?.name ?? '') }],
         estimateMs: ours.length * estimateMsPerNode,
       };
     },

@@ -1,28 +1,28 @@
-import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation } from '../../../domain/action.ts';
 import { budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
 import { waitedFor } from '../../../domain/drain/drain.ts';
-import { forecastDrain, type DrainWave } from '../../../domain/drain/forecast.ts';
+import { forecastDrain, type DrainForecast, type DrainWave } from '../../../domain/drain/forecast.ts';
+import { isDaemon, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
-import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
-import { hasEnded, isDaemon, isLost, optOutOf, podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
-import { isSurged, workloadsByName, type WorkloadView } from '../../../domain/drain/workload.ts';
+import type { Effect } from '../../../domain/plan/plan.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { nodeView, readCluster, type ClusterReading } from './cluster-state.ts';
-import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from '../cordon/cordon.ts';
-import { cordonOwner, cordonState } from '../cordon/owner-annotation.ts';
-import { drainSettings, signedSettings, type DrainFacts, type DrainInput, type SignedSettings } from './facts.ts';
-import { reviewDrain, reviewWarnings, type DrainReview } from './review.ts';
-import { DrainSession } from './session.ts';
-import { budgetsOver, shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
+import type { KubernetesApis } from '../client/connect.ts';
 import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks, type Ask } from '../client/permissions.ts';
-import { podView } from './view.ts';
+import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from '../cordon/cordon.ts';
+import { cordonState } from '../cordon/owner-annotation.ts';
+import { readCluster, type ClusterReading } from './cluster-state.ts';
+import { drainBlockers } from './drain-blockers.ts';
+import { expectedReading, type ExpectedReading } from './expected-reading.ts';
+import { drainSettings, type DrainFacts, type DrainInput, type SignedSettings } from './facts.ts';
+import { leaves, podsOfDrain, type PodsOfDrain } from './pods-of-drain.ts';
+import { reviewDrain, type DrainReview } from './review.ts';
+import { drainRisks } from './risks.ts';
+import { DrainSession } from './session.ts';
 
-/** Workloads whose several pods are told one by one. */
-const objectsShownMax = 3;
 /** What is told of the order in which pods are expected to go. */
 const wavesShownMax = 20;
 const podsOfWaveShownMax = 10;
@@ -64,110 +64,113 @@ export async function planDrainOf(
   reading: ClusterReading,
   wanted: readonly string[],
   input: DrainInput,
-  { run, target }: ActionContext,
+  { run, target, expected = [] }: ActionContext,
 ): Promise<PlanOf<DrainFacts>> {
-  const { budgets: allBudgets, workloads: workloadViews } = reading;
-  const byName = new Map(reading.nodes.map((node) => [node.metadata?.name ?? '', node]));
-  const nodes = [...new Set(wanted)].flatMap((name) => byName.get(name) ?? []);
-  const names = nodes.map((node) => node.metadata?.name ?? '');
-  const drained = nodes.map((node) => nodeView(node, run));
-  const settings = signedSettings(input, drained);
-  const apis = await clients.kubernetes(target);
-  const all = reading.pods.map(podView);
-  const known = workloadsByName(workloadViews);
-  const pods = all.filter((pod) => names.includes(pod.node) && leaves(pod, settings));
-  const budgets = budgetsOver(pods, allBudgets);
-  const workloads = [...new Set(pods.map(workloadOf))].sort();
-  const running = pods.filter((pod) => !hasEnded(pod));
-  const moved = running.filter((pod) => !isDaemon(pod));
-  const named = moved.filter(isLost).sort((a, b) => podName(a).localeCompare(podName(b), 'en'));
-  const singletons = workloads.filter((workload) => known.get(workload)?.replicas === 1);
-  const facts: DrainFacts = {
-    nodes: nodeFacts(nodes),
-    settings,
-    workloads,
-    budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
-    named: named.map((pod) => ({ name: podName(pod), uid: pod.uid })),
-    singletons,
-    volumes: moved.some(({ claims }) => claims.length > 0),
-  };
+  const place = { apis: await clients.kubernetes(target), cluster: target.name, run };
+  return planDrainIn(place, expectedReading(reading, expected, run), wanted, input);
+}
+
+/** Where a drain is planned, and for which run; its id is empty where there is none yet. */
+interface PlaceOfDrain {
+  apis: KubernetesApis;
+  cluster: string;
+  run: string;
+}
+
+/** The same for whoever has no target: from a cluster as it will be when the drain begins. Reads only. Throws `kubernetes-…` errors. */
+export async function planDrainIn(
+  { apis, cluster, run }: PlaceOfDrain,
+  reading: ExpectedReading,
+  wanted: readonly string[],
+  input: DrainInput,
+): Promise<PlanOf<DrainFacts>> {
+  const pods = podsOfDrain(reading, wanted, input, run);
+  const { settings, nodes, names, budgets, moved } = pods;
   const [forbidden, review] = await Promise.all([
-    mayI(apis, target.name, asksFor(facts)),
-    reviewDrain(apis, target.name, reading, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod)),
+    mayI(apis, cluster, asksFor(settings, moved)),
+    reviewDrain(apis, cluster, reading, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod)),
   ]);
-  const { waves, lastsMs } = forecastDrain(
-    { nodes: drained, pods: all, budgets: allBudgets, workloads: workloadViews, asked: new Set(), refused: new Map(), nowMs: Date.now() },
-    drainSettings(facts),
-  );
+  const facts = factsOf(pods, review);
+  const { waves, lastsMs } = forecastOf(pods, reading, facts);
   return {
     ...emptyPlan(facts),
-    effects: [
-      ...nodes.filter((node) => cordonState(node, run) === 'none').map(cordonEffect),
-      ...workloads.map((workload) => workloadEffect(workload, known.get(workload), settings)),
-      ...named.map(lossEffect),
-    ],
-    blockers: [
-      ...forbidden,
-      ...foreignCordonBlockers(nodes, run, input),
-      ...budgetBlockers(budgets, moved, known, settings),
-      ...lossBlockers(moved, input),
-      ...endlessBlockers(moved),
-      ...surgeBlockers(singletons, known, settings),
-      ...localVolumeBlockers(review, input),
-    ],
-    notes: [...alsoCordonedWarnings(nodes, run, input), ...waitWarnings(moved, settings), ...reviewWarnings(review)],
-    details: {
-      pods: moved.length,
-      nodes: names,
-      podsByWorkload: countBy(moved, workloadOf),
-      podsByNode: countBy(running, ({ node }) => node),
-      waves: waves.slice(0, wavesShownMax).map(waveNote),
-      wavesLeftOut: Math.max(0, waves.length - wavesShownMax),
-    },
+    effects: effectsOf(pods, run),
+    risks: drainRisks(pods, review, input),
+    blockers: [...forbidden, ...drainBlockers(pods, review, input, run)],
+    notes: notesOf(pods, review, input, run),
+    details: detailsOf(pods, waves),
     outputs: { nodes: names, podsMoved: moved.length },
+    expects: [
+      { change: 'nodes-cordoned', nodes: names },
+      { change: 'nodes-drained', nodes: names },
+    ],
     estimateMs: nodes.length * estimateMsPerNode + lastsMs,
   };
 }
 
-function asksFor({ settings, volumes }: DrainFacts): Ask[] {
+function factsOf({ nodes, settings, workloads, budgets, lost, singletons, moved }: PodsOfDrain, review: DrainReview): DrainFacts {
+  return {
+    nodes: nodeFacts(nodes),
+    settings,
+    workloads,
+    budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
+    named: lost.map((pod) => ({ name: podName(pod), uid: pod.uid })),
+    singletons,
+    destinations: review.destinations,
+    volumes: haveVolumes(moved),
+  };
+}
+
+function haveVolumes(pods: readonly PodView[]): boolean {
+  return pods.some(({ claims }) => claims.length > 0);
+}
+
+function asksFor(settings: SignedSettings, moved: readonly PodView[]): Ask[] {
   const deletes = settings.onDeadline === 'delete';
   return [
     ...drainAsks,
-    ...(volumes ? volumeAsks : []),
+    ...(haveVolumes(moved) ? volumeAsks : []),
     ...(settings.singletons === 'surge' ? rolloutAsks : []),
     ...(deletes ? deletionAsks : []),
   ];
 }
 
-/** Whether a drain with these settings moves the pod. */
-function leaves(pod: PodView, { daemonSets }: SignedSettings): boolean {
-  return !staysOnNode(pod) || (daemonSets === 'evict' && isDaemon(pod) && !pod.mirror);
+function forecastOf({ drained, all }: PodsOfDrain, { budgets, workloads }: ExpectedReading, facts: DrainFacts): DrainForecast {
+  const nothingAsked = { asked: new Set<string>(), refused: new Map<string, string>() };
+  const snapshot = { nodes: drained, pods: all, budgets, workloads, ...nothingAsked, hasDestination: true, nowMs: Date.now() };
+  return forecastDrain(snapshot, drainSettings(facts));
 }
 
-function workloadEffect(workload: string, view: WorkloadView | undefined, settings: SignedSettings): Effect {
+function effectsOf({ nodes, workloads, known, settings, lost }: PodsOfDrain, run: string): Effect[] {
+  const unmanaged = new Set(lost.filter(({ owner }) => owner === undefined).map(workloadOf));
+  return [
+    ...nodes.filter((node) => cordonState(node, run) === 'none').map(cordonEffect),
+    ...workloads.map((workload) => workloadEffect(workload, known.get(workload), unmanaged.has(workload), settings)),
+  ];
+}
+
+function workloadEffect(workload: string, view: WorkloadView | undefined, isUnmanaged: boolean, settings: SignedSettings): Effect {
   const late =
     settings.onDeadline === 'delete'
       ? '; after the deadline delete what is left, whatever keeps it (budget, mark, Job), by force where a node is not Ready'
       : '';
+  if (isUnmanaged) return { object: workload, change: `evict it, within its budget${late}` };
   if (view?.replicas !== 1) return { object: workload, change: `evict its pods from these nodes, within its budget${late}` };
   const isToSurge = settings.singletons === 'surge' && view.kind === 'Deployment';
   if (isToSurge) return { object: workload, change: 'roll it out anew, so that its only pod is replaced before it ends' };
-  return { object: workload, change: `evict its only pod: it is down until the pod is Ready elsewhere${late}` };
+  return { object: workload, change: `evict its only pod, within its budget${late}` };
 }
 
-/** Those of budgets that stay shut, or of which there are two; a rollout asks none. */
-function budgetBlockers(
-  budgets: readonly BudgetView[],
-  pods: readonly PodView[],
-  known: ReadonlyMap<string, WorkloadView>,
-  { singletons }: SignedSettings,
-): Blocker[] {
-  const evicted = pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), singletons));
-  return [...shutBudgetBlockers(budgets, evicted), ...twoBudgetsBlockers(evicted, budgets)];
+function notesOf({ nodes, moved, settings }: PodsOfDrain, { traffic }: DrainReview, { alsoCordoned }: DrainInput, run: string): string[] {
+  return [
+    ...(alsoCordoned ? foreignCordonWarnings(nodes, run) : []),
+    ...waitNotes(moved, settings),
+    ...traffic.map(({ sentence, remedy }) => `${sentence} ${remedy}`),
+  ];
 }
 
 /** Nobody can know how long they take, so the estimate is without them. */
-function waitWarnings(pods: readonly PodView[], { jobs }: SignedSettings): string[] {
+function waitNotes(pods: readonly PodView[], { jobs }: SignedSettings): string[] {
   const waited = pods.filter((pod) => pod.completes && waitedFor(pod, Date.now(), jobs) !== undefined);
   return Object.entries(countBy(waited, workloadOf)).map(
     ([workload, count]) =>
@@ -175,67 +178,15 @@ function waitWarnings(pods: readonly PodView[], { jobs }: SignedSettings): strin
   );
 }
 
-function alsoCordonedWarnings(nodes: readonly V1Node[], run: string, { alsoCordoned }: DrainInput): string[] {
-  return alsoCordoned ? foreignCordonWarnings(nodes, run) : [];
-}
-
-function foreignCordonBlockers(nodes: readonly V1Node[], run: string, { alsoCordoned }: DrainInput): Blocker[] {
-  if (alsoCordoned) return [];
-  return nodes
-    .filter((node) => cordonState(node, run) === 'foreign')
-    .map((node) => {
-      const name = node.metadata?.name ?? '';
-      const owner = cordonOwner(node);
-      const whose = owner === undefined ? 'by hand or by another tool' : `by run ${owner}`;
-      return {
-        object: `Node/${name}`,
-        reason: `It is cordoned already, ${whose}: somebody may be at work on it.`,
-        remedy: `Ask who has cordoned it; then lift that cordon (\`kubectl uncordon ${name}\`), or plan with \`alsoCordoned: true\`.`,
-      };
-    });
-}
-
-/** Pods that their owner will not have disturbed, and that never end by themselves. */
-function endlessBlockers(pods: readonly PodView[]): Blocker[] {
-  const found = new Map<string, { mark: string; pods: PodView[] }>();
-  for (const pod of pods) {
-    const optOut = optOutOf(pod, Date.now());
-    if (optOut?.treatment !== 'wait' || pod.completes) continue;
-    const known = found.get(workloadOf(pod));
-    if (known) known.pods.push(pod);
-    else found.set(workloadOf(pod), { mark: optOut.mark, pods: [pod] });
-  }
-  return [...found].map(([object, { mark, pods: marked }]) => ({
-    object,
-    reason: `${marked.length} of its pods must not be disturbed (${mark}) and never end by themselves: ${shown(marked.map(podName))}.`,
-    remedy: 'Have its owner take that mark away for the time of the maintenance, then plan again.',
-  }));
-}
-
-function surgeBlockers(names: readonly string[], known: ReadonlyMap<string, WorkloadView>, { singletons }: SignedSettings): Blocker[] {
-  if (singletons !== 'surge') return [];
-  return names.flatMap((object) => {
-    const { kind, noSurge } = known.get(object) ?? {};
-    if (kind !== 'Deployment' || noSurge === undefined) return [];
-    const reason = `A rollout cannot start its new pod before the old one ends: ${noSurge}.`;
-    return [{ object, reason, remedy: 'Have its owner allow for it, or plan with `singletons: evict`, which takes it down for a while.' }];
-  });
-}
-
-/** Data that stays behind on the node is as good as lost to its pod. */
-function localVolumeBlockers({ placement }: DrainReview, { deleteEmptyDirData }: DrainInput): Blocker[] {
-  if (deleteEmptyDirData) return [];
-  return placement
-    .filter(({ kind }) => kind === 'local-volume')
-    .map(({ workload, sentence, remedy }) => ({
-      object: workload,
-      reason: sentence,
-      remedy: `${remedy} Or plan with \`deleteEmptyDirData: true\`, which leaves that data behind.`,
-    }));
-}
-
-function shown(names: readonly string[]): string {
-  return names.slice(0, objectsShownMax).join(', ') + (names.length > objectsShownMax ? ', …' : '');
+function detailsOf({ moved, names, running }: PodsOfDrain, waves: readonly DrainWave[]): JsonObject {
+  return {
+    pods: moved.length,
+    nodes: names,
+    podsByWorkload: countBy(moved, workloadOf),
+    podsByNode: countBy(running, ({ node }) => node),
+    waves: waves.slice(0, wavesShownMax).map(waveNote),
+    wavesLeftOut: Math.max(0, waves.length - wavesShownMax),
+  };
 }
 
 function waveNote({ afterMs, pods }: DrainWave): JsonObject {
@@ -246,27 +197,6 @@ function waveNote({ afterMs, pods }: DrainWave): JsonObject {
 function budgetFact(budget: BudgetView): DrainFacts['budgets'][number] {
   const { minAvailable = null, maxUnavailable = null } = budget;
   return { name: budgetName(budget), minAvailable, maxUnavailable };
-}
-
-function lossEffect(pod: PodView): Effect {
-  const loss = pod.owner === undefined ? 'no controller brings it back' : 'the data in its emptyDir volume is lost';
-  return { object: `Pod/${podName(pod)}`, change: `evict: ${loss}` };
-}
-
-function lossBlockers(pods: readonly PodView[], { force, deleteEmptyDirData }: DrainInput): Blocker[] {
-  const blockers: Blocker[] = [];
-  for (const pod of pods) {
-    const object = `Pod/${podName(pod)}`;
-    if (pod.owner === undefined && !force) {
-      const remedy = 'Move it by hand, or drain with `kubernetes.drain` and `force: true`, so that it is named in the plan.';
-      blockers.push({ object, reason: 'No controller brings it back once it is evicted.', remedy });
-    }
-    if (pod.emptyDir && !deleteEmptyDirData) {
-      const remedy = 'Save the data, or drain with `kubernetes.drain` and `deleteEmptyDirData: true`, so that it is named in the plan.';
-      blockers.push({ object, reason: 'The data in its emptyDir volume is lost with it.', remedy });
-    }
-  }
-  return blockers;
 }
 
 /** How far the planned nodes are drained; what is `done` has no pod left on any of them that a drain moves. Reads only. */

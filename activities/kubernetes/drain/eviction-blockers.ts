@@ -1,5 +1,5 @@
 import type { Target } from '../../../domain/action.ts';
-import { budgetName, budgetsOf, remedyForShutBudget, shutReason, type BudgetView } from '../../../domain/drain/budget.ts';
+import { BudgetIndex, budgetName, remedyForShutBudget, shutReason, type BudgetView } from '../../../domain/drain/budget.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
 import type { Clients } from '../../clients.ts';
@@ -7,15 +7,17 @@ import { listBudgets, podsOnNodes } from '../client/read.ts';
 
 /** The budgets that protect any of the pods. */
 export function budgetsOver(pods: readonly PodView[], budgets: readonly BudgetView[]): BudgetView[] {
-  return budgets.filter((budget) => pods.some((pod) => budgetsOf(pod, [budget]).length > 0));
+  const covered = new BudgetIndex(budgets).cover(pods);
+  return budgets.filter((budget) => covered.has(budget));
 }
 
 /** A blocker for each budget that never allows one of these pods to be evicted, however long one waits. */
 export function shutBudgetBlockers(budgets: readonly BudgetView[], pods: readonly PodView[]): Blocker[] {
+  const covered = new BudgetIndex(budgets).cover(pods);
   return budgets.flatMap((budget) => {
     const reason = shutReason(budget);
     // Pods that go whatever the numbers are need no budget that opens.
-    const kept = pods.filter((pod) => budgetsOf(pod, [budget]).length > 0 && needsBudget(pod, budget));
+    const kept = (covered.get(budget) ?? []).filter((pod) => needsBudget(pod, budget));
     if (reason === undefined || kept.length === 0) return [];
     const workloads = [...new Set(kept.map(workloadOf))].sort();
     return [{ object: `PodDisruptionBudget/${budgetName(budget)}`, reason, remedy: remedyForShutBudget(budget, workloads) }];
@@ -28,8 +30,9 @@ function needsBudget(pod: PodView, { unhealthyPodEvictionPolicy }: BudgetView): 
 
 /** A blocker for each pod under two budgets: the API server refuses to evict it at all. */
 export function twoBudgetsBlockers(pods: readonly PodView[], budgets: readonly BudgetView[]): Blocker[] {
+  const index = new BudgetIndex(budgets);
   return pods.flatMap((pod) => {
-    const [first, second] = budgetsOf(pod, budgets);
+    const [first, second] = index.of(pod);
     if (!first || !second) return [];
     const reason = `Two budgets protect it, ${budgetName(first)} and ${budgetName(second)}: the API server evicts no such pod.`;
     const remedy = 'Have their owner change the selectors so that one budget covers each pod.';

@@ -28,6 +28,8 @@ export type DrainFacts = {
   named: { name: string; uid: string }[];
   /** Workloads of one pod, which are down until it is back. */
   singletons: string[];
+  /** The groups of nodes that are to take the pods, as `placementOf` names them: one that goes meanwhile makes another plan. */
+  destinations: string[];
   /** Whether pods with persistent volumes move, so that a node is done only when those have come off it. */
   volumes: boolean;
 };
@@ -61,11 +63,13 @@ function deadlineMs(text: string | undefined): number | null {
 }
 
 /** What the rules of a drain read of a signed plan. */
-export function drainSettings({ settings, named, singletons }: DrainFacts): DrainSettings {
+export function drainSettings({ settings, workloads, destinations, named, singletons }: DrainFacts): DrainSettings {
   return {
     ...settings,
     podDeadlineMs: settings.podDeadlineMs ?? undefined,
     nodeDeadlineMs: settings.nodeDeadlineMs ?? undefined,
+    workloads: new Set(workloads),
+    hasDestinations: destinations.length > 0,
     named: new Set(named.map(({ uid }) => uid)),
     singletonsNamed: new Set(singletons),
   };

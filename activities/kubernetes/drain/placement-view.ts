@@ -2,6 +2,7 @@ import type { V1Container, V1Node, V1PersistentVolume, V1Pod } from '@kubernetes
 import type { NodeRequirement, NodeSelectorTerm } from '../../../domain/drain/node-selection.ts';
 import { hostPortResource, type PodToPlace, type RemainingNode, type VolumeToPlace } from '../../../domain/drain/placement.ts';
 import { addResources, parseResources, podRequests, type Resources } from '../../../domain/drain/resources.ts';
+import type { ExpectedNode } from '../../../domain/plan/expected.ts';
 import { nodeIsReady } from '../client/read.ts';
 
 /** The labels by which older volumes say where they are, beside or in place of their node affinity. */
@@ -79,6 +80,19 @@ export function remainingNode(node: V1Node, pods: readonly V1Pod[]): RemainingNo
     ready: nodeIsReady(node),
     allocatable: parseResources(node.status?.allocatable),
     requested: addResources(...pods.map(requestsOf)),
+  };
+}
+
+/** A node that is still to come, with what these pods, of DaemonSets, will take of it. */
+export function comingNode({ name, labels, taints, allocatable }: ExpectedNode, daemons: readonly V1Pod[]): RemainingNode {
+  return {
+    name,
+    labels,
+    taints,
+    schedulable: true,
+    ready: true,
+    allocatable: parseResources(allocatable),
+    requested: addResources(...daemons.map(requestsOf)),
   };
 }
 

@@ -2,10 +2,12 @@ import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { ActionPlan } from '../../../domain/plan/plan.ts';
 import { closestName } from '../../../domain/suggestion.ts';
-import type { Clients } from '../../clients.ts';
-import { drainAction } from './drain.ts';
+import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
+import { readInput } from '../../action.ts';
 import { connectByKubeconfig, type KubeconfigOptions } from '../client/kubeconfig.ts';
-import { listNodes } from '../client/read.ts';
+import { readCluster } from './cluster-state.ts';
+import { planDrainIn } from './drain.ts';
+import { expectedReading } from './expected-reading.ts';
 
 /** What a drain would do to a cluster. */
 export interface DrainPreview {
@@ -25,15 +27,16 @@ export interface DrainPreview {
  */
 export async function previewDrain(input: JsonObject & { nodes: string[] }, options: KubeconfigOptions): Promise<DrainPreview> {
   const { apis, cluster, server } = connectByKubeconfig(options);
-  const noAws = (): never => {
-    throw new Error('the planner of drains has no AWS');
-  };
-  const clients: Clients = { eks: noAws, ec2: noAws, kubernetes: async () => apis };
-  const known = (await listNodes(apis, cluster)).map(({ metadata }) => metadata?.name ?? '');
-  requireNodes(known, input.nodes, cluster);
+  const { nodes, ...settings } = readInput(actions['kubernetes.drain'], input) as ActionInput<'kubernetes.drain'>;
+  const reading = await readCluster(async () => apis, cluster);
+  requireNodes(
+    reading.nodes.map(({ metadata }) => metadata?.name ?? ''),
+    nodes,
+    cluster,
+  );
   // No run is planned for: whatever cordon there is, is another's.
-  const context = { run: '', step: 'drain', target: { kind: 'kubernetes', region: '', name: cluster }, retry: 0, acted: false };
-  return { cluster, server, plan: await drainAction(clients).plan(input, context) };
+  const plan = await planDrainIn({ apis, cluster, run: '' }, expectedReading(reading, [], ''), nodes, settings);
+  return { cluster, server, plan };
 }
 
 function requireNodes(known: readonly string[], wanted: readonly string[], cluster: string): void {

@@ -1,6 +1,7 @@
 import type { Observation, Progress, ProgressItem } from '../../../domain/action.ts';
 import type { BlockedPod, DrainMoves } from '../../../domain/drain/drain.ts';
 import { podName, type PodView } from '../../../domain/drain/pod.ts';
+import { unschedulableMaxMs } from '../../../domain/drain/successors.ts';
 import type { PlanOf } from '../../action.ts';
 import type { NodeView } from './cluster-state.ts';
 import type { DrainFacts } from './facts.ts';
@@ -27,6 +28,7 @@ export function observationOf(plan: PlanOf<DrainFacts>, look: DrainLook, maySend
   const moving = evict.length + surge.length + remove.length + ending.length + waiting.length;
   const overdue = blocked.filter((pod) => pod.overdue);
   if (moving > 0) return { state: 'moving', progress };
+  if (overdue.length > 0 && moves.unschedulable.overdue) return { ...stuckOnUnschedulable(moves), progress };
   if (overdue.length > 0) return { ...stuckOnOverdue(overdue), progress };
   if (detaching.length > 0) return { ...stuckOnVolumes(detaching), progress };
   if (unnamed.length > 0) return { ...stuckOnUnnamed(unnamed), progress };
@@ -44,6 +46,24 @@ function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: str
       `${names}${pods.length > shownMax ? ', …' : ''}.`,
     remedy: 'Move or delete them by hand and try again, or abort and have a new plan signed that names them.',
   };
+}
+
+function stuckOnUnschedulable({ unschedulable: { pods }, blocked }: DrainMoves): { state: 'stuck'; reason: string; remedy: string } {
+  const minutes = unschedulableMaxMs / 60_000;
+  return {
+    state: 'stuck',
+    reason:
+      `${pods.length} new pods have found no node for more than ${minutes} minutes: ${unschedulableText(pods)}. ` +
+      `So ${blocked.length} pods of the drained nodes are not evicted.`,
+    remedy:
+      'Add nodes that take these pods, or make room (`kubectl describe pod` tells what is missing); then try again. ' +
+      'Where the pods are to go all the same, abort and have a new plan signed.',
+  };
+}
+
+function unschedulableText(pods: readonly PodView[]): string {
+  const shown = pods.slice(0, shownMax).map((pod) => `${podName(pod)} (${pod.unschedulable ?? ''})`);
+  return shown.join('; ') + (pods.length > shownMax ? '; …' : '');
 }
 
 function stuckOnOverdue(blocked: readonly BlockedPod[]): { state: 'stuck'; reason: string; remedy: string } {
@@ -118,9 +138,14 @@ function itemOf(name: string, left: NodeLeft | undefined, planned: number | unde
   return { name, state: detail === undefined ? 'moving' : 'blocked', done, total, detail };
 }
 
-function summaryOf({ ending, blocked, detaching }: DrainMoves, done: number, total: number): string {
+function summaryOf(
+  { ending, blocked, detaching, unschedulable: { pods: unschedulable } }: DrainMoves,
+  done: number,
+  total: number,
+): string {
   const parts = [`${done} of ${total} pods gone`];
   if (ending.length > 0) parts.push(`${ending.length} ending`);
+  if (unschedulable.length > 0) parts.push(`${unschedulable.length} new pods find no node: ${unschedulableText(unschedulable)}`);
   const reasons = [...new Set(blocked.map(({ reason }) => reason))].slice(0, shownMax);
   if (blocked.length > 0) parts.push(`${blocked.length} waiting: ${reasons.join('; ')}`);
   const volumes = detaching.reduce((sum, node) => sum + node.volumes.length, 0);

@@ -1,19 +1,17 @@
 import type { V1Pod } from '@kubernetes/client-node';
-import { budgetsOf, type BudgetView } from '../../../domain/drain/budget.ts';
-import { placementProblems, type PlacementProblem } from '../../../domain/drain/placement.ts';
-import { hasEnded, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
-import { trafficWarnings, type TrafficWarning } from '../../../domain/drain/traffic-audit.ts';
-import type { ClusterReading } from './cluster-state.ts';
+import { BudgetIndex, type BudgetView } from '../../../domain/drain/budget.ts';
+import { placementOf, type Placement, type RemainingNode } from '../../../domain/drain/placement.ts';
+import { hasEnded, isDaemon, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import { trafficWarnings, type TrafficPod, type TrafficWarning } from '../../../domain/drain/traffic-audit.ts';
 import type { KubernetesApis } from '../client/connect.ts';
-import { podToPlace, remainingNode } from './placement-view.ts';
+import type { ExpectedReading } from './expected-reading.ts';
+import { comingNode, podToPlace, remainingNode } from './placement-view.ts';
 import { trafficPod } from './traffic-view.ts';
 import { podView } from './view.ts';
 import { readVolumes } from './volumes.ts';
 
 /** What a drain would do to the pods that it moves, beyond evicting them. */
-export interface DrainReview {
-  /** Pods that would find no place on the nodes that stay. */
-  placement: PlacementProblem[];
+export interface DrainReview extends Placement {
   /** What it would cost the traffic of workloads. */
   traffic: TrafficWarning[];
 }
@@ -26,7 +24,7 @@ interface SeenPod {
 /**
  * Reviews a drain of some nodes of a cluster: whether their pods find a place on the others, and what is lost on the way. Reads
  * the persistent volumes where the pods use any; changes nothing. Throws `kubernetes-…` errors.
- * @param reading the cluster as it has just been read
+ * @param reading the cluster as it will be when the drain begins
  * @param drained names of the nodes
  * @param budgets those that may protect the pods
  * @param moves whether the drain moves a pod of these nodes
@@ -34,39 +32,58 @@ interface SeenPod {
 export async function reviewDrain(
   apis: KubernetesApis,
   cluster: string,
-  { nodes, pods: allPods }: Pick<ClusterReading, 'nodes' | 'pods'>,
+  reading: Pick<ExpectedReading, 'nodes' | 'pods' | 'coming' | 'moved'>,
   drained: readonly string[],
   budgets: readonly BudgetView[],
   moves: (pod: PodView) => boolean,
 ): Promise<DrainReview> {
-  const pods = allPods.map((pod): SeenPod => ({ pod, view: podView(pod) })).filter(({ view }) => !hasEnded(view));
+  const pods = reading.pods.map((pod): SeenPod => ({ pod, view: podView(pod) })).filter(({ view }) => !hasEnded(view));
   const leaves = new Set(drained);
   // One that is ending already has been replaced, or will not be.
   const moving = pods.filter(({ view }) => leaves.has(view.node) && !view.terminating && moves(view));
-  const volumes = await readVolumes(
-    apis,
-    cluster,
-    moving.map(({ pod }) => pod),
-  );
-  const onNode = groupBy(pods, ({ view }) => view.node);
-  const remaining = nodes
-    .filter(({ metadata }) => !leaves.has(metadata?.name ?? ''))
-    .map((node) =>
-      remainingNode(
-        node,
-        (onNode.get(node.metadata?.name ?? '') ?? []).map(({ pod }) => pod),
-      ),
-    );
+  const volumes = await readVolumes(apis, cluster, [...moving.map(({ pod }) => pod), ...reading.moved]);
+  const before = reading.moved.map((pod) => podToPlace(pod, workloadOf(podView(pod)), volumes));
   const places = moving.map(({ pod, view }) => podToPlace(pod, workloadOf(view), volumes));
-  return { placement: placementProblems(places, remaining), traffic: trafficWarnings(trafficOf(moving, pods, budgets)) };
+  const placement = placementOf(places, remainingNodes(reading, leaves, pods), before);
+  return { ...placement, traffic: trafficWarnings(trafficOf(moving, pods, budgets)) };
 }
 
-function trafficOf(moving: readonly SeenPod[], all: readonly SeenPod[], budgets: readonly BudgetView[]) {
+/** The nodes that stay and those that are to come. */
+function remainingNodes(
+  { nodes, coming }: Pick<ExpectedReading, 'nodes' | 'coming'>,
+  drained: ReadonlySet<string>,
+  pods: readonly SeenPod[],
+): RemainingNode[] {
+  const onNode = groupBy(pods, ({ view }) => view.node);
+  const podsOf = (name: string): SeenPod[] => onNode.get(name) ?? [];
+  const staying = nodes.filter(({ metadata }) => !drained.has(metadata?.name ?? ''));
+  // A node that comes gets the pods of DaemonSets; how many that will be, a node that goes tells.
+  const daemons = [...drained]
+    .map((name) => podsOf(name).filter(({ view }) => isDaemon(view)))
+    .reduce((most, found) => (found.length > most.length ? found : most), []);
+  return [
+    ...staying.map((node) =>
+      remainingNode(
+        node,
+        podsOf(node.metadata?.name ?? '').map(({ pod }) => pod),
+      ),
+    ),
+    ...coming.map((node) =>
+      comingNode(
+        node,
+        daemons.map(({ pod }) => pod),
+      ),
+    ),
+  ];
+}
+
+function trafficOf(moving: readonly SeenPod[], all: readonly SeenPod[], budgets: readonly BudgetView[]): TrafficPod[] {
   const workloads = groupBy(all, ({ view }) => workloadOf(view));
+  const index = new BudgetIndex(budgets);
   return moving.map(({ pod, view }) => {
     const workload = workloadOf(view);
     const replicas = workloads.get(workload)?.length ?? 1;
-    return trafficPod(pod, { workload, replicas, hasBudget: budgetsOf(view, budgets).length > 0 });
+    return trafficPod(pod, { workload, replicas, hasBudget: index.of(view).length > 0 });
   });
 }
 
@@ -78,9 +95,4 @@ function groupBy<Item>(items: readonly Item[], key: (item: Item) => string): Map
     else groups.set(key(item), [item]);
   }
   return groups;
-}
-
-/** A review in sentences, for the notes of a plan. */
-export function reviewWarnings({ placement, traffic }: DrainReview): string[] {
-  return [...placement, ...traffic].map(({ sentence, remedy }) => `${sentence} ${remedy}`);
 }

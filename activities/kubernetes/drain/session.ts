@@ -1,6 +1,6 @@
 import type { ActionContext, Observation } from '../../../domain/action.ts';
-import { BudgetIndex, budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
-import { nextDrainMoves, type DrainNode } from '../../../domain/drain/drain.ts';
+import { budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
+import { nextDrainMoves, type DrainMoves, type DrainNode } from '../../../domain/drain/drain.ts';
 import { staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
 import { attachmentsLeft, type AttachmentView } from '../../../domain/drain/volumes.ts';
 import type { Following, PlanOf } from '../../action.ts';
@@ -168,7 +168,9 @@ export class DrainSession implements Following {
     });
     const attached = attachedTo(nodes, pods, attachments, volumes);
     const isUncordoned = ({ uid, cordon }: NodeView): boolean => cordon === 'none' && !isRecent(this.cordonedAtMs.get(uid), nowMs);
+    const planned = new Set(this.plan.facts.nodes.map(({ name }) => name));
     const snapshot = {
+      hasDestination: all.some(({ name, ready, cordon }) => ready && cordon === 'none' && !planned.has(name)),
       nodes: nodes.map((node): DrainNode => {
         return { ...node, turnBeganMs: node.turnBeganMs ?? this.beganAtMs.get(node.uid), attached: attached.get(node.name) };
       }),
@@ -180,7 +182,7 @@ export class DrainSession implements Following {
       nowMs,
     };
     const moves = nextDrainMoves(snapshot, this.settings);
-    this.latest = { moves, nodes, uncordoned: nodes.filter(isUncordoned), evictions: this.sendable(moves.evict, budgets) };
+    this.latest = { moves, nodes, uncordoned: nodes.filter(isUncordoned), evictions: this.sendable(moves) };
     return this.latest;
   }
 
@@ -188,12 +190,10 @@ export class DrainSession implements Following {
    * Of each budget one eviction at a time: of two that write its status at once, the API server has one wait for half a second and
    * try again, up to twenty times (EvictionsRetry, pkg/registry/core/pod/storage/eviction.go).
    */
-  private sendable(evict: readonly PodView[], budgets: readonly BudgetView[]): Sendable[] {
-    if (evict.length === 0) return [];
-    const index = new BudgetIndex(budgets);
+  private sendable({ evict, budgetOf }: DrainMoves): Sendable[] {
     const taken = new Set(this.budgetsInHand);
     return evict.flatMap((pod): Sendable[] => {
-      const [budget] = index.of(pod);
+      const budget = budgetOf.get(pod);
       if (!budget) return [{ pod }];
       if (taken.has(budgetName(budget))) return [];
       taken.add(budgetName(budget));

@@ -26,6 +26,7 @@ export function podView(pod: V1Pod): PodView {
     annotations: chosen(pod.metadata?.annotations ?? {}, podAnnotations),
     phase: pod.status?.phase ?? 'Unknown',
     ready: ready?.status === 'True',
+    unschedulable: unschedulableReason(pod),
     terminating: pod.metadata?.deletionTimestamp !== undefined,
     graceEndsAtMs: timeMs(pod.metadata?.deletionTimestamp),
     createdAtMs,
@@ -37,6 +38,13 @@ export function podView(pod: V1Pod): PodView {
     claims: volumes.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []),
     completes: pod.spec?.restartPolicy === 'Never' || pod.spec?.restartPolicy === 'OnFailure',
   };
+}
+
+function unschedulableReason({ spec, status }: V1Pod): string | undefined {
+  if (spec?.nodeName !== undefined || status?.phase !== 'Pending') return undefined;
+  const scheduled = (status.conditions ?? []).find(({ type }) => type === 'PodScheduled');
+  if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
+  return withoutFullStop(scheduled.message ?? 'the scheduler says no more');
 }
 
 /** A time in milliseconds since 1970, as the client reads it or as it is in the JSON. */

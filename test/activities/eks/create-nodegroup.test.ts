@@ -31,6 +31,21 @@ async function nodesOf(name: string): Promise<string[]> {
   return nodes.map(({ metadata }) => metadata?.name ?? '').sort();
 }
 
+/** A node of green that is to come to a zone, like the one of blue that is there. */
+function comingIn(zone: string): object {
+  return {
+    name: `green in ${region}${zone}`,
+    count: 1,
+    labels: expect.objectContaining({
+      'eks.amazonaws.com/nodegroup': 'green',
+      'topology.kubernetes.io/zone': `${region}${zone}`,
+      pool: 'general',
+    }),
+    taints: [],
+    allocatable: { cpu: '1920m', memory: '7142Mi', pods: '29' },
+  };
+}
+
 /** What somebody else makes under the name, between the plan and the act. */
 async function createAsSomebodyElse(differences: { instanceTypes?: string[]; tags?: Record<string, string> } = {}): Promise<void> {
   const { subnets, nodeRole, scalingConfig, labels, amiType, instanceTypes } = await nodegroup('blue');
@@ -78,6 +93,7 @@ describe('the plan', () => {
       notes: [],
       details: { like: 'blue', desiredSize: 3 },
       outputs: { nodegroup: 'green' },
+      expects: [{ change: 'nodes-added', group: 'green', nodes: ['a', 'b', 'c'].map(comingIn) }],
       estimateMs: 180_000,
     });
     expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);

@@ -53,6 +53,7 @@ test('The plan names the group and each node that goes with it, and reads only.'
     notes: [],
     details: { podsLeft: 0 },
     outputs: { nodegroup: 'blue' },
+    expects: [{ change: 'nodes-removed', nodes: names }],
     estimateMs: 120_000,
   });
   expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
@@ -148,8 +149,9 @@ describe('with its nodes to be drained first', () => {
     ]);
     expect(plan.facts).toEqual({ ...(await demo.plan(remove, blue)).facts, drain: drain.facts });
     expect(plan).toMatchObject({
-      risks: [],
+      risks: drain.risks,
       blockers: [],
+      expects: [{ change: 'nodes-removed', nodes }],
       details: drain.details,
       outputs: { nodegroup: 'blue' },
       estimateMs: drain.estimateMs + 120_000,

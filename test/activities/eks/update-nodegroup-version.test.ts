@@ -93,6 +93,11 @@ describe('the plan', () => {
       notes: [],
       details: { nodes: names },
       outputs: { nodegroup: 'blue', releaseVersion: release },
+      expects: [
+        { change: 'version', object: 'Nodegroup/demo/blue', version: release },
+        { change: 'nodes-removed', nodes: names },
+        { change: 'nodes-added', group: 'blue', nodes: [1, 1, 1].map((count): unknown => expect.objectContaining({ count })) },
+      ],
       estimateMs: 900_000,
     });
     expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);

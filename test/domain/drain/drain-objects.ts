@@ -56,7 +56,7 @@ export function podsElsewhere(count: number, differences: Partial<PodView> = {})
 /** Node a, with nothing on it and nothing asked, at a moment long after everything was created, as far as nothing else is said. */
 export function sceneOf(differences: Partial<DrainSnapshot> = {}): DrainSnapshot {
   const empty = { pods: [], budgets: [], workloads: [], asked: new Set<string>(), refused: new Map<string, string>() };
-  return { nodes: [nodeOf()], ...empty, nowMs: 10_000_000, ...differences };
+  return { nodes: [nodeOf()], ...empty, hasDestination: true, nowMs: 10_000_000, ...differences };
 }
 
 /** One node at a time, nothing signed away, no deadlines, as far as nothing else is said. */
@@ -68,6 +68,8 @@ export function settingsOf(differences: Partial<DrainSettings> = {}): DrainSetti
     jobs: 'wait',
     singletons: 'evict',
     onDeadline: 'stuck',
+    workloads: new Set(['Deployment shop/web']),
+    hasDestinations: true,
     named: new Set(),
     singletonsNamed: new Set(),
     ...differences,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { budgetName, budgetsOf, type BudgetView } from '../../../domain/drain/budget.ts';
+import { BudgetIndex, budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
 import { nextDrainMoves, type DrainMoves, type DrainSnapshot, type DrainSettings } from '../../../domain/drain/drain.ts';
 import { hasEnded, staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
 import { budgetOf, nodeOf, podOf, podsElsewhere, sceneOf, settingsOf } from './drain-objects.ts';
@@ -229,6 +229,7 @@ describe('budgets', () => {
       budgets: [over('short', 4, 4), over('long', 3, 1)],
     });
     expect(names(found).evict).toEqual(['long-2', 'short-3', 'free-0']);
+    expect(found.evict.map((pod) => found.budgetOf.get(pod)?.name)).toEqual(['long', 'short', undefined]);
   });
 
   test('Of a budget that is shut by an eviction that was cut off, that is told.', () => {
@@ -443,8 +444,9 @@ describe('for any pods, budgets and nodes', () => {
     fc.assert(
       fc.property(situation, ([order, all, protecting, atOnce, isNamed]) => {
         const { evict } = decide(order, all, protecting, atOnce, isNamed);
+        const index = new BudgetIndex(protecting);
         for (const one of protecting) {
-          const isOver = (gone: PodView): boolean => budgetsOf(gone, protecting).some((own) => budgetName(own) === budgetName(one));
+          const isOver = (gone: PodView): boolean => index.of(gone).some((own) => budgetName(own) === budgetName(one));
           const spent = evict.filter((gone) => spends(gone) && isOver(gone)).length;
           expect(spent).toBeLessThanOrEqual(one.statusIsCurrent ? one.disruptionsAllowed : 0);
           const serving = all.filter((pod) => pod.ready && !pod.terminating && isOver(pod)).length;
@@ -515,5 +517,94 @@ describe('for any pods, budgets and nodes', () => {
         expect(left.filter((one) => one.node !== 'elsewhere' && !staysOnNode(one))).toEqual([]);
       }),
     );
+  });
+});
+
+describe('new pods that find no node', () => {
+  const began = 9_000_000;
+  const draining = [nodeOf({ turnBeganMs: began })];
+  /** A new pod of a Deployment that the scheduler finds no node for, created so long after the drain began. */
+  const successor = (app: string, afterMs = 1_000, differences: Partial<PodView> = {}): PodView =>
+    podOf({
+      name: `${app}-new`,
+      labels: { app },
+      owner: { kind: 'Deployment', name: app },
+      node: '',
+      phase: 'Pending',
+      ready: false,
+      createdAtMs: began + afterMs,
+      unschedulable: '0/3 nodes are available: 3 Insufficient cpu',
+      ...differences,
+    });
+  const other = podOf({ name: 'api-1', labels: { app: 'api' }, owner: { kind: 'Deployment', name: 'api' } });
+  const workloads = new Set(['web', 'api', 'b', 'c'].map((name) => `Deployment shop/${name}`));
+  const withSuccessors = (pods: PodView[], snapshot: Partial<DrainSnapshot> = {}, settings: Partial<DrainSettings> = {}): DrainMoves =>
+    moves({ nodes: draining, pods: [podOf(), other, ...pods], ...snapshot }, { workloads, ...settings });
+
+  const cases: { title: string; found: DrainMoves; evict?: string[]; blocked?: string[] }[] = [
+    { title: 'None of them: all go', found: withSuccessors([]), evict: ['web-1', 'api-1'] },
+    { title: 'One: no more pods of its workload go', found: withSuccessors([successor('web')]), evict: ['api-1'], blocked: ['web-1'] },
+    {
+      title: 'Of one workload that has no more pods here: the others go',
+      found: withSuccessors([successor('b')]),
+      evict: ['web-1', 'api-1'],
+    },
+    {
+      title: 'Of three workloads: none goes',
+      found: withSuccessors([successor('b'), successor('c'), successor('web')]),
+      blocked: ['web-1', 'api-1'],
+    },
+    {
+      title: 'One, and no node is left to go to: none goes',
+      found: withSuccessors([successor('b')], { hasDestination: false }),
+      blocked: ['web-1', 'api-1'],
+    },
+    {
+      title: 'No node is left but none waits yet: the first go, as autoscalers need them',
+      found: withSuccessors([], { hasDestination: false }),
+      evict: ['web-1', 'api-1'],
+    },
+    {
+      title: 'One that waited before the drain began holds nothing up',
+      found: withSuccessors([successor('web', -60_000)]),
+      evict: ['web-1', 'api-1'],
+    },
+    {
+      title: 'One of a workload that is not moved holds nothing up',
+      found: withSuccessors([successor('elsewhere')], { hasDestination: false }),
+      evict: ['web-1', 'api-1'],
+    },
+    {
+      title: 'Where the signed plan had no place for them, they hold nothing up',
+      found: withSuccessors([successor('web')], { hasDestination: false }, { hasDestinations: false }),
+      evict: ['web-1', 'api-1'],
+    },
+    {
+      title: 'One that is being deleted holds nothing up',
+      found: withSuccessors([successor('web', 1_000, { terminating: true })]),
+      evict: ['web-1', 'api-1'],
+    },
+  ];
+  test.each(cases)('$title.', ({ found, evict = [], blocked = [] }) => {
+    const pods = names(found);
+    expect([pods.evict?.toSorted() ?? [], pods.blocked?.toSorted() ?? []]).toEqual([evict.toSorted(), blocked.toSorted()]);
+  });
+
+  test('The pods that are held back say for which one, and a person has to look after a quarter of an hour.', () => {
+    const minute = 60_000;
+    const at = (nowMs: number): DrainMoves => withSuccessors([successor('web')], { nowMs });
+    const soon = at(began + 15 * minute);
+    expect(soon.blocked).toMatchObject([
+      { pod: { name: 'web-1' }, reason: 'shop/web-new, which takes the place of a moved pod, finds no node', overdue: false },
+    ]);
+    expect(soon.unschedulable).toMatchObject({ pods: [{ name: 'web-new' }], overdue: false });
+    const late = at(began + 15 * minute + 2_000);
+    expect(late.blocked).toMatchObject([{ pod: { name: 'web-1' }, overdue: true }]);
+    expect(late.unschedulable.overdue).toBe(true);
+  });
+
+  test('Pods that have ended go all the same.', () => {
+    const ended = podOf({ name: 'web-2', phase: 'Succeeded', ready: false });
+    expect(names(withSuccessors([ended, successor('web')])).evict).toContain('web-2');
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
   hostPortResource,
-  placementProblems,
+  placementOf,
   type PlacementProblem,
   type PodToPlace,
   type RemainingNode,
@@ -49,8 +49,10 @@ function inZone(zone: string, differences: Partial<VolumeToPlace> = {}): VolumeT
 }
 
 function told(problems: PlacementProblem[]): string[] {
-  return problems.map(({ kind, sentence }) => `${kind} | ${sentence}`);
+  return problems.map(({ kind, workload, detail }) => `${kind} | ${workload}: ${detail}`);
 }
+
+const placementProblems = (pods: PodToPlace[], nodes: RemainingNode[]): PlacementProblem[] => placementOf(pods, nodes).problems;
 
 describe('a pod that finds a place', () => {
   const anyTaint = { key: 'dedicated', value: 'search', effect: 'NoSchedule' };
@@ -120,15 +122,92 @@ describe('a pod that finds none', () => {
   });
 
   test('It is told where no node stays at all.', () => {
-    expect(told(placementProblems([podOf()], []))).toEqual([
-      'no-node | Deployment shop/web: 1 pod would have no node to go to: no node stays.',
-    ]);
+    expect(told(placementProblems([podOf()], []))).toEqual(['no-node | Deployment shop/web: 1 pod would have no node to go to.']);
     const api = podOf({ name: 'api-1', workload: 'Deployment shop/api' });
     expect(told(placementProblems([podOf(), podOf({ name: 'web-2' }), api], []))).toEqual([
-      'no-node | 2 workloads: 3 pods would have no node to go to: no node stays.',
+      'no-node | every workload on these nodes: 3 pods would have no node to go to.',
     ]);
     expect(placementProblems([], [])).toEqual([]);
   });
+});
+
+describe('the destinations', () => {
+  const inGroup = (group: string, differences: Partial<RemainingNode> = {}): RemainingNode =>
+    nodeOf({ name: group, labels: { zone: 'z1', pool: 'general', 'eks.amazonaws.com/nodegroup': group }, ...differences });
+  const karpenter = nodeOf({ name: 'k', labels: { 'karpenter.sh/nodepool': 'default' } });
+
+  const cases: { title: string; pod?: Partial<PodToPlace>; nodes: RemainingNode[]; destinations: string[] }[] = [
+    {
+      title: 'are the groups that take a pod, sorted, each once',
+      nodes: [nodeOf(), inGroup('green'), inGroup('blue'), inGroup('green', { name: 'g2' }), karpenter],
+      destinations: ['NodePool default', 'node group blue', 'node group green', 'other nodes'],
+    },
+    {
+      title: 'leave out what is not Ready',
+      nodes: [inGroup('green', { ready: false }), inGroup('blue')],
+      destinations: ['node group blue'],
+    },
+    { title: 'leave out what is cordoned', nodes: [inGroup('green', { schedulable: false })], destinations: [] },
+    {
+      title: 'leave out what repels the pods',
+      nodes: [inGroup('green', { taints: [{ key: 'dedicated', effect: 'NoSchedule' }] }), inGroup('blue')],
+      destinations: ['node group blue'],
+    },
+    { title: 'leave out where no volume can be used', pod: { volumes: [inZone('z2')] }, nodes: [inGroup('green')], destinations: [] },
+    {
+      title: 'have groups that are full, as room comes and goes',
+      nodes: [inGroup('green', { requested: { cpu: 2000 } })],
+      destinations: ['node group green'],
+    },
+  ];
+  test.each(cases)('They $title.', ({ pod, nodes, destinations }) => {
+    expect(placementOf([podOf(pod)], nodes).destinations).toEqual(destinations);
+  });
+
+  test('There are none where no pod moves.', () => {
+    expect(placementOf([], [inGroup('green')]).destinations).toEqual([]);
+  });
+});
+
+describe('what is signed of a pod without a place', () => {
+  const tainted = { taints: [{ key: 'dedicated', effect: 'NoSchedule' }] };
+  const cases: { title: string; pod?: Partial<PodToPlace>; nodes: RemainingNode[]; risk: string }[] = [
+    { title: 'no node', nodes: [], risk: 'its pods find no node: there is none but those that are drained' },
+    { title: 'cordoned nodes', nodes: [nodeOf({ schedulable: false })], risk: 'its pods find no node that is Ready and not cordoned' },
+    { title: 'taints', nodes: [nodeOf(tainted)], risk: 'its pods find no node whose taints they tolerate' },
+    {
+      title: 'labels',
+      pod: { nodeSelector: { pool: 'gpu' } },
+      nodes: [nodeOf()],
+      risk: 'its pods find no Ready node with the labels that they ask for',
+    },
+    {
+      title: 'volumes',
+      pod: { volumes: [inZone('z2')] },
+      nodes: [nodeOf()],
+      risk: 'its pods find no node where their volumes can be used',
+    },
+    {
+      title: 'local volumes',
+      pod: { volumes: [inZone('z1', { local: true })] },
+      nodes: [nodeOf()],
+      risk: 'the data of its local volumes stays behind',
+    },
+    { title: 'room', nodes: [nodeOf({ requested: { cpu: 2000 } })], risk: 'its pods find no node with room for them' },
+  ];
+  test.each(cases)('It is worded for $title, and stays the same when a node comes that it cannot use.', ({ pod, nodes, risk }) => {
+    expect(placementOf([podOf(pod)], nodes).problems.map((problem) => problem.risk)).toEqual([risk]);
+    if (nodes.length === 0) return;
+    const useless = nodeOf({ name: 'useless', ready: false, ...tainted });
+    expect(placementOf([podOf(pod)], [...nodes, useless]).problems.map((problem) => problem.risk)).toEqual([risk]);
+  });
+});
+
+test('Pods that other steps move first take their room, and are not told of themselves.', () => {
+  const other = podOf({ name: 'api-1', workload: 'Deployment shop/api' });
+  expect(placementOf([podOf()], [nodeOf()], [other]).problems).toEqual([]);
+  const many = [1, 2, 3].map((number) => podOf({ name: `api-${number}`, workload: 'Deployment shop/api' }));
+  expect(placementOf([podOf()], [nodeOf()], many).problems).toMatchObject([{ kind: 'no-room', workload: 'Deployment shop/web' }]);
 });
 
 test('What is free in pieces that are too small is told as such.', () => {
@@ -138,8 +217,9 @@ test('What is free in pieces that are too small is told as such.', () => {
       kind: 'no-room',
       workload: 'Deployment shop/web',
       pods: ['shop/web-1'],
-      sentence:
-        'Deployment shop/web: as far as can be seen, there is no room now for 1 pod on the 2 nodes that take them: ' +
+      risk: 'its pods find no node with room for them',
+      detail:
+        'as far as can be seen, there is no room now for 1 pod on the 2 nodes that take them: ' +
         'what is free lies in pieces too small for them.',
       remedy: 'Unless an autoscaler adds nodes, add some or make room, or drain fewer nodes at a time, then plan again.',
     },

@@ -48,6 +48,12 @@ const cases: { title: string; before: SpanPlan; after: SpanPlan; change: PlanCha
     change: { step: 'cordon', kind: 'changed', object: 'fact nodes', before: 3, after: 4 },
   },
   {
+    title: 'What differs within a fact is told by its path',
+    before: withFacts({ drain: { settings: { perZone: false }, destinations: ['node group green'] } }),
+    after: withFacts({ drain: { settings: { perZone: false }, destinations: [] } }),
+    change: { step: 'cordon', kind: 'changed', object: 'fact drain.destinations', before: ['node group green'], after: [] },
+  },
+  {
     title: 'A fact that has come is added, whatever it is called',
     before: withFacts({}),
     after: withFacts({ constructor: 'x' }),

@@ -21,6 +21,7 @@ const runbookOf = (name: string, steps: CompiledStep[]): CompiledRunbook => ({
   title: name,
   digest: '',
   target: '',
+  worksOn: [],
   inputs: {},
   steps,
 });

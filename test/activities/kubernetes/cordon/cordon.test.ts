@@ -53,6 +53,7 @@ describe('kubernetes.cordon', () => {
       notes: [],
       details: { nodes: [nameAt(0), nameAt(1)] },
       outputs: { nodes: [nameAt(0), nameAt(1)] },
+      expects: [{ change: 'nodes-cordoned', nodes: [nameAt(0), nameAt(1)] }],
       estimateMs: 400,
     });
     expect(demo.proxy.requests.filter((request) => !request.startsWith('GET '))).toEqual([]);

@@ -58,8 +58,13 @@ describe('the only pod of a Deployment', () => {
     await start([deployment('web', 1)]);
     const plan = await demo.plan(drain, { nodes: [await nodeOfOnly('web')] });
     expect(plan.facts.singletons).toEqual(['Deployment shop/web']);
-    const change = 'evict its only pod: it is down until the pod is Ready elsewhere';
+    const change = 'evict its only pod, within its budget';
     expect(plan.effects).toContainEqual({ object: 'Deployment shop/web', change });
+    expect(plan.risks).toContainEqual({
+      object: 'Deployment shop/web',
+      risk: 'it is down until its only pod is Ready elsewhere',
+      remedy: 'Have its owner run a second pod, or plan with `singletons: surge`, which starts the new one first.',
+    });
     expect(await fewestReadyOf('web', () => demo.perform(drain, plan))).toBe(0);
   });
 

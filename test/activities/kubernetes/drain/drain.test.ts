@@ -100,6 +100,7 @@ describe('the plan of a drain', () => {
       budgets: [{ name: 'shop/web', minAvailable: null, maxUnavailable: '1' }],
       named: [],
       singletons: [],
+      destinations: ['node group blue'],
       volumes: false,
     });
     expect(plan).toMatchObject({
@@ -187,10 +188,14 @@ describe('the plan of a drain', () => {
     );
     const allowed = await demo.plan(drain, { nodes: names, force: true, deleteEmptyDirData: true });
     expect(allowed.blockers).toEqual([]);
-    expect(allowed.effects.slice(-2)).toEqual([
-      { object: `Pod/${cacheName}`, change: 'evict: the data in its emptyDir volume is lost' },
-      { object: 'Pod/shop/debug', change: 'evict: no controller brings it back' },
+    expect(allowed.effects.at(-1)).toEqual({ object: 'Pod shop/debug', change: 'evict it, within its budget' });
+    expect(allowed.risks).toMatchObject([
+      { object: 'every workload on these nodes', risk: 'its pods find no node: there is none but those that are drained' },
+      { object: `Pod/${cacheName}`, risk: 'the data in its emptyDir volume is lost' },
+      { object: 'Pod/shop/debug', risk: 'no controller brings it back' },
+      { object: 'Deployment shop/cache', risk: 'it is down until its only pod is Ready elsewhere' },
     ]);
+    expect(refused.risks.map(({ risk }) => risk)).not.toContain('no controller brings it back');
     expect(allowed.facts.named).toEqual([
       { name: cacheName, uid: cache?.metadata?.uid },
       { name: 'shop/debug', uid: (await demo.pods()).find(({ metadata }) => metadata?.name === 'debug')?.metadata?.uid },

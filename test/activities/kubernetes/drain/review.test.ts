@@ -19,7 +19,7 @@ async function start(manifests: Manifest[], nodes = 3): Promise<void> {
 async function review(...nodes: string[]): Promise<DrainReview> {
   const apis = await demo.clients.kubernetes(demo.target);
   const reading = await readCluster(() => demo.clients.kubernetes(demo.target), demo.target.name);
-  return reviewDrain(apis, demo.target.name, reading, nodes, [], (pod) => !staysOnNode(pod));
+  return reviewDrain(apis, demo.target.name, { ...reading, coming: [], moved: [] }, nodes, [], (pod) => !staysOnNode(pod));
 }
 
 async function nodeOf(pod: string): Promise<string> {
@@ -30,7 +30,7 @@ describe('a review', () => {
   test('finds nothing to say where pods have a place and nothing is lost', async () => {
     await start([deployment('web', 3)]);
     const [node = ''] = await demo.nodeNames();
-    expect(await review(node)).toEqual({ placement: [], traffic: [] });
+    expect(await review(node)).toEqual({ destinations: ['node group blue'], problems: [], traffic: [] });
   });
 
   test('counts what the pods of the nodes that stay take, and finds the lack of room that the scheduler finds', async () => {
@@ -38,8 +38,8 @@ describe('a review', () => {
     const spec = { containers: [{ name: 'main', image: 'registry.example.com/main:1', resources }] };
     await start([deployment('big', 3, { template: { metadata: { labels: { app: 'big' } }, spec } })]);
     const [node = ''] = await demo.nodeNames();
-    const { placement } = await review(node);
-    expect(placement.map(({ kind, sentence }) => `${kind} | ${sentence}`)).toEqual([
+    const { problems } = await review(node);
+    expect(problems.map(({ kind, workload, detail }) => `${kind} | ${workload}: ${detail}`)).toEqual([
       'no-room | Deployment shop/big: as far as can be seen, there is no room now for 1 pod on the 2 nodes that take them: 1.56 cpu short.',
     ]);
     const [pod] = (await demo.pods()).filter(({ spec: placed }) => placed?.nodeName === node);
@@ -53,12 +53,12 @@ describe('a review', () => {
   test('finds the pods whose volumes leave no node, and needs to read volumes only for pods that use them', async () => {
     await start([zonalVolume('pv-0', 'data-db-0', `${region}b`), statefulSet('db', 1, dataClaims), deployment('web', 3)]);
     const node = await nodeOf('db-0');
-    const { placement } = await review(node);
-    expect(placement).toMatchObject([{ kind: 'no-node-for-volume', workload: 'StatefulSet shop/db', pods: ['shop/db-0'] }]);
+    const { problems } = await review(node);
+    expect(problems).toMatchObject([{ kind: 'no-node-for-volume', workload: 'StatefulSet shop/db', pods: ['shop/db-0'] }]);
     demo.cluster.access.forbid('', 'persistentvolumes', 'list');
     expect(await failureOf(review(node))).toMatchObject({ code: 'kubernetes-denied' });
     const [other = ''] = (await demo.nodeNames()).filter((name) => name !== node);
-    expect((await review(other)).placement).toEqual([]);
+    expect((await review(other)).problems).toEqual([]);
   });
 
   test('heeds the volume that a claim is bound to, not one that an earlier claim of the same name has left', async () => {
@@ -66,7 +66,7 @@ describe('a review', () => {
     const claimRef = { namespace: 'shop', name: 'data-db-0', uid: 'of an earlier claim' };
     const manifests = [zonalVolume('pv-0', 'data-db-0', `${region}a`), { ...left, spec: { ...(left.spec as object), claimRef } }];
     await start([...manifests, statefulSet('db', 1, dataClaims)], 6);
-    expect((await review(await nodeOf('db-0'))).placement).toEqual([]);
+    expect((await review(await nodeOf('db-0'))).problems).toEqual([]);
   });
 });
 
@@ -74,7 +74,7 @@ test('A drain is over only when the volumes of the pods that moved have come off
   await start([zonalVolume('pv-0', 'data-db-0', `${region}a`, 60), statefulSet('db', 1, dataClaims)], 6);
   const node = await nodeOf('db-0');
   const plan = await demo.plan('kubernetes.drain', { nodes: [node] });
-  expect(plan).toMatchObject({ risks: [], blockers: [], facts: { volumes: true } });
+  expect(plan).toMatchObject({ blockers: [], facts: { volumes: true } });
   const told: string[] = [];
   const onProgress = (progress?: Progress): void => void (progress && told.push(progress.summary));
   await demo.perform('kubernetes.drain', plan, { onProgress });
@@ -90,5 +90,7 @@ test('A pod whose local volume stays behind goes only where the step says so.', 
   expect(blockers).toMatchObject([{ object: 'StatefulSet shop/db', reason: expect.stringContaining('StatefulSet shop/db') }]);
   const allowed = await demo.plan('kubernetes.drain', { nodes: [firstNode], deleteEmptyDirData: true });
   expect(allowed.blockers).toEqual([]);
-  expect(allowed.notes.join()).toContain('StatefulSet shop/db');
+  expect(allowed.risks).toContainEqual(
+    expect.objectContaining({ object: 'StatefulSet shop/db', risk: 'the data of its local volumes stays behind' }),
+  );
 });

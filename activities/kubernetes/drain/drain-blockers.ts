@@ -1,0 +1,116 @@
+import type { V1Node } from '@kubernetes/client-node';
+import type { BudgetView } from '../../../domain/drain/budget.ts';
+import { optOutOf, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import { isSurged, type WorkloadView } from '../../../domain/drain/workload.ts';
+import type { Blocker } from '../../../domain/plan/plan.ts';
+import { cordonOwner, cordonState } from '../cordon/owner-annotation.ts';
+import { shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
+import type { DrainInput, SignedSettings } from './facts.ts';
+import type { PodsOfDrain } from './pods-of-drain.ts';
+import type { DrainReview } from './review.ts';
+
+/** Workloads whose several pods are told one by one. */
+const objectsShownMax = 3;
+
+/** What must be seen to before a drain of these pods may begin, missing permissions apart. */
+export function drainBlockers(
+  { nodes, moved, known, singletons, budgets, settings }: PodsOfDrain,
+  review: DrainReview,
+  input: DrainInput,
+  run: string,
+): Blocker[] {
+  return [
+    ...foreignCordonBlockers(nodes, run, input),
+    ...budgetBlockers(budgets, moved, known, settings),
+    ...lossBlockers(moved, input),
+    ...endlessBlockers(moved),
+    ...surgeBlockers(singletons, known, settings),
+    ...localVolumeBlockers(review, input),
+  ];
+}
+
+/** Those of budgets that stay shut, or of which there are two; a rollout asks none. */
+function budgetBlockers(
+  budgets: readonly BudgetView[],
+  pods: readonly PodView[],
+  known: ReadonlyMap<string, WorkloadView>,
+  { singletons }: SignedSettings,
+): Blocker[] {
+  const evicted = pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), singletons));
+  return [...shutBudgetBlockers(budgets, evicted), ...twoBudgetsBlockers(evicted, budgets)];
+}
+
+function foreignCordonBlockers(nodes: readonly V1Node[], run: string, { alsoCordoned }: DrainInput): Blocker[] {
+  if (alsoCordoned) return [];
+  return nodes
+    .filter((node) => cordonState(node, run) === 'foreign')
+    .map((node) => {
+      const name = node.metadata?.name ?? '';
+      const owner = cordonOwner(node);
+      const whose = owner === undefined ? 'by hand or by another tool' : `by run ${owner}`;
+      return {
+        object: `Node/${name}`,
+        reason: `It is cordoned already, ${whose}: somebody may be at work on it.`,
+        remedy: `Ask who has cordoned it; then lift that cordon (\`kubectl uncordon ${name}\`), or plan with \`alsoCordoned: true\`.`,
+      };
+    });
+}
+
+/** Pods that their owner will not have disturbed, and that never end by themselves. */
+function endlessBlockers(pods: readonly PodView[]): Blocker[] {
+  const found = new Map<string, { mark: string; pods: PodView[] }>();
+  for (const pod of pods) {
+    const optOut = optOutOf(pod, Date.now());
+    if (optOut?.treatment !== 'wait' || pod.completes) continue;
+    const known = found.get(workloadOf(pod));
+    if (known) known.pods.push(pod);
+    else found.set(workloadOf(pod), { mark: optOut.mark, pods: [pod] });
+  }
+  return [...found].map(([object, { mark, pods: marked }]) => ({
+    object,
+    reason: `${marked.length} of its pods must not be disturbed (${mark}) and never end by themselves: ${shown(marked.map(podName))}.`,
+    remedy: 'Have its owner take that mark away for the time of the maintenance, then plan again.',
+  }));
+}
+
+function surgeBlockers(names: readonly string[], known: ReadonlyMap<string, WorkloadView>, { singletons }: SignedSettings): Blocker[] {
+  if (singletons !== 'surge') return [];
+  return names.flatMap((object) => {
+    const { kind, noSurge } = known.get(object) ?? {};
+    if (kind !== 'Deployment' || noSurge === undefined) return [];
+    const reason = `A rollout cannot start its new pod before the old one ends: ${noSurge}.`;
+    return [{ object, reason, remedy: 'Have its owner allow for it, or plan with `singletons: evict`, which takes it down for a while.' }];
+  });
+}
+
+/** Data that stays behind on the node is as good as lost to its pod. */
+function localVolumeBlockers({ problems }: DrainReview, { deleteEmptyDirData }: DrainInput): Blocker[] {
+  if (deleteEmptyDirData) return [];
+  return problems
+    .filter(({ kind }) => kind === 'local-volume')
+    .map(({ workload, detail, remedy }) => ({
+      object: workload,
+      reason: `${workload}: ${detail}`,
+      remedy: `${remedy} Or plan with \`deleteEmptyDirData: true\`, which leaves that data behind.`,
+    }));
+}
+
+function shown(names: readonly string[]): string {
+  return names.slice(0, objectsShownMax).join(', ') + (names.length > objectsShownMax ? ', …' : '');
+}
+
+function lossBlockers(pods: readonly PodView[], { force, deleteEmptyDirData }: DrainInput): Blocker[] {
+  const blockers: Blocker[] = [];
+  for (const pod of pods) {
+    const object = `Pod/${podName(pod)}`;
+    if (pod.owner === undefined && !force) {
+      const remedy = 'Move it by hand, or drain with `kubernetes.drain` and `force: true`, so that it is named in the plan.';
+      blockers.push({ object, reason: 'No controller brings it back once it is evicted.', remedy });
+    }
+    if (pod.emptyDir && !deleteEmptyDirData) {
+      const remedy = 'Save the data, or drain with `kubernetes.drain` and `deleteEmptyDirData: true`, so that it is named in the plan.';
+      blockers.push({ object, reason: 'The data in its emptyDir volume is lost with it.', remedy });
+    }
+  }
+  return blockers;
+}
