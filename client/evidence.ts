@@ -15,6 +15,7 @@ import {
   type LineProblem,
 } from '../domain/evidence/evidence.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
+import { ToldError } from '../domain/errors.ts';
 
 /** A signature of the record that was checked. */
 export interface CheckedSignature {
@@ -53,13 +54,11 @@ export interface BucketOptions {
 }
 
 /** A record in S3 that cannot be had from there, or not be written to a file. */
-export class RecordUnreachableError extends Error {
+export class RecordUnreachableError extends ToldError {
   override readonly name = 'RecordUnreachableError';
-  readonly remedy: string;
 
   constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
+    super('usage', message, remedy);
   }
 }
 

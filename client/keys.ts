@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
+import { ToldError } from '../domain/errors.ts';
 import { parseJson } from '../domain/json.ts';
 
 /** A person's key as it is used for signing. */
@@ -15,13 +16,11 @@ export interface SigningKey {
 }
 
 /** Why a key cannot be made or used. Neither message nor remedy ever quotes what is in a key file. */
-export class KeyError extends Error {
+export class KeyError extends ToldError {
   override readonly name = 'KeyError';
-  readonly remedy: string;
 
   constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
+    super('key-unusable', message, remedy);
   }
 }
 

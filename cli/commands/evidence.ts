@@ -50,7 +50,7 @@ async function verify(
   try {
     return await verifyEvidence(record, configuration?.people, { region, output });
   } catch (error) {
-    if (error instanceof RecordUnreachableError) throw new UsageError(error.message, error.remedy);
+    if (error instanceof RecordUnreachableError) throw error;
     throw unreadable(`The record ${record}`, error, '`holdpoint show` names the record of a run, as its worker sees it.');
   }
 }
