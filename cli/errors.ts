@@ -1,19 +1,14 @@
 import { CommanderError } from 'commander';
-import { KeyError } from '../client/signing.ts';
-import { RefusedError } from '../client/remote-error.ts';
-import { HoldpointError } from '../domain/errors.ts';
-import { RunbookNotFoundError } from '../runbooks/library.ts';
+import { ToldError } from '../domain/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The command line cannot be understood, or a file that it names cannot be used; nothing has been started. */
-export class UsageError extends Error {
+export class UsageError extends ToldError {
   override readonly name = 'UsageError';
-  readonly remedy: string | undefined;
 
   constructor(message: string, remedy?: string) {
-    super(message);
-    this.remedy = remedy;
+    super('usage', message, remedy);
   }
 }
 
@@ -26,7 +21,7 @@ interface Report {
   alreadyTold?: boolean;
 }
 
-const usageCodes = new Set(['runbook-invalid', 'inputs-invalid', 'configuration-invalid']);
+const usageCodes = new Set(['usage', 'runbook-unknown', 'runbook-invalid', 'inputs-invalid', 'configuration-invalid']);
 
 const fileTroubles: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
@@ -52,19 +47,16 @@ export function reportError(error: unknown, terminal: Terminal): number {
     terminal.note(`${colors.red('error:')} ${message}`);
     if (remedy) terminal.note(`  ${remedy}`);
   }
-  terminal.result({ error: { code, message, remedy: remedy ?? null } });
+  terminal.result({ error: { code, message, remedy: remedy || null } });
   return exitCode;
 }
 
 function reportOf(error: unknown): Report {
   if (error instanceof CommanderError) return commandLineReport(error);
-  if (error instanceof UsageError) return { code: 'usage', message: error.message, remedy: error.remedy, exitCode: exitCodes.usage };
-  if (error instanceof RunbookNotFoundError) return { code: 'runbook-unknown', message: error.message, exitCode: exitCodes.usage };
-  if (error instanceof HoldpointError || error instanceof RefusedError) {
+  if (error instanceof ToldError) {
     const { code, message, remedy } = error;
     return { code, message, remedy, exitCode: usageCodes.has(code) ? exitCodes.usage : exitCodes.error };
   }
-  if (error instanceof KeyError) return { code: 'key-unusable', message: error.message, remedy: error.remedy, exitCode: exitCodes.error };
   return { code: 'unexpected', message: messageOf(error), exitCode: exitCodes.error };
 }
 

@@ -20,6 +20,7 @@ import {
 } from '../domain/evidence/evidence.ts';
 import { refusalOfPreApproval, type PreApprovalUse } from '../domain/approval/pre-approval.ts';
 import type { ExpectedStatement, PreApprovalStatement } from '../domain/approval/statement.ts';
+import { ToldError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
 import { digestOf } from '../domain/plan/plan.ts';
 
@@ -63,13 +64,11 @@ export interface RecordOptions {
 }
 
 /** A record that is not where it should be, cannot be had from there, or not be written to a file. */
-export class RecordUnreachableError extends Error {
+export class RecordUnreachableError extends ToldError {
   override readonly name = 'RecordUnreachableError';
-  readonly remedy: string;
 
   constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
+    super('usage', message, remedy);
   }
 }
 

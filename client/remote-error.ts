@@ -1,18 +1,15 @@
 import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
+import { ToldError } from '../domain/errors.ts';
 
 /** What the worker or the run has refused, as it told it: for people, with what to do. */
-export class RefusedError extends Error {
+export class RefusedError extends ToldError {
   override readonly name = 'RefusedError';
-  readonly code: string;
-  readonly remedy: string;
   /** Whether the run has written the attempt down already; what its validators refuse leaves no trace there. */
   readonly recorded: boolean;
 
   constructor(code: string, message: string, remedy: string, recorded = false) {
-    super(message);
-    this.code = code;
-    this.remedy = remedy;
+    super(code, message, remedy);
     this.recorded = recorded;
   }
 }

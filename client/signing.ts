@@ -1,4 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
+import { ToldError } from '../domain/errors.ts';
 import { bytesToSign, signedWith, statementCharactersMax, type Statement } from '../domain/approval/statement.ts';
 
 /** An Ed25519 signature (RFC 8032). */
@@ -14,13 +15,11 @@ export interface Signer {
 }
 
 /** Why a key cannot be made or used. Neither message nor remedy ever quotes what is in a key file or what an agent has answered. */
-export class KeyError extends Error {
+export class KeyError extends ToldError {
   override readonly name = 'KeyError';
-  readonly remedy: string;
 
   constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
+    super('key-unusable', message, remedy);
   }
 }
 

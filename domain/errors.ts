@@ -265,22 +265,33 @@ export type ErrorCode = keyof typeof errorKinds;
 
 export type ErrorDetails = Record<string, string | number>;
 
-/** An error that a person can act upon: what happened, to which object, why, and what to do. */
-export class HoldpointError extends Error {
-  override readonly name = 'HoldpointError';
-  readonly code: ErrorCode;
-  readonly consequence: Consequence;
+/** An error that is told to people as it is: its message says what happened, to which object and why. */
+export class ToldError extends Error {
+  /** One of `docs/errors.md`. */
+  readonly code: string;
+  /** What the person can do; empty where the message says all. */
   readonly remedy: string;
+
+  constructor(code: string, message: string, remedy = '', options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.remedy = remedy;
+  }
+}
+
+/** An error of the registry: what happened, to which object, why, and what to do. */
+export class HoldpointError extends ToldError {
+  override readonly name = 'HoldpointError';
+  declare readonly code: ErrorCode;
+  readonly consequence: Consequence;
   readonly details: ErrorDetails;
 
   /** `hint`: a sentence to go behind the message; `remedy`: what to do in the place of what the registry says. */
   constructor(code: ErrorCode, details: ErrorDetails = {}, options: { cause?: unknown; hint?: string; remedy?: string } = {}) {
     const { hint = '', remedy, ...rest } = options;
     const kind: ErrorKind = errorKinds[code];
-    super(fill(kind.message, details) + hint, rest);
-    this.code = code;
+    super(code, fill(kind.message, details) + hint, remedy ?? fill(kind.remedy, details), rest);
     this.consequence = kind.consequence;
-    this.remedy = remedy ?? fill(kind.remedy, details);
     this.details = details;
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ToldError } from '../domain/errors.ts';
 import { isObject } from '../domain/json.ts';
 import { didYouMean } from '../domain/suggestion.ts';
 import { documentBytesMax, readDocument } from './grammar/document.ts';
@@ -16,8 +17,12 @@ export interface RunbookFile {
 }
 
 /** No runbook where it was looked for: says where, and which ones there are. */
-export class RunbookNotFoundError extends Error {
+export class RunbookNotFoundError extends ToldError {
   override readonly name = 'RunbookNotFoundError';
+
+  constructor(message: string) {
+    super('runbook-unknown', message);
+  }
 }
 
 /** Names of the runbooks that come with Holdpoint. */

@@ -1,8 +1,8 @@
 import { Runtime, DefaultLogger, type LogLevel } from '@temporalio/worker';
 import { pino } from 'pino';
 import { requestSweep } from '../client/sweep.ts';
-import { HoldpointError } from '../domain/errors.ts';
-import { SettingsError, workerSettings } from './settings.ts';
+import { ToldError } from '../domain/errors.ts';
+import { workerSettings } from './settings.ts';
 import { createWorker } from './worker.ts';
 
 const temporalLevels = { trace: 'TRACE', debug: 'DEBUG', info: 'INFO', warn: 'WARN', error: 'ERROR' } as const;
@@ -31,7 +31,7 @@ function pinoLevelOf(level: LogLevel): 'trace' | 'debug' | 'info' | 'warn' | 'er
 try {
   await main();
 } catch (error) {
-  const remedy = error instanceof HoldpointError || error instanceof SettingsError ? ` ${error.remedy}` : '';
+  const remedy = error instanceof ToldError ? ` ${error.remedy}` : '';
   process.stderr.write(`holdpoint worker: ${error instanceof Error ? error.message : String(error)}${remedy}\n`);
   process.exitCode = 1;
 }

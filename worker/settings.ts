@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { ToldError } from '../domain/errors.ts';
 import type { WorkerVersion } from './versioning.ts';
 
 const deploymentDefault = 'holdpoint';
@@ -38,13 +39,11 @@ export interface WorkerSettings {
 }
 
 /** Environment variables that a worker cannot start with. */
-export class SettingsError extends Error {
+export class SettingsError extends ToldError {
   override readonly name = 'SettingsError';
-  readonly remedy: string;
 
   constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
+    super('configuration-invalid', message, remedy);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Consequence } from '../../domain/errors.ts';
+import { ToldError, type Consequence } from '../../domain/errors.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 
@@ -46,16 +46,13 @@ export type EvidenceErrorCode =
   | 'evidence-unreadable';
 
 /** Why the record of a run could not be kept or read: without a record a run must not go on. */
-export class EvidenceError extends Error {
+export class EvidenceError extends ToldError {
   override readonly name = 'EvidenceError';
-  readonly code: EvidenceErrorCode;
+  declare readonly code: EvidenceErrorCode;
   readonly consequence: Consequence;
-  readonly remedy: string;
 
   constructor(code: EvidenceErrorCode, consequence: Consequence, message: string, remedy: string, options?: { cause?: unknown }) {
-    super(message, options);
-    this.code = code;
+    super(code, message, remedy, options);
     this.consequence = consequence;
-    this.remedy = remedy;
   }
 }

@@ -1,7 +1,7 @@
 import { RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { unreadable, UsageError } from '../errors.ts';
+import { unreadable } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';
 import { readConfiguration } from '../session.ts';
@@ -49,7 +49,7 @@ async function verify(
   try {
     return await verifyEvidence(record, configuration?.people, { region, output });
   } catch (error) {
-    if (error instanceof RecordUnreachableError) throw new UsageError(error.message, error.remedy);
+    if (error instanceof RecordUnreachableError) throw error;
     throw unreadable(`The record ${record}`, error, '`holdpoint show` names the record of a run, as its worker sees it.');
   }
 }

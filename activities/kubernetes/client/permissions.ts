@@ -2,7 +2,8 @@ import { getOrAdd } from '../../../domain/map.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
-import { inParallel, readPatiently } from './read.ts';
+import { readPatiently } from './list.ts';
+import { inParallel } from './read.ts';
 
 /** Something that somebody wants to do in all namespaces. */
 export interface Ask {

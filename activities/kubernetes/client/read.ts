@@ -1,68 +1,25 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { V1Node } from '@kubernetes/client-node';
+import pMap from 'p-map';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
+import { kinds, viewedAs } from './kinds.ts';
+import { readList, readPatiently, type Kind, type ListOptions } from './list.ts';
 import { budgetView, podView } from '../drain/view.ts';
 
-const pageSize = 500;
-const pagesMax = 400;
-const listAttemptsMax = 3;
 const requestsAtOnceMax = 16;
-/** How often a read is sent, as the AWS SDK does by itself: a look takes many reads, and one lost answer must not spoil it. */
-const readAttemptsMax = 3;
-const readPauseMs = 200;
 
-interface Page<Item> {
-  items: Item[];
-  metadata?: { _continue?: string };
-}
-
-type ReadPage<Item> = (limit: number, next?: string) => Promise<Page<Item>>;
-
-/**
- * Reads a whole list page by page, so that no answer grows with the cluster. A list that takes so long that the server
- * has forgotten its beginning (410) is begun again. Throws `kubernetes-…` errors.
- */
-export async function listAll<Item>(call: string, cluster: string, read: ReadPage<Item>): Promise<Item[]> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await listOnce(call, cluster, read);
-    } catch (error) {
-      if (kubernetesCode(error) !== 410 || attempt >= listAttemptsMax) throw kubernetesError(error, call, cluster);
-    }
-  }
-}
-
-async function listOnce<Item>(call: string, cluster: string, read: ReadPage<Item>): Promise<Item[]> {
-  const items: Item[] = [];
-  let next: string | undefined;
-  for (let page = 0; page < pagesMax; page += 1) {
-    const answer = await readPatiently(() => read(pageSize, next));
-    items.push(...answer.items);
-    next = answer.metadata?._continue;
-    if (!next) return items;
-  }
-  throw new HoldpointError('kubernetes-refused', { call, cluster, cause: `more than ${pagesMax * pageSize} objects` });
-}
-
-/** Reads anew after an error that may pass by itself. */
-export async function readPatiently<Answer>(read: () => Promise<Answer>): Promise<Answer> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await read();
-    } catch (error) {
-      if (attempt >= readAttemptsMax || kubernetesError(error, 'read', '').consequence !== 'retry') throw error;
-      await wait(readPauseMs * attempt);
-    }
-  }
+/** All objects of a kind, or those that a selector picks. Throws `kubernetes-…` errors. */
+export async function listAll<Item>(apis: KubernetesApis, cluster: string, kind: Kind<Item>, options?: ListOptions): Promise<Item[]> {
+  const { byKey } = await readList(kind, cluster, () => Promise.resolve(apis), options);
+  return [...byKey.values()];
 }
 
 /** All nodes that match a label selector (all of the cluster without one). */
-export async function listNodes({ core }: KubernetesApis, cluster: string, labelSelector?: string): Promise<V1Node[]> {
-  return listAll('list nodes', cluster, (limit, _continue) => core.listNode({ limit, _continue, labelSelector }));
+export async function listNodes(apis: KubernetesApis, cluster: string, labelSelector?: string): Promise<V1Node[]> {
+  return listAll(apis, cluster, kinds.nodes, { labelSelector });
 }
 
 /** A node by its name; undefined where it does not exist. */
@@ -93,21 +50,17 @@ export async function findNodes(
 }
 
 /** The pods of some nodes, in no particular order. */
-export async function podsOnNodes({ core }: KubernetesApis, cluster: string, nodes: readonly string[]): Promise<PodView[]> {
+export async function podsOnNodes(apis: KubernetesApis, cluster: string, nodes: readonly string[]): Promise<PodView[]> {
+  const pods = viewedAs(kinds.pods, podView);
   const lists = await inParallel(nodes, (node) =>
-    listAll(`list the pods of node ${node}`, cluster, (limit, _continue) =>
-      core.listPodForAllNamespaces({ limit, _continue, fieldSelector: `spec.nodeName=${node}` }),
-    ),
+    listAll(apis, cluster, { ...pods, title: `the pods of node ${node}` }, { fieldSelector: `spec.nodeName=${node}` }),
   );
-  return lists.flat().map(podView);
+  return lists.flat();
 }
 
 /** All PodDisruptionBudgets of the cluster. */
-export async function listBudgets({ policy }: KubernetesApis, cluster: string): Promise<BudgetView[]> {
-  const budgets = await listAll('list pod disruption budgets', cluster, (limit, _continue) =>
-    policy.listPodDisruptionBudgetForAllNamespaces({ limit, _continue }),
-  );
-  return budgets.map(budgetView);
+export async function listBudgets(apis: KubernetesApis, cluster: string): Promise<BudgetView[]> {
+  return listAll(apis, cluster, viewedAs(kinds.budgets, budgetView));
 }
 
 /** Whether the kubelet of a node says that it is Ready. */
@@ -115,11 +68,7 @@ export function nodeIsReady(node: V1Node): boolean {
   return (node.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True');
 }
 
-/** Runs a call for each item with a bound on how many are under way; answers in the order of the items. */
+/** Runs a call for each item, so many at a time; answers in the order of the items. After the first error no further one is begun. */
 export async function inParallel<Item, Result>(items: readonly Item[], call: (item: Item) => Promise<Result>): Promise<Result[]> {
-  const results: Result[] = [];
-  for (let start = 0; start < items.length; start += requestsAtOnceMax) {
-    results.push(...(await Promise.all(items.slice(start, start + requestsAtOnceMax).map(call))));
-  }
-  return results;
+  return pMap(items, call, { concurrency: requestsAtOnceMax });
 }

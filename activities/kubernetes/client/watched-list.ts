@@ -3,36 +3,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ApiException } from '@kubernetes/client-node';
 import { kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
-import { readPatiently } from './read.ts';
+import { isGone, keyOf, readList, type Kind, type ListedObject } from './list.ts';
 
-const pageSize = 500;
-const pagesMax = 400;
-const listAttemptsMax = 3;
 /** How long a list is trusted to be kept whole by its watch; a new list heals whatever a watch may have missed. */
 const listAgeMaxMs = 60_000;
 const pauseMinMs = 50;
 const pauseMaxMs = 5_000;
 /** Failures in a row after which those who wait are told. */
 const failuresInARowMax = 5;
-const goneCode = 410;
-
-/** A kind of object that is listed and watched. */
-export interface WatchedKind<Item> {
-  /** In the plural, for people: `pods`. */
-  title: string;
-  /** Path of its collection over all namespaces: `/api/v1/pods`. */
-  path: string;
-  view(object: object): Item;
-}
-
-interface ListedObject {
-  metadata: { namespace?: string; name: string; resourceVersion?: string };
-}
-
-interface ListPage {
-  metadata: { resourceVersion?: string; continue?: string };
-  items: ListedObject[];
-}
 
 interface WatchEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
@@ -44,7 +22,7 @@ interface WatchEvent {
  * place (410), or a list has become old, everything is listed anew. Events wake whoever waits.
  */
 export class WatchedList<Item> {
-  private readonly kind: WatchedKind<Item>;
+  private readonly kind: Kind<Item>;
   private readonly cluster: string;
   private readonly connect: () => Promise<KubernetesApis>;
   private readonly onChange: () => void;
@@ -61,7 +39,7 @@ export class WatchedList<Item> {
   private listsServed = 0;
   private wakers: (() => void)[] = [];
 
-  constructor(kind: WatchedKind<Item>, cluster: string, connect: () => Promise<KubernetesApis>, onChange: () => void) {
+  constructor(kind: Kind<Item>, cluster: string, connect: () => Promise<KubernetesApis>, onChange: () => void) {
     this.kind = kind;
     this.cluster = cluster;
     this.connect = connect;
@@ -112,7 +90,7 @@ export class WatchedList<Item> {
         this.failures = 0;
       } catch (error) {
         if (signal.aborted) return;
-        if (codeOf(error) === goneCode) this.listsWanted += 1;
+        if (isGone(error)) this.listsWanted += 1;
         else await this.bear(error);
       }
     }
@@ -134,47 +112,14 @@ export class WatchedList<Item> {
 
   private async list(): Promise<void> {
     const wanted = this.listsWanted;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await this.listOnce();
-        this.listsServed = wanted;
-        this.wake();
-        return;
-      } catch (error) {
-        // The server has forgotten the beginning of a list that took too long, or has told of the past: it is begun again.
-        const isToBeginAgain = codeOf(error) === goneCode || error instanceof OldListError;
-        if (!isToBeginAgain || attempt >= listAttemptsMax) throw kubernetesError(error, `list ${this.kind.title}`, this.cluster);
-      }
-    }
-  }
-
-  private async listOnce(): Promise<void> {
-    const found = new Map<string, Item>();
-    let next: string | undefined;
-    let resourceVersion = '';
-    for (let page = 0; page < pagesMax; page += 1) {
-      const query = { limit: String(pageSize), ...(next === undefined ? {} : { continue: next }) };
-      const { metadata, items } = await readPatiently(() => this.readPage(query));
-      for (const item of items) found.set(keyOf(item), this.kind.view(item));
-      resourceVersion = metadata.resourceVersion ?? '';
-      next = metadata.continue === '' ? undefined : metadata.continue;
-      if (next === undefined) break;
-    }
-    if (next !== undefined) throw new Error(`there are more than ${pageSize * pagesMax}`);
-    // What the watch has shown must not be forgotten: a pod that goes would be evicted a second time.
-    if (isOlder(resourceVersion, this.resourceVersion)) throw new OldListError('the server has answered with an older state than before');
-    this.byKey = found;
+    const options = { signal: this.ending.signal, notBefore: this.resourceVersion };
+    const { byKey, resourceVersion } = await readList(this.kind, this.cluster, this.connect, options);
+    this.byKey = byKey;
     this.resourceVersion = resourceVersion;
     this.listedAtMs = performance.now();
+    this.listsServed = wanted;
     this.onChange();
-  }
-
-  private async readPage(query: Record<string, string>): Promise<ListPage> {
-    const apis = await this.connect();
-    const response = await apis.open(this.kind.path, query, this.ending.signal);
-    const chunks: Buffer[] = [];
-    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as ListPage;
+    this.wake();
   }
 
   /** Follows the changes until the watch ends, whoever ends it. */
@@ -218,25 +163,4 @@ export class WatchedList<Item> {
   private wake(): void {
     for (const waker of this.wakers.splice(0)) waker();
   }
-}
-
-class OldListError extends Error {}
-
-/**
- * Whether one resource version comes before another. They are numbers that grow
- * (https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/5504-comparable-resource-version);
- * of what is none, nothing is concluded.
- */
-function isOlder(version: string, than: string): boolean {
-  const areNumbers = [version, than].every((text) => /^\d+$/.test(text));
-  return areNumbers && BigInt(version) < BigInt(than);
-}
-
-function keyOf({ metadata: { namespace = '', name } }: ListedObject): string {
-  return `${namespace}/${name}`;
-}
-
-function codeOf(error: unknown): number | undefined {
-  const cause = error instanceof Error && error.cause instanceof ApiException ? error.cause : error;
-  return cause instanceof ApiException ? cause.code : undefined;
 }

@@ -1,4 +1,4 @@
-import type { V1Node, V1PersistentVolume, V1Pod, V1VolumeAttachment } from '@kubernetes/client-node';
+import type { V1Node, V1Pod } from '@kubernetes/client-node';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { AttachmentView } from '../../../domain/drain/volumes.ts';
@@ -8,7 +8,9 @@ import { cordonState, turnBegan, type CordonState } from '../cordon/owner-annota
 import { nodeIsReady } from '../client/read.ts';
 import { budgetView, deploymentView, podView, statefulSetView } from './view.ts';
 import { attachmentView, claimedVolume, type ClaimedVolume } from './volumes.ts';
-import { WatchedList, type WatchedKind } from '../client/watched-list.ts';
+import { kinds, viewedAs } from '../client/kinds.ts';
+import { readList, type Kind } from '../client/list.ts';
+import { WatchedList } from '../client/watched-list.ts';
 
 /** Looks are no closer together than this, however many changes there are; where one takes long, not much closer than it takes. */
 const lookGapMs = 5;
@@ -38,23 +40,9 @@ export interface ClusterLook {
   volumes: ClaimedVolume[];
 }
 
-const nodeKind = { title: 'nodes', path: '/api/v1/nodes' };
-const podKind = { title: 'pods', path: '/api/v1/pods' };
-const budgetKind: WatchedKind<BudgetView> = {
-  title: 'pod disruption budgets',
-  path: '/apis/policy/v1/poddisruptionbudgets',
-  view: (budget) => budgetView(budget),
-};
-const deploymentKind: WatchedKind<WorkloadView> = {
-  title: 'deployments',
-  path: '/apis/apps/v1/deployments',
-  view: (deployment) => deploymentView(deployment),
-};
-const statefulSetKind: WatchedKind<WorkloadView> = {
-  title: 'stateful sets',
-  path: '/apis/apps/v1/statefulsets',
-  view: (set) => statefulSetView(set),
-};
+const budgetKind = viewedAs(kinds.budgets, budgetView);
+const deploymentKind = viewedAs(kinds.deployments, deploymentView);
+const statefulSetKind = viewedAs(kinds.statefulSets, statefulSetView);
 
 /** Everything that a plan looks at, read once, with nodes and pods as they are on the wire. */
 export interface ClusterReading {
@@ -66,14 +54,10 @@ export interface ClusterReading {
 
 /** Reads what a plan needs to know of a cluster. Throws `kubernetes-…` errors. */
 export async function readCluster(connect: () => Promise<KubernetesApis>, cluster: string): Promise<ClusterReading> {
-  const read = async <Item>(kind: WatchedKind<Item>): Promise<Item[]> => {
-    const list = new WatchedList(kind, cluster, connect, () => undefined);
-    await list.load();
-    return list.items();
-  };
+  const read = async <Item>(kind: Kind<Item>): Promise<Item[]> => [...(await readList(kind, cluster, connect)).byKey.values()];
   const [nodes, pods, budgets, deployments, statefulSets] = await Promise.all([
-    read({ ...nodeKind, view: (node) => node as V1Node }),
-    read({ ...podKind, view: (pod) => pod as V1Pod }),
+    read(kinds.nodes),
+    read(kinds.pods),
     read(budgetKind),
     read(deploymentKind),
     read(statefulSetKind),
@@ -96,23 +80,15 @@ export class ClusterState {
 
   /** Cordons are seen from the run; persistent volumes are looked at only `withVolumes`. */
   constructor(connect: () => Promise<KubernetesApis>, cluster: string, run: string, withVolumes = false) {
-    const list = <Item>(kind: WatchedKind<Item>): WatchedList<Item> => new WatchedList(kind, cluster, connect, () => this.note());
-    this.nodeList = list({ ...nodeKind, view: (node) => nodeView(node as V1Node, run) });
-    this.podList = list({ ...podKind, view: (pod) => podView(pod as V1Pod) });
+    const list = <Item>(kind: Kind<Item>): WatchedList<Item> => new WatchedList(kind, cluster, connect, () => this.note());
+    this.nodeList = list(viewedAs(kinds.nodes, (node) => nodeView(node, run)));
+    this.podList = list(viewedAs(kinds.pods, podView));
     this.budgetList = list(budgetKind);
     this.deploymentList = list(deploymentKind);
     this.statefulSetList = list(statefulSetKind);
     if (!withVolumes) return;
-    this.attachmentList = list({
-      title: 'volume attachments',
-      path: '/apis/storage.k8s.io/v1/volumeattachments',
-      view: (attachment) => attachmentView(attachment as V1VolumeAttachment),
-    });
-    this.volumeList = list({
-      title: 'persistent volumes',
-      path: '/api/v1/persistentvolumes',
-      view: (volume) => claimedVolume(volume as V1PersistentVolume),
-    });
+    this.attachmentList = list(viewedAs(kinds.attachments, attachmentView));
+    this.volumeList = list(viewedAs(kinds.volumes, claimedVolume));
   }
 
   /** Reads everything once. Throws `kubernetes-…` errors. */

@@ -1,16 +1,8 @@
 import { ApiException, type V1DeleteOptions } from '@kubernetes/client-node';
 import type { PodView } from '../../../domain/drain/pod.ts';
-import { kubernetesCode, kubernetesError, kubernetesMessage } from '../../failure.ts';
+import type { EvictionAnswer } from '../../../domain/drain/requests.ts';
+import { kubernetesCode, kubernetesError, kubernetesMessage, withoutFullStop } from '../../failure.ts';
 import type { KubernetesApis } from '../client/connect.ts';
-
-/** What came of asking for an eviction. */
-export type EvictionAnswer =
-  | { answer: 'evicted' }
-  | { answer: 'gone' }
-  /** Another pod has its name now, or it is not as it was seen. */
-  | { answer: 'changed' }
-  /** It may go later. `by`: a budget that allows none or is being worked out, or something else that says no for now. */
-  | { answer: 'blocked'; by: 'budget' | 'other'; reason: string; retryAfterMs?: number };
 
 const reasonCharactersMax = 300;
 
@@ -60,7 +52,7 @@ export async function deletePod(
 function readRefusal(error: unknown, call: string, cluster: string): EvictionAnswer {
   const code = kubernetesCode(error);
   const message = kubernetesMessage(error);
-  const reason = message.length > reasonCharactersMax ? `${message.slice(0, reasonCharactersMax)}…` : message;
+  const reason = message.length > reasonCharactersMax ? `${message.slice(0, reasonCharactersMax)}…` : withoutFullStop(message);
   const other = { answer: 'blocked', by: 'other', reason, retryAfterMs: retryAfterMs(error) } as const;
   if (code === 404) return { answer: 'gone' };
   if (code === 409) return { answer: 'changed' };

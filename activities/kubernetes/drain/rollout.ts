@@ -1,8 +1,8 @@
 import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import type { PodView } from '../../../domain/drain/pod.ts';
+import type { EvictionAnswer } from '../../../domain/drain/requests.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from '../client/connect.ts';
-import type { EvictionAnswer } from './evict.ts';
 
 /** In the pod template: whoever finds its own mark there has rolled the Deployment out already. */
 const rolloutAnnotation = 'holdpoint.dev/rolled-out-for';

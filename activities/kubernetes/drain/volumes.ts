@@ -2,16 +2,17 @@ import type { V1PersistentVolume, V1Pod, V1VolumeAttachment } from '@kubernetes/
 import type { AttachmentView } from '../../../domain/drain/volumes.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import { claimsOf, type BoundVolumes } from './placement-view.ts';
+import { kinds } from '../client/kinds.ts';
 import { listAll } from '../client/read.ts';
 
 /**
  * The PersistentVolumes that are bound to claims, as far as they concern some pods: where none of them uses a claim, nothing is read,
  * and no permission is needed. Throws `kubernetes-…` errors.
  */
-export async function readVolumes({ core }: KubernetesApis, cluster: string, pods: readonly V1Pod[]): Promise<BoundVolumes> {
+export async function readVolumes(apis: KubernetesApis, cluster: string, pods: readonly V1Pod[]): Promise<BoundVolumes> {
   const used = new Set(pods.flatMap(claimsOf));
   if (used.size === 0) return new Map();
-  const all = await listAll('list persistent volumes', cluster, (limit, _continue) => core.listPersistentVolume({ limit, _continue }));
+  const all = await listAll(apis, cluster, kinds.volumes);
   // A volume that its claim has left still names it, and a new claim may have the same name.
   const bound = all.filter(({ status }) => status?.phase === 'Bound');
   return new Map(

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { podView } from '../../../../activities/kubernetes/drain/view.ts';
 import { WatchedList } from '../../../../activities/kubernetes/client/watched-list.ts';
 import type { PodView } from '../../../../domain/drain/pod.ts';
-import { deployment, eventually } from '../../../sandbox/kubernetes-fixture.ts';
+import { deployment, eventually, template } from '../../../sandbox/kubernetes-fixture.ts';
 import { startCluster, worldWith, type TestCluster } from '../../../support/cluster.ts';
 
 let demo: TestCluster;
@@ -45,7 +45,11 @@ test('where the server answers again after an outage, that is known though nothi
 });
 
 test('a list that is older than what the watch has shown is not taken: what was seen stays seen', async () => {
-  demo = await startCluster(worldWith([deployment('web', 3)]), { speed: 10 });
+  // Its pods take ten minutes to end, so that they are seen going however slow the machine is.
+  const annotations = { 'sandbox.holdpoint.dev/shutdown-seconds': '600' };
+  const { metadata, ...rest } = template('web') as { metadata: object };
+  const slow = { template: { ...rest, metadata: { ...metadata, annotations } } };
+  demo = await startCluster(worldWith([deployment('web', 3, slow)]), { speed: 1 });
   pods = listPods();
   await pods.load();
   pods.follow();

@@ -1,0 +1,30 @@
+import type {
+  V1Deployment,
+  V1Node,
+  V1PersistentVolume,
+  V1Pod,
+  V1PodDisruptionBudget,
+  V1StatefulSet,
+  V1VolumeAttachment,
+} from '@kubernetes/client-node';
+import type { Kind } from './list.ts';
+
+/** The kinds of objects that are listed and watched, as they are on the wire: times are texts there. */
+export const kinds = {
+  nodes: kindOf<V1Node>('nodes', '/api/v1/nodes'),
+  pods: kindOf<V1Pod>('pods', '/api/v1/pods'),
+  budgets: kindOf<V1PodDisruptionBudget>('pod disruption budgets', '/apis/policy/v1/poddisruptionbudgets'),
+  deployments: kindOf<V1Deployment>('deployments', '/apis/apps/v1/deployments'),
+  statefulSets: kindOf<V1StatefulSet>('stateful sets', '/apis/apps/v1/statefulsets'),
+  attachments: kindOf<V1VolumeAttachment>('volume attachments', '/apis/storage.k8s.io/v1/volumeattachments'),
+  volumes: kindOf<V1PersistentVolume>('persistent volumes', '/api/v1/persistentvolumes'),
+};
+
+function kindOf<Item>(title: string, path: string): Kind<Item> {
+  return { title, path, view: (object) => object as Item };
+}
+
+/** The same kind, of which only as much is kept as a view of it holds. */
+export function viewedAs<Item, View>(kind: Kind<Item>, view: (item: Item) => View): Kind<View> {
+  return { ...kind, view: (object) => view(kind.view(object)) };
+}

@@ -1,0 +1,131 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { ApiException } from '@kubernetes/client-node';
+import { HoldpointError } from '../../../domain/errors.ts';
+import { kubernetesError } from '../../failure.ts';
+import type { KubernetesApis } from './connect.ts';
+
+const pageSize = 500;
+const pagesMax = 400;
+const listAttemptsMax = 3;
+/** How often a read is sent, as the AWS SDK does by itself: a look takes many reads, and one lost answer must not spoil it. */
+const readAttemptsMax = 3;
+const readPauseMs = 200;
+const goneCode = 410;
+
+/** A kind of object that is listed and watched. */
+export interface Kind<Item> {
+  /** In the plural, for people: `pods`. */
+  title: string;
+  /** Path of its collection over all namespaces: `/api/v1/pods`. */
+  path: string;
+  view: (object: object) => Item;
+}
+
+/** An object of a list, as far as every kind has it. */
+export interface ListedObject {
+  metadata: { namespace?: string; name: string; resourceVersion?: string };
+}
+
+interface Page {
+  metadata: { resourceVersion?: string; continue?: string };
+  items: ListedObject[];
+}
+
+/** All objects of a kind as they were at one resource version, by their keys. */
+export interface WholeList<Item> {
+  byKey: Map<string, Item>;
+  resourceVersion: string;
+}
+
+export interface ListOptions {
+  labelSelector?: string;
+  fieldSelector?: string;
+  /** A resource version that has been seen: a list that is older is not taken. */
+  notBefore?: string;
+  signal?: AbortSignal;
+}
+
+/**
+ * Reads a whole list page by page, so that no answer grows with the cluster. A list that takes so long that the server has forgotten
+ * its beginning (410), or that is older than what is known, is begun again. Throws `kubernetes-…` errors.
+ * @param connect asked anew for each page, as credentials may end while a long list is read
+ */
+export async function readList<Item>(
+  kind: Kind<Item>,
+  cluster: string,
+  connect: () => Promise<KubernetesApis>,
+  options: ListOptions = {},
+): Promise<WholeList<Item>> {
+  const call = `list ${kind.title}`;
+  const stale = { call, cluster, cause: 'it has answered with an older state than before' };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const list = await readPages(kind, cluster, connect, options);
+      // What a watch has shown must not be forgotten: a pod that goes would be evicted a second time.
+      if (!isOlder(list.resourceVersion, options.notBefore ?? '')) return list;
+      if (attempt >= listAttemptsMax) throw new HoldpointError('kubernetes-unreachable', stale);
+    } catch (error) {
+      if (!isGone(error) || attempt >= listAttemptsMax) throw kubernetesError(error, call, cluster);
+    }
+  }
+}
+
+async function readPages<Item>(
+  { title, path, view }: Kind<Item>,
+  cluster: string,
+  connect: () => Promise<KubernetesApis>,
+  { labelSelector, fieldSelector, signal = new AbortController().signal }: ListOptions,
+): Promise<WholeList<Item>> {
+  const byKey = new Map<string, Item>();
+  const selectors = { ...(labelSelector !== undefined && { labelSelector }), ...(fieldSelector !== undefined && { fieldSelector }) };
+  let next = '';
+  for (let page = 0; page < pagesMax; page += 1) {
+    const query = { limit: String(pageSize), ...selectors, ...(next !== '' && { continue: next }) };
+    const { metadata, items } = await readPatiently(async () => readPage(await connect(), path, query, signal));
+    for (const item of items) byKey.set(keyOf(item), view(item));
+    next = metadata.continue ?? '';
+    if (next === '') return { byKey, resourceVersion: metadata.resourceVersion ?? '' };
+  }
+  const cause = `more than ${pagesMax * pageSize} objects`;
+  throw new HoldpointError('kubernetes-refused', { call: `list ${title}`, cluster, cause });
+}
+
+async function readPage(apis: KubernetesApis, path: string, query: Record<string, string>, signal: AbortSignal): Promise<Page> {
+  const response = await apis.open(path, query, signal);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Page;
+}
+
+/** Reads anew after an error that may pass by itself. */
+export async function readPatiently<Answer>(read: () => Promise<Answer>): Promise<Answer> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await read();
+    } catch (error) {
+      if (attempt >= readAttemptsMax || kubernetesError(error, 'read', '').consequence !== 'retry') throw error;
+      await wait(readPauseMs * attempt);
+    }
+  }
+}
+
+/** Under what an object is found in a list: `namespace/name`. */
+export function keyOf({ metadata: { namespace = '', name } }: ListedObject): string {
+  return `${namespace}/${name}`;
+}
+
+/** Whether the server has forgotten the place from which a list or a watch was to go on. */
+export function isGone(error: unknown): boolean {
+  const cause = error instanceof HoldpointError ? error.cause : error;
+  return cause instanceof ApiException && cause.code === goneCode;
+}
+
+/**
+ * Whether one resource version comes before another. They are numbers that grow
+ * (https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/5504-comparable-resource-version);
+ * of what is none, nothing is concluded.
+ */
+function isOlder(version: string, than: string): boolean {
+  const areNumbers = [version, than].every((text) => /^\d+$/.test(text));
+  return areNumbers && BigInt(version) < BigInt(than);
+}
