@@ -116,7 +116,8 @@ export const registerDemo: RegisterCommand = (program, context) => {
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,
-          `\`holdpoint demo\` shows ${rotationInSandbox.runbook} in a sandbox, \`holdpoint demo ${maintenanceOnLab.runbook} --on lab\` the other.`,
+          `\`holdpoint demo\` shows ${rotationInSandbox.runbook} in a sandbox, ` +
+            `\`holdpoint demo ${maintenanceOnLab.runbook} --on lab\` the other one.`,
         );
       }
     });

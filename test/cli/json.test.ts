@@ -61,6 +61,8 @@ describe('--json prints exactly one value where something is wrong', () => {
     ['evidence verify nowhere.jsonl', 2, 'usage'],
     ['schema runbok', 2, 'usage'],
     ['demo --speed 0', 2, 'usage'],
+    ['demo node-maintenance', 2, 'usage'],
+    ['demo --on lab', 2, 'usage'],
     ['up --speed x', 2, 'usage'],
     ['lint nowhere.yaml', 2, 'runbook-unknown'],
     ['runbooks nowhere', 2, 'runbook-unknown'],

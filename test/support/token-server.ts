@@ -9,6 +9,8 @@ export interface TokenServer {
   /** How often each path was watched. */
   watches: Map<string, number>;
   refusals: number;
+  /** Called before it is looked who asks for an eviction. */
+  beforeEviction: () => void;
   /** Whether evictions are told to come again later. */
   isBusy: () => boolean;
   /** Refuses every token that has been shown so far. */
@@ -27,6 +29,7 @@ export async function startTokenServer(upstream: string): Promise<TokenServer> {
   const revoked = new Set<string>();
   const open = new Set<ServerResponse>();
   const server = createServer((incoming, outgoing) => {
+    if (incoming.url?.includes('/eviction')) served.beforeEviction();
     const token = (incoming.headers.authorization ?? '').replace(/^Bearer /, '');
     const leftMs = Number(/^good-until-(\d+)$/.exec(token)?.[1] ?? 0) - Date.now();
     if (leftMs <= 0 || revoked.has(token)) {
@@ -60,6 +63,7 @@ export async function startTokenServer(upstream: string): Promise<TokenServer> {
     tokens: new Set(),
     watches: new Map(),
     refusals: 0,
+    beforeEviction: () => undefined,
     isBusy: () => false,
     revoke: () => {
       for (const token of served.tokens) revoked.add(token);
