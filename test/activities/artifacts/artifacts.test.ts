@@ -100,7 +100,10 @@ async function readAll(stream: Readable): Promise<Buffer> {
 }
 
 async function errorOf(work: Promise<unknown>): Promise<HoldpointError> {
-  const error = await work.catch((reason: unknown) => reason);
+  const error = await work.then(
+    () => 'no error',
+    (reason: unknown) => reason,
+  );
   if (error instanceof HoldpointError) return error;
   throw new Error(`expected a HoldpointError, got ${String(error)}`);
 }
