@@ -163,7 +163,7 @@ function environmentOf(types: Record<string, ExpressionType>, fieldsRead: Fields
 
 /** To its author, what has named fields is a map. */
 function withoutTypeNames(text: string): string {
-  return text.replace(/\$map\d+/g, 'map');
+  return text.replace(/\$map\d+|map<dyn, dyn>/g, 'map');
 }
 
 function closingBrace(template: string, from: number): number {

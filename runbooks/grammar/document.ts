@@ -28,7 +28,7 @@ export function keyRefusal(key: string): string | undefined {
 export class SourceMap {
   readonly file: string;
   private readonly text: string;
-  /** Offsets at which the lines of the text begin. */
+  /** Offsets at which lines of the text begin, as far as they have been asked for. */
   private readonly lineStarts: number[] = [0];
   private readonly sourceMap = new Map<string, Place>();
   private readonly found: Problem[] = [];
@@ -36,7 +36,6 @@ export class SourceMap {
   constructor(file: string, text: string) {
     this.file = file;
     this.text = text;
-    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) this.lineStarts.push(end + 1);
   }
 
   /** Remembers where a value is written. */
@@ -76,6 +75,10 @@ export class SourceMap {
 
   /** The line of an offset, from 1. (The counter of the YAML library misses lines of texts that it cannot read.) */
   private lineOf(offset: number): number {
+    for (let start = this.lineStarts.at(-1)!; start <= offset; this.lineStarts.push(start)) {
+      start = this.text.indexOf('\n', start) + 1;
+      if (start === 0) break;
+    }
     let line = 1;
     for (let step = 2 ** 20; step >= 1; step /= 2) if ((this.lineStarts[line + step - 1] ?? Infinity) <= offset) line += step;
     return line;

@@ -10,7 +10,8 @@ import { mutation, oddInputs } from './mutation.ts';
 /** 10,000 documents. */
 const mutations = { runbook: 1_500, carryingRunbook: 1_250, carriedRunbook: 1_250, configuration: 6_000 };
 const seed = 10;
-const timeoutMs = 120_000;
+/** Far more than an idle core needs; a busy machine may be slow. */
+const timeoutMs = 600_000;
 
 const head = `apiVersion: holdpoint.dev/v1
 kind: Runbook

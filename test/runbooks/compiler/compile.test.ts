@@ -222,7 +222,7 @@ describe('a mistake is reported at its place', () => {
     [
       'an input by the name of what every object has',
       sound.replace('version: {', 'valueOf: {'),
-      'r.yaml:7:86 error inputs.properties: The key "valueOf" is not allowed.',
+      'r.yaml:7:93 error inputs.properties: The key "valueOf" is not allowed.',
     ],
     ['inputs that are no object', sound.replace('type: object', 'type: array'), 'r.yaml:5:9 error inputs.type: Must be "object"'],
   ])('%s', (_title, text, expected) => {
