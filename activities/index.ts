@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, RawValue } from '@temporalio/common';
 import type { ActionCall, ActionContext, Observation, StepReport, Target, Undo } from '../domain/action.ts';
 import { everybody, type Policy } from '../domain/approval/approval.ts';
 import { HoldpointError } from '../domain/errors.ts';
+import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { ActionLimits, CompiledRunbook } from '../domain/runbook.ts';
@@ -210,22 +211,29 @@ async function withHeartbeats<Result>(work: (beat: (report: StepReport) => void)
   const activity = Context.current();
   let latest: StepReport | undefined;
   let pause: NodeJS.Timeout | undefined;
-  const ticker = setInterval(() => activity.heartbeat(latest), (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
+  const tell = (): void => activity.heartbeat(latest && marked(latest));
+  const ticker = setInterval(tell, (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
   try {
     return await work((report) => {
       latest = report;
       // A drain looks whenever something changes, which is more often than anybody can read.
       if (pause) return;
-      activity.heartbeat(latest);
+      tell();
       pause = setTimeout(() => {
         pause = undefined;
-        activity.heartbeat(latest);
+        tell();
       }, heartbeatGapMs);
     });
   } finally {
     clearTimeout(pause);
     clearInterval(ticker);
   }
+}
+
+/** A heartbeat that stays as it is, however large, so that clients can read it without the evidence store. */
+function marked(report: StepReport): RawValue {
+  const { payload } = new RawValue(report);
+  return RawValue.fromPayload({ ...payload, metadata: { ...payload.metadata, [heartbeatMark]: new Uint8Array([1]) } });
 }
 
 function withFailures(activities: Activities): Activities {
