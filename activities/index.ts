@@ -1,17 +1,28 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure, RawValue } from '@temporalio/common';
-import type { ActionCall, ActionContext, Observation, StepReport, Target, Undo } from '../domain/action.ts';
+import { ApplicationFailure, CancelledFailure, RawValue } from '@temporalio/common';
+import {
+  checkpointBytesMax,
+  undoCallsMax,
+  type ActionCall,
+  type ActionContext,
+  type ChangeKind,
+  type Checkpoint,
+  type Observation,
+  type StepContext,
+  type StepReport,
+  type Target,
+  type Undo,
+} from '../domain/action.ts';
 import { everybody, type Policy } from '../domain/approval/approval.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
-import type { JsonObject } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { ActionLimits, CompiledRunbook } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import { parseTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
-import type { AnyAction } from './action.ts';
+import { contextOfLook, waitOrStop, type AnyAction } from './action.ts';
 import type { Clients } from './clients.ts';
 import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
@@ -47,10 +58,17 @@ export interface ActivityParts {
   readConfiguration(): Promise<Configuration>;
 }
 
-type RunContext = Omit<ActionContext, 'acted'>;
+/** One call of the way back from a step, planned as the step of that id. */
+export interface PlannedCall extends ActionCall {
+  id: string;
+  plan: ActionPlan;
+  change: ChangeKind;
+  limits: ActionLimits;
+  runsOn?: string;
+}
 
-/** The way back from a step: a call of an action with its plan, or why there is none. */
-export type PlannedUndo = Exclude<Undo, ActionCall> | (ActionCall & { plan: ActionPlan; limits: ActionLimits });
+/** The way back from a step: its calls in their order, or why there is none or none is needed. */
+export type PlannedUndo = Exclude<Undo, ActionCall[]> | { calls: PlannedCall[] };
 
 export type VerifiedSignature =
   { ok: true; publicKey: string; at: string; nonce: string } | { ok: false; code: string; reason: string; remedy: string };
@@ -58,7 +76,7 @@ export type VerifiedSignature =
 /** Everything that workflows can ask of the world. */
 export interface Activities {
   prepare(request: { document: Parameters<typeof prepareRunbook>[0]['document']; inputs: JsonObject; target?: string }): Promise<Prepared>;
-  planStep(request: { action: string; input: JsonObject; context: RunContext }): Promise<ActionPlan>;
+  planStep(request: { action: string; input: JsonObject; context: StepContext }): Promise<ActionPlan>;
   /** The inputs of a runbook that another one carries out, checked and with their defaults. */
   prepareNested(request: { runbook: CompiledRunbook; inputs: JsonObject; target: string }): Promise<{ inputs: JsonObject }>;
   /** Without a policy, one other person of all who are known. `expiresAtMs` is milliseconds since 1970. */
@@ -66,10 +84,14 @@ export interface Activities {
     policy?: string;
   }): Promise<{ policy: Policy; members: string[]; openedAt: string; expiresAt: string; expiresAtMs: number }>;
   /** Looks once how far a step is, without acting. */
-  observe(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Observation>;
-  /** Plans the way back from a step. `undoStep` is the id under which it would be carried out. */
-  planUndo(request: { action: string; plan: ActionPlan; finished: boolean; context: RunContext; undoStep: string }): Promise<PlannedUndo>;
-  perform(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Performance & { undo: Undo }>;
+  observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
+  /**
+   * Plans the way back from a step. `undoStep` is the id under which it would be carried out, with `/1`, `/2` and so on behind it
+   * where it has several calls; `context.expected` is what earlier steps of the way back will have done.
+   */
+  planUndo(request: { action: string; plan: ActionPlan; finished: boolean; context: StepContext; undoStep: string }): Promise<PlannedUndo>;
+  /** Carries out a plan. `checkpoint` is what an attempt before a pause, or before an operator's word, has left. */
+  perform(request: { action: string; plan: ActionPlan; context: StepContext; checkpoint?: Json }): Promise<Performance>;
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
   /** The targets that runs have worked on, as far as Temporal still knows of them. */
   targetsOfRuns(request: { most: number }): Promise<{ targets: string[]; more: boolean }>;
@@ -86,13 +108,12 @@ export interface Activities {
 export function createActivities(parts: ActivityParts): Activities {
   const activities: Activities = {
     prepare: async (request) => prepareRunbook(request, await parts.readConfiguration()),
-    planStep: ({ action, input, context }) =>
-      withHeartbeats(async () => findAction(parts, action).plan(input, { ...context, acted: false })),
+    planStep: ({ action, input, context }) => withHeartbeats(async () => findAction(parts, action).plan(input, contextNow(context))),
     prepareNested: async (request) => prepareNested(request),
     openHold: async ({ policy }) => openHold(await parts.readConfiguration(), policy),
-    observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, { ...context, acted: false })),
+    observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planUndo: (request) => withHeartbeats(() => planUndo(parts, request)),
-    perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
+    perform: async ({ action, ...request }) => performWithHeartbeats(findAction(parts, action), request),
     release: ({ target, run }) =>
       withHeartbeats(async () => ({ lifted: await liftCordonsOf(await parts.clients.kubernetes(target), target.name, run) })),
     targetsOfRuns: ({ most }) => withHeartbeats(() => targetsOfRuns(most)),
@@ -154,16 +175,33 @@ function membersOf(group: string, people: Configuration['people'], groups: Confi
   return groups[group] ?? (group === everybody ? Object.keys(people) : []);
 }
 
+/** For what only looks; ends when the activity is cancelled. */
+function contextNow(context: StepContext): ActionContext {
+  return contextOfLook(context, Context.current().cancellationSignal);
+}
+
 async function planUndo(parts: ActivityParts, request: Parameters<Activities['planUndo']>[0]): Promise<PlannedUndo> {
   const { plan, finished, undoStep } = request;
   const action = findAction(parts, request.action);
-  const context = { ...request.context, acted: false };
+  const context = contextNow(request.context);
   // What was begun and not finished may have changed nothing yet: only a look tells.
   const seen = finished ? undefined : await lookOrSayWhyNot(action, plan, context);
-  const undo = action.undo(plan, context, seen);
-  if (!('uses' in undo)) return undo;
-  const wayBack = findAction(parts, undo.uses);
-  return { ...undo, plan: await wayBack.plan(undo.with, { ...context, step: undoStep }), limits: wayBack.declaration.limits };
+  const undo = await action.undo(plan, context, seen);
+  if (!Array.isArray(undo)) return undo;
+  if (undo.length === 0 || undo.length > undoCallsMax) {
+    throw new RangeError(`the way back of ${request.action} has ${undo.length} calls; it must have 1 to ${undoCallsMax}`);
+  }
+  const expected = [...(context.expected ?? [])];
+  const calls: PlannedCall[] = [];
+  for (const [index, call] of undo.entries()) {
+    const wayBack = findAction(parts, call.uses);
+    const { change, limits, runsOn } = wayBack.declaration;
+    const id = undo.length === 1 ? undoStep : `${undoStep}/${index + 1}`;
+    const planned = await wayBack.plan(call.with, { ...context, step: id, expected: [...expected] });
+    expected.push(...(planned.expects ?? []));
+    calls.push({ ...call, id, plan: planned, change, limits, runsOn });
+  }
+  return { calls };
 }
 
 /** A step that cannot be looked at counts as begun; an error that may pass is thrown, so that it is looked at again. */
@@ -184,26 +222,55 @@ function recordFailure(error: unknown, { sequence }: NewEntry): unknown {
   return ApplicationFailure.create({ type: code, message, nonRetryable, details: [{ remedy }] });
 }
 
-/** Heartbeats tell which step it is and its last progress; they come with each progress as well as by the clock. */
-async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, context: RunContext): Promise<Performance & { undo: Undo }> {
-  const { cancellationSignal } = Context.current();
+/** Heartbeats tell which step it is, its last progress and its checkpoint; they come with each of these as well as by the clock. */
+async function performWithHeartbeats(
+  action: AnyAction,
+  { plan, context, checkpoint: given }: Omit<Parameters<Activities['perform']>[0], 'action'>,
+): Promise<Performance> {
+  const { cancellationSignal: signal, info } = Context.current();
   const { step } = context;
+  const left = (info.heartbeatDetails as StepReport | undefined)?.checkpoint ?? given;
+  const report: StepReport = { step, ...(left !== undefined && { checkpoint: left }) };
   try {
     return await withHeartbeats(async (beat) => {
-      beat({ step });
-      const performed = await perform(action, plan, context, {
-        onProgress: (progress) => beat({ step, progress }),
-        signal: cancellationSignal,
+      const tell = (news: Omit<StepReport, 'step'>): void => beat(Object.assign(report, news));
+      tell({});
+      return perform(action, plan, context, {
+        onProgress: (progress) => tell({ progress }),
+        signal,
         // An abort only ends the wait; the loop itself looks at the signal.
-        wait: (ms) => wait(ms, undefined, { signal: cancellationSignal }).catch(() => undefined),
+        wait: (ms) => waitOrStop(ms, signal),
+        checkpoint: checkpointIn(report, () => tell({})),
       });
-      return { ...performed, undo: action.undo(plan, { ...context, acted: true }) };
     });
   } catch (error) {
+    const { checkpoint = null } = report;
     // An aborted request is the cancellation, whatever it was made of on the way here.
-    if (cancellationSignal.aborted) throw cancellationSignal.reason;
-    throw error;
+    if (signal.aborted) throw new CancelledFailure((signal.reason as Error).message, [{ checkpoint }]);
+    throw withDetails(toFailure(error), { checkpoint });
   }
+}
+
+/** The checkpoint of a step, as it goes with its heartbeats. */
+function checkpointIn(report: StepReport, tell: () => void): Checkpoint {
+  return {
+    read: () => report.checkpoint,
+    write: (value) => {
+      const bytes = Buffer.byteLength(JSON.stringify(value));
+      if (bytes > checkpointBytesMax) {
+        throw new RangeError(`the checkpoint of step ${report.step} has ${bytes} bytes; it may have ${checkpointBytesMax}`);
+      }
+      report.checkpoint = value;
+      tell();
+    },
+  };
+}
+
+/** A failure that says more in its details. */
+function withDetails(failure: ApplicationFailure, more: JsonObject): ApplicationFailure {
+  const { message, type, nonRetryable } = failure;
+  const details = [{ ...(failure.details?.[0] as JsonObject | undefined), ...more }];
+  return ApplicationFailure.create({ message, type: type ?? undefined, nonRetryable: nonRetryable ?? false, details });
 }
 
 /** Heartbeats by the clock: a long call to AWS must not look like a dead worker, and a dead worker not like a long call. */

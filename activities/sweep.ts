@@ -61,7 +61,7 @@ export async function liftMarks({ apis, cluster, latestRun }: SweepParts, marks:
   // A closed workflow can be reset by hand, which would bring its run back to life.
   const latest = await latestRun();
   const dead = marks.filter(({ run }) => openReason(run, latest) === undefined);
-  const lifted = await inParallel(dead, ({ node, run }) => liftCordon(apis, cluster, node, run));
+  const lifted = await inParallel(dead, ({ node, run }) => liftCordon(apis, cluster, { name: node }, run));
   return dead.filter((_mark, index) => lifted[index]);
 }
 

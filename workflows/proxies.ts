@@ -1,4 +1,4 @@
-import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { ActionLimits } from '../domain/runbook.ts';
 
@@ -12,18 +12,19 @@ type WorldReads = Pick<Activities, 'planStep' | 'planUndo' | 'observe'>;
 /** Reads of files: short, tried a few times, and then a person hears of it. */
 const fileReads = proxyActivities<FileReads>({ startToCloseTimeout: '30s', retry: readRetry });
 
-/** Reads of the world, which may take a while in a large cluster. */
-const worldReads = proxyActivities<WorldReads>({ startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
+/** What a plan is made from besides the world. */
+export const reads: FileReads = { prepare: fileReads.prepare, prepareNested: fileReads.prepareNested, openHold: fileReads.openHold };
 
-/** Everything that a plan is made from. */
-export const reads: FileReads & WorldReads = {
-  prepare: fileReads.prepare,
-  prepareNested: fileReads.prepareNested,
-  openHold: fileReads.openHold,
-  planStep: worldReads.planStep,
-  planUndo: worldReads.planUndo,
-  observe: worldReads.observe,
-};
+/** Reads of the world, which may take a while in a large cluster, by the workers that carry the action out. */
+export function readsOf({ runsOn }: { runsOn?: string }): WorldReads {
+  return proxyActivities<WorldReads>({ ...queueOf(runsOn), startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
+}
+
+/** Where the activities of an action go: a queue of its own where it has to run in one place, whose worker may be missing. */
+function queueOf(runsOn: string | undefined): { taskQueue?: string; scheduleToStartTimeout?: '10 minutes' } {
+  if (runsOn === undefined) return {};
+  return { taskQueue: `${workflowInfo().taskQueue}.${runsOn}`, scheduleToStartTimeout: '10 minutes' };
+}
 
 /** The record must be written, however long the disk is full: a run does not go on unrecorded. */
 export const recorder = proxyActivities<Pick<Activities, 'record'>>({
@@ -53,8 +54,10 @@ export const verifier = proxyLocalActivities<Pick<Activities, 'verifySignature'>
 });
 
 /** The one activity that changes the world, within the limits that its author gave the action. */
-export function performer({ timeoutMs, heartbeatMs, attemptsMax }: ActionLimits): Pick<Activities, 'perform'> {
+export function performer({ limits, runsOn }: { limits: ActionLimits; runsOn?: string }): Pick<Activities, 'perform'> {
+  const { timeoutMs, heartbeatMs, attemptsMax } = limits;
   return proxyActivities<Pick<Activities, 'perform'>>({
+    ...queueOf(runsOn),
     startToCloseTimeout: timeoutMs,
     heartbeatTimeout: heartbeatMs,
     retry: { initialInterval: '1s', maximumInterval: '30s', maximumAttempts: attemptsMax },

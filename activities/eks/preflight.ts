@@ -41,7 +41,7 @@ export function preflightAction(clients: Clients): AnyAction {
       return { state: 'done', outputs: again.outputs, progress: preflightProgress(again.facts, again.details.nodes) };
     },
     act: async () => undefined,
-    undo: () => ({ nothing: 'It changes nothing.' }),
+    undo: async () => ({ nothing: 'It changes nothing.' }),
   });
 }
 

@@ -6,6 +6,8 @@ export type ExpectedChange =
   | { change: 'nodes-added'; group: string; nodes: ExpectedNode[] }
   | { change: 'nodes-removed'; nodes: string[] }
   | { change: 'nodes-cordoned'; nodes: string[] }
+  /** Their pods will have gone, but for those that a drain leaves. */
+  | { change: 'nodes-drained'; nodes: string[] }
   | { change: 'nodes-uncordoned'; nodes: string[] }
   /** `object` as in effects, e.g. `Cluster/demo` or `Nodegroup/demo/blue`. */
   | { change: 'version'; object: string; version: string };
@@ -20,16 +22,26 @@ export interface ExpectedNode {
   allocatable: { [resource: string]: string };
 }
 
-/** The changes that concern nodes which are there by name: which of them are cordoned, and which are gone. */
-export function expectedOfNodes(expected: readonly ExpectedChange[]): { removed: Set<string>; cordoned: Map<string, boolean> } {
+/** What will have become of nodes that are there now, by their names. */
+export interface ExpectedOfNodes {
+  removed: Set<string>;
+  drained: Set<string>;
+  /** Whether they are cordoned or uncordoned; absent where no step changes that. */
+  cordoned: Map<string, boolean>;
+}
+
+/** The changes that concern nodes which are there by name: the last one that concerns a node counts. */
+export function expectedOfNodes(expected: readonly ExpectedChange[]): ExpectedOfNodes {
   const removed = new Set<string>();
+  const drained = new Set<string>();
   const cordoned = new Map<string, boolean>();
   for (const each of expected) {
     if (each.change === 'nodes-removed') for (const node of each.nodes) removed.add(node);
+    if (each.change === 'nodes-drained') for (const node of each.nodes) drained.add(node);
     if (each.change === 'nodes-cordoned') for (const node of each.nodes) cordoned.set(node, true);
     if (each.change === 'nodes-uncordoned') for (const node of each.nodes) cordoned.set(node, false);
   }
-  return { removed, cordoned };
+  return { removed, drained, cordoned };
 }
 
 /** The nodes that are still to come and stay. */

@@ -27,7 +27,14 @@ class Script {
     this.states = states;
     const input = z.strictObject({});
     this.action = defineAction({
-      declaration: declareAction({ name: 'lamp.on', summary: 'Switches a lamp on.', input, timeoutMs: 1_000, outputs: {} }),
+      declaration: declareAction({
+        name: 'lamp.on',
+        summary: 'Switches a lamp on.',
+        input,
+        change: 'changes',
+        limits: { timeoutMs: 1_000 },
+        outputs: {},
+      }),
       plan: async () => emptyPlan({}),
       observe: async (_plan, { acted }) => {
         if (this.journal.length > stepsMax) throw new Error('it goes on for ever');
@@ -40,7 +47,7 @@ class Script {
         const error = this.failing.shift();
         if (error) throw error;
       },
-      undo: () => ({ noUndo: 'It is only a lamp.' }),
+      undo: async () => ({ noUndo: 'It is only a lamp.' }),
     });
   }
 

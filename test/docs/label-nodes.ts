@@ -16,8 +16,8 @@ export const kubernetesLabelNodes = declareAction({
     value: z.string().describe('Its value.'),
     ignoreMissing: z.boolean().default(false).describe('Pass over nodes that do not exist.'),
   }),
-  changes: true,
-  timeoutMs: 5 * 60_000,
+  change: 'changes',
+  limits: { timeoutMs: 5 * 60_000 },
   outputs: { nodes: { type: 'list<string>' } },
 });
 
@@ -82,13 +82,13 @@ export function labelNodesAction(clients: Clients): AnyAction {
       });
     },
 
-    // The way back, as a call of an action, or the reason why there is none. Nodes may be gone by then.
-    undo: ({ facts: { nodes, key } }) => {
+    // The way back, as calls of actions, or the reason why there is none. It may look; here the plan says all. Nodes may be gone by then.
+    undo: async ({ facts: { nodes, key } }) => {
       const [first] = nodes;
       const sameBefore = nodes.every(({ before }) => before === first?.before);
       if (!first || first.before === null || !sameBefore) return { noUndo: `The nodes had no common value of ${key} before.` };
       const names = nodes.map(({ name }) => name);
-      return { uses: 'kubernetes.labelNodes', with: { nodes: names, key, value: first.before, ignoreMissing: true } };
+      return [{ uses: 'kubernetes.labelNodes', with: { nodes: names, key, value: first.before, ignoreMissing: true } }];
     },
   });
 }

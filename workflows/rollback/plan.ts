@@ -1,8 +1,10 @@
+import type { PlannedCall } from '../../activities/index.ts';
+import type { ExpectedChange } from '../../domain/plan/expected.ts';
 import { sealSpan, type StepPlan } from '../../domain/plan/plan.ts';
 import { idOfUndo, type Course, type Performed, type WayBack } from '../run/progress.ts';
 import { failureOf, type Failure } from '../failure.ts';
 import { toJson } from '../json.ts';
-import { reads } from '../proxies.ts';
+import { readsOf } from '../proxies.ts';
 import type { Run, Word } from '../run/run.ts';
 import { signedException } from '../hold/second-person.ts';
 import { blockersOf, type Task } from '../steps/span.ts';
@@ -21,6 +23,8 @@ export async function planWayBack(run: Run, { base, performed }: Course): Promis
   const steps: StepPlan[] = [];
   const tasks: Task[] = [];
   const left: WayBack['left'] = [];
+  // What the steps of the way back that come before will have done.
+  const expected: ExpectedChange[] = [];
   let barrier: string | undefined;
   const leave = (step: Performed, stays: boolean, reason: string): void => {
     left.push({ id: step.id, stays, reason });
@@ -39,29 +43,26 @@ export async function planWayBack(run: Run, { base, performed }: Course): Promis
       continue;
     }
     const { id, uses, plan, finished } = step;
-    const context = { run: run.state.run, step: id, target: base.target, retry: 0 };
-    const found = await reads.planUndo({ action: uses, plan, finished, context, undoStep: idOfUndo(id) });
+    const context = { run: run.state.run, step: id, target: base.target, retry: 0, expected };
+    const found = await readsOf(step).planUndo({ action: uses, plan, finished, context, undoStep: idOfUndo(id) });
     if ('noUndo' in found) {
       barrier = id;
       leave(step, true, found.noUndo);
     } else if ('nothing' in found) leave(step, false, found.nothing);
     else {
-      steps.push({ id: idOfUndo(id), uses: found.uses, input: found.with, plan: found.plan });
-      if (found.plan.effects.length === 0) left.push({ id, stays: false, reason: 'the world is as it was before.' });
-      else
-        tasks.push({
-          id: idOfUndo(id),
-          uses: found.uses,
-          changes: true,
-          onFailure: 'stuck',
-          limits: found.limits,
-          state: 'todo',
-          retry: 0,
-        });
+      steps.push(...found.calls.map(({ id: call, uses: used, with: input, plan }) => ({ id: call, uses: used, input, plan })));
+      expected.push(...found.calls.flatMap(({ plan: { expects = [] } }) => expects));
+      const changing = found.calls.filter(({ plan: { effects } }) => effects.length > 0);
+      if (changing.length === 0) left.push({ id, stays: false, reason: 'the world is as it was before.' });
+      tasks.push(...changing.map((call) => taskOf(call, id)));
     }
   }
   const plan = sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps });
   return { plan, tasks, left };
+}
+
+function taskOf({ id, uses, change, limits, runsOn }: PlannedCall, undoes: string): Task {
+  return { id, uses, change, onFailure: 'stuck', limits, runsOn, undoes, state: 'todo', retry: 0 };
 }
 
 /** What a step that stays has changed, for whoever has to deal with it. */

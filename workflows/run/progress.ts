@@ -10,6 +10,7 @@ export interface Performed {
   uses: string;
   plan: ActionPlan;
   limits: ActionLimits;
+  runsOn?: string;
   finished: boolean;
   /** Whether somebody else has begun the same change, which is not this run's to undo. */
   foreign?: boolean;
@@ -49,7 +50,7 @@ export interface End {
   reason: string;
 }
 
-/** The id of the step that undoes another one. */
+/** The id of the step that undoes another one; of several, they are `<id>/1`, `<id>/2`, and so on. */
 export function idOfUndo(step: string): string {
   return `undo:${step}`;
 }

@@ -1,7 +1,7 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { ActionPlan, SpanPlan } from '../../domain/plan/plan.ts';
 import type { Course } from '../run/progress.ts';
-import { failureOf, type Failure } from '../failure.ts';
+import { checkpointIn, failureOf, type Failure } from '../failure.ts';
 import { toJson } from '../json.ts';
 import { finish } from './record-step-done.ts';
 import { performer } from '../proxies.ts';
@@ -110,13 +110,15 @@ async function tryStep(run: Run, course: Course, signed: Signed, task: Task): Pr
   if (task.state === 'todo') await begin(run, course, task, plan);
   const row = run.step(task.id);
   row.status = 'running';
-  const { retry, adopt } = task;
+  const { retry, adopt, checkpoint } = task;
   const context = { run: run.state.run, step: task.id, target: course.base.target, retry, adopt };
   try {
-    const performed = await performer(task.limits).perform({ action: task.uses, plan, context });
+    const performed = await performer(task).perform({ action: task.uses, plan, context, checkpoint });
     await finish(run, course, task, performed.outputs, performed.summary, { ...toJson(performed) });
     return undefined;
   } catch (error) {
+    // Another attempt, after a pause or on the word of an operator, goes on where this one was.
+    task.checkpoint = checkpointIn(error) ?? checkpoint;
     const failure = failureOf(error);
     if (!failure) throw error;
     return failure;
@@ -124,12 +126,12 @@ async function tryStep(run: Run, course: Course, signed: Signed, task: Task): Pr
 }
 
 async function begin(run: Run, course: Course, task: Task, plan: ActionPlan): Promise<void> {
-  const { id, uses, limits } = task;
+  const { id, uses, limits, runsOn } = task;
   const { at } = await run.record('step.started', { step: id, uses, effects: toJson(plan.effects) });
   task.state = 'started';
   run.step(id).startedAt = at;
-  if (course.back || !task.changes || plan.effects.length === 0) return;
-  course.performed.push({ id, uses, plan, limits, finished: false, undone: false });
+  if (course.back || task.change === 'reads' || plan.effects.length === 0) return;
+  course.performed.push({ id, uses, plan, limits, runsOn, finished: false, undone: false });
 }
 
 function planOf({ plan }: Signed, { id }: Task): ActionPlan {

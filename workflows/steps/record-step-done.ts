@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../domain/json.ts';
-import { idOfUndo, type Course } from '../run/progress.ts';
+import type { Course } from '../run/progress.ts';
 import { resultOf } from './step-tree.ts';
 import type { Run } from '../run/run.ts';
 import type { Task } from './span.ts';
@@ -21,8 +21,10 @@ export async function finish(
   row.endedAt = at;
   const performed = course.performed.find(({ id }) => id === task.id);
   if (performed) performed.finished = true;
-  const undone = course.performed.find(({ id }) => task.id === idOfUndo(id));
-  if (undone) {
+  const undone = course.performed.find(({ id }) => id === task.undoes);
+  // A way back of several calls has undone the step with the last of them.
+  const isLeft = course.back?.tasks.some(({ undoes, state }) => undoes === task.undoes && state !== 'finished');
+  if (undone && !isLeft) {
     undone.undone = true;
     run.step(undone.id).status = 'undone';
   }

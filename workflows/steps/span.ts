@@ -1,10 +1,10 @@
 import { ExpressionError, render } from '../../domain/expression/expression.ts';
-import type { Target } from '../../domain/action.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import type { ChangeKind, Target } from '../../domain/action.ts';
+import type { Json, JsonObject } from '../../domain/json.ts';
 import { sealSpan, type ActionPlan, type SpanPlan, type StepPlan } from '../../domain/plan/plan.ts';
 import type { ActionLimits, ActionStep, CompiledRunbook } from '../../domain/runbook.ts';
 import { elementsOf, isLeftOut, nestedItems, resultOf, scopeOf, type Item, type Results } from './step-tree.ts';
-import { reads } from '../proxies.ts';
+import { reads, readsOf } from '../proxies.ts';
 import { failureOf } from '../failure.ts';
 
 /** Steps that one span may have once its lists and runbooks are taken apart; more belong into several runs. */
@@ -29,14 +29,19 @@ export interface Task {
   group?: Item['group'];
   /** Why it is left out: the condition that is false. */
   leftOut?: string;
-  changes: boolean;
+  change: ChangeKind;
   onFailure: ActionStep['onFailure'];
   limits: ActionLimits;
+  runsOn?: string;
+  /** Id of the step that it takes back, as part of the way back. */
+  undoes?: string;
   state: 'todo' | 'started' | 'finished';
   /** How often the operator has had it tried again. */
   retry: number;
   /** Whether an operator has said that the same change, begun by somebody else, counts as its own. */
   adopt?: boolean;
+  /** What its last attempt has written down for the next one. */
+  checkpoint?: Json;
 }
 
 /** The steps up to the next hold: what one set of signatures stands for. */
@@ -102,7 +107,7 @@ async function lookAt(item: Item, results: Results, base: PlanningBase, stepsLef
       return { parts: nestedItems(item, step, inputs) };
     }
     const context = { run: base.run, step: item.id, target: base.target, retry: 0 };
-    return { plan: await reads.planStep({ action: step.uses, input, context }), input };
+    return { plan: await readsOf(step).planStep({ action: step.uses, input, context }), input };
   } catch (error) {
     const input = 'with' in step ? step.with : {};
     if (error instanceof ExpressionError)
@@ -126,7 +131,8 @@ function taskOf(item: Item, leftOut: string | undefined): Task {
   const limits = action?.limits ?? { timeoutMs: 0, heartbeatMs: 0, attemptsMax: 0 };
   const onFailure = action?.onFailure ?? 'stuck';
   const place = { path, element, step: step.id };
-  return { id, uses: usesOf(item), place, group, leftOut, changes: action?.changes ?? false, onFailure, limits, state: 'todo', retry: 0 };
+  const { change = 'reads', runsOn } = action ?? {};
+  return { id, uses: usesOf(item), place, group, leftOut, change, onFailure, limits, runsOn, state: 'todo', retry: 0 };
 }
 
 /** What a step carries out: the name of its action, policy or runbook. */

@@ -1,9 +1,10 @@
+import type { Activities } from '../../activities/index.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { sealSpan, type ActionPlan, type Effect, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { Course } from '../run/progress.ts';
 import { failureOf, type Failure } from '../failure.ts';
 import { finish } from './record-step-done.ts';
-import { reads } from '../proxies.ts';
+import { readsOf } from '../proxies.ts';
 import type { Run, Word } from '../run/run.ts';
 import { signedException } from '../hold/second-person.ts';
 import type { Task } from './span.ts';
@@ -64,7 +65,7 @@ async function skip(run: Run, course: Course, task: Task, plan: ActionPlan, word
 /** Takes a step for done that was done by hand: if a look agrees, at once; else somebody else signs that it cannot be seen. */
 async function takeAsDone(run: Run, course: Course, task: Task, plan: ActionPlan, word: Word): Promise<boolean> {
   const context = { run: run.state.run, step: task.id, target: course.base.target, retry: task.retry };
-  const look = () => reads.observe({ action: task.uses, plan, context });
+  const look = () => readsOf(task).observe({ action: task.uses, plan, context });
   run.state.notice = undefined;
   try {
     const seen = await run.asked(look);
@@ -88,7 +89,7 @@ async function takeAsDone(run: Run, course: Course, task: Task, plan: ActionPlan
   return signers ? takeDone(run, course, task, word, plan.outputs, signers) : false;
 }
 
-async function seenNow(look: () => ReturnType<typeof reads.observe>): Promise<string> {
+async function seenNow(look: () => ReturnType<Activities['observe']>): Promise<string> {
   try {
     const seen = await look();
     return seen.state === 'stuck' ? `stuck: ${seen.reason}` : seen.state;

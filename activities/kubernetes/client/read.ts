@@ -75,13 +75,6 @@ export async function readNode({ core }: KubernetesApis, cluster: string, name: 
   }
 }
 
-/** Nodes by their names, in that order. Throws `node-unknown` for the first one that does not exist. */
-export async function readNodes(apis: KubernetesApis, cluster: string, names: readonly string[]): Promise<V1Node[]> {
-  const { nodes, missing } = await findNodes(apis, cluster, names);
-  if (missing[0] !== undefined) throw new HoldpointError('node-unknown', { cluster, node: missing[0] });
-  return nodes;
-}
-
 /** The nodes that exist, in the order of the names, and the names of those that do not. */
 export async function findNodes(
   apis: KubernetesApis,

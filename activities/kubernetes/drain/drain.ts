@@ -12,7 +12,7 @@ import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { nodeView, readCluster, type ClusterReading } from './cluster-state.ts';
-import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from '../cordon/cordon.ts';
+import { cordonEffect, cordonFacts, foreignCordonWarnings, undoCordons } from '../cordon/cordon.ts';
 import { cordonOwner, cordonState } from '../cordon/owner-annotation.ts';
 import { drainSettings, signedSettings, type DrainFacts, type DrainInput, type SignedSettings } from './facts.ts';
 import { reviewDrain, reviewWarnings, type DrainReview } from './review.ts';
@@ -38,7 +38,7 @@ export function drainAction(clients: Clients): AnyAction {
     act: (plan, context) => pushDrain(clients, plan, context),
     follow: (plan, context) => DrainSession.open(clients, plan, context, true),
     // The pods stay where they are by then: moving them back would only disturb them again.
-    undo: ({ effects }) => undoCordons(effects),
+    undo: async ({ facts }) => undoCordons(facts),
   });
 }
 
@@ -83,7 +83,7 @@ export async function planDrainOf(
   const named = moved.filter(isLost).sort((a, b) => podName(a).localeCompare(podName(b), 'en'));
   const singletons = workloads.filter((workload) => known.get(workload)?.replicas === 1);
   const facts: DrainFacts = {
-    nodes: nodeFacts(nodes),
+    nodes: cordonFacts(nodes),
     settings,
     workloads,
     budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
@@ -125,6 +125,10 @@ export async function planDrainOf(
       wavesLeftOut: Math.max(0, waves.length - wavesShownMax),
     },
     outputs: { nodes: names, podsMoved: moved.length },
+    expects: [
+      { change: 'nodes-cordoned', nodes: names },
+      { change: 'nodes-drained', nodes: names },
+    ],
     estimateMs: nodes.length * estimateMsPerNode + lastsMs,
   };
 }

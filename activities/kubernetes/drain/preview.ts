@@ -2,6 +2,7 @@ import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { ActionPlan } from '../../../domain/plan/plan.ts';
 import { closestName } from '../../../domain/suggestion.ts';
+import { contextOfLook } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { drainAction } from './drain.ts';
 import { connectByKubeconfig, type KubeconfigOptions } from '../client/kubeconfig.ts';
@@ -32,8 +33,8 @@ export async function previewDrain(input: JsonObject & { nodes: string[] }, opti
   const known = (await listNodes(apis, cluster)).map(({ metadata }) => metadata?.name ?? '');
   requireNodes(known, input.nodes, cluster);
   // No run is planned for: whatever cordon there is, is another's.
-  const context = { run: '', step: 'drain', target: { kind: 'eks' as const, region: '', name: cluster }, retry: 0, acted: false };
-  return { cluster, server, plan: await drainAction(clients).plan(input, context) };
+  const context = { run: '', step: 'drain', target: { kind: 'eks' as const, region: '', name: cluster }, retry: 0 };
+  return { cluster, server, plan: await drainAction(clients).plan(input, contextOfLook(context)) };
 }
 
 function requireNodes(known: readonly string[], wanted: readonly string[], cluster: string): void {

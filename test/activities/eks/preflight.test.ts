@@ -27,7 +27,7 @@ test('Where all is well there is nothing in the way; versions and nodes are give
     estimateMs: 2_000,
   });
   expect(await demo.perform(preflight, plan)).toMatchObject({ before: 'done', acts: 0, outputs: { version: '1.33', nodes: names } });
-  expect(demo.undo(preflight, plan)).toEqual({ nothing: 'It changes nothing.' });
+  expect(await demo.undo(preflight, plan)).toEqual({ nothing: 'It changes nothing.' });
   expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
 });
 
