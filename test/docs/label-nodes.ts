@@ -6,7 +6,7 @@ import { kubernetesCode, kubernetesError } from '../../activities/failure.ts';
 import { findNodes, inParallel, readNode } from '../../activities/kubernetes/client/read.ts';
 import { declareAction } from '../../runbooks/actions/declaration.ts';
 
-// 1. What it takes and gives. In the product this stands in runbooks/actions/index.ts, and its name in `actions`.
+// 1. What it takes, gives and may do. In the product this stands in runbooks/actions/<system>.ts, among the actions of its system.
 export const kubernetesLabelNodes = declareAction({
   name: 'kubernetes.labelNodes',
   summary: 'Sets one label on nodes.',
@@ -82,7 +82,7 @@ export function labelNodesAction(clients: Clients): AnyAction {
       });
     },
 
-    // The way back, as calls of actions, or the reason why there is none. It may look; here the plan says all. Nodes may be gone by then.
+    // The way back, as calls of actions, or the reason why there is none. It may read the world; here the plan says it all.
     undo: async ({ facts: { nodes, key } }) => {
       const [first] = nodes;
       const sameBefore = nodes.every(({ before }) => before === first?.before);

@@ -18,7 +18,7 @@ import {
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Target } from '../../../domain/action.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
-import { awsError } from '../../failure.ts';
+import { awsError, connectionLost } from '../../failure.ts';
 
 const requestTimeoutMs = 15_000;
 const tokenLifetimeSeconds = 60;
@@ -130,7 +130,7 @@ async function openStream(connections: Connections, url: string, signal: AbortSi
       clearTimeout(timer);
       resolve(answer);
     });
-    const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${requestTimeoutMs / 1000} s`)), requestTimeoutMs);
+    const timer = setTimeout(() => sent.destroy(connectionLost(`no answer within ${requestTimeoutMs / 1000} s`)), requestTimeoutMs);
     sent.on('error', (error) => {
       clearTimeout(timer);
       reject(error);
@@ -146,7 +146,7 @@ async function openStream(connections: Connections, url: string, signal: AbortSi
 /** A connection that has died without a word would be waited for without end. */
 function endWhereSilent(response: IncomingMessage): void {
   const { socket } = response;
-  const end = (): void => void response.destroy(new Error(`nothing came for ${silenceMaxMs / 1000} s`));
+  const end = (): void => void response.destroy(connectionLost(`nothing came for ${silenceMaxMs / 1000} s`));
   socket.setTimeout(silenceMaxMs);
   socket.once('timeout', end);
   // The connection is used for other requests after that.

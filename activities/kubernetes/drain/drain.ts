@@ -125,10 +125,7 @@ export async function planDrainOf(
       wavesLeftOut: Math.max(0, waves.length - wavesShownMax),
     },
     outputs: { nodes: names, podsMoved: moved.length },
-    expects: [
-      { change: 'nodes-cordoned', nodes: names },
-      { change: 'nodes-drained', nodes: names },
-    ],
+    expects: (['nodes-cordoned', 'nodes-drained'] as const).map((change) => ({ change, nodes: names })),
     estimateMs: nodes.length * estimateMsPerNode + lastsMs,
   };
 }

@@ -323,7 +323,13 @@ describe('the way back', () => {
     const scalingConfig = { desiredSize: 5 };
     await demo.clients.eks(region).send(new UpdateNodegroupConfigCommand({ clusterName: 'demo', nodegroupName: 'green', scalingConfig }));
     await eventually('the new nodes', async () => ((await nodesOf('green')).length === 5 ? true : undefined));
+    // So that the pods can go nowhere else.
+    const blue = await demo.plan('kubernetes.cordon', { nodes: await nodesOf('blue') }, { run: 'r-0' });
+    await demo.perform('kubernetes.cordon', blue, { context: { run: 'r-0' } });
     await demo.perform(drain.uses, drain.plan, { context: drain.context });
+    const nodes = await nodesOf('green');
+    const podsThere = async (): Promise<number> => (await demo.pods()).filter(({ spec }) => nodes.includes(spec?.nodeName ?? '')).length;
+    await eventually('pods on the new nodes', async () => ((await podsThere()) > 0 ? true : undefined));
     expect(await failureOf(demo.perform('eks.deleteNodegroup', deletion!.plan))).toMatchObject({
       code: 'action-stuck',
       message: expect.stringMatching(/^\d+ pods still run on its nodes: /),

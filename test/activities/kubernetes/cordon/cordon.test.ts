@@ -245,7 +245,7 @@ describe('kubernetes.uncordon', () => {
     expect((await takeBack(demo, 'kubernetes.uncordon', plan)).effects).toEqual([]);
   });
 
-  test('neither it nor its way back touches another node that has taken the name of a planned one, even if that carries a cordon of the run.', async () => {
+  test('leaves another node alone that has taken the name of a planned one, even where the run has cordoned that.', async () => {
     const cordoned = await demo.plan('kubernetes.cordon', { nodes: [nameAt(2)] });
     await demo.perform('kubernetes.cordon', cordoned);
     const lifted = await demo.plan('kubernetes.uncordon', { nodes: [nameAt(2)] });
