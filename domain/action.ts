@@ -35,10 +35,10 @@ export interface ActionContext extends StepContext {
   /** Aborted when the run is paused or aborted. A call that takes long passes it on, and ends when it is aborted. */
   signal: AbortSignal;
   /** Tells progress between two looks, as of an upload that is one long push. */
-  report(progress: Progress): void;
+  report: (progress: Progress) => void;
   checkpoint: Checkpoint;
   /** Resolves after that time, or when the signal is aborted. Never longer than the slowest pace of the action. */
-  wait(ms: number): Promise<void>;
+  wait: (ms: number) => Promise<void>;
 }
 
 /** How large the JSON of a checkpoint may be: it comes with each heartbeat, and stays with its step in the history. */
