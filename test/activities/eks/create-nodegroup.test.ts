@@ -6,6 +6,7 @@ import {
   UpdateNodegroupConfigCommand,
   type Nodegroup,
 } from '@aws-sdk/client-eks';
+import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import type { Undo } from '../../../domain/action.ts';
 import { readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
 import { budget, deployment, eventually } from '../../sandbox/kubernetes-fixture.ts';
@@ -316,17 +317,21 @@ describe('the way back', () => {
 
   test('does not delete a group with pods on nodes that have come since the drain was planned.', async () => {
     await demo.stop();
-    demo = await startCluster(worldWith([deployment('web', 40)]));
+    demo = await startCluster(worldWith([deployment('web', 3)]));
     const plan = await demo.plan(create, green);
     await demo.perform(create, plan);
     const [drain, deletion] = await planUndo(demo, create, plan);
     const scalingConfig = { desiredSize: 5 };
     await demo.clients.eks(region).send(new UpdateNodegroupConfigCommand({ clusterName: 'demo', nodegroupName: 'green', scalingConfig }));
     await eventually('the new nodes', async () => ((await nodesOf('green')).length === 5 ? true : undefined));
-    // So that the pods can go nowhere else.
+    // So that new pods can go nowhere else.
     const blue = await demo.plan('kubernetes.cordon', { nodes: await nodesOf('blue') }, { run: 'r-0' });
     await demo.perform('kubernetes.cordon', blue, { context: { run: 'r-0' } });
     await demo.perform(drain.uses, drain.plan, { context: drain.context });
+    await demo.others.apps.patchNamespacedDeployment(
+      { namespace: 'shop', name: 'web', body: { spec: { replicas: 7 } } },
+      setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+    );
     const nodes = await nodesOf('green');
     const podsThere = async (): Promise<number> => (await demo.pods()).filter(({ spec }) => nodes.includes(spec?.nodeName ?? '')).length;
     await eventually('pods on the new nodes', async () => ((await podsThere()) > 0 ? true : undefined));
