@@ -1,4 +1,5 @@
-import type { ActionContext, Observation, Stuck, Undo } from '../domain/action.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ActionContext, Observation, StepContext, Stuck, Undo } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
@@ -24,10 +25,10 @@ export interface Action<Input, Facts extends JsonObject> {
   /** The same looks and pushes over a watch, for an action that can be told of changes instead of looking for them. */
   follow?(plan: PlanOf<Facts>, context: ActionContext): Promise<Following>;
   /**
-   * The way back from a plan, or why there is none. `seen` is what `observe` has said of a step that was begun and not finished;
-   * a step that was finished comes without it.
+   * Reads only: the way back from a plan as things stand now, or why there is none (any more), or why none is needed. `seen` is what
+   * `observe` has said of a step that was begun and not finished; a step that was finished comes without it.
    */
-  undo(plan: PlanOf<Facts>, context: ActionContext, seen?: Observation): Undo;
+  undo(plan: PlanOf<Facts>, context: ActionContext, seen?: Observation): Promise<Undo>;
 }
 
 /** A plan that is being carried out over a watch of what it concerns. */
@@ -55,7 +56,7 @@ export function defineAction<Input, Facts extends JsonObject>(action: Action<Inp
     observe: async (plan, context) => action.observe(plan as unknown as PlanOf<Facts>, context),
     act: async (plan, context) => action.act(plan as unknown as PlanOf<Facts>, context),
     follow: action.follow && (async (plan, context) => action.follow!(plan as unknown as PlanOf<Facts>, context)),
-    undo: (plan, context, seen) => action.undo(plan as unknown as PlanOf<Facts>, context, seen),
+    undo: async (plan, context, seen) => action.undo(plan as unknown as PlanOf<Facts>, context, seen),
   };
 }
 
@@ -78,4 +79,21 @@ export function stuckError({ reason, remedy, adoptable }: Stuck): HoldpointError
 /** A plan with nothing in it yet; actions fill in what applies. */
 export function emptyPlan<Facts extends JsonObject>(facts: Facts): PlanOf<Facts> {
   return { effects: [], facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
+}
+
+/** The context of something that only looks: it has nothing to tell, and keeps nothing for another attempt. */
+export function contextOfLook(step: StepContext, signal: AbortSignal = new AbortController().signal): ActionContext {
+  return {
+    ...step,
+    acted: false,
+    signal,
+    report: () => undefined,
+    checkpoint: { read: () => undefined, write: () => undefined },
+    wait: (ms) => waitOrStop(ms, signal),
+  };
+}
+
+/** Resolves after a time, or when the signal is aborted, whichever is first. */
+export async function waitOrStop(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -21,21 +21,44 @@ const awsBusyNames = new Set([
   'ServerException',
   'ServiceUnavailableException',
 ]);
+/** What Node, its TLS and its HTTP parser call a connection that did not come about, broke off or cannot be trusted. */
 const networkCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
+  'ECONNABORTED',
   'ENOTFOUND',
   'EAI_AGAIN',
+  'EAI_FAIL',
   'ETIMEDOUT',
   'EPIPE',
+  'EPROTO',
+  'EHOSTDOWN',
   'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETRESET',
   'ENETUNREACH',
   'ERR_STREAM_PREMATURE_CLOSE',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
+/** Codes of the HTTP parser (`HPE_…`), of OpenSSL (`ERR_SSL_…`) and of Node's fetch (`UND_ERR_…`). */
+const networkCodePrefixes = ['HPE_', 'ERR_SSL_', 'UND_ERR_'];
+/** An answer that was waited for too long, or that is no JSON: what a proxy says in the place of the server. */
+const networkNames = new Set(['AbortError', 'TimeoutError', 'SyntaxError']);
+/** The same as the HTTP client of Kubernetes (node-fetch) calls it. */
+const networkTypes = new Set(['invalid-json', 'body-timeout', 'request-timeout']);
+/** How deep the cause of an error is looked for. */
+const causesMax = 5;
 
 /**
  * Reads an error of the AWS SDK. EKS reports throttling under two names, one of them an InvalidRequestException that
- * only its text tells apart.
+ * only its text tells apart. Throws the error itself where neither AWS nor the way to it has to do with it, as with a TypeError of ours.
  */
 export function awsError(error: unknown, call: string, target: Target): HoldpointError {
   if (error instanceof HoldpointError) return error;
@@ -50,14 +73,19 @@ export function awsError(error: unknown, call: string, target: Target): Holdpoin
     return new HoldpointError('cluster-unknown', { cluster: target.name, region: target.region }, { cause: error });
   }
   if (httpStatusOf(error) >= 500) return new HoldpointError('aws-busy', details, { cause: error });
-  return new HoldpointError('aws-refused', details, { cause: error });
+  if (isAnswerOfAws(error)) return new HoldpointError('aws-refused', details, { cause: error });
+  throw error;
 }
 
-/** Reads an error of the Kubernetes client. */
+/**
+ * Reads an error of the Kubernetes client. Throws the error itself where neither the API server nor the way to it has to do with it, as
+ * with a TypeError of ours.
+ */
 export function kubernetesError(error: unknown, call: string, cluster: string): HoldpointError {
   if (error instanceof HoldpointError) return error;
   const details = { call, cluster, cause: withoutFullStop(kubernetesMessage(error)) };
-  if (!(error instanceof ApiException)) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
+  if (isNetworkError(error)) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
+  if (!(error instanceof ApiException)) throw error;
   if (error.code === 401 || error.code === 403) return new HoldpointError('kubernetes-denied', details, { cause: error });
   if (error.code === 429 || error.code >= 500) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
   return new HoldpointError('kubernetes-refused', details, { cause: error });
@@ -93,7 +121,7 @@ export function toFailure(error: unknown): ApplicationFailure {
   }
   return ApplicationFailure.create({
     type: 'unexpected',
-    message: `An unexpected error: ${messageOf(error)}`,
+    message: `An unexpected error: ${nameOf(error) === 'Error' ? '' : `${nameOf(error)}: `}${messageOf(error)}`,
     details: [{ remedy: 'Look at the log of the worker, then try again.' }],
   });
 }
@@ -106,9 +134,27 @@ function parsedMessage(text: string): unknown {
   }
 }
 
+/** Whether a request came to no answer, or to none that can be read: it may pass by itself. */
 function isNetworkError(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && networkCodes.has(code);
+  let cause = error;
+  for (let depth = 0; depth < causesMax && typeof cause === 'object' && cause !== null; depth += 1) {
+    const { code, type, name, cause: next } = cause as { code?: unknown; type?: unknown; name?: unknown; cause?: unknown };
+    if (typeof code === 'string' && (networkCodes.has(code) || networkCodePrefixes.some((prefix) => code.startsWith(prefix)))) return true;
+    if (typeof type === 'string' && networkTypes.has(type)) return true;
+    if (typeof name === 'string' && networkNames.has(name)) return true;
+    cause = next;
+  }
+  return false;
+}
+
+/** What AWS has answered: every exception of its SDK that stands for an answer says whose fault it is. */
+function isAnswerOfAws(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && '$fault' in error;
+}
+
+/** A connection that is given up because nothing comes; counts as a network error. */
+export function connectionLost(message: string): Error {
+  return Object.assign(new Error(message), { code: 'ETIMEDOUT' });
 }
 
 function nameOf(error: unknown): string {

@@ -1,24 +1,32 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
-import type { ActionContext, Observation, StepReport, Target, Undo } from '../domain/action.ts';
+import { ApplicationFailure, CancelledFailure, RawValue } from '@temporalio/common';
+import {
+  checkpointBytesMax,
+  type ActionContext,
+  type Checkpoint,
+  type Observation,
+  type StepContext,
+  type StepReport,
+} from '../domain/action.ts';
 import { everybody, type Policy } from '../domain/approval/policy.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import type { JsonObject } from '../domain/json.ts';
+import { heartbeatMark } from '../domain/evidence/evidence.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
-import { idOfUndo, type PlanningBase, type Rollback, type Span } from '../domain/run/span.ts';
+import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
+import type { Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { parseTarget } from '../runbooks/targets.ts';
-import type { AnyAction } from './action.ts';
+import { contextOfLook, waitOrStop, type AnyAction } from './action.ts';
 import type { ArtifactStore } from './artifacts/store.ts';
 import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
 import { toFailure } from './failure.ts';
 import { perform, type Performance } from './perform.ts';
-import { planRollback, type PlannedUndo, type StepToUndo } from './plan-rollback.ts';
+import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type PlanStep, type SpanRequest } from './plan-span.ts';
 import { prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
@@ -51,8 +59,6 @@ export interface ActivityParts {
   readConfiguration(): Promise<Configuration>;
 }
 
-type RunContext = Omit<ActionContext, 'acted'>;
-
 export type VerifiedSignature =
   { ok: true; publicKey: string; at: string; nonce: string } | { ok: false; code: string; reason: string; remedy: string };
 
@@ -68,10 +74,11 @@ export interface Activities {
     policy?: string;
   }): Promise<{ policy: Policy; members: string[]; requestedAt: string; expiresAt: string; expiresAtMs: number }>;
   /** Looks once how far a step is, without acting. */
-  observe(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Observation>;
+  observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
   /** Plans how to take steps back; `steps` begin with the one that was begun last. */
   planRollback(request: { base: PlanningBase; steps: StepToUndo[] }): Promise<Rollback>;
-  perform(request: { action: string; plan: ActionPlan; context: RunContext }): Promise<Performance & { undo: Undo }>;
+  /** Carries out a plan. `checkpoint` is what an attempt before a pause, or before a command of an operator, has left. */
+  perform(request: { action: string; plan: ActionPlan; context: StepContext; checkpoint?: Json }): Promise<Performance>;
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
   /** The targets that runs have worked on, as far as Temporal still knows of them. */
   targetsOfRuns(request: { most: number }): Promise<{ targets: string[]; more: boolean }>;
@@ -86,15 +93,15 @@ export interface Activities {
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
 export function createActivities(parts: ActivityParts): Activities {
-  const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, { ...context, acted: false });
+  const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
   const activities: Activities = {
     prepare: async (request) => prepareRunbook(request, await parts.readConfiguration()),
     planRunbook: (request) => withHeartbeats(async () => planRunbook(prepareRunbook(request, await parts.readConfiguration()), planStep)),
     planSpan: (request) => withHeartbeats(() => planSpan(request, planStep)),
     readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
-    observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, { ...context, acted: false })),
-    planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (step, context) => planUndo(parts, step, context))),
-    perform: async ({ action, plan, context }) => performWithHeartbeats(findAction(parts, action), plan, context),
+    observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
+    planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
+    perform: async ({ action, ...request }) => performWithHeartbeats(findAction(parts, action), request),
     release: ({ target, run }) => withHeartbeats(async () => ({ lifted: await marksAt(parts.systems, target).release(run) })),
     targetsOfRuns: ({ most }) => withHeartbeats(() => targetsOfRuns(most)),
     findMarks: ({ target }) => withHeartbeats(async () => findMarks(sweepParts(parts, target))),
@@ -154,25 +161,9 @@ function membersOf(group: string, people: Configuration['people'], groups: Confi
   return groups[group] ?? (group === everybody ? Object.keys(people) : []);
 }
 
-async function planUndo(parts: ActivityParts, { id, uses, plan, finished }: StepToUndo, runContext: RunContext): Promise<PlannedUndo> {
-  const action = findAction(parts, uses);
-  const context = { ...runContext, acted: false };
-  // What was begun and not finished may have changed nothing yet: only a look tells.
-  const seen = finished ? undefined : await lookOrSayWhyNot(action, plan, context);
-  const undo = action.undo(plan, context, seen);
-  if (!('uses' in undo)) return undo;
-  const undoing = findAction(parts, undo.uses);
-  return { ...undo, plan: await undoing.plan(undo.with, { ...context, step: idOfUndo(id) }), limits: undoing.declaration.limits };
-}
-
-/** A step that cannot be looked at counts as begun; an error that may pass is thrown, so that it is looked at again. */
-async function lookOrSayWhyNot(action: AnyAction, plan: ActionPlan, context: ActionContext): Promise<Observation> {
-  try {
-    return await action.observe(plan, context);
-  } catch (error) {
-    if (!(error instanceof HoldpointError) || error.consequence === 'retry') throw error;
-    return { state: 'stuck', reason: error.message, remedy: error.remedy };
-  }
+/** For what only looks; ends when the activity is cancelled. */
+function contextNow(context: StepContext): ActionContext {
+  return contextOfLook(context, Context.current().cancellationSignal);
 }
 
 /** An entry that no record can take, or the first one of a run whose id is taken, is not tried again: a person hears of it. */
@@ -183,26 +174,55 @@ function recordFailure(error: unknown, { sequence }: NewEntry): unknown {
   return ApplicationFailure.create({ type: code, message, nonRetryable, details: [{ remedy }] });
 }
 
-/** Heartbeats tell which step it is and its last progress; they come with each progress as well as by the clock. */
-async function performWithHeartbeats(action: AnyAction, plan: ActionPlan, context: RunContext): Promise<Performance & { undo: Undo }> {
-  const { cancellationSignal } = Context.current();
+/** Heartbeats tell which step it is, its last progress and its checkpoint; they come with each of these as well as by the clock. */
+async function performWithHeartbeats(
+  action: AnyAction,
+  { plan, context, checkpoint: given }: Omit<Parameters<Activities['perform']>[0], 'action'>,
+): Promise<Performance> {
+  const { cancellationSignal: signal, info } = Context.current();
   const { step } = context;
+  const left = (info.heartbeatDetails as StepReport | undefined)?.checkpoint ?? given;
+  const report: StepReport = { step, ...(left !== undefined && { checkpoint: left }) };
   try {
     return await withHeartbeats(async (beat) => {
-      beat({ step });
-      const performed = await perform(action, plan, context, {
-        onProgress: (progress) => beat({ step, progress }),
-        signal: cancellationSignal,
+      const tell = (news: Omit<StepReport, 'step'>): void => beat(Object.assign(report, news));
+      tell({});
+      return perform(action, plan, context, {
+        onProgress: (progress) => tell({ progress }),
+        signal,
         // An abort only ends the wait; the loop itself looks at the signal.
-        wait: (ms) => wait(ms, undefined, { signal: cancellationSignal }).catch(() => undefined),
+        wait: (ms) => waitOrStop(ms, signal),
+        checkpoint: checkpointIn(report, () => tell({})),
       });
-      return { ...performed, undo: action.undo(plan, { ...context, acted: true }) };
     });
   } catch (error) {
+    const { checkpoint = null } = report;
     // An aborted request is the cancellation, whatever it was made of on the way here.
-    if (cancellationSignal.aborted) throw cancellationSignal.reason;
-    throw error;
+    if (signal.aborted) throw new CancelledFailure((signal.reason as Error).message, [{ checkpoint }]);
+    throw withDetails(toFailure(error), { checkpoint });
   }
+}
+
+/** The checkpoint of a step, as it goes with its heartbeats. */
+function checkpointIn(report: StepReport, tell: () => void): Checkpoint {
+  return {
+    read: () => report.checkpoint,
+    write: (value) => {
+      const bytes = Buffer.byteLength(JSON.stringify(value));
+      if (bytes > checkpointBytesMax) {
+        throw new RangeError(`the checkpoint of step ${report.step} has ${bytes} bytes; it may have ${checkpointBytesMax}`);
+      }
+      report.checkpoint = value;
+      tell();
+    },
+  };
+}
+
+/** A failure that says more in its details. */
+function withDetails(failure: ApplicationFailure, more: JsonObject): ApplicationFailure {
+  const { message, type, nonRetryable } = failure;
+  const details = [{ ...(failure.details?.[0] as JsonObject | undefined), ...more }];
+  return ApplicationFailure.create({ message, type: type ?? undefined, nonRetryable: nonRetryable ?? false, details });
 }
 
 /** Heartbeats by the clock: a long call to AWS must not look like a dead worker, and a dead worker not like a long call. */
@@ -210,22 +230,29 @@ async function withHeartbeats<Result>(work: (beat: (report: StepReport) => void)
   const activity = Context.current();
   let latest: StepReport | undefined;
   let pause: NodeJS.Timeout | undefined;
-  const ticker = setInterval(() => activity.heartbeat(latest), (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
+  const tell = (): void => activity.heartbeat(latest && marked(latest));
+  const ticker = setInterval(tell, (activity.info.heartbeatTimeoutMs ?? 10_000) / heartbeatsPerTimeout);
   try {
     return await work((report) => {
       latest = report;
       // A drain looks whenever something changes, which is more often than anybody can read.
       if (pause) return;
-      activity.heartbeat(latest);
+      tell();
       pause = setTimeout(() => {
         pause = undefined;
-        activity.heartbeat(latest);
+        tell();
       }, heartbeatGapMs);
     });
   } finally {
     clearTimeout(pause);
     clearInterval(ticker);
   }
+}
+
+/** A heartbeat that stays as it is, however large, so that clients can read it without the evidence store. */
+function marked(report: StepReport): RawValue {
+  const { payload } = new RawValue(report);
+  return RawValue.fromPayload({ ...payload, metadata: { ...payload.metadata, [heartbeatMark]: new Uint8Array([1]) } });
 }
 
 function withFailures(activities: Activities): Activities {

@@ -1,11 +1,11 @@
-import type { ActionContext, Observation, Progress } from '../domain/action.ts';
+import type { ActionContext, Checkpoint, Observation, Progress, StepContext } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import type { JsonObject } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import { stuckError, type AnyAction, type Following } from './action.ts';
 
-const waitMinMs = 200;
-const waitMaxMs = 2_000;
+/** How soon after a look the next one is taken, where the action has no pace of its own. */
+const defaultPace = { lookMinMs: 200, lookMaxMs: 2_000 };
 const waitGrowth = 1.5;
 /** Errors that may pass by themselves, one after another, before the attempt is given up. */
 const failuresInARowMax = 10;
@@ -27,12 +27,14 @@ export interface Performance {
 
 /** What perform needs of its surroundings. */
 export interface PerformanceSurroundings {
-  /** Told after every look. */
+  /** Told after every look, and whenever the action reports. */
   onProgress: (progress: Progress | undefined) => void;
   /** Aborted when the run is paused or aborted: the unit in hand is finished, nothing new begins. */
   signal: AbortSignal;
   /** Resolves after the time or when the signal is aborted, whichever is first. */
   wait: (ms: number) => Promise<void>;
+  /** What an attempt leaves for the next one; without it there is none. */
+  checkpoint?: Checkpoint;
 }
 
 /**
@@ -44,12 +46,12 @@ export interface PerformanceSurroundings {
 export async function perform(
   action: AnyAction,
   plan: ActionPlan,
-  context: Omit<ActionContext, 'acted'>,
-  { onProgress, signal, wait }: PerformanceSurroundings,
+  context: StepContext,
+  surroundings: PerformanceSurroundings,
 ): Promise<Performance> {
-  const session = new ActionSession(action, plan, context);
+  const session = new ActionSession(action, plan, context, surroundings);
   try {
-    return await performWith(session, action, plan, { onProgress, signal, wait });
+    return await performWith(session, action, plan, surroundings);
   } finally {
     await session.stop();
   }
@@ -64,7 +66,8 @@ async function performWith(
   let before: Observation['state'] | undefined;
   let acts = 0;
   let actsWithoutEffect = 0;
-  let waitMs = waitMinMs;
+  const { lookMinMs, lookMaxMs } = paceOf(action);
+  let waitMs = lookMinMs;
   let shown: string | undefined;
   const passed: Record<string, number> = {};
   const look = patientlyDone(passed, async () => {
@@ -75,7 +78,7 @@ async function performWith(
     // Whatever moves is looked at again soon; what stands still is looked at ever less often.
     const summary = seen.progress?.summary ?? '';
     const moved = summary !== shown;
-    waitMs = moved ? waitMinMs : Math.min(waitMs * waitGrowth, waitMaxMs);
+    waitMs = moved ? lookMinMs : Math.min(waitMs * waitGrowth, lookMaxMs);
     if (moved) actsWithoutEffect = 0;
     shown = summary;
     if (seen.state !== 'todo') return seen;
@@ -96,6 +99,15 @@ async function performWith(
   }
 }
 
+function paceOf({ declaration: { limits } }: AnyAction): { lookMinMs: number; lookMaxMs: number } {
+  return limits.pace ?? defaultPace;
+}
+
+function checkpointOfAttempt(): Checkpoint {
+  let kept: Json | undefined;
+  return { read: () => kept, write: (value) => void (kept = value) };
+}
+
 /** How an action is looked at and pushed: over a watch where it offers one, by single calls otherwise. */
 class ActionSession {
   following: Following | undefined;
@@ -104,10 +116,12 @@ class ActionSession {
   private readonly context: Omit<ActionContext, 'acted'>;
   private acted = false;
 
-  constructor(action: AnyAction, plan: ActionPlan, context: Omit<ActionContext, 'acted'>) {
+  constructor(action: AnyAction, plan: ActionPlan, context: StepContext, surroundings: PerformanceSurroundings) {
+    const { onProgress: report, signal, checkpoint = checkpointOfAttempt(), wait } = surroundings;
+    const { lookMaxMs } = paceOf(action);
     this.action = action;
     this.plan = plan;
-    this.context = context;
+    this.context = { ...context, signal, report, checkpoint, wait: (ms) => wait(Math.min(ms, lookMaxMs)) };
   }
 
   async observe(): Promise<Observation> {

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { ActionContext } from '../domain/action.ts';
+import type { StepContext } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { ExpressionError, render } from '../domain/expression/expression.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -19,7 +19,7 @@ const planAttemptsMax = 4;
 const planPauseMs = 500;
 
 /** Plans one step: looks up its action and has it read the world. */
-export type PlanStep = (action: string, input: JsonObject, context: Omit<ActionContext, 'acted'>) => Promise<ActionPlan>;
+export type PlanStep = (action: string, input: JsonObject, context: StepContext) => Promise<ActionPlan>;
 
 /** What a span is planned from. */
 export interface SpanRequest {
@@ -178,9 +178,10 @@ function plannedStepOf(instance: StepInstance, leftOut: string | undefined): Pla
     result: { path, element, step: step.id },
     list,
     leftOut,
-    changes: action?.changes ?? false,
+    change: action?.change ?? 'reads',
     onFailure: action?.onFailure ?? 'stuck',
     limits: action?.limits ?? { timeoutMs: 0, heartbeatMs: 0, attemptsMax: 0 },
+    runsOn: action?.runsOn,
     retry: 0,
   };
 }

@@ -6,7 +6,7 @@ import {
   type Client,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
+import { defaultPayloadConverter, defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
@@ -14,6 +14,7 @@ import { endPhases, type RunState } from '../domain/run/state.ts';
 import type { ApprovalRequest } from '../domain/approval/request.ts';
 import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
+import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { JsonObject } from '../domain/json.ts';
 import {
   expectedOf,
@@ -298,8 +299,9 @@ export class Holdpoint {
 
 /** What the heartbeats of an activity tell; only those of steps do. */
 function reportIn({ heartbeatDetails }: temporal.api.workflow.v1.IPendingActivityInfo): StepReport | undefined {
-  const payload = heartbeatDetails?.payloads?.[0]?.data;
-  return payload ? ((JSON.parse(Buffer.from(payload).toString('utf8')) as StepReport | null) ?? undefined) : undefined;
+  const payload = heartbeatDetails?.payloads?.[0];
+  // What carries the mark has stayed as it was; of anything else, such as a reference to a kept value, nothing is known.
+  return payload?.metadata?.[heartbeatMark] ? defaultPayloadConverter.fromPayload<StepReport>(payload) : undefined;
 }
 
 /** Tells a run of a refused attempt. Its record may have been closed meanwhile; the refusal itself matters more then. */

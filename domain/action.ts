@@ -1,19 +1,20 @@
-import type { JsonObject } from './json.ts';
+import type { Json, JsonObject } from './json.ts';
 import type { ExpectedChange } from './plan/expected.ts';
 import type { Target } from './target.ts';
 
 export type { Target } from './target.ts';
 
-/** For whom an action works. */
-export interface ActionContext {
+/** What may become of the world by an action: reads it, adds what nothing uses yet, changes what is there, or takes it away for good. */
+export type ChangeKind = 'reads' | 'adds' | 'changes' | 'destroys';
+
+/** For whom an action works: data, which comes from the workflow. */
+export interface StepContext {
   /** Id of the run, e.g. `r-20261121-7kq2m`; empty where a plan is made before there is a run. */
   run: string;
   step: string;
   target: Target;
   /** How often the operator has had the step tried again: makes a new request token for a new try. */
   retry: number;
-  /** Whether this attempt has acted already: tells a failure of our own doing from one that was there before. */
-  acted: boolean;
   /** What earlier steps will have done by then; empty where the world shows it already, as while a step is carried out. */
   expected?: readonly ExpectedChange[];
   /**
@@ -21,6 +22,33 @@ export interface ActionContext {
    * It holds for this try only: a later one asks for a change of its own.
    */
   adopt?: boolean;
+}
+
+/** What an action works with: for whom it does, and what the engine gives it for that. */
+export interface ActionContext extends StepContext {
+  /** Whether this attempt has acted already: tells a failure of our own doing from one that was there before. */
+  acted: boolean;
+  /** Aborted when the run is paused or aborted. A call that takes long passes it on, and ends when it is aborted. */
+  signal: AbortSignal;
+  /** Tells progress between two looks, as of an upload that is one long push. */
+  report: (progress: Progress) => void;
+  checkpoint: Checkpoint;
+  /** Resolves after that time, or when the signal is aborted. Never longer than the slowest pace of the action. */
+  wait: (ms: number) => Promise<void>;
+}
+
+/** How large the JSON of a checkpoint may be: it comes with each heartbeat, and stays with its step in the history. */
+export const checkpointBytesMax = 16 * 1024;
+
+/**
+ * Where a step was, as far as the world does not show it: the parts that are uploaded, an outage as it was measured. It outlives
+ * the attempt: another one goes on from it, on whichever worker, also after a pause. It is a hint, which may be some heartbeats old.
+ */
+export interface Checkpoint {
+  /** What was written last, by this attempt or one before it; undefined where nothing was. */
+  read(): Json | undefined;
+  /** Takes the place of what was written before. Throws RangeError where it has more than `checkpointBytesMax`. */
+  write(value: Json): void;
 }
 
 /** How far one object of a step has come: a row of the live table. */
@@ -44,10 +72,11 @@ export interface Progress {
   items: ProgressItem[];
 }
 
-/** What a step tells while it is carried out; several steps do at once. */
+/** What a step tells with each heartbeat while it is carried out; several steps do at once. */
 export interface StepReport {
   step: string;
   progress?: Progress;
+  checkpoint?: Json;
 }
 
 /** What a look at the world says of a plan: nothing is assumed, everything is read. */
@@ -76,14 +105,18 @@ interface Unfinished {
   untouched?: boolean;
 }
 
-/** A call of an action, as the way back from another one. */
+/** A call of an action, as part of the way back from another one. */
 export interface ActionCall {
   uses: string;
   with: JsonObject;
 }
 
+/** How many calls the way back from one step may have. */
+export const undoCallsMax = 10;
+
 /**
- * The way back from an action: another action, or the reason why there is none (`noUndo`) or none is needed (`nothing`). What
- * cannot be undone also keeps what came before it from being undone, as the world has moved on from there.
+ * The way back from an action: other actions, carried out in their order, each planned with what those before it will have done; or
+ * the reason why there is none (`noUndo`) or none is needed (`nothing`). What cannot be undone also keeps what came before it from
+ * being undone, as the world has moved on from there.
  */
-export type Undo = ActionCall | { noUndo: string } | { nothing: string };
+export type Undo = ActionCall[] | { noUndo: string } | { nothing: string };

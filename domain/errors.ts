@@ -149,16 +149,6 @@ export const errorKinds = {
     message: 'The command {command} is not allowed now for the run {run}: {cause}.',
     remedy: 'Commands that are allowed now: {possible}.',
   },
-  'plan-changed': {
-    consequence: 'refuse',
-    message: 'The plan of {target} is no longer the one that was shown: {cause}.',
-    remedy: 'Look at the new plan with `holdpoint plan` and start again with its hash.',
-  },
-  'plan-blocked': {
-    consequence: 'refuse',
-    message: '{target} cannot be worked on as things stand: {cause}',
-    remedy: 'Clear what blocks it, then plan again.',
-  },
   'target-busy': {
     consequence: 'refuse',
     message: '{target} has an open run already: {run} ({runbook}), started by {requester}, now {phase}.',
@@ -173,11 +163,6 @@ export const errorKinds = {
     consequence: 'refuse',
     message: 'The run {run} does not wait at a hold; it is {phase}.',
     remedy: 'See what it does with `holdpoint show {run}`.',
-  },
-  'key-unusable': {
-    consequence: 'refuse',
-    message: 'The signing key of {person} cannot be used: {cause}',
-    remedy: '`holdpoint keys create {person}` makes a new key; its public half goes into holdpoint.yaml.',
   },
   'person-unnamed': {
     consequence: 'refuse',
@@ -207,6 +192,9 @@ export const errorKinds = {
  */
 export const errorsToldInPlace = {
   usage: 'refuse',
+  'key-unusable': 'refuse',
+  'plan-changed': 'refuse',
+  'plan-blocked': 'refuse',
   'runbook-unknown': 'refuse',
   'worker-failed': 'refuse',
   unexpected: 'retry',

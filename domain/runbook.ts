@@ -1,3 +1,4 @@
+import type { ChangeKind } from './action.ts';
 import type { Json, JsonObject } from './json.ts';
 
 /** A runbook as it was written: the worker parses and checks it again, whoever sends it. */
@@ -53,9 +54,11 @@ export interface ActionStep {
   with: JsonObject;
   /** CEL expression; the step is left out where it is false. */
   if?: string;
-  /** Whether the action changes the world; a step that only reads needs no signature. */
-  changes: boolean;
+  /** What the action may do to the world; a step that only reads needs no signature. */
+  change: ChangeKind;
   limits: ActionLimits;
+  /** Suffix of the task queue whose workers carry it out; any worker does where it is left out. */
+  runsOn?: string;
 }
 
 /** A stop for people. They sign the plan of the steps up to the next hold. */
@@ -74,8 +77,10 @@ export interface ActionLimits {
   timeoutMs: number;
   /** How long an attempt may be silent before it counts as dead. */
   heartbeatMs: number;
-  /** How often it is tried before the step is stuck. */
+  /** How often it is tried before the step is stuck; 1 where only a person may have it tried again. */
   attemptsMax: number;
+  /** How soon after one look the next one is taken: at first, and at the slowest while nothing moves. */
+  pace?: { lookMinMs: number; lookMaxMs: number };
 }
 
 /** A step that carries out another runbook on the same target, within the same run. */

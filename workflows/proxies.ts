@@ -1,4 +1,4 @@
-import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { ActionLimits } from '../domain/runbook.ts';
 
@@ -7,27 +7,38 @@ const heartbeatTimeout = '10s';
 const readRetry = { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 4 } as const;
 
 type FileReads = Pick<Activities, 'prepare' | 'readPolicy'>;
-type StepReads = Pick<Activities, 'observe'>;
 type PlanReads = Pick<Activities, 'planRunbook' | 'planSpan' | 'planRollback'>;
 
 /** Reads of files: short, tried a few times, and then a person hears of it. */
 const fileReads = proxyActivities<FileReads>({ startToCloseTimeout: '30s', retry: readRetry });
 
-/** A look at what one step concerns, which may take a while in a large cluster. */
-const stepReads = proxyActivities<StepReads>({ startToCloseTimeout: '2 minutes', heartbeatTimeout, retry: readRetry });
-
 /** Looks at what up to thousands of steps concern. */
 const planReads = proxyActivities<PlanReads>({ startToCloseTimeout: '30 minutes', heartbeatTimeout, retry: readRetry });
 
 /** Everything that a plan is made from. */
-export const reads: FileReads & StepReads & PlanReads = {
+export const reads: FileReads & PlanReads = {
   prepare: fileReads.prepare,
   readPolicy: fileReads.readPolicy,
-  observe: stepReads.observe,
   planRunbook: planReads.planRunbook,
   planSpan: planReads.planSpan,
   planRollback: planReads.planRollback,
 };
+
+/** A look at what one step concerns, by a worker that may carry it out; it may take a while in a large cluster. */
+export function observer({ runsOn }: { runsOn?: string }): Pick<Activities, 'observe'> {
+  return proxyActivities<Pick<Activities, 'observe'>>({
+    ...queueOf(runsOn),
+    startToCloseTimeout: '2 minutes',
+    heartbeatTimeout,
+    retry: readRetry,
+  });
+}
+
+/** Where the activities of an action go: a queue of its own where it has to run in one place, whose worker may be missing. */
+function queueOf(runsOn: string | undefined): { taskQueue?: string; scheduleToStartTimeout?: '10 minutes' } {
+  if (runsOn === undefined) return {};
+  return { taskQueue: `${workflowInfo().taskQueue}.${runsOn}`, scheduleToStartTimeout: '10 minutes' };
+}
 
 /** The record must be written, however long the disk is full: a run does not go on unrecorded. */
 export const recorder = proxyActivities<Pick<Activities, 'record'>>({
@@ -57,8 +68,10 @@ export const verifier = proxyLocalActivities<Pick<Activities, 'verifySignature'>
 });
 
 /** The one activity that changes the world, within the limits that its author gave the action. */
-export function performer({ timeoutMs, heartbeatMs, attemptsMax }: ActionLimits): Pick<Activities, 'perform'> {
+export function performer({ limits, runsOn }: { limits: ActionLimits; runsOn?: string }): Pick<Activities, 'perform'> {
+  const { timeoutMs, heartbeatMs, attemptsMax } = limits;
   return proxyActivities<Pick<Activities, 'perform'>>({
+    ...queueOf(runsOn),
     startToCloseTimeout: timeoutMs,
     heartbeatTimeout: heartbeatMs,
     retry: { initialInterval: '1s', maximumInterval: '30s', maximumAttempts: attemptsMax },

@@ -12,9 +12,9 @@ import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { inParallel, nodeIsReady } from '../kubernetes/client/read.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup/nodegroup.ts';
+import { listAllOf, pageSize } from './pages.ts';
 import { readUpdates } from './update/updates.ts';
 
-const nodegroupsMax = 100;
 const estimateMs = 2_000;
 
 type PreflightInput = ActionInput<'eks.preflight'>;
@@ -41,7 +41,7 @@ export function preflightAction(clients: Clients): AnyAction {
       return { state: 'done', outputs: again.outputs, progress: preflightProgress(again.facts, again.details.nodes) };
     },
     act: async () => undefined,
-    undo: () => ({ nothing: 'It changes nothing.' }),
+    undo: async () => ({ nothing: 'It changes nothing.' }),
   });
 }
 
@@ -132,12 +132,12 @@ async function updateBlockers(clients: Clients, target: Target, cluster: Cluster
   });
 }
 
-async function listNodegroups(clients: Clients, target: Target): Promise<string[]> {
-  const { nodegroups } = await clients
-    .eks(target.region)
-    .send(new ListNodegroupsCommand({ clusterName: target.name, maxResults: nodegroupsMax }))
-    .catch((error: unknown) => Promise.reject(awsError(error, 'ListNodegroups', target)));
-  return nodegroups ?? [];
+function listNodegroups(clients: Clients, target: Target): Promise<string[]> {
+  return listAllOf('ListNodegroups', target, async (nextToken) => {
+    const command = new ListNodegroupsCommand({ clusterName: target.name, maxResults: pageSize, nextToken });
+    const { nodegroups: items, nextToken: next } = await clients.eks(target.region).send(command);
+    return { items, nextToken: next };
+  });
 }
 
 /** Whether each subnet of the node group has room for new nodes and their pods. Asked only where a minimum is given. */

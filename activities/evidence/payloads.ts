@@ -1,7 +1,6 @@
 import { ApplicationFailure, ExternalStorage, StorageDriverClaim, type Payload, type StorageDriver } from '@temporalio/common';
 import proto from '@temporalio/proto';
-import type { StepReport } from '../../domain/action.ts';
-import { answerMark, payloadSizeMax, recordedValueBytesMax, splitBody } from '../../domain/evidence/evidence.ts';
+import { answerMark, heartbeatMark, payloadSizeMax, recordedValueBytesMax, splitBody } from '../../domain/evidence/evidence.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './store.ts';
 
 const { Payload: WirePayload } = proto.temporal.api.common.v1;
@@ -26,7 +25,7 @@ export function createPayloadStorage(store: Keeper): ExternalStorage {
   };
   return new ExternalStorage({
     drivers: [driver],
-    driverSelector: (_context, payload) => (payload.metadata?.[answerMark] || isHeartbeat(payload) ? null : driver),
+    driverSelector: (_context, { metadata }) => (metadata?.[answerMark] || metadata?.[heartbeatMark] ? null : driver),
     payloadSizeThreshold: payloadSizeMax,
   });
 }
@@ -55,23 +54,6 @@ async function keepPayload(store: Keeper, { metadata, data }: Payload): Promise<
 
 async function fetchPayload(store: Keeper, { claimData }: StorageDriverClaim): Promise<Payload> {
   return WirePayload.decode(await store.fetch(claimData.sha256 ?? ''));
-}
-
-/** The properties of a heartbeat; the compiler sees to it that none is forgotten. */
-const reportProperties: Record<keyof StepReport, true> = { step: true, progress: true };
-
-/**
- * Temporal does not say which payloads are heartbeats. They come often and each replaces the one before, and clients read
- * them without the store.
- */
-function isHeartbeat({ data }: Payload): boolean {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(data ?? undefined));
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-    return 'progress' in value && Object.keys(value).every((name) => Object.hasOwn(reportProperties, name));
-  } catch {
-    return false;
-  }
 }
 
 /** Errors of the store cross into workflows as failures that a person can act upon. */

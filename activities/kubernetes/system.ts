@@ -18,7 +18,7 @@ export function kubernetesSystem(clients: Clients): System {
         const nodes = await listNodes(await clients.kubernetes(target), target.name);
         return nodes.flatMap((node) => runsMarking(node).map((run) => ({ node: node.metadata?.name ?? '', run })));
       },
-      lift: async (target, { node, run }) => liftCordon(await clients.kubernetes(target), target.name, node, run),
+      lift: async (target, { node, run }) => liftCordon(await clients.kubernetes(target), target.name, { name: node }, run),
     },
   };
 }

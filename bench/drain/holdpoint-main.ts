@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { KubeConfig } from '@kubernetes/client-node';
+import { contextOfLook } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
 import { apisOf } from '../../activities/kubernetes/client/connect.ts';
 import { drainAction } from '../../activities/kubernetes/drain/drain.ts';
@@ -16,7 +17,7 @@ async function main(): Promise<void> {
   const context = { run: 'r-bench', step: 'drain', target: { kind: 'eks', region: 'bench', name: 'bench' } as const, retry: 0 };
   const begunAt = performance.now();
   const input = { nodes: positionals, nodesAtOnce: positionals.length };
-  const plan = await action.plan(input, { ...context, acted: false });
+  const plan = await action.plan(input, contextOfLook(context));
   if (plan.blockers.length > 0) throw new Error(`the plan is blocked: ${JSON.stringify(plan.blockers)}`);
   const plannedAt = performance.now();
   const { acts, passed, summary } = await perform(action, plan, context, {

@@ -75,6 +75,12 @@ export const recordedValueBytesMax = 768 * 1024;
  */
 export const answerMark = 'holdpoint-answer';
 
+/**
+ * The metadata key of a Temporal payload that is the heartbeat of a step: it stays as it is, too. Heartbeats come into no history, each
+ * replaces the one before, and clients read them without the evidence store.
+ */
+export const heartbeatMark = 'holdpoint-heartbeat';
+
 /** How large the canonical JSON of one body may be. */
 export const evidenceBodyBytesMax = 256 * 1024;
 

@@ -1,3 +1,5 @@
+import type { ChangeKind } from '../action.ts';
+import type { Json } from '../json.ts';
 import type { ActionPlan } from '../plan/plan.ts';
 import type { ActionLimits, ActionStep } from '../runbook.ts';
 import { usesOf, type StepInstance } from './step-tree.ts';
@@ -32,9 +34,15 @@ export interface PlannedStep {
   list?: StepInstance['list'];
   /** Why it is left out: the condition that is false. */
   leftOut?: string;
-  changes: boolean;
+  change: ChangeKind;
   onFailure: ActionStep['onFailure'];
   limits: ActionLimits;
+  /** Where its worker has to be; see the declaration of its action. */
+  runsOn?: string;
+  /** The step that it undoes, in a rollback. */
+  undoes?: string;
+  /** What an attempt has left for the next one. */
+  checkpoint?: Json;
   /** How often the operator has had it tried again. */
   retry: number;
   /** Whether an operator has said that the same change, begun by somebody else, counts as its own. */

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { ChangeKind } from '../../domain/action.ts';
 import type { ExpressionType } from '../../domain/expression/expression.ts';
 import type { ActionLimits } from '../../domain/runbook.ts';
 import type { TargetKind } from '../../domain/target.ts';
@@ -16,11 +17,17 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   worksOn: readonly string[];
   /** Shape of `with`, strict: unknown keys are refused. The cluster is never part of it, it comes from the run's target. */
   input: Input;
-  /** Whether it changes the world; what only reads needs no signature. */
-  changes: boolean;
-  /** Whether its changes only add objects that nothing uses yet, so that the start of a run is signature enough. */
-  adds: boolean;
+  /**
+   * What it may do to the world. What `reads` needs no signature; for what `adds` objects that nothing uses yet, that of whoever starts
+   * the run is enough; whatever else should have a hold above it.
+   */
+  change: ChangeKind;
   limits: ActionLimits;
+  /**
+   * Where its worker has to be, for what cannot be done from anywhere: `perform` and its reads go to the task queue `<queue>.<runsOn>`.
+   * The actions of its way back run there too.
+   */
+  runsOn?: string;
   /** What later steps may refer to as `steps.<id>.<name>`. */
   outputs: Record<string, ExpressionType>;
   /** What the question of a hold may refer to as `steps.<id>.plan.<name>`. */
@@ -36,21 +43,17 @@ export interface SystemDeclaration {
   actions: Readonly<Record<string, ActionDeclaration>>;
 }
 
-/** Declares an action; keeps the type of its input. `changes` and `adds` are false unless said otherwise. */
+/** Declares an action; keeps the type of its input. `limits` are those of most actions where it does not say otherwise. */
 export function declareAction<Input extends z.ZodObject>(
-  declaration: Omit<ActionDeclaration<Input>, 'limits' | 'planFields' | 'changes' | 'adds'> & {
-    timeoutMs: number;
-    changes?: boolean;
-    adds?: boolean;
+  declaration: Omit<ActionDeclaration<Input>, 'limits' | 'planFields'> & {
+    limits: Pick<ActionLimits, 'timeoutMs'> & Partial<ActionLimits>;
     planFields?: Record<string, ExpressionType>;
   },
 ): ActionDeclaration<Input> {
-  const { timeoutMs, changes = false, adds = false, planFields = {}, ...rest } = declaration;
+  const { limits, planFields = {}, ...rest } = declaration;
   return {
     ...rest,
-    changes,
-    adds,
-    limits: { timeoutMs, heartbeatMs, attemptsMax },
+    limits: { heartbeatMs, attemptsMax, ...limits },
     planFields: { effects: { type: 'list<dyn>' }, ...planFields },
   };
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { declareAction, hourMs, listOfText, minuteMs, text, type SystemDeclaration } from './declaration.ts';
-import { drainTimeoutMs } from './kubernetes.ts';
 
 // EKS API, CreateNodegroup: letters, digits, `-` and `_`, not at the beginning; at most 63 characters.
 const nodegroupName = z
@@ -25,7 +24,8 @@ const eksPreflight = declareAction({
     nodegroup: nodegroupName.describe('Node group whose nodes are listed and checked.').optional(),
     minFreeAddresses: z.int().min(0).describe('Free IP addresses that each subnet of the node group must have left.').optional(),
   }),
-  timeoutMs: 2 * minuteMs,
+  change: 'reads',
+  limits: { timeoutMs: 2 * minuteMs },
   outputs: { version: text, nodes: listOfText, nodegroupVersion: { type: 'string', mayBeAbsent: true } },
 });
 
@@ -39,23 +39,21 @@ const eksCreateNodegroup = declareAction({
     releaseVersion: releaseVersion.describe('AMI release of the new nodes; the latest one if left out.').optional(),
     version: kubernetesVersion.describe('Kubernetes version of the new nodes; that of the cluster if left out.').optional(),
   }),
-  changes: true,
-  adds: true,
-  timeoutMs: 2 * hourMs,
+  change: 'adds',
+  limits: { timeoutMs: 2 * hourMs },
   outputs: { nodegroup: text, nodes: listOfText },
 });
 
 const eksDeleteNodegroup = declareAction({
   name: 'eks.deleteNodegroup',
-  summary: 'Deletes a node group and waits until it is gone; drains its nodes first if it is told to.',
+  summary: 'Deletes a node group whose nodes carry no workload (any more) and waits until it is gone.',
   worksOn,
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Name of the node group.'),
-    drain: z.boolean().default(false).describe('Cordon its nodes and evict their pods first, within every PodDisruptionBudget.'),
     createdBy: runId.describe('Id of a run: the node group is deleted only if that run has made it.').optional(),
   }),
-  changes: true,
-  timeoutMs: drainTimeoutMs + 2 * hourMs,
+  change: 'destroys',
+  limits: { timeoutMs: 2 * hourMs },
   outputs: { nodegroup: text },
 });
 
@@ -73,8 +71,8 @@ const eksUpdateNodegroupVersion = declareAction({
       .default(false)
       .describe('Wait for the end of an update that is in progress already, instead of stopping there.'),
   }),
-  changes: true,
-  timeoutMs: 2 * hourMs,
+  change: 'changes',
+  limits: { timeoutMs: 2 * hourMs },
   outputs: { nodegroup: text, releaseVersion: text },
 });
 

@@ -4,10 +4,12 @@ import { declareAction, hourMs, listOfText, minuteMs, number, type SystemDeclara
 
 /** Nodes that one step may name; more belong into several runs. */
 export const nodesMax = 1000;
+/** Kubernetes makes UIDs of 36 characters. */
+const uidCharactersMax = 128;
 /** Nodes that may be drained at the same time. */
 export const nodesAtOnceMax = 100;
 /** PodDisruptionBudgets may take hours to let the last pod go. */
-export const drainTimeoutMs = 12 * hourMs;
+const drainTimeoutMs = 12 * hourMs;
 // RFC 1123 subdomain, as the Kubernetes API asks of node names.
 const nodeName = z
   .string()
@@ -17,6 +19,11 @@ const nodeName = z
 // which the JSON Schema says to the compiler and to editors.
 const nodeNames = z.array(nodeName).max(nodesMax).meta({ minItems: 1 });
 const ignoreMissing = z.boolean().default(false).describe('Pass over nodes that do not exist (any more), instead of refusing the step.');
+const uids = z
+  .record(nodeName, z.string().min(1).max(uidCharactersMax))
+  .refine((nodes) => Object.keys(nodes).length <= nodesMax, { error: `may name ${nodesMax} nodes at most` })
+  .describe('UIDs of the nodes by name: a node that has another one counts as missing.')
+  .optional();
 // As Kubernetes writes such settings: a number, or a share of all.
 const share = z.string().regex(/^([1-9]\d?|100)%$/, 'must be a number of nodes or a share such as `25%`');
 const nodesAtOnce = z.union([z.int().min(1).max(nodesAtOnceMax), share]);
@@ -32,9 +39,9 @@ const kubernetesCordon = declareAction({
   name: 'kubernetes.cordon',
   summary: 'Marks nodes as unschedulable, so that no new pods come to them.',
   worksOn,
-  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
-  changes: true,
-  timeoutMs: 5 * minuteMs,
+  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), uids, ignoreMissing }),
+  change: 'changes',
+  limits: { timeoutMs: 5 * minuteMs },
   outputs: { nodes: listOfText },
 });
 
@@ -42,9 +49,9 @@ const kubernetesUncordon = declareAction({
   name: 'kubernetes.uncordon',
   summary: 'Lifts the cordons that this run has set; those of others stay.',
   worksOn,
-  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), ignoreMissing }),
-  changes: true,
-  timeoutMs: 5 * minuteMs,
+  input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), uids, ignoreMissing }),
+  change: 'changes',
+  limits: { timeoutMs: 5 * minuteMs },
   outputs: { nodes: listOfText },
 });
 
@@ -91,8 +98,8 @@ const kubernetesDrain = declareAction({
       path: ['onDeadline'],
       error: '`delete` needs a podDeadline or a nodeDeadline',
     }),
-  changes: true,
-  timeoutMs: drainTimeoutMs,
+  change: 'changes',
+  limits: { timeoutMs: drainTimeoutMs },
   outputs: { nodes: listOfText, podsMoved: number },
   planFields: { pods: number, nodes: listOfText },
 });

@@ -137,8 +137,9 @@ function warnOf(document: DocumentOutline, above: string[], walked: Map<Document
     if (kind === 'hold') signed = true;
     if (signed) break;
     if (nested && warnOf(nested, [sourceMap.file, ...above], walked) && !mayBeNothing) signed = true;
-    if (action?.changes !== true || action.adds) continue;
-    const message = `${action.name} changes what is in use, but there is no hold above it${where}`;
+    if (!action || action.change === 'reads' || action.change === 'adds') continue;
+    const does = action.change === 'destroys' ? 'takes away for good what is there' : 'changes what is in use';
+    const message = `${action.name} ${does}, but there is no hold above it${where}`;
     sourceMap.warning(['steps', index], `${message}: only the person who starts the run signs it.`);
   }
   walked.set(document, signed);

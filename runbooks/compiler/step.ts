@@ -62,7 +62,7 @@ function compileAction(step: JsonObject, context: StepContext): ActionStep | und
   });
   if (!sound || action === undefined) return undefined;
   const { id, title, if: condition, with: given = {}, concurrency, onFailure = 'stuck', ...rest } = actionStepGrammar.parse(step);
-  const { name, changes, limits } = action;
+  const { name, change, limits, runsOn } = action;
   return {
     kind: 'action',
     id,
@@ -73,8 +73,9 @@ function compileAction(step: JsonObject, context: StepContext): ActionStep | und
     uses: name,
     with: given as JsonObject,
     if: condition,
-    changes,
+    change,
     limits,
+    runsOn,
   };
 }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createSystems } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { actionsOf } from '../../activities/system.ts';
-import { toFailure } from '../../activities/failure.ts';
+import { awsError, connectionLost, kubernetesError, toFailure } from '../../activities/failure.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { failureOf, startCluster, useEnvironment, worldWith, type TestCluster } from '../support/cluster.ts';
 import type { Treatment } from '../support/proxy.ts';
@@ -149,6 +149,40 @@ describe('Kubernetes', () => {
     const failure = await failureOf(preflightOf());
     expect(failure.code).toBe(code);
     expect(failure.message).toMatch(message);
+  });
+});
+
+describe('errors of our own', () => {
+  const target = { kind: 'eks' as const, region: 'eu-central-1', name: 'demo' };
+  const own = new TypeError("Cannot read properties of undefined (reading 'name')");
+
+  test.each([
+    ['awsError', () => awsError(own, 'DescribeCluster', target)],
+    ['kubernetesError', () => kubernetesError(own, 'list nodes', 'demo')],
+  ])('are not taken for those of others by %s, and told as what they are.', (_name, read) => {
+    expect(read).toThrow(own);
+    expect(toFailure(own)).toMatchObject({
+      type: 'unexpected',
+      message: "An unexpected error: TypeError: Cannot read properties of undefined (reading 'name')",
+    });
+  });
+
+  test('are not tried again by a look that they break.', async () => {
+    const broken = { ...createClients(), kubernetes: async () => Promise.reject(own) };
+    await expect(preflightOf(broken)).rejects.toBe(own);
+  });
+
+  test.each([
+    ['a connection that breaks off', Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })],
+    ['a fetch that fails', Object.assign(new TypeError('fetch failed'), { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })],
+    ['a certificate that has expired', Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' })],
+    ['a time limit', Object.assign(new Error('The operation was aborted'), { name: 'AbortError' })],
+    ['the page of a proxy', new SyntaxError('Unexpected token < in JSON at position 0')],
+    ['an answer that is no HTTP', Object.assign(new Error('Parse Error'), { code: 'HPE_INVALID_CONSTANT' })],
+    ['silence', connectionLost('nothing came for 75 s')],
+  ])('are told from %s.', (_title, error) => {
+    expect(kubernetesError(error, 'list nodes', 'demo').code).toBe('kubernetes-unreachable');
+    expect(awsError(error, 'DescribeCluster', target).code).toBe('aws-unreachable');
   });
 });
 

@@ -32,11 +32,13 @@ class Script {
         summary: 'Switches a lamp on.',
         worksOn: ['lamp'],
         input,
-        timeoutMs: 1_000,
+        change: 'changes',
+        limits: { timeoutMs: 1_000 },
         outputs: {},
       }),
       plan: async () => emptyPlan({}),
-      observe: async (_plan, { acted }) => {
+      observe: async (_plan, { acted, wait }) => {
+        if (this.waitsInLook > 0) await wait(this.waitsInLook);
         if (this.journal.length > stepsMax) throw new Error('it goes on for ever');
         const seen = this.states.length > 1 ? this.states.shift() : this.states[0];
         this.journal.push(`${seen?.state ?? ''}${acted ? ' after acting' : ''}`);
@@ -47,10 +49,12 @@ class Script {
         const error = this.failing.shift();
         if (error) throw error;
       },
-      undo: () => ({ noUndo: 'It is only a lamp.' }),
+      undo: async () => ({ noUndo: 'It is only a lamp.' }),
     });
   }
 
+  /** How long each look waits for something itself. */
+  waitsInLook = 0;
   /** The next acts fail with these errors, one each. */
   failing: Error[] = [];
 
@@ -148,6 +152,20 @@ describe('the loop', () => {
     const waits: number[] = [];
     await new Script(...Array.from({ length: 9 }, () => still), moved, done).run({ waits });
     expect(waits).toEqual([200, 300, 450, 675, 1012.5, 1518.75, 2000, 2000, 2000, 200]);
+  });
+});
+
+describe('the pace', () => {
+  const still = { state: 'moving' as const, progress: progressOf('1 of 3') };
+  const pace = { lookMinMs: 4, lookMaxMs: 10 };
+
+  test('is that of the action where it has one, also for what the action itself waits for.', async () => {
+    const script = new Script(...Array.from({ length: 4 }, () => still), done);
+    script.action.declaration.limits.pace = pace;
+    script.waitsInLook = 1_000;
+    const waits: number[] = [];
+    await script.run({ waits });
+    expect(waits).toEqual([10, 4, 10, 6, 10, 9, 10, 10, 10]);
   });
 });
 

@@ -57,3 +57,10 @@ test('every code that the sources report is in the registry', () => {
   expect(codes.size).toBeGreaterThan(50);
   expect([...codes].filter((code) => !registry.has(code))).toEqual([]);
 });
+
+test('every text of the registry is made somewhere: what is told in place needs none', () => {
+  const made = new Set(
+    [...sources().matchAll(/HoldpointError\(\s*(?:\w+ \? )?'([a-z-]+)'(?: : '([a-z-]+)')?/g)].flatMap(([, ...codes]) => codes),
+  );
+  expect(Object.keys(errorKinds).filter((code) => !made.has(code))).toEqual([]);
+});

@@ -6,7 +6,7 @@ import { kubernetesCode, kubernetesError } from '../../activities/failure.ts';
 import { findNodes, inParallel, readNode } from '../../activities/kubernetes/client/read.ts';
 import { declareAction } from '../../runbooks/actions/declaration.ts';
 
-// 1. What it takes and gives. In the product this stands in runbooks/actions/kubernetes.ts, and its name in `actions` there.
+// 1. What it takes, gives and may do. In the product this stands in runbooks/actions/<system>.ts, among the actions of its system.
 export const kubernetesLabelNodes = declareAction({
   name: 'kubernetes.labelNodes',
   summary: 'Sets one label on nodes.',
@@ -17,8 +17,8 @@ export const kubernetesLabelNodes = declareAction({
     value: z.string().describe('Its value.'),
     ignoreMissing: z.boolean().default(false).describe('Pass over nodes that do not exist.'),
   }),
-  changes: true,
-  timeoutMs: 5 * 60_000,
+  change: 'changes',
+  limits: { timeoutMs: 5 * 60_000 },
   outputs: { nodes: { type: 'list<string>' } },
 });
 
@@ -83,13 +83,13 @@ export function labelNodesAction(clients: Clients): AnyAction {
       });
     },
 
-    // The way back, as a call of an action, or the reason why there is none. Nodes may be gone by then.
-    undo: ({ facts: { nodes, key } }) => {
+    // The way back, as calls of actions, or the reason why there is none. It may read the world; here the plan says it all.
+    undo: async ({ facts: { nodes, key } }) => {
       const [first] = nodes;
       const sameBefore = nodes.every(({ before }) => before === first?.before);
       if (!first || first.before === null || !sameBefore) return { noUndo: `The nodes had no common value of ${key} before.` };
       const names = nodes.map(({ name }) => name);
-      return { uses: 'kubernetes.labelNodes', with: { nodes: names, key, value: first.before, ignoreMissing: true } };
+      return [{ uses: 'kubernetes.labelNodes', with: { nodes: names, key, value: first.before, ignoreMissing: true } }];
     },
   });
 }

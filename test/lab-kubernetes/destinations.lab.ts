@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { DeleteNodegroupCommand } from '@aws-sdk/client-eks';
-import type { AnyAction } from '../../activities/action.ts';
+import { contextOfLook, type AnyAction } from '../../activities/action.ts';
 import { createSystems } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
 import { actionsOf } from '../../activities/system.ts';
 import { perform } from '../../activities/perform.ts';
-import type { ActionContext } from '../../domain/action.ts';
 import { differenceOf } from '../../domain/plan/difference.ts';
 import type { ExpectedChange } from '../../domain/plan/expected.ts';
 import { sealSpan, type SpanPlan } from '../../domain/plan/plan.ts';
@@ -31,7 +30,7 @@ afterAll(async () => {
   await leaveNothing(door, namespace, [...(await nodesOfGroup(door, 'blue')), ...(await nodesOfGroup(door, 'green'))]);
 });
 
-const context: ActionContext = { run: 'r-lab', step: 's', target: { kind: 'eks', region, name: 'demo' }, retry: 0, acted: false };
+const context = contextOfLook({ run: 'r-lab', step: 's', target: { kind: 'eks', region, name: 'demo' }, retry: 0 });
 
 function actionOf(name: string): AnyAction {
   const action = actionsOf(createSystems(createClients())).get(name);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createSystems } from '../../activities/catalogue.ts';
 import { actionsOf } from '../../activities/system.ts';
+import { contextOfLook } from '../../activities/action.ts';
 import { createClients } from '../../activities/clients.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
-import type { ActionContext } from '../../domain/action.ts';
 import { untilSettled } from '../../lab/workloads.ts';
 import { readKubeconfig, requester } from '../../lab/kubernetes-access.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
@@ -33,7 +33,7 @@ afterAll(async () => {
   await leaveNothing(door, namespace, await nodesOfGroup(door, 'blue'));
 });
 
-const context: ActionContext = { run: 'r-lab', step: 's', target: { kind: 'eks', region, name: 'demo' }, retry: 0, acted: false };
+const context = contextOfLook({ run: 'r-lab', step: 's', target: { kind: 'eks', region, name: 'demo' }, retry: 0 });
 
 async function carryOut(name: string, input: object): Promise<Performance> {
   const action = actionsOf(createSystems(createClients())).get(name);

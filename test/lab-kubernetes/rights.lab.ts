@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { contextOfLook } from '../../activities/action.ts';
 import { drainAction } from '../../activities/kubernetes/drain/drain.ts';
 import { connectByKubeconfig } from '../../activities/kubernetes/client/kubeconfig.ts';
 import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks } from '../../activities/kubernetes/client/permissions.ts';
@@ -68,7 +69,7 @@ test('the rights that the page names are enough for a drain, and for all that a 
     throw new Error('a drain needs no AWS');
   };
   const action = drainAction({ eks: none, ec2: none, kubernetes: async () => apis });
-  const context = { run: 'r-rights', step: 's', target: { kind: 'eks' as const, region: '', name: cluster }, retry: 0, acted: false };
+  const context = contextOfLook({ run: 'r-rights', step: 's', target: { kind: 'eks' as const, region: '', name: cluster }, retry: 0 });
   const plan = await action.plan({ nodes: names.slice(0, 1) }, context);
   expect(plan.blockers).toEqual([]);
   await perform(action, plan, context, {

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { AppsV1Api, CoreV1Api, KubeConfig, PolicyV1Api, type V1Node, type V1Pod } from '@kubernetes/client-node';
-import type { AnyAction } from '../../activities/action.ts';
 import { createSystems } from '../../activities/catalogue.ts';
+import { contextOfLook, type AnyAction } from '../../activities/action.ts';
 import { createClients, type Clients } from '../../activities/clients.ts';
 import { actionsOf, type System } from '../../activities/system.ts';
 import { perform, type Performance, type PerformanceSurroundings } from '../../activities/perform.ts';
@@ -37,10 +37,12 @@ export interface TestCluster {
   plan(action: string, input: JsonObject, context?: Partial<ActionContext>): Promise<ActionPlan>;
   observe(action: string, plan: ActionPlan, context?: Partial<ActionContext>): Promise<Observation>;
   act(action: string, plan: ActionPlan, context?: Partial<ActionContext>): Promise<void>;
-  undo(action: string, plan: ActionPlan): Undo;
+  undo(action: string, plan: ActionPlan): Promise<Undo>;
   perform(action: string, plan: ActionPlan, options?: PerformOptions): Promise<Performance>;
   nodes(): Promise<V1Node[]>;
   nodeNames(): Promise<string[]>;
+  /** The UIDs of nodes by name, as they are now. */
+  uidsOf(names: readonly string[]): Promise<{ [node: string]: string }>;
   pods(): Promise<V1Pod[]>;
   report(): ObserverReport;
   stop(): Promise<void>;
@@ -104,7 +106,11 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     return found;
   };
   const others = connect(`${sandbox.url}/kubernetes/${name}`);
-  const context: TestCluster['context'] = (differences) => ({ run: 'r-1', step: 's', target, retry: 0, acted: false, ...differences });
+  const context: TestCluster['context'] = (differences) => ({
+    ...contextOfLook({ run: 'r-1', step: 's', target, retry: 0 }),
+    wait: waitShortly,
+    ...differences,
+  });
   const performOnce: TestCluster['perform'] = (wanted, plan, options = {}) =>
     performFast(action(wanted), plan, context(options.context), options);
   const nodes = async (): Promise<V1Node[]> => (await others.core.listNode()).items;
@@ -125,6 +131,10 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     act: (wanted, plan, differences) => action(wanted).act(plan, context(differences)),
     undo: (wanted, plan) => action(wanted).undo(plan, context({ acted: true })),
     perform: performOnce,
+    uidsOf: async (names) => {
+      const named = (await nodes()).filter(({ metadata }) => names.includes(metadata?.name ?? ''));
+      return Object.fromEntries(named.map(({ metadata }) => [metadata?.name ?? '', metadata?.uid ?? '']));
+    },
     nodeNames: async () => (await nodes()).map(({ metadata }) => metadata?.name ?? ''),
     pods: async () => (await others.core.listPodForAllNamespaces()).items,
     report: () => sandbox.world.observer.summary(),
@@ -156,11 +166,16 @@ function connect(url: string): TestCluster['others'] {
   return { core: config.makeApiClient(CoreV1Api), policy: config.makeApiClient(PolicyV1Api), apps: config.makeApiClient(AppsV1Api) };
 }
 
+function waitShortly(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.min(ms, waitMaxMs)));
+}
+
 function performFast(action: AnyAction, plan: ActionPlan, context: ActionContext, options: PerformOptions): Promise<Performance> {
   return perform(action, plan, context, {
     onProgress: options.onProgress ?? (() => undefined),
     signal: options.signal ?? AbortSignal.timeout(30_000),
-    wait: options.wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, waitMaxMs)))),
+    wait: options.wait ?? waitShortly,
+    checkpoint: options.checkpoint,
   });
 }
 

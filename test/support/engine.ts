@@ -380,7 +380,7 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
     plan: async (_input, { target }) => ({ ...planOf(siteOf(sites, target.name), false), outputs }),
     observe: async () => ({ state: 'done', outputs }),
     act: async () => undefined,
-    undo: () => ({ noUndo: 'It changes nothing.' }),
+    undo: async () => ({ noUndo: 'It changes nothing.' }),
   });
   const cordon = defineAction<JsonObject, JsonObject>({
     declaration: actions['kubernetes.cordon'],
@@ -396,10 +396,10 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
       return site.todo.length === 0 ? { state: 'done', outputs: { nodes: [...site.done] }, progress } : { state: 'todo', progress };
     },
     act: async (_plan, { target, run }) => siteOf(sites, target.name).act(run),
-    undo: (_plan, { target }) => {
+    undo: async (_plan, { target }) => {
       const { noUndo, done } = siteOf(sites, target.name);
       if (done.length === 0) return { nothing: 'No unit was done.' };
-      return noUndo === undefined ? { uses: 'kubernetes.uncordon', with: { nodes: [...done] } } : { noUndo };
+      return noUndo === undefined ? [{ uses: 'kubernetes.uncordon', with: { nodes: [...done] } }] : { noUndo };
     },
   });
   return new Map([preflight, cordon, drainOf(sites), uncordonOf(sites)].map((action) => [action.declaration.name, action]));
@@ -430,9 +430,9 @@ function drainOf(sites: Map<string, Site>): AnyAction {
       if (site.slow.has(node)) await site.finishedOrStopped(Context.current().cancellationSignal);
       site.drained.push(node);
     },
-    undo: (plan, { target }) => {
+    undo: async (plan, { target }) => {
       const { noUndo } = siteOf(sites, target.name);
-      return noUndo === undefined ? { uses: 'kubernetes.uncordon', with: { nodes: nodesOf(plan) } } : { noUndo };
+      return noUndo === undefined ? [{ uses: 'kubernetes.uncordon', with: { nodes: nodesOf(plan) } }] : { noUndo };
     },
   });
 }
@@ -460,7 +460,7 @@ function uncordonOf(sites: Map<string, Site>): AnyAction {
       for (const list of [site.drained, site.done]) if (list.includes(node)) list.splice(list.indexOf(node), 1);
       site.undone.push(node);
     },
-    undo: () => ({ noUndo: 'The test does not ask.' }),
+    undo: async () => ({ noUndo: 'The test does not ask.' }),
   });
 }
 

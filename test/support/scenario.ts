@@ -176,7 +176,9 @@ export class Scenario {
   /** The actions that a plan shows, in their order. */
   async steps(): Promise<PlannedStep[]> {
     const { spans } = (this.forecast ??= await this.plan());
-    return spans.flatMap(({ plan }) => plan.steps.map(({ id, uses }) => ({ id, uses, changes: findAction(uses)?.changes === true })));
+    return spans.flatMap(({ plan }) =>
+      plan.steps.map(({ id, uses }) => ({ id, uses, changes: (findAction(uses)?.change ?? 'reads') !== 'reads' })),
+    );
   }
 
   /** The ids of the holds that a plan shows. */

@@ -1,5 +1,7 @@
-import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
 import { isCancellation } from '@temporalio/workflow';
+import type { StepReport } from '../../domain/action.ts';
+import type { Json } from '../../domain/json.ts';
 
 /** What went wrong, as a person is told it. */
 export interface Failure {
@@ -23,4 +25,13 @@ export function failureOf(error: unknown): Failure | undefined {
     reason: cause.message,
     remedy: detail?.remedy ?? 'Look at the log of the worker, then try again.',
   };
+}
+
+/** What an attempt of a step that has ended without a result has written down for the next one; undefined where it has nothing. */
+export function checkpointIn(error: unknown): Json | undefined {
+  const cause = error instanceof ActivityFailure ? error.cause : undefined;
+  // A worker that is gone has left its last heartbeat, any other one gives the checkpoint along with its failure.
+  if (cause instanceof TimeoutFailure) return (cause.lastHeartbeatDetails as StepReport | undefined)?.checkpoint;
+  if (!(cause instanceof ApplicationFailure || cause instanceof CancelledFailure)) return undefined;
+  return (cause.details?.[0] as Pick<StepReport, 'checkpoint'> | undefined)?.checkpoint;
 }

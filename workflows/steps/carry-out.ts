@@ -3,7 +3,7 @@ import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { rowsBelow } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
 import { performer } from '../proxies.ts';
-import { failureOf, type Failure } from '../run/failure.ts';
+import { checkpointIn, failureOf, type Failure } from '../run/failure.ts';
 import type { SignedSpan } from '../../domain/run/span.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
@@ -109,14 +109,15 @@ async function tryStep(run: Run, progress: RunProgress, signed: SignedSpan, step
   const plan = planOf(signed, step);
   if (shown.startedAt === undefined) await begin(run, step, plan);
   shown.status = 'running';
-  const { id, uses, retry, adopt, limits } = planned;
+  const { id, uses, retry, adopt } = planned;
   const context = { run: run.state.run, step: id, target: progress.base.target, retry, adopt };
   try {
-    const performed = await performer(limits).perform({ action: uses, plan, context });
+    const performed = await performer(planned).perform({ action: uses, plan, context, checkpoint: planned.checkpoint });
     const { outputs, summary } = performed;
     await recordStepDone(run, progress, step, { outputs, summary, body: toJson(performed) });
     return undefined;
   } catch (error) {
+    planned.checkpoint = checkpointIn(error) ?? planned.checkpoint;
     const failure = failureOf(error);
     if (!failure) throw error;
     return failure;
@@ -124,10 +125,10 @@ async function tryStep(run: Run, progress: RunProgress, signed: SignedSpan, step
 }
 
 async function begin(run: Run, step: OpenStep, plan: ActionPlan): Promise<void> {
-  const { id, uses, changes } = step.planned;
+  const { id, uses, change } = step.planned;
   const { at } = await run.record('step.started', { step: id, uses, effects: toJson(plan.effects) });
   step.shown.startedAt = at;
-  if (run.rollingBack || !changes || plan.effects.length === 0) return;
+  if (run.rollingBack || change === 'reads' || plan.effects.length === 0) return;
   const number = run.rows.filter(({ performed }) => performed).length + 1;
   step.performed = { number, plan, finished: false, foreign: false, undone: false };
 }

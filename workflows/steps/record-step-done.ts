@@ -1,7 +1,6 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { resultOf } from '../../domain/run/step-tree.ts';
 import type { PlannedStep, StepRow } from '../../domain/run/steps.ts';
-import { idOfUndo } from '../../domain/run/span.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
 
@@ -15,18 +14,18 @@ export async function recordStepDone(
   step: OpenStep,
   { outputs, summary, body }: { outputs: JsonObject; summary: string | undefined; body: JsonObject },
 ): Promise<void> {
-  const { id, result } = step.planned;
+  const { id, result, undoes } = step.planned;
   const { at } = await run.record('step.done', { step: id, ...body });
   const { shown, performed } = step;
   Object.assign(shown, { status: 'done', summary, endedAt: at });
   if (performed) performed.finished = true;
-  const undone = run.rows.find(({ shown }) => id === idOfUndo(shown.id));
-  if (undone?.performed) {
-    undone.performed.undone = true;
-    undone.shown.status = 'undone';
-  }
   if (result) resultOf(progress.results, { ...result, step: { id: result.step } }).outputs = outputs;
   finished(step);
+  // A step is undone when the last of the calls that undo it is.
+  if (undoes === undefined || run.openSteps().some(({ planned }) => planned.undoes === undoes)) return;
+  const undone = run.row(undoes);
+  undone.shown.status = 'undone';
+  if (undone.performed) undone.performed.undone = true;
 }
 
 /** Nothing is left to do for a step. */

@@ -1,8 +1,9 @@
+import type { Observation } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { sealSpan, type ActionPlan, type Effect, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
 import { signedException } from '../hold/exception.ts';
-import { reads } from '../proxies.ts';
+import { observer } from '../proxies.ts';
 import { rollBackAutomatically } from '../rollback/plan.ts';
 import { failureOf, type Failure } from '../run/failure.ts';
 import type { RunProgress } from '../run/progress.ts';
@@ -64,10 +65,10 @@ async function skip(run: Run, progress: RunProgress, step: OpenStep, plan: Actio
 
 /** Takes a step for done that was done by hand: if a look agrees, at once; else somebody else signs that it cannot be seen. */
 async function takeAsDone(run: Run, progress: RunProgress, step: OpenStep, plan: ActionPlan, command: OperatorCommand): Promise<boolean> {
-  const { id, uses, retry } = step.planned;
+  const { id, uses, retry, runsOn } = step.planned;
   const { person, reason } = command;
   const context = { run: run.state.run, step: id, target: progress.base.target, retry };
-  const look = () => reads.observe({ action: uses, plan, context });
+  const look = () => observer({ runsOn }).observe({ action: uses, plan, context });
   run.state.notice = undefined;
   try {
     const seen = await look();
@@ -90,7 +91,7 @@ async function takeAsDone(run: Run, progress: RunProgress, step: OpenStep, plan:
   return signers ? takeDone(run, progress, step, command, { outputs: plan.outputs, signers }) : false;
 }
 
-async function seenNow(look: () => ReturnType<typeof reads.observe>): Promise<string> {
+async function seenNow(look: () => Promise<Observation>): Promise<string> {
   try {
     const seen = await look();
     return seen.state === 'stuck' ? `stuck: ${seen.reason}` : seen.state;

@@ -1,5 +1,5 @@
 import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
-import type { ActionContext, Observation, Target } from '../../../domain/action.ts';
+import type { ActionContext, Observation, Target, Undo } from '../../../domain/action.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../../domain/plan/plan.ts';
 import { sameMinorVersion } from '../../../domain/version/version.ts';
@@ -9,7 +9,16 @@ import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { nodeIsReady } from '../../kubernetes/client/read.ts';
 import { nodesAdded } from './expected-nodes.ts';
-import { findNodegroup, findPatiently, healthProblem, nodesOfNodegroup, readNodegroup, readinessProgress, runTag } from './nodegroup.ts';
+import {
+  findNodegroup,
+  findPatiently,
+  healthProblem,
+  nodesOfNodegroup,
+  readNodegroup,
+  readinessProgress,
+  runTag,
+  strangerReason,
+} from './nodegroup.ts';
 import { readCluster } from '../preflight.ts';
 import { requestToken } from '../request-token.ts';
 
@@ -45,9 +54,22 @@ export function createNodegroupAction(clients: Clients): AnyAction {
         .send(command)
         .catch((error: unknown) => Promise.reject(awsError(error, `CreateNodegroup ${plan.facts.nodegroup}`, context.target)));
     },
-    // Pods may have moved onto its nodes by then, and a group of that name may be one that somebody else has made.
-    undo: ({ facts: { nodegroup } }, { run }) => ({ uses: 'eks.deleteNodegroup', with: { nodegroup, drain: true, createdBy: run } }),
+    undo: ({ facts }, context) => undoCreate(clients, facts.nodegroup, context),
   });
+}
+
+/** Pods may have moved onto its nodes by then, which go first; a group of that name may also be one that somebody else has made. */
+async function undoCreate(clients: Clients, nodegroup: string, context: ActionContext): Promise<Undo> {
+  const { run, target } = context;
+  const found = await findPatiently(clients, context, nodegroup);
+  if (!found) return { nothing: `There is no node group ${nodegroup} (any more).` };
+  const stays = strangerReason(found, nodegroup, run);
+  if (stays !== undefined) return { nothing: stays };
+  const nodes = (await nodesOfNodegroup(clients, target, nodegroup)).map(({ metadata }) => metadata?.name ?? '');
+  return [
+    { uses: 'kubernetes.drain', with: { nodes, alsoCordoned: true } },
+    { uses: 'eks.deleteNodegroup', with: { nodegroup, createdBy: run } },
+  ];
 }
 
 /** A rotation onto itself would drain and delete the only group. */
@@ -178,9 +200,10 @@ function normalized(setting: Json | undefined): Json {
   return Array.isArray(setting) ? setting.map((item) => digestOf(item)).sort() : setting;
 }
 
-async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, { target, acted }: ActionContext): Promise<Observation> {
+async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, context: ActionContext): Promise<Observation> {
+  const { target, acted } = context;
   const { nodegroup: name, desiredSize, request } = plan.facts;
-  const nodegroup = acted ? await findPatiently(clients, target, name) : await findNodegroup(clients, target, name);
+  const nodegroup = acted ? await findPatiently(clients, context, name) : await findNodegroup(clients, target, name);
   // EKS answers the same request token with the group that was, and makes no other one.
   if (!nodegroup && acted) return deletedSince(name);
   if (!nodegroup) return { state: 'todo' };

@@ -1,7 +1,6 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { DescribeNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { Progress, ProgressItem, Target } from '../../../domain/action.ts';
+import type { ActionContext, Progress, ProgressItem, Target } from '../../../domain/action.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError, withoutFullStop } from '../../failure.ts';
@@ -29,12 +28,25 @@ export async function findNodegroup(clients: Clients, target: Target, name: stri
 }
 
 /** The same for a node group that may have been asked for only just now: looks for some seconds before it says that there is none. */
-export async function findPatiently(clients: Clients, target: Target, name: string): Promise<Nodegroup | undefined> {
+export async function findPatiently(
+  clients: Clients,
+  { target, signal, wait }: Pick<ActionContext, 'target' | 'signal' | 'wait'>,
+  name: string,
+): Promise<Nodegroup | undefined> {
   for (let look = 1; ; look += 1) {
+    signal.throwIfAborted();
     const nodegroup = await findNodegroup(clients, target, name);
     if (nodegroup || look >= missingLooksMax) return nodegroup;
     await wait(missingPauseMs);
   }
+}
+
+/** Why a node group is left alone that is deleted only if this run has made it; undefined where it has. */
+export function strangerReason({ tags }: Nodegroup, name: string, run: string): string | undefined {
+  const maker = tags?.[runTag];
+  if (maker === run) return undefined;
+  const whose = maker === undefined ? `it carries no tag ${runTag}` : `run ${maker} has`;
+  return `Node group ${name} stays as it is: run ${run} has not made it, ${whose}.`;
 }
 
 /** Whether EKS knows the cluster but not the node group that it was asked about. */

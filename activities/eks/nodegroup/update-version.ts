@@ -42,7 +42,7 @@ export function updateNodegroupVersionAction(clients: Clients): AnyAction {
       await requireOpenBudgets(clients, facts, context);
       await askForUpdate(clients, facts, context);
     },
-    undo: ({ facts }, _context, seen) => undoUpdate(facts, seen),
+    undo: async ({ facts }, _context, seen) => undoUpdate(facts, seen),
   });
 }
 
@@ -255,5 +255,5 @@ function undoUpdate({ nodegroup, from, to }: UpdateFacts, seen?: Observation): U
   if (!sameMinorVersion(from.version, to.releaseVersion ?? to.version ?? '')) {
     return { noUndo: `EKS does not take the nodes of ${nodegroup} back from ${to.version ?? to.releaseVersion ?? ''} to ${from.version}.` };
   }
-  return { uses: 'eks.updateNodegroupVersion', with: { nodegroup, releaseVersion: from.releaseVersion, waitForUpdate: true } };
+  return [{ uses: 'eks.updateNodegroupVersion', with: { nodegroup, releaseVersion: from.releaseVersion, waitForUpdate: true } }];
 }

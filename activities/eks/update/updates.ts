@@ -1,12 +1,9 @@
 import { DescribeUpdateCommand, ListUpdatesCommand, type Update } from '@aws-sdk/client-eks';
 import type { Target } from '../../../domain/action.ts';
-import { HoldpointError } from '../../../domain/errors.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
+import { listAllOf, pageSize } from '../pages.ts';
 import { inParallel } from '../../kubernetes/client/read.ts';
-
-const pageSize = 100;
-const pagesMax = 20;
 
 /**
  * The updates of a cluster, or of one of its node groups, the newest first. EKS lists their ids in no order that it
@@ -25,19 +22,10 @@ export async function readUpdates(clients: Clients, target: Target, nodegroupNam
   }
 }
 
-async function listIds(clients: Clients, target: Target, nodegroupName: string | undefined): Promise<string[]> {
-  const ids: string[] = [];
-  let nextToken: string | undefined;
-  for (let page = 0; page < pagesMax; page += 1) {
+function listIds(clients: Clients, target: Target, nodegroupName: string | undefined): Promise<string[]> {
+  return listAllOf('ListUpdates', target, async (nextToken) => {
     const command = new ListUpdatesCommand({ name: target.name, nodegroupName, maxResults: pageSize, nextToken });
-    const answer = await clients.eks(target.region).send(command);
-    ids.push(...(answer.updateIds ?? []));
-    nextToken = answer.nextToken;
-    if (nextToken === undefined) return ids;
-  }
-  throw new HoldpointError('aws-refused', {
-    call: 'ListUpdates',
-    target: target.name,
-    cause: `it lists more than ${pagesMax * pageSize} updates`,
+    const { updateIds: items, nextToken: next } = await clients.eks(target.region).send(command);
+    return { items, nextToken: next };
   });
 }

@@ -15,6 +15,7 @@ import {
   type RequestContext,
   type ResponseContext,
 } from '@kubernetes/client-node';
+import { connectionLost } from '../../failure.ts';
 import { credentialSourceOf, RenewedCredential, type Credential } from './credentials.ts';
 
 const requestTimeoutMs = 15_000;
@@ -162,7 +163,7 @@ function getStream(url: string, { headers, agent }: Access, signal: AbortSignal)
       clearTimeout(timer);
       resolve(answer);
     });
-    const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${requestTimeoutMs / 1000} s`)), requestTimeoutMs);
+    const timer = setTimeout(() => sent.destroy(connectionLost(`no answer within ${requestTimeoutMs / 1000} s`)), requestTimeoutMs);
     sent.on('error', (error) => {
       clearTimeout(timer);
       reject(error);
@@ -174,7 +175,7 @@ function getStream(url: string, { headers, agent }: Access, signal: AbortSignal)
 /** A connection that has died without a word would be waited for without end. */
 function endWhereSilent(response: IncomingMessage): void {
   const { socket } = response;
-  const end = (): void => void response.destroy(new Error(`nothing came for ${silenceMaxMs / 1000} s`));
+  const end = (): void => void response.destroy(connectionLost(`nothing came for ${silenceMaxMs / 1000} s`));
   socket.setTimeout(silenceMaxMs);
   socket.once('timeout', end);
   // The connection is used for other requests after that.

@@ -1,7 +1,6 @@
 import type { V1Node } from '@kubernetes/client-node';
 import pMap from 'p-map';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
-import { HoldpointError } from '../../../domain/errors.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
@@ -30,13 +29,6 @@ export async function readNode({ core }: KubernetesApis, cluster: string, name: 
     if (kubernetesCode(error) === 404) return undefined;
     throw kubernetesError(error, `read node ${name}`, cluster);
   }
-}
-
-/** Nodes by their names, in that order. Throws `node-unknown` for the first one that does not exist. */
-export async function readNodes(apis: KubernetesApis, cluster: string, names: readonly string[]): Promise<V1Node[]> {
-  const { nodes, missing } = await findNodes(apis, cluster, names);
-  if (missing[0] !== undefined) throw new HoldpointError('node-unknown', { cluster, node: missing[0] });
-  return nodes;
 }
 
 /** The nodes that exist, in the order of the names, and the names of those that do not. */

@@ -131,11 +131,18 @@ function together(parts: readonly NodeChange[]): NodeChange {
 
 /**
  * Takes back everything that a run has done to a node: its cordon, its mark and what the beginning of a drain has set; what was
- * there before stays, and so does a cordon that somebody else has set since. Returns whether there was anything to take back.
+ * there before stays, and so does a cordon that somebody else has set since. Another node that has taken the name is left alone where
+ * the UID is given. Returns whether there was anything to take back.
  */
-export async function liftCordon(apis: KubernetesApis, cluster: string, name: string, run: string): Promise<boolean> {
+export async function liftCordon(
+  apis: KubernetesApis,
+  cluster: string,
+  { name, uid }: { name: string; uid?: string },
+  run: string,
+): Promise<boolean> {
   return changeNode(apis, cluster, name, 'uncordon', (node) => {
-    const change = node && everythingTakenBack(node, run);
+    const isMeant = node !== undefined && (uid === undefined || node.metadata?.uid === uid);
+    const change = isMeant ? everythingTakenBack(node, run) : undefined;
     return { result: change !== undefined, change };
   });
 }
@@ -144,7 +151,7 @@ export async function liftCordon(apis: KubernetesApis, cluster: string, name: st
 export async function liftCordonsOf(apis: KubernetesApis, cluster: string, run: string): Promise<string[]> {
   const marked = (await listNodes(apis, cluster)).filter((node) => runsMarking(node).includes(run));
   const names = marked.map((node) => node.metadata?.name ?? '');
-  const lifted = await inParallel(names, (name) => liftCordon(apis, cluster, name, run));
+  const lifted = await inParallel(names, (name) => liftCordon(apis, cluster, { name }, run));
   return names.filter((_name, index) => lifted[index]);
 }
 

@@ -1,7 +1,7 @@
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { nodeFacts, nodesOfInput, observeNodes, type NodeFacts } from './cordon.ts';
+import { inputOf, nodeFacts, nodesOfInput, observeNodes, type NodeFacts } from './cordon.ts';
 import { cordonState, liftCordon } from './owner-annotation.ts';
 import { inParallel } from '../client/read.ts';
 
@@ -28,11 +28,11 @@ export function uncordonAction(clients: Clients): AnyAction {
     observe: (plan, context) => observeNodes(clients, plan, context, 'uncordoned', (state) => state !== 'ours'),
     act: async (plan, { run, target }) => {
       const apis = await clients.kubernetes(target);
-      await inParallel(plan.facts.nodes, ({ name }) => liftCordon(apis, target.name, name, run));
+      await inParallel(plan.facts.nodes, (node) => liftCordon(apis, target.name, node, run));
     },
-    undo: ({ facts: { nodes } }) => {
+    undo: async ({ facts: { nodes } }) => {
       if (nodes.length === 0) return { nothing: 'It lifts no cordon.' };
-      return { uses: 'kubernetes.cordon', with: { nodes: nodes.map(({ name }) => name), ignoreMissing: true } };
+      return [{ uses: 'kubernetes.cordon', with: inputOf(nodes) }];
     },
   });
 }

@@ -12,7 +12,7 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../acti
 import type { Clients } from '../../clients.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks, type Ask } from '../client/permissions.ts';
-import { cordonEffect, foreignCordonWarnings, nodeFacts, undoCordons } from '../cordon/cordon.ts';
+import { cordonEffect, cordonFacts, foreignCordonWarnings, undoCordons } from '../cordon/cordon.ts';
 import { cordonState } from '../cordon/owner-annotation.ts';
 import { readCluster, type ClusterReading } from './cluster-state.ts';
 import { drainBlockers } from './drain-blockers.ts';
@@ -38,7 +38,7 @@ export function drainAction(clients: Clients): AnyAction {
     act: (plan, context) => pushDrain(clients, plan, context),
     follow: (plan, context) => DrainSession.open(clients, plan, context, true),
     // The pods stay where they are by then: moving them back would only disturb them again.
-    undo: ({ effects }) => undoCordons(effects),
+    undo: async ({ facts }) => undoCordons(facts),
   });
 }
 
@@ -110,7 +110,7 @@ export async function planDrainIn(
 
 function factsOf({ nodes, settings, workloads, budgets, lost, singletons, moved }: PodsOfDrain, review: DrainReview): DrainFacts {
   return {
-    nodes: nodeFacts(nodes),
+    nodes: cordonFacts(nodes),
     settings,
     workloads,
     budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),

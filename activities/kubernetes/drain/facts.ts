@@ -20,7 +20,8 @@ export type SignedSettings = {
 
 /** Pod names change by themselves and are no facts; the workloads that will be disturbed, and their budgets, are. */
 export type DrainFacts = {
-  nodes: { name: string; uid: string }[];
+  /** With whether they are schedulable, so that the drain cordons them. */
+  nodes: { name: string; uid: string; schedulable: boolean }[];
   settings: SignedSettings;
   workloads: string[];
   budgets: { name: string; minAvailable: string | null; maxUnavailable: string | null }[];

@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { CreateNodegroupCommand, DeleteNodegroupCommand, TagResourceCommand, type Nodegroup } from '@aws-sdk/client-eks';
+import {
+  CreateNodegroupCommand,
+  DeleteNodegroupCommand,
+  TagResourceCommand,
+  UpdateNodegroupConfigCommand,
+  type Nodegroup,
+} from '@aws-sdk/client-eks';
+import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
+import type { Undo } from '../../../domain/action.ts';
 import { readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
 import { budget, deployment, eventually } from '../../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../../support/cluster.ts';
@@ -297,7 +305,10 @@ describe('carrying it out', () => {
 });
 
 describe('the way back', () => {
-  const call = { uses: 'eks.deleteNodegroup', with: { nodegroup: 'green', drain: true, createdBy: 'r-1' } };
+  const callsFor = (nodes: string[]): Undo => [
+    { uses: 'kubernetes.drain', with: { nodes, alsoCordoned: true } },
+    { uses: 'eks.deleteNodegroup', with: { nodegroup: 'green', createdBy: 'r-1' } },
+  ];
 
   test('moves the pods off the group within their budgets and deletes it; gone twice, it does nothing.', async () => {
     await demo.stop();
@@ -307,14 +318,44 @@ describe('the way back', () => {
     const drain = await demo.plan('kubernetes.drain', { nodes: await nodesOf('blue'), nodesAtOnce: 3 });
     await demo.perform('kubernetes.drain', drain);
     await takeBack(demo, 'kubernetes.drain', drain);
-    expect(undoOf(demo, create, plan)).toEqual(call);
-    const back = await takeBack(demo, create, plan);
-    expect(back.effects.map(({ object }) => object)).toContain('Deployment shop/web');
+    expect(await undoOf(demo, create, plan)).toEqual(callsFor(await nodesOf('green')));
+    const [drainBack, deletion] = await planUndo(demo, create, plan);
+    expect(drainBack.plan.effects.map(({ object }) => object)).toContain('Deployment shop/web');
+    // Planned as it will be when the drain is done.
+    expect(deletion?.plan).toMatchObject({ blockers: [], effects: [{ object: 'Nodegroup/demo/green', change: 'delete' }, {}, {}, {}] });
+    await takeBack(demo, create, plan);
     const blue = await nodesOf('blue');
     expect((await demo.pods()).every(({ spec }) => blue.includes(spec?.nodeName ?? ''))).toBe(true);
     expect(demo.report()).toMatchObject({ violations: [], counters: { evictionsGranted: 8 } });
     await eventually('the world to be as before', () => (demo.sandbox.world.leftovers().leftovers.length === 0 ? true : undefined));
-    expect((await takeBack(demo, create, plan)).effects).toEqual([]);
+    expect(await undoOf(demo, create, plan)).toEqual({ nothing: 'There is no node group green (any more).' });
+  });
+
+  test('does not delete a group with pods on nodes that have come since the drain was planned.', async () => {
+    await demo.stop();
+    demo = await startCluster(worldWith([deployment('web', 3)]));
+    const plan = await demo.plan(create, green);
+    await demo.perform(create, plan);
+    const [drain, deletion] = await planUndo(demo, create, plan);
+    const scalingConfig = { desiredSize: 5 };
+    await demo.clients.eks(region).send(new UpdateNodegroupConfigCommand({ clusterName: 'demo', nodegroupName: 'green', scalingConfig }));
+    await eventually('the new nodes', async () => ((await nodesOf('green')).length === 5 ? true : undefined));
+    // So that new pods can go nowhere else.
+    const blue = await demo.plan('kubernetes.cordon', { nodes: await nodesOf('blue') }, { run: 'r-0' });
+    await demo.perform('kubernetes.cordon', blue, { context: { run: 'r-0' } });
+    await demo.perform(drain.uses, drain.plan, { context: drain.context });
+    await demo.others.apps.patchNamespacedDeployment(
+      { namespace: 'shop', name: 'web', body: { spec: { replicas: 7 } } },
+      setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+    );
+    const nodes = await nodesOf('green');
+    const podsThere = async (): Promise<number> => (await demo.pods()).filter(({ spec }) => nodes.includes(spec?.nodeName ?? '')).length;
+    await eventually('pods on the new nodes', async () => ((await podsThere()) > 0 ? true : undefined));
+    expect(await failureOf(demo.perform('eks.deleteNodegroup', deletion!.plan))).toMatchObject({
+      code: 'action-stuck',
+      message: expect.stringMatching(/^\d+ pods still run on its nodes: /),
+    });
+    expect(await nodegroup('green')).toMatchObject({ status: 'ACTIVE' });
   });
 
   test('waits until a half-made group can be deleted.', async () => {
@@ -324,9 +365,9 @@ describe('the way back', () => {
     const plan = await demo.plan(create, green);
     await demo.act(create, plan);
     const seen = await demo.observe(create, plan);
-    const back = await planUndo(demo, create, plan, seen);
-    expect(back.plan.notes).toEqual(['Node group green is CREATING: EKS deletes it only after that, so that is waited for first.']);
-    const performed = await demo.perform(back.uses, back.plan);
+    const [, back] = await planUndo(demo, create, plan, seen);
+    expect(back?.plan.notes).toEqual(['Node group green is CREATING: EKS deletes it only after that, so that is waited for first.']);
+    const performed = await demo.perform('eks.deleteNodegroup', back!.plan);
     expect(performed).toMatchObject({ before: 'moving', passed: {} });
     expect(await nodesOf('green')).toEqual([]);
     expect(demo.sandbox.world.leftovers().leftovers).toEqual([]);
@@ -346,9 +387,9 @@ describe('the way back', () => {
     const { faults } = demo.sandbox.world;
     faults.set({ rate: 0, staleMs: 600_000 });
     faults.next({ operation: 'DescribeNodegroup', kind: 'staleRead' });
-    const back = await planUndo(demo, create, plan);
+    const [, back] = await planUndo(demo, create, plan);
     expect(demo.report().counters.faults).toEqual({ staleRead: 1 });
-    expect(back.plan.effects).toContainEqual({ object: 'Nodegroup/demo/green', change: 'delete' });
+    expect(back?.plan.effects).toContainEqual({ object: 'Nodegroup/demo/green', change: 'delete' });
   });
 
   test.each([
@@ -358,11 +399,13 @@ describe('the way back', () => {
     const plan = await demo.plan(create, green);
     await createAsSomebodyElse({ tags });
     await demo.perform(create, plan);
-    const back = await planUndo(demo, create, plan);
-    const warning = `Node group green stays as it is: run r-1 has not made it, ${whose}.`;
-    expect(back.plan).toMatchObject({ effects: [], risks: [], blockers: [], notes: [warning] });
-    expect(await demo.perform(back.uses, back.plan)).toMatchObject({ before: 'done', acts: 0, summary: warning });
-    await demo.act(back.uses, back.plan);
+    const reason = `Node group green stays as it is: run r-1 has not made it, ${whose}.`;
+    expect(await undoOf(demo, create, plan)).toEqual({ nothing: reason });
+    // Somebody may have put it in the place of the run's own after the way back was planned.
+    const again = await demo.plan('eks.deleteNodegroup', { nodegroup: 'green', createdBy: 'r-1' });
+    expect(again).toMatchObject({ effects: [], risks: [], blockers: [], notes: [reason] });
+    expect(await demo.perform('eks.deleteNodegroup', again)).toMatchObject({ before: 'done', acts: 0, summary: reason });
+    await demo.act('eks.deleteNodegroup', again);
     expect(await nodegroup('green')).toMatchObject({ status: 'ACTIVE' });
   });
 });

@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { DeleteNodegroupCommand, UpdateNodegroupConfigCommand, UpdateClusterVersionCommand } from '@aws-sdk/client-eks';
+import {
+  DeleteNodegroupCommand,
+  ListNodegroupsCommand,
+  UpdateNodegroupConfigCommand,
+  UpdateClusterVersionCommand,
+} from '@aws-sdk/client-eks';
 import { findNodegroup, readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
 import { eventually } from '../../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../../support/cluster.ts';
@@ -27,7 +32,7 @@ test('Where all is well there is nothing in the way; versions and nodes are give
     estimateMs: 2_000,
   });
   expect(await demo.perform(preflight, plan)).toMatchObject({ before: 'done', acts: 0, outputs: { version: '1.33', nodes: names } });
-  expect(demo.undo(preflight, plan)).toEqual({ nothing: 'It changes nothing.' });
+  expect(await demo.undo(preflight, plan)).toEqual({ nothing: 'It changes nothing.' });
   expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
 });
 
@@ -106,6 +111,20 @@ describe('what stands in the way', () => {
         remedy: 'Wait until it has ended, then plan again.',
       },
     ]);
+  });
+
+  test('is an update of a node group that stands on the second page of the list.', async () => {
+    await demo.stop();
+    const seed = worldWith([], { nodes: 1 });
+    const [{ nodegroups }] = seed.clusters as [(typeof seed.clusters)[number]];
+    const [like] = nodegroups as [(typeof nodegroups)[number]];
+    nodegroups.push(...Array.from({ length: 100 }, (_, index) => ({ ...like, name: `more-${index}`, size: 0 })));
+    demo = await startCluster(seed, { speed: 1 });
+    const { nodegroups: listed = [] } = await demo.clients.eks(region).send(new ListNodegroupsCommand({ clusterName: 'demo' }));
+    const nodegroupName = nodegroups.map(({ name }) => name).find((name) => !listed.includes(name)) ?? '';
+    const change = { clusterName: 'demo', nodegroupName, scalingConfig: { minSize: 0, maxSize: 5, desiredSize: 0 } };
+    await demo.clients.eks(region).send(new UpdateNodegroupConfigCommand(change));
+    expect((await demo.plan(preflight, {})).blockers).toMatchObject([{ object: `Nodegroup/demo/${nodegroupName}` }]);
   });
 
   test('is an update of the control plane that is in progress.', async () => {

@@ -286,7 +286,7 @@ describe('the way back', () => {
     const plan = await demo.plan(update, input);
     await demo.perform(update, plan);
     const call = { uses: update, with: { nodegroup: 'blue', releaseVersion: oldRelease, waitForUpdate: true } };
-    expect(undoOf(demo, update, plan)).toEqual(call);
+    expect(await undoOf(demo, update, plan)).toEqual([call]);
     await takeBack(demo, update, plan);
     expect(await readNodegroup(demo.clients, demo.target, 'blue')).toMatchObject({ status: 'ACTIVE', releaseVersion: oldRelease });
     expect(await images()).toEqual(before);
@@ -303,12 +303,12 @@ describe('the way back', () => {
       blockers: [],
       effects: [{ before: '1.32.8-20260415', after: '1.33 (newest release)' }, {}, {}, {}],
     });
-    expect(undoOf(demo, update, plan)).toEqual({ noUndo: 'EKS does not take the nodes of blue back from 1.33 to 1.32.' });
-    expect(undoOf(demo, update, plan, await demo.observe(update, plan))).toEqual({
+    expect(await undoOf(demo, update, plan)).toEqual({ noUndo: 'EKS does not take the nodes of blue back from 1.33 to 1.32.' });
+    expect(await undoOf(demo, update, plan, await demo.observe(update, plan))).toEqual({
       nothing: 'No update of node group blue has been begun, which is at 1.32.8-20260415 as before.',
     });
     await demo.act(update, plan);
-    expect(undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveProperty('noUndo');
+    expect(await undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveProperty('noUndo');
   });
 
   test('is not needed where somebody else’s update has kept it from being begun.', async () => {
@@ -316,17 +316,17 @@ describe('the way back', () => {
     const plan = await demo.plan(update, input);
     await updateAsSomebodyElse('1.33.4-20260601');
     await failureOf(demo.perform(update, plan));
-    expect(undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveProperty('nothing');
+    expect(await undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveProperty('nothing');
     // An update that is not listed yet may be this step's own.
     demo.proxy.treat = once(({ path }) => path.includes('/updates?'), { status: 200, body: JSON.stringify({ updateIds: [] }) });
-    expect(undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveProperty('uses');
+    expect(await undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveLength(1);
   });
 
   test('is needed where an update like the planned one is in progress, which may be this step’s own.', async () => {
     await start(usualWorld, slow);
     const plan = await demo.plan(update, input);
     await updateAsSomebodyElse();
-    expect(undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveProperty('uses');
+    expect(await undoOf(demo, update, plan, await demo.observe(update, plan))).toHaveLength(1);
   });
 
   test('waits for an update that is still in progress, which nobody can stop.', async () => {
@@ -335,11 +335,11 @@ describe('the way back', () => {
     const plan = await demo.plan(update, input);
     await demo.act(update, plan);
     const seen = await demo.observe(update, plan);
-    const back = await planUndo(demo, update, plan, seen);
+    const [back] = await planUndo(demo, update, plan, seen);
     expect(back.plan.effects).toHaveLength(1);
     await eventually('new nodes', async () => ((await demo.nodes()).length > 3 ? true : undefined));
     // Nodes come and go meanwhile, and the plan stays what was signed.
-    const later = await planUndo(demo, update, plan, seen);
+    const [later] = await planUndo(demo, update, plan, seen);
     expect([later.plan.effects, later.plan.facts]).toEqual([back.plan.effects, back.plan.facts]);
     expect(await demo.perform(update, back.plan, { context: { step: 'undo:s' } })).toMatchObject({ before: 'moving', acts: 1 });
     expect(await images()).toEqual(before);
@@ -364,7 +364,7 @@ describe('the way back', () => {
     const back = await takeBack(demo, update, plan, seen);
     expect(back.effects[0]).toEqual({ object: 'Nodegroup/demo/blue', change: 'bring all of its nodes to its version', after: oldRelease });
     expect(await images()).toEqual(before);
-    expect((await planUndo(demo, update, plan)).plan.effects).toEqual([]);
+    expect((await planUndo(demo, update, plan))[0].plan.effects).toEqual([]);
     // EKS has broken the shut budget; that the way back was needless would be another violation.
     expect(demo.report().violations.filter(({ kind }) => kind !== 'budget-broken')).toEqual([]);
   });

@@ -1,3 +1,4 @@
+import { contextOfLook } from './activities/action.ts';
 import { createSystems } from './activities/catalogue.ts';
 import { createClients } from './activities/clients.ts';
 import { perform } from './activities/perform.ts';
@@ -26,7 +27,7 @@ async function main(): Promise<void> {
   const systems = createSystems(createClients());
   const action = actionsOf(systems).get(step.uses);
   if (!action) throw new Error(`no system has the action ${step.uses}`);
-  const context = { run: 'r-1', step: step.id, target, retry: 0, acted: false };
+  const context = contextOfLook({ run: 'r-1', step: step.id, target, retry: 0 });
   const marks = marksAt(systems, target);
   const plan = await action.plan(step.with, context);
   const surroundings = { onProgress: () => undefined, signal: AbortSignal.timeout(10_000), wait: async () => undefined };

@@ -44,7 +44,7 @@ describe('a sound runbook', () => {
         with: { nodes: '${inputs.nodes}' },
         if: undefined,
         onFailure: 'stuck',
-        changes: true,
+        change: 'changes',
         limits: { timeoutMs: 43_200_000, heartbeatMs: 10_000, attemptsMax: 5 },
       },
     ]);

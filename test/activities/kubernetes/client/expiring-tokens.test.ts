@@ -3,12 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { AnyAction } from '../../../../activities/action.ts';
+import { contextOfLook, type AnyAction } from '../../../../activities/action.ts';
 import { createSystems } from '../../../../activities/catalogue.ts';
 import { createClients, type Clients } from '../../../../activities/clients.ts';
 import { perform, type Performance } from '../../../../activities/perform.ts';
 import { actionsOf } from '../../../../activities/system.ts';
-import type { ActionContext } from '../../../../domain/action.ts';
 import { budget, deployment } from '../../../sandbox/kubernetes-fixture.ts';
 import { startCluster, worldWith, type TestCluster } from '../../../support/cluster.ts';
 import { startTokenServer, type TokenServer } from '../../../support/token-server.ts';
@@ -17,13 +16,7 @@ import { startTokenServer, type TokenServer } from '../../../support/token-serve
 const tokenLifetimeMs = 2_000;
 const tokensOutlived = 2;
 const plugin = fileURLToPath(new URL('../../../support/token-plugin.mjs', import.meta.url));
-const context: ActionContext = {
-  run: 'r-1',
-  step: 's',
-  target: { kind: 'kubernetes', region: '', name: 'behind-tokens' },
-  retry: 0,
-  acted: false,
-};
+const context = contextOfLook({ run: 'r-1', step: 's', target: { kind: 'kubernetes', region: '', name: 'behind-tokens' }, retry: 0 });
 
 let demo: TestCluster;
 let server: TokenServer;

@@ -47,7 +47,7 @@ describe('kubernetes.cordon', () => {
         before: 'schedulable',
         after: 'unschedulable',
       })),
-      facts: { nodes: [0, 1].map((index) => ({ name: nameAt(index), uid: nodes[index]?.metadata?.uid })) },
+      facts: { nodes: [0, 1].map((index) => ({ name: nameAt(index), uid: nodes[index]?.metadata?.uid, schedulable: true })) },
       risks: [],
       blockers: [],
       notes: [],
@@ -110,8 +110,9 @@ describe('kubernetes.cordon', () => {
     ]);
     expect(plan.effects.map(({ object }) => object)).toEqual([`Node/${nameAt(2)}`]);
     await demo.perform('kubernetes.cordon', plan);
-    const uncordon = { uses: 'kubernetes.uncordon', with: { nodes: [nameAt(2)], ignoreMissing: true } };
-    expect(undoOf(demo, 'kubernetes.cordon', plan)).toEqual(uncordon);
+    const uids = await demo.uidsOf([nameAt(2)]);
+    const uncordon = { uses: 'kubernetes.uncordon', with: { nodes: [nameAt(2)], uids, ignoreMissing: true } };
+    expect(await undoOf(demo, 'kubernetes.cordon', plan)).toEqual([uncordon]);
     const back = await takeBack(demo, 'kubernetes.cordon', plan);
     expect(back.effects.map(({ object }) => object)).toEqual([`Node/${nameAt(2)}`]);
     expect(await cordons()).toEqual([
@@ -233,15 +234,39 @@ describe('kubernetes.uncordon', () => {
   test('is taken back by cordoning the same nodes; where it lifted none there is nothing to take back.', async () => {
     const plan = await demo.plan('kubernetes.uncordon', { nodes: names });
     await demo.perform('kubernetes.uncordon', plan);
+    const uids = await demo.uidsOf([nameAt(0), nameAt(1)]);
     demo.cluster.removeNode(nameAt(1));
-    const cordon = { uses: 'kubernetes.cordon', with: { nodes: [nameAt(0), nameAt(1)], ignoreMissing: true } };
-    expect(undoOf(demo, 'kubernetes.uncordon', plan)).toEqual(cordon);
+    const cordon = { uses: 'kubernetes.cordon', with: { nodes: [nameAt(0), nameAt(1)], uids, ignoreMissing: true } };
+    expect(await undoOf(demo, 'kubernetes.uncordon', plan)).toEqual([cordon]);
     const again = await demo.plan('kubernetes.uncordon', { nodes: [nameAt(0), nameAt(2)] });
-    expect(undoOf(demo, 'kubernetes.uncordon', again)).toEqual({ nothing: 'It lifts no cordon.' });
+    expect(await undoOf(demo, 'kubernetes.uncordon', again)).toEqual({ nothing: 'It lifts no cordon.' });
     const back = await takeBack(demo, 'kubernetes.uncordon', plan);
     expect(back.notes).toEqual([`1 nodes no longer exist and need nothing: ${nameAt(1)}.`]);
     expect((await cordons())[0]).toEqual(['cordoned', 'r-1']);
     expect((await takeBack(demo, 'kubernetes.uncordon', plan)).effects).toEqual([]);
+  });
+
+  test('leaves another node alone that has taken the name of a planned one, even where the run has cordoned that.', async () => {
+    const cordoned = await demo.plan('kubernetes.cordon', { nodes: [nameAt(2)] });
+    await demo.perform('kubernetes.cordon', cordoned);
+    const lifted = await demo.plan('kubernetes.uncordon', { nodes: [nameAt(2)] });
+    replaceNode(demo, nameAt(2));
+    // Another step of the run has cordoned the new one.
+    await demo.perform('kubernetes.cordon', await demo.plan('kubernetes.cordon', { nodes: [nameAt(2)] }));
+    await demo.act('kubernetes.uncordon', lifted);
+    expect(await takeBack(demo, 'kubernetes.cordon', cordoned)).toMatchObject({
+      effects: [],
+      notes: [`1 nodes no longer exist and need nothing: ${nameAt(2)}.`],
+    });
+    expect((await cordons()).at(-1)).toEqual(['cordoned', 'r-1']);
+  });
+
+  test('a node that is named with another UID is refused as unknown.', async () => {
+    const input = { nodes: [nameAt(0)], uids: { [nameAt(0)]: 'u-other' } };
+    expect(await failureOf(demo.plan('kubernetes.uncordon', input))).toMatchObject({
+      code: 'node-unknown',
+      message: `The cluster demo has no node ${nameAt(0)}. The one that has this name now is another node.`,
+    });
   });
 
   test.each(['kubernetes.cordon', 'kubernetes.uncordon'])('%s of no nodes has nothing to do.', async (action) => {

@@ -35,7 +35,7 @@ afterEach(() => demo.stop());
 
 const cordon = (run = 'r-1') => cordonNode(apis, 'demo', subject, run);
 const begin = async (run = 'r-1') => (await takeOut(apis, 'demo', subject, run, { cordon: false, begin: true })).began ?? 'gone';
-const lift = (run = 'r-1') => liftCordon(apis, 'demo', subject.name, run);
+const lift = (run = 'r-1') => liftCordon(apis, 'demo', { name: subject.name }, run);
 
 async function node(): Promise<V1Node> {
   return demo.others.core.readNode({ name: subject.name });

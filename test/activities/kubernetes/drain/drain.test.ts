@@ -261,8 +261,9 @@ describe('a drain', () => {
     await takeBack(demo, drain, plan, await demo.observe(drain, plan));
     expect(await cordoned()).toBe(false);
     await demo.perform(drain, plan);
-    const uncordon = { uses: 'kubernetes.uncordon', with: { nodes: [nameAt(0)], ignoreMissing: true } };
-    expect(undoOf(demo, drain, plan)).toEqual(uncordon);
+    const uids = await demo.uidsOf([nameAt(0)]);
+    const uncordon = { uses: 'kubernetes.uncordon', with: { nodes: [nameAt(0)], uids, ignoreMissing: true } };
+    expect(await undoOf(demo, drain, plan)).toEqual([uncordon]);
     await takeBack(demo, drain, plan);
     expect(await cordoned()).toBe(false);
     expect((await takeBack(demo, drain, plan)).effects).toEqual([]);
@@ -272,7 +273,7 @@ describe('a drain', () => {
     await start([deployment('web', 3)]);
     await demo.perform('kubernetes.cordon', await demo.plan('kubernetes.cordon', { nodes: [nameAt(0)] }));
     const again = await demo.plan(drain, { nodes: [nameAt(0)] });
-    expect(undoOf(demo, drain, again)).toEqual({ nothing: 'It cordons no node that was not cordoned before.' });
+    expect(await undoOf(demo, drain, again)).toEqual({ nothing: 'It cordons no node that was not cordoned before.' });
     const plan = await demo.plan(drain, { nodes: [nameAt(0), nameAt(1), nameAt(2)] });
     await demo.act(drain, plan);
     demo.cluster.removeNode(nameAt(1));

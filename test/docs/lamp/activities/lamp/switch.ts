@@ -22,7 +22,7 @@ export function switchAction(lamps: Lamps): AnyAction {
     act: async ({ facts }, { target, run }) => {
       await lamps.write(target.name, { on: facts.on, run });
     },
-    undo: ({ facts }) => ({ uses: 'lamp.switch', with: { on: facts.before } }),
+    undo: async ({ facts }) => [{ uses: 'lamp.switch', with: { on: facts.before } }],
   });
 }
 

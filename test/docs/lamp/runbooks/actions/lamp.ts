@@ -6,8 +6,8 @@ const lampSwitch = declareAction({
   summary: 'Switches a lamp on or off.',
   worksOn: ['lamp'],
   input: z.strictObject({ on: z.boolean().describe('Whether the lamp is to be on.') }),
-  changes: true,
-  timeoutMs: minuteMs,
+  change: 'changes',
+  limits: { timeoutMs: minuteMs },
   outputs: { on: { type: 'bool' } },
 });
 
