@@ -1,7 +1,8 @@
 import type { Forecast } from '../domain/plan/forecast.ts';
 import { isObject, type Json } from '../domain/json.ts';
+import { getOrAdd } from '../domain/map.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
-import type { Effect, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
+import type { Effect, Risk, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
 import { formatDuration } from './format.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -25,12 +26,27 @@ export function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors
   return [
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
     ...effectLines(plan.effects, colors),
-    ...plan.risks.map(
-      ({ object, risk, detail }) => `    ${colors.yellow('!')} risk: ${object}: ${risk}${detail === undefined ? '' : ` (${detail})`}`,
-    ),
-    ...plan.notes.map((warning) => `    ${colors.yellow('!')} ${warning}`),
+    ...riskLines(plan.risks, colors),
+    ...plan.notes.map((note) => `    ${colors.yellow('!')} ${note}`),
     ...plan.blockers.flatMap(({ object, reason, remedy }) => [`    ${blocker} ${object}: ${reason}`, `      ${colors.dim(remedy)}`]),
   ];
+}
+
+/** One risk with its numbers and its remedy; the objects that have the same one stand together under it. */
+function riskLines(risks: readonly Risk[], colors: Terminal['colors']): string[] {
+  const alike = new Map<string, Risk[]>();
+  for (const risk of risks) getOrAdd(alike, JSON.stringify([risk.risk, risk.remedy]), (): Risk[] => []).push(risk);
+  return [...alike.values()].flatMap(([first, ...others]) => {
+    if (!first) return [];
+    const { object, risk, detail, remedy } = first;
+    const mark = `    ${colors.yellow('!')} risk:`;
+    const said = [detail, remedy].filter((text) => text !== undefined).join(' ');
+    if (others.length === 0) return [`${mark} ${object}: ${risk}`, ...(said === '' ? [] : [`      ${colors.dim(said)}`])];
+    const objects = [first, ...others].map(
+      (each) => `        ${each.object}${each.detail === undefined ? '' : colors.dim(`: ${each.detail}`)}`,
+    );
+    return [`${mark} ${risk}: ${others.length + 1} objects`, ...objects, ...(remedy === undefined ? [] : [`      ${colors.dim(remedy)}`])];
+  });
 }
 
 /** One line for an effect; the objects to which the same happens stand together under it, each on a line of its own. */

@@ -274,3 +274,17 @@ describe('formats', () => {
     expect(shellWords(['start', './my.yaml', '-i', "a=it's $5", '-i', 'b='])).toBe("start ./my.yaml -i 'a=it'\\''s $5' -i b=");
   });
 });
+
+test('A risk is shown with its numbers and its remedy, and once for all objects that have it.', () => {
+  const down = { risk: 'it is down for a while', remedy: 'Have its owner run a second pod.' };
+  const room = { object: 'Deployment shop/web', risk: 'its pods find no room', detail: '3 cpu short.', remedy: 'Add nodes.' };
+  const risks = [room, { object: 'StatefulSet shop/db', ...down }, { object: 'Deployment shop/api', detail: '1 pod.', ...down }];
+  expect(planLines(planOf({ risks }), terminalOf({ tty: false })).filter((line) => !/plan sha256|Nothing|drain/.test(line))).toEqual([
+    '    ! risk: Deployment shop/web: its pods find no room',
+    '      3 cpu short. Add nodes.',
+    '    ! risk: it is down for a while: 2 objects',
+    '        StatefulSet shop/db',
+    '        Deployment shop/api: 1 pod.',
+    '      Have its owner run a second pod.',
+  ]);
+});

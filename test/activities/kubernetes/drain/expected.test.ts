@@ -92,7 +92,7 @@ test('The deletion of a node group is not blocked by pods that an earlier step d
   expect((await remove([])).blockers).toMatchObject([{ reason: expect.stringContaining('10 pods still run on its nodes') }]);
 });
 
-test('What a run has cordoned is uncordoned by a later step of the same plan, and the nodes are places again on the way back.', async () => {
+test('What a run cordons is uncordoned by a later step of the same plan, and the nodes are places again on the way back.', async () => {
   const { expects = [] } = await demo.plan('kubernetes.cordon', { nodes: blue });
   const uncordon = await demo.plan('kubernetes.uncordon', { nodes: blue }, { expected: expects });
   expect(uncordon.effects).toHaveLength(blue.length);
