@@ -13,5 +13,5 @@ export default {
   maxWorkers: 2,
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
-  reporters: ['default', '<rootDir>/test/support/closing-line-reporter.mjs'],
+  reporters: ['default', '<rootDir>/test/support/file-times-reporter.mjs', '<rootDir>/test/support/closing-line-reporter.mjs'],
 };

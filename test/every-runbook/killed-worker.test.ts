@@ -5,9 +5,10 @@ import type { RunState } from '../../workflows/messages.ts';
 import type { FailingStep } from '../support/crashing-worker.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { compileMortalWorker } from '../support/scenario-build.ts';
-import { bundleHastyWorkflows, startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
+import { startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
+import { askForShared } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const scenariosAtOnceMax = 5;
@@ -41,8 +42,7 @@ let there: Promise<Outcome>[];
 let back: Promise<Outcome>[];
 beforeAll(async () => {
   environment = await startEnvironment('killed', await temporalAddress());
-  const bundle = join(environment.directory, 'workflows.js');
-  await writeFile(bundle, (await bundleHastyWorkflows()).code);
+  const bundle = await askForShared('hasty-workflows');
   mortal = { bundle, program: await compileMortalWorker(environment.directory) };
   const ways = [...shipped.map((runbook) => () => goThrough(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns(ways, scenariosAtOnceMax, (go) => go());

@@ -28,7 +28,6 @@ import type { Blocker } from '../../domain/plan/plan.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { actions } from '../../runbooks/actions/index.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
-import { bundleWorkflows } from '../../worker/worker.ts';
 import {
   decideUpdate,
   searchAttributes,
@@ -44,6 +43,7 @@ import {
   type CommandRequest,
 } from '../../workflows/messages.ts';
 import { isRecording, recordHistory } from './recorded-history.ts';
+import { workflowBundle } from './shared.ts';
 import { temporalAddress } from './temporal.ts';
 
 export const region = 'eu-central-1';
@@ -170,7 +170,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
   const scripted = { clients: scriptedClients(sites), actions: scriptedActions(sites) };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const workflowBundle = await bundleWorkflows();
+  const bundle = await workflowBundle();
   const activities = createActivities({
     ...scripted,
     evidence: {
@@ -183,7 +183,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     readConfiguration: async () => configuration,
   });
   const dataConverter = { externalStorage: createPayloadStorage(evidence) };
-  const worksWith = { settings, workflowBundle, activities, dataConverter };
+  const worksWith = { settings, workflowBundle: bundle, activities, dataConverter };
   let worker = await startWorker(worksWith);
   const holdpoint = new Holdpoint(client, settings);
   const handle = (target: string): WorkflowHandle => client.workflow.getHandle(target);
@@ -237,7 +237,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     replay: async (target, { name, historyOf = handle(target) } = {}) => {
       const history = await historyOf.fetchHistory();
       if (name !== undefined && isRecording) await recordHistory(name, history, directory);
-      await Worker.runReplayHistory({ workflowBundle, dataConverter, replayName: settings.taskQueue }, history, target);
+      await Worker.runReplayHistory({ workflowBundle: bundle, dataConverter, replayName: settings.taskQueue }, history, target);
     },
     replaceWorker: async () => {
       await worker.stop();
