@@ -41,6 +41,8 @@ export interface TestCluster {
   nodeNames(): Promise<string[]>;
   pods(): Promise<V1Pod[]>;
   report(): ObserverReport;
+  /** From here on, actions are those of a worker that was just started: with new clients, and nothing that is remembered. */
+  renew(): void;
   stop(): Promise<void>;
 }
 
@@ -90,7 +92,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
   sandbox.world.baseUrl = proxy.url;
   useEnvironment(proxy.url);
   const clients = createClients();
-  const actions = createActions(clients);
+  let actions = createActions(clients);
   const name = seed.clusters[0]?.name ?? '';
   const cluster = sandbox.world.cluster(name);
   if (!cluster || !eks) throw new Error('the world of a test needs one cluster');
@@ -124,6 +126,9 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     nodeNames: async () => (await nodes()).map(({ metadata }) => metadata?.name ?? ''),
     pods: async () => (await others.core.listPodForAllNamespaces()).items,
     report: () => sandbox.world.observer.summary(),
+    renew: () => {
+      actions = createActions(createClients());
+    },
     stop: async () => {
       await proxy.stop();
       await sandbox.stop();
