@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../workflows/messages.ts';
+import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
 import type { FailingStep } from '../support/crashing-worker.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { compileMortalWorker } from '../support/scenario-build.ts';
@@ -13,8 +14,6 @@ import { temporalAddress } from '../support/temporal.ts';
 
 const scenariosAtOnceMax = 5;
 const limitMs = 900_000;
-/** Where a worker dies around every step. */
-const borders = ['step.started', 'before it is performed', 'performed', 'step.done'];
 
 interface Outcome {
   state: RunState;
@@ -55,9 +54,7 @@ async function goThrough(runbook: string): Promise<Outcome> {
     await scenario.begin();
     const state = await scenario.follow();
     const steps = await scenario.steps();
-    const acts = steps.filter(({ changes }) => changes).map(({ id }) => `${id}: act 1`);
-    const holds = (await scenario.holds()).map((id) => `${id}: hold.opened`);
-    return { state, deaths: await died(), expected: [...bordersOf(steps), ...acts, ...holds, 'run: run.ended'] };
+    return { state, deaths: await died(), expected: placesOf(steps, await scenario.holds()) };
   });
 }
 
@@ -78,7 +75,7 @@ async function goBack(runbook: string): Promise<Outcome> {
       const undone = state.steps.filter(({ id, kind }) => kind === 'action' && id.startsWith('undo:'));
       const deaths = await died();
       // What one step undoes may be what the next one would: at least one of them acts.
-      const acts = deaths.filter((death) => death.endsWith(': act 1')).slice(0, 1);
+      const acts = deaths.filter((death) => death.endsWith(`: ${inTheMiddle}`)).slice(0, 1);
       return { state, deaths, expected: [...bordersOf(undone), 'undo: hold.opened', 'undo: undo.started', acts[0] ?? 'an act'] };
     },
     { onlyOnTheWayBack: true },
@@ -86,7 +83,7 @@ async function goBack(runbook: string): Promise<Outcome> {
 }
 
 function bordersOf(steps: readonly { id: string }[]): string[] {
-  return steps.flatMap(({ id }) => borders.map((border) => `${id}: ${border}`));
+  return steps.flatMap(({ id }) => bordersOfStep.map((border) => `${id}: ${border}`));
 }
 
 let courses = 0;

@@ -5,7 +5,7 @@ import { transformFile, type JscConfig } from '@swc/core';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const folders = ['domain', 'runbooks', 'activities', 'worker'];
-const support = ['crashing-worker', 'scenario-activities', 'scenario-worker'];
+const support = ['borders', 'crashing-worker', 'scenario-activities', 'scenario-worker'];
 
 /**
  * Compiles the worker that dies by its own hand into a directory, and returns its path. From the sources it would take twice as

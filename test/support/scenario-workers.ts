@@ -80,7 +80,9 @@ export interface MortalWork {
   points: string;
   /** The file that names a step which fails, once a test has written it. */
   failing: string;
-  onlyOnTheWayBack: boolean;
+  onlyOnTheWayBack?: boolean;
+  /** The file whose lines are the only points at which they die; anywhere where left out. */
+  kills?: string;
 }
 
 /**
@@ -113,12 +115,13 @@ export async function startMortalWorkers(environment: Environment, work: MortalW
 }
 
 function startMortalWorker(environment: Environment, work: MortalWork): Promise<RunningProcess> {
-  const { taskQueue, program, bundle, points, failing, onlyOnTheWayBack } = work;
+  const { taskQueue, program, bundle, points, failing, onlyOnTheWayBack = false, kills = '' } = work;
   const env = {
     ...environmentOf(environment, taskQueue),
     HOLDPOINT_TEST_BUNDLE: bundle,
     HOLDPOINT_TEST_POINTS: points,
     HOLDPOINT_TEST_FAILING: failing,
+    HOLDPOINT_TEST_KILLS: kills,
     HOLDPOINT_TEST_WAY_BACK: onlyOnTheWayBack ? '1' : '',
   };
   return startProcess({ name: 'The mortal worker', command: process.execPath, args: [program], env, ready: /"listening":true/ });
