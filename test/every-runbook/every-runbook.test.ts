@@ -5,7 +5,7 @@ import { HoldpointError } from '../../domain/errors.ts';
 import type { Forecast, RunState } from '../../workflows/messages.ts';
 import { placesOf } from '../support/borders.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { compileMortalWorker } from '../support/scenario-build.ts';
+import { buildMortalWorker } from '../support/scenario-build.ts';
 import { startMortalWorkers, startWorkerHere, type MortalWork, type WorkerHere } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
 import { missingScenario, shipped, withScenario } from '../support/scenarios.ts';
@@ -42,7 +42,7 @@ const begunAtMs = performance.now();
 beforeAll(async () => {
   environment = await startEnvironment('every', await temporalAddress());
   worker = await startWorkerHere(environment);
-  mortal = { bundle: await askForShared('hasty-workflows'), program: await compileMortalWorker(environment.directory) };
+  mortal = { bundle: await askForShared('hasty-workflows'), program: await buildMortalWorker(environment.directory) };
   const ways = [...shipped.map((runbook) => () => goForward(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns<() => Promise<Outcome>, Outcome>(ways, scenariosAtOnceMax, (go) => go());
   forward = outcomes.slice(0, shipped.length) as Promise<Forward>[];

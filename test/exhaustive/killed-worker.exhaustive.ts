@@ -5,7 +5,7 @@ import type { RunState } from '../../workflows/messages.ts';
 import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
 import type { FailingStep } from '../support/crashing-worker.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { compileMortalWorker } from '../support/scenario-build.ts';
+import { buildMortalWorker } from '../support/scenario-build.ts';
 import { startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
@@ -42,7 +42,7 @@ let back: Promise<Outcome>[];
 beforeAll(async () => {
   environment = await startEnvironment('killed', await temporalAddress());
   const bundle = await askForShared('hasty-workflows');
-  mortal = { bundle, program: await compileMortalWorker(environment.directory) };
+  mortal = { bundle, program: await buildMortalWorker(environment.directory) };
   const ways = [...shipped.map((runbook) => () => goThrough(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns(ways, scenariosAtOnceMax, (go) => go());
   [there, back] = [outcomes.slice(0, shipped.length), outcomes.slice(shipped.length)];
