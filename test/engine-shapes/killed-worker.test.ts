@@ -50,11 +50,11 @@ async function placesForward(scenario: Scenario): Promise<string[]> {
   return placesOf(await scenario.steps(), await scenario.holds());
 }
 
-/** Around every step that is undone, at the hold that asks for it, and where it begins. */
+/** Around every step that is undone, and where that begins; nobody is asked where a run goes back by itself. */
 async function placesBack(scenario: Scenario): Promise<string[]> {
   const undone = (await scenario.steps()).filter(({ id, changes }) => changes && id !== 'last').map(({ id }) => `undo:${id}`);
   const borders = [...bordersOfStep, inTheMiddle];
-  return [...undone.flatMap((id) => borders.map((border) => `${id}: ${border}`)), 'undo: hold.opened', 'undo: undo.started'];
+  return [...undone.flatMap((id) => borders.map((border) => `${id}: ${border}`)), 'undo: undo.started'];
 }
 
 /** Carries the runbook out among the kills of a lane: every so-manieth place. A step that is named fails, and all is undone. */

@@ -3,6 +3,9 @@ import { initialNodes, type WorldSeed } from '../../sandbox/seed.ts';
 import { demoRegion } from '../../sandbox/worlds/demo.ts';
 import type { RunbookDocument } from '../../workflows/messages.ts';
 
+/** One more than go at a time in the list, and two for the runbook within: each costs ten kills, there and back. */
+const nodesMax = 5;
+
 const head = (name: string, inputs: string): string => `apiVersion: holdpoint.dev/v1
 kind: Runbook
 metadata: { name: ${name}, title: A shape of the engine }
@@ -44,9 +47,14 @@ export const shapes: RunbookDocument = {
   runbooks: { './inner.yaml': { file: './inner.yaml', text: inner } },
 };
 
-/** Six nodes of the world of a scenario, of which the list takes four and the runbook within two. */
+/** Nodes of the world of a scenario: the runbook within takes two, the list the others. */
 export function inputsOfShapes({ clusters: [cluster] }: WorldSeed): JsonObject {
   const [blue] = cluster?.nodegroups ?? [];
   if (!cluster || !blue) throw new RangeError('the world of a scenario has a node group');
-  return { cluster: cluster.name, nodes: initialNodes(cluster, blue).map(({ name }) => name) };
+  return {
+    cluster: cluster.name,
+    nodes: initialNodes(cluster, blue)
+      .slice(0, nodesMax)
+      .map(({ name }) => name),
+  };
 }

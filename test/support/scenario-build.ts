@@ -24,6 +24,7 @@ export async function buildMortalWorker(directory: string): Promise<string> {
     target: 'node20',
     external: ['@temporalio/*'],
     banner: { js: banner },
+    minifyWhitespace: true,
     logLevel: 'error',
   });
   return outfile;
