@@ -160,7 +160,7 @@ function connect(url: string): TestCluster['others'] {
 function performFast(action: AnyAction, plan: ActionPlan, context: ActionContext, options: PerformOptions): Promise<Performance> {
   return perform(action, plan, context, {
     onProgress: options.onProgress ?? (() => undefined),
-    signal: options.signal ?? AbortSignal.timeout(30_000),
+    signal: options.signal ?? AbortSignal.timeout(120_000),
     wait: options.wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, waitMaxMs)))),
   });
 }

@@ -51,7 +51,7 @@ export const region = 'eu-central-1';
 export const people = ['dana', 'ada', 'grace', 'linus', 'oscar'] as const;
 export type Person = (typeof people)[number];
 
-const untilLimitMs = 30_000;
+const untilLimitMs = 120_000;
 const untilPauseMs = 25;
 
 /** A cluster of the tests: what its scripted actions find, how they fail, and what they have done. */
@@ -157,15 +157,23 @@ export interface Engine {
 
 /**
  * Starts the engine. Policies: `one` (one of sre), `two` (two of sre, not the requester), `short` (closes after 1.5 s).
- * `beforeEntry` can hold an entry back.
+ * `beforeEntry` can hold an entry back. The server is the one that all tests share unless the address of another one is given.
  */
-export async function startEngine(name: string, beforeEntry: (kind: string) => Promise<void> = async () => undefined): Promise<Engine> {
+export async function startEngine(
+  name: string,
+  beforeEntry: (kind: string) => Promise<void> = async () => undefined,
+  address?: string,
+): Promise<Engine> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-engine-'));
   const keys = await makeKeys(join(directory, 'keys'));
   const configuration = configurationOf(keys);
   const sites = new Map<string, Site>();
   const evidence = createEvidenceDirectory(join(directory, 'evidence'));
-  const settings = { address: await temporalAddress(), namespace: 'default', taskQueue: `${name}-${process.pid}-${Date.now()}` };
+  const settings = {
+    address: address ?? (await temporalAddress()),
+    namespace: 'default',
+    taskQueue: `${name}-${process.pid}-${Date.now()}`,
+  };
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
   const scripted = { clients: scriptedClients(sites), actions: scriptedActions(sites) };
