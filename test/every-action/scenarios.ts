@@ -72,5 +72,6 @@ export const scenarios: readonly ActionScenario[] = [
 
 /** What to tell whoever has added an action. */
 export function missingScenario(action: string): string {
-  return `No test carries out ${action} by itself: say in test/every-action/scenarios.ts in which world and with which input it has something to do.`;
+  const place = 'test/every-action/scenarios.ts';
+  return `No test carries out ${action} by itself: say in ${place} in which world and with which input it has something to do.`;
 }
