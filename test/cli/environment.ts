@@ -14,8 +14,9 @@ import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { createEksHandler } from '../../sandbox/eks/handler.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoWorld } from '../../sandbox/worlds/demo.ts';
-import { bundleWorkflows, createWorker } from '../../worker/worker.ts';
+import { createWorker } from '../../worker/worker.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
+import { workflowBundle } from '../support/shared.ts';
 import { connectTemporal, temporalAddress } from '../support/temporal.ts';
 
 const sandboxSpeed = 200;
@@ -185,7 +186,7 @@ let bundle: Promise<WorkflowBundle> | undefined;
 function bundled(): Promise<WorkflowBundle> {
   if (bundle === undefined) {
     Runtime.install({ logger: new DefaultLogger('ERROR') });
-    bundle = bundleWorkflows();
+    bundle = workflowBundle();
   }
   return bundle;
 }

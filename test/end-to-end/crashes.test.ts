@@ -18,7 +18,7 @@ async function startWorker(): Promise<RunningProcess> {
   return worker;
 }
 
-// Every other moment is in test/every-runbook/killed-worker.test.ts, with shorter time limits than those of production.
+// Every other moment is in test/engine-shapes/, with shorter time limits than those of production.
 test('what a worker was planning when it was killed is planned by the next one within seconds', async () => {
   environment = await startEnvironment('killed-planning', await temporalAddress());
   const scenario = await environment.raise('node-group-rotation', { taskQueue: environment.name });

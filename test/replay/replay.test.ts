@@ -4,19 +4,19 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import { bundleWorkflows } from '../../worker/worker.ts';
 import * as workflows from '../../workflows/index.ts';
 import { historiesDirectory } from '../support/recorded-history.ts';
+import { workflowBundle } from '../support/shared.ts';
 
 /** Recorded by `npm run record-histories` when workflow code was changed on purpose; see docs/changing-workflow-code.md. */
 const histories = readdirSync(historiesDirectory)
   .filter((file) => file.endsWith('.json'))
   .map((file) => file.replace('.json', ''));
 
-let workflowBundle: WorkflowBundle;
+let bundle: WorkflowBundle;
 beforeAll(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
-  workflowBundle = await bundleWorkflows();
+  bundle = await workflowBundle();
 });
 afterAll(() => Runtime.instance().shutdown());
 
@@ -26,7 +26,7 @@ function read(name: string): JsonObject {
 
 function replay(history: JsonObject): Promise<void> {
   // A run is called like its target, and looks whether it is.
-  return Worker.runReplayHistory({ workflowBundle, replayName: 'replay' }, historyFromJSON(history), startOf(history).workflowId);
+  return Worker.runReplayHistory({ workflowBundle: bundle, replayName: 'replay' }, historyFromJSON(history), startOf(history).workflowId);
 }
 
 /** What the first event of a history says. */

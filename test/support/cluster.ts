@@ -45,6 +45,8 @@ export interface TestCluster {
   uidsOf(names: readonly string[]): Promise<{ [node: string]: string }>;
   pods(): Promise<V1Pod[]>;
   report(): ObserverReport;
+  /** From here on, actions are those of a worker that was just started: with new clients, and nothing that is remembered. */
+  renew(): void;
   stop(): Promise<void>;
 }
 
@@ -95,7 +97,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
   useEnvironment(proxy.url);
   const clients = createClients();
   const systems = createSystems(clients);
-  const actions = actionsOf(systems);
+  let actions = actionsOf(systems);
   const name = seed.clusters[0]?.name ?? '';
   const cluster = sandbox.world.cluster(name);
   if (!cluster || !eks) throw new Error('the world of a test needs one cluster');
@@ -138,6 +140,9 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     nodeNames: async () => (await nodes()).map(({ metadata }) => metadata?.name ?? ''),
     pods: async () => (await others.core.listPodForAllNamespaces()).items,
     report: () => sandbox.world.observer.summary(),
+    renew: () => {
+      actions = actionsOf(createSystems(createClients()));
+    },
     stop: async () => {
       await proxy.stop();
       await sandbox.stop();
@@ -173,7 +178,7 @@ function waitShortly(ms: number): Promise<void> {
 function performFast(action: AnyAction, plan: ActionPlan, context: ActionContext, options: PerformOptions): Promise<Performance> {
   return perform(action, plan, context, {
     onProgress: options.onProgress ?? (() => undefined),
-    signal: options.signal ?? AbortSignal.timeout(30_000),
+    signal: options.signal ?? AbortSignal.timeout(120_000),
     wait: options.wait ?? waitShortly,
     checkpoint: options.checkpoint,
   });

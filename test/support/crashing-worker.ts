@@ -1,16 +1,8 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { HoldpointError } from '../../domain/errors.ts';
+import { inTheMiddle, killingEntries } from './borders.ts';
 import type { Interference } from './scenario-activities.ts';
 import { makeWorker, quietTemporal } from './scenario-worker.ts';
-
-/** The entries right after which it dies, each with the field that says what it is about, or with what it is about. */
-const entries: Readonly<Record<string, { field: string } | { subject: string }>> = {
-  'step.started': { field: 'step' },
-  'step.done': { field: 'step' },
-  'hold.requested': { field: 'hold' },
-  'undo.started': { subject: 'undo' },
-  'run.ended': { subject: 'run' },
-};
 
 /** A step that fails. */
 export interface FailingStep {
@@ -20,16 +12,19 @@ export interface FailingStep {
 
 /**
  * A worker of the real parts that kills itself (SIGKILL) wherever no worker before it has died: the points where they did are the
- * lines of a file. Another file names a step that fails, once it is there.
+ * lines of a file. Where another file is named, only at the points that are its lines. A third one names a step that fails, once it
+ * is there.
  */
 async function main(): Promise<void> {
   const { HOLDPOINT_TEST_POINTS: points = '', HOLDPOINT_TEST_FAILING: failing = '', HOLDPOINT_TEST_BUNDLE: codePath = '' } = process.env;
   const { TEMPORAL_ADDRESS: address = '', HOLDPOINT_TASK_QUEUE: taskQueue = '', HOLDPOINT_CONFIG: configuration = '' } = process.env;
-  const onlyOnTheWayBack = process.env.HOLDPOINT_TEST_WAY_BACK === '1';
-  const died = new Set(readFileSync(points, 'utf8').split('\n'));
+  const { HOLDPOINT_TEST_KILLS: kills = '', HOLDPOINT_TEST_WAY_BACK: wayBack } = process.env;
+  const onlyOnTheWayBack = wayBack === '1';
+  const isWanted = (line: string): boolean => kills === '' || (existsSync(kills) && linesOf(kills).includes(line));
+  const died = new Set(linesOf(points));
   const dieAt = (subject: string, point: string): void => {
     const line = `${subject}: ${point}`;
-    if (died.has(line) || (onlyOnTheWayBack && !/^undo(:|$)/.test(subject))) return;
+    if (died.has(line) || (onlyOnTheWayBack && !/^undo(:|$)/.test(subject)) || !isWanted(line)) return;
     appendFileSync(points, `${line}\n`);
     process.kill(process.pid, 'SIGKILL');
   };
@@ -48,10 +43,10 @@ async function main(): Promise<void> {
     },
     afterAct: async ({ step }, acts) => {
       // Once within a step, so that it is not tried more often than its action allows.
-      if (acts === 1) dieAt(step, 'act 1');
+      if (acts === 1) dieAt(step, inTheMiddle);
     },
     afterEntry: async (_run, { kind, body }) => {
-      const about = entries[kind];
+      const about = killingEntries[kind];
       const subject = about && ('field' in about ? body[about.field] : about.subject);
       if (typeof subject === 'string') dieAt(subject, kind);
     },
@@ -60,6 +55,10 @@ async function main(): Promise<void> {
   const { worker } = await makeWorker({ address, taskQueue, configuration }, interference, { codePath });
   process.stdout.write('{"listening":true}\n');
   await worker.run();
+}
+
+function linesOf(file: string): string[] {
+  return readFileSync(file, 'utf8').split('\n');
 }
 
 function failure(): HoldpointError {

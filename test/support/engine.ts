@@ -32,7 +32,6 @@ import type { Blocker } from '../../domain/plan/plan.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { actions } from '../../runbooks/actions/index.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
-import { bundleWorkflows } from '../../worker/worker.ts';
 import {
   decideUpdate,
   searchAttributes,
@@ -45,6 +44,7 @@ import {
   type CommandRequest,
 } from '../../workflows/messages.ts';
 import { isRecording, recordHistory } from './recorded-history.ts';
+import { workflowBundle } from './shared.ts';
 import { temporalAddress } from './temporal.ts';
 
 export const region = 'eu-central-1';
@@ -52,7 +52,7 @@ export const region = 'eu-central-1';
 export const people = ['dana', 'ada', 'grace', 'linus', 'oscar'] as const;
 export type Person = (typeof people)[number];
 
-const untilLimitMs = 30_000;
+const untilLimitMs = 120_000;
 const untilPauseMs = 25;
 
 /** A cluster of the tests: what its scripted actions find, how they fail, and what they have done. */
@@ -158,21 +158,29 @@ export interface Engine {
 
 /**
  * Starts the engine. Policies: `one` (one of sre), `two` (two of sre, not the requester), `short` (closes after 1.5 s).
- * `beforeEntry` can hold an entry back.
+ * `beforeEntry` can hold an entry back. The server is the one that all tests share unless the address of another one is given.
  */
-export async function startEngine(name: string, beforeEntry: (kind: string) => Promise<void> = async () => undefined): Promise<Engine> {
+export async function startEngine(
+  name: string,
+  beforeEntry: (kind: string) => Promise<void> = async () => undefined,
+  address?: string,
+): Promise<Engine> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-engine-'));
   const keys = await makeKeys(join(directory, 'keys'));
   const configuration = configurationOf(keys);
   const sites = new Map<string, Site>();
   const evidence = createEvidenceDirectory(join(directory, 'evidence'));
-  const settings = { address: await temporalAddress(), namespace: 'default', taskQueue: `${name}-${process.pid}-${Date.now()}` };
+  const settings = {
+    address: address ?? (await temporalAddress()),
+    namespace: 'default',
+    taskQueue: `${name}-${process.pid}-${Date.now()}`,
+  };
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
   const { marks } = kubernetesSystem(scriptedClients(sites));
   const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], marks };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const workflowBundle = await bundleWorkflows();
+  const bundle = await workflowBundle();
   const activities = createActivities({
     artifacts: createArtifactDirectory(join(directory, 'artifacts')),
     systems: [scripted],
@@ -186,7 +194,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     readConfiguration: async () => configuration,
   });
   const dataConverter = { externalStorage: createPayloadStorage(evidence) };
-  const worksWith = { settings, workflowBundle, activities, dataConverter };
+  const worksWith = { settings, workflowBundle: bundle, activities, dataConverter };
   let worker = await startWorker(worksWith);
   const holdpoint = new Holdpoint(client, settings);
   const handle = (target: string): WorkflowHandle => client.workflow.getHandle(target);
@@ -240,7 +248,7 @@ export async function startEngine(name: string, beforeEntry: (kind: string) => P
     replay: async (target, { name, historyOf = handle(target) } = {}) => {
       const history = await historyOf.fetchHistory();
       if (name !== undefined && isRecording) await recordHistory(name, history, directory);
-      await Worker.runReplayHistory({ workflowBundle, dataConverter, replayName: settings.taskQueue }, history, target);
+      await Worker.runReplayHistory({ workflowBundle: bundle, dataConverter, replayName: settings.taskQueue }, history, target);
     },
     replaceWorker: async () => {
       await worker.stop();

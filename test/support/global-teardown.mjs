@@ -1,4 +1,4 @@
 /** Ends what the global setup started; both run in jest's own process. */
 export default async function globalTeardown() {
-  await globalThis.closeTemporalDesk?.();
+  await globalThis.closeTestDesk?.();
 }

@@ -1,12 +1,11 @@
-import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkerOptions } from '@temporalio/worker';
+import { Runtime, type WorkerOptions } from '@temporalio/worker';
 import { programCommand } from '../../cli/program-files.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
-import { bundleWorkflows } from '../../worker/worker.ts';
 import { useEnvironment } from './cluster.ts';
 import type { Interference } from './scenario-activities.ts';
 import { makeWorker, quietTemporal } from './scenario-worker.ts';
 import type { Environment } from './scenario.ts';
+import { workflowBundle } from './shared.ts';
 
 /** A worker in the process of the test. */
 export interface WorkerHere {
@@ -19,7 +18,7 @@ export interface WorkerHere {
 /** Starts one for all scenarios; `interfere` says cluster by cluster what is done to its work. The code is ours unless given. */
 export async function startWorkerHere(
   { name: taskQueue, address, configuration, awsEndpoint }: Environment,
-  bundle: () => Promise<NonNullable<WorkerOptions['workflowBundle']>> = bundleWorkflows,
+  bundle: () => Promise<NonNullable<WorkerOptions['workflowBundle']>> = workflowBundle,
 ): Promise<WorkerHere> {
   useEnvironment(awsEndpoint);
   quietTemporal();
@@ -74,14 +73,16 @@ export interface MortalWorkers {
 /** What mortal workers are started with. */
 export interface MortalWork {
   taskQueue: string;
-  /** Paths of the worker and of the workflow code: see compileMortalWorker and bundleHastyWorkflows. */
+  /** Paths of the worker and of the workflow code: see buildMortalWorker and `hasty-workflows` of askForShared. */
   program: string;
   bundle: string;
   /** The file in which they note where they died. */
   points: string;
   /** The file that names a step which fails, once a test has written it. */
   failing: string;
-  onlyOnTheWayBack: boolean;
+  onlyOnTheWayBack?: boolean;
+  /** The file whose lines are the only points at which they die; anywhere where left out. */
+  kills?: string;
 }
 
 /**
@@ -114,25 +115,14 @@ export async function startMortalWorkers(environment: Environment, work: MortalW
 }
 
 function startMortalWorker(environment: Environment, work: MortalWork): Promise<RunningProcess> {
-  const { taskQueue, program, bundle, points, failing, onlyOnTheWayBack } = work;
+  const { taskQueue, program, bundle, points, failing, onlyOnTheWayBack = false, kills = '' } = work;
   const env = {
     ...environmentOf(environment, taskQueue),
     HOLDPOINT_TEST_BUNDLE: bundle,
     HOLDPOINT_TEST_POINTS: points,
     HOLDPOINT_TEST_FAILING: failing,
+    HOLDPOINT_TEST_KILLS: kills,
     HOLDPOINT_TEST_WAY_BACK: onlyOnTheWayBack ? '1' : '',
   };
   return startProcess({ name: 'The mortal worker', command: process.execPath, args: [program], env, ready: /"listening":true/ });
-}
-
-/** The workflow code of tests that kill things: a worker counts as dead sooner than in production. */
-export async function bundleHastyWorkflows(): Promise<{ code: string }> {
-  const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-  const workflowsPath = path('../../workflows/index.ts');
-  return bundleWorkflowCode({
-    workflowsPath,
-    preloadModules: [workflowsPath],
-    workflowInterceptorModules: [path('../../workflows/client-result-interceptor.ts'), path('scenario-timeouts.ts')],
-    logger: new DefaultLogger('WARN'),
-  });
 }

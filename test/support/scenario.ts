@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EKSClient } from '@aws-sdk/client-eks';
 import type { Client } from '@temporalio/client';
-import { standingOf } from '../../domain/approval/request.ts';
 import type { CommandName } from '../../domain/approval/statement.ts';
+import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
 import { endPhases, type HoldState, type Phase, type RunState } from '../../domain/run/state.ts';
+import { standingOf } from '../../domain/approval/request.ts';
 import { connectTemporal } from '../../client/connection.ts';
 import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
@@ -19,6 +20,7 @@ import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findAction } from '../../runbooks/actions/index.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
+import type { WorldSeed } from '../../sandbox/seed.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion } from '../../sandbox/worlds/demo.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
@@ -58,6 +60,8 @@ export interface ScenarioOptions {
   /** How many times as fast as the wall clock its cluster lives. */
   speed?: number;
   nodesAtOnce?: number;
+  /** Another runbook than the shipped one of that name, and what it is started with in that world. */
+  instead?: { document: RunbookDocument; inputs: (world: WorldSeed) => JsonObject };
 }
 
 /** Sets a environment on a Temporal server. */
@@ -80,11 +84,12 @@ export async function startEnvironment(title: string, address: string): Promise<
     keys,
     client,
     awsEndpoint: `http://127.0.0.1:${(front.address() as AddressInfo).port}`,
-    raise: async (runbook, { taskQueue, speed = speedDefault, nodesAtOnce = nodesAtOnceDefault }) => {
+    raise: async (runbook, { taskQueue, speed = speedDefault, nodesAtOnce = nodesAtOnceDefault, instead }) => {
       scenariosRaised += 1;
       const cluster = `${name}-${scenariosRaised}`;
       const seed = worldNamed(cluster);
-      const inputs = inputsFor(runbook, seed, nodesAtOnce);
+      const inputs = instead ? instead.inputs(seed) : inputsFor(runbook, seed, nodesAtOnce);
+      const document = instead?.document ?? readRunbook(runbook);
       let cloudWrites = 0;
       const cloud = (world: Parameters<typeof createCloud>[0]): RequestListener => {
         const { handle } = createCloud(world);
@@ -96,7 +101,7 @@ export async function startEnvironment(title: string, address: string): Promise<
       };
       const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });
       const writes = (): number => cloudWrites + kubernetesWrites(sandbox);
-      const scenario = new Scenario(environment, { runbook, cluster, inputs, sandbox, taskQueue, writes });
+      const scenario = new Scenario(environment, { runbook, document, cluster, inputs, sandbox, taskQueue, writes });
       scenarios.add(scenario);
       return scenario;
     },
@@ -136,7 +141,12 @@ export interface PlannedStep {
   changes: boolean;
 }
 
-type ScenarioParts = Pick<Scenario, 'runbook' | 'cluster' | 'sandbox' | 'writes'> & { inputs: JsonObject; taskQueue: string };
+type ScenarioParts = Pick<Scenario, 'runbook' | 'cluster' | 'sandbox' | 'writes'> & {
+  /** The shipped one of that name where left out. */
+  document?: RunbookDocument;
+  inputs: JsonObject;
+  taskQueue: string;
+};
 
 /** One run of a shipped runbook in a world of its own. dana starts and operates it, ada and grace sign. */
 export class Scenario {
@@ -150,11 +160,11 @@ export class Scenario {
   readonly writes: () => number;
   private readonly environment: Environment;
   private readonly inputs: JsonObject;
-  private readonly document: ReturnType<typeof readRunbook>;
+  private readonly document: RunbookDocument;
   private forecast: Forecast | undefined;
   private lastProblem: unknown;
 
-  constructor(environment: Environment, { runbook, cluster, inputs, sandbox, taskQueue, writes }: ScenarioParts) {
+  constructor(environment: Environment, { runbook, document, cluster, inputs, sandbox, taskQueue, writes }: ScenarioParts) {
     this.writes = writes;
     this.environment = environment;
     this.runbook = runbook;
@@ -162,7 +172,7 @@ export class Scenario {
     this.inputs = inputs;
     this.sandbox = sandbox;
     this.target = `eks/${demoRegion}/${cluster}`;
-    this.document = readRunbook(runbook);
+    this.document = document ?? readRunbook(runbook);
     this.holdpoint = new Holdpoint(environment.client, { address: environment.address, namespace: 'default', taskQueue });
     const credentials = { accessKeyId: 'looks', secretAccessKey: 'on' };
     this.eks = new EKSClient({ region: demoRegion, endpoint: sandbox.url, credentials });

@@ -12,7 +12,7 @@ import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { region, untilTrue, workAtOnce } from '../support/engine.ts';
 import { makeKeys, writeConfiguration, type Person } from '../support/people.ts';
-import { bundleHastyWorkflows } from '../support/scenario-workers.ts';
+import { hastyWorkflowBundle } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const cluster = `uploads-${process.pid}`;
@@ -31,7 +31,7 @@ beforeAll(async () => {
   settings = { address: await temporalAddress(), namespace: 'default', taskQueue: cluster };
   client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
-  await write('workflows.js', (await bundleHastyWorkflows()).code);
+  await write('workflows.js', (await hastyWorkflowBundle()).code);
 }, 120_000);
 
 afterAll(async () => {

@@ -2,18 +2,18 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
+import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
 import type { FailingStep } from '../support/crashing-worker.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { compileMortalWorker } from '../support/scenario-build.ts';
-import { bundleHastyWorkflows, startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
+import { buildMortalWorker } from '../support/scenario-build.ts';
+import { startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
+import { askForShared } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const scenariosAtOnceMax = 5;
 const limitMs = 900_000;
-/** Where a worker dies around every step. */
-const borders = ['step.started', 'before it is performed', 'performed', 'step.done'];
 
 interface Outcome {
   state: RunState;
@@ -41,9 +41,8 @@ let there: Promise<Outcome>[];
 let back: Promise<Outcome>[];
 beforeAll(async () => {
   environment = await startEnvironment('killed', await temporalAddress());
-  const bundle = join(environment.directory, 'workflows.js');
-  await writeFile(bundle, (await bundleHastyWorkflows()).code);
-  mortal = { bundle, program: await compileMortalWorker(environment.directory) };
+  const bundle = await askForShared('hasty-workflows');
+  mortal = { bundle, program: await buildMortalWorker(environment.directory) };
   const ways = [...shipped.map((runbook) => () => goThrough(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns(ways, scenariosAtOnceMax, (go) => go());
   [there, back] = [outcomes.slice(0, shipped.length), outcomes.slice(shipped.length)];
@@ -55,9 +54,7 @@ async function goThrough(runbook: string): Promise<Outcome> {
     await scenario.begin();
     const state = await scenario.follow();
     const steps = await scenario.steps();
-    const acts = steps.filter(({ changes }) => changes).map(({ id }) => `${id}: act 1`);
-    const holds = (await scenario.holds()).map((id) => `${id}: hold.requested`);
-    return { state, deaths: await died(), expected: [...bordersOf(steps), ...acts, ...holds, 'run: run.ended'] };
+    return { state, deaths: await died(), expected: placesOf(steps, await scenario.holds()) };
   });
 }
 
@@ -78,7 +75,7 @@ async function goBack(runbook: string): Promise<Outcome> {
       const undone = state.steps.filter(({ id, kind }) => kind === 'action' && id.startsWith('undo:'));
       const deaths = await died();
       // What one step undoes may be what the next one would: at least one of them acts.
-      const acts = deaths.filter((death) => death.endsWith(': act 1')).slice(0, 1);
+      const acts = deaths.filter((death) => death.endsWith(`: ${inTheMiddle}`)).slice(0, 1);
       return { state, deaths, expected: [...bordersOf(undone), 'undo: hold.requested', 'undo: undo.started', acts[0] ?? 'an act'] };
     },
     { onlyOnTheWayBack: true },
@@ -86,7 +83,7 @@ async function goBack(runbook: string): Promise<Outcome> {
 }
 
 function bordersOf(steps: readonly { id: string }[]): string[] {
-  return steps.flatMap(({ id }) => borders.map((border) => `${id}: ${border}`));
+  return steps.flatMap(({ id }) => bordersOfStep.map((border) => `${id}: ${border}`));
 }
 
 let courses = 0;

@@ -3,7 +3,7 @@ import type { RunState } from '../../domain/run/state.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startEnvironment, told, type Environment } from '../support/scenario.ts';
-import { missingScenario, shipped, withScenario } from '../support/scenarios.ts';
+import { shipped } from '../support/scenarios.ts';
 import { startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
@@ -67,8 +67,3 @@ function blockersIn({ spans }: Forecast): string[] {
   const steps = spans.flatMap(({ plan }) => plan.steps);
   return steps.flatMap(({ id, plan }) => plan.blockers.map(({ object, reason }) => `${id}: ${object}: ${reason}`));
 }
-
-test('every shipped runbook has a scenario, so that these tests carry it out', () => {
-  expect(shipped.filter((runbook) => !withScenario.includes(runbook)).map(missingScenario)).toEqual([]);
-  expect(withScenario.filter((runbook) => !shipped.includes(runbook))).toEqual([]);
-});

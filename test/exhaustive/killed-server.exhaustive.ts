@@ -5,9 +5,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startMortalServer, type MortalServer } from '../support/mortal-server.ts';
-import { bundleHastyWorkflows, startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';
+import { startWorkerHere, type WorkerHere } from '../support/scenario-workers.ts';
 import { startEnvironment, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
+import { hastyWorkflowBundle } from '../support/shared.ts';
 
 interface Outcome {
   state: RunState;
@@ -29,7 +30,7 @@ beforeAll(async () => {
   if (process.env.TEMPORAL_ADDRESS) return;
   server = await startMortalServer(directory);
   environment = await startEnvironment('server', server.address);
-  worker = await startWorkerHere(environment, bundleHastyWorkflows);
+  worker = await startWorkerHere(environment, hastyWorkflowBundle);
   const scenarios = await Promise.all(shipped.map((runbook) => environment.raise(runbook, worker)));
   // Starting a run while the server goes away would be another test: first all of them are begun.
   let begun = 0;

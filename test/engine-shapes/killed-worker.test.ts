@@ -1,0 +1,130 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { RunState } from '../../domain/run/state.ts';
+import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
+import type { FailingStep } from '../support/crashing-worker.ts';
+import { inTurns } from '../support/in-turns.ts';
+import { buildMortalWorker } from '../support/scenario-build.ts';
+import { startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
+import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
+import { askForShared } from '../support/shared.ts';
+import { temporalAddress } from '../support/temporal.ts';
+import { inputsOfShapes, shapes } from './shapes.ts';
+
+/** The places are dealt to so many runs, which go side by side: a worker that was killed is missed for some seconds each time. */
+const runsForward = 4;
+const runsBack = 3;
+const runsAtOnceMax = 4;
+const limitMs = 400_000;
+
+interface Outcome {
+  state: RunState;
+  /** Every place in the runbook, those where workers were to die, and those where they did. */
+  places: string[];
+  kills: string[];
+  deaths: string[];
+  differences: string[];
+  leftovers: string[];
+  troubles: string[];
+}
+
+let environment: Environment;
+let mortal: Pick<MortalWork, 'program' | 'bundle'>;
+let forward: Promise<Outcome>[];
+let back: Promise<Outcome>[];
+beforeAll(async () => {
+  environment = await startEnvironment('shapes', await temporalAddress());
+  mortal = { bundle: await askForShared('hasty-workflows'), program: await buildMortalWorker(environment.directory) };
+  const lanes = [
+    ...Array.from({ length: runsForward }, (_, lane) => () => run(`forward-${lane}`, placesForward, lane, runsForward)),
+    ...Array.from({ length: runsBack }, (_, lane) => () => run(`back-${lane}`, placesBack, lane, runsBack, 'last')),
+  ];
+  const outcomes = inTurns(lanes, runsAtOnceMax, (go) => go());
+  forward = outcomes.slice(0, runsForward);
+  back = outcomes.slice(runsForward);
+}, limitMs);
+afterAll(() => environment.stop());
+
+async function placesForward(scenario: Scenario): Promise<string[]> {
+  return placesOf(await scenario.steps(), await scenario.holds());
+}
+
+/** Around every step that is undone, and where that begins; nobody is asked where a run goes back by itself. */
+async function placesBack(scenario: Scenario): Promise<string[]> {
+  const undone = (await scenario.steps()).filter(({ id, changes }) => changes && id !== 'last').map(({ id }) => `undo:${id}`);
+  const borders = [...bordersOfStep, inTheMiddle];
+  return [...undone.flatMap((id) => borders.map((border) => `${id}: ${border}`)), 'undo: undo.started'];
+}
+
+/** Carries the runbook out among the kills of a lane: every so-manieth place. A step that is named fails, and all is undone. */
+async function run(
+  name: string,
+  placesIn: (scenario: Scenario) => Promise<string[]>,
+  lane: number,
+  lanes: number,
+  failingStep?: string,
+): Promise<Outcome> {
+  const taskQueue = `${environment.name}-${name}`;
+  const points = join(environment.directory, name);
+  const [failing, killsFile] = [`${points}-failing`, `${points}-wanted`];
+  await writeFile(points, '');
+  await writeFile(killsFile, '');
+  if (failingStep !== undefined) {
+    await writeFile(failing, JSON.stringify({ step: failingStep, moment: 'before it begins' } satisfies FailingStep));
+  }
+  const scenario = await environment.raise('shapes', { taskQueue, instead: { document: shapes, inputs: inputsOfShapes } });
+  const workers = await startMortalWorkers(environment, { ...mortal, taskQueue, points, failing, kills: killsFile });
+  try {
+    const before = await scenario.world();
+    const places = await placesIn(scenario);
+    const kills = places.filter((_place, index) => index % lanes === lane);
+    await writeFile(killsFile, kills.join('\n'));
+    await scenario.begin();
+    const state = await Promise.race([scenario.follow(), workers.broken]);
+    const deaths = (await readFile(points, 'utf8')).trimEnd().split('\n');
+    const differences = told(await scenario.differencesSince(before));
+    return { state, places, kills, deaths, differences, leftovers: await scenario.leftovers(), troubles: await scenario.troubles(state) };
+  } catch (error) {
+    const died = await readFile(points, 'utf8');
+    throw new Error(`${String(error)}\nWorkers have died at:\n${died}\nThe last one says:\n${workers.output()}`, { cause: error });
+  } finally {
+    await workers.stop();
+    await scenario.stop();
+  }
+}
+
+async function expectSound(outcomes: Promise<Outcome>[], phase: RunState['phase']): Promise<Outcome[]> {
+  const all = await Promise.all(outcomes);
+  for (const { state, kills, deaths, differences, leftovers, troubles } of all) {
+    expect(state).toMatchObject({ phase, ended: { leftovers: [] } });
+    expect([...deaths].sort()).toEqual([...kills].sort());
+    expect({ differences, leftovers, troubles }).toEqual({ differences: [], leftovers: [], troubles: [] });
+  }
+  return all;
+}
+
+describe('a worker that is killed (SIGKILL) at every border of a list, a nested runbook, a condition and a hold', () => {
+  test(
+    'on the way there: the run goes through, nothing is done twice, and what was left out stays so',
+    async () => {
+      const [first, ...others] = await expectSound(forward, 'done');
+      const kills = [...(first?.kills ?? []), ...others.flatMap((other) => other.kills)];
+      expect(kills.sort()).toEqual([...(first?.places ?? [])].sort());
+      expect(kills).toEqual(expect.arrayContaining(['sign: hold.requested', 'nested/sign: hold.requested', 'nested/second: act 1']));
+      expect(first?.state.steps.map(({ id, status }) => [id, status])).toContainEqual(['never', 'skipped']);
+    },
+    limitMs,
+  );
+
+  test(
+    'on the way back, which the run takes by itself: the world is as before',
+    async () => {
+      const [first, ...others] = await expectSound(back, 'undone');
+      const kills = [...(first?.kills ?? []), ...others.flatMap((other) => other.kills)];
+      expect(kills.sort()).toEqual([...(first?.places ?? [])].sort());
+      expect(kills).toEqual(expect.arrayContaining(['undo:nested/second: act 1', 'undo: undo.started']));
+    },
+    limitMs,
+  );
+});

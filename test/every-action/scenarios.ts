@@ -1,0 +1,77 @@
+import type { JsonObject } from '../../domain/json.ts';
+import type { ActionName } from '../../runbooks/actions/index.ts';
+import type { WorldSeed } from '../../sandbox/seed.ts';
+import { budget, deployment } from '../sandbox/kubernetes-fixture.ts';
+import { worldWith, type TestCluster } from '../support/cluster.ts';
+
+/** A world in which an action has something to do. Whoever adds an action adds one here; see docs/testing.md. */
+export interface ActionScenario {
+  action: ActionName;
+  /** What is special about it, where an action has several. */
+  title?: string;
+  seed: () => WorldSeed;
+  /** What is done before the action is planned, by the run itself. */
+  before?: (cluster: TestCluster) => Promise<void>;
+  input: (cluster: TestCluster) => Promise<JsonObject>;
+  /** What the action says where there is no way back from what it has begun. */
+  noWayBack?: RegExp;
+}
+
+const release = '1.33.4-20260801';
+const workloads = [deployment('web', 6), budget('web', { maxUnavailable: 2 })];
+
+async function firstNodes(cluster: TestCluster, count: number): Promise<string[]> {
+  return (await cluster.nodeNames()).sort().slice(0, count);
+}
+
+async function cordonFirst(cluster: TestCluster): Promise<void> {
+  await cluster.perform('kubernetes.cordon', await cluster.plan('kubernetes.cordon', { nodes: await firstNodes(cluster, 2) }));
+}
+
+export const scenarios: readonly ActionScenario[] = [
+  {
+    action: 'eks.preflight',
+    seed: () => worldWith(workloads),
+    input: async () => ({ nodegroup: 'blue' }),
+  },
+  {
+    action: 'eks.createNodegroup',
+    seed: () => worldWith(workloads),
+    input: async () => ({ name: 'green', like: 'blue', releaseVersion: release }),
+  },
+  {
+    action: 'eks.deleteNodegroup',
+    seed: () => worldWith([]),
+    input: async () => ({ nodegroup: 'blue' }),
+    noWayBack: /blue/,
+  },
+  {
+    action: 'eks.updateNodegroupVersion',
+    seed: () => worldWith(workloads),
+    input: async () => ({ nodegroup: 'blue', releaseVersion: release }),
+    noWayBack: /blue/,
+  },
+  {
+    action: 'kubernetes.cordon',
+    seed: () => worldWith(workloads),
+    input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),
+  },
+  {
+    action: 'kubernetes.uncordon',
+    seed: () => worldWith(workloads),
+    before: cordonFirst,
+    input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),
+  },
+  {
+    action: 'kubernetes.drain',
+    title: 'two nodes at a time',
+    seed: () => worldWith(workloads, { nodes: 4 }),
+    input: async (cluster) => ({ nodes: await firstNodes(cluster, 2), nodesAtOnce: 2 }),
+  },
+];
+
+/** What to tell whoever has added an action. */
+export function missingScenario(action: string): string {
+  const place = 'test/every-action/scenarios.ts';
+  return `No test carries out ${action} by itself: say in ${place} in which world and with which input it has something to do.`;
+}
