@@ -25,7 +25,7 @@ export interface Action<Input, Facts extends JsonObject> {
   /** The same looks and pushes over a watch, for an action that can be told of changes instead of looking for them. */
   follow?(plan: PlanOf<Facts>, context: ActionContext): Promise<Following>;
   /**
-   * Reads only: the way back from a plan as things stand now, or why there is none (any more), or why none is needed. `seen` is what
+   * Reads only: the rollback from a plan as things are now, or why there is none (any more), or why none is needed. `seen` is what
    * `observe` has said of a step that was begun and not finished; a step that was finished comes without it.
    */
   undo(plan: PlanOf<Facts>, context: ActionContext, seen?: Observation): Promise<Undo>;

@@ -31,8 +31,8 @@ import { planRunbook, planSpan, type PlanStep, type SpanRequest } from './plan-s
 import { prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
-import { findMarks, liftMarks, type MarksFound, type SweepParts } from './sweep.ts';
-import { actionsOf, marksAt, type Mark, type System } from './system.ts';
+import { findOwnerAnnotations, liftOwnerAnnotations, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
+import { actionsOf, annotationsAt, type OwnerAnnotation, type System } from './system.ts';
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
 const heartbeatsPerTimeout = 4;
@@ -82,10 +82,10 @@ export interface Activities {
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
   /** The targets that runs have worked on, as far as Temporal still knows of them. */
   targetsOfRuns(request: { most: number }): Promise<{ targets: string[]; more: boolean }>;
-  /** Tells the marks of dead runs at a target from all others. Reads only. */
-  findMarks(request: { target: string }): Promise<MarksFound>;
-  /** Lifts marks that `findMarks` has called dead; returns those that were there to be lifted. */
-  liftMarks(request: { target: string; marks: Mark[] }): Promise<{ lifted: Mark[] }>;
+  /** Tells the owner annotations of runs that are over at a target from all others. Reads only. */
+  findOwnerAnnotations(request: { target: string }): Promise<OwnerAnnotationsFound>;
+  /** Lifts owner annotations that `findOwnerAnnotations` has called dead; returns those that were there to be lifted. */
+  liftOwnerAnnotations(request: { target: string; annotations: OwnerAnnotation[] }): Promise<{ lifted: OwnerAnnotation[] }>;
   record(entry: NewEntry & { run: string }): Promise<{ at: string; path: string }>;
   /** With a group, its signer must belong to it at this moment. */
   verifySignature(request: { expected: ExpectedStatement; signature: string; group?: string }): Promise<VerifiedSignature>;
@@ -102,10 +102,11 @@ export function createActivities(parts: ActivityParts): Activities {
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
     perform: async ({ action, ...request }) => performWithHeartbeats(findAction(parts, action), request),
-    release: ({ target, run }) => withHeartbeats(async () => ({ lifted: await marksAt(parts.systems, target).release(run) })),
+    release: ({ target, run }) => withHeartbeats(async () => ({ lifted: await annotationsAt(parts.systems, target).release(run) })),
     targetsOfRuns: ({ most }) => withHeartbeats(() => targetsOfRuns(most)),
-    findMarks: ({ target }) => withHeartbeats(async () => findMarks(sweepParts(parts, target))),
-    liftMarks: ({ target, marks }) => withHeartbeats(async () => ({ lifted: await liftMarks(sweepParts(parts, target), marks) })),
+    findOwnerAnnotations: ({ target }) => withHeartbeats(async () => findOwnerAnnotations(sweepParts(parts, target))),
+    liftOwnerAnnotations: ({ target, annotations }) =>
+      withHeartbeats(async () => ({ lifted: await liftOwnerAnnotations(sweepParts(parts, target), annotations) })),
     record: ({ run, ...entry }) =>
       withHeartbeats(async () => {
         try {
@@ -134,7 +135,7 @@ export function createActivities(parts: ActivityParts): Activities {
 }
 
 function sweepParts({ systems, evidence }: ActivityParts, target: string): SweepParts {
-  return { marks: marksAt(systems, parseTarget(target)), latestRun: () => latestRunOf(target), evidence };
+  return { annotations: annotationsAt(systems, parseTarget(target)), latestRun: () => latestRunOf(target), evidence };
 }
 
 function findAction({ systems }: ActivityParts, name: string): AnyAction {

@@ -1,20 +1,20 @@
 import { EvidenceError, type EvidenceStore } from './evidence/store.ts';
 import { inParallel } from './kubernetes/client/read.ts';
 import type { LatestRun } from './runs.ts';
-import type { Mark, MarksAtTarget } from './system.ts';
+import type { OwnerAnnotation, AnnotationsAtTarget } from './system.ts';
 
 /**
- * After a run was ended from outside, an attempt of its step may go on until its next heartbeat is answered, and mark a node
+ * After a run was ended from outside, an attempt of its step may go on until its next heartbeat is answered, and annotation a node
  * once more. A target is left alone for this long.
  */
 const settleMs = 10_000;
 
-/** The marks that were found at a target. */
-export interface MarksFound {
+/** The annotations that were found at a target. */
+export interface OwnerAnnotationsFound {
   /** Of runs that are over. */
-  dead: Mark[];
+  dead: OwnerAnnotation[];
   /** All others, with the reason why they stay. */
-  kept: (Mark & { why: string })[];
+  kept: (OwnerAnnotation & { why: string })[];
   /** How long to wait until what is dead can be trusted to stay so. */
   settlesInMs: number;
 }
@@ -22,38 +22,41 @@ export interface MarksFound {
 /** What a sweep works with. */
 export interface SweepParts {
   /** Those at the target that is swept. */
-  marks: Pick<MarksAtTarget, 'find' | 'lift'>;
+  annotations: Pick<AnnotationsAtTarget, 'find' | 'lift'>;
   /** Asks Temporal which run the target had last. */
   latestRun: () => Promise<LatestRun>;
   evidence: Pick<EvidenceStore, 'read' | 'pathOf'>;
 }
 
 /**
- * Tells the marks of dead runs from all others. Reads only. A run marks nodes while it is open, there is one open run for a
- * target at most, and its id is never given again: so whatever is marked, and not by the run that is open *afterwards*, is dead.
- * The order matters: had Temporal been asked first, a run could start and mark nodes before they are listed.
+ * Tells the owner annotations of runs that are over from all others. Reads only. A run leaves some while it is open, there is one open
+ * run for a target at most, and its id is never given again: so whatever is annotated, and not by the run that is open *afterwards*, is
+ * of a run that is over. The order matters: had Temporal been asked first, a run could start and annotate nodes before they are listed.
  */
-export async function findMarks({ marks: atTarget, latestRun, evidence }: SweepParts): Promise<MarksFound> {
-  const marks = await atTarget.find();
-  if (marks.length === 0) return { dead: [], kept: [], settlesInMs: 0 };
+export async function findOwnerAnnotations({ annotations: atTarget, latestRun, evidence }: SweepParts): Promise<OwnerAnnotationsFound> {
+  const annotations = await atTarget.find();
+  if (annotations.length === 0) return { dead: [], kept: [], settlesInMs: 0 };
   const latest = await latestRun();
-  const runs = [...new Set(marks.map(({ run }) => run))];
+  const runs = [...new Set(annotations.map(({ run }) => run))];
   const reasons = new Map(await inParallel(runs, async (run) => [run, await reasonToKeep(run, latest, evidence)] as const));
-  const dead = marks.filter(({ run }) => reasons.get(run) === undefined);
-  const kept = marks.flatMap((mark) => {
-    const why = reasons.get(mark.run);
-    return why === undefined ? [] : { ...mark, why };
+  const dead = annotations.filter(({ run }) => reasons.get(run) === undefined);
+  const kept = annotations.flatMap((annotation) => {
+    const why = reasons.get(annotation.run);
+    return why === undefined ? [] : { ...annotation, why };
   });
   const settlesInMs = latest.changedAt === undefined ? 0 : Math.max(0, latest.changedAt.getTime() + settleMs - Date.now());
   return { dead, kept, settlesInMs };
 }
 
-/** Lifts the marks that are of dead runs still, each with the cordon it stands for. Returns those that were there to be lifted. */
-export async function liftMarks({ marks: atTarget, latestRun }: SweepParts, marks: readonly Mark[]): Promise<Mark[]> {
+/** Lifts the annotations that are of dead runs still, each with the cordon it stands for. Returns those that were there to be lifted. */
+export async function liftOwnerAnnotations(
+  { annotations: atTarget, latestRun }: SweepParts,
+  annotations: readonly OwnerAnnotation[],
+): Promise<OwnerAnnotation[]> {
   // A closed workflow can be reset by hand, which would bring its run back to life.
   const latest = await latestRun();
-  const dead = marks.filter(({ run }) => openReason(run, latest) === undefined);
-  const lifted = await inParallel(dead, (mark) => atTarget.lift(mark));
+  const dead = annotations.filter(({ run }) => openReason(run, latest) === undefined);
+  const lifted = await inParallel(dead, (annotation) => atTarget.lift(annotation));
   return dead.filter((_mark, index) => lifted[index]);
 }
 
@@ -63,7 +66,7 @@ function openReason(run: string, latest: LatestRun): string | undefined {
   return latest.run === run ? 'the run is open' : undefined;
 }
 
-/** Why the marks of a run stay; undefined where it is dead. */
+/** Why the owner annotations of a run stay; undefined where it is dead. */
 async function reasonToKeep(run: string, latest: LatestRun, evidence: SweepParts['evidence']): Promise<string | undefined> {
   return openReason(run, latest) ?? (await strangerReason(run, evidence));
 }

@@ -1,30 +1,30 @@
 import type { Target } from '../domain/target.ts';
 import type { AnyAction } from './action.ts';
 
-/** A mark of a run at a node. */
-export interface Mark {
+/** An owner annotation of a run at a node. */
+export interface OwnerAnnotation {
   node: string;
   run: string;
 }
 
 /** What runs leave at a target to tell whose a change is, such as a cordon with the id of its run. */
-export interface TargetMarks {
+export interface TargetAnnotations {
   /** The kinds of target at which they are left. */
   kinds: readonly string[];
   /** Takes back whatever a run has marked at a target; returns the names of the objects. May be repeated. */
   release(target: Target, run: string): Promise<string[]>;
-  /** The marks of all runs at a target. Reads only. */
-  find(target: Target): Promise<Mark[]>;
-  /** Lifts one mark with what it stands for; returns whether it was there. */
-  lift(target: Target, mark: Mark): Promise<boolean>;
+  /** The annotations of all runs at a target. Reads only. */
+  find(target: Target): Promise<OwnerAnnotation[]>;
+  /** Lifts one annotation with what it stands for; returns whether it was there. */
+  lift(target: Target, annotation: OwnerAnnotation): Promise<boolean>;
 }
 
 /** A system that runs work on, such as EKS: the code behind a declaration of `runbooks/actions/`. See docs/adding-a-system.md. */
 export interface System {
   name: string;
   actions: readonly AnyAction[];
-  /** Left out where its actions mark nothing. */
-  marks?: TargetMarks;
+  /** Left out where its actions annotation nothing. */
+  annotations?: TargetAnnotations;
 }
 
 /** The actions of some systems by their names. */
@@ -32,24 +32,24 @@ export function actionsOf(systems: readonly System[]): Map<string, AnyAction> {
   return new Map(systems.flatMap(({ actions }) => actions).map((action) => [action.declaration.name, action]));
 }
 
-/** The marks at one target, whichever of the systems keep them. */
-export interface MarksAtTarget {
+/** The annotations at one target, whichever of the systems keep them. */
+export interface AnnotationsAtTarget {
   release(run: string): Promise<string[]>;
-  find(): Promise<Mark[]>;
-  lift(mark: Mark): Promise<boolean>;
+  find(): Promise<OwnerAnnotation[]>;
+  lift(annotation: OwnerAnnotation): Promise<boolean>;
 }
 
 /** What runs leave at a target, as the systems that serve its kind know it. */
-export function marksAt(systems: readonly System[], target: Target): MarksAtTarget {
-  const keepers = systems.flatMap(({ marks }) => (marks?.kinds.includes(target.kind) ? marks : []));
-  const ofEach = async <Result>(ask: (marks: TargetMarks) => Promise<Result>): Promise<Result[]> => {
+export function annotationsAt(systems: readonly System[], target: Target): AnnotationsAtTarget {
+  const keepers = systems.flatMap(({ annotations }) => (annotations?.kinds.includes(target.kind) ? annotations : []));
+  const ofEach = async <Result>(ask: (annotations: TargetAnnotations) => Promise<Result>): Promise<Result[]> => {
     const results: Result[] = [];
     for (const keeper of keepers) results.push(await ask(keeper));
     return results;
   };
   return {
-    release: async (run) => (await ofEach((marks) => marks.release(target, run))).flat(),
-    find: async () => (await ofEach((marks) => marks.find(target))).flat(),
-    lift: async (mark) => (await ofEach((marks) => marks.lift(target, mark))).includes(true),
+    release: async (run) => (await ofEach((annotations) => annotations.release(target, run))).flat(),
+    find: async () => (await ofEach((annotations) => annotations.find(target))).flat(),
+    lift: async (annotation) => (await ofEach((annotations) => annotations.lift(target, annotation))).includes(true),
   };
 }

@@ -13,9 +13,7 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
   const nodes = namesIn(plan.details.nodes);
   const blockers = plan.blockers.length;
   const verdict =
-    blockers === 0
-      ? colors.green('Nothing blocks this drain as things stand.')
-      : colors.red(`It cannot be carried out as things stand: ${counted(blockers, 'blocker')}.`);
+    blockers === 0 ? colors.green('Nothing blocks this drain now.') : colors.red(`It is blocked: ${counted(blockers, 'blocker')}.`);
   return [
     `Drain of ${counted(nodes.length, 'node')} of ${colors.bold(cluster)} ${colors.dim(`(${server})`)}: a plan, nothing is changed`,
     '',

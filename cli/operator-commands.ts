@@ -8,6 +8,6 @@ export const commandSummaries: Record<CommandName, string> = {
   skip: 'leave the stuck step out (a second person signs)',
   done: 'the stuck step was done by hand (a second person signs what cannot be seen)',
   adopt: 'take the same change, begun by somebody else, for this run',
-  undo: 'go back step by step (others sign the way back first)',
+  undo: 'go back step by step (others sign the rollback first)',
   abort: 'end the run as it stands, and lift its cordons',
 };

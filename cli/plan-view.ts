@@ -21,7 +21,7 @@ export function planLines(plan: SpanPlan, { colors }: Terminal, options = { fore
 /** A step of a plan: every effect, what blocks it, what to know about it. */
 export function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { forecast }: { forecast: boolean }): string[] {
   // What blocks a later part today may be just what the parts before it clear.
-  const blocker = forecast ? colors.yellow('! as things stand today:') : colors.red('✗');
+  const blocker = forecast ? colors.yellow('! blocked today:') : colors.red('✗');
   const estimate = plan.estimateMs >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
   return [
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,

@@ -44,7 +44,7 @@ import { requireWorker, type TemporalSettings } from './connection.ts';
 import { refusalIn } from './remote-error.ts';
 import { newRunId } from './run-id.ts';
 import type { Signer } from './signing.ts';
-import { sweepMarks } from './sweep.ts';
+import { sweepTargets } from './sweep.ts';
 
 const planTimeoutMs = 3 * 60_000;
 const runsListedMax = 1_000;
@@ -144,7 +144,7 @@ export class Holdpoint {
    * Throws RefusedError, `worker-missing`.
    */
   sweep(options: { targets?: string[]; dryRun: boolean }): Promise<SweepResult> {
-    return sweepMarks(this.client, this.settings, options);
+    return sweepTargets(this.client, this.settings, options);
   }
 
   /** The runs that are open, or the newest ones of all. */
@@ -282,7 +282,7 @@ export class Holdpoint {
       target = found.workflowId;
       if (found.status.name !== 'CONTINUED_AS_NEW') return this.client.workflow.getHandle(target, found.runId);
     }
-    // It has gone on in a new history that is not listed yet; what is open on the target is that run.
+    // It has gone on as new that is not listed yet; what is open on the target is that run.
     if (target !== undefined) return this.client.workflow.getHandle(target);
     throw new HoldpointError('run-unknown', { run: name });
   }

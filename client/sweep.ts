@@ -8,10 +8,10 @@ import { refusalIn } from './remote-error.ts';
 const sweepTimeoutMs = 30 * 60_000;
 
 /**
- * Has a worker look for marks of dead runs and lift them. Returns when that is done.
+ * Has a worker look for owner annotations of runs that are over and lift them. Returns when that is done.
  * Throws RefusedError, `worker-missing`.
  */
-export async function sweepMarks(client: Client, settings: TemporalSettings, input: Omit<SweepInput, 'askedBy'>): Promise<SweepResult> {
+export async function sweepTargets(client: Client, settings: TemporalSettings, input: Omit<SweepInput, 'askedBy'>): Promise<SweepResult> {
   await requireWorker(client, settings);
   try {
     const result: unknown = await client.workflow.execute(sweepWorkflow, {

@@ -92,30 +92,30 @@ export interface Stuck extends Unfinished {
   reason: string;
   remedy: string;
   progress?: Progress;
-  /** Somebody else has begun the very change that is planned: an operator may have the step take it for its own. */
+  /** Somebody else has begun the very change that is planned: an operator may have the step adopt it. */
   adoptable?: boolean;
 }
 
 /** What a look can say besides, as long as a plan is not carried out. */
 interface Unfinished {
   /**
-   * Whether the change that has no way back, or a long one, has not been begun: read from the world, and true only where that
+   * Whether the change that has no rollback, or a long one, has not been begun: read from the world, and true only where that
    * is certain. It tells `undo` what a step that was not finished has left.
    */
   untouched?: boolean;
 }
 
-/** A call of an action, as part of the way back from another one. */
+/** A call of an action, as part of the rollback from another one. */
 export interface ActionCall {
   uses: string;
   with: JsonObject;
 }
 
-/** How many calls the way back from one step may have. */
+/** How many calls the rollback from one step may have. */
 export const undoCallsMax = 10;
 
 /**
- * The way back from an action: other actions, carried out in their order, each planned with what those before it will have done; or
+ * The rollback from an action: other actions, carried out in their order, each planned with what those before it will have done; or
  * the reason why there is none (`noUndo`) or none is needed (`nothing`). What cannot be undone also keeps what came before it from
  * being undone, as the world has moved on from there.
  */

@@ -46,7 +46,7 @@ export interface ActionStep {
   forEach?: Repetition;
   /** How many elements are worked on at the same time: a number, or a template of one. 1 where it is left out. */
   concurrency?: number | string;
-  /** What follows when the step cannot go on: the run waits for an operator, or goes back by itself. */
+  /** What follows when the step cannot go on: the run waits for an operator, or rolls back automatically. */
   onFailure: 'stuck' | 'undo';
   /** Name of the action, e.g. `kubernetes.drain`. */
   uses: string;

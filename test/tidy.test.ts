@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { offencesIn, sourceFolders } from './support/source-law.ts';
+import { retiredWordsIn } from './support/retired-words.ts';
+import { offencesIn, replayedFiles, sourceFolders } from './support/source-law.ts';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 /** In a further work tree of git, `.git` is a file. */
@@ -189,4 +190,24 @@ test('no file names a path of the machine it was written on', () => {
   expect(check({ 'README.md': good.join('\n') })).toEqual([]);
   const sentence = 'names a path of the machine it was written on';
   expect(check({ '.ci/run': bad.join('\n') })).toEqual(bad.map((_, line) => `.ci/run:${line + 1}: ${sentence}`));
+});
+
+test('what workflow code reaches is replayed, and must not bring packages that a replay would hang on', () => {
+  const files = {
+    'workflows/index.ts': "import { x } from '../domain/x.ts'; import type { y } from '../domain/y.ts';",
+    'domain/x.ts': "import { parse } from '@marcbachmann/cel-js';\nexport const x = parse;",
+    'domain/y.ts': "import { parse } from '@marcbachmann/cel-js';\nexport const y = parse;",
+  };
+  expect(check(files)).toEqual(['domain/x.ts:1: workflow code reaches this file, and must not be replayed with @marcbachmann/cel-js']);
+  expect(replayedFiles(projectFiles())).toEqual(expect.arrayContaining(['workflows/runbook.ts', 'domain/run/intent.ts']));
+});
+
+test('nothing uses a word that was given up, but the pages that name it', () => {
+  const allowed = ['test/support/retired-words.ts', 'docs/glossary.md', 'test/tidy.test.ts'];
+  const found = [...projectFiles()].flatMap(([path, text]) => {
+    if (allowed.includes(path) || path.startsWith('test/replay/') || !/\.(ts|mjs|md|yaml|txt)$/.test(path)) return [];
+    return retiredWordsIn(text).map(({ line, sentence }) => `${path}:${line}: ${sentence}`);
+  });
+  expect(found).toEqual([]);
+  expect(retiredWordsIn('the way back\nas things stand')).toHaveLength(2);
 });

@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { CommandName } from '../domain/approval/statement.ts';
+import type { ClaimsOf } from '../domain/approval/statement.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
@@ -43,8 +43,8 @@ export interface SweepInput {
   askedBy: string;
 }
 
-/** A mark of a run at a node. */
-export interface Mark {
+/** An owner annotation of a run at a node. */
+export interface OwnerAnnotation {
   node: string;
   run: string;
 }
@@ -52,10 +52,10 @@ export interface Mark {
 /** What a sweep has found at a target, and lifted. */
 export interface SweptTarget {
   target: string;
-  /** Marks of dead runs: lifted now, or in a dry run to be lifted. */
-  lifted: Mark[];
+  /** Owner annotations of runs that are over: lifted now, or in a dry run to be lifted. */
+  lifted: OwnerAnnotation[];
   /** Marks that stay, with the reason. */
-  kept: (Mark & { why: string })[];
+  kept: (OwnerAnnotation & { why: string })[];
   /** Why nothing more can be said of the target. */
   failure?: { code: string; reason: string; remedy: string };
 }
@@ -72,17 +72,8 @@ export interface SweepResult {
 export type Admission =
   { admitted: true } | { admitted: false; code: string; reason: string; remedy: string; plan?: SpanPlan; blockers?: Blocker[] };
 
-/** A decision as it is sent: the fields in clear, for the validator, and the signed statement, for the handler. */
-export interface DecisionRequest {
-  person: string;
-  run: string;
-  hold: string;
-  request: number;
-  planHash: string;
-  decision: 'approve' | 'reject';
-  reason: string;
-  signature: string;
-}
+/** A decision as it is sent: its claims in clear, for the validator, and the signed statement, for the handler. */
+export type DecisionRequest = ClaimsOf<'decision'> & { signature: string };
 
 /** What a decision has led to. */
 export interface DecisionAnswer {
@@ -91,16 +82,8 @@ export interface DecisionAnswer {
   missing: number;
 }
 
-/** A command of an operator, signed like a decision. */
-export interface CommandRequest {
-  person: string;
-  run: string;
-  command: CommandName;
-  /** The stuck step that is meant; empty for a command that is about the whole run. */
-  step: string;
-  reason: string;
-  signature: string;
-}
+/** A command of an operator, sent like a decision. `step` is the stuck one that is meant; empty for a command about the whole run. */
+export type CommandRequest = ClaimsOf<'command'> & { signature: string };
 
 /** What has become of a command. */
 export interface CommandResult {
@@ -111,7 +94,7 @@ export interface CommandResult {
   notice?: string;
 }
 
-/** An attempt that never got into the run because it was refused at the door; told by the client, for the record. */
+/** An attempt that never got into the run because it was refused by the validator; told by the client, for the record. */
 export interface RefusedAttempt {
   person: string;
   /** What was attempted: `start`, `approve`, `reject`, or a command. */

@@ -55,7 +55,7 @@ export const releaser = proxyActivities<Pick<Activities, 'release'>>({
 });
 
 /** What a sweep does. A cluster that cannot be reached must not keep the others waiting for long. */
-export const sweeper = proxyActivities<Pick<Activities, 'targetsOfRuns' | 'findMarks' | 'liftMarks'>>({
+export const sweeper = proxyActivities<Pick<Activities, 'targetsOfRuns' | 'findOwnerAnnotations' | 'liftOwnerAnnotations'>>({
   startToCloseTimeout: '5 minutes',
   heartbeatTimeout,
   retry: { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 },

@@ -12,7 +12,7 @@ const targetsMax = 200;
 const targetsAtOnceMax = 8;
 
 /**
- * Finds the marks that dead runs have left at their targets (cordons above all) and lifts them. What is lifted is in a record of
+ * Finds the annotations that dead runs have left at their targets (cordons above all) and lifts them. What is lifted is in a record of
  * the sweep's own, written before anything is touched. A target that cannot be looked at is told, and keeps no other one waiting.
  * Sweeps do each other no harm, and none to the runs that are open or begin meanwhile.
  */
@@ -30,14 +30,14 @@ export async function sweep({ targets: named, dryRun, askedBy }: SweepInput): Pr
 
 async function sweepTarget(target: string, dryRun: boolean, record: SweepRecord): Promise<SweptTarget> {
   try {
-    const first = await sweeper.findMarks({ target });
+    const first = await sweeper.findOwnerAnnotations({ target });
     const mustSettle = !dryRun && first.dead.length > 0 && first.settlesInMs > 0;
     if (mustSettle) await sleep(first.settlesInMs);
-    const { dead, kept } = mustSettle ? await sweeper.findMarks({ target }) : first;
+    const { dead, kept } = mustSettle ? await sweeper.findOwnerAnnotations({ target }) : first;
     if (dryRun || dead.length === 0) return { target, lifted: dead, kept };
-    await record.write('marks.found', { target, marks: toJson(dead) });
-    const { lifted } = await sweeper.liftMarks({ target, marks: dead });
-    await record.write('marks.lifted', { target, marks: toJson(lifted) });
+    await record.write('annotations.found', { target, annotations: toJson(dead) });
+    const { lifted } = await sweeper.liftOwnerAnnotations({ target, annotations: dead });
+    await record.write('annotations.lifted', { target, annotations: toJson(lifted) });
     return { target, lifted, kept };
   } catch (error) {
     const failure = failureOf(error);
@@ -67,6 +67,6 @@ class SweepRecord {
     if (!this.opened) return;
     const lifted = targets.reduce((sum, target) => sum + target.lifted.length, 0);
     const leftovers = targets.flatMap(({ target, failure }) => (failure ? [`${target}: ${failure.reason}`] : []));
-    await this.write(endingKind, { phase: 'done', reason: `${lifted} marks of dead runs were lifted`, leftovers });
+    await this.write(endingKind, { phase: 'done', reason: `${lifted} owner annotations of runs that are over were lifted`, leftovers });
   }
 }

@@ -26,7 +26,7 @@ type PreflightFacts = {
   minFreeAddresses: number | null;
 };
 
-/** `eks.preflight`: whether maintenance could succeed as things stand. It reads only; its blockers are its result. */
+/** `eks.preflight`: whether maintenance could succeed as things are now. It reads only; its blockers are its result. */
 export function preflightAction(clients: Clients): AnyAction {
   return defineAction<PreflightInput, PreflightFacts>({
     declaration: actions['eks.preflight'],

@@ -7,7 +7,7 @@ const tokenLength = 48;
 
 /**
  * The clientRequestToken of what a step asks for: the same for every attempt of it, so that EKS does the change once however
- * often it is asked; a new one when an operator has the step tried again after it had failed, and for the way back,
+ * often it is asked; a new one when an operator has the step tried again after it had failed, and for the rollback,
  * since EKS refuses a token that comes with another request.
  */
 export function requestToken({ run, step, retry }: ActionContext, request: JsonObject): string {

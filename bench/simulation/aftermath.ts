@@ -38,7 +38,7 @@ interface Touch {
   end: 'seen' | 'said' | 'none';
 }
 
-/** Where to look, and what is not to be laid at the door of the run. */
+/** Where to look, and what is not the fault of the run. */
 export interface Premises {
   sandbox: Sandbox;
   cluster: string;

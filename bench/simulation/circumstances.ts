@@ -13,9 +13,9 @@ const deedsMax = 3;
 /** How long what passes by itself lasts: EKS gives up on nodes and pods after 15 or 20 minutes, which are 6 or 8 seconds here. */
 const deedMs = [3_000, 20_000] as const;
 
-/** A moment of a run: so long (wall clock) after that step, counted from 0, or the first step of its way back, has been begun. */
+/** A moment of a run: so long (wall clock) after that step, counted from 0, or the first step of its rollback, has been begun. */
 export interface Moment {
-  step: number | 'way back';
+  step: number | 'rollback';
   afterMs: number;
 }
 
@@ -70,7 +70,7 @@ export function circumstancesOf(seed: number, runbook: string, rate: number): Ci
   // As old as EKS has been seen to answer: some seconds of the wall clock, by which actions look again.
   const staleMs = Math.floor(random.between(0, 2_000) * speed);
   const faults = { rate, seed, timeoutMs: 200, delayMs: 150, staleMs };
-  if (kills.length > 0 && now(shares.killOnWayBack)) kills.push({ ...moment(), step: 'way back' });
+  if (kills.length > 0 && now(shares.killOnWayBack)) kills.push({ ...moment(), step: 'rollback' });
   const deeds = now(shares.deeds) ? Array.from({ length: 1 + random.below(deedsMax) }, () => deedOf(random, moment())) : [];
   return { kills, pause, abort, deeds, faults };
 }

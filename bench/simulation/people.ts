@@ -38,7 +38,7 @@ const refusalsExpected = new Set<string>([
 ]);
 
 /** How a run went, as the people saw it. */
-export interface Course {
+export interface Story {
   /** `stuck`: its people have left it at that, and aborted it. `lost`: it gave no answer, or came to no end. */
   outcome: 'done' | 'undone' | 'stuck' | 'aborted' | 'rejected' | 'refused' | 'lost';
   state?: RunState;
@@ -66,7 +66,7 @@ export class People {
   private readonly circumstances: Circumstances;
   private readonly target: string;
   private readonly means: Means;
-  private readonly course: Omit<Course, 'outcome' | 'state'> = { stuckWith: [], words: [], troubles: [] };
+  private readonly story: Omit<Story, 'outcome' | 'state'> = { stuckWith: [], words: [], troubles: [] };
   private readonly reachedAtMs = new Map<Moment, number>();
   private readonly over = new Set<Moment>();
   private readonly leftToExpire = new Set<string>();
@@ -92,9 +92,9 @@ export class People {
   }
 
   /** Carries out a runbook, until its run is over or lost. */
-  async play(document: RunbookDocument, inputs: JsonObject): Promise<Course> {
+  async play(document: RunbookDocument, inputs: JsonObject): Promise<Story> {
     const refusal = await this.begin(document, inputs);
-    if (refusal !== undefined) return { outcome: 'refused', ...this.course, stuckWith: [refusal] };
+    if (refusal !== undefined) return { outcome: 'refused', ...this.story, stuckWith: [refusal] };
     const beganAtMs = performance.now();
     for (;;) {
       const nowMs = performance.now() - beganAtMs;
@@ -102,12 +102,12 @@ export class People {
       const look = (): Promise<LiveRun> => this.holdpoint.live(this.target);
       const live = await this.environment.client.withDeadline(Date.now() + lookMaxMs, look).catch(() => undefined);
       this.noteProgress(live, nowMs);
-      if (live && endPhases.includes(live.state.phase)) return { outcome: this.outcomeOf(live.state), state: live.state, ...this.course };
+      if (live && endPhases.includes(live.state.phase)) return { outcome: this.outcomeOf(live.state), state: live.state, ...this.story };
       if (live) await this.react(live, nowMs);
       const lost = this.lossAt(nowMs, live);
       if (lost !== undefined) {
-        this.course.troubles.push(`${lost}; ${await diagnose(this.environment, this.target)}`);
-        return { outcome: 'lost', state: live?.state, ...this.course };
+        this.story.troubles.push(`${lost}; ${await diagnose(this.environment, this.target)}`);
+        return { outcome: 'lost', state: live?.state, ...this.story };
       }
       await wait(lookPauseMs);
     }
@@ -174,7 +174,7 @@ export class People {
     if (saying === undefined) return;
     if (saying === 'silence') {
       this.leftToExpire.add(opening);
-      this.course.words.push(`silence at ${opening}`);
+      this.story.words.push(`silence at ${opening}`);
       this.oddWords += 1;
       return;
     }
@@ -213,7 +213,7 @@ export class People {
       const answer = await this.holdpoint.operate(this.target, command, 'the simulation wants it', key);
       const isTold = answer.hold !== undefined || answer.notice !== undefined || endPhases.includes(answer.phase);
       if ((command === 'skip' || command === 'undo') && !isTold)
-        this.course.troubles.push(`${command} was answered by nothing: ${answer.phase}`);
+        this.story.troubles.push(`${command} was answered by nothing: ${answer.phase}`);
     });
   }
 
@@ -221,13 +221,13 @@ export class People {
     const saidAtMs = performance.now();
     try {
       await this.environment.client.withDeadline(Date.now() + answerMaxMs, send);
-      this.course.words.push(told);
+      this.story.words.push(told);
       return true;
     } catch (error) {
       this.noteRefusal(word, error);
       const isLate = performance.now() - saidAtMs > answerMaxMs && this.killedAtMs + answerMaxMs < saidAtMs;
       if (isLate)
-        this.course.troubles.push(`${told} had no answer for ${answerMaxMs / 1000} s; ${await diagnose(this.environment, this.target)}`);
+        this.story.troubles.push(`${told} had no answer for ${answerMaxMs / 1000} s; ${await diagnose(this.environment, this.target)}`);
       return false;
     }
   }
@@ -235,18 +235,18 @@ export class People {
   private noteRefusal(word: Saying, error: unknown): void {
     if (!(error instanceof RefusedError || error instanceof HoldpointError)) return;
     const { code, message, remedy } = error;
-    this.course.words.push(`${word} (refused: ${code})`);
+    this.story.words.push(`${word} (refused: ${code})`);
     if (refusalsExpected.has(code) && message !== '' && remedy !== '') return;
-    this.course.troubles.push(`${word} was refused: ${code}: ${message} ${remedy}`);
+    this.story.troubles.push(`${word} was refused: ${code}: ${message} ${remedy}`);
   }
 
   /** Has a run that only waits stand still, to be undone or aborted; it must have said what it waits for. */
   private async loseHeart({ state, progress, retrying }: LiveRun): Promise<void> {
     const waitsFor = saidBy({ progress, retrying });
     const step = state.steps.find(({ kind, status }) => kind === 'action' && status === 'running')?.id ?? state.phase;
-    if (waitsFor === '') this.course.troubles.push(`${step} waited for ${patienceMs / 1000} s and did not say for what`);
+    if (waitsFor === '') this.story.troubles.push(`${step} waited for ${patienceMs / 1000} s and did not say for what`);
     if (!(await this.say('pause', state))) return;
-    this.course.stuckWith.push(`${step} waits: ${waitsFor}`);
+    this.story.stuckWith.push(`${step} waits: ${waitsFor}`);
     this.impatient = true;
   }
 
@@ -255,23 +255,23 @@ export class People {
     if (told === this.stuckSeen) return;
     this.stuckSeen = told;
     if (!stuck) return;
-    this.course.stuckWith.push(told);
+    this.story.stuckWith.push(told);
     const { code, reason, remedy } = stuck;
     const isKnown = (code in errorKinds || code in errorsToldInPlace) && code !== 'unexpected';
-    if (!isKnown || reason === '' || remedy === '') this.course.troubles.push(`stuck without a name: ${JSON.stringify(stuck)}`);
+    if (!isKnown || reason === '' || remedy === '') this.story.troubles.push(`stuck without a name: ${JSON.stringify(stuck)}`);
   }
 
   /** Whether a moment has come that is not over yet. */
   private isDue(moment: Moment | undefined, { steps }: RunState, nowMs: number): boolean {
     if (!moment || this.over.has(moment)) return false;
-    const row = moment.step === 'way back' ? steps.find(({ id }) => id.startsWith('undo:')) : steps[moment.step];
+    const row = moment.step === 'rollback' ? steps.find(({ id }) => id.startsWith('undo:')) : steps[moment.step];
     if ((row?.status ?? 'waiting') === 'waiting') return false;
     const reachedAtMs = this.reachedAtMs.get(moment) ?? nowMs;
     this.reachedAtMs.set(moment, reachedAtMs);
     return nowMs >= reachedAtMs + moment.afterMs;
   }
 
-  private outcomeOf({ phase }: RunState): Course['outcome'] {
+  private outcomeOf({ phase }: RunState): Story['outcome'] {
     if (phase === 'aborted') return this.gaveUp ? 'stuck' : 'aborted';
     return phase === 'done' || phase === 'undone' || phase === 'rejected' ? phase : 'lost';
   }

@@ -11,7 +11,7 @@ import type { Violation } from '../../sandbox/observer.ts';
 import { people } from '../../test/support/people.ts';
 import { groupsOf, leftoversOf } from './aftermath.ts';
 import { Others } from './others.ts';
-import { People, type Course } from './people.ts';
+import { People, type Story } from './people.ts';
 import type { Environment } from './environment.ts';
 import { region, simulatedTargetOf, type SimulatedTarget } from './world.ts';
 
@@ -25,7 +25,7 @@ export interface Assignment {
 }
 
 /** What became of a run and of its world. */
-export interface Verdict extends Assignment, Pick<Course, 'outcome' | 'stuckWith' | 'words'> {
+export interface Verdict extends Assignment, Pick<Story, 'outcome' | 'stuckWith' | 'words'> {
   seconds: number;
   faults: number;
   /** How often its worker was killed. */
@@ -59,11 +59,11 @@ export async function simulate(environment: Environment, assignment: Assignment)
     const means = { kill: () => worker?.replace(), befall: others.act.bind(others) };
     sandbox.world.faults.set(circumstances.faults);
     const company = new People(environment, { taskQueue, target, random, circumstances }, means);
-    const course = await company.play(document, inputs);
+    const story = await company.play(document, inputs);
     others.stop();
-    const troubles = [...course.troubles, ...(await troublesOf(environment, target, course)), ...(worker?.troubles ?? [])];
-    if (course.outcome === 'lost') troubles.push(`its worker says: ${(await worker?.output()) ?? 'see the others'}`);
-    const leftovers = course.outcome === 'lost' ? [] : await leftoversOf({ sandbox, cluster, eks, before, others }, course.state);
+    const troubles = [...story.troubles, ...(await troublesOf(environment, target, story)), ...(worker?.troubles ?? [])];
+    if (story.outcome === 'lost') troubles.push(`its worker says: ${(await worker?.output()) ?? 'see the others'}`);
+    const leftovers = story.outcome === 'lost' ? [] : await leftoversOf({ sandbox, cluster, eks, before, others }, story.state);
     const { violations, counters } = sandbox.world.observer.summary();
     const own = violations.filter((violation) => !others.haveCaused(violation));
     const told = (double: boolean): string[] =>
@@ -71,9 +71,9 @@ export async function simulate(environment: Environment, assignment: Assignment)
     return {
       ...assignment,
       faultRate,
-      outcome: course.outcome,
-      stuckWith: course.stuckWith,
-      words: course.words,
+      outcome: story.outcome,
+      stuckWith: story.stuckWith,
+      words: story.words,
       seconds: (performance.now() - beganAtMs) / 1000,
       faults: Object.values(counters.faults).reduce((sum, count) => sum + count, 0),
       kills: worker?.kills ?? 0,
@@ -114,7 +114,7 @@ export function rehearse({ seed, runbook, faultRate }: Assignment): {
   );
 }
 
-async function troublesOf(environment: Environment, target: string, { outcome, state }: Course): Promise<string[]> {
+async function troublesOf(environment: Environment, target: string, { outcome, state }: Story): Promise<string[]> {
   const handle = environment.client.workflow.getHandle(target);
   if (outcome === 'lost') {
     await handle.terminate('lost by the simulation').catch(() => undefined);

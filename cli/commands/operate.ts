@@ -16,7 +16,7 @@ const taken: Record<CommandName, string> = {
   retry: 'tries the step again',
   skip: 'leaves the step out',
   done: 'takes the step for done: a look agrees',
-  adopt: 'takes the change for its own',
+  adopt: 'adopts the change',
   undo: 'goes back',
   abort: 'ends at the next safe point; its cordons are lifted',
 };

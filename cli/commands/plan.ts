@@ -30,7 +30,7 @@ export const registerPlan: RegisterCommand = (program, context) => {
       terminal.result({ ...forecast, blocked });
       terminal.lines(forecastLines(forecast, terminal));
       terminal.line();
-      terminal.line(blocked ? 'It cannot be started as things stand.' : `Start it with: ${startCommand(name, options, forecast)}`);
+      terminal.line(blocked ? 'It is blocked: it cannot be started now.' : `Start it with: ${startCommand(name, options, forecast)}`);
       context.exit(blocked ? exitCodes.error : exitCodes.done);
     });
 };

@@ -11,9 +11,9 @@ import { table } from './runs.ts';
 
 export const registerSweep: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('sweep'))
-    .summary('lift the cordons and other marks that dead runs have left behind')
+    .summary('lift the cordons and other owner annotations of runs that are over')
     .description(
-      'Lifts what runs that are over have left at the nodes of their targets: cordons, labels that keep load balancers away, marks. ' +
+      'Lifts what runs that are over have left at nodes: cordons, labels that keep load balancers away, owner annotations. ' +
         'What is not marked as a run’s, or belongs to a run that is open, stays. A worker does the same when it starts.',
     )
     .argument('[target...]', 'such as eks/eu-central-1/demo; without any, all that runs have worked on')
@@ -49,8 +49,8 @@ function sweepLines({ targets, more, evidence }: SweepResult, dryRun: boolean, t
   const failed = targets.filter(({ failure }) => failure !== undefined).length;
   const command = dryRun ? 'would be lifted' : lifted === 1 ? 'was lifted' : 'were lifted';
   lines.push('');
-  if (lifted > 0) lines.push(`${counted(lifted, 'mark')} of dead runs ${command}.`);
-  else if (failed < targets.length) lines.push('Nothing was left behind by dead runs.');
+  if (lifted > 0) lines.push(`${counted(lifted, 'owner annotation')} of runs that are over ${command}.`);
+  else if (failed < targets.length) lines.push('Nothing was left behind by runs that are over.');
   if (failed > 0) lines.push(`${counted(failed, 'target')} could not be looked at.`);
   if (more) lines.push('There are more targets than one sweep looks at; name those that are missing.');
   if (evidence !== undefined) lines.push(`Evidence: ${evidence}`);
@@ -61,6 +61,6 @@ function targetLines({ target, lifted, kept, failure }: SweptTarget, dryRun: boo
   if (failure) return [`${colors.red('✗')} ${colors.bold(target)}: ${failure.reason}`, `    ${colors.dim(failure.remedy)}`];
   const dead = lifted.map(({ node, run }) => [dryRun ? 'dead' : 'lifted', node, run, '']);
   const others = kept.map(({ node, run, why }) => ['stays', node, run, why]);
-  if (dead.length + others.length === 0) return [`${colors.green('✓')} ${colors.bold(target)}: no marks`];
+  if (dead.length + others.length === 0) return [`${colors.green('✓')} ${colors.bold(target)}: no owner annotations`];
   return [`${colors.green('✓')} ${colors.bold(target)}`, ...table([...dead, ...others]).map((row) => `    ${row}`)];
 }

@@ -16,7 +16,7 @@ export interface Effect {
   after?: Json;
 }
 
-/** A reason why a step cannot be carried out as things stand. */
+/** A reason why a step cannot be carried out as things are now. */
 export interface Blocker {
   object: string;
   reason: string;

@@ -25,7 +25,7 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   limits: ActionLimits;
   /**
    * Where its worker has to be, for what cannot be done from anywhere: `perform` and its reads go to the task queue `<queue>.<runsOn>`.
-   * The actions of its way back run there too.
+   * The actions of its rollback run there too.
    */
   runsOn?: string;
   /** What later steps may refer to as `steps.<id>.<name>`. */

@@ -92,7 +92,7 @@ export const actionStepGrammar = z.strictObject({
     .optional(),
   onFailure: z
     .enum(['stuck', 'undo'])
-    .describe('What follows when the step cannot go on: the run waits for an operator (stuck), or goes back by itself (undo).')
+    .describe('What follows when the step cannot go on: the run waits for an operator (stuck), or rolls back automatically (undo).')
     .optional(),
 });
 

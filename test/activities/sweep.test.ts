@@ -7,8 +7,8 @@ import { createEvidenceDirectory } from '../../activities/evidence/directory.ts'
 import { takeOut, cordonAnnotation, cordonNode } from '../../activities/kubernetes/cordon/owner-annotation.ts';
 import type { LatestRun } from '../../activities/runs.ts';
 import type { KubernetesApis } from '../../activities/kubernetes/client/connect.ts';
-import { marksAt } from '../../activities/system.ts';
-import { findMarks, liftMarks, type SweepParts } from '../../activities/sweep.ts';
+import { annotationsAt } from '../../activities/system.ts';
+import { findOwnerAnnotations, liftOwnerAnnotations, type SweepParts } from '../../activities/sweep.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 
 const longAgo = new Date('2026-11-21T05:24:07Z');
@@ -37,7 +37,7 @@ beforeEach(async () => {
     return latest;
   };
   apis = await demo.clients.kubernetes(demo.target);
-  parts = { marks: marksAt(demo.systems, demo.target), latestRun, evidence };
+  parts = { annotations: annotationsAt(demo.systems, demo.target), latestRun, evidence };
 });
 
 afterEach(async () => {
@@ -61,28 +61,28 @@ async function byHand(index: number, body: object): Promise<void> {
   await demo.others.core.patchNode({ name: at(index).name, body, fieldManager: 'kubectl-cordon' }, asMerge);
 }
 
-async function sweep(): Promise<Awaited<ReturnType<typeof liftMarks>>> {
-  return liftMarks(parts, (await findMarks(parts)).dead);
+async function sweep(): Promise<Awaited<ReturnType<typeof liftOwnerAnnotations>>> {
+  return liftOwnerAnnotations(parts, (await findOwnerAnnotations(parts)).dead);
 }
 
 describe('what is dead', () => {
-  test('is every mark of a run that is over, and nothing else', async () => {
+  test('is every owner annotation of a run that is over, and nothing else', async () => {
     await cordon(0, 'r-0');
     await takeOut(apis, 'demo', at(0), 'r-0', { cordon: false, begin: true });
     await byHand(1, { spec: { unschedulable: true } });
-    expect(await findMarks(parts)).toEqual({ dead: [{ node: at(0).name, run: 'r-0' }], kept: [], settlesInMs: 0 });
+    expect(await findOwnerAnnotations(parts)).toEqual({ dead: [{ node: at(0).name, run: 'r-0' }], kept: [], settlesInMs: 0 });
     expect(await sweep()).toEqual([{ node: at(0).name, run: 'r-0' }]);
     expect(await cordons()).toEqual(['open', 'cordoned', 'open']);
     expect((await demo.nodes())[0]?.metadata?.labels).not.toHaveProperty(['node.kubernetes.io/exclude-from-external-load-balancers']);
-    expect(await findMarks(parts)).toEqual({ dead: [], kept: [], settlesInMs: 0 });
+    expect(await findOwnerAnnotations(parts)).toEqual({ dead: [], kept: [], settlesInMs: 0 });
     expect(demo.report()).toMatchObject({ violations: [], counters: { foreignCordonsLifted: 0 } });
   });
 
-  test('are the marks of earlier runs beside those of the run that is open', async () => {
+  test('are the owner annotations of earlier runs beside those of the run that is open', async () => {
     await cordon(0, 'r-0');
     await cordon(1, 'r-1');
     latest = open('r-1');
-    expect(await findMarks(parts)).toMatchObject({
+    expect(await findOwnerAnnotations(parts)).toMatchObject({
       dead: [{ node: at(0).name, run: 'r-0' }],
       kept: [{ node: at(1).name, run: 'r-1', why: 'the run is open' }],
     });
@@ -109,7 +109,7 @@ describe('what is dead', () => {
 
   test('is not known of a run without a record here, which may be another Holdpoint’s', async () => {
     await cordon(0, 'r-77');
-    const { dead, kept } = await findMarks(parts);
+    const { dead, kept } = await findOwnerAnnotations(parts);
     const why = `there is no record of this run here (${join(directory, 'r-77')}): it may belong to another Holdpoint`;
     expect([dead, kept]).toEqual([[], [{ node: at(0).name, run: 'r-77', why }]]);
   });
@@ -119,7 +119,7 @@ describe('what is dead', () => {
     await writeFile(join(directory, 'r-5', '000000001.json'), 'torn\n');
     await cordon(0, 'r-5');
     await cordon(1, '../secrets');
-    const { dead, kept } = await findMarks(parts);
+    const { dead, kept } = await findOwnerAnnotations(parts);
     expect(dead.map(({ run }) => run)).toEqual(['r-5']);
     expect(kept.map(({ run }) => run)).toEqual(['../secrets']);
   });
@@ -128,19 +128,19 @@ describe('what is dead', () => {
     await cordon(0, 'r-0');
     latest = open();
     const why = 'the workflow that is open on the target does not say which run it carries out';
-    expect(await findMarks(parts)).toMatchObject({ dead: [], kept: [{ run: 'r-0', why }] });
-    expect(await liftMarks(parts, [{ node: at(0).name, run: 'r-0' }])).toEqual([]);
+    expect(await findOwnerAnnotations(parts)).toMatchObject({ dead: [], kept: [{ run: 'r-0', why }] });
+    expect(await liftOwnerAnnotations(parts, [{ node: at(0).name, run: 'r-0' }])).toEqual([]);
   });
 
   test('is waited for where the run has ended just now: its last attempt may still be at work', async () => {
     await cordon(0, 'r-0');
     latest = { state: 'closed', changedAt: new Date() };
-    const { settlesInMs } = await findMarks(parts);
+    const { settlesInMs } = await findOwnerAnnotations(parts);
     expect(settlesInMs).toBeGreaterThan(0);
     expect(settlesInMs).toBeLessThanOrEqual(10_000);
     // A history that is gone has ended long ago.
     latest = { state: 'closed' };
-    expect(await findMarks(parts)).toMatchObject({ settlesInMs: 0 });
+    expect(await findOwnerAnnotations(parts)).toMatchObject({ settlesInMs: 0 });
   });
 });
 
@@ -152,7 +152,7 @@ describe('a run that begins while a sweep looks', () => {
 
   test('keeps its cordons: they are listed before Temporal is asked', async () => {
     beforeAnswer = begins;
-    expect((await findMarks(parts)).dead).toEqual([]);
+    expect((await findOwnerAnnotations(parts)).dead).toEqual([]);
     expect(await sweep()).toEqual([]);
     expect(await cordons()).toEqual(['cordoned r-1', 'open', 'open']);
   });
@@ -161,24 +161,24 @@ describe('a run that begins while a sweep looks', () => {
     const answer = await parts.latestRun();
     await begins();
     const asked = { ...parts, latestRun: async () => answer };
-    expect((await findMarks(asked)).dead).toEqual([{ node: at(0).name, run: 'r-1' }]);
+    expect((await findOwnerAnnotations(asked)).dead).toEqual([{ node: at(0).name, run: 'r-1' }]);
   });
 
-  test('keeps its cordons where a dead run has left marks at the same nodes', async () => {
+  test('keeps its cordons where a dead run has left owner annotations at the same nodes', async () => {
     await cordon(0, 'r-0');
-    const { dead } = await findMarks(parts);
+    const { dead } = await findOwnerAnnotations(parts);
     await byHand(0, { spec: { unschedulable: null } });
     await begins();
-    expect(await liftMarks(parts, dead)).toEqual([]);
+    expect(await liftOwnerAnnotations(parts, dead)).toEqual([]);
     expect(await cordons()).toEqual(['cordoned r-1', 'open', 'open']);
   });
 });
 
-test('a run that comes back to life before its marks are lifted keeps them', async () => {
+test('a run that comes back to life before its annotations are lifted keeps them', async () => {
   await cordon(0, 'r-0');
-  const { dead } = await findMarks(parts);
+  const { dead } = await findOwnerAnnotations(parts);
   latest = open('r-0');
-  expect(await liftMarks(parts, dead)).toEqual([]);
+  expect(await liftOwnerAnnotations(parts, dead)).toEqual([]);
   expect(await cordons()).toEqual(['cordoned r-0', 'open', 'open']);
 });
 

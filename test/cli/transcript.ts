@@ -195,7 +195,7 @@ class Placeholders {
     return address === undefined || address.endsWith(':1') ? sandboxed : sandboxed.replaceAll(address, '{temporal}');
   }
 
-  /** The way back, for what a person writes into a transcript. */
+  /** The rollback, for what a person writes into a transcript. */
   real(text: string): string {
     const hashes = [...this.hashes.values()];
     return text

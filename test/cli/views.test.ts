@@ -210,7 +210,7 @@ describe('a plan', () => {
     const shown = forecastLines({ target: 'eks/r/c', runbook, inputs: {}, spans }, terminalOf({ tty: false }));
     expect(shown).toContain('■ hold sign (policy p): Go?');
     expect(shown).toContain('Forecast; planned again and signed at the hold:');
-    expect(shown).toContain('    ! as things stand today: a: b');
+    expect(shown).toContain('    ! blocked today: a: b');
   });
 });
 

@@ -42,7 +42,7 @@ test('the example does what the page asks of an action', async () => {
   const undo = await action.undo(plan, context);
   expect(undo).toEqual([{ uses: 'kubernetes.labelNodes', with: { nodes, key: 'pool', value: 'general', ignoreMissing: true } }]);
   const [back] = Array.isArray(undo) ? undo : [];
-  if (!back) throw new Error('the example has a way back');
+  if (!back) throw new Error('the example has a rollback');
   cluster.cluster.removeNode(nodes[0] ?? '');
   expect((await action.plan({ ...back.with, ignoreMissing: false }, context)).blockers).toHaveLength(1);
   await perform(action, await action.plan(back.with, context), context, surroundings);

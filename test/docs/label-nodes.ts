@@ -83,7 +83,7 @@ export function labelNodesAction(clients: Clients): AnyAction {
       });
     },
 
-    // The way back, as calls of actions, or the reason why there is none. It may read the world; here the plan says it all.
+    // The rollback, as calls of actions, or the reason why there is none. It may read the world; here the plan says it all.
     undo: async ({ facts: { nodes, key } }) => {
       const [first] = nodes;
       const sameBefore = nodes.every(({ before }) => before === first?.before);

@@ -50,7 +50,7 @@ async function placesForward(scenario: Scenario): Promise<string[]> {
   return placesOf(await scenario.steps(), await scenario.holds());
 }
 
-/** Around every step that is undone, and where that begins; nobody is asked where a run goes back by itself. */
+/** Around every step that is undone, and where that begins; nobody is asked where a run rolls back automatically. */
 async function placesBack(scenario: Scenario): Promise<string[]> {
   const undone = (await scenario.steps()).filter(({ id, changes }) => changes && id !== 'last').map(({ id }) => `undo:${id}`);
   const borders = [...bordersOfStep, inTheMiddle];
@@ -118,7 +118,7 @@ describe('a worker that is killed (SIGKILL) at every border of a list, a nested 
   );
 
   test(
-    'on the way back, which the run takes by itself: the world is as before',
+    'on the rollback, which the run takes by itself: the world is as before',
     async () => {
       const [first, ...others] = await expectSound(back, 'undone');
       const kills = [...(first?.kills ?? []), ...others.flatMap((other) => other.kills)];

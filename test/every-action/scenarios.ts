@@ -13,7 +13,7 @@ export interface ActionScenario {
   /** What is done before the action is planned, by the run itself. */
   before?: (cluster: TestCluster) => Promise<void>;
   input: (cluster: TestCluster) => Promise<JsonObject>;
-  /** What the action says where there is no way back from what it has begun. */
+  /** What the action says where there is no rollback from what it has begun. */
   noWayBack?: RegExp;
 }
 

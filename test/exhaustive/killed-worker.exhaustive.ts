@@ -27,7 +27,7 @@ interface Outcome {
 }
 
 /** A run that workers carry out one after another. */
-interface Course {
+interface Story {
   scenario: Scenario;
   /** Where workers have died so far. */
   died: () => Promise<string[]>;
@@ -60,7 +60,7 @@ async function goThrough(runbook: string): Promise<Outcome> {
 
 /**
  * The last step that changes something fails before it begins, so that there is something to undo; a single one when it is done.
- * Workers die on the way back only.
+ * Workers die on the rollback only.
  */
 async function goBack(runbook: string): Promise<Outcome> {
   return amongDeaths(
@@ -90,7 +90,7 @@ let courses = 0;
 
 async function amongDeaths(
   runbook: string,
-  go: (course: Course) => Promise<Pick<Outcome, 'state' | 'deaths' | 'expected'>>,
+  go: (story: Story) => Promise<Pick<Outcome, 'state' | 'deaths' | 'expected'>>,
   { onlyOnTheWayBack = false } = {},
 ): Promise<Outcome> {
   courses += 1;
@@ -102,7 +102,7 @@ async function amongDeaths(
   const scenario = await environment.raise(runbook, { taskQueue, nodesAtOnce: 1 });
   const workers = await startMortalWorkers(environment, { ...mortal, taskQueue, points, failing, onlyOnTheWayBack });
   const died = async (): Promise<string[]> => (await readFile(points, 'utf8')).trimEnd().split('\n');
-  const fail: Course['fail'] = (step, moment) => writeFile(failing, JSON.stringify({ step, moment } satisfies FailingStep));
+  const fail: Story['fail'] = (step, moment) => writeFile(failing, JSON.stringify({ step, moment } satisfies FailingStep));
   try {
     const before = await scenario.world();
     const went = await Promise.race([go({ scenario, died, fail }), workers.broken]);
@@ -131,7 +131,7 @@ describe('workers that are killed with SIGKILL at every border of a step, and wi
   );
 
   test.each(shipped)(
-    '%s: on the way back, the world is as before all the same',
+    '%s: on the rollback, the world is as before all the same',
     async (runbook) => {
       const { state, deaths, expected, differences, leftovers, troubles } = await back[shipped.indexOf(runbook)]!;
       expect(state).toMatchObject({ phase: 'undone', ended: { leftovers: [] } });

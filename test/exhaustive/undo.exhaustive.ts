@@ -19,7 +19,7 @@ interface Case {
   runbook: string;
   step: string;
   moment: (typeof moments)[number];
-  /** Whether each step of the way back is performed twice. */
+  /** Whether each step of the rollback is performed twice. */
   twice: boolean;
 }
 

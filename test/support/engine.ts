@@ -177,8 +177,8 @@ export async function startEngine(
   };
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
-  const { marks } = kubernetesSystem(scriptedClients(sites));
-  const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], marks };
+  const { annotations } = kubernetesSystem(scriptedClients(sites));
+  const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], annotations };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const bundle = await workflowBundle();
   const activities = createActivities({
@@ -472,7 +472,7 @@ function uncordonOf(sites: Map<string, Site>): AnyAction {
   });
 }
 
-/** Enough of a Kubernetes API to find the marks of a run and lift them. */
+/** Enough of a Kubernetes API to find the owner annotations of a run and lift them. */
 function scriptedClients(sites: Map<string, Site>): Clients {
   const nodeOf = (name: string, run: string | undefined): V1Node => ({
     metadata: { name, annotations: run === undefined ? {} : { [cordonAnnotation]: run } },

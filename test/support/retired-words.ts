@@ -4,7 +4,7 @@ const retiredWords: readonly (readonly [RegExp, string])[] = [
   [/\bshut (budget|PDB)|\b([Bb]udget|PDB)s? (is|are|was|stays?|stayed|be|been) shut\b/, 'the PDB allows 0 disruptions'],
   [/\b(comes?|came|coming) off (it|them|the|their|a) ?(nodes?)?\b/, 'is detached'],
   [
-    /\b(hold|request) (is|was|be|had been) (opened|open)\b|\bopened again\b|\bopening of (the |this )?hold\b|\bhold\.opened\b/,
+    /\b(hold|request) (is|was|be|had been) (opened|open)\b|\b[Hh]old\b.{0,20}\bopened again\b|\bopening of (the |this )?hold\b|\bhold\.opened\b/,
     'signatures are requested',
   ],
   [/\b(cannot|can) be told (to|now)\b/, 'the command is (not) allowed now'],
@@ -13,7 +13,7 @@ const retiredWords: readonly (readonly [RegExp, string])[] = [
   [/\b(take|takes|took|taken) (it|them|the change|the same change) (over|for (its|their) own)\b/, 'adopts'],
   [/\bmarks? of (a |the |dead |other )?runs?\b|\b(find|lift|sweep)Marks\b|\bmarks\.(found|lifted|kept)\b/, 'owner annotations'],
   [/\bat the door\b/, 'refused by the validator'],
-  [/\b(Course|DrainScene|BudgetLedger|Hands|DocumentPlaces|planWayBack|openingsMax)\b/, 'the names of docs/glossary.md'],
+  [/\b(Course|DrainScene|BudgetLedger|DocumentPlaces|planWayBack|openingsMax)\b/, 'the names of docs/glossary.md'],
 ];
 
 /** Where a text still uses a retired word: `line: sentence`. */

@@ -63,6 +63,10 @@ const entryPoints = ['cli/main.ts', 'worker/main.ts', 'sandbox/main.ts', 'workfl
 /** Folders whose code must give the same result each time it is run. */
 const pureFolders = ['domain', 'workflows'];
 const impureNames = ['Date', 'process', 'setTimeout', 'setInterval', 'performance'];
+/** What workflow code may be bundled with, besides ours: whatever is in there is replayed. CEL is not: expressions are evaluated once. */
+const replayedPackages = ['@temporalio/workflow', '@temporalio/common', 'canonicalize', '@noble/hashes'];
+/** Where Temporal begins to replay. */
+const replayedFrom = ['workflows/index.ts', 'workflows/client-result-interceptor.ts'];
 const functionLinesMax = 70;
 const lineCharactersMax = 140;
 /** Home and checkout folders of the machines the project was built on; put together so that this file is clean itself. */
@@ -79,7 +83,7 @@ export function offencesIn(files: Files): string[] {
     if (unit.folder !== 'test') offences.push(...longFunctions(unit));
     if (unit.folder === 'domain') offences.push(...undocumentedFunctions(unit));
   }
-  return [...offences, ...deadFiles(units)];
+  return [...offences, ...replayOffences(units), ...deadFiles(units)];
 }
 
 function offencesOfText(path: string, text: string): string[] {
@@ -226,6 +230,40 @@ function declaresFunction(node: ts.Statement): boolean {
   if (!ts.isVariableStatement(node)) return false;
   const values = node.declarationList.declarations.map(({ initializer }) => initializer);
   return values.some((value) => value !== undefined && (ts.isArrowFunction(value) || ts.isFunctionExpression(value)));
+}
+
+/** The files that Temporal replays: what its workflow code reaches by imports of values. */
+export function replayedFiles(files: Files): string[] {
+  return [
+    ...reachedFrom([...files.keys()].filter((path) => path.endsWith('.ts')).map((path) => parse(path, files.get(path) ?? ''))).keys(),
+  ];
+}
+
+function reachedFrom(units: readonly Unit[]): Map<string, Unit> {
+  const byPath = new Map(units.map((unit) => [unit.path, unit]));
+  const reached = new Map<string, Unit>();
+  const left = [...replayedFrom];
+  for (let path = left.pop(); path !== undefined; path = left.pop()) {
+    const unit = byPath.get(path);
+    if (!unit || reached.has(path)) continue;
+    reached.set(path, unit);
+    for (const { specifier, isValue } of unit.imports) {
+      if (isValue && specifier.startsWith('.')) left.push(posix.join(posix.dirname(path), specifier));
+    }
+  }
+  return reached;
+}
+
+function replayOffences(units: readonly Unit[]): string[] {
+  return [...reachedFrom(units).values()].flatMap((unit) =>
+    unit.imports.flatMap(({ node, specifier, isValue }) => {
+      const isAllowed =
+        specifier.startsWith('.') || replayedPackages.some((name) => specifier === name || specifier.startsWith(`${name}/`));
+      return isValue && !isAllowed
+        ? [`${at(unit, node)}: workflow code reaches this file, and must not be replayed with ${specifier}`]
+        : [];
+    }),
+  );
 }
 
 /** Source files that nothing but tests mentions by path, and that no process starts with. */

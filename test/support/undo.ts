@@ -8,7 +8,7 @@ export function undoOf(cluster: TestCluster, name: string, plan: ActionPlan, see
   return cluster.action(name).undo(plan, cluster.context(), seen);
 }
 
-/** Plans the calls of the way back as the engine does; fails where there is none. */
+/** Plans the calls of the rollback as the engine does; fails where there is none. */
 export async function planUndo(
   cluster: TestCluster,
   name: string,
@@ -16,7 +16,7 @@ export async function planUndo(
   seen?: Observation,
 ): Promise<[PlannedCall, ...PlannedCall[]]> {
   const undo = await undoOf(cluster, name, plan, seen);
-  if (!Array.isArray(undo)) throw new Error(`there is no way back from ${name}: ${JSON.stringify(undo)}`);
+  if (!Array.isArray(undo)) throw new Error(`there is no rollback from ${name}: ${JSON.stringify(undo)}`);
   const expected: ExpectedChange[] = [];
   const calls: PlannedCall[] = [];
   for (const [index, { uses, with: input }] of undo.entries()) {
@@ -27,7 +27,7 @@ export async function planUndo(
     calls.push({ uses, plan: planned, context });
   }
   const [first, ...rest] = calls;
-  if (!first) throw new Error(`the way back from ${name} has no calls`);
+  if (!first) throw new Error(`the rollback from ${name} has no calls`);
   return [first, ...rest];
 }
 

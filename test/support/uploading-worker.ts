@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const { TEMPORAL_ADDRESS: address = '', HOLDPOINT_TASK_QUEUE: taskQueue = '', HOLDPOINT_CONFIG: configuration = '' } = process.env;
   quietTemporal();
   const nothing = { release: async () => [], find: async () => [], lift: async () => false };
-  const uploads = { name: 'uploads', actions: [uploadOf(directory)], marks: { kinds: ['eks'], ...nothing } };
+  const uploads = { name: 'uploads', actions: [uploadOf(directory)], annotations: { kinds: ['eks'], ...nothing } };
   const worker = await Worker.create({
     connection: await NativeConnection.connect({ address }),
     namespace: 'default',

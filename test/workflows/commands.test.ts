@@ -55,7 +55,7 @@ describe('at a hold', () => {
       'hold.released',
       'step.started',
       'step.done',
-      'marks.lifted',
+      'annotations.lifted',
       'run.ended',
     ]);
   });

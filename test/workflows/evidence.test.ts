@@ -31,7 +31,7 @@ test('the record of a run that goes through holds every step of it, in order, an
     'hold.released',
     'step.started',
     'step.done',
-    'marks.lifted',
+    'annotations.lifted',
     'run.ended',
   ]);
   await engine.replay(target, { name: 'hold' });

@@ -45,7 +45,7 @@ test('a hold that nobody signs in time closes without approving, refuses late si
     'hold.released',
     'step.started',
     'step.done',
-    'marks.lifted',
+    'annotations.lifted',
     'run.ended',
   ]);
   await engine.replay(target, { name: 'expiry' });

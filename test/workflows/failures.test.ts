@@ -65,7 +65,7 @@ describe('failures', () => {
     const leftovers = ['step work (kubernetes.cordon) was stopped before its end'];
     expect(state.ended).toMatchObject({ reason: 'aborted by ada: enough', leftovers });
     const kinds = await engine.verifiedKinds(run);
-    expect(kinds.slice(-4)).toEqual(['step.stuck', 'command.accepted', 'marks.lifted', 'run.ended']);
+    expect(kinds.slice(-4)).toEqual(['step.stuck', 'command.accepted', 'annotations.lifted', 'run.ended']);
   });
 });
 

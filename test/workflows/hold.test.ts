@@ -84,7 +84,7 @@ describe('who may not decide is refused with the reason, and the attempt is in t
     await expectOnlyRefused(held, 'person-unknown', 'mallory');
   });
 
-  test('a person who was taken out of holdpoint.yaml after the hold was opened', async () => {
+  test('a person who was taken out of holdpoint.yaml after the signatures were requested', async () => {
     const held = await heldRun();
     const { linus } = engine.configuration.people;
     delete engine.configuration.people.linus;

@@ -27,7 +27,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** Tells the run of refused attempts until it has gone on in a new history; returns the id of the old one. */
+/** Tells the run of refused attempts until it has gone on as new; returns the id of the old one. */
 async function flood(target: string): Promise<string> {
   const first = (await engine.handle(target).describe()).runId;
   for (let sent = 0; sent < attempts; sent += attemptsAtOnce) {
@@ -61,7 +61,7 @@ test('at a hold, the signatures that are there outlive a history that has become
   await engine.replay(target, { name: 'continued-before', historyOf: engine.client.workflow.getHandle(target, first) });
 });
 
-test('at a stuck step the run comes back to the same place, with its way back', async () => {
+test('at a stuck step the run comes back to the same place, with its rollback', async () => {
   const { cluster, target, site } = engine.newSite();
   site.drainFailures.set('node-b', new HoldpointError('action-stuck', { cause: 'node-b does not answer.', remedy: 'Mend it.' }));
   const document = documentOf(`

@@ -33,7 +33,7 @@ describe('pause', () => {
       'command.accepted',
       'run.resumed',
       'step.done',
-      'marks.lifted',
+      'annotations.lifted',
       'run.ended',
     ]);
     await engine.replay(target, { name: 'pause' });
@@ -76,7 +76,7 @@ describe('abort and cancel', () => {
     expect(state.ended).toMatchObject({ reason: 'aborted by ada: wrong cluster' });
     await expect(engine.handle(target).result()).resolves.toMatchObject({ phase: 'aborted' });
     const kinds = await engine.verifiedKinds(run);
-    expect(kinds.slice(-3)).toEqual(['command.accepted', 'marks.lifted', 'run.ended']);
+    expect(kinds.slice(-3)).toEqual(['command.accepted', 'annotations.lifted', 'run.ended']);
   });
 
   test('a cancel through Temporal in the middle of a step counts as an abort', async () => {
@@ -88,7 +88,7 @@ describe('abort and cancel', () => {
     expect(site.marks.size).toBe(0);
     expect(state.ended).toMatchObject({ reason: 'cancelled through Temporal' });
     const kinds = await engine.verifiedKinds(run);
-    expect(kinds.slice(2)).toEqual(['step.started', 'marks.lifted', 'run.ended']);
+    expect(kinds.slice(2)).toEqual(['step.started', 'annotations.lifted', 'run.ended']);
   });
 
   test('marks that cannot be lifted are named in the record, and the run ends all the same', async () => {
@@ -98,6 +98,6 @@ describe('abort and cancel', () => {
     await engine.holdpoint.operate(target, 'abort', 'wrong cluster', engine.keys.ada);
     const state = await engine.until(target, 'aborted');
     expect(state.ended?.leftovers).toContainEqual(expect.stringMatching(`cordons of ${run} may still be there.*no permission`));
-    await expect(engine.verifiedKinds(run)).resolves.toEqual(expect.arrayContaining(['marks.kept', 'run.ended']));
+    await expect(engine.verifiedKinds(run)).resolves.toEqual(expect.arrayContaining(['annotations.kept', 'run.ended']));
   });
 });

@@ -38,7 +38,7 @@ describe('a sweep', () => {
     const { targets, evidence = '' } = await engine.holdpoint.sweep({ targets: [target, target], dryRun: false });
     expect(targets).toEqual([{ target, lifted: marks, kept: [] }]);
     expect(site.marks.size).toBe(0);
-    expect(await kindsOf(evidence)).toEqual(['sweep.started', 'marks.found', 'marks.lifted', 'run.ended']);
+    expect(await kindsOf(evidence)).toEqual(['sweep.started', 'annotations.found', 'annotations.lifted', 'run.ended']);
     const again = await engine.holdpoint.sweep({ targets: [target], dryRun: false });
     expect(again).toEqual({ targets: [{ target, lifted: [], kept: [] }], more: false });
   }, 60_000);
@@ -56,7 +56,7 @@ describe('a sweep', () => {
     expect(site.marks.size).toBe(0);
   }, 60_000);
 
-  test('leaves the marks of a run that is open, and lifts those of the one before it', async () => {
+  test('leaves the owner annotations of a run that is open, and lifts those of the one before it', async () => {
     const working = await inTheMiddle();
     const { target, site, run } = working;
     const earlier = await dead();

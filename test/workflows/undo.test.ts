@@ -31,7 +31,7 @@ const operate = (target: string, command: Parameters<Engine['holdpoint']['operat
   engine.holdpoint.operate(target, command, reason, engine.keys.dana);
 
 describe('undo', () => {
-  test('shows the way back, has it signed by others, and takes it, the last step first', async () => {
+  test('shows the rollback, has it signed by others, and takes it, the last step first', async () => {
     const { run, target, site } = await failedRun();
     await engine.until(target, 'stuck');
     await expect(operate(target, 'undo')).resolves.toEqual({ phase: 'holding', hold: 'undo' });
@@ -67,7 +67,7 @@ describe('undo', () => {
       'step.done',
       'step.started',
       'step.done',
-      'marks.lifted',
+      'annotations.lifted',
       'run.ended',
     ]);
     await engine.replay(target, { name: 'undo' });
@@ -107,7 +107,7 @@ describe('undo', () => {
     expect(nothing).toMatchObject({ message: expect.stringContaining('it has changed nothing yet that could be undone') });
   });
 
-  test('opens again where the way back has changed after it was signed', async () => {
+  test('opens again where the rollback has changed after it was signed', async () => {
     const { target, site } = await failedRun();
     await engine.until(target, 'stuck');
     await operate(target, 'undo');
@@ -120,7 +120,7 @@ describe('undo', () => {
     await engine.until(target, 'undone');
   });
 
-  test('is refused at once where the way back is blocked or nothing can be undone; the run stays stuck', async () => {
+  test('is refused at once where the rollback is blocked or nothing can be undone; the run stays stuck', async () => {
     const { target, site } = await failedRun();
     await engine.until(target, 'stuck');
     site.undoBlockers = [{ object: 'Node/node-a', reason: 'It is on fire.', remedy: 'Put it out.' }];
@@ -167,7 +167,7 @@ describe('undo', () => {
 });
 
 describe('onFailure: undo', () => {
-  test('goes back by itself, as the signed document says', async () => {
+  test('rolls back automatically, as the signed document says', async () => {
     const { run, target, site } = await failedRun(undefined, 'undo');
     const { ended } = await engine.until(target, 'undone');
     expect(ended?.reason).toBe('undone automatically, as step b failed: node-b does not answer.');
@@ -175,7 +175,7 @@ describe('onFailure: undo', () => {
     expect(await engine.verifiedKinds(run)).toEqual(expect.arrayContaining(['step.failed', 'undo.started']));
   });
 
-  test('is stuck with both reasons where the way back is blocked', async () => {
+  test('is stuck with both reasons where the rollback is blocked', async () => {
     const { target, site } = await failedRun((site) => {
       site.undoBlockers = [{ object: 'Node/node-a', reason: 'It is on fire.', remedy: 'Put it out.' }];
     }, 'undo');

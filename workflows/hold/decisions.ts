@@ -1,6 +1,6 @@
 import { refusalOf, type Refusal } from '../../domain/approval/refusal.ts';
 import { standingOf } from '../../domain/approval/request.ts';
-import type { DecisionStatement } from '../../domain/approval/statement.ts';
+import { claimNames } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { DecisionAnswer, DecisionRequest } from '../messages.ts';
 import { refusalFailure, requireShape } from '../run/refusal.ts';
@@ -8,26 +8,18 @@ import type { Run } from '../run/run.ts';
 
 /** The validator of a decision: refuses what the state shows to be wrong. It must not be async, or it would refuse nothing. */
 export function refuseDecision(run: Run, sent: DecisionRequest): void {
-  requireShape(sent, ['person', 'run', 'hold', 'planHash', 'decision', 'reason', 'signature'], ['request']);
+  requireShape(sent, [...claimNames('decision', 'text'), 'signature'], claimNames('decision', 'integer'));
   const refusal = refusalOfDecision(run, sent);
   if (refusal) throw refusalFailure(refusal);
 }
 
 /** Verifies the signature of a decision against the people of this moment and counts it, if it still may count then. */
 export async function takeDecision(run: Run, sent: DecisionRequest): Promise<DecisionAnswer> {
-  const { person, hold, request, planHash, decision, reason, signature } = sent;
-  const claims: Omit<DecisionStatement, 'at' | 'nonce'> = {
-    kind: 'decision',
-    person,
-    run: sent.run,
-    hold,
-    request,
-    planHash,
-    decision,
-    reason,
-  };
+  const { signature, ...claims } = sent;
+  const expected = { ...claims, kind: 'decision' as const };
+  const { person, decision, reason } = sent;
   const group = run.state.hold?.request.policy.of;
-  const verified = await run.verify({ expected: claims, signature, group });
+  const verified = await run.verify({ expected, signature, group });
   // The request may have been closed, or the same person may have decided, while the signature was verified.
   const refusal = verified.ok ? refusalOfDecision(run, sent) : verified;
   if (!verified.ok || refusal || !run.state.hold) {
@@ -41,7 +33,7 @@ export async function takeDecision(run: Run, sent: DecisionRequest): Promise<Dec
   const standing = standingOf(held.request, held.decisions);
   // Whoever looks after their decision must not see the hold as still waiting.
   if (standing.state !== 'waiting') run.enter('planning');
-  const { kind, body } = signedEvidence(claims, signature, verified.publicKey);
+  const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
   await run.record(kind, body);
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };
 }

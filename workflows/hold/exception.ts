@@ -16,7 +16,7 @@ export interface Exception {
   /** `skip:drain`, `done:drain`, `undo`. */
   hold: string;
   text: string;
-  /** What is signed, as things stand. */
+  /** What is signed, as things are now. */
   plan: () => Promise<SpanPlan>;
   /** How many must sign: one other person, or as many as the policy asks for. */
   signers: 'second-person' | 'policy';

@@ -78,7 +78,7 @@ function questionOf(run: Run, instance: StepInstance, progress: RunProgress): Qu
   };
 }
 
-/** A plan that can be carried out as things stand; where it is blocked, an operator is told what blocks it. */
+/** A plan that can be carried out as things are now; where it is blocked, an operator is told what blocks it. */
 async function unblockedSpan(run: Run, instance: StepInstance, progress: RunProgress): Promise<Span> {
   const { id } = instance;
   for (;;) {

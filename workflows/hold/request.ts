@@ -12,7 +12,7 @@ export type CurrentPolicy = Awaited<ReturnType<typeof reads.readPolicy>>;
 /** Something that people are to sign. */
 export interface Question<Subject> {
   hold: string;
-  /** Plans what is to be signed, as things stand. */
+  /** Plans what is to be signed, as things are now. */
   plan: () => Promise<{ plan: SpanPlan; text: string; subject: Subject }>;
   /** The policy that says who may sign. */
   policy: () => Promise<CurrentPolicy>;

@@ -1,5 +1,5 @@
 import { CancellationScope, condition } from '@temporalio/workflow';
-import type { CommandName, ExpectedStatement } from '../../domain/approval/statement.ts';
+import { claimNames, type CommandName } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
 import type { CommandRequest, CommandResult } from '../messages.ts';
@@ -14,7 +14,7 @@ const reasonNeeded: readonly CommandName[] = ['skip', 'done', 'undo', 'adopt'];
 
 /** The validator of a command: refuses what makes no sense in the present state. It must not be async. */
 export function refuseCommand(run: Run, request: CommandRequest): void {
-  requireShape(request, ['person', 'run', 'command', 'step', 'reason', 'signature']);
+  requireShape(request, [...claimNames('command', 'text'), 'signature']);
   const { command, step, reason, run: named } = request;
   const refusal =
     named === run.state.run ? run.refusalOfCommand(command, step) : { cause: `the open run is ${run.state.run}`, possible: [] };
@@ -33,8 +33,9 @@ export function refuseCommand(run: Run, request: CommandRequest): void {
 
 /** Verifies the signature of a command and has the run obey it; returns what it has led to at once. */
 export async function takeCommand(run: Run, progress: RunProgress, request: CommandRequest): Promise<CommandResult> {
-  const { person, command, step, reason, signature } = request;
-  const expected: ExpectedStatement = { kind: 'command', person, run: request.run, command, step, reason };
+  const { signature, ...claims } = request;
+  const { person, command, reason } = claims;
+  const expected = { ...claims, kind: 'command' as const };
   const answer = await run.verify({ expected, signature });
   const verified = answer.ok && run.wasUsed(person, answer.nonce) ? usedBefore(person, command) : answer;
   if (!verified.ok) {

@@ -37,12 +37,12 @@ export async function close(run: Run, progress: RunProgress | undefined, end: En
 async function releaseTarget(run: Run, { base: { target } }: RunProgress): Promise<string[]> {
   try {
     const { lifted } = await releaser.release({ target, run: run.state.run });
-    if (lifted.length > 0) await run.record('marks.lifted', { nodes: lifted });
+    if (lifted.length > 0) await run.record('annotations.lifted', { nodes: lifted });
     return [];
   } catch (error) {
     const failure = failureOf(error);
     if (!failure) throw error;
-    await run.record('marks.kept', toJson(failure));
+    await run.record('annotations.kept', toJson(failure));
     return [`cordons of ${run.state.run} may still be there, as they could not be lifted: ${failure.reason}`];
   }
 }

@@ -38,7 +38,7 @@ export class EvidenceLog {
     return write;
   }
 
-  /** Writes down the attempt of that number that was refused at the door, unless the record has ended or there are too many. */
+  /** Writes down the attempt of that number that was refused by the validator, unless the record has ended or there are too many. */
   async writeRefusal(attempt: RefusedAttempt, number: number): Promise<void> {
     if (this.sealed || number > refusedAttemptsRecordedMax) return;
     const told: Partial<Record<keyof RefusedAttempt, unknown>> = { ...attempt };

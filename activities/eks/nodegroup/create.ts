@@ -46,7 +46,7 @@ export function createNodegroupAction(clients: Clients): AnyAction {
     act: async (plan, context) => {
       const { request } = plan.facts;
       const settings = request as unknown as CreateNodegroupRequest;
-      // No part of the plan, which may be made before there is a run; the way back deletes only what carries it.
+      // No part of the plan, which may be made before there is a run; the rollback deletes only what carries it.
       const tags = { ...settings.tags, [runTag]: context.run };
       const command = new CreateNodegroupCommand({ ...settings, tags, clientRequestToken: requestToken(context, request) });
       await clients

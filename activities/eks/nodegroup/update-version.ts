@@ -212,7 +212,7 @@ async function observeAtRest(
 }
 
 /**
- * A budget may have been shut since the plan was made. EKS would give the update up, and on its way back end new nodes after 15 minutes
+ * A budget may have been shut since the plan was made. EKS would give the update up, and on its rollback end new nodes after 15 minutes
  * whatever budgets say (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), so none is begun.
  * Throws `action-stuck` with the budget, and `kubernetes-…` errors.
  */

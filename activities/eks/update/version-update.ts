@@ -80,7 +80,7 @@ export function foreignUpdate(facts: UpdateFacts, update: Update): Stuck {
   const { nodegroup } = facts;
   if (isSameChange(update, facts)) {
     const reason = `Somebody else has begun the same change of node group ${nodegroup}: ${describeUpdate(update)} is in progress.`;
-    const remedy = 'Have this step take it for its own (`holdpoint adopt`), or wait until it has ended and try again (`holdpoint retry`).';
+    const remedy = 'Have this step adopt it (`holdpoint adopt`), or wait until it has ended and try again (`holdpoint retry`).';
     return { state: 'stuck', reason, remedy, adoptable: true };
   }
   const reason = `Somebody else changes node group ${nodegroup}: ${describeUpdate(update)} is in progress.`;

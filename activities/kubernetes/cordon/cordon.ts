@@ -80,7 +80,7 @@ function missingWarnings(missing: readonly string[]): string[] {
 }
 
 /**
- * The way back from a plan that cordons nodes: the cordons that it was to set, as far as they are still this run's. One that was there
+ * The rollback from a plan that cordons nodes: the cordons that it was to set, as far as they are still this run's. One that was there
  * before the plan stays, whoever has set it.
  */
 export function undoCordons({ nodes }: CordonFacts): Undo {

@@ -51,7 +51,7 @@ export function cordonOwner(node: V1Node): string | undefined {
 }
 
 /** The runs that have left a mark of any kind at a node, and have not taken it back. */
-export function runsMarking(node: V1Node): string[] {
+export function runsAnnotating(node: V1Node): string[] {
   const runs = [annotationOf(node, cordonAnnotation), detailsOf(node)?.run].filter((run) => run !== undefined);
   return [...new Set(runs)];
 }
@@ -149,7 +149,7 @@ export async function liftCordon(
 
 /** Lifts every cordon that a run has set in a cluster, with its other marks; returns the names of the nodes. */
 export async function liftCordonsOf(apis: KubernetesApis, cluster: string, run: string): Promise<string[]> {
-  const marked = (await listNodes(apis, cluster)).filter((node) => runsMarking(node).includes(run));
+  const marked = (await listNodes(apis, cluster)).filter((node) => runsAnnotating(node).includes(run));
   const names = marked.map((node) => node.metadata?.name ?? '');
   const lifted = await inParallel(names, (name) => liftCordon(apis, cluster, { name }, run));
   return names.filter((_name, index) => lifted[index]);

@@ -31,7 +31,7 @@ export type DrainFacts = {
   singletons: string[];
   /** The groups of nodes that are to take the pods, as `placementOf` names them: one that goes meanwhile makes another plan. */
   destinations: string[];
-  /** Whether pods with persistent volumes move, so that a node is done only when those have come off it. */
+  /** Whether pods with persistent volumes move, so that a node is done only when those are detached from it. */
   volumes: boolean;
 };
 

@@ -83,7 +83,7 @@ function stuckOnVolumes(detaching: DrainMoves['detaching']): { state: 'stuck'; r
   const shown = nodes.join('; ') + (detaching.length > shownMax ? '; …' : '');
   return {
     state: 'stuck',
-    reason: `Volumes of pods that were moved have not come off their nodes: ${shown}.`,
+    reason: `Volumes of pods that were moved are still attached to their nodes: ${shown}.`,
     remedy: 'See to what keeps them attached (the driver of the volume, `kubectl get volumeattachments`), then try again.',
   };
 }

@@ -304,7 +304,7 @@ describe('carrying it out', () => {
   });
 });
 
-describe('the way back', () => {
+describe('the rollback', () => {
   const callsFor = (nodes: string[]): Undo => [
     { uses: 'kubernetes.drain', with: { nodes, alsoCordoned: true } },
     { uses: 'eks.deleteNodegroup', with: { nodegroup: 'green', createdBy: 'r-1' } },
@@ -401,7 +401,7 @@ describe('the way back', () => {
     await demo.perform(create, plan);
     const reason = `Node group green stays as it is: run r-1 has not made it, ${whose}.`;
     expect(await undoOf(demo, create, plan)).toEqual({ nothing: reason });
-    // Somebody may have put it in the place of the run's own after the way back was planned.
+    // Somebody may have put it in the place of the run's own after the rollback was planned.
     const again = await demo.plan('eks.deleteNodegroup', { nodegroup: 'green', createdBy: 'r-1' });
     expect(again).toMatchObject({ effects: [], risks: [], blockers: [], notes: [reason] });
     expect(await demo.perform('eks.deleteNodegroup', again)).toMatchObject({ before: 'done', acts: 0, summary: reason });

@@ -112,7 +112,7 @@ test('Pods on nodes that an earlier step drains do not block the plan, those on 
   expect((await planAfter(nodes.slice(1))).blockers).toHaveLength(1);
 });
 
-describe('the way back', () => {
+describe('the rollback', () => {
   const noUndo = { noUndo: 'Node group blue is deleted: it can be created anew, but its nodes do not come back.' };
   const nothing = { nothing: 'The deletion of node group blue has not been begun.' };
   const undoNow = async (plan: ActionPlan): Promise<unknown> => undoOf(demo, remove, plan, await demo.observe(remove, plan));

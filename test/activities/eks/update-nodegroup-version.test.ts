@@ -52,7 +52,7 @@ async function images(): Promise<Set<string | undefined>> {
   return new Set((await demo.nodes()).map(({ metadata }) => metadata?.labels?.['eks.amazonaws.com/nodegroup-image']));
 }
 
-/** Nothing has kept EKS from taking the update on: the budget is shut just then. */
+/** Nothing has kept EKS from taking the update on: the PDB allows 0 disruptions just then. */
 async function shutBudgetAtUpdate(request: ProxiedRequest): Promise<Treatment> {
   if (!isUpdate(request)) return 'pass';
   const named = { namespace: 'shop', name: 'web' };
@@ -126,7 +126,7 @@ describe('the plan', () => {
     { title: 'where neither version nor release is given', wanted: {}, blocker: neither },
     { title: 'a version newer than the control plane', wanted: { version: '1.34' }, blocker: newer },
     { title: 'a version that is too new beside a release that fits', wanted: { version: '1.34', releaseVersion: release }, blocker: newer },
-    { title: 'the way back to an older minor version', wanted: { releaseVersion: '1.32.9-20260801' }, blocker: older },
+    { title: 'the rollback to an older minor version', wanted: { releaseVersion: '1.32.9-20260801' }, blocker: older },
   ];
   test.each(refused)('refuses $title.', async ({ wanted, blocker }) => {
     await start();
@@ -279,7 +279,7 @@ describe('carrying it out', () => {
   });
 });
 
-describe('the way back', () => {
+describe('the rollback', () => {
   test('leads to the release before, and is gone once.', async () => {
     await start();
     const before = await images();
@@ -365,7 +365,7 @@ describe('the way back', () => {
     expect(back.effects[0]).toEqual({ object: 'Nodegroup/demo/blue', change: 'bring all of its nodes to its version', after: oldRelease });
     expect(await images()).toEqual(before);
     expect((await planUndo(demo, update, plan))[0].plan.effects).toEqual([]);
-    // EKS has broken the shut budget; that the way back was needless would be another violation.
+    // EKS has broken the PDB; that the rollback was needless would be another violation.
     expect(demo.report().violations.filter(({ kind }) => kind !== 'budget-broken')).toEqual([]);
   });
 });
@@ -380,7 +380,7 @@ describe('while somebody else changes the world', () => {
       message:
         'Somebody else has begun the same change of node group blue: ' +
         `update ${id} (VersionUpdate: Version 1.33, ReleaseVersion ${release}) is in progress.`,
-      remedy: 'Have this step take it for its own (`holdpoint adopt`), or wait until it has ended and try again (`holdpoint retry`).',
+      remedy: 'Have this step adopt it (`holdpoint adopt`), or wait until it has ended and try again (`holdpoint retry`).',
     });
     const adopted = await demo.perform(update, plan, { context: { retry: 1, adopt: true } });
     expect(adopted).toMatchObject({ before: 'moving', acts: 0, outputs: { releaseVersion: release } });

@@ -67,7 +67,7 @@ const cases: Case[] = [
     remedy: 'Look at the run again',
   },
   {
-    title: 'comes when no hold is open',
+    title: 'comes when no hold waits',
     request: null,
     code: 'hold-not-waiting',
     reason: 'Run r-20261121-7kq2m is not waiting at a hold now, so nothing can be decided on hold sign-drain.',

@@ -14,8 +14,16 @@ import { instancesOf, nestedInstances, resultOf, withoutPlans, type Results } fr
 import type { CompiledRunbook, CompiledStep } from '../../../domain/runbook.ts';
 
 const limits = { timeoutMs: 1, heartbeatMs: 1, attemptsMax: 1 };
-const action = (id: string, parts: object = {}): CompiledStep =>
-  ({ kind: 'action', id, uses: 'kubernetes.drain', with: {}, change: 'changes', onFailure: 'stuck', limits, ...parts });
+const action = (id: string, parts: object = {}): CompiledStep => ({
+  kind: 'action',
+  id,
+  uses: 'kubernetes.drain',
+  with: {},
+  change: 'changes',
+  onFailure: 'stuck',
+  limits,
+  ...parts,
+});
 const runbookOf = (name: string, steps: CompiledStep[]): CompiledRunbook => ({
   name,
   title: name,

@@ -254,7 +254,7 @@ describe('the inputs of the other runbook', () => {
       'dir/top.yaml:9:80 error steps[0].concurrency: Runbooks are carried out one after another; `concurrency` belongs to the steps',
     ],
     [
-      'a way back',
+      'a rollback',
       'with: { nodes: [a] }, onFailure: undo',
       'dir/top.yaml:9:66 error steps[0].onFailure: The steps of the other runbook say',
     ],

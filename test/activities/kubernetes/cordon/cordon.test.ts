@@ -99,7 +99,7 @@ describe('kubernetes.cordon', () => {
     expect(plan.outputs).toEqual({ nodes: [nameAt(0)] });
   });
 
-  test('warns of a cordon that is there already, and leaves it to whoever set it, also on the way back.', async () => {
+  test('warns of a cordon that is there already, and leaves it to whoever set it, also on the rollback.', async () => {
     await patchAsSomebodyElse(nameAt(0), { spec: { unschedulable: true } });
     const earlier = await demo.plan('kubernetes.cordon', { nodes: [nameAt(1)] }, { run: 'r-0' });
     await demo.perform('kubernetes.cordon', earlier, { context: { run: 'r-0' } });

@@ -8,7 +8,7 @@ import {
   cordonState,
   liftCordon,
   liftCordonsOf,
-  runsMarking,
+  runsAnnotating,
   takeOut,
   turnBegan,
 } from '../../../../activities/kubernetes/cordon/owner-annotation.ts';
@@ -171,7 +171,7 @@ describe('the beginning of a drain', () => {
     const { annotations, label } = await marks();
     expect([Object.keys(annotations).sort(), label]).toEqual([[details, drainBegan], '']);
     expect(await detailsNow()).toMatchObject({ run: 'r-1', before: { unschedulable: true } });
-    expect(runsMarking(await node())).toEqual(['r-1']);
+    expect(runsAnnotating(await node())).toEqual(['r-1']);
     expect(await liftCordonsOf(apis, 'demo', 'r-1')).toEqual([subject.name]);
     expect(await marks()).toEqual(cordonedByHand);
     expect(demo.report()).toMatchObject({ violations: [] });
@@ -180,7 +180,7 @@ describe('the beginning of a drain', () => {
   test('at a node that another run has cordoned is taken back without touching what is that run’s', async () => {
     await cordon('r-0');
     await begin('r-1');
-    expect(runsMarking(await node()).sort()).toEqual(['r-0', 'r-1']);
+    expect(runsAnnotating(await node()).sort()).toEqual(['r-0', 'r-1']);
     await lift('r-1');
     expect(await marks()).toEqual({ cordoned: true, annotations: { [cordonAnnotation]: 'r-0' }, label: undefined });
     await lift('r-0');
@@ -194,7 +194,7 @@ describe('the beginning of a drain', () => {
     expect(await cordon('r-1')).toBe('ours');
     expect([turnBegan(await node(), 'r-1'), (await marks()).label]).toEqual([undefined, undefined]);
     expect(Number(await begin('r-1'))).toBeGreaterThanOrEqual(Number(earlier));
-    expect(runsMarking(await node())).toEqual(['r-1']);
+    expect(runsAnnotating(await node())).toEqual(['r-1']);
     await lift('r-1');
     expect(await marks()).toEqual(untouched);
   });

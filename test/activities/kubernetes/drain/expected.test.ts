@@ -92,11 +92,11 @@ test('The deletion of a node group is not blocked by pods that an earlier step d
   expect((await remove([])).blockers).toMatchObject([{ reason: expect.stringContaining('10 pods still run on its nodes') }]);
 });
 
-test('What a run cordons is uncordoned by a later step of the same plan, and the nodes are places again on the way back.', async () => {
+test('What a run cordons is uncordoned by a later step of the same plan, and the nodes are places again on the rollback.', async () => {
   const { expects = [] } = await demo.plan('kubernetes.cordon', { nodes: blue });
   const uncordon = await demo.plan('kubernetes.uncordon', { nodes: blue }, { expected: expects });
   expect(uncordon.effects).toHaveLength(blue.length);
-  // As after a drain of blue onto green: the way back uncordons blue, then drains green.
+  // As after a drain of blue onto green: the rollback uncordons blue, then drains green.
   await createGreen();
   await demo.perform('kubernetes.drain', await demo.plan('kubernetes.drain', { nodes: blue }));
   const back = await demo.plan('kubernetes.uncordon', { nodes: blue });

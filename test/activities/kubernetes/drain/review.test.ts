@@ -70,7 +70,7 @@ describe('a review', () => {
   });
 });
 
-test('A drain is over only when the volumes of the pods that moved have come off the node, and says so meanwhile.', async () => {
+test('A drain is over only when the volumes of the pods that moved are detached from the node, and says so meanwhile.', async () => {
   await start([zonalVolume('pv-0', 'data-db-0', `${region}a`, 60), statefulSet('db', 1, dataClaims)], 6);
   const node = await nodeOf('db-0');
   const plan = await demo.plan('kubernetes.drain', { nodes: [node] });

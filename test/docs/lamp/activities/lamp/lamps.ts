@@ -14,7 +14,7 @@ export interface Lamps {
   /** Throws `node-unknown`. */
   read(name: string): Promise<Lamp>;
   write(name: string, lamp: Lamp): Promise<void>;
-  /** Takes the mark of a run away; returns whether it was there. */
+  /** Takes the owner annotation of a run away; returns whether it was there. */
   unmark(name: string, run: string): Promise<boolean>;
 }
 

@@ -8,7 +8,7 @@ export function lampSystem(): System {
   return {
     name: 'lamp',
     actions: [switchAction(lamps)],
-    marks: {
+    annotations: {
       kinds: ['lamp'],
       find: async ({ name }) => {
         const { run } = await lamps.read(name);
