@@ -6,20 +6,17 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
-import type { V1Node } from '@kubernetes/client-node';
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Phase, RunState } from '../../domain/run/state.ts';
 import type { Policy } from '../../domain/approval/policy.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
-import type { Clients } from '../../activities/clients.ts';
 import { createArtifactDirectory } from '../../activities/artifacts/directory.ts';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
 import type { EvidenceStore } from '../../activities/evidence/store.ts';
 import { createActivities } from '../../activities/index.ts';
-import { kubernetesSystem } from '../../activities/kubernetes/system.ts';
-import type { KubernetesApis } from '../../activities/kubernetes/client/connect.ts';
-import { cordonAnnotation } from '../../activities/kubernetes/cordon/owner-annotation.ts';
+import type { OwnerAnnotation, TargetAnnotations } from '../../activities/system.ts';
+import type { Target } from '../../domain/target.ts';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
@@ -177,8 +174,7 @@ export async function startEngine(
   };
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
-  const { annotations } = kubernetesSystem(scriptedClients(sites));
-  const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], annotations };
+  const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], annotations: scriptedAnnotations(sites) };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const bundle = await workflowBundle();
   const activities = createActivities({
@@ -472,29 +468,20 @@ function uncordonOf(sites: Map<string, Site>): AnyAction {
   });
 }
 
-/** Enough of a Kubernetes API to find the owner annotations of a run and lift them. */
-function scriptedClients(sites: Map<string, Site>): Clients {
-  const nodeOf = (name: string, run: string | undefined): V1Node => ({
-    metadata: { name, annotations: run === undefined ? {} : { [cordonAnnotation]: run } },
-    spec: { unschedulable: run !== undefined },
-  });
-  const apisOf = (site: Site): object => ({
-    core: {
-      listNode: async () => ({ items: [...site.marks].map(([name, run]) => nodeOf(name, run)), metadata: {} }),
-      readNode: async ({ name }: { name: string }) => nodeOf(name, site.marks.get(name)),
-      patchNode: async ({ name }: { name: string }) => site.marks.delete(name),
-    },
-  });
-  const noAws = (): never => {
-    throw new Error('the tests have no AWS');
+/** What the scripted actions leave at their sites, as a system tells it. */
+function scriptedAnnotations(sites: Map<string, Site>): TargetAnnotations {
+  const marksOf = ({ name }: Target): Map<string, string> => {
+    const { marks, releaseFailure } = siteOf(sites, name);
+    if (releaseFailure) throw releaseFailure;
+    return marks;
   };
+  const find = (target: Target): OwnerAnnotation[] => [...marksOf(target)].map(([node, run]) => ({ node, run }));
+  const lift = (target: Target, { node, run }: OwnerAnnotation): boolean =>
+    marksOf(target).get(node) === run && marksOf(target).delete(node);
   return {
-    eks: noAws,
-    ec2: noAws,
-    kubernetes: async ({ name }) => {
-      const site = siteOf(sites, name);
-      if (site.releaseFailure) throw site.releaseFailure;
-      return apisOf(site) as KubernetesApis;
-    },
+    kinds: ['eks'],
+    find: async (target) => find(target),
+    lift: async (target, annotation) => lift(target, annotation),
+    release: async (target, run) => find(target).flatMap((found) => (found.run === run && lift(target, found) ? [found.node] : [])),
   };
 }

@@ -3,10 +3,8 @@ const retiredWords: readonly (readonly [RegExp, string])[] = [
   [/\b[Ww]ay back\b|\bWayBack\b|\b(goes|going|went) back by itself\b|\bGoingBack\b/, 'rollback, rolls back'],
   [/\bshut (budget|PDB)|\b([Bb]udget|PDB)s? (is|are|was|stays?|stayed|be|been) shut\b/, 'the PDB allows 0 disruptions'],
   [/\b(comes?|came|coming) off (it|them|the|their|a) ?(nodes?)?\b/, 'is detached'],
-  [
-    /\b(hold|request) (is|was|be|had been) (opened|open)\b|\b[Hh]old\b.{0,20}\bopened again\b|\bopening of (the |this )?hold\b|\bhold\.opened\b/,
-    'signatures are requested',
-  ],
+  [/\b(hold|request) (is|was|be|had been) (opened|open)\b|\b[Hh]old\b.{0,20}\bopened again\b/, 'signatures are requested'],
+  [/\bopening of (the |this )?hold\b|\bhold\.opened\b/, 'signatures are requested'],
   [/\b(cannot|can) be told (to|now)\b/, 'the command is (not) allowed now'],
   [/\bas things stand\b/, 'is blocked; now'],
   [/\b(in|into|for) (a )?new histor(y|ies)\b|\bleft? (its|their) histor(y|ies) for\b/, 'continues as new'],
