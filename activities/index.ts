@@ -31,7 +31,7 @@ import { planRunbook, planSpan, type PlanStep, type SpanRequest } from './plan-s
 import { prepareRunbook, type Prepared } from './prepare.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
-import { findOwnerAnnotations, liftOwnerAnnotations, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
+import { findOwnerAnnotations, liftOwnerAnnotations, sweepSettleMs, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
 import { actionsOf, annotationsAt, type OwnerAnnotation, type System } from './system.ts';
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
@@ -57,6 +57,8 @@ export interface ActivityParts {
   artifacts: ArtifactStore;
   /** Reads holdpoint.yaml as it is now: people who have left must not be able to sign. */
   readConfiguration(): Promise<Configuration>;
+  /** How long a sweep leaves a target alone after its run has ended. */
+  sweepSettleMs?: number;
 }
 
 export type VerifiedSignature =
@@ -134,8 +136,8 @@ export function createActivities(parts: ActivityParts): Activities {
   return withFailures(activities);
 }
 
-function sweepParts({ systems, evidence }: ActivityParts, target: string): SweepParts {
-  return { annotations: annotationsAt(systems, parseTarget(target)), latestRun: () => latestRunOf(target), evidence };
+function sweepParts({ systems, evidence, sweepSettleMs: settleMs = sweepSettleMs }: ActivityParts, target: string): SweepParts {
+  return { annotations: annotationsAt(systems, parseTarget(target)), latestRun: () => latestRunOf(target), evidence, settleMs };
 }
 
 function findAction({ systems }: ActivityParts, name: string): AnyAction {

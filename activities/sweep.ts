@@ -4,10 +4,10 @@ import type { LatestRun } from './runs.ts';
 import type { OwnerAnnotation, AnnotationsAtTarget } from './system.ts';
 
 /**
- * After a run was ended from outside, an attempt of its step may go on until its next heartbeat is answered, and annotation a node
+ * After a run was ended from outside, an attempt of its step may go on until its next heartbeat is answered, and annotate a node
  * once more. A target is left alone for this long.
  */
-const settleMs = 10_000;
+export const sweepSettleMs = 10_000;
 
 /** The annotations that were found at a target. */
 export interface OwnerAnnotationsFound {
@@ -26,6 +26,8 @@ export interface SweepParts {
   /** Asks Temporal which run the target had last. */
   latestRun: () => Promise<LatestRun>;
   evidence: Pick<EvidenceStore, 'read' | 'pathOf'>;
+  /** For how long a target is left alone after its run has ended: longer than an attempt can go without a heartbeat. */
+  settleMs: number;
 }
 
 /**
@@ -33,7 +35,12 @@ export interface SweepParts {
  * run for a target at most, and its id is never given again: so whatever is annotated, and not by the run that is open *afterwards*, is
  * of a run that is over. The order matters: had Temporal been asked first, a run could start and annotate nodes before they are listed.
  */
-export async function findOwnerAnnotations({ annotations: atTarget, latestRun, evidence }: SweepParts): Promise<OwnerAnnotationsFound> {
+export async function findOwnerAnnotations({
+  annotations: atTarget,
+  latestRun,
+  evidence,
+  settleMs,
+}: SweepParts): Promise<OwnerAnnotationsFound> {
   const annotations = await atTarget.find();
   if (annotations.length === 0) return { dead: [], kept: [], settlesInMs: 0 };
   const latest = await latestRun();

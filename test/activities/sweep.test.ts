@@ -8,7 +8,7 @@ import { takeOut, cordonAnnotation, cordonNode } from '../../activities/kubernet
 import type { LatestRun } from '../../activities/runs.ts';
 import type { KubernetesApis } from '../../activities/kubernetes/client/connect.ts';
 import { annotationsAt } from '../../activities/system.ts';
-import { findOwnerAnnotations, liftOwnerAnnotations, type SweepParts } from '../../activities/sweep.ts';
+import { findOwnerAnnotations, sweepSettleMs, liftOwnerAnnotations, type SweepParts } from '../../activities/sweep.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 
 const longAgo = new Date('2026-11-21T05:24:07Z');
@@ -37,7 +37,7 @@ beforeEach(async () => {
     return latest;
   };
   apis = await demo.clients.kubernetes(demo.target);
-  parts = { annotations: annotationsAt(demo.systems, demo.target), latestRun, evidence };
+  parts = { annotations: annotationsAt(demo.systems, demo.target), latestRun, evidence, settleMs: sweepSettleMs };
 });
 
 afterEach(async () => {

@@ -188,6 +188,8 @@ export async function startEngine(
       },
     },
     readConfiguration: async () => configuration,
+    // An attempt of these tests hears of its end with a heartbeat, ten of which come in a second.
+    sweepSettleMs: 2_000,
   });
   const dataConverter = { externalStorage: createPayloadStorage(evidence) };
   const worksWith = { settings, workflowBundle: bundle, activities, dataConverter };
