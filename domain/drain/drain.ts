@@ -374,7 +374,7 @@ class BudgetSpending {
       const healthyBudget = budget.desiredHealthy > 0 && budget.currentHealthy >= budget.desiredHealthy;
       if (budget.unhealthyPodEvictionPolicy === 'AlwaysAllow' || healthyBudget) return undefined;
     }
-    if (!budget.statusIsCurrent) return `budget ${budgetName(budget)} is being worked out by its controller`;
+    if (!budget.statusIsCurrent) return `PDB ${budgetName(budget)} is being worked out by its controller`;
     const account = this.accountOf(budget);
     if (account.free <= 0) return `${shortage(account)}${this.cutOff(budget)}`;
     account.free -= 1;
@@ -435,5 +435,5 @@ class BudgetSpending {
 
 function shortage({ budget, used }: Account): string {
   const spent = used > 0 ? `, ${used} spent` : '';
-  return `budget ${budgetName(budget)} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spent}`;
+  return `PDB ${budgetName(budget)} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spent}`;
 }

@@ -38,7 +38,7 @@ function draining(nodes: number): LiveRun {
   const items = Array.from({ length: nodes }, (_, index): ProgressItem => {
     const states = ['done', 'moving', 'waiting', 'blocked'] as const;
     const name = `ip-10-0-0-${index}.eu-central-1.compute.internal`;
-    return { name, state: states[index % 4] ?? 'done', done: index % 9, total: 8, detail: 'budget shop/storefront allows no more' };
+    return { name, state: states[index % 4] ?? 'done', done: index % 9, total: 8, detail: 'PDB shop/storefront allows no more' };
   });
   const progress = { summary: 'moving', done: 3, total: 800, unit: 'pods', items };
   return { state: stateOf({ phase: 'running' }), progress: { drain: progress }, retrying: [] };
@@ -101,7 +101,7 @@ describe('a hundred nodes', () => {
 
   test('are not cut off in a pipe', () => {
     const lines = runLines(draining(100), terminalOf({ tty: false }), { plan: false });
-    expect(lines.join('\n')).toContain('budget shop/storefront allows no more');
+    expect(lines.join('\n')).toContain('PDB shop/storefront allows no more');
     expect(lines.filter((line) => /\s$/.test(line))).toEqual([]);
   });
 });

@@ -26,7 +26,7 @@ export function podOf(differences: Partial<PodView> = {}): PodView {
   };
 }
 
-/** A budget shop/web for the pods with `app: web` that allows one disruption of four pods, as far as nothing else is said. */
+/** A PDB shop/web for the pods with `app: web` that allows one disruption of four pods, as far as nothing else is said. */
 export function budgetOf(differences: Partial<BudgetView> = {}): BudgetView {
   return {
     namespace: 'shop',

@@ -61,21 +61,21 @@ describe('one pod', () => {
   });
 
   const waiting: { title: string; found: DrainMoves; reason: string }[] = [
-    { title: 'whose budget is spent waits', found: protectedPod({}, shut), reason: 'budget shop/web needs 3 healthy pods and has 2' },
+    { title: 'whose budget is spent waits', found: protectedPod({}, shut), reason: 'PDB shop/web needs 3 healthy pods and has 2' },
     {
       title: 'that is unready waits where the others are not healthy enough',
       found: protectedPod({ ready: false }, shut),
-      reason: 'budget shop/web needs 3 healthy pods and has 2',
+      reason: 'PDB shop/web needs 3 healthy pods and has 2',
     },
     {
       title: 'that is unready waits where a budget demands nothing but allows nothing',
       found: protectedPod({ ready: false }, { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0 }),
-      reason: 'budget shop/web needs 0 healthy pods and has 0',
+      reason: 'PDB shop/web needs 0 healthy pods and has 0',
     },
     {
       title: 'whose budget has not been worked out yet waits',
       found: protectedPod({}, { statusIsCurrent: false }),
-      reason: 'budget shop/web is being worked out by its controller',
+      reason: 'PDB shop/web is being worked out by its controller',
     },
     {
       title: 'under two budgets waits, even if both allow it',
@@ -202,7 +202,7 @@ describe('budgets', () => {
   test('A budget is spent once, across all nodes, and the next pod is told how much is spent.', () => {
     const found = moves({ nodes, pods: [...pair, ...podsElsewhere(2)], budgets: [budgetOf()] }, { nodesAtOnce: 2 });
     expect(names(found)).toEqual({ evict: ['web-1'], blocked: ['web-2'] });
-    expect(found.blocked[0]?.reason).toBe('budget shop/web needs 3 healthy pods and has 4, 1 spent');
+    expect(found.blocked[0]?.reason).toBe('PDB shop/web needs 3 healthy pods and has 4, 1 spent');
   });
 
   test('An unready pod that may go freely leaves the budget to a ready one.', () => {
@@ -235,7 +235,7 @@ describe('budgets', () => {
   test('Of a budget that is shut by an eviction that was cut off, that is told.', () => {
     const spent = { disruptionsAllowed: 0, currentHealthy: 3, disrupted: ['web-1'] };
     const snapshot = { pods: [podOf(), ...podsElsewhere(3)], budgets: [budgetOf(spent)] };
-    const shut = 'budget shop/web needs 3 healthy pods and has 3';
+    const shut = 'PDB shop/web needs 3 healthy pods and has 3';
     expect(moves(snapshot).blocked[0]?.reason).toBe(
       `${shut}; an eviction of shop/web-1 that was cut off counts against it for two minutes`,
     );

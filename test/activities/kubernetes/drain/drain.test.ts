@@ -84,7 +84,7 @@ describe('the plan of a drain', () => {
       { object: 'StatefulSet shop/db', change: 'evict its pods from these nodes, within its budget' },
     ]);
     expect(plan.facts).toEqual({
-      nodes: [{ name: nameAt(0), uid: node?.metadata?.uid }],
+      nodes: [{ name: nameAt(0), uid: node?.metadata?.uid, schedulable: true }],
       settings: {
         nodesAtOnce: 2,
         perZone: false,
@@ -309,7 +309,7 @@ describe('a drain', () => {
     const states = (progress?: Progress): string[] | undefined => progress?.items.map(({ state }) => state);
     expect(seen[0]).toMatchObject({ done: 0, total: 3, unit: 'pods' });
     expect(states(seen[0])).toEqual(['moving', 'blocked', 'waiting']);
-    expect(seen[0]?.summary).toBe('0 of 3 pods gone, 1 waiting: budget shop/web needs 3 healthy pods and has 4, 1 spent');
+    expect(seen[0]?.summary).toBe('0 of 3 pods gone, 1 waiting: PDB shop/web needs 3 healthy pods and has 4, 1 spent');
     expect(seen.at(-1)).toMatchObject({ summary: '3 of 3 pods gone', done: 3 });
     expect(states(seen.at(-1))).toEqual(['done', 'done', 'done']);
     expect(demo.report().violations).toEqual([]);
