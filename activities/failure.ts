@@ -22,7 +22,10 @@ const awsBusyNames = new Set([
   'ServiceUnavailableException',
 ]);
 /** What Node, its TLS and its HTTP parser call a connection that did not come about, broke off or cannot be trusted. */
+/** Of our own errors where no credential could be had. */
+const credentialCode = 'ECREDENTIAL';
 const networkCodes = new Set([
+  credentialCode,
   'ECONNREFUSED',
   'ECONNRESET',
   'ECONNABORTED',
@@ -150,6 +153,11 @@ function isNetworkError(error: unknown): boolean {
 /** What AWS has answered: every exception of its SDK that stands for an answer says whose fault it is. */
 function isAnswerOfAws(error: unknown): boolean {
   return typeof error === 'object' && error !== null && '$fault' in error;
+}
+
+/** A credential that could not be had, so that nothing was asked; counts as a network error, as it may pass by itself. */
+export function credentialMissing(message: string): Error {
+  return Object.assign(new Error(message), { code: credentialCode });
 }
 
 /** A connection that is given up because nothing comes; counts as a network error. */

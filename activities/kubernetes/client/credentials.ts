@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Cluster, User } from '@kubernetes/client-node';
+import { credentialMissing } from '../../failure.ts';
 
 /** A credential is renewed when this share of its life is left, or this much where that is less: a request takes its time, too. */
 const renewalShare = 0.25;
@@ -95,7 +96,7 @@ interface ExecStatus {
 
 async function fromFile(file: string): Promise<Credential> {
   const token = (await readFile(file, 'utf8')).trim();
-  if (token === '') throw new Error(`the token file ${file} is empty`);
+  if (token === '') throw credentialMissing(`the token file ${file} is empty`);
   return { token, expiresAtMs: Date.now() + fileAgeMaxMs };
 }
 
@@ -103,9 +104,9 @@ async function fromPlugin(plugin: ExecPlugin, cluster: Cluster | null): Promise<
   const called = `the credential plugin ${plugin.command}`;
   const text = await runPlugin(plugin, called, cluster);
   const { token, clientCertificateData: certificate, clientKeyData: key, expirationTimestamp } = statusIn(text);
-  if (token === undefined && certificate === undefined) throw new Error(`${called} gives neither a token nor a certificate`);
+  if (token === undefined && certificate === undefined) throw credentialMissing(`${called} gives neither a token nor a certificate`);
   const expiresAtMs = expirationTimestamp === undefined ? undefined : Date.parse(expirationTimestamp);
-  if (Number.isNaN(expiresAtMs)) throw new Error(`${called} gives an expirationTimestamp that is no time`);
+  if (Number.isNaN(expiresAtMs)) throw credentialMissing(`${called} gives an expirationTimestamp that is no time`);
   return { token, certificate, key, expiresAtMs };
 }
 
@@ -139,7 +140,7 @@ function runPlugin(
       if (error === null) return resolve(stdout);
       const said = stderr.trim().split('\n').at(-1) ?? '';
       const how = error.killed ? `did not end within ${pluginTimeoutMs / 1000} s` : `has failed: ${said || firstLine(error.message)}`;
-      reject(new Error(`${called} ${how}`));
+      reject(credentialMissing(`${called} ${how}`));
     });
     child.stdin?.end();
   });
