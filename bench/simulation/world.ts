@@ -60,6 +60,7 @@ export function simulatedTargetOf({
   const serviced = Math.min(nodesServicedMax, Math.floor(nodes * shareServicedMax));
   const [nodegroups, newNodegroup] = [cluster.nodegroups.map((group) => group.name), 'green'];
   const inputs = {
+    target: `eks/${region}/${name}`,
     region,
     cluster: name,
     nodegroup: 'blue',

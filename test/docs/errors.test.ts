@@ -60,7 +60,7 @@ test('every code that the sources report is in the registry', () => {
 
 test('every text of the registry is made somewhere: what is told in place needs none', () => {
   const made = new Set(
-    [...sources().matchAll(/HoldpointError\(\s*(?:\w+ \? )?'([a-z-]+)'(?: : '([a-z-]+)')?/g)].flatMap(([, ...codes]) => codes),
+    [...sources().matchAll(/(?:HoldpointError|trying)\(\s*(?:\w+ \? )?'([a-z-]+)'(?: : '([a-z-]+)')?/g)].flatMap(([, ...codes]) => codes),
   );
   expect(Object.keys(errorKinds).filter((code) => !made.has(code))).toEqual([]);
 });
