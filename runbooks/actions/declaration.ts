@@ -24,8 +24,8 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   change: ChangeKind;
   limits: ActionLimits;
   /**
-   * Where its worker has to be, for what cannot be done from anywhere: `perform` and its reads go to the task queue `<queue>.<runsOn>`.
-   * The actions of its rollback run there too.
+   * Where its worker has to be, for what cannot be done from anywhere: carrying it out, and looks at how far it is, go to the task queue
+   * `<queue>.<runsOn>`. Its plan is made with the whole span, by any worker.
    */
   runsOn?: string;
   /** What later steps may refer to as `steps.<id>.<name>`. */
