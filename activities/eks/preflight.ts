@@ -13,7 +13,7 @@ import { awsError } from '../failure.ts';
 import { inParallel, nodeIsReady } from '../kubernetes/client/read.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup/nodegroup.ts';
 import { listAllOf, pageSize } from './pages.ts';
-import { readUpdates } from './update/updates.ts';
+import { readUpdates } from './update/read-updates.ts';
 
 const estimateMs = 2_000;
 

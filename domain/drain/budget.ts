@@ -123,3 +123,18 @@ export function remedyForShutBudget(budget: BudgetView, workloads: readonly stri
   const wish = isNumber ? 'run one more replica or demand one less' : 'allow one disruption (maxUnavailable: 1)';
   return `${name}${over} demands ${desiredHealthy} healthy of ${expectedPods} pods. Have its owner ${wish}, then plan again.`;
 }
+
+/** The PodDisruptionBudget as its controller would have it with these pods. */
+export function recounted(budget: BudgetView, pods: readonly PodView[]): BudgetView {
+  if (budget.syncFailure !== undefined) return budget;
+  const currentHealthy = pods.filter(({ ready, terminating }) => ready && !terminating).length;
+  const desiredHealthy = budget.statusIsCurrent ? budget.desiredHealthy : healthyDemanded(budget, budget.expectedPods);
+  return {
+    ...budget,
+    statusIsCurrent: true,
+    currentHealthy,
+    desiredHealthy,
+    disruptionsAllowed: Math.max(0, currentHealthy - desiredHealthy),
+    disrupted: [],
+  };
+}

@@ -1,4 +1,4 @@
-import { BudgetIndex, healthyDemanded, type BudgetView } from './budget.ts';
+import { BudgetIndex, recounted, type BudgetView } from './budget.ts';
 import { nextDrainMoves, type DrainNode, type DrainSnapshot, type DrainSettings } from './drain.ts';
 import { hasEnded, workloadOf, type PodView } from './pod.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
@@ -165,19 +165,4 @@ function startupTimes(pods: readonly PodView[]): Map<string, number> {
     else times.set(workloadOf(pod), [pod.startupMs]);
   }
   return new Map([...times].map(([workload, all]) => [workload, all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0]));
-}
-
-/** The budget as its controller would have it with these pods. */
-function recounted(budget: BudgetView, pods: readonly PodView[]): BudgetView {
-  if (budget.syncFailure !== undefined) return budget;
-  const currentHealthy = pods.filter(({ ready, terminating }) => ready && !terminating).length;
-  const desiredHealthy = budget.statusIsCurrent ? budget.desiredHealthy : healthyDemanded(budget, budget.expectedPods);
-  return {
-    ...budget,
-    statusIsCurrent: true,
-    currentHealthy,
-    desiredHealthy,
-    disruptionsAllowed: Math.max(0, currentHealthy - desiredHealthy),
-    disrupted: [],
-  };
 }

@@ -5,8 +5,8 @@ import { stuckError } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { requestToken } from '../request-token.ts';
-import { readUpdates } from './updates.ts';
-import { foreignUpdate, type UpdateFacts } from './version-update.ts';
+import { readUpdates } from './read-updates.ts';
+import { foreignUpdate, type UpdateFacts } from './planned-change.ts';
 
 /** Earlier tries whose request tokens are tried before an update in progress is called somebody else's. */
 const earlierTriesMax = 10;

@@ -2,7 +2,7 @@ import type { Nodegroup, Update } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { Stuck, Target } from '../../../domain/action.ts';
 import type { Clients } from '../../clients.ts';
-import { readUpdates } from './updates.ts';
+import { readUpdates } from './read-updates.ts';
 
 /** The label by which EKS says what image a node was made from. */
 const imageLabel = 'eks.amazonaws.com/nodegroup-image';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Update } from '@aws-sdk/client-eks';
-import { describeUpdate, isSameChange, mayBePlanned } from '../../../activities/eks/update/version-update.ts';
+import { describeUpdate, isSameChange, mayBePlanned } from '../../../activities/eks/update/planned-change.ts';
 
 const release = { type: 'ReleaseVersion', value: '1.33.4-20260801' } as const;
 const version = { type: 'Version', value: '1.33' } as const;

@@ -1,0 +1,113 @@
+import { getOrAdd } from '../map.ts';
+import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
+import { hasEnded, podName, type PodView } from './pod.ts';
+
+/** What a spending is counted from. */
+export interface SpendingSnapshot {
+  pods: readonly PodView[];
+  budgets: readonly BudgetView[];
+  /** UIDs of pods whose eviction has been asked for. */
+  asked: ReadonlySet<string>;
+}
+
+/** What is left of a PodDisruptionBudget. */
+interface Account {
+  budget: BudgetView;
+  free: number;
+  /** Disruptions that have been asked for and do not show in the budget's numbers yet. */
+  used: number;
+  /** How many of its pods have to move, once that has been counted. */
+  left?: number;
+}
+
+/** How many disruptions each PodDisruptionBudget still allows while the moves of a drain are chosen. */
+export class BudgetSpending {
+  private readonly snapshot: SpendingSnapshot;
+  private readonly index: BudgetIndex;
+  private readonly accounts = new Map<BudgetView, Account>();
+  private covered: Map<BudgetView, PodView[]> | undefined;
+
+  constructor(snapshot: SpendingSnapshot) {
+    this.snapshot = snapshot;
+    this.index = new BudgetIndex(snapshot.budgets);
+  }
+
+  /**
+   * Takes one disruption from the pod's budget, or says why it cannot. Mirrors the API server's order of checks
+   * (pkg/registry/core/pod/storage/eviction.go): finished and pending pods go freely, two budgets are an error,
+   * unready pods follow unhealthyPodEvictionPolicy and cost nothing.
+   */
+  spend(pod: PodView): string | undefined {
+    if (hasEnded(pod) || pod.phase === 'Pending') return undefined;
+    const [budget, second] = this.index.of(pod);
+    if (budget === undefined) return undefined;
+    if (second !== undefined) {
+      return `two budgets protect it, ${budgetName(budget)} and ${budgetName(second)}: the API server evicts no such pod`;
+    }
+    if (!pod.ready) {
+      const healthyBudget = budget.desiredHealthy > 0 && budget.currentHealthy >= budget.desiredHealthy;
+      if (budget.unhealthyPodEvictionPolicy === 'AlwaysAllow' || healthyBudget) return undefined;
+    }
+    if (!budget.statusIsCurrent) return `PDB ${budgetName(budget)} is being worked out by its controller`;
+    const account = this.accountOf(budget);
+    if (account.free <= 0) return `${shortage(account)}${this.cutOff(budget)}`;
+    account.free -= 1;
+    account.used += 1;
+    return undefined;
+  }
+
+  /** A pod goes without asking its budgets: what they allow others is less by one. */
+  noteLoss(pod: PodView): void {
+    if (!pod.ready) return;
+    for (const budget of this.index.of(pod)) this.accountOf(budget).free -= 1;
+  }
+
+  /** The budget that the API server asks when the pod is evicted; undefined where it has none. */
+  budgetOf(pod: PodView): BudgetView | undefined {
+    return this.index.of(pod)[0];
+  }
+
+  /** How often a budget has to allow disruptions until all of its pods on these nodes are gone. */
+  wavesOf(budget: BudgetView, byNode: ReadonlyMap<string, readonly PodView[]>): number {
+    const account = this.accountOf(budget);
+    account.left ??= this.podsOf(budget).filter((other) => byNode.has(other.node)).length;
+    return account.left / Math.max(1, budget.expectedPods - budget.desiredHealthy);
+  }
+
+  private accountOf(budget: BudgetView): Account {
+    return getOrAdd(this.accounts, budget, () => this.openAccount(budget));
+  }
+
+  /**
+   * What the budget's status allows, less what has been asked for since; and no more than what the pods themselves show: a pod
+   * that was moved counts once it is Ready elsewhere, whatever a status of a moment ago says.
+   */
+  private openAccount(budget: BudgetView): Account {
+    const serving = this.podsOf(budget).filter((pod) => pod.ready && !pod.terminating);
+    const asked = serving.filter(({ uid }) => this.snapshot.asked.has(uid));
+    const uncounted = asked.filter(({ name }) => !budget.disrupted.includes(name)).length;
+    const healthy = serving.length - asked.length;
+    return { budget, free: Math.min(budget.disruptionsAllowed - uncounted, healthy - budget.desiredHealthy), used: uncounted };
+  }
+
+  /**
+   * The API server spends the budget first and deletes the pod then. Where the connection is cut in between, as by the death of a
+   * worker, the pod is left, and the controller counts the disruption for two minutes (DeletionTimeout, pkg/controller/disruption).
+   */
+  private cutOff(budget: BudgetView): string {
+    if (budget.disrupted.length === 0) return '';
+    const isLeft = (pod: PodView): boolean => budget.disrupted.includes(pod.name) && !pod.terminating && !this.snapshot.asked.has(pod.uid);
+    const left = this.podsOf(budget).find(isLeft);
+    return left ? `; an eviction of ${podName(left)} that was cut off counts against it for two minutes` : '';
+  }
+
+  private podsOf(budget: BudgetView): PodView[] {
+    this.covered ??= this.index.cover(this.snapshot.pods);
+    return this.covered.get(budget) ?? [];
+  }
+}
+
+function shortage({ budget, used }: Account): string {
+  const spent = used > 0 ? `, ${used} spent` : '';
+  return `PDB ${budgetName(budget)} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spent}`;
+}
