@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { ApiException } from '@kubernetes/client-node';
-import type { Target } from '../domain/action.ts';
+import type { Target } from '../domain/target.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { EvidenceError } from './evidence/store.ts';
 

@@ -2,8 +2,6 @@ import type { Json, JsonObject } from './json.ts';
 import type { ExpectedChange } from './plan/expected.ts';
 import type { Target } from './target.ts';
 
-export type { Target } from './target.ts';
-
 /** What may become of the world by an action: reads it, adds what nothing uses yet, changes what is there, or takes it away for good. */
 export type ChangeKind = 'reads' | 'adds' | 'changes' | 'destroys';
 

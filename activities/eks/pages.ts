@@ -1,4 +1,4 @@
-import type { Target } from '../../domain/action.ts';
+import type { Target } from '../../domain/target.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { awsError } from '../failure.ts';
 

@@ -1,7 +1,8 @@
 import { DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
 import { DescribeClusterCommand, ListNodegroupsCommand, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Observation, Progress, Target } from '../../domain/action.ts';
+import type { Target } from '../../domain/target.ts';
+import type { ActionContext, Observation, Progress } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
 import type { Blocker } from '../../domain/plan/plan.ts';

@@ -1,4 +1,4 @@
-import type { Target } from '../action.ts';
+import type { Target } from '../target.ts';
 import type { JsonObject } from '../json.ts';
 import type { SpanPlan } from '../plan/plan.ts';
 import type { CompiledRunbook } from '../runbook.ts';

@@ -1,11 +1,12 @@
 import { types } from 'node:util';
 import { AppsV1Api, CoreV1Api, KubeConfig, PolicyV1Api, type V1Node, type V1Pod } from '@kubernetes/client-node';
+import type { Target } from '../../domain/target.ts';
 import { createSystems } from '../../activities/catalogue.ts';
 import { contextOfLook, type AnyAction } from '../../activities/action.ts';
 import { createClients, type Clients } from '../../activities/clients.ts';
 import { actionsOf, type System } from '../../activities/system.ts';
 import { perform, type Performance, type PerformanceSurroundings } from '../../activities/perform.ts';
-import type { ActionContext, Observation, Target, Undo } from '../../domain/action.ts';
+import type { ActionContext, Observation, Undo } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';

@@ -1,5 +1,6 @@
 import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
-import type { ActionContext, Observation, Target, Undo } from '../../../domain/action.ts';
+import type { Target } from '../../../domain/target.ts';
+import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../../domain/plan/plan.ts';
 import { sameMinorVersion } from '../../../domain/version/version.ts';

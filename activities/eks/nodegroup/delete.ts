@@ -1,6 +1,7 @@
 import { DeleteNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Observation, Progress, Target, Undo } from '../../../domain/action.ts';
+import type { Target } from '../../../domain/target.ts';
+import type { ActionContext, Observation, Progress, Undo } from '../../../domain/action.ts';
 import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
 import { hasEnded, podName, staysOnNode } from '../../../domain/drain/pod.ts';
 import { expectedOfNodes } from '../../../domain/plan/expected.ts';

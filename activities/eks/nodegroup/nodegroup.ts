@@ -1,6 +1,7 @@
 import { DescribeNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Progress, ProgressItem, Target } from '../../../domain/action.ts';
+import type { Target } from '../../../domain/target.ts';
+import type { ActionContext, Progress, ProgressItem } from '../../../domain/action.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError, withoutFullStop } from '../../failure.ts';

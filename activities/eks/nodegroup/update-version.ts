@@ -1,6 +1,7 @@
 import type { Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { ActionContext, Observation, Target, Undo } from '../../../domain/action.ts';
+import type { Target } from '../../../domain/target.ts';
+import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
 import type { ExpectedChange } from '../../../domain/plan/expected.ts';
 import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';

@@ -1,6 +1,7 @@
 import type { Nodegroup, Update } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
-import type { Stuck, Target } from '../../../domain/action.ts';
+import type { Target } from '../../../domain/target.ts';
+import type { Stuck } from '../../../domain/action.ts';
 import type { Clients } from '../../clients.ts';
 import { readUpdates } from './read-updates.ts';
 

@@ -1,5 +1,5 @@
 import { DescribeUpdateCommand, ListUpdatesCommand, type Update } from '@aws-sdk/client-eks';
-import type { Target } from '../../../domain/action.ts';
+import type { Target } from '../../../domain/target.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { listAllOf, pageSize } from '../pages.ts';

@@ -1,4 +1,4 @@
-import type { Target } from '../../../domain/action.ts';
+import type { Target } from '../../../domain/target.ts';
 import { BudgetIndex, budgetName, remedyForShutBudget, shutReason, type BudgetView } from '../../../domain/drain/budget.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
