@@ -59,7 +59,7 @@ describe('imports', () => {
     ['cli', '@temporalio/client', 'only client talks to Temporal'],
     ['sandbox', '../domain/plan/plan.ts', 'sandbox must not import domain/plan/plan.ts, only sandbox'],
     ['lab', '../domain/plan/plan.ts', 'lab must not import domain/plan/plan.ts, only lab'],
-    ['lab', './support/temporal.ts', 'lab must not import test/support/temporal.ts'],
+    ['lab', '../test/support/temporal.ts', 'lab must not import test/support/temporal.ts'],
   ])('%s may not import %s', (folder, specifier, sentence) => {
     const path = `${folder}/bad.ts`;
     const expected = [expect.stringContaining(`${path}:2: ${sentence}`)];

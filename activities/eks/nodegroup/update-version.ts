@@ -130,8 +130,8 @@ function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFact
 }
 
 /**
- * A PDB may allow no disruption any more since the plan was made. EKS would give the update up, and on its rollback end new nodes after 15 minutes
- * whatever budgets say (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), so none is begun.
+ * A PDB may allow no disruption any more since the plan was made. EKS would give the update up, and on its rollback end new nodes after 15
+ * minutes whatever PDBs say (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), so none is begun.
  * Throws `action-stuck` with the budget, and `kubernetes-…` errors.
  */
 async function requireOpenBudgets(clients: Clients, { nodegroup, force }: UpdateFacts, { target }: ActionContext): Promise<void> {
