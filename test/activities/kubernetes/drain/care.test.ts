@@ -125,9 +125,7 @@ describe('a budget that does not open', () => {
     await shut();
     const failure = await failureOf(demo.perform(drain, plan));
     expect(failure.code).toBe('action-stuck');
-    expect(failure.message).toMatch(
-      /^1 pods do not go: shop\/web-\S+: PDB shop\/web needs 3 healthy pods and has 3, past its deadline\.$/,
-    );
+    expect(failure.message).toMatch(/^1 pods do not go: shop\/web-\S+: PDB shop\/web needs 3 healthy pods and has 3, past its deadline\.$/);
     expect(await podsOf('web')).toHaveLength(3);
     expect(demo.report().violations).toEqual([]);
   });
