@@ -150,9 +150,12 @@ function groupStatus(own: readonly StepState[]): StepStatus {
   return has('done') ? 'running' : 'waiting';
 }
 
+/** A step of a released span that is still to be carried out. */
+export type OpenStep = StepRow & { planned: PlannedStep };
+
 /** The rows of the signed span that are still to be carried out, in their order. */
-export function openSteps(rows: readonly StepRow[]): (StepRow & { planned: PlannedStep })[] {
-  return rows.filter((row): row is StepRow & { planned: PlannedStep } => row.planned !== undefined);
+export function openSteps(rows: readonly StepRow[]): OpenStep[] {
+  return rows.filter((row): row is OpenStep => row.planned !== undefined);
 }
 
 /** The steps that have changed the world and were not undone, the last one begun first. */

@@ -17,7 +17,7 @@ import {
   type Situation,
 } from '../../domain/run/intent.ts';
 import type { Phase, RunState } from '../../domain/run/state.ts';
-import { openSteps, shownSteps, stepsToUndo, withParts, type StepRow, type StepState } from '../../domain/run/steps.ts';
+import { openSteps, shownSteps, stepsToUndo, withParts, type OpenStep, type StepRow, type StepState } from '../../domain/run/steps.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
 import { searchAttributes, type RefusedAttempt, type RunInput } from '../messages.ts';
 import { verifier } from '../proxies.ts';
@@ -382,7 +382,7 @@ export class Run {
   }
 
   /** The steps of what is being carried out that are not finished, in their order. */
-  openSteps(): ReturnType<typeof openSteps> {
+  openSteps(): OpenStep[] {
     return openSteps(this.rows);
   }
 }

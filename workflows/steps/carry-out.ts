@@ -1,13 +1,13 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
-import { rowsBelow } from '../../domain/run/steps.ts';
+import { type OpenStep, rowsBelow } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
 import { performer } from '../proxies.ts';
 import { checkpointIn, failureOf, type Failure } from '../run/failure.ts';
 import type { SignedSpan } from '../../domain/run/span.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
-import { finished, recordStepDone, type OpenStep } from './record-step-done.ts';
+import { finished, recordStepDone } from './record-step-done.ts';
 import { settleStuck } from './stuck.ts';
 
 /**

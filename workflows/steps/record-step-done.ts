@@ -1,11 +1,8 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { resultOf } from '../../domain/run/step-tree.ts';
-import type { PlannedStep, StepRow } from '../../domain/run/steps.ts';
+import type { OpenStep, StepRow } from '../../domain/run/steps.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
-
-/** A step of a released span. */
-export type OpenStep = StepRow & { planned: PlannedStep };
 
 /** Records that a step is done, with what it has given. */
 export async function recordStepDone(

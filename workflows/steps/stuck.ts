@@ -2,13 +2,14 @@ import type { Observation } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { sealSpan, type ActionPlan, type Effect, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
+import type { OpenStep } from '../../domain/run/steps.ts';
 import { signedException } from '../hold/exception.ts';
 import { observer } from '../proxies.ts';
 import { rollBackAutomatically } from '../rollback/plan.ts';
 import { failureOf, type Failure } from '../run/failure.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
-import { finished, recordStepDone, type OpenStep } from './record-step-done.ts';
+import { finished, recordStepDone } from './record-step-done.ts';
 
 /**
  * Stops at a step that cannot go on by itself until an operator, and where it must be a second person, has said what to do.
