@@ -27,6 +27,7 @@ import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Blocker } from '../../domain/plan/plan.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
+import type { ActionDeclaration } from '../../runbooks/actions/declaration.ts';
 import { actions } from '../../runbooks/actions/index.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import {
@@ -41,6 +42,7 @@ import {
   type CommandRequest,
 } from '../../workflows/messages.ts';
 import { isRecording, recordHistory } from './recorded-history.ts';
+import { replayHistory } from './replay.ts';
 import { workflowBundle } from './shared.ts';
 import { temporalAddress } from './temporal.ts';
 
@@ -50,7 +52,9 @@ export const people = ['dana', 'ada', 'grace', 'linus', 'oscar'] as const;
 export type Person = (typeof people)[number];
 
 const untilLimitMs = 120_000;
-const untilPauseMs = 25;
+const untilPauseMs = 40;
+/** Scripted actions take effect at once, so they are looked at again at once. */
+const pace = { lookMinMs: 10, lookMaxMs: 200 };
 
 /** A cluster of the tests: what its scripted actions find, how they fail, and what they have done. */
 export class Site {
@@ -246,7 +250,7 @@ export async function startEngine(
     replay: async (target, { name, historyOf = handle(target) } = {}) => {
       const history = await historyOf.fetchHistory();
       if (name !== undefined && isRecording) await recordHistory(name, history, directory);
-      await Worker.runReplayHistory({ workflowBundle: bundle, dataConverter, replayName: settings.taskQueue }, history, target);
+      await replayHistory({ workflowBundle: bundle, dataConverter, replayName: settings.taskQueue }, history, target);
     },
     replaceWorker: async () => {
       await worker.stop();
@@ -373,6 +377,10 @@ function siteOf(sites: Map<string, Site>, cluster: string): Site {
   return site;
 }
 
+function atOnce(declaration: ActionDeclaration): ActionDeclaration {
+  return { ...declaration, limits: { ...declaration.limits, pace } };
+}
+
 /** `eks.preflight` only looks; `kubernetes.cordon` does one unit with each push. */
 function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
   const planOf = ({ generation, blockers, todo }: Site, changes: boolean): ReturnType<typeof emptyPlan<JsonObject>> => ({
@@ -382,14 +390,14 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
   });
   const outputs = { version: '1.33', nodes: ['node-first'] };
   const preflight = defineAction<JsonObject, JsonObject>({
-    declaration: actions['eks.preflight'],
+    declaration: atOnce(actions['eks.preflight']),
     plan: async (_input, { target }) => ({ ...planOf(siteOf(sites, target.name), false), outputs }),
     observe: async () => ({ state: 'done', outputs }),
     act: async () => undefined,
     undo: async () => ({ noUndo: 'It changes nothing.' }),
   });
   const cordon = defineAction<JsonObject, JsonObject>({
-    declaration: actions['kubernetes.cordon'],
+    declaration: atOnce(actions['kubernetes.cordon']),
     plan: async (_input, { target }) => planOf(siteOf(sites, target.name), true),
     observe: async (_plan, { target, adopt }) => {
       const site = siteOf(sites, target.name);
@@ -415,7 +423,7 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
 function drainOf(sites: Map<string, Site>): AnyAction {
   const nodesOf = ({ facts }: { facts: JsonObject }): string[] => facts.nodes as string[];
   return defineAction<JsonObject, JsonObject>({
-    declaration: actions['kubernetes.drain'],
+    declaration: atOnce(actions['kubernetes.drain']),
     plan: async ({ nodes }, { target }) => {
       const left = (nodes as string[]).filter((node) => !siteOf(sites, target.name).drained.includes(node));
       const effects = left.map((node) => ({ object: `Node/${node}`, change: 'drain' }));
@@ -448,7 +456,7 @@ function uncordonOf(sites: Map<string, Site>): AnyAction {
   const changed = (site: Site, nodes: readonly string[]): string[] =>
     nodes.filter((node) => site.drained.includes(node) || site.done.includes(node));
   return defineAction<JsonObject, JsonObject>({
-    declaration: actions['kubernetes.uncordon'],
+    declaration: atOnce(actions['kubernetes.uncordon']),
     plan: async ({ nodes }, { target }) => {
       const site = siteOf(sites, target.name);
       const effects = changed(site, nodes as string[]).map((node) => ({ object: `Node/${node}`, change: 'uncordon' }));
