@@ -1,21 +1,18 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
 import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
-import type { FailingStep } from '../support/crashing-worker.ts';
-import { inTurns } from '../support/in-turns.ts';
+import { Deaths } from '../support/deaths.ts';
 import { buildMortalWorker } from '../support/scenario-build.ts';
-import { startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
+import { startMortalWorkers, type MortalWorkers } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
 import { askForShared } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 import { inputsOfShapes, shapes } from './shapes.ts';
 
-/** The places are dealt to so many runs, which go side by side: a worker that was killed is missed for some seconds each time. */
-const runsForward = 4;
-const runsBack = 3;
-const runsAtOnceMax = 4;
+/** The places are dealt to so many runs, which go side by side and share their workers: a death serves each of them. */
+const runsForward = 6;
+const runsBack = 4;
 const limitMs = 400_000;
 
 interface Outcome {
@@ -30,21 +27,24 @@ interface Outcome {
 }
 
 let environment: Environment;
-let mortal: Pick<MortalWork, 'program' | 'bundle'>;
+let deaths: Deaths;
+let workers: MortalWorkers;
 let forward: Promise<Outcome>[];
 let back: Promise<Outcome>[];
 beforeAll(async () => {
   environment = await startEnvironment('shapes', await temporalAddress());
-  mortal = { bundle: await askForShared('hasty-workflows'), program: await buildMortalWorker(environment.directory) };
-  const lanes = [
-    ...Array.from({ length: runsForward }, (_, lane) => () => run(`forward-${lane}`, placesForward, lane, runsForward)),
-    ...Array.from({ length: runsBack }, (_, lane) => () => run(`back-${lane}`, placesBack, lane, runsBack, 'last')),
-  ];
-  const outcomes = inTurns(lanes, runsAtOnceMax, (go) => go());
-  forward = outcomes.slice(0, runsForward);
-  back = outcomes.slice(runsForward);
+  const directory = join(environment.directory, 'deaths');
+  deaths = new Deaths(directory);
+  const [bundle, program] = [await askForShared('hasty-workflows'), await buildMortalWorker(environment.directory)];
+  workers = await startMortalWorkers(environment, { bundle, program, taskQueue: environment.name, deaths: directory });
+  forward = Array.from({ length: runsForward }, (_, lane) => run(placesForward, lane, runsForward));
+  back = Array.from({ length: runsBack }, (_, lane) => run(placesBack, lane, runsBack, 'last'));
+  for (const outcome of [...forward, ...back]) outcome.catch(() => undefined);
 }, limitMs);
-afterAll(() => environment.stop());
+afterAll(async () => {
+  await workers.stop();
+  await environment.stop();
+});
 
 async function placesForward(scenario: Scenario): Promise<string[]> {
   return placesOf(await scenario.steps(), await scenario.holds());
@@ -59,37 +59,31 @@ async function placesBack(scenario: Scenario): Promise<string[]> {
 
 /** Carries the runbook out among the kills of a lane: every so-manieth place. A step that is named fails, and all is undone. */
 async function run(
-  name: string,
   placesIn: (scenario: Scenario) => Promise<string[]>,
   lane: number,
   lanes: number,
   failingStep?: string,
 ): Promise<Outcome> {
-  const taskQueue = `${environment.name}-${name}`;
-  const points = join(environment.directory, name);
-  const [failing, killsFile] = [`${points}-failing`, `${points}-wanted`];
-  await writeFile(points, '');
-  await writeFile(killsFile, '');
-  if (failingStep !== undefined) {
-    await writeFile(failing, JSON.stringify({ step: failingStep, moment: 'before it begins' } satisfies FailingStep));
-  }
-  const scenario = await environment.raise('shapes', { taskQueue, instead: { document: shapes, inputs: inputsOfShapes } });
-  const workers = await startMortalWorkers(environment, { ...mortal, taskQueue, points, failing, kills: killsFile });
+  const instead = { document: shapes, inputs: inputsOfShapes };
+  const scenario = await environment.raise('shapes', { taskQueue: environment.name, instead });
+  const { cluster } = scenario;
   try {
     const before = await scenario.world();
     const places = await placesIn(scenario);
     const kills = places.filter((_place, index) => index % lanes === lane);
-    await writeFile(killsFile, kills.join('\n'));
+    deaths.plan(cluster, {
+      wanted: kills,
+      ...(failingStep !== undefined && { failing: { step: failingStep, moment: 'before it begins' } }),
+    });
     await scenario.begin();
     const state = await Promise.race([scenario.follow(), workers.broken]);
-    const deaths = (await readFile(points, 'utf8')).trimEnd().split('\n');
     const differences = told(await scenario.differencesSince(before));
-    return { state, places, kills, deaths, differences, leftovers: await scenario.leftovers(), troubles: await scenario.troubles(state) };
+    const [leftovers, troubles] = [await scenario.leftovers(), await scenario.troubles(state)];
+    return { state, places, kills, deaths: deaths.of(cluster), differences, leftovers, troubles };
   } catch (error) {
-    const died = await readFile(points, 'utf8');
+    const died = deaths.of(cluster).join('\n');
     throw new Error(`${String(error)}\nWorkers have died at:\n${died}\nThe last one says:\n${workers.output()}`, { cause: error });
   } finally {
-    await workers.stop();
     await scenario.stop();
   }
 }

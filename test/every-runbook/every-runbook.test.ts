@@ -1,13 +1,13 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { placesOf } from '../support/borders.ts';
+import { Deaths } from '../support/deaths.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { buildMortalWorker } from '../support/scenario-build.ts';
-import { startMortalWorkers, startWorkerHere, type MortalWork, type WorkerHere } from '../support/scenario-workers.ts';
+import { startMortalWorkers, startWorkerHere, type MortalWorkers, type WorkerHere } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
 import { missingScenario, shipped, withScenario } from '../support/scenarios.ts';
 import { askForShared } from '../support/shared.ts';
@@ -35,7 +35,8 @@ interface Forward extends Outcome {
 
 let environment: Environment;
 let worker: WorkerHere;
-let mortal: Pick<MortalWork, 'program' | 'bundle'>;
+let deaths: Deaths;
+let mortal: MortalWorkers;
 let forward: Promise<Forward>[];
 let back: Promise<Outcome>[];
 let runsBegun = 0;
@@ -43,7 +44,10 @@ const begunAtMs = performance.now();
 beforeAll(async () => {
   environment = await startEnvironment('every', await temporalAddress());
   worker = await startWorkerHere(environment);
-  mortal = { bundle: await askForShared('hasty-workflows'), program: await buildMortalWorker(environment.directory) };
+  const directory = join(environment.directory, 'deaths');
+  deaths = new Deaths(directory);
+  const [bundle, program] = [await askForShared('hasty-workflows'), await buildMortalWorker(environment.directory)];
+  mortal = await startMortalWorkers(environment, { bundle, program, taskQueue: `${environment.name}-mortal`, deaths: directory });
   const ways = [...shipped.map((runbook) => () => goForward(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns<() => Promise<Outcome>, Outcome>(ways, scenariosAtOnceMax, (go) => go());
   forward = outcomes.slice(0, shipped.length) as Promise<Forward>[];
@@ -53,6 +57,7 @@ afterAll(async () => {
   const seconds = (performance.now() - begunAtMs) / 1000;
   const each = (seconds / shipped.length).toFixed(1);
   process.stdout.write(`\n${shipped.length} runbooks, ${runsBegun} runs: ${seconds.toFixed(0)} s, ${each} s for each runbook.\n`);
+  await mortal.stop();
   await worker.stop();
   await environment.stop();
 });
@@ -73,30 +78,22 @@ async function begin(scenario: Scenario): Promise<void> {
 }
 
 async function goForward(runbook: string): Promise<Forward> {
-  const taskQueue = `${environment.name}-${runbook}`;
-  const points = join(environment.directory, `points-${runbook}`);
-  const kills = `${points}-wanted`;
-  await writeFile(points, '');
-  await writeFile(kills, '');
   // Nodes that are drained at the same time would be tried anew whenever a worker dies of the other one.
-  const scenario = await environment.raise(runbook, { taskQueue, nodesAtOnce: 1 });
-  const workers = await startMortalWorkers(environment, { ...mortal, taskQueue, points, failing: `${points}-failing`, kills });
+  const scenario = await environment.raise(runbook, { taskQueue: `${environment.name}-mortal`, nodesAtOnce: 1 });
+  const { cluster } = scenario;
   try {
     const before = await scenario.world();
-    const wanted = choose(placesOf(await scenario.steps(), await scenario.holds()), runbook);
-    await writeFile(kills, wanted.join('\n'));
+    const kills = choose(placesOf(await scenario.steps(), await scenario.holds()), runbook);
+    deaths.plan(cluster, { wanted: kills });
     await begin(scenario);
-    const state = await Promise.race([scenario.follow(), workers.broken]);
-    const deaths = (await readFile(points, 'utf8')).trimEnd().split('\n');
+    const state = await Promise.race([scenario.follow(), mortal.broken]);
     const differences = told(await scenario.differencesSince(before));
     const left = leftIn(await scenario.plan());
-    return { kills: wanted, deaths, left, ...(await outcomeOf(scenario, state, differences)) };
+    return { kills, deaths: deaths.of(cluster), left, ...(await outcomeOf(scenario, state, differences)) };
   } catch (error) {
-    throw new Error(`${String(error)}\nWorkers have died at:\n${await readFile(points, 'utf8')}\nThe last one says:\n${workers.output()}`, {
-      cause: error,
-    });
+    const died = deaths.of(cluster).join('\n');
+    throw new Error(`${String(error)}\nWorkers have died at:\n${died}\nThe last one says:\n${mortal.output()}`, { cause: error });
   } finally {
-    await workers.stop();
     await scenario.stop();
   }
 }

@@ -1,9 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
 import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
-import type { FailingStep } from '../support/crashing-worker.ts';
+import { Deaths, type FailingStep, type Wanted } from '../support/deaths.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { buildMortalWorker } from '../support/scenario-build.ts';
 import { startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
@@ -30,9 +29,9 @@ interface Outcome {
 interface Story {
   scenario: Scenario;
   /** Where workers have died so far. */
-  died: () => Promise<string[]>;
+  died: () => string[];
   /** Has a step fail. */
-  fail: (step: string, moment: FailingStep['moment']) => Promise<void>;
+  fail: (step: string, moment: FailingStep['moment']) => void;
 }
 
 let environment: Environment;
@@ -50,12 +49,16 @@ beforeAll(async () => {
 afterAll(() => environment.stop());
 
 async function goThrough(runbook: string): Promise<Outcome> {
-  return amongDeaths(runbook, async ({ scenario, died }) => {
-    await scenario.begin();
-    const state = await scenario.follow();
-    const steps = await scenario.steps();
-    return { state, deaths: await died(), expected: placesOf(steps, await scenario.holds()) };
-  });
+  return amongDeaths(
+    runbook,
+    async ({ scenario, died }) => {
+      await scenario.begin();
+      const state = await scenario.follow();
+      const steps = await scenario.steps();
+      return { state, deaths: died(), expected: placesOf(steps, await scenario.holds()) };
+    },
+    'anywhere',
+  );
 }
 
 /**
@@ -67,18 +70,18 @@ async function goBack(runbook: string): Promise<Outcome> {
     runbook,
     async ({ scenario, died, fail }) => {
       const changing = (await scenario.steps()).filter(({ changes }) => changes);
-      await fail(changing.at(-1)?.id ?? '', changing.length > 1 ? 'before it begins' : 'when it is done');
+      fail(changing.at(-1)?.id ?? '', changing.length > 1 ? 'before it begins' : 'when it is done');
       await scenario.begin();
       const stuck = await scenario.follow({ until: ['stuck'] });
       if (stuck.phase === 'stuck') await scenario.operate('undo');
       const state = await scenario.follow();
       const undone = state.steps.filter(({ id, kind }) => kind === 'action' && id.startsWith('undo:'));
-      const deaths = await died();
+      const deaths = died();
       // What one step undoes may be what the next one would: at least one of them acts.
       const acts = deaths.filter((death) => death.endsWith(`: ${inTheMiddle}`)).slice(0, 1);
       return { state, deaths, expected: [...bordersOf(undone), 'undo: hold.requested', 'undo: undo.started', acts[0] ?? 'an act'] };
     },
-    { onlyOnTheWayBack: true },
+    'anywhere on the way back',
   );
 }
 
@@ -91,27 +94,27 @@ let courses = 0;
 async function amongDeaths(
   runbook: string,
   go: (story: Story) => Promise<Pick<Outcome, 'state' | 'deaths' | 'expected'>>,
-  { onlyOnTheWayBack = false } = {},
+  wanted: Wanted,
 ): Promise<Outcome> {
   courses += 1;
   const taskQueue = `${environment.name}-${courses}`;
-  const points = join(environment.directory, `points-${courses}`);
-  const failing = `${points}-failing`;
-  await writeFile(points, '');
+  const directory = join(environment.directory, `deaths-${courses}`);
+  const deaths = new Deaths(directory);
   // Nodes that are drained at the same time would be tried anew whenever a worker dies of the other one.
   const scenario = await environment.raise(runbook, { taskQueue, nodesAtOnce: 1 });
-  const workers = await startMortalWorkers(environment, { ...mortal, taskQueue, points, failing, onlyOnTheWayBack });
-  const died = async (): Promise<string[]> => (await readFile(points, 'utf8')).trimEnd().split('\n');
-  const fail: Story['fail'] = (step, moment) => writeFile(failing, JSON.stringify({ step, moment } satisfies FailingStep));
+  const { cluster } = scenario;
+  deaths.plan(cluster, { wanted });
+  const workers = await startMortalWorkers(environment, { ...mortal, taskQueue, deaths: directory });
+  const died = (): string[] => deaths.of(cluster);
+  const fail: Story['fail'] = (step, moment) => deaths.plan(cluster, { failing: { step, moment } });
   try {
     const before = await scenario.world();
     const went = await Promise.race([go({ scenario, died, fail }), workers.broken]);
     const differences = told(await scenario.differencesSince(before));
     return { ...went, differences, leftovers: await scenario.leftovers(), troubles: await scenario.troubles(went.state) };
   } catch (error) {
-    throw new Error(`${String(error)}\nWorkers have died at:\n${(await died()).join('\n')}\nThe last one says:\n${workers.output()}`, {
-      cause: error,
-    });
+    const places = died().join('\n');
+    throw new Error(`${String(error)}\nWorkers have died at:\n${places}\nThe last one says:\n${workers.output()}`, { cause: error });
   } finally {
     await workers.stop();
     await scenario.stop();

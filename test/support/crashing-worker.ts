@@ -1,54 +1,59 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { Context } from '@temporalio/activity';
 import { HoldpointError } from '../../domain/errors.ts';
+import { parseTarget } from '../../runbooks/targets.ts';
 import { inTheMiddle, killingEntries } from './borders.ts';
+import { Deaths, type FailingStep } from './deaths.ts';
 import type { Interference } from './scenario-activities.ts';
 import { makeWorker, quietTemporal } from './scenario-worker.ts';
 
-/** A step that fails. */
-export interface FailingStep {
-  step: string;
-  moment: 'before it begins' | 'when it is done';
-}
+/**
+ * For how long a run that is at a place waits for the others that the same death can serve: a worker takes seconds to start. It must
+ * be less than what an activity may take.
+ */
+const patienceMs = 2_000;
 
 /**
- * A worker of the real parts that kills itself (SIGKILL) wherever no worker before it has died: the points where they did are the
- * lines of a file. Where another file is named, only at the points that are its lines. A third one names a step that fails, once it
- * is there.
+ * A worker of the real parts that kills itself (SIGKILL) where its runs want it to, at each place once: see deaths.ts. It dies when
+ * each of its runs that still wants a death is at such a place, or when one has waited for long enough.
  */
 async function main(): Promise<void> {
-  const { HOLDPOINT_TEST_POINTS: points = '', HOLDPOINT_TEST_FAILING: failing = '', HOLDPOINT_TEST_BUNDLE: codePath = '' } = process.env;
+  const { HOLDPOINT_TEST_DEATHS: directory = '', HOLDPOINT_TEST_BUNDLE: codePath = '' } = process.env;
   const { TEMPORAL_ADDRESS: address = '', HOLDPOINT_TASK_QUEUE: taskQueue = '', HOLDPOINT_CONFIG: configuration = '' } = process.env;
-  const { HOLDPOINT_TEST_KILLS: kills = '', HOLDPOINT_TEST_WAY_BACK: wayBack } = process.env;
-  const onlyOnTheWayBack = wayBack === '1';
-  const isWanted = (line: string): boolean => kills === '' || (existsSync(kills) && linesOf(kills).includes(line));
-  const died = new Set(linesOf(points));
-  const dieAt = (subject: string, point: string): void => {
-    const line = `${subject}: ${point}`;
-    if (died.has(line) || (onlyOnTheWayBack && !/^undo(:|$)/.test(subject)) || !isWanted(line)) return;
-    appendFileSync(points, `${line}\n`);
+  const deaths = new Deaths(directory);
+  const waiting: { cluster: string; place: string }[] = [];
+  const die = (): void => {
+    for (const { cluster, place } of waiting) deaths.note(cluster, place);
     process.kill(process.pid, 'SIGKILL');
   };
-  const failAt = (step: string, moment: FailingStep['moment']): void => {
-    const found = existsSync(failing) ? (JSON.parse(readFileSync(failing, 'utf8')) as FailingStep) : undefined;
-    if (step === found?.step && moment === found.moment) throw failure();
+  const dieAt = async (cluster: string, place: string): Promise<void> => {
+    if (!deaths.isDue(cluster, place)) return;
+    waiting.push({ cluster, place });
+    if (deaths.awaited().every((awaited) => waiting.some((present) => present.cluster === awaited))) die();
+    setTimeout(die, patienceMs);
+    await new Promise<never>(() => undefined);
+  };
+  const failAt = ({ cluster, step }: { cluster: string; step: string }, moment: FailingStep['moment']): void => {
+    const failing = deaths.failingStepOf(cluster);
+    if (step === failing?.step && moment === failing.moment) throw failure();
   };
   const interference: Interference = {
-    aroundPerform: async ({ step }, perform) => {
-      failAt(step, 'before it begins');
-      dieAt(step, 'before it is performed');
+    aroundPerform: async (context, perform) => {
+      const { cluster, step } = context;
+      failAt(context, 'before it begins');
+      await dieAt(cluster, `${step}: before it is performed`);
       const performed = await perform();
-      dieAt(step, 'performed');
-      failAt(step, 'when it is done');
+      await dieAt(cluster, `${step}: performed`);
+      failAt(context, 'when it is done');
       return performed;
     },
-    afterAct: async ({ step }, acts) => {
+    afterAct: async ({ cluster, step }, acts) => {
       // Once within a step, so that it is not tried more often than its action allows.
-      if (acts === 1) dieAt(step, inTheMiddle);
+      if (acts === 1) await dieAt(cluster, `${step}: ${inTheMiddle}`);
     },
     afterEntry: async (_run, { kind, body }) => {
       const about = killingEntries[kind];
       const subject = about && ('field' in about ? body[about.field] : about.subject);
-      if (typeof subject === 'string') dieAt(subject, kind);
+      if (typeof subject === 'string') await dieAt(clusterOfRun(), `${subject}: ${kind}`);
     },
   };
   quietTemporal();
@@ -57,8 +62,9 @@ async function main(): Promise<void> {
   await worker.run();
 }
 
-function linesOf(file: string): string[] {
-  return readFileSync(file, 'utf8').split('\n');
+/** A run is called like its target. */
+function clusterOfRun(): string {
+  return parseTarget(Context.current().info.workflowExecution?.workflowId ?? '').name;
 }
 
 function failure(): HoldpointError {

@@ -76,18 +76,13 @@ export interface MortalWork {
   /** Paths of the worker and of the workflow code: see buildMortalWorker and `hasty-workflows` of askForShared. */
   program: string;
   bundle: string;
-  /** The file in which they note where they died. */
-  points: string;
-  /** The file that names a step which fails, once a test has written it. */
-  failing: string;
-  onlyOnTheWayBack?: boolean;
-  /** The file whose lines are the only points at which they die; anywhere where left out. */
-  kills?: string;
+  /** The directory of what is to befall them: see Deaths. */
+  deaths: string;
 }
 
 /**
  * Starts a worker that dies by its own hand (test/support/crashing-worker.ts), and a new one each time it has, until it is told to
- * stop; resolves when the first one listens.
+ * stop; resolves when the first one listens. Runs that share one share its deaths, too, which is what makes many of them affordable.
  */
 export async function startMortalWorkers(environment: Environment, work: MortalWork): Promise<MortalWorkers> {
   let stopped = false;
@@ -114,15 +109,7 @@ export async function startMortalWorkers(environment: Environment, work: MortalW
   };
 }
 
-function startMortalWorker(environment: Environment, work: MortalWork): Promise<RunningProcess> {
-  const { taskQueue, program, bundle, points, failing, onlyOnTheWayBack = false, kills = '' } = work;
-  const env = {
-    ...environmentOf(environment, taskQueue),
-    HOLDPOINT_TEST_BUNDLE: bundle,
-    HOLDPOINT_TEST_POINTS: points,
-    HOLDPOINT_TEST_FAILING: failing,
-    HOLDPOINT_TEST_KILLS: kills,
-    HOLDPOINT_TEST_WAY_BACK: onlyOnTheWayBack ? '1' : '',
-  };
+function startMortalWorker(environment: Environment, { taskQueue, program, bundle, deaths }: MortalWork): Promise<RunningProcess> {
+  const env = { ...environmentOf(environment, taskQueue), HOLDPOINT_TEST_BUNDLE: bundle, HOLDPOINT_TEST_DEATHS: deaths };
   return startProcess({ name: 'The mortal worker', command: process.execPath, args: [program], env, ready: /"listening":true/ });
 }
