@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -7,10 +7,13 @@ import type { Signer } from '../../client/signing.ts';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
-import { makeKeys, people, type Person } from '../../test/support/people.ts';
+import { makeKeys, writeConfiguration, type Person } from '../../test/support/people.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { compilePrograms } from '../measure/build.ts';
 import { workerEnvironment } from '../measure/worker-environment.ts';
+
+/** Of the runbook that waits. */
+const policy = 'two-people: { atLeast: 2, of: sre, exclude: [requester], expires: 24h }';
 
 const namespace = 'default';
 /** A thousand clusters take a while to come up. */
@@ -58,7 +61,7 @@ export async function startEnvironment(clusters: number, report: (sentence: stri
     stops.push(() => client.connection.close());
     await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
     const keys = await makeKeys(join(directory, 'keys'));
-    const configuration = await writeConfiguration(directory, keys);
+    const configuration = await writeConfiguration(directory, keys, policy);
     const running: RunningProcess[] = [];
     const start = async (options: ProcessOptions): Promise<RunningProcess> => {
       const started = await startProcess(options);
@@ -86,20 +89,4 @@ export async function startEnvironment(clusters: number, report: (sentence: stri
     await stop();
     throw error;
   }
-}
-
-/** dana starts the runs; both of the others must sign. */
-async function writeConfiguration(directory: string, keys: Record<Person, Signer>): Promise<string> {
-  const file = join(directory, 'holdpoint.yaml');
-  const lines = [
-    'apiVersion: holdpoint.dev/v1',
-    'kind: Configuration',
-    'people:',
-    ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
-    'groups: { sre: [ada, grace] }',
-    'policies: { two-people: { atLeast: 2, of: sre, exclude: [requester], expires: 24h } }',
-    'evidence: { directory: evidence }',
-  ];
-  await writeFile(file, `${lines.join('\n')}\n`);
-  return file;
 }

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -12,14 +12,14 @@ import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { createCloud, type Cloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
-import { makeKeys, people, type Person } from '../../test/support/people.ts';
+import { makeKeys, writeConfiguration, type Person } from '../../test/support/people.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { speed } from './circumstances.ts';
 import type { SimulatedTarget } from './world.ts';
 
 const namespace = 'default';
-/** After which silence a hold closes. */
-const expires = '20s';
+/** One of the two signs; a hold closes after 20 s of silence. */
+const policy = 'production-change: { atLeast: 1, of: sre, exclude: [requester], expires: 20s }';
 
 /** What all runs of a simulation share: a Temporal server, a worker, people with keys, and one endpoint for the EKS of every world. */
 export interface Environment {
@@ -48,7 +48,7 @@ export async function startEnvironment(report: (sentence: string) => void): Prom
   const client = await connectTemporal({ address, namespace, taskQueue });
   await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
   const keys = await makeKeys(join(directory, 'keys'));
-  const configuration = await writeConfiguration(directory, keys);
+  const configuration = await writeConfiguration(directory, keys, policy);
   const clouds = new Map<string, RequestListener>();
   const front = await serveClouds(clouds);
   const awsEndpoint = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
@@ -82,22 +82,6 @@ export async function startEnvironment(report: (sentence: string) => void): Prom
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-/** A holdpoint.yaml by which dana starts and operates runs, and ada and grace sign. */
-async function writeConfiguration(directory: string, keys: Record<Person, Signer>): Promise<string> {
-  const file = join(directory, 'holdpoint.yaml');
-  const lines = [
-    'apiVersion: holdpoint.dev/v1',
-    'kind: Configuration',
-    'people:',
-    ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
-    'groups: { sre: [ada, grace] }',
-    `policies: { production-change: { atLeast: 1, of: sre, exclude: [requester], expires: ${expires} } }`,
-    'evidence: { directory: evidence }',
-  ];
-  await writeFile(file, `${lines.join('\n')}\n`);
-  return file;
 }
 
 /** Its Kubernetes API is on a port of its own; its EKS is reached through the endpoint that all worlds share. */

@@ -17,8 +17,11 @@ export async function makeKeys(directory: string): Promise<Record<Person, Signer
   return Object.fromEntries(keys) as Record<Person, Signer>;
 }
 
-/** Writes a holdpoint.yaml that knows them, with the policy of the shipped runbooks; returns its path. */
-export async function writeConfiguration(directory: string, keys: Record<Person, Signer>): Promise<string> {
+/** One of the two signs, as the shipped runbooks ask for it. */
+const shippedPolicy = 'production-change: { atLeast: 1, of: sre, exclude: [requester] }';
+
+/** Writes a holdpoint.yaml that knows them, with one policy, as a line of YAML; returns its path. */
+export async function writeConfiguration(directory: string, keys: Record<Person, Signer>, policy = shippedPolicy): Promise<string> {
   const file = join(directory, 'holdpoint.yaml');
   const lines = [
     'apiVersion: holdpoint.dev/v1',
@@ -26,7 +29,7 @@ export async function writeConfiguration(directory: string, keys: Record<Person,
     'people:',
     ...people.map((person) => `  ${person}: { name: ${person}, key: ${keys[person].publicKey} }`),
     'groups: { sre: [ada, grace] }',
-    'policies: { production-change: { atLeast: 1, of: sre, exclude: [requester] } }',
+    `policies: { ${policy} }`,
     'evidence: { directory: evidence }',
   ];
   await writeFile(file, `${lines.join('\n')}\n`);
