@@ -10,7 +10,9 @@ export default {
   },
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testTimeout: 180_000,
-  maxWorkers: 2,
+  // One more than the cores of the smallest machine: much of the time goes by while a test waits for a world to move.
+  maxWorkers: 3,
+  setupFiles: ['<rootDir>/test/support/stack-traces.mjs'],
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/file-times-reporter.mjs', '<rootDir>/test/support/closing-line-reporter.mjs'],

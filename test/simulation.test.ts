@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { shippedRunbooks } from '../runbooks/library.ts';
 import { temporalAddress } from './support/temporal.ts';
 
 const program = fileURLToPath(new URL('../bench/simulate.ts', import.meta.url));
@@ -17,13 +16,16 @@ async function simulate(...args: string[]): Promise<{ code: number; lines: strin
   });
 }
 
-test('a seed goes through with every runbook under faults and leaves nothing behind', async () => {
-  const { code, lines } = await simulate('--seed', '2', '--runs', '1');
+/** The one with the most steps: what the others come to is for `npm run simulate`, whose time grows with the runbooks. */
+const runbook = 'node-group-rotation';
+
+test('two seeds go through under faults and leave nothing behind', async () => {
+  const { code, lines } = await simulate('--seed', '2', '--runs', '2', '--runbook', runbook);
   const summary = JSON.parse(lines.at(-1) ?? '') as Record<string, number>;
   expect({ code, lines: lines.filter((line) => line.includes('WRONG')), ...summary }).toMatchObject({
     code: 0,
     lines: [],
-    runs: shippedRunbooks().length,
+    runs: 2,
     troubles: 0,
     violations: 0,
     leftovers: 0,
@@ -36,7 +38,7 @@ test('a seed goes through with every runbook under faults and leaves nothing beh
       .filter((line) => line.startsWith('seed '))
       .map((line) => line.split(':')[0])
       .sort(),
-  ).toEqual(shippedRunbooks().map((runbook) => `seed 2 ${runbook}`));
+  ).toEqual([`seed 2 ${runbook}`, `seed 3 ${runbook}`]);
 }, 180_000);
 
 test('a setting that makes no sense is refused before anything starts', async () => {

@@ -28,7 +28,7 @@ export function keyRefusal(key: string): string | undefined {
 export class SourceMap {
   readonly file: string;
   private readonly text: string;
-  /** Offsets at which lines of the text begin, as far as they have been asked for. */
+  /** Offsets at which lines of the text begin, as far as they have been asked for; Infinity after the last one. */
   private readonly lineStarts: number[] = [0];
   private readonly sourceMap = new Map<string, Place>();
   private readonly found: Problem[] = [];
@@ -76,8 +76,7 @@ export class SourceMap {
   /** The line of an offset, from 1. (The counter of the YAML library misses lines of texts that it cannot read.) */
   private lineOf(offset: number): number {
     for (let start = this.lineStarts.at(-1)!; start <= offset; this.lineStarts.push(start)) {
-      start = this.text.indexOf('\n', start) + 1;
-      if (start === 0) break;
+      start = this.text.indexOf('\n', start) + 1 || Infinity;
     }
     let line = 1;
     for (let step = 2 ** 20; step >= 1; step /= 2) if ((this.lineStarts[line + step - 1] ?? Infinity) <= offset) line += step;

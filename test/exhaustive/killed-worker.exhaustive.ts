@@ -81,7 +81,7 @@ async function goBack(runbook: string): Promise<Outcome> {
       const acts = deaths.filter((death) => death.endsWith(`: ${inTheMiddle}`)).slice(0, 1);
       return { state, deaths, expected: [...bordersOf(undone), 'undo: hold.requested', 'undo: undo.started', acts[0] ?? 'an act'] };
     },
-    'anywhere on the way back',
+    'anywhere on the rollback',
   );
 }
 

@@ -2,11 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
-import { DefaultLogger, Runtime, type WorkflowBundle } from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import * as workflows from '../../workflows/index.ts';
 import { historiesDirectory } from '../support/recorded-history.ts';
-import { replayHistory } from '../support/replay.ts';
 import { workflowBundle } from '../support/shared.ts';
 
 /** Recorded by `npm run record-histories` when workflow code was changed on purpose; see docs/changing-workflow-code.md. */
@@ -28,7 +27,7 @@ function read(name: string): JsonObject {
 function replay(history: JsonObject): Promise<void> {
   // A run is called like its target, and looks whether it is.
   const { workflowId } = startOf(history);
-  return replayHistory({ workflowBundle: bundle, replayName: 'replay' }, historyFromJSON(history), workflowId);
+  return Worker.runReplayHistory({ workflowBundle: bundle, replayName: 'replay' }, historyFromJSON(history), workflowId);
 }
 
 /** What the first event of a history says. */

@@ -8,7 +8,7 @@ export interface FailingStep {
 }
 
 /** The places at which the worker of a run is to die, once each. */
-export type Wanted = readonly string[] | 'anywhere' | 'anywhere on the way back';
+export type Wanted = readonly string[] | 'anywhere' | 'anywhere on the rollback';
 
 interface Fate {
   wanted: Wanted;
@@ -46,7 +46,7 @@ export class Deaths {
     const { wanted } = this.fateOf(cluster);
     if (this.of(cluster).includes(place)) return false;
     if (wanted === 'anywhere') return true;
-    if (wanted === 'anywhere on the way back') return /^undo(:|$)/.test(place);
+    if (wanted === 'anywhere on the rollback') return /^undo(:|$)/.test(place);
     return wanted.includes(place);
   }
 

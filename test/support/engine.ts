@@ -42,7 +42,6 @@ import {
   type CommandRequest,
 } from '../../workflows/messages.ts';
 import { isRecording, recordHistory } from './recorded-history.ts';
-import { replayHistory } from './replay.ts';
 import { workflowBundle } from './shared.ts';
 import { temporalAddress } from './temporal.ts';
 
@@ -250,7 +249,7 @@ export async function startEngine(
     replay: async (target, { name, historyOf = handle(target) } = {}) => {
       const history = await historyOf.fetchHistory();
       if (name !== undefined && isRecording) await recordHistory(name, history, directory);
-      await replayHistory({ workflowBundle: bundle, dataConverter, replayName: settings.taskQueue }, history, target);
+      await Worker.runReplayHistory({ workflowBundle: bundle, dataConverter, replayName: settings.taskQueue }, history, target);
     },
     replaceWorker: async () => {
       await worker.stop();

@@ -53,8 +53,8 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   for (const group of groups) {
     const name = group.nodegroupName ?? '';
     objects[`Nodegroup ${name}`] = describeNodegroup(group);
-    const { updateIds = [] } = await eks.send(new ListUpdatesCommand({ name: cluster, nodegroupName: name }));
-    replacements[name] = updateIds.length;
+    const updates = await unlessGone(eks.send(new ListUpdatesCommand({ name: cluster, nodegroupName: name })));
+    replacements[name] = updates?.updateIds?.length ?? 0;
   }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];
   for (const owner of owners) objects[nameOf(owner)] = describeWorkload(store, owner);
@@ -110,15 +110,19 @@ async function nodegroupsOf(eks: EKSClient, clusterName: string): Promise<Nodegr
   const { nodegroups = [] } = await eks.send(new ListNodegroupsCommand({ clusterName }));
   const found = await Promise.all(
     nodegroups.map(async (nodegroupName) => {
-      const answer = await eks.send(new DescribeNodegroupCommand({ clusterName, nodegroupName })).catch((error: unknown) => {
-        // It may go between the two looks.
-        if ((error as Error).name === 'ResourceNotFoundException') return undefined;
-        throw error;
-      });
+      const answer = await unlessGone(eks.send(new DescribeNodegroupCommand({ clusterName, nodegroupName })));
       return answer?.nodegroup ?? [];
     }),
   );
   return found.flat();
+}
+
+/** Undefined where a node group has gone between the look at the list and the one at itself. */
+async function unlessGone<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
+  return answer.catch((error: unknown) => {
+    if ((error as Error).name === 'ResourceNotFoundException') return undefined;
+    throw error;
+  });
 }
 
 function describeNodegroup({ status, version, releaseVersion, scalingConfig, labels, taints, tags }: Nodegroup): string {
