@@ -27,7 +27,8 @@ async function main(): Promise<void> {
   };
   const dieAt = async (cluster: string, place: string): Promise<void> => {
     if (!deaths.isDue(cluster, place)) return;
-    waiting.push({ cluster, place });
+    // An activity that waits here may be tried anew meanwhile.
+    if (!waiting.some((present) => present.cluster === cluster && present.place === place)) waiting.push({ cluster, place });
     if (deaths.awaited().every((awaited) => waiting.some((present) => present.cluster === awaited))) die();
     setTimeout(die, patienceMs);
     await new Promise<never>(() => undefined);
