@@ -15,7 +15,7 @@ import { temporalAddress } from '../support/temporal.ts';
 
 /** How often the worker of a run is killed. What each moment of each step comes to is shown by test:exhaustive. */
 const killsOfRun = 3;
-const scenariosAtOnceMax = 4;
+const scenariosAtOnceMax = 8;
 const limitMs = 400_000;
 
 interface Outcome {
