@@ -8,7 +8,7 @@ import { makeWorker, quietTemporal } from './scenario-worker.ts';
 
 /**
  * For how long a run that is at a place waits for the others that the same death can serve: a worker takes seconds to start. It must
- * be less than what an activity may take.
+ * be less than the silence after which an attempt counts as dead, as one that waits here may send no heartbeats.
  */
 const patienceMs = 2_000;
 
