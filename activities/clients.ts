@@ -1,4 +1,4 @@
-import { EC2Client } from '@aws-sdk/client-ec2';
+import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
 import { HoldpointError } from '../domain/errors.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
@@ -16,7 +16,7 @@ const connectionAgeMaxMs = 10 * 60_000;
 /** The clients through which actions reach the world, one per region or cluster. */
 export interface Clients {
   eks(region: string): EKSClient;
-  ec2(region: string): EC2Client;
+  ec2(region: string): Promise<EC2>;
   /** Throws `cluster-unknown`, `target-not-configured`, `kubeconfig-invalid`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
 }
@@ -29,7 +29,11 @@ export function createClients(readClusters: ReadClusters = async () => ({})): Cl
   const requestHandler = { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs };
   const settings = { maxAttempts: attemptsMax, requestHandler };
   const eks = onePerRegion((region) => new EKSClient({ region, ...settings }));
-  const ec2 = onePerRegion((region) => new EC2Client({ region, ...settings }));
+  const ec2 = onePerRegion(async (region) => {
+    // Two megabytes, which most runs have no use for.
+    const { EC2 } = await import('@aws-sdk/client-ec2');
+    return new EC2({ region, ...settings });
+  });
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number }>();
   const kubernetes = async (target: Target): Promise<KubernetesApis> => {
     const access = target.kind === 'eks' ? 'eks' : await accessOf(target, readClusters);

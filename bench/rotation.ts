@@ -29,7 +29,7 @@ async function main(): Promise<number> {
   const where = machine();
   const isRun = nodes > nodesOfOneDrainMax;
   const speed = isRun ? speedOfRun : speedOfDrain;
-  const environment = await startEnvironment(nodes, speed, isRun ? ['worker', 'workflows'] : ['bench/drain/holdpoint-main.ts']);
+  const environment = await startEnvironment(nodes, speed);
   try {
     const facts = { nodes, pods: environment.podsToMove.length, nodesAtOnce: Math.min(nodes, nodesOfOneDrainMax), speed };
     const measured = isRun ? await rotateByRun(environment, facts) : await rotateByDrain(environment, facts);

@@ -1,8 +1,15 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildDirectory, hasFreshBuild } from '../lab/fresh-build.mjs';
 
-/** A program of ours as a command line: from the sources through tsx, from a build by Node alone. */
+/**
+ * A program of ours as a command line: from a build by Node alone; from the sources by the build in dist/ if it is one of just these
+ * sources, else through tsx.
+ */
 export function programCommand(path: 'cli/main' | 'worker/main' | 'sandbox/main'): { command: string; args: string[] } {
-  const fromSources = import.meta.url.endsWith('.ts');
-  const file = fileURLToPath(new URL(`../${path}.${fromSources ? 'ts' : 'js'}`, import.meta.url));
-  return { command: process.execPath, args: fromSources ? ['--import', import.meta.resolve('tsx'), file] : [file] };
+  const inFolder = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
+  const command = process.execPath;
+  if (!import.meta.url.endsWith('.ts')) return { command, args: [inFolder(`${path}.js`)] };
+  if (hasFreshBuild()) return { command, args: [join(buildDirectory, `${path}.js`)] };
+  return { command, args: ['--import', import.meta.resolve('tsx'), inFolder(`${path}.ts`)] };
 }

@@ -1,45 +1,75 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import type { CommonOptions, RegisterCommand } from './command.ts';
-import { registerDecide } from './commands/decide.ts';
-import { registerDemo } from './commands/demo.ts';
-import { registerDrain } from './commands/drain.ts';
-import { registerEvidence } from './commands/evidence.ts';
-import { registerKeys } from './commands/keys.ts';
-import { registerLab } from './commands/lab.ts';
-import { registerLint } from './commands/lint.ts';
-import { registerOperate } from './commands/operate.ts';
-import { registerPlan } from './commands/plan.ts';
-import { registerRunbooks } from './commands/runbooks.ts';
-import { registerRuns } from './commands/runs.ts';
-import { registerSchema } from './commands/schema.ts';
-import { registerShow } from './commands/show.ts';
-import { registerStart } from './commands/start.ts';
-import { registerSweep } from './commands/sweep.ts';
-import { registerUp } from './commands/up.ts';
-import { registerWorker } from './commands/worker.ts';
+import type { CommandContext, CommonOptions, RegisterCommand } from './command.ts';
 import { reportError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
+import { commandSummaries } from './operator-commands.ts';
 import { Terminal, type Surroundings } from './terminal.ts';
 
-const commands: readonly RegisterCommand[] = [
-  registerDemo,
-  registerUp,
-  registerRunbooks,
-  registerLint,
-  registerSchema,
-  registerPlan,
-  registerDrain,
-  registerStart,
-  registerRuns,
-  registerShow,
-  registerDecide,
-  registerOperate,
-  registerSweep,
-  registerEvidence,
-  registerKeys,
-  registerWorker,
-  registerLab,
+/** A file in `commands/` with what each of its commands does, in a line. */
+interface CommandFile {
+  summaries: Record<string, string>;
+  load: () => Promise<RegisterCommand>;
+}
+
+/** In the order of the help. A file is loaded only for a command line that names a command of it: most of them load a lot. */
+const commandFiles: readonly CommandFile[] = [
+  {
+    summaries: { demo: 'watch nodes of a cluster on this machine being replaced or emptied, with two signatures on the way' },
+    load: async () => (await import('./commands/demo.ts')).registerDemo,
+  },
+  {
+    summaries: { up: 'start Temporal, a sandboxed EKS cluster and a worker, and leave them running until Ctrl-C' },
+    load: async () => (await import('./commands/up.ts')).registerUp,
+  },
+  {
+    summaries: { runbooks: 'list the runbooks that come with Holdpoint, or show the inputs and steps of one' },
+    load: async () => (await import('./commands/runbooks.ts')).registerRunbooks,
+  },
+  {
+    summaries: { lint: 'check runbooks: every problem with file, line, column and path' },
+    load: async () => (await import('./commands/lint.ts')).registerLint,
+  },
+  {
+    summaries: { schema: 'print the JSON Schema of runbooks or of holdpoint.yaml, for editors' },
+    load: async () => (await import('./commands/schema.ts')).registerSchema,
+  },
+  {
+    summaries: { plan: 'show what a runbook would do, without touching anything' },
+    load: async () => (await import('./commands/plan.ts')).registerPlan,
+  },
+  {
+    summaries: { drain: 'show what draining nodes would do, on any cluster, without touching anything' },
+    load: async () => (await import('./commands/drain.ts')).registerDrain,
+  },
+  {
+    summaries: { start: 'start a run, signed by you, of exactly the plan that was shown' },
+    load: async () => (await import('./commands/start.ts')).registerStart,
+  },
+  { summaries: { runs: 'list the open runs, or all of them' }, load: async () => (await import('./commands/runs.ts')).registerRuns },
+  {
+    summaries: { show: 'show a run: its steps, what is under way, what it waits for' },
+    load: async () => (await import('./commands/show.ts')).registerShow,
+  },
+  {
+    summaries: { approve: 'sign the plan that a run waits for at its hold', reject: 'end a run at its hold, with a reason' },
+    load: async () => (await import('./commands/decide.ts')).registerDecide,
+  },
+  { summaries: commandSummaries, load: async () => (await import('./commands/operate.ts')).registerOperate },
+  {
+    summaries: { sweep: 'lift the cordons and other owner annotations of runs that are over' },
+    load: async () => (await import('./commands/sweep.ts')).registerSweep,
+  },
+  { summaries: { evidence: 'check the record of a run' }, load: async () => (await import('./commands/evidence.ts')).registerEvidence },
+  { summaries: { keys: 'the keys that people sign with' }, load: async () => (await import('./commands/keys.ts')).registerKeys },
+  {
+    summaries: { worker: 'run a worker: it carries out runs with its own AWS credentials' },
+    load: async () => (await import('./commands/worker.ts')).registerWorker,
+  },
+  {
+    summaries: { lab: 'start the real parts on this machine: a Kubernetes control plane with played nodes' },
+    load: async () => (await import('./commands/lab.ts')).registerLab,
+  },
 ];
 
 /** Runs one command line and returns its exit code; never throws. */
@@ -54,13 +84,23 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
       code = wanted;
     },
   };
-  for (const register of commands) register(program, context);
-  for (const command of allCommands(program)) command.exitOverride().configureOutput(outputOf(surroundings));
   try {
+    await addCommands(program, context, argv);
+    for (const command of allCommands(program)) command.exitOverride().configureOutput(outputOf(surroundings));
     await program.parseAsync(argv, { from: 'user' });
     return code;
   } catch (error) {
     return reportError(error, terminal);
+  }
+}
+
+/** Commands that the command line does not name are there for the help and for suggestions only. */
+async function addCommands(program: Command, context: CommandContext, argv: readonly string[]): Promise<void> {
+  for (const { summaries, load } of commandFiles) {
+    const names = Object.keys(summaries);
+    if (names.some((name) => argv.includes(name))) (await load())(program, context);
+    else for (const name of names) program.command(name);
+    for (const command of program.commands) command.summary(summaries[command.name()] ?? command.summary());
   }
 }
 
@@ -72,6 +112,7 @@ function createProgram(surroundings: Surroundings): Command {
     .version(versionOfPackage(), '-V, --version')
     .exitOverride()
     .configureOutput(outputOf(surroundings))
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText(
       'after',
@@ -94,15 +135,8 @@ function outputOf({ stdout, stderr }: Surroundings): { writeOut: (text: string) 
   return { writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) };
 }
 
-/** package.json is one folder up in the sources and two in a build. */
+/** A build has a package.json of its own. */
 function versionOfPackage(): string {
-  for (const place of ['../package.json', '../../package.json']) {
-    try {
-      const { version } = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as { version?: string };
-      if (version !== undefined) return version;
-    } catch {
-      // Not there: the next place.
-    }
-  }
-  return 'unknown';
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  return version;
 }

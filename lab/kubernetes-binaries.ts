@@ -66,7 +66,7 @@ interface Family {
 type Go = (args: readonly string[], place: { cwd: string; env?: NodeJS.ProcessEnv }) => Promise<void>;
 
 /** Where the Go modules are whose only content is which programs to build, and the checksums of all that they are made of. */
-const moduleFolder = fileURLToPath(new URL('./kubernetes', import.meta.url));
+const moduleFolder = fileURLToPath(new URL('../lab/kubernetes', import.meta.url));
 const versionPackage = 'k8s.io/component-base/version';
 const [kubernetesMajor, kubernetesMinor] = kubernetesVersions.kubernetes.split('.');
 /** The official build sets these too; without them the API server calls itself v0.0.0. */

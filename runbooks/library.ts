@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ToldError } from '../domain/errors.ts';
 import { isObject } from '../domain/json.ts';
@@ -108,9 +108,7 @@ function readFileAt(path: string, file: string): NestedDocument {
   return { text: bytes.toString('utf8'), file };
 }
 
-/** Beside this module, or, where only the compiled modules are in dist/, in the same folder of the sources. */
+/** Beside this module, in the sources as in a build. */
 function runbooksDirectory(): string {
-  const here = dirname(fileURLToPath(import.meta.url));
-  const candidates = [here, join(here, '..', '..', 'runbooks')];
-  return candidates.find((directory) => existsSync(join(directory, 'node-group-rotation.yaml'))) ?? here;
+  return fileURLToPath(new URL('../runbooks', import.meta.url));
 }

@@ -1,5 +1,4 @@
-import { fileURLToPath } from 'node:url';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundle, bundleWorkflowCode } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createArtifactDirectory } from '../activities/artifacts/directory.ts';
 import { createArtifactBucket } from '../activities/artifacts/s3.ts';
 import type { ArtifactStore } from '../activities/artifacts/store.ts';
@@ -15,16 +14,15 @@ import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { artifactsPlace, clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
+import { workflowCode } from './workflow-code.ts';
 
 /** Progress is shown live, so heartbeats may not be held back for longer than this. */
 const heartbeatThrottleMs = 500;
 /** How long steps may take to finish the unit in hand when the worker is asked to end. */
 const shutdownGraceMs = 10_000;
-/** Bundled with the workflows. */
-const answersModule = '../workflows/client-result-interceptor.ts';
 
 /** A worker that has connected but does not run yet. Throws `temporal-unreachable`, `configuration-invalid`. */
-export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkflowBundle): Promise<Worker> {
+export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkerOptions['workflowBundle']): Promise<Worker> {
   const readConfiguration = createConfigurationReader(settings.configurationFile);
   const configuration = await readConfiguration();
   const evidence = await openEvidence(settings.configurationFile, configuration);
@@ -38,23 +36,11 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     workerDeploymentOptions: deploymentOptionsOf(settings.version),
     activities,
     dataConverter: { externalStorage: createPayloadStorage(evidence) },
-    workflowBundle: workflowBundle ?? (await bundleWorkflows()),
+    workflowBundle: workflowBundle ?? (await workflowCode()),
     maxHeartbeatThrottleInterval: heartbeatThrottleMs,
     defaultHeartbeatThrottleInterval: heartbeatThrottleMs,
     shutdownGraceTime: shutdownGraceMs,
   });
-}
-
-/** The workflow code in the form in which workers run it. */
-export async function bundleWorkflows(): Promise<WorkflowBundle> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const workflowsPath = fileURLToPath(new URL(`../workflows/index.${extension}`, import.meta.url));
-  const answersPath = fileURLToPath(new URL(answersModule.replace(/ts$/, extension), import.meta.url));
-  // Loaded once for all runs of a worker, which test/tidy sees to that they may be: a parked run takes 13 KiB then instead of 361.
-  const preloadModules = [workflowsPath];
-  // What webpack has to say of a bundle that works is of no use to anybody.
-  const logger = new DefaultLogger('WARN');
-  return bundleWorkflowCode({ workflowsPath, workflowInterceptorModules: [answersPath], preloadModules, logger });
 }
 
 /** A bucket is asked for its Object Lock first, so that a wrong one is heard of now, not when a run starts. */

@@ -1,4 +1,3 @@
-import { DescribeSubnetsCommand } from '@aws-sdk/client-ec2';
 import { DescribeClusterCommand, ListNodegroupsCommand, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { Target } from '../../domain/target.ts';
@@ -143,9 +142,9 @@ function listNodegroups(clients: Clients, target: Target): Promise<string[]> {
 
 /** Whether each subnet of the node group has room for new nodes and their pods. Asked only where a minimum is given. */
 async function addressBlockers(clients: Clients, target: Target, nodegroup: Nodegroup, minFree: number): Promise<Blocker[]> {
-  const { Subnets: subnets = [] } = await clients
-    .ec2(target.region)
-    .send(new DescribeSubnetsCommand({ SubnetIds: nodegroup.subnets }))
+  const ec2 = await clients.ec2(target.region);
+  const { Subnets: subnets = [] } = await ec2
+    .describeSubnets({ SubnetIds: nodegroup.subnets })
     .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeSubnets', target)));
   return subnets
     .filter(({ AvailableIpAddressCount: free = 0 }) => free < minFree)

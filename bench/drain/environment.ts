@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { buildProgramsApart } from '../../lab/build-programs.ts';
 import { startControlPlane, type ControlPlane } from '../../lab/kubernetes.ts';
 import { kubeconfigOf } from '../../lab/kubernetes-access.ts';
 import { findKubernetes, kubernetesVersions } from '../../lab/kubernetes-binaries.ts';
-import { compilePrograms } from '../measure/build.ts';
 import { certificateOf } from './certificate.ts';
 import { contenders, kubectlFlags, type Contender } from './contenders.ts';
 import { startCountingProxy, type CountingProxy } from './counting-proxy.ts';
@@ -34,7 +34,7 @@ export async function startEnvironment(report: (sentence: string) => void): Prom
   try {
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-drain-'));
     stops.push(() => rm(directory, { recursive: true, force: true }));
-    await compilePrograms(directory, ['bench/drain/holdpoint-main.ts']);
+    await buildProgramsApart(directory, ['bench/drain/holdpoint-main']);
     const plane = await startControlPlane({ binaries: await findKubernetes(report) });
     stops.push(() => plane.stop());
     const certificate = await certificateOf(plane);

@@ -1,20 +1,24 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
+import { programCommand } from '../../cli/program-files.ts';
 import type { Signer } from '../../client/signing.ts';
+import { buildWhereStale } from '../../lab/build.ts';
+import { buildProgramsApart } from '../../lab/build-programs.ts';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { makeKeys, writeConfiguration, type Person } from '../../test/support/people.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
-import { compilePrograms } from '../measure/build.ts';
 import { workerEnvironment } from '../measure/worker-environment.ts';
 
 /** Of the runbook that waits. */
 const policy = 'two-people: { atLeast: 2, of: sre, exclude: [requester], expires: 24h }';
 
+const minimalWorkflow = fileURLToPath(new URL('minimal-workflow.ts', import.meta.url));
 const namespace = 'default';
 /** A thousand clusters take a while to come up. */
 const sandboxReadyTimeoutMs = 5 * 60_000;
@@ -48,7 +52,8 @@ export async function startEnvironment(clusters: number, report: (sentence: stri
   try {
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-parked-'));
     stops.push(() => rm(directory, { recursive: true, force: true }));
-    await compilePrograms(directory, ['worker', 'workflows', 'bench/parked']);
+    await buildWhereStale();
+    await buildProgramsApart(directory, ['bench/parked/sandbox-main', 'bench/parked/minimal-worker']);
     const program = (file: string, ...args: string[]): Pick<ProcessOptions, 'command' | 'args'> => ({
       command: process.execPath,
       args: [join(directory, file), ...args],
@@ -81,8 +86,8 @@ export async function startEnvironment(clusters: number, report: (sentence: stri
       const env = workerEnvironment(settings, configuration, awsEndpoint);
       return { settings, worker: await start({ name: `The worker (${name})`, ...command, env, ready: /"listening":true/ }) };
     };
-    const ours = await startWorker('holdpoint', program('worker/main.js'));
-    const minimal = await startWorker('minimal', program('bench/parked/minimal-worker.js'));
+    const ours = await startWorker('holdpoint', programCommand('worker/main'));
+    const minimal = await startWorker('minimal', program('bench/parked/minimal-worker.js', minimalWorkflow));
     const broken = Promise.race(running.map(async (part) => `${await part.ended}\n${part.output()}`));
     return { client, keys, ours, minimal, broken, stop };
   } catch (error) {

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createClients } from '../../activities/clients.ts';
@@ -21,7 +20,7 @@ function createMinimalActivities(): MinimalActivities {
   };
 }
 
-/** Runs the worker of the minimal workflow with the defaults of Temporal; it reads the environment of our worker. */
+/** `FILE`: runs a worker of the workflow in it with the defaults of Temporal; it reads the environment of our worker. */
 async function main(): Promise<void> {
   const { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, HOLDPOINT_TASK_QUEUE: taskQueue = '' } = process.env;
   Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: ['SIGINT', 'SIGTERM'] });
@@ -30,7 +29,7 @@ async function main(): Promise<void> {
     namespace,
     taskQueue,
     activities: createMinimalActivities(),
-    workflowsPath: fileURLToPath(new URL('minimal-workflow.js', import.meta.url)),
+    workflowsPath: process.argv[2] ?? '',
   });
   console.log(JSON.stringify({ listening: true, taskQueue }));
   await worker.run();

@@ -1,17 +1,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildProgramsApart } from '../../lab/build-programs.ts';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
 import { send, type Door } from '../../test/lab-kubernetes/raw.ts';
-import { compilePrograms } from '../measure/build.ts';
 import { lowerBound, type LowerBound, type PodToMove } from './lower-bound.ts';
 import { clusterName, rotatedGroup, workloadsFor } from './world.ts';
 
 /** A thousand nodes take a while to come up. */
 const readyTimeoutMs = 5 * 60_000;
-const sandboxProgram = 'bench/rotation/sandbox-main.ts';
 
-/** A sandbox with nodes to rotate, and a folder with our programs, compiled. */
+/** A sandbox with nodes to rotate, and a folder with what is built of the benchmark. */
 export interface Environment {
   directory: string;
   /** Base URL of the sandbox, which is the endpoint for AWS too. */
@@ -20,8 +19,8 @@ export interface Environment {
   /** Names of the nodes to rotate. */
   nodes: string[];
   podsToMove: PodToMove[];
-  /** Starts a compiled program, which is ended with the environment. */
-  start(options: Omit<ProcessOptions, 'command' | 'args'> & { program: string; args?: string[] }): Promise<RunningProcess>;
+  /** Starts a program, which is ended with the environment. */
+  start(options: ProcessOptions): Promise<RunningProcess>;
   /** Removes or ends something when the environment is struck, before what was there earlier. */
   atEnd(end: () => Promise<unknown>): void;
   /** What the sandbox's observer has noted. */
@@ -29,8 +28,8 @@ export interface Environment {
   stop(): Promise<void>;
 }
 
-/** Compiles the sandbox and whatever else is to run, and starts the former; its time runs `speed` times as fast as ours. */
-export async function startEnvironment(nodes: number, speed: number, programs: readonly string[]): Promise<Environment> {
+/** Builds the programs of the benchmark and starts the sandbox; its time runs `speed` times as fast as ours. */
+export async function startEnvironment(nodes: number, speed: number): Promise<Environment> {
   const ends: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
@@ -38,16 +37,16 @@ export async function startEnvironment(nodes: number, speed: number, programs: r
   try {
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-rotation-'));
     ends.push(() => rm(directory, { recursive: true, force: true }));
-    await compilePrograms(directory, [sandboxProgram, ...programs]);
-    const start: Environment['start'] = async ({ program, args = [], ...options }) => {
-      const running = await startProcess({ ...options, command: process.execPath, args: [join(directory, program), ...args] });
+    await buildProgramsApart(directory, ['bench/rotation/sandbox-main', 'bench/drain/holdpoint-main']);
+    const start: Environment['start'] = async (options) => {
+      const running = await startProcess(options);
       ends.push(() => running.kill());
       return running;
     };
     const sandbox = await start({
       name: 'The sandbox',
-      program: 'bench/rotation/sandbox-main.js',
-      args: [String(nodes), String(speed)],
+      command: process.execPath,
+      args: [join(directory, 'bench/rotation/sandbox-main.js'), String(nodes), String(speed)],
       ready: /"url":"(?<url>[^"]+)"/,
       readyTimeoutMs,
     });

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { endPhases, type Phase } from '../../domain/run/state.ts';
+import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import type { Signer } from '../../client/signing.ts';
+import { buildWhereStale } from '../../lab/build.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { readRunbook } from '../../runbooks/library.ts';
@@ -36,6 +38,7 @@ export interface WholeRun {
 
 /** Carries `node-maintenance` out on all nodes of the environment, with a real worker, as people would who sign whatever they are asked. */
 export async function carryOutRun(environment: Environment, nodesAtOnce: number, report: (sentence: string) => void): Promise<WholeRun> {
+  await buildWhereStale();
   const temporal = await startTemporal({ source: await findTemporal(report) });
   environment.atEnd(() => temporal.stop());
   const settings: TemporalSettings = { address: temporal.address, namespace, taskQueue: `rotation-${process.pid}-${Date.now()}` };
@@ -46,7 +49,7 @@ export async function carryOutRun(environment: Environment, nodesAtOnce: number,
   const configuration = await writeConfiguration(environment.directory, keys);
   const worker = await environment.start({
     name: 'The worker',
-    program: 'worker/main.js',
+    ...programCommand('worker/main'),
     env: workerEnvironment(settings, configuration, environment.url),
     ready: /"listening":true/,
   });

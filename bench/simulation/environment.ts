@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
+import { buildWhereStale } from '../../lab/build.ts';
 import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal } from '../../client/connection.ts';
 import type { Signer } from '../../client/signing.ts';
@@ -42,6 +43,7 @@ export type SimulatedCloud = Sandbox & Pick<Cloud, 'setNodegroupIssue'>;
 export async function startEnvironment(report: (sentence: string) => void): Promise<Environment> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-simulation-'));
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+  await buildWhereStale();
   const temporal = await startTemporal({ source: await findTemporal(report) });
   const { address } = temporal;
   const taskQueue = `simulation-${process.pid}-${Date.now()}`;

@@ -14,7 +14,8 @@ import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { hashMatches } from '../format.ts';
 import { runLines } from '../run-view.ts';
-import { signerOf, withHoldpoint } from '../session.ts';
+import { withHoldpoint } from '../session.ts';
+import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface DecideOptions extends CommonOptions, SignerOptions {
@@ -25,13 +26,12 @@ interface DecideOptions extends CommonOptions, SignerOptions {
 type DecisionKind = 'approve' | 'reject';
 
 export const registerDecide: RegisterCommand = (program, context) => {
-  registerDecision('approve', 'sign the plan that a run waits for at its hold', program, context);
-  registerDecision('reject', 'end a run at its hold, with a reason', program, context);
+  registerDecision('approve', program, context);
+  registerDecision('reject', program, context);
 };
 
-function registerDecision(decision: DecisionKind, summary: string, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
+function registerDecision(decision: DecisionKind, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
   withSignerOptions(withCommonOptions(program.command(decision)))
-    .summary(summary)
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option('--plan <hash>', 'the hash of the plan that you have read; without it you are shown the plan and asked')
     .option('--reason <text>', 'why, for the record')

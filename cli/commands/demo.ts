@@ -89,7 +89,6 @@ interface DemoOptions extends CommonOptions {
 
 export const registerDemo: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('demo'))
-    .summary('watch nodes of a cluster on this machine being replaced or emptied, with two signatures on the way')
     .argument('[runbook]', 'node-group-rotation, or node-maintenance on the lab', rotationInSandbox.runbook)
     .option('--on <cluster>', 'sandbox, or lab: a real Kubernetes control plane with played nodes', 'sandbox')
     .option('--yes', "sign as the demo's people without asking")

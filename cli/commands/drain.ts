@@ -26,7 +26,6 @@ const remedies: Partial<Record<ErrorCode, string>> = {
 
 export const registerDrain: RegisterCommand = (program, context) => {
   const command = withCommonOptions(program.command('drain'))
-    .summary('show what draining nodes would do, on any cluster, without touching anything')
     .description(
       'Plans a drain as the action kubernetes.drain would, and shows what would happen, in what order, how long it takes, what ' +
         'blocks it and what to do about that. It reads with your own kubeconfig and needs neither Temporal nor a worker. ' +

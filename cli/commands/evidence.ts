@@ -4,7 +4,7 @@ import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../
 import { unreadable } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';
-import { readConfiguration } from '../session.ts';
+import { readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 
 type VerifyOptions = CommonOptions & { config?: string; output?: string };
@@ -17,7 +17,7 @@ Examples:
 Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read, 3 it is intact but does not end with the end of its run.`;
 
 export const registerEvidence: RegisterCommand = (program, context) => {
-  const evidence = program.command('evidence').summary('check the record of a run');
+  const evidence = program.command('evidence');
   withCommonOptions(evidence.command('verify'))
     .summary('check offline that no part of a record was changed, removed or moved, and that its signatures hold')
     .argument('<record>', 'the record, as `holdpoint show` names it: a directory or s3://BUCKET/PREFIX/RUN; or the file it was written to')

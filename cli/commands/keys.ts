@@ -4,7 +4,7 @@ import { agentKeys } from '../../client/ssh-agent.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 
 export const registerKeys: RegisterCommand = (program, context) => {
-  const keys = program.command('keys').summary('the keys that people sign with');
+  const keys = program.command('keys');
   withCommonOptions(keys.command('create'))
     .summary('make your signing key; its public half goes into holdpoint.yaml')
     .argument('<person>', 'your id in holdpoint.yaml, such as ada')

@@ -43,7 +43,6 @@ interface UpOptions extends CommonOptions {
 export const registerLab: RegisterCommand = (program, context) => {
   const lab = program
     .command('lab')
-    .summary('start the real parts on this machine: a Kubernetes control plane with played nodes')
     .addHelpText('after', '\nExample:\n  holdpoint lab up kubernetes --nodes 6 --detach\n  holdpoint lab down');
   registerLabUp(lab, context);
   registerLabDown(lab, context);

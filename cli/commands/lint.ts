@@ -4,7 +4,7 @@ import { formatProblem, type Problem } from '../../runbooks/grammar/problem.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';
-import { readConfiguration } from '../session.ts';
+import { readConfiguration } from '../runbook-files.ts';
 
 interface LintOptions extends CommonOptions {
   strict?: boolean;
@@ -13,7 +13,6 @@ interface LintOptions extends CommonOptions {
 
 export const registerLint: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('lint'))
-    .summary('check runbooks: every problem with file, line, column and path')
     .argument('[runbook...]', 'names or paths; all shipped ones if left out')
     .option('--strict', 'refuse warnings, too')
     .option('--config <file>', 'holdpoint.yaml to check policies against')

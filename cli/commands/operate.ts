@@ -2,7 +2,8 @@ import type { CommandName } from '../../domain/approval/statement.ts';
 import type { CommandResult } from '../../workflows/messages.ts';
 import { withCommonOptions, withSignerOptions, type CommonOptions, type RegisterCommand, type SignerOptions } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { signerOf, withHoldpoint } from '../session.ts';
+import { withHoldpoint } from '../session.ts';
+import { signerOf } from '../signer.ts';
 import { commandSummaries } from '../operator-commands.ts';
 
 interface OperateOptions extends CommonOptions, SignerOptions {
@@ -22,9 +23,8 @@ const taken: Record<CommandName, string> = {
 };
 
 export const registerOperate: RegisterCommand = (program, context) => {
-  for (const [command, summary] of Object.entries(commandSummaries) as [CommandName, string][]) {
+  for (const command of Object.keys(commandSummaries) as CommandName[]) {
     withSignerOptions(withCommonOptions(program.command(command)))
-      .summary(summary)
       .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
       .option('--reason <text>', 'why, for the record and for whoever has to sign')
       .addHelpText(

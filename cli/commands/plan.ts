@@ -3,7 +3,8 @@ import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } 
 import { exitCodes } from '../exit-codes.ts';
 import { shellWords } from '../format.ts';
 import { forecastLines } from '../plan-view.ts';
-import { loadRunbook, readInputs, withHoldpoint } from '../session.ts';
+import { loadRunbook, readInputs } from '../runbook-files.ts';
+import { withHoldpoint } from '../session.ts';
 
 interface PlanOptions extends CommonOptions {
   input?: string[];
@@ -12,7 +13,6 @@ interface PlanOptions extends CommonOptions {
 
 export const registerPlan: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('plan'))
-    .summary('show what a runbook would do, without touching anything')
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
     .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--config <file>', 'holdpoint.yaml to check policies against')

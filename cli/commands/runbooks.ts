@@ -3,12 +3,11 @@ import type { CompiledStep } from '../../domain/runbook.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { loadRunbook } from '../session.ts';
+import { loadRunbook } from '../runbook-files.ts';
 import { table } from './runs.ts';
 
 export const registerRunbooks: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('runbooks'))
-    .summary('list the runbooks that come with Holdpoint, or show the inputs and steps of one')
     .argument('[runbook]', 'name of a shipped runbook, or a path such as ./my.yaml')
     .addHelpText('after', '\nExample:\n  holdpoint runbooks node-group-rotation')
     .action(async (name: string | undefined, options: CommonOptions) => {

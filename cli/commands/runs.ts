@@ -6,7 +6,6 @@ const closedShownMax = 50;
 
 export const registerRuns: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('runs'))
-    .summary('list the open runs, or all of them')
     .option('--all', `also the ones that are over (the newest ${closedShownMax})`)
     .addHelpText('after', '\nExample:\n  holdpoint runs --all')
     .action(async (options: CommonOptions & { all?: boolean }) => {

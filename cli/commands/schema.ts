@@ -4,7 +4,6 @@ import { UsageError } from '../errors.ts';
 
 export const registerSchema: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('schema'))
-    .summary('print the JSON Schema of runbooks or of holdpoint.yaml, for editors')
     .argument('[document]', 'runbook or configuration', 'runbook')
     .addHelpText('after', '\nExample:\n  holdpoint schema > runbook.schema.json')
     .action((document: string, options: CommonOptions) => {

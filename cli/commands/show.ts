@@ -6,7 +6,6 @@ import { isOver, RunWatch } from '../watch.ts';
 
 export const registerShow: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('show'))
-    .summary('show a run: its steps, what is under way, what it waits for')
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option('--watch', 'stay and show it until it is over (Ctrl-C leaves the run alone)')
     .addHelpText(

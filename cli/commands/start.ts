@@ -12,7 +12,9 @@ import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { hashMatches } from '../format.ts';
 import { differenceLines, forecastLines } from '../plan-view.ts';
 import { runLines } from '../run-view.ts';
-import { loadRunbook, readInputs, signerOf, withHoldpoint } from '../session.ts';
+import { loadRunbook, readInputs } from '../runbook-files.ts';
+import { withHoldpoint } from '../session.ts';
+import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 
@@ -26,7 +28,6 @@ interface StartOptions extends CommonOptions, SignerOptions {
 
 export const registerStart: RegisterCommand = (program, context) => {
   withSignerOptions(withCommonOptions(program.command('start')))
-    .summary('start a run, signed by you, of exactly the plan that was shown')
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
     .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')

@@ -11,7 +11,6 @@ import { table } from './runs.ts';
 
 export const registerSweep: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('sweep'))
-    .summary('lift the cordons and other owner annotations of runs that are over')
     .description(
       'Lifts what runs that are over have left at nodes: cordons, labels that keep load balancers away, owner annotations. ' +
         'What is not marked as a run’s, or belongs to a run that is open, stays. A worker does the same when it starts.',

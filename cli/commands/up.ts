@@ -8,7 +8,6 @@ const speedDefault = 3;
 
 export const registerUp: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('up'))
-    .summary('start Temporal, a sandboxed EKS cluster and a worker, and leave them running until Ctrl-C')
     .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
     .addHelpText('after', '\nExample:\n  holdpoint up --speed 5')
     .action(async (options: CommonOptions & { speed: string }) => {

@@ -7,7 +7,6 @@ import { programCommand } from '../program-files.ts';
 
 export const registerWorker: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('worker'))
-    .summary('run a worker: it carries out runs with its own AWS credentials')
     .addHelpText(
       'after',
       [

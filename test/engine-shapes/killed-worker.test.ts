@@ -3,10 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
 import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
 import { Deaths } from '../support/deaths.ts';
-import { buildMortalWorker } from '../support/scenario-build.ts';
 import { startMortalWorkers, type MortalWorkers } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
-import { askForShared } from '../support/shared.ts';
+import { askForShared, testProgram } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 import { inputsOfShapes, shapes } from './shapes.ts';
 
@@ -35,7 +34,7 @@ beforeAll(async () => {
   environment = await startEnvironment('shapes', await temporalAddress());
   const directory = join(environment.directory, 'deaths');
   deaths = new Deaths(directory);
-  const [bundle, program] = [await askForShared('hasty-workflows'), await buildMortalWorker(environment.directory)];
+  const [bundle, program] = [await askForShared('hasty-workflows'), await testProgram('test/support/crashing-worker')];
   workers = await startMortalWorkers(environment, { bundle, program, taskQueue: environment.name, deaths: directory });
   forward = Array.from({ length: runsForward }, (_, lane) => run(placesForward, lane, runsForward));
   back = Array.from({ length: runsBack }, (_, lane) => run(placesBack, lane, runsBack, 'last'));

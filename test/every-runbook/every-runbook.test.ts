@@ -6,11 +6,10 @@ import { HoldpointError } from '../../domain/errors.ts';
 import { placesOf } from '../support/borders.ts';
 import { Deaths } from '../support/deaths.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { buildMortalWorker } from '../support/scenario-build.ts';
 import { startMortalWorkers, startWorkerHere, type MortalWorkers, type WorkerHere } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
 import { missingScenario, shipped, withScenario } from '../support/scenarios.ts';
-import { askForShared } from '../support/shared.ts';
+import { askForShared, testProgram } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 /** How often the worker of a run is killed. What each moment of each step comes to is shown by test:exhaustive. */
@@ -46,7 +45,7 @@ beforeAll(async () => {
   worker = await startWorkerHere(environment);
   const directory = join(environment.directory, 'deaths');
   deaths = new Deaths(directory);
-  const [bundle, program] = [await askForShared('hasty-workflows'), await buildMortalWorker(environment.directory)];
+  const [bundle, program] = [await askForShared('hasty-workflows'), await testProgram('test/support/crashing-worker')];
   mortal = await startMortalWorkers(environment, { bundle, program, taskQueue: `${environment.name}-mortal`, deaths: directory });
   const ways = [...shipped.map((runbook) => () => goForward(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns<() => Promise<Outcome>, Outcome>(ways, scenariosAtOnceMax, (go) => go());

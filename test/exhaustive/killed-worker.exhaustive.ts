@@ -4,11 +4,10 @@ import type { RunState } from '../../domain/run/state.ts';
 import { bordersOfStep, inTheMiddle, placesOf } from '../support/borders.ts';
 import { Deaths, type FailingStep, type Wanted } from '../support/deaths.ts';
 import { inTurns } from '../support/in-turns.ts';
-import { buildMortalWorker } from '../support/scenario-build.ts';
 import { startMortalWorkers, type MortalWork } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Scenario, type Environment } from '../support/scenario.ts';
 import { shipped } from '../support/scenarios.ts';
-import { askForShared } from '../support/shared.ts';
+import { askForShared, testProgram } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const scenariosAtOnceMax = 5;
@@ -41,7 +40,7 @@ let back: Promise<Outcome>[];
 beforeAll(async () => {
   environment = await startEnvironment('killed', await temporalAddress());
   const bundle = await askForShared('hasty-workflows');
-  mortal = { bundle, program: await buildMortalWorker(environment.directory) };
+  mortal = { bundle, program: await testProgram('test/support/crashing-worker') };
   const ways = [...shipped.map((runbook) => () => goThrough(runbook)), ...shipped.map((runbook) => () => goBack(runbook))];
   const outcomes = inTurns(ways, scenariosAtOnceMax, (go) => go());
   [there, back] = [outcomes.slice(0, shipped.length), outcomes.slice(shipped.length)];

@@ -6,6 +6,8 @@ export default async function globalSetup() {
   const { findKubernetes } = await tsImport('../../lab/kubernetes-binaries.ts', import.meta.url);
   const { startControlPlane } = await tsImport('../../lab/kubernetes.ts', import.meta.url);
   const { createAll, nodeManifests, untilSettled } = await tsImport('../../lab/workloads.ts', import.meta.url);
+  const { buildWhereStale } = await tsImport('../../lab/build.ts', import.meta.url);
+  await buildWhereStale();
   const binaries = await findKubernetes(report);
   const begin = Date.now();
   const plane = await startControlPlane({ binaries });

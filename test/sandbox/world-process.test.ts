@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { programCommand } from '../../cli/program-files.ts';
 
-const project = fileURLToPath(new URL('../..', import.meta.url));
+const { command, args } = programCommand('sandbox/main');
 
 test('the sandbox as a process says where it listens, serves, and ends on SIGTERM with an open watch', async () => {
-  const sandbox = spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', '--world', 'demo', '--speed', '50', '--seed', '4'], {
-    cwd: project,
+  const sandbox = spawn(command, [...args, '--world', 'demo', '--speed', '50', '--seed', '4'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
@@ -23,7 +22,7 @@ test('the sandbox as a process says where it listens, serves, and ends on SIGTER
 });
 
 test('a world that nobody knows is refused with the names of those there are', async () => {
-  const sandbox = spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', '--world', 'mars'], { cwd: project });
+  const sandbox = spawn(command, [...args, '--world', 'mars']);
   const errors: Buffer[] = [];
   sandbox.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
   expect(await once(sandbox, 'close')).toEqual([1, null]);
@@ -31,8 +30,7 @@ test('a world that nobody knows is refused with the names of those there are', a
 });
 
 test('a process that is told a rate of faults lets requests go wrong, and refuses a rate that is none', async () => {
-  const command = ['--import', 'tsx', 'sandbox/main.ts', '--fault-rate'];
-  const start = (rate: string) => spawn(process.execPath, [...command, rate], { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] });
+  const start = (rate: string) => spawn(command, [...args, '--fault-rate', rate], { stdio: ['ignore', 'pipe', 'pipe'] });
   const sandbox = start('1');
   const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
   const { url } = JSON.parse(line) as { url: string };

@@ -73,7 +73,7 @@ export interface MortalWorkers {
 /** What mortal workers are started with. */
 export interface MortalWork {
   taskQueue: string;
-  /** Paths of the worker and of the workflow code: see buildMortalWorker and `hasty-workflows` of askForShared. */
+  /** Paths of the worker and of the workflow code: see testProgram and `hasty-workflows` of askForShared. */
   program: string;
   bundle: string;
   /** The directory of what is to befall them: see Deaths. */

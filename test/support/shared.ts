@@ -1,17 +1,24 @@
 import { readFile } from 'node:fs/promises';
 import { get } from 'node:http';
+import { join } from 'node:path';
 
 /**
  * What the test files of a run share, each made when the first of them asks for it (test/support/global-setup.mjs): the address of
- * the Temporal server, the path of the workflow code, and that of the code in which a worker counts as dead sooner.
+ * the Temporal server, the path of the workflow code, that of the code in which a worker counts as dead sooner, and the directory of
+ * the programs that only tests start.
  * Throws where it cannot be made, with the reasons.
  */
-export async function askForShared(what: 'temporal' | 'workflows' | 'hasty-workflows'): Promise<string> {
+export async function askForShared(what: 'temporal' | 'workflows' | 'hasty-workflows' | 'programs'): Promise<string> {
   const desk = process.env.HOLDPOINT_TEST_DESK;
   if (desk === undefined) throw new Error('HOLDPOINT_TEST_DESK is not set: start the tests with npm test, which runs the global setup');
   const { status, text } = await getOnce(`${desk}/${what}`);
   if (status !== 200) throw new Error(text);
   return text;
+}
+
+/** A program of the tests, by its path in the project without extension. */
+export async function testProgram(path: string): Promise<string> {
+  return join(await askForShared('programs'), `${path}.js`);
 }
 
 /** The workflow code as workers run it. */

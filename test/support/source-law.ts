@@ -51,7 +51,8 @@ const folderLaws: Record<string, FolderLaw> = {
   // The planner of drains alone, for `drain --plan`: it only reads, with the user's own kubeconfig, and needs no worker.
   cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain/preview.ts', 'cli'] },
   sandbox: { ours: ['sandbox'] },
-  lab: { ours: ['lab'] },
+  // What is built is ours, too: the workflow code as workers run it.
+  lab: { ours: ['lab', 'worker/workflow-code.ts'] },
 };
 
 /** The folders whose TypeScript is shipped. */

@@ -1,7 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
@@ -12,7 +11,7 @@ import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
 import { region, untilTrue, workAtOnce } from '../support/engine.ts';
 import { makeKeys, writeConfiguration, type Person } from '../support/people.ts';
-import { hastyWorkflowBundle } from '../support/shared.ts';
+import { hastyWorkflowBundle, testProgram } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const cluster = `uploads-${process.pid}`;
@@ -53,8 +52,7 @@ async function startWorker(): Promise<RunningProcess> {
     HOLDPOINT_TEST_BUNDLE: join(directory, 'workflows.js'),
     HOLDPOINT_TEST_PARTS: directory,
   };
-  const program = fileURLToPath(new URL('../support/uploading-worker.ts', import.meta.url));
-  const args = ['--import', import.meta.resolve('tsx'), program];
+  const args = [await testProgram('test/support/uploading-worker')];
   const worker = await startProcess({ name: 'The uploading worker', command: process.execPath, args, env, ready: /"listening":true/ });
   workers.push(worker);
   return worker;

@@ -14,6 +14,7 @@ import type { Artifact, ArtifactStore } from '../../../activities/artifacts/stor
 import { HoldpointError } from '../../../domain/errors.ts';
 import { S3Refusal } from '../../../sandbox/s3/answers.ts';
 import { s3Environment, serveS3, type ServedS3 } from '../../sandbox/s3-fixture.ts';
+import { testProgram } from '../../support/shared.ts';
 
 const mebibyte = 1024 * 1024;
 const unfinished = '.unfinished';
@@ -224,7 +225,7 @@ describe.each(places)('%s', (_title, place) => {
 describe('a directory', () => {
   test('into which a process was killed in the middle shows nothing, and forgets the rest a day later', async () => {
     const directory = path.join(home, 'artifacts');
-    const child = spawn(process.execPath, ['--import', 'tsx', 'test/activities/artifacts/directory-writer.ts', directory, '500'], {
+    const child = spawn(process.execPath, [await testProgram('test/activities/artifacts/directory-writer'), directory, '500'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(child.stdout, 'data');

@@ -9,6 +9,7 @@ import { createEvidenceDirectory } from '../../../activities/evidence/directory.
 import { EvidenceError, type EvidenceStore, type NewEntry, type Receipt } from '../../../activities/evidence/store.ts';
 import { diskTrouble } from '../../../activities/storage/directory.ts';
 import { verifyEvidence } from '../../../client/evidence.ts';
+import { testProgram } from '../../support/shared.ts';
 
 const run = 'r-20261121-7kq2m';
 const unfinished = '.unfinished';
@@ -52,8 +53,8 @@ interface Writer {
   acknowledged(count: number): Promise<void>;
 }
 
-function startWriter(...args: string[]): Writer {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'test/activities/evidence/directory-writer.ts', ...args], {
+async function startWriter(...args: string[]): Promise<Writer> {
+  const child = spawn(process.execPath, [await testProgram('test/activities/evidence/directory-writer'), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout });
@@ -79,7 +80,7 @@ test('files and folders can be read by their owner only, and nothing unfinished 
 
 describe('several processes', () => {
   test('that write the same entries at once get the same answers', async () => {
-    const writers = Array.from({ length: 3 }, () => startWriter('same', directory, run, '25'));
+    const writers = await Promise.all(Array.from({ length: 3 }, () => startWriter('same', directory, run, '25')));
     expect(await Promise.all(writers.map(({ ended }) => ended))).toEqual([0, 0, 0]);
     const receipts = await receiptsOf();
     expect(receipts).toHaveLength(25);
@@ -90,7 +91,7 @@ describe('several processes', () => {
   test('that are killed again and again lose nothing that was acknowledged', async () => {
     let acknowledged: Receipt[] = [];
     for (let round = 1; round <= 3; round += 1) {
-      const writer = startWriter('same', directory, run, '10000');
+      const writer = await startWriter('same', directory, run, '10000');
       await writer.acknowledged(acknowledged.length + 7 * round);
       writer.kill();
       expect(await writer.ended).toBe('SIGKILL');
@@ -108,7 +109,7 @@ describe('several processes', () => {
     ['before its entry has its name leaves no entry', 'link', 2],
     ['after its entry has its name leaves the entry', 'rm', 3],
   ])('of which one is killed %s, and a file that nobody takes for one', async (_title, call, entries) => {
-    const writer = startWriter('killed', directory, run, '3', call);
+    const writer = await startWriter('killed', directory, run, '3', call);
     expect(await writer.ended).toBe('SIGKILL');
     expect(writer.receipts).toHaveLength(2);
     expect(await verifyEvidence(store.pathOf(run))).toMatchObject({ ok: true, entries });

@@ -6,6 +6,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createEvidenceBucket, type EvidenceBucketStore } from '../../../activities/evidence/s3.ts';
 import { runCli } from '../../../cli/program.ts';
+import { programCommand } from '../../../cli/program-files.ts';
 import { lineOf } from '../../../domain/evidence/evidence.ts';
 import { openPlaces, region, type Places } from './places.ts';
 
@@ -44,8 +45,9 @@ async function verify(...args: string[]): Promise<{ code: number; stdout: string
 }
 
 /** Starts one of the programs as a process. */
-async function start(args: string[], env: object = {}): Promise<{ code: number; stderr: string }> {
-  const child = execFile(process.execPath, ['--import', 'tsx', ...args], { env: { ...process.env, ...env } });
+async function start(path: 'cli/main' | 'worker/main', words: string[], env: object = {}): Promise<{ code: number; stderr: string }> {
+  const { command, args } = programCommand(path);
+  const child = execFile(command, [...args, ...words], { env: { ...process.env, ...env } });
   let stderr = '';
   child.stderr?.on('data', (text: string) => (stderr += text));
   const [code] = (await once(child, 'close')) as [number];
@@ -56,7 +58,7 @@ async function startWorker(bucket: string): Promise<string> {
   const file = path.join(places.home, `${bucket}.yaml`);
   const head = 'apiVersion: holdpoint.dev/v1\nkind: Configuration\npeople: {}\ngroups: {}\npolicies: {}\n';
   await writeFile(file, `${head}evidence: { s3: { bucket: ${bucket}, region: ${region} } }\n`);
-  const { code, stderr } = await start(['worker/main.ts'], { HOLDPOINT_CONFIG: file, TEMPORAL_ADDRESS: '127.0.0.1:1' });
+  const { code, stderr } = await start('worker/main', [], { HOLDPOINT_CONFIG: file, TEMPORAL_ADDRESS: '127.0.0.1:1' });
   expect(code).toBe(1);
   return stderr;
 }
@@ -101,7 +103,7 @@ test('whoever verifies hears of an object that was removed, and of a bucket that
 
 test('whoever verifies hears that S3 does not answer', async () => {
   await places.s3.stop();
-  const { code, stderr } = await start(['cli/main.ts', 'evidence', 'verify', url]);
+  const { code, stderr } = await start('cli/main', ['evidence', 'verify', url]);
   expect(code).toBe(2);
   expect(stderr).toContain(`The record ${url} cannot be read: S3 did not answer (ECONNREFUSED).`);
 });

@@ -1,0 +1,61 @@
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const project = fileURLToPath(new URL('..', import.meta.url));
+/** Packages that are CommonJS ask for modules of Node by `require`. */
+const banner =
+  "import { createRequire as createRequireOfPackages } from 'node:module'; const require = createRequireOfPackages(import.meta.url);";
+
+export interface Programs {
+  /** Paths in the project without extension, such as `cli/main`. */
+  entries: readonly string[];
+  /** Packages that stay outside: those with native code, or of which there may be only one instance in a process. */
+  external?: readonly string[];
+}
+
+/**
+ * Makes programs of the project that Node runs without a compiler: each entry becomes a file of the same path in the directory, what
+ * they share goes into `chunks/`, one folder deep like the entries, so that `new URL('../runbooks/…', import.meta.url)` leads to the
+ * same place from each. Types are not checked. Throws with what esbuild says.
+ */
+export async function buildPrograms(directory: string, { entries, external = [] }: Programs): Promise<void> {
+  await build({
+    absWorkingDir: project,
+    entryPoints: entries.map((entry) => ({ in: `${entry}.ts`, out: entry })),
+    outdir: directory,
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    // Modules of ES lose what nobody uses: of the EC2 client all but three of 700 commands.
+    mainFields: ['module', 'main'],
+    external: [...external],
+    banner: { js: banner },
+    // The names of classes are part of messages and of what Temporal keeps of an error.
+    keepNames: true,
+    minifyWhitespace: true,
+    sourcemap: true,
+    sourcesContent: false,
+    logLevel: 'error',
+  });
+}
+
+/** As buildPrograms, into a directory outside the project, for tests and benchmarks; Temporal stays outside the programs. */
+export async function buildProgramsApart(directory: string, entries: readonly string[]): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await symlink(join(project, 'node_modules'), join(directory, 'node_modules'), 'dir');
+  await writeFile(join(directory, 'package.json'), '{"type":"module"}');
+  await buildPrograms(directory, { entries, external: ['@temporalio/*'] });
+}
+
+/** Puts what programs read beside themselves into the directory: the runbooks, and what the lab's control plane is built from. */
+export async function copyCompanions(directory: string): Promise<void> {
+  const isRunbook = (path: string): boolean => !path.endsWith('.ts');
+  await cp(join(project, 'runbooks'), join(directory, 'runbooks'), { recursive: true, filter: isRunbook });
+  await cp(join(project, 'lab/kubernetes'), join(directory, 'lab/kubernetes'), { recursive: true });
+  await cp(join(project, 'package.json'), join(directory, 'package.json'));
+}

@@ -1,0 +1,30 @@
+// Builds dist/: the programs, the workflow code as workers run it, and what they read beside themselves.
+import { chmod, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bundleWorkflows } from '../worker/workflow-code.ts';
+import { buildPrograms, copyCompanions } from './build-programs.ts';
+import { buildDirectory, buildMarker, hasFreshBuild } from './fresh-build.mjs';
+
+/** Makes dist/ anew unless it holds a build of just these sources. Throws with what esbuild or webpack says. */
+export async function buildWhereStale(): Promise<void> {
+  if (!hasFreshBuild()) await buildAll();
+}
+
+async function buildAll(): Promise<void> {
+  const began = new Date();
+  await rm(buildDirectory, { recursive: true, force: true });
+  await mkdir(join(buildDirectory, 'workflows'), { recursive: true });
+  const [{ code }] = await Promise.all([
+    bundleWorkflows(),
+    buildPrograms(buildDirectory, { entries: ['cli/main', 'sandbox/main'] }),
+    // The parts of Temporal in a worker share state, and one of them is native code.
+    buildPrograms(buildDirectory, { entries: ['worker/main'], external: ['@temporalio/*'] }),
+    copyCompanions(buildDirectory),
+  ]);
+  await writeFile(join(buildDirectory, 'workflows/code.js'), code);
+  await chmod(join(buildDirectory, 'cli/main.js'), 0o755);
+  await writeFile(buildMarker, '');
+  await utimes(buildMarker, began, began);
+}
+
+if (process.argv[1] === import.meta.filename) await buildAll();

@@ -1,0 +1,3 @@
+export const buildDirectory: string;
+export const buildMarker: string;
+export function hasFreshBuild(): boolean;
