@@ -64,7 +64,6 @@ async function playRounds(
       const counted = Object.values(requests).reduce((sum, count) => sum + count, 0);
       const figures = `${rounded(seconds)} s, ${pods} pods, ${counted} requests, ${below} moments below a budget`;
       report(`(${scenario.letter}) round ${round + 1}, ${contender.name}: ${figures}, ${unblockToEvictionMs.length} unblocked.`);
-      if (contender.name === 'Holdpoint') report(turn.printed.trim());
     }
   }
   return turns;

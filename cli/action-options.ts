@@ -9,12 +9,24 @@ interface Setting {
 
 /**
  * Options for everything that an action takes, made from the JSON Schema of its input: `nodesAtOnce` is `--nodes-at-once <value>`.
- * What is given as arguments is left out. Returns how the input is read from the options that were given.
+ * What is given as arguments is left out, and some may have another name. Returns how the input is read from the options that were given.
  */
-export function addActionOptions(command: Command, schema: JsonObject, leftOut: readonly string[]): (options: object) => JsonObject {
-  const settings = Object.entries(schema.properties as Record<string, JsonObject>)
+export function addActionOptions(
+  command: Command,
+  schema: JsonObject,
+  { leftOut, names = {} }: { leftOut: readonly string[]; names?: Readonly<Record<string, string>> },
+): (options: object) => JsonObject {
+  const flagOf = (name: string): string => names[name] ?? kebab(name);
+  const properties = Object.entries(schema.properties as Record<string, JsonObject>);
+  // Descriptions speak of other settings by their names in a runbook.
+  const inFlags = (text: string): string =>
+    properties.reduce(
+      (told, [name]) => told.replace(new RegExp(`\\b${name}\\b`, 'g'), /[A-Z]/.test(name) ? `--${flagOf(name)}` : name),
+      text,
+    );
+  const settings = properties
     .filter(([name]) => !leftOut.includes(name))
-    .map(([name, property]): Setting => ({ name, option: optionOf(name, property) }));
+    .map(([name, property]): Setting => ({ name, option: optionOf(flagOf(name), property, inFlags) }));
   for (const { option } of settings) command.addOption(option);
   return (options) => {
     const given = options as Record<string, Json | undefined>;
@@ -23,10 +35,10 @@ export function addActionOptions(command: Command, schema: JsonObject, leftOut: 
   };
 }
 
-function optionOf(name: string, { description, ...property }: JsonObject): Option {
-  const told = typeof description === 'string' ? description.replace(/\.$/, '') : '';
+function optionOf(flagName: string, { description, ...property }: JsonObject, inFlags: (text: string) => string): Option {
+  const told = typeof description === 'string' ? inFlags(description.replace(/\.$/, '')) : '';
   const text = told.charAt(0).toLowerCase() + told.slice(1);
-  const flag = `--${kebab(name)}`;
+  const flag = `--${flagName}`;
   const variants = [property, ...((property.anyOf ?? []) as JsonObject[])];
   if (property.type === 'boolean') return new Option(flag, text);
   const shown = property.default === undefined ? text : `${text} (default: ${JSON.stringify(property.default)})`;
@@ -40,6 +52,11 @@ function valueOf(text: string, variants: readonly JsonObject[]): number | string
   if (takes('integer') && /^-?\d+$/.test(text)) return Number(text);
   if (takes('string')) return text;
   throw new InvalidArgumentError('It takes a whole number.');
+}
+
+/** A setting of an action as it is given on a command line: `force: true` is `--force`, `jobs: evict` is `--jobs evict`. */
+export function optionOfSetting(name: string, value: string): string {
+  return value === 'true' ? `--${kebab(name)}` : `--${kebab(name)} ${value}`;
 }
 
 /** `deleteEmptyDirData` → `delete-emptydir-data`, as kubectl writes it. */

@@ -1,11 +1,15 @@
-import type { DrainPreview } from '../activities/kubernetes/drain/preview.ts';
+import type { DrainEnd, DrainPreview } from '../activities/kubernetes/drain/by-hand.ts';
 import { isObject, type Json, type JsonObject } from '../domain/json.ts';
+import type { ActionPlan } from '../domain/plan/plan.ts';
+import { optionOfSetting } from './action-options.ts';
 import { table } from './commands/runs.ts';
-import { counted, formatDuration } from './format.ts';
-import { stepLines } from './plan-view.ts';
+import { counted, formatDuration, listOfNames, shellWords } from './format.ts';
+import { riskLines, stepLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
 
 const podsShownMax = 3;
+/** More nodes than that are given to a shell by a selector. */
+const nodesShownMax = 20;
 
 /** What draining would do, for a person: the order, every effect, what blocks it and what to do about that. */
 export function drainPreviewLines({ cluster, server, plan }: DrainPreview, terminal: Terminal): string[] {
@@ -15,14 +19,87 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
   const verdict =
     blockers === 0 ? colors.green('Nothing blocks this drain now.') : colors.red(`It is blocked: ${counted(blockers, 'blocker')}.`);
   return [
-    `Drain of ${counted(nodes.length, 'node')} of ${colors.bold(cluster)} ${colors.dim(`(${server})`)}: a plan, nothing is changed`,
+    `Drain of ${counted(nodes.length, 'node')} of ${colors.bold(cluster)} ${colors.dim(`(${server})`)}: a plan, nothing is changed yet`,
     '',
     ...orderLines(nodes, plan.details),
     '',
-    ...stepLines({ id: 'drain', uses: 'kubernetes.drain', input: {}, plan }, colors, { forecast: false }),
+    ...stepLines({ id: 'drain', uses: 'kubernetes.drain', input: {}, plan: asOptions(plan) }, colors, { forecast: false }),
     '',
     verdict,
   ];
+}
+
+/** How a drain has ended, what there is now and what to do next. */
+export function drainEndLines(
+  { plan }: DrainPreview,
+  end: DrainEnd,
+  { recordFile, tookMs, uncordon, name }: { recordFile: string; tookMs: number; uncordon: boolean; name: string },
+  terminal: Terminal,
+): string[] {
+  const { colors } = terminal;
+  const nodes = counted(namesIn(plan.details.nodes).length, 'node');
+  const moved = typeof plan.outputs.podsMoved === 'number' ? counted(plan.outputs.podsMoved, 'pod') : 'pods';
+  const after = formatDuration(tookMs);
+  const heading = {
+    done: colors.green(`Drained ${nodes}, ${moved}, in ${after}.`),
+    stuck: colors.red(`Stuck after ${after}: ${end.summary}.`),
+    interrupted: colors.yellow(`Stopped after ${after}, before it was done: ${end.summary}.`),
+    failed: colors.red(`Failed after ${after}: ${end.summary}.`),
+  }[end.outcome];
+  const why = end.error ? [end.error.message, ...(end.error.remedy === '' ? [] : [colors.dim(inOptions(end.error.remedy))])] : [];
+  return [
+    '',
+    heading,
+    ...why,
+    ...table(end.left.map(({ name, done, total, detail = '' }) => [`  ${name}`, `${counted(total - done, 'pod')} left`, detail])),
+    ...cordonLines(end, uncordon, name),
+    ...(end.outcome === 'done' ? [] : ['Run the same command again to go on: it plans anew from what there is then.']),
+    colors.dim(`Record: ${recordFile} (\`holdpoint evidence verify\` checks it)`),
+  ];
+}
+
+function cordonLines({ cordoned, uncordoned, outcome }: DrainEnd, uncordon: boolean, name: string): string[] {
+  const lines = uncordoned.length > 0 ? [`Uncordoned: ${listOfNames(uncordoned)}.`] : [];
+  const [first, ...others] = cordoned;
+  if (first === undefined) return lines;
+  const why = uncordon && outcome === 'done' ? ', as others had cordoned before' : '';
+  const which = others.length === 0 ? `${first} is` : `${counted(cordoned.length, 'node')} are`;
+  const names = cordoned.length > nodesShownMax ? 'NODE…' : shellWords(cordoned);
+  return [...lines, `${which} cordoned${why}. To put back: ${name} uncordon ${names}`];
+}
+
+/** What stands in the way of draining nodes, for a person: what holds which pods, whose they are and what to do. */
+export function whoBlocksLines({ cluster, plan }: DrainPreview, terminal: Terminal): string[] {
+  const { colors } = terminal;
+  const nodes = listOfNames(namesIn(plan.details.nodes).slice(0, nodesShownMax));
+  const pods = counted(typeof plan.outputs.podsMoved === 'number' ? plan.outputs.podsMoved : 0, 'pod');
+  const held = (Array.isArray(plan.details.held) ? plan.details.held : []).filter(isObject);
+  if (plan.blockers.length + plan.risks.length + held.length === 0) {
+    return [colors.green(`Nothing stands in the way: ${pods} of ${nodes} can go, in about ${formatDuration(plan.estimateMs)}.`)];
+  }
+  const { blockers, risks } = asOptions(plan);
+  return [
+    `In the way of draining ${nodes} of ${colors.bold(cluster)}, ${pods} in all:`,
+    ...blockers.flatMap(({ object, reason, remedy }) => [`  ${colors.red('✗')} ${object}: ${reason}`, `    ${colors.dim(remedy)}`]),
+    ...held.flatMap((group) => [
+      `  ${colors.yellow('!')} ${textIn(group.workload)}: ${textIn(group.reason)}`,
+      ...namesIn(group.names).map((name) => `      ${name}`),
+    ]),
+    ...riskLines(risks, colors),
+  ];
+}
+
+/** A plan as it is for a drain by hand: remedies name options in the place of settings, and there is no run. */
+function asOptions(plan: ActionPlan): ActionPlan {
+  const blockers = plan.blockers.map((blocker) => ({ ...blocker, remedy: inOptions(blocker.remedy) }));
+  const risks = plan.risks.map(({ remedy, ...risk }) => ({ ...risk, ...(remedy !== undefined && { remedy: inOptions(remedy) }) }));
+  const effects = plan.effects.map((effect) => ({ ...effect, change: effect.change.replace(' until the run ends', '') }));
+  return { ...plan, effects, blockers, risks };
+}
+
+/** `force: true` is `--force` on a command line. */
+function inOptions(text: string): string {
+  return text.replace(/`(\w+): ([\w-]+)`/g, (_whole, name: string, value: string) => `\`${optionOfSetting(name, value)}\``);
 }
 
 /** The nodes with their pods, and which pods go when, as far as the plan foresees it. */
@@ -47,4 +124,8 @@ function waveLine(wave: Json): string[] {
 
 function namesIn(value: Json | undefined): string[] {
   return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
+}
+
+function textIn(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
 }

@@ -164,7 +164,7 @@ function awsEnvironment(sandboxUrl: string): Record<string, string> {
   };
 }
 
-/** For kubectl, and for `holdpoint drain --plan`. */
+/** For kubectl, and for `holdpoint drain`. */
 async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<Record<string, string>> {
   const file = join(directory, 'kubeconfig');
   const config = {

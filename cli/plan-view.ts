@@ -33,7 +33,7 @@ export function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors
 }
 
 /** One risk with its numbers and its remedy; the objects that have the same one stand together under it. */
-function riskLines(risks: readonly Risk[], colors: Terminal['colors']): string[] {
+export function riskLines(risks: readonly Risk[], colors: Terminal['colors']): string[] {
   const alike = new Map<string, Risk[]>();
   for (const risk of risks) getOrAdd(alike, JSON.stringify([risk.risk, risk.remedy]), (): Risk[] => []).push(risk);
   return [...alike.values()].flatMap(([first, ...others]) => {

@@ -12,8 +12,33 @@ interface CommandFile {
   load: () => Promise<RegisterCommand>;
 }
 
-/** In the order of the help. A file is loaded only for a command line that names a command of it: most of them load a lot. */
+/** A program: its name as it is typed, what it is for, and its commands in the order of the help. */
+export interface Program {
+  name: string;
+  description: string;
+  commandFiles: readonly CommandFile[];
+  /** Lines below its help. */
+  footer: readonly string[];
+}
+
+const nodeCommands: readonly CommandFile[] = [
+  {
+    summaries: { drain: 'drain nodes of any cluster with your own kubeconfig, within every PodDisruptionBudget' },
+    load: async () => (await import('./commands/drain.ts')).registerDrain,
+  },
+  {
+    summaries: { uncordon: 'let pods come to nodes again, and take off what a drain has left on them' },
+    load: async () => (await import('./commands/uncordon.ts')).registerUncordon,
+  },
+  {
+    summaries: { 'who-blocks': 'tell which budgets, pods and owners stand in the way of draining nodes, and what to do' },
+    load: async () => (await import('./commands/who-blocks.ts')).registerWhoBlocks,
+  },
+];
+
+/** A file is loaded only for a command line that names a command of it: most of them load a lot. */
 const commandFiles: readonly CommandFile[] = [
+  ...nodeCommands,
   {
     summaries: { demo: 'watch nodes of a cluster on this machine being replaced or emptied, with two signatures on the way' },
     load: async () => (await import('./commands/demo.ts')).registerDemo,
@@ -37,10 +62,6 @@ const commandFiles: readonly CommandFile[] = [
   {
     summaries: { plan: 'show what a runbook would do, without touching anything' },
     load: async () => (await import('./commands/plan.ts')).registerPlan,
-  },
-  {
-    summaries: { drain: 'show what draining nodes would do, on any cluster, without touching anything' },
-    load: async () => (await import('./commands/drain.ts')).registerDrain,
   },
   {
     summaries: { start: 'start a run, signed by you, of exactly the plan that was shown' },
@@ -72,12 +93,41 @@ const commandFiles: readonly CommandFile[] = [
   },
 ];
 
+export const holdpoint: Program = {
+  name: 'holdpoint',
+  description:
+    'Runs maintenance of Kubernetes clusters, step by step, and stops at hold points until the right people have signed the exact plan.',
+  commandFiles,
+  footer: [
+    'First steps:',
+    '  holdpoint drain NODE --plan    show what draining a node of your cluster would do',
+    '  holdpoint demo                 watch a node group being rotated in a sandbox',
+    '  holdpoint up                   start a sandbox to play with by hand',
+    '',
+    'Exit codes: 0 done, 1 error, 2 usage, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+  ],
+};
+
+/** What is of use beside kubectl, which finds it as its plugin `kubectl-holdpoint`. */
+export const kubectlPlugin: Program = {
+  name: 'kubectl holdpoint',
+  description: 'Drains nodes within every PodDisruptionBudget, faster than `kubectl drain`, and tells what stands in the way.',
+  commandFiles: [
+    ...nodeCommands,
+    {
+      summaries: { plan: 'show what draining nodes would do, without touching anything' },
+      load: async () => (await import('./commands/drain.ts')).registerDrainPlan,
+    },
+  ],
+  footer: ['Exit codes: 0 done, 1 error or blocked, 2 usage, 4 stuck, 5 stopped by you.'],
+};
+
 /** Runs one command line and returns its exit code; never throws. */
-export async function runCli(argv: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function runCli(argv: readonly string[], surroundings: Surroundings, whole: Program = holdpoint): Promise<number> {
   let code: number = exitCodes.done;
   // Known before the command line has been understood, so that even its errors come in the wanted form.
   let terminal = new Terminal(surroundings, { json: argv.includes('--json'), color: !argv.includes('--no-color') });
-  const program = createProgram(surroundings);
+  const program = createProgram(whole, surroundings);
   const context = {
     terminal: ({ json = false, color = true }: CommonOptions) => (terminal = new Terminal(surroundings, { json, color })),
     exit: (wanted: number) => {
@@ -85,7 +135,7 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
     },
   };
   try {
-    await addCommands(program, context, argv);
+    await addCommands(program, whole.commandFiles, context, argv);
     for (const command of allCommands(program)) command.exitOverride().configureOutput(outputOf(surroundings));
     await program.parseAsync(argv, { from: 'user' });
     return code;
@@ -95,8 +145,13 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
 }
 
 /** Commands that the command line does not name are there for the help and for suggestions only. */
-async function addCommands(program: Command, context: CommandContext, argv: readonly string[]): Promise<void> {
-  for (const { summaries, load } of commandFiles) {
+async function addCommands(
+  program: Command,
+  files: readonly CommandFile[],
+  context: CommandContext,
+  argv: readonly string[],
+): Promise<void> {
+  for (const { summaries, load } of files) {
     const names = Object.keys(summaries);
     if (names.some((name) => argv.includes(name))) (await load())(program, context);
     else for (const name of names) program.command(name);
@@ -104,27 +159,15 @@ async function addCommands(program: Command, context: CommandContext, argv: read
   }
 }
 
-function createProgram(surroundings: Surroundings): Command {
-  return new Command('holdpoint')
-    .description(
-      'Runs maintenance of Kubernetes clusters, step by step, and stops at hold points until the right people have signed the exact plan.',
-    )
+function createProgram({ name, description, footer }: Program, surroundings: Surroundings): Command {
+  return new Command(name)
+    .description(description)
     .version(versionOfPackage(), '-V, --version')
     .exitOverride()
     .configureOutput(outputOf(surroundings))
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError('(--help shows what there is)')
-    .addHelpText(
-      'after',
-      [
-        '',
-        'First steps:',
-        '  holdpoint demo                 watch a node group being rotated in a sandbox',
-        '  holdpoint up                   start a sandbox to play with by hand',
-        '',
-        'Exit codes: 0 done, 1 error, 2 usage, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
-      ].join('\n'),
-    );
+    .addHelpText('after', ['', ...footer].join('\n'));
 }
 
 function allCommands(command: Command): Command[] {

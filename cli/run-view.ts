@@ -1,19 +1,13 @@
-import stringWidth from 'string-width';
 import type { StepState } from '../domain/run/steps.ts';
 import type { HoldState, Phase, RunState } from '../domain/run/state.ts';
 import { standingOf } from '../domain/approval/request.ts';
-import type { Progress, ProgressItem } from '../domain/action.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import { counted, formatDuration, formatTime, listOfNames } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
 import { commandSummaries } from './operator-commands.ts';
-
-const barWidth = 20;
-const itemsShownMax = 12;
-const escape = '\u001b';
-const colorCode = new RegExp(`(${escape}\\[[0-9;]*m)`);
+import { fit, itemLines } from './progress-view.ts';
 
 type Colors = Terminal['colors'];
 
@@ -118,23 +112,6 @@ function stepTime({ startedAt, endedAt }: StepState, terminal: Terminal): string
   return formatDuration(Math.max(0, end - Date.parse(startedAt)));
 }
 
-function itemLines({ items, unit }: Progress, colors: Colors): string[] {
-  const order = { moving: 0, blocked: 1, waiting: 2, done: 3 };
-  const sorted = [...items].sort((a, b) => order[a.state] - order[b.state]);
-  const width = Math.max(...items.map(({ name }) => name.length), 0);
-  const lines = sorted.slice(0, itemsShownMax).map((item) => itemLine(item, width, unit, colors));
-  if (items.length > itemsShownMax) lines.push(colors.dim(`      … and ${items.length - itemsShownMax} more`));
-  return lines;
-}
-
-function itemLine({ name, state, done, total, detail }: ProgressItem, width: number, unit: string, colors: Colors): string {
-  const filled = total === 0 ? barWidth : Math.round((done / total) * barWidth);
-  const paint = { done: colors.green, moving: colors.cyan, blocked: colors.yellow, waiting: colors.dim }[state];
-  const bar = paint('█'.repeat(filled)) + colors.dim('░'.repeat(barWidth - filled));
-  const count = total > 1 ? ` ${done}/${total} ${unit}` : ` ${state}`;
-  return `      ${name.padEnd(width)}  ${bar}${count}${detail ? colors.dim(`  ${detail}`) : ''}`;
-}
-
 /** A hold as it is put to the approvers: the question, what has drifted, the plan if wanted, and whose turn it is. */
 export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean }): string[] {
   const { colors } = terminal;
@@ -178,22 +155,4 @@ function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors
   if (ended.leftovers.length > 0) lines.push('  What it leaves behind:', ...ended.leftovers.map((text) => `  - ${text}`));
   if (state.evidence) lines.push(colors.dim(`  holdpoint evidence verify ${state.evidence}`));
   return lines;
-}
-
-/** Cuts a line to the width of the terminal, so that what is drawn anew takes as many rows as it has lines. */
-function fit(text: string, columns: number): string {
-  if (stringWidth(text) <= columns) return text;
-  // Colour codes take no room; cutting them off is safe, because each line ends with a reset.
-  let width = 0;
-  let cut = '';
-  for (const part of text.split(colorCode)) {
-    if (part.startsWith(escape)) cut += part;
-    else {
-      for (const character of part) {
-        width += stringWidth(character);
-        if (width < columns) cut += character;
-      }
-    }
-  }
-  return `${cut}…`;
 }

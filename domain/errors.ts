@@ -59,6 +59,11 @@ export const errorKinds = {
     message: 'The cluster {cluster} has no node {node}.',
     remedy: 'Check the name; `kubectl get nodes` shows what is there.',
   },
+  'no-node-selected': {
+    consequence: 'refuse',
+    message: 'No node of the cluster {cluster} has the labels {selector}.',
+    remedy: 'Check the selector; `kubectl get nodes --show-labels` shows what there is.',
+  },
   'kubeconfig-invalid': {
     consequence: 'refuse',
     message: '{file} cannot be used: {cause}.',

@@ -16,13 +16,13 @@ async function buildAll(): Promise<void> {
   await mkdir(join(buildDirectory, 'workflows'), { recursive: true });
   const [{ code }] = await Promise.all([
     bundleWorkflows(),
-    buildPrograms(buildDirectory, { entries: ['cli/main', 'sandbox/main'] }),
+    buildPrograms(buildDirectory, { entries: ['cli/main', 'cli/kubectl-holdpoint', 'sandbox/main'] }),
     // The parts of Temporal in a worker share state, and one of them is native code.
     buildPrograms(buildDirectory, { entries: ['worker/main'], external: ['@temporalio/*'] }),
     copyCompanions(buildDirectory),
   ]);
   await writeFile(join(buildDirectory, 'workflows/code.js'), code);
-  await chmod(join(buildDirectory, 'cli/main.js'), 0o755);
+  for (const name of ['main', 'kubectl-holdpoint']) await chmod(join(buildDirectory, `cli/${name}.js`), 0o755);
   await writeFile(buildMarker, '');
   await utimes(buildMarker, began, began);
 }

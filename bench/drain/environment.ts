@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { buildProgramsApart } from '../../lab/build-programs.ts';
+import { buildWhereStale } from '../../lab/build.ts';
 import { startControlPlane, type ControlPlane } from '../../lab/kubernetes.ts';
 import { kubeconfigOf } from '../../lab/kubernetes-access.ts';
 import { findKubernetes, kubernetesVersions } from '../../lab/kubernetes-binaries.ts';
@@ -34,7 +34,7 @@ export async function startEnvironment(report: (sentence: string) => void): Prom
   try {
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-drain-'));
     stops.push(() => rm(directory, { recursive: true, force: true }));
-    await buildProgramsApart(directory, ['bench/drain/holdpoint-main']);
+    await buildWhereStale();
     const plane = await startControlPlane({ binaries: await findKubernetes(report) });
     stops.push(() => plane.stop());
     const certificate = await certificateOf(plane);

@@ -16,8 +16,6 @@ export interface Turn extends Testimony {
   boundSeconds: number;
   /** By verb and resource. */
   requests: Record<string, number>;
-  /** What Holdpoint says of itself. */
-  printed: string;
 }
 
 /** Brings the cluster to the beginning, has the contender drain it, and looks whether it has. */
@@ -31,7 +29,7 @@ export async function takeTurn(environment: Environment, scenario: Scenario, con
   proxy.takeCounts();
   const openings = openBudgets(environment, scenario);
   const begunAt = performance.now();
-  const printed = await contender.drain(nodes);
+  await contender.drain(nodes);
   const seconds = (performance.now() - begunAt) / 1000;
   const requests = proxy.takeCounts();
   await openings;
@@ -40,7 +38,7 @@ export async function takeTurn(environment: Environment, scenario: Scenario, con
   if (left > 0) throw new Error(`${contender.name} says that it is done, but ${left} of ${pods} pods are still on the nodes.`);
   await clear(plane.request);
   const bound = boundSeconds(scenario, round, testimony.evicted);
-  return { ...testimony, boundSeconds: bound, contender: contender.name, round, seconds, pods, requests, printed: printed.slice(-1_000) };
+  return { ...testimony, boundSeconds: bound, contender: contender.name, round, seconds, pods, requests };
 }
 
 /** Resolves when the last budget of the scenario has been opened, each at its time from now. */

@@ -53,10 +53,10 @@ export async function startEnvironment(clusters: number, report: (sentence: stri
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-parked-'));
     stops.push(() => rm(directory, { recursive: true, force: true }));
     await buildWhereStale();
-    await buildProgramsApart(directory, ['bench/parked/sandbox-main', 'bench/parked/minimal-worker']);
+    await buildProgramsApart(join(directory, 'programs'), ['bench/parked/sandbox-main', 'bench/parked/minimal-worker']);
     const program = (file: string, ...args: string[]): Pick<ProcessOptions, 'command' | 'args'> => ({
       command: process.execPath,
-      args: [join(directory, file), ...args],
+      args: [join(directory, 'programs', file), ...args],
     });
     const temporal = await startTemporal({ source: await findTemporal(report) });
     stops.push(() => temporal.stop());

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildWhereStale } from '../../lab/build.ts';
 import { buildProgramsApart } from '../../lab/build-programs.ts';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
 import { send, type Door } from '../../test/lab-kubernetes/raw.ts';
@@ -37,7 +38,8 @@ export async function startEnvironment(nodes: number, speed: number): Promise<En
   try {
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-rotation-'));
     ends.push(() => rm(directory, { recursive: true, force: true }));
-    await buildProgramsApart(directory, ['bench/rotation/sandbox-main', 'bench/drain/holdpoint-main']);
+    await buildWhereStale();
+    await buildProgramsApart(join(directory, 'programs'), ['bench/rotation/sandbox-main']);
     const start: Environment['start'] = async (options) => {
       const running = await startProcess(options);
       ends.push(() => running.kill());
@@ -46,7 +48,7 @@ export async function startEnvironment(nodes: number, speed: number): Promise<En
     const sandbox = await start({
       name: 'The sandbox',
       command: process.execPath,
-      args: [join(directory, 'bench/rotation/sandbox-main.js'), String(nodes), String(speed)],
+      args: [join(directory, 'programs', 'bench/rotation/sandbox-main.js'), String(nodes), String(speed)],
       ready: /"url":"(?<url>[^"]+)"/,
       readyTimeoutMs,
     });

@@ -7,7 +7,6 @@ import { programCommand } from '../../cli/program-files.ts';
 import { connectTemporal, type TemporalSettings } from '../../client/connection.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import type { Signer } from '../../client/signing.ts';
-import { buildWhereStale } from '../../lab/build.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { readRunbook } from '../../runbooks/library.ts';
@@ -38,7 +37,6 @@ export interface WholeRun {
 
 /** Carries `node-maintenance` out on all nodes of the environment, with a real worker, as people would who sign whatever they are asked. */
 export async function carryOutRun(environment: Environment, nodesAtOnce: number, report: (sentence: string) => void): Promise<WholeRun> {
-  await buildWhereStale();
   const temporal = await startTemporal({ source: await findTemporal(report) });
   environment.atEnd(() => temporal.stop());
   const settings: TemporalSettings = { address: temporal.address, namespace, taskQueue: `rotation-${process.pid}-${Date.now()}` };

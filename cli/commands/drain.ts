@@ -1,91 +1,201 @@
-import type { DrainPreview } from '../../activities/kubernetes/drain/preview.ts';
-import type { KubeconfigOptions } from '../../activities/kubernetes/client/kubeconfig.ts';
-import { HoldpointError, type ErrorCode } from '../../domain/errors.ts';
+import { randomBytes } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { createLogUpdate } from 'log-update';
+import type { DrainByHand, DrainEnd } from '../../activities/kubernetes/drain/by-hand.ts';
+import type { Progress } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { actionInputSchema } from '../../runbooks/grammar/json-schema.ts';
 import { addActionOptions } from '../action-options.ts';
-import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { drainPreviewLines } from '../drain-view.ts';
+import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { byHand } from '../by-hand.ts';
+import { drainEndLines, drainPreviewLines } from '../drain-view.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { counted, formatClock } from '../format.ts';
+import { nodeChoice, withNodeOptions, type NodeOptions } from '../node-choice.ts';
+import { progressLines } from '../progress-view.ts';
+import type { Terminal } from '../terminal.ts';
 
-interface DrainOptions extends CommonOptions {
+interface DrainOptions extends CommonOptions, NodeOptions {
+  /** Of the program, as it is typed. */
+  name: string;
   plan?: boolean;
-  kubeconfig?: string;
-  context?: string;
+  dryRun?: string | boolean;
+  yes?: boolean;
+  uncordon?: boolean;
+  record?: string;
+  disableEviction?: boolean;
 }
 
-const runbook = 'node-maintenance';
-
-/** The registry speaks of the worker; here it is the user's own machine and rights that are in question. */
-const remedies: Partial<Record<ErrorCode, string>> = {
-  'kubernetes-unreachable': 'Check the server of the kubeconfig, and that it can be reached from this machine; then try again.',
-  'kubernetes-denied': 'Log in again, or name a context with --context whose user may list nodes, pods, budgets and workloads.',
-  'kubernetes-refused': 'Read the reason, and check that the kubeconfig leads to a Kubernetes API.',
-};
+/** In a pipe a line is written no more often than that, and at the end. */
+const linePauseMs = 1_000;
+const drainExitCodes = { done: exitCodes.done, stuck: exitCodes.stuck, interrupted: exitCodes.ended, failed: exitCodes.error } as const;
+/** As kubectl calls what means the same. */
+const kubectlNames = { gracePeriodSeconds: 'grace-period', nodeDeadline: 'timeout' };
 
 export const registerDrain: RegisterCommand = (program, context) => {
-  const command = withCommonOptions(program.command('drain'))
+  const command = withNodeOptions(withCommonOptions(program.command('drain')))
     .description(
-      'Plans a drain as the action kubernetes.drain would, and shows what would happen, in what order, how long it takes, what ' +
-        'blocks it and what to do about that. It reads with your own kubeconfig and needs neither Temporal nor a worker. ' +
-        'Rights to drain that you lack yourself block it too; a run has those of its worker.',
+      'Cordons nodes and evicts their pods within every PodDisruptionBudget, on any cluster, with your own kubeconfig and rights; needs ' +
+        'neither Temporal nor a worker. Shows its plan first and asks. Options of `kubectl drain` that mean the same have the same names.',
     )
-    .argument('<node...>', 'names of the nodes, as kubectl shows them')
-    .option('--plan', 'only show the plan; draining itself is done by a runbook')
-    .option('--kubeconfig <file>', 'the kubeconfig to use (default: KUBECONFIG, then ~/.kube/config)')
-    .option('--context <name>', 'the context of the kubeconfig (default: its current one)');
-  const readInput = addActionOptions(command, actionInputSchema('kubernetes.drain'), ['nodes']);
+    .option('-y, --yes', 'begin without asking')
+    .option('--plan', 'only show the plan: what happens, in what order, how long it takes, what blocks it and what to do')
+    .option('--dry-run [mode]', 'the same, as kubectl calls it')
+    .option('--uncordon', 'uncordon the nodes again once they are drained')
+    .option('--record <file>', 'a new file for the record (default: one in ~/.local/state/holdpoint)');
+  const readSettings = addDrainSettings(command);
+  const name = program.name();
   command
     .addHelpText(
       'after',
-      '\nExamples:\n  holdpoint drain ip-10-0-0-4.eu-central-1.compute.internal --plan\n' +
-        '  holdpoint drain node-a node-b node-c --plan --nodes-at-once 2 --context staging\n' +
-        '  holdpoint drain node-a --plan --force --delete-emptydir-data --json\n' +
-        '\nExit codes: 0 nothing blocks the drain, 1 it is blocked or could not be planned, 2 bad arguments.',
+      `\nExamples:\n  ${name} drain ip-10-0-0-4.eu-central-1.compute.internal\n` +
+        `  ${name} drain node-a node-b node-c --plan --nodes-at-once 2 --context staging\n` +
+        `  ${name} drain --nodegroup blue --yes --delete-emptydir-data --json\n` +
+        '\nCtrl-C stops it: what has been asked for is waited for, and nothing new begins. Run the same command again to go on.\n' +
+        `Nodes stay cordoned unless --uncordon is given; \`${name} uncordon\` puts them back.\n` +
+        '\nExit codes: 0 drained (or nothing blocks the plan), 1 blocked or failed, 2 bad arguments, 4 stuck, 5 stopped by you.',
     )
-    .action(async (names: string[], options: DrainOptions) => {
-      const terminal = context.terminal(options);
-      if (!options.plan) throw refusalToDrain(names);
-      const nodes = [...new Set(names)];
-      const input = readInput(options);
-      const preview = await planDrain(nodes, input, { ...options, env: terminal.surroundings.env });
-      const blocked = preview.plan.blockers.length > 0;
-      terminal.result({ ...preview, blocked });
-      terminal.lines(drainPreviewLines(preview, terminal));
-      if (!blocked) terminal.lines(['', `Drain them with: ${startCommand(nodes, inputsOf(input, preview))}`]);
-      context.exit(blocked ? exitCodes.error : exitCodes.done);
-    });
+    .action((names: string[], options: DrainOptions) => drain(names, { ...options, name }, readSettings(options), context));
 };
 
-function refusalToDrain(nodes: readonly string[]): UsageError {
-  return new UsageError(
-    'Draining is done by a runbook, which has its plan signed first; this command only plans, with --plan.',
-    `Drain them with: ${startCommand(nodes, {})}`,
+/** The plan by itself, as the kubectl plugin has it. */
+export const registerDrainPlan: RegisterCommand = (program, context) => {
+  const command = withNodeOptions(withCommonOptions(program.command('plan'))).description(
+    'Shows what draining nodes would do: what happens, in what order, how long it takes, what blocks it and what to do. Reads only.',
   );
+  const readSettings = addDrainSettings(command);
+  const name = program.name();
+  command
+    .addHelpText(
+      'after',
+      `\nExample:\n  ${name} plan node-a node-b --nodes-at-once 2\n\n` +
+        'Exit codes: 0 nothing blocks it, 1 it is blocked or could not be planned, 2 bad arguments.',
+    )
+    .action((names: string[], options: DrainOptions) => drain(names, { ...options, name, plan: true }, readSettings(options), context));
+};
+
+/** Options for all that a drain takes; what scripts give to `kubectl drain` is taken, too. Returns how the settings are read from them. */
+function addDrainSettings(command: Command): (options: object) => JsonObject {
+  const read = addActionOptions(command, actionInputSchema('kubernetes.drain'), {
+    leftOut: ['nodes', 'alsoCordoned'],
+    names: kubectlNames,
+  });
+  command
+    .option('--ignore-daemonsets', 'taken for the sake of scripts: pods of DaemonSets stay in any case')
+    .option('--disable-eviction', 'refused: pods are not deleted past their budgets');
+  return (options) => settingsOf(read(options));
 }
 
-/** The runbook takes what the plan was made with, but for shares: of those the number that they come to. */
-function inputsOf(input: JsonObject, { plan }: DrainPreview): JsonObject {
-  const { nodesAtOnce } = plan.facts.settings as JsonObject;
-  return input.nodesAtOnce === undefined || nodesAtOnce === undefined ? input : { ...input, nodesAtOnce };
+/** `--grace-period -1` and `--timeout 0` stand for no such setting, as with kubectl. */
+function settingsOf({ gracePeriodSeconds, nodeDeadline, ...settings }: JsonObject): JsonObject {
+  const isGraceGiven = gracePeriodSeconds !== undefined && gracePeriodSeconds !== -1;
+  const isTimeoutGiven = nodeDeadline !== undefined && nodeDeadline !== 0 && nodeDeadline !== '0' && nodeDeadline !== '0s';
+  return { ...settings, ...(isGraceGiven && { gracePeriodSeconds }), ...(isTimeoutGiven && { nodeDeadline }) };
 }
 
-function startCommand(nodes: readonly string[], input: JsonObject): string {
-  const given = Object.entries(input).map(([name, value]) => ` -i ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return `holdpoint start ${runbook} -i target=TARGET -i 'nodes=${JSON.stringify(nodes)}'${given.join('')}`;
+async function drain(names: string[], options: DrainOptions, settings: JsonObject, context: CommandContext): Promise<void> {
+  const terminal = context.terminal(options);
+  if (options.disableEviction) {
+    throw new UsageError(
+      'Pods are not deleted past their PodDisruptionBudgets: --disable-eviction is not there.',
+      'What a budget holds back for too long can be deleted after a deadline: --pod-deadline 30m --on-deadline delete.',
+    );
+  }
+  const choice = nodeChoice(names, options);
+  const isOnlyPlan = isOnlyPlanned(options);
+  const where = { kubeconfig: options.kubeconfig, context: options.context, env: terminal.surroundings.env };
+  const planned = await byHand((module) => module.DrainByHand.plan(choice, settings, where));
+  const blocked = planned.plan.blockers.length > 0;
+  const { cluster, server, plan } = planned;
+  terminal.lines(drainPreviewLines(planned, terminal));
+  if (isOnlyPlan || blocked) {
+    terminal.result({ cluster, server, plan, blocked });
+    return context.exit(blocked ? exitCodes.error : exitCodes.done);
+  }
+  if (!(await mayBegin(planned, options, terminal))) {
+    terminal.result({ cluster, server, plan, blocked, outcome: 'not begun' });
+    terminal.line('Nothing was changed.');
+    return context.exit(exitCodes.error);
+  }
+  const begunAtMs = terminal.surroundings.now().getTime();
+  const { id, recordFile, end } = await carryOut(planned, options, terminal);
+  const tookMs = terminal.surroundings.now().getTime() - begunAtMs;
+  terminal.result({ id, cluster, server, plan, blocked, ...end, record: recordFile, tookMs });
+  terminal.lines(drainEndLines(planned, end, { recordFile, tookMs, uncordon: options.uncordon === true, name: options.name }, terminal));
+  context.exit(drainExitCodes[end.outcome]);
 }
 
-async function planDrain(nodes: string[], input: JsonObject, where: KubeconfigOptions): Promise<DrainPreview> {
-  // The Kubernetes client takes half a second to load, which no other command needs.
-  const { previewDrain } = await import('../../activities/kubernetes/drain/preview.ts');
+function isOnlyPlanned({ plan, dryRun }: DrainOptions): boolean {
+  if (typeof dryRun === 'string' && !['none', 'client', 'server'].includes(dryRun)) {
+    throw new UsageError(
+      `--dry-run is "${dryRun}".`,
+      'It is none, client or server, as with kubectl; both of the latter only show the plan.',
+    );
+  }
+  return plan === true || (dryRun !== undefined && dryRun !== 'none');
+}
+
+async function mayBegin({ plan }: DrainByHand, { yes }: DrainOptions, terminal: Terminal): Promise<boolean> {
+  if (yes) return true;
+  if (!terminal.interactive) {
+    throw new UsageError('Nobody can be asked here whether to begin.', 'Give --yes to begin, or --plan to see the plan only.');
+  }
+  const nodes = counted(plan.facts.nodes.length, 'node');
+  const risks = plan.risks.length === 0 ? '' : `, with ${counted(plan.risks.length, 'risk')}`;
+  return terminal.confirm(`Drain ${nodes} now${risks}?`);
+}
+
+async function carryOut(
+  planned: DrainByHand,
+  { uncordon = false, record }: DrainOptions,
+  terminal: Terminal,
+): Promise<{ id: string; recordFile: string; end: DrainEnd }> {
+  const { surroundings } = terminal;
+  const { env, signal } = surroundings;
+  const id = `${surroundings.now().toISOString().slice(0, 16).replace(/[-:]/g, '')}-${randomBytes(3).toString('hex')}`;
+  const state = env.XDG_STATE_HOME || join(env.HOME ?? homedir(), '.local', 'state');
+  const recordFile = record ?? join(state, 'holdpoint', `drain-${id}.jsonl`);
+  const screen = new ProgressScreen(terminal);
   try {
-    const { kubeconfig, context, env } = where;
-    return await previewDrain({ ...input, nodes }, { kubeconfig, context, env });
-  } catch (error) {
-    if (!(error instanceof HoldpointError)) throw error;
-    if (error.code === 'action-input-invalid') throw new UsageError(error.message, '`holdpoint drain --help` shows what there is.');
-    const remedy = remedies[error.code];
-    throw remedy === undefined ? error : new HoldpointError(error.code, error.details, { cause: error, remedy });
+    const end = await planned.carryOut(id, { recordFile, uncordon, signal, onProgress: (progress) => screen.show(progress) });
+    return { id, recordFile, end };
+  } finally {
+    screen.end();
+  }
+}
+
+/** Progress as it is: drawn anew on a terminal, a line now and then in a pipe, nothing with `--json`. */
+class ProgressScreen {
+  private readonly terminal: Terminal;
+  private readonly draw: ReturnType<typeof createLogUpdate> | undefined;
+  private shown = '';
+  private shownAtMs = -Infinity;
+  private latest = '';
+
+  constructor(terminal: Terminal) {
+    this.terminal = terminal;
+    this.draw = terminal.interactive ? createLogUpdate(terminal.surroundings.stdout as NodeJS.WriteStream) : undefined;
+  }
+
+  show(progress: Progress | undefined): void {
+    if (!progress) return;
+    if (this.draw) return this.draw(progressLines(progress, this.terminal).join('\n'));
+    this.latest = progress.summary;
+    if (performance.now() - this.shownAtMs >= linePauseMs) this.write();
+  }
+
+  end(): void {
+    this.draw?.done();
+    this.write();
+  }
+
+  private write(): void {
+    if (this.latest === this.shown) return;
+    this.terminal.line(`${formatClock(this.terminal.surroundings.now())}  ${this.latest}`);
+    this.shown = this.latest;
+    this.shownAtMs = performance.now();
   }
 }

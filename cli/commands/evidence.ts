@@ -30,7 +30,7 @@ export const registerEvidence: RegisterCommand = (program, context) => {
       const report = await verify(terminal, record, configuration, options.output);
       terminal.result(report);
       showReport(terminal, record, report);
-      if (!configuration) {
+      if (!configuration && report.signatures.length > 0) {
         terminal.line(terminal.colors.dim('  The keys were taken from the record itself; --config holdpoint.yaml checks whose they are.'));
       }
       const whole = report.ending === 'ended' ? exitCodes.done : exitCodes.holding;

@@ -140,7 +140,6 @@ test('the report gives medians over the rounds', () => {
     seconds,
     pods: 10,
     requests: { 'list pods': requests - 1, 'watch pods': 1 },
-    printed: '',
     evicted: [],
     boundSeconds: 0,
     unblockToEvictionMs: unblocked,

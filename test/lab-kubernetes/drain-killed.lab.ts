@@ -1,5 +1,8 @@
-import { fileURLToPath } from 'node:url';
-import { afterEach, beforeAll, expect, test } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { programCommand } from '../../cli/program-files.ts';
 import { readKubeconfig, requester, type KubernetesRequest } from '../../lab/kubernetes-access.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { createAll, nodeManifests, untilSettled, workloadManifests, type Manifest, type WorkloadOptions } from '../../lab/workloads.ts';
@@ -64,12 +67,16 @@ const scenarios: readonly Scenario[] = [
 
 let door: Door;
 let request: KubernetesRequest;
+let records: string;
 let after: () => Promise<void> = async () => undefined;
 
 beforeAll(async () => {
   ({ door } = await realWorld());
   request = requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG')));
+  records = await mkdtemp(join(tmpdir(), 'holdpoint-records-'));
 });
+
+afterAll(() => rm(records, { recursive: true, force: true }));
 
 // Other tests share the cluster, and count its nodes.
 afterEach(() => after());
@@ -106,9 +113,10 @@ async function podsOn(nodes: readonly string[], namespace: string): Promise<PodS
 }
 
 function startDrain(nodes: readonly string[]): Promise<RunningProcess> {
-  const program = fileURLToPath(new URL('../../bench/drain/holdpoint-main.ts', import.meta.url));
-  const args = ['--import', 'tsx', program, '--kubeconfig', fromSetup('HOLDPOINT_LAB_KUBECONFIG'), ...nodes];
-  return startProcess({ name: 'the drain', command: process.execPath, args, ready: async () => undefined });
+  const { command, args } = programCommand('cli/main');
+  const drain = ['drain', ...nodes, '--nodes-at-once', '100%', '--yes', '--kubeconfig', fromSetup('HOLDPOINT_LAB_KUBECONFIG')];
+  const env = { ...process.env, XDG_STATE_HOME: records };
+  return startProcess({ name: 'the drain', command, args: [...args, ...drain], env, ready: async () => undefined });
 }
 
 async function areCordoned(nodes: readonly string[]): Promise<boolean> {

@@ -48,8 +48,8 @@ const folderLaws: Record<string, FolderLaw> = {
       'activities/storage',
     ],
   },
-  // The planner of drains alone, for `drain --plan`: it only reads, with the user's own kubeconfig, and needs no worker.
-  cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain/preview.ts', 'cli'] },
+  // Drains alone, with the user's own kubeconfig: they need no worker.
+  cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain/by-hand.ts', 'cli'] },
   sandbox: { ours: ['sandbox'] },
   // What is built is ours, too: the workflow code as workers run it.
   lab: { ours: ['lab', 'worker/workflow-code.ts'] },
@@ -60,7 +60,7 @@ export const sourceFolders = Object.keys(folderLaws);
 
 const temporalClient = '@temporalio/client';
 const usersOfTemporalClient = ['client', 'lab', 'bench', 'test'];
-const entryPoints = ['cli/main.ts', 'worker/main.ts', 'sandbox/main.ts', 'workflows/index.ts'];
+const entryPoints = ['cli/main.ts', 'cli/kubectl-holdpoint.ts', 'worker/main.ts', 'sandbox/main.ts', 'workflows/index.ts'];
 /** Folders whose code must give the same result each time it is run. */
 const pureFolders = ['domain', 'workflows'];
 const impureNames = ['Date', 'process', 'setTimeout', 'setInterval', 'performance'];

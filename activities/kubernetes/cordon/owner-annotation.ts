@@ -147,6 +147,14 @@ export async function liftCordon(
   });
 }
 
+/** Lifts a cordon that no run has set: by hand, or by another tool. Returns whether there was one. Throws `kubernetes-…` errors. */
+export async function liftCordonOfOthers(apis: KubernetesApis, cluster: string, name: string): Promise<boolean> {
+  return changeNode(apis, cluster, name, 'uncordon', (node) => {
+    const isMeant = node?.spec?.unschedulable === true && cordonOwner(node) === undefined;
+    return { result: isMeant, change: isMeant ? { annotations: {}, spec: { unschedulable: null } } : undefined };
+  });
+}
+
 /** Lifts every cordon that a run has set in a cluster, with its other marks; returns the names of the nodes. */
 export async function liftCordonsOf(apis: KubernetesApis, cluster: string, run: string): Promise<string[]> {
   const marked = (await listNodes(apis, cluster)).filter((node) => runsAnnotating(node).includes(run));

@@ -4,7 +4,7 @@ import type { PodView } from '../../../domain/drain/pod.ts';
 import type { AttachmentView } from '../../../domain/drain/volumes.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import type { KubernetesApis } from '../client/connect.ts';
-import { cordonState, turnBegan, type CordonState } from '../cordon/owner-annotation.ts';
+import { cordonState, runsAnnotating, turnBegan, type CordonState } from '../cordon/owner-annotation.ts';
 import { nodeIsReady } from '../client/read.ts';
 import { budgetView, deploymentView, podView, statefulSetView } from './view.ts';
 import { attachmentView, claimedVolume, type ClaimedVolume } from './volumes.ts';
@@ -24,6 +24,8 @@ export interface NodeView {
   zone: string;
   ready: boolean;
   cordon: CordonState;
+  /** Whoever else has cordoned it, or drains it too, may be evicting from it just now. */
+  isShared: boolean;
   turnBeganMs?: number;
   /** As much of it as marks are made of. */
   object: V1Node;
@@ -171,6 +173,7 @@ export function nodeView(node: V1Node, run: string): NodeView {
     zone: node.metadata?.labels?.[zoneLabel] ?? '',
     ready: nodeIsReady(node),
     cordon: cordonState(node, run),
+    isShared: cordonState(node, run) === 'foreign' || runsAnnotating(node).some((other) => other !== run),
     turnBeganMs: turnBegan(node, run)?.getTime(),
     object: { metadata: node.metadata, spec: { unschedulable: node.spec?.unschedulable } },
   };

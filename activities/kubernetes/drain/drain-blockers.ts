@@ -104,11 +104,11 @@ function lossBlockers(pods: readonly PodView[], { force, deleteEmptyDirData }: D
   for (const pod of pods) {
     const object = `Pod/${podName(pod)}`;
     if (pod.owner === undefined && !force) {
-      const remedy = 'Move it by hand, or drain with `kubernetes.drain` and `force: true`, so that it is named in the plan.';
+      const remedy = 'Move it by hand, or plan with `force: true`, which names it in the plan.';
       blockers.push({ object, reason: 'No controller brings it back once it is evicted.', remedy });
     }
     if (pod.emptyDir && !deleteEmptyDirData) {
-      const remedy = 'Save the data, or drain with `kubernetes.drain` and `deleteEmptyDirData: true`, so that it is named in the plan.';
+      const remedy = 'Save the data, or plan with `deleteEmptyDirData: true`, which names the pod in the plan.';
       blockers.push({ object, reason: 'The data in its emptyDir volume is lost with it.', remedy });
     }
   }

@@ -6,6 +6,7 @@ import { isDaemon, podName, workloadOf, type PodView } from '../../../domain/dra
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
+import { getOrAdd } from '../../../domain/map.ts';
 import type { Effect } from '../../../domain/plan/plan.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
@@ -91,20 +92,21 @@ export async function planDrainIn(
     reviewDrain(apis, cluster, reading, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod)),
   ]);
   const facts = factsOf(pods, review);
-  const { waves, lastsMs } = forecastOf(pods, reading, facts);
+  const forecast = forecastOf(pods, reading, facts);
+  const blockers = [...forbidden, ...drainBlockers(pods, review, input, run)];
   return {
     ...emptyPlan(facts),
     effects: effectsOf(pods, run),
     risks: drainRisks(pods, review, input),
-    blockers: [...forbidden, ...drainBlockers(pods, review, input, run)],
-    notes: notesOf(pods, review, input, run),
-    details: detailsOf(pods, waves),
+    blockers,
+    notes: [...notesOf(pods, review, input, run), ...(blockers.length > 0 ? [] : heldNotes(forecast))],
+    details: detailsOf(pods, forecast),
     outputs: { nodes: names, podsMoved: moved.length },
     expects: [
       { change: 'nodes-cordoned', nodes: names },
       { change: 'nodes-drained', nodes: names },
     ],
-    estimateMs: nodes.length * estimateMsPerNode + lastsMs,
+    estimateMs: nodes.length * estimateMsPerNode + forecast.lastsMs,
   };
 }
 
@@ -178,7 +180,27 @@ function waitNotes(pods: readonly PodView[], { jobs }: SignedSettings): string[]
   );
 }
 
-function detailsOf({ moved, names, running }: PodsOfDrain, waves: readonly DrainWave[]): JsonObject {
+/** Pods that will not have gone when everything has come to rest, as things are: a person has to see to what holds them. */
+function heldNotes({ left }: DrainForecast): string[] {
+  return heldOf(left)
+    .filter(({ waits }) => !waits)
+    .map(({ workload, pods, reason }) => `${workload}: as things are, ${pods} of its pods do not go: ${reason}.`);
+}
+
+/** Pods with the reason for which they stay, those of a workload and of the same reason together. */
+function heldOf(left: DrainForecast['left']): { workload: string; pods: number; names: string[]; reason: string; waits: boolean }[] {
+  const groups = new Map<string, { workload: string; pods: number; names: string[]; reason: string; waits: boolean }>();
+  for (const { pod, reason } of left) {
+    const workload = workloadOf(pod);
+    const waits = pod.completes;
+    const group = getOrAdd(groups, JSON.stringify([workload, reason]), () => ({ workload, pods: 0, names: [], reason, waits }));
+    group.pods += 1;
+    if (group.names.length < podsOfWaveShownMax) group.names.push(`${podName(pod)} on ${pod.node}`);
+  }
+  return [...groups.values()];
+}
+
+function detailsOf({ moved, names, running }: PodsOfDrain, { waves, left }: DrainForecast): JsonObject {
   return {
     pods: moved.length,
     nodes: names,
@@ -186,6 +208,7 @@ function detailsOf({ moved, names, running }: PodsOfDrain, waves: readonly Drain
     podsByNode: countBy(running, ({ node }) => node),
     waves: waves.slice(0, wavesShownMax).map(waveNote),
     wavesLeftOut: Math.max(0, waves.length - wavesShownMax),
+    held: heldOf(left).slice(0, wavesShownMax),
   };
 }
 

@@ -42,9 +42,9 @@ function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: str
   return {
     state: 'stuck',
     reason:
-      `${pods.length} pods that the signed plan does not name would be lost, lose data or take their workload down: ` +
+      `${pods.length} pods that the plan does not name would be lost, lose data or take their workload down: ` +
       `${names}${pods.length > shownMax ? ', …' : ''}.`,
-    remedy: 'Move or delete them by hand and try again, or abort and have a new plan signed that names them.',
+    remedy: 'Move or delete them by hand and try again, or have a new plan made that names them.',
   };
 }
 
@@ -57,7 +57,7 @@ function stuckOnUnschedulable({ unschedulable: { pods }, blocked }: DrainMoves):
       `So ${blocked.length} pods of the drained nodes are not evicted.`,
     remedy:
       'Add nodes that take these pods, or make room (`kubectl describe pod` tells what is missing); then try again. ' +
-      'Where the pods are to go all the same, abort and have a new plan signed.',
+      'Where the pods are to go all the same, have a new plan made.',
   };
 }
 
@@ -133,7 +133,7 @@ function itemOf(name: string, left: NodeLeft | undefined, planned: number | unde
   const done = total - pods;
   if (!left) return { name, state: 'done', done: total, total, detail: isPresent ? undefined : 'gone' };
   if (left.later) return { name, state: 'waiting', done, total };
-  const unnamed = left.unnamed > 0 ? `pods that the signed plan does not name: ${left.unnamed}` : undefined;
+  const unnamed = left.unnamed > 0 ? `pods that the plan does not name: ${left.unnamed}` : undefined;
   const detail = left.reason ?? unnamed;
   return { name, state: detail === undefined ? 'moving' : 'blocked', done, total, detail };
 }

@@ -82,8 +82,9 @@ export class DrainSession implements Following {
     // What an earlier session has asked for on a node whose drain it began is not known here.
     const begunBefore = nodes.filter(({ uid, turnBeganMs }) => turnBeganMs !== undefined && this.book.beganAtMs(uid) === undefined);
     const takenUp = new Set(begunBefore.map(({ name }) => name));
+    const shared = new Set(nodes.filter(({ isShared }) => isShared).map(({ name }) => name));
     const evict = (pod: PodView): Promise<EvictionAnswer> => {
-      const asSeen = this.book.isInDoubt(pod.uid) || takenUp.has(pod.node);
+      const asSeen = this.book.isInDoubt(pod.uid) || takenUp.has(pod.node) || shared.has(pod.node);
       return evictPod(apis, target.name, pod, { gracePeriodSeconds, asSeen });
     };
     for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));

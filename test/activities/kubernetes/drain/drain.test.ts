@@ -177,12 +177,12 @@ describe('the plan of a drain', () => {
         {
           object: `Pod/${cacheName}`,
           reason: 'The data in its emptyDir volume is lost with it.',
-          remedy: 'Save the data, or drain with `kubernetes.drain` and `deleteEmptyDirData: true`, so that it is named in the plan.',
+          remedy: 'Save the data, or plan with `deleteEmptyDirData: true`, which names the pod in the plan.',
         },
         {
           object: 'Pod/shop/debug',
           reason: 'No controller brings it back once it is evicted.',
-          remedy: 'Move it by hand, or drain with `kubernetes.drain` and `force: true`, so that it is named in the plan.',
+          remedy: 'Move it by hand, or plan with `force: true`, which names it in the plan.',
         },
       ]),
     );
@@ -396,8 +396,8 @@ describe('while somebody else changes the world', () => {
     await waitUntilRunning('zz-debug');
     expect(await failureOf(demo.perform(drain, plan))).toEqual({
       code: 'action-stuck',
-      message: '1 pods that the signed plan does not name would be lost, lose data or take their workload down: shop/zz-debug.',
-      remedy: 'Move or delete them by hand and try again, or abort and have a new plan signed that names them.',
+      message: '1 pods that the plan does not name would be lost, lose data or take their workload down: shop/zz-debug.',
+      remedy: 'Move or delete them by hand and try again, or have a new plan made that names them.',
     });
     expect(await podNamesOn(nameAt(0))).toEqual(['zz-debug']);
     expect(await podNamesOn(nameAt(1))).toEqual([]);
@@ -414,7 +414,7 @@ describe('while somebody else changes the world', () => {
     await waitUntilRunning('debug');
     expect(await failureOf(demo.perform(drain, plan))).toMatchObject({
       code: 'action-stuck',
-      message: '1 pods that the signed plan does not name would be lost, lose data or take their workload down: shop/debug.',
+      message: '1 pods that the plan does not name would be lost, lose data or take their workload down: shop/debug.',
     });
     expect(await podNamesOn(nameAt(0))).toEqual(['debug']);
   });

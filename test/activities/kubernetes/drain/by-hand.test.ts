@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { previewDrain } from '../../../../activities/kubernetes/drain/preview.ts';
+import { DrainByHand } from '../../../../activities/kubernetes/drain/by-hand.ts';
 import type { KubeconfigOptions } from '../../../../activities/kubernetes/client/kubeconfig.ts';
 import { deployment } from '../../../sandbox/kubernetes-fixture.ts';
 import { failureOf, startCluster, worldWith, type TestCluster } from '../../../support/cluster.ts';
@@ -40,11 +40,11 @@ async function kubeconfig(name: string, user: object = {}, at = server(), curren
 }
 
 const preview = (options: Partial<KubeconfigOptions>, nodes = names.slice(0, 1), settings = {}) =>
-  previewDrain({ nodes, ...settings }, { env: { HOME: directory }, ...options });
+  DrainByHand.plan({ names: nodes }, settings, { env: { HOME: directory }, ...options });
 
 describe('the preview of a drain', () => {
   test('is the plan that the action makes, and only reads.', async () => {
-    const wanted = await demo.plan('kubernetes.drain', { nodes: names, nodesAtOnce: 2 }, { run: '' });
+    const wanted = await demo.plan('kubernetes.drain', { nodes: names, nodesAtOnce: 2, alsoCordoned: true }, { run: '' });
     demo.proxy.requests.splice(0);
     const { cluster, server: seen, plan } = await preview({ kubeconfig: await kubeconfig('demo') }, names, { nodesAtOnce: 2 });
     expect([cluster, seen, plan]).toEqual(['demo', server(), wanted]);

@@ -1,0 +1,248 @@
+import { hostname, userInfo } from 'node:os';
+import type { Progress, ProgressItem } from '../../../domain/action.ts';
+import { HoldpointError, ToldError } from '../../../domain/errors.ts';
+import type { JsonObject } from '../../../domain/json.ts';
+import type { ActionPlan } from '../../../domain/plan/plan.ts';
+import { closestName } from '../../../domain/suggestion.ts';
+import type { Target } from '../../../domain/target.ts';
+import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
+import { contextOfLook, readInput, waitOrStop, type PlanOf } from '../../action.ts';
+import type { Clients } from '../../clients.ts';
+import { openRecordFile } from '../../evidence/record-file.ts';
+import { perform } from '../../perform.ts';
+import { connectByKubeconfig, type KubeconfigConnection, type KubeconfigOptions } from '../client/kubeconfig.ts';
+import { listNodes, readNode } from '../client/read.ts';
+import { cordonOwner, liftCordon, liftCordonOfOthers, runsAnnotating } from '../cordon/owner-annotation.ts';
+import { readCluster } from './cluster-state.ts';
+import { drainAction, observeDrain, planDrainIn } from './drain.ts';
+import { expectedReading } from './expected-reading.ts';
+import type { DrainFacts } from './facts.ts';
+
+/** Which nodes are meant: by their names, or by a label selector. */
+export type NodeChoice = { names: readonly string[] } | { selector: string };
+
+/** What a drain would do to a cluster. */
+export interface DrainPreview {
+  /** As the kubeconfig calls it, and where it is. */
+  cluster: string;
+  server: string;
+  plan: ActionPlan;
+}
+
+/** How a drain by hand has ended, and what there is now. */
+export interface DrainEnd {
+  outcome: 'done' | 'stuck' | 'interrupted' | 'failed';
+  /** How far it came, in one sentence. */
+  summary: string;
+  /** Why it has not ended as planned. */
+  error?: { code: string; message: string; remedy: string };
+  /** Nodes with pods that have not gone. */
+  left: ProgressItem[];
+  /** Nodes that are cordoned now. */
+  cordoned: string[];
+  uncordoned: string[];
+  /** How often each error has passed by itself, by code. */
+  passed: Record<string, number>;
+}
+
+/** What a drain by hand is carried out with. */
+export interface DrainSurroundings {
+  /** A new file that the plan and the end are written to, each before what it is about is done or told. */
+  recordFile: string;
+  /** Whether nodes are uncordoned in the end, once they are drained. */
+  uncordon: boolean;
+  onProgress: (progress: Progress | undefined) => void;
+  /** Aborted by whoever stops it: what has been asked for is waited for, nothing new begins. */
+  signal: AbortSignal;
+}
+
+/** Marks of drains by hand say whose they are: `drain-<person>-<machine>-<id>`. */
+const markPrefix = 'drain-';
+
+/** The person and the machine, as marks name them. */
+function ownPrefix(): string {
+  const clean = (text: string): string => text.replace(/[^A-Za-z0-9._]+/g, '_').slice(0, 40);
+  return `${markPrefix}${clean(userInfo().username)}-${clean(hostname())}-`;
+}
+
+/**
+ * A drain that a person carries out with a kubeconfig of theirs: the action `kubernetes.drain` without a run around it, and
+ * without Temporal or a worker. Its plan names the nodes; nothing else is touched.
+ */
+export class DrainByHand implements DrainPreview {
+  readonly cluster: string;
+  readonly server: string;
+  readonly plan: PlanOf<DrainFacts>;
+  private readonly connection: KubeconfigConnection;
+  private readonly target: Target;
+
+  private constructor(connection: KubeconfigConnection, plan: PlanOf<DrainFacts>) {
+    this.connection = connection;
+    this.cluster = connection.cluster;
+    this.server = connection.server;
+    this.plan = plan;
+    this.target = { kind: 'kubernetes', region: '', name: connection.cluster };
+  }
+
+  /**
+   * Plans it. Reads only, with the rights of whoever the kubeconfig names. Cordons of others are told, and do not block it: `kubectl
+   * drain` goes on there, too.
+   *
+   * @param settings what `kubernetes.drain` takes beside the nodes.
+   * @throws HoldpointError `kubeconfig-invalid`, `node-unknown` (with the name that was most likely meant), `action-input-invalid`,
+   * `kubernetes-…`.
+   */
+  static async plan(choice: NodeChoice, settings: JsonObject, options: KubeconfigOptions): Promise<DrainByHand> {
+    const connection = connectByKubeconfig(options);
+    const { apis, cluster } = connection;
+    const names = 'names' in choice ? [...new Set(choice.names)] : await nodesBySelector(connection, choice.selector);
+    const input = readInput(actions['kubernetes.drain'], { ...settings, alsoCordoned: true, nodes: names });
+    const { nodes, ...rest } = input as ActionInput<'kubernetes.drain'>;
+    const reading = await readCluster(async () => apis, cluster);
+    requireNodes(
+      reading.nodes.map(({ metadata }) => metadata?.name ?? ''),
+      nodes,
+      cluster,
+    );
+    // No run is planned for: whatever cordon there is, is another's.
+    const plan = await planDrainIn({ apis, cluster, run: '' }, expectedReading(reading, [], ''), nodes, rest);
+    return new DrainByHand(connection, plan);
+  }
+
+  /**
+   * Carries the plan out, whatever becomes of it: errors are part of how it ends. Marks that it leaves name it by `id`.
+   * @throws EvidenceError where the record cannot be begun, before anything has been touched.
+   */
+  async carryOut(id: string, { recordFile, uncordon, onProgress, signal }: DrainSurroundings): Promise<DrainEnd> {
+    const run = ownPrefix() + id;
+    const record = await openRecordFile(recordFile, run);
+    const { cluster, server, plan } = this;
+    await record.append('drain.planned', { cluster, server, plan: plan as unknown as JsonObject, uncordon });
+    const end = await this.carryOutAs(run, { uncordon, onProgress, signal });
+    await record.append('run.ended', end as unknown as JsonObject);
+    await record.close();
+    return end;
+  }
+
+  private async carryOutAs(
+    run: string,
+    { uncordon, onProgress, signal }: Pick<DrainSurroundings, 'uncordon' | 'onProgress' | 'signal'>,
+  ): Promise<DrainEnd> {
+    const context = { run, step: 'drain', target: this.target, retry: 0 };
+    let latest: Progress | undefined;
+    const surroundings = {
+      onProgress: (progress: Progress | undefined) => {
+        latest = progress ?? latest;
+        onProgress(progress);
+      },
+      signal,
+      wait: (ms: number) => waitOrStop(ms, signal),
+    };
+    try {
+      const { summary = '', passed } = await perform(drainAction(this.clients()), this.plan, context, surroundings);
+      const uncordoned = uncordon ? await this.uncordonOwn() : [];
+      return { outcome: 'done', summary, left: [], uncordoned, cordoned: await this.cordonedNow(), passed };
+    } catch (error) {
+      const seen = await this.lookAgain(run).catch(() => latest);
+      const left = (seen?.items ?? []).filter(({ state }) => state !== 'done');
+      const cordoned = await this.cordonedNow().catch(() => []);
+      return { ...endOf(error, signal), summary: seen?.summary ?? '', left, cordoned, uncordoned: [], passed: {} };
+    }
+  }
+
+  private async lookAgain(run: string): Promise<Progress | undefined> {
+    const context = contextOfLook({ run, step: 'drain', target: this.target, retry: 0 });
+    return (await observeDrain(this.clients(), this.plan, context)).progress;
+  }
+
+  /** Lifts the cordons of this person's drains from this machine, an earlier one that was killed among them; others' stay. */
+  private async uncordonOwn(): Promise<string[]> {
+    const { apis, cluster } = this.connection;
+    const lifted: string[] = [];
+    for (const { name, uid } of this.plan.facts.nodes) {
+      const node = await readNode(apis, cluster, name);
+      const isOwn = node !== undefined && cordonOwner(node)?.startsWith(ownPrefix()) === true;
+      const runs = node ? runsAnnotating(node).filter((run) => run.startsWith(ownPrefix())) : [];
+      for (const run of runs) await liftCordon(apis, cluster, { name, uid }, run);
+      if (isOwn) lifted.push(name);
+    }
+    return lifted;
+  }
+
+  private async cordonedNow(): Promise<string[]> {
+    const { apis, cluster } = this.connection;
+    const nodes = await Promise.all(this.plan.facts.nodes.map(({ name }) => readNode(apis, cluster, name)));
+    return nodes.flatMap((node) => (node?.spec?.unschedulable === true ? [node.metadata?.name ?? ''] : []));
+  }
+
+  private clients(): Clients {
+    const { apis } = this.connection;
+    const none = (): never => {
+      throw new Error('a drain by hand needs no AWS');
+    };
+    return { eks: none, ec2: none, kubernetes: async () => apis };
+  }
+}
+
+function endOf(error: unknown, signal: AbortSignal): Pick<DrainEnd, 'outcome' | 'error'> {
+  if (signal.aborted) return { outcome: 'interrupted' };
+  if (!(error instanceof ToldError)) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { outcome: 'failed', error: { code: 'unexpected', message, remedy: '' } };
+  }
+  const { code, message, remedy } = error;
+  return { outcome: code === 'action-stuck' ? 'stuck' : 'failed', error: { code, message, remedy } };
+}
+
+/** What has come of uncordoning a node. */
+export interface Uncordoned {
+  node: string;
+  /** `kept`: it was cordoned by a run, which may be going on. */
+  result: 'uncordoned' | 'already uncordoned' | 'kept';
+  /** Whose cordon it carries or carried; undefined where none of Holdpoint. */
+  owner?: string;
+}
+
+/**
+ * Uncordons nodes and takes off what drains by hand have left on them. A cordon of a run stays, unless `force` is given: the run
+ * may be going on, and lifts it itself in the end. Throws `node-unknown`, `kubeconfig-invalid`, `kubernetes-…`.
+ */
+export async function uncordonByHand(choice: NodeChoice, options: KubeconfigOptions, force = false): Promise<Uncordoned[]> {
+  const connection = connectByKubeconfig(options);
+  const { apis, cluster } = connection;
+  const names = 'names' in choice ? [...new Set(choice.names)] : await nodesBySelector(connection, choice.selector);
+  const found = await Promise.all(names.map((name) => readNode(apis, cluster, name)));
+  const unknown = names.filter((_name, index) => found[index] === undefined);
+  if (unknown.length > 0) throw new HoldpointError('node-unknown', { cluster, node: unknown.join(', ') });
+  const results: Uncordoned[] = [];
+  for (const node of found) {
+    if (!node) continue;
+    const name = node.metadata?.name ?? '';
+    const owner = cordonOwner(node);
+    const isCordoned = node.spec?.unschedulable === true;
+    if (isCordoned && owner !== undefined && !owner.startsWith(markPrefix) && !force) {
+      results.push({ node: name, result: 'kept', owner });
+      continue;
+    }
+    const runs = runsAnnotating(node).filter((run) => force || run.startsWith(markPrefix));
+    for (const run of runs) await liftCordon(apis, cluster, { name }, run);
+    if (isCordoned && owner === undefined) await liftCordonOfOthers(apis, cluster, name);
+    results.push({ node: name, result: isCordoned ? 'uncordoned' : 'already uncordoned', owner });
+  }
+  return results;
+}
+
+async function nodesBySelector({ apis, cluster }: KubeconfigConnection, selector: string): Promise<string[]> {
+  const nodes = await listNodes(apis, cluster, selector);
+  if (nodes.length === 0) throw new HoldpointError('no-node-selected', { cluster, selector });
+  return nodes.map(({ metadata }) => metadata?.name ?? '').sort();
+}
+
+function requireNodes(known: readonly string[], wanted: readonly string[], cluster: string): void {
+  const unknown = wanted.filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  const meant = unknown.map((name) => known.find((other) => other.startsWith(`${name}.`)) ?? closestName(name, known));
+  const names = [...new Set(meant.flatMap((name) => (name === undefined ? [] : `"${name}"`)))];
+  const hint = names.length === 0 ? '' : ` Did you mean ${names.join(', ')}?`;
+  throw new HoldpointError('node-unknown', { cluster, node: unknown.join(', ') }, { hint });
+}

@@ -1,0 +1,24 @@
+import type * as ByHand from '../activities/kubernetes/drain/by-hand.ts';
+import { HoldpointError, type ErrorCode } from '../domain/errors.ts';
+import { UsageError } from './errors.ts';
+
+/** The registry speaks of the worker; here it is the user's own machine and rights that are in question. */
+const remedies: Partial<Record<ErrorCode, string>> = {
+  'kubernetes-unreachable': 'Check the server of the kubeconfig, and that it can be reached from this machine; then try again.',
+  'kubernetes-denied': 'Log in again, or name a context with --context whose user may list nodes, pods, budgets and workloads.',
+  'kubernetes-refused': 'Read the reason, and check that the kubeconfig leads to a Kubernetes API.',
+};
+
+/** Does something by hand, with the user's own kubeconfig; errors say what that user can do. */
+export async function byHand<Result>(work: (module: typeof ByHand) => Promise<Result>): Promise<Result> {
+  // The Kubernetes client takes a while to load, and the help is asked for without it.
+  const module = await import('../activities/kubernetes/drain/by-hand.ts');
+  try {
+    return await work(module);
+  } catch (error) {
+    if (!(error instanceof HoldpointError)) throw error;
+    if (error.code === 'action-input-invalid') throw new UsageError(error.message, '`holdpoint drain --help` shows what there is.');
+    const remedy = remedies[error.code];
+    throw remedy === undefined ? error : new HoldpointError(error.code, error.details, { cause: error, remedy });
+  }
+}

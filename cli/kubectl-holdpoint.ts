@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { runAsProcess } from './process.ts';
+import { kubectlPlugin } from './program.ts';
+
+await runAsProcess(kubectlPlugin);

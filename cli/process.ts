@@ -1,0 +1,15 @@
+import { runCli, type Program } from './program.ts';
+
+/** Runs a program as the process that it is. The first Ctrl-C ends things in good order, the second at once. */
+export async function runAsProcess(program: Program): Promise<void> {
+  const interrupted = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (interrupted.signal.aborted) process.exit(130);
+      interrupted.abort();
+    });
+  }
+  const { stdin, stdout, stderr, env } = process;
+  const surroundings = { stdin, stdout, stderr, env, now: () => new Date(), signal: interrupted.signal };
+  process.exitCode = await runCli(process.argv.slice(2), surroundings, program);
+}
