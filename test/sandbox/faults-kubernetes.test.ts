@@ -68,11 +68,15 @@ describe('one armed fault', () => {
 
   test('a lost reply: the pod is evicted, and the client hears nothing', async () => {
     const [name = ''] = await podNames();
+    // On a busy machine it has ended before anybody could read it.
+    const leaving = new Set<string>();
+    fixture.sandbox.world.cluster('test')?.store.onChange(({ object: { metadata } }) => {
+      if (metadata.deletionTimestamp !== undefined) leaving.add(metadata.name);
+    });
     fixture.sandbox.world.faults.next({ operation: 'POST pods/eviction', kind: 'replyLost' });
     await expect(evict(name)).rejects.toThrow(/socket hang up|ECONNRESET/);
     expect(fixture.sandbox.world.observer.summary().counters.evictionsGranted).toBe(1);
-    const pod = await fixture.core.readNamespacedPod({ name, namespace });
-    expect(pod.metadata?.deletionTimestamp).toBeInstanceOf(Date);
+    expect([...leaving]).toEqual([name]);
   });
 
   test('a time-out: no answer until the connection is dropped, and nothing was changed', async () => {
