@@ -6,6 +6,7 @@ import { startEnvironment, type Environment } from './drain/environment.ts';
 import { takeTurn, type Turn } from './drain/turn.ts';
 import { rounded } from './measure/figures.ts';
 import { machine } from './measure/machine.ts';
+import { wholeNumber } from './measure/settings.ts';
 
 const roundsDefault = 3;
 const roundsMax = 20;
@@ -85,10 +86,7 @@ function readSettings(): Settings {
       json: { type: 'boolean', default: false },
     },
   });
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > roundsMax) {
-    throw new RangeError(`--rounds must be a whole number from 1 to ${roundsMax}, not "${values.rounds}"`);
-  }
+  const rounds = wholeNumber('rounds', values.rounds, 1, roundsMax);
   const chosen = values.scenario.map((letter) => {
     const scenario = scenarios.find((known) => known.letter === letter);
     if (scenario) return scenario;

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { machine } from './measure/machine.ts';
+import { wholeNumber } from './measure/settings.ts';
 import { holdpointContender } from './parked/holdpoint-contender.ts';
 import { minimalContender } from './parked/minimal-contender.ts';
 import { compare, runsLeast } from './parked/compare.ts';
@@ -54,12 +55,6 @@ function readSettings(): Settings {
     approveAtOnce: wholeNumber('approve-at-once', values['approve-at-once'], 1, approveAtOnceMax),
     json: values.json,
   };
-}
-
-function wholeNumber(option: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (text !== '' && Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new RangeError(`--${option} must be a whole number from ${least} to ${most}, not "${text}"`);
 }
 
 try {

@@ -4,6 +4,7 @@ import { parseArgs, promisify } from 'node:util';
 import { programCommand } from '../cli/program-files.ts';
 import { rounded } from './measure/figures.ts';
 import { machine } from './measure/machine.ts';
+import { wholeNumber } from './measure/settings.ts';
 import { boundOf, startEnvironment, type Environment } from './rotation/environment.ts';
 import { carryOutRun } from './rotation/whole-run.ts';
 
@@ -84,11 +85,7 @@ function readSettings(): { nodes: number; json: boolean } {
   const { values } = parseArgs({
     options: { nodes: { type: 'string', default: String(nodesDefault) }, json: { type: 'boolean', default: false } },
   });
-  const nodes = Number(values.nodes);
-  if (!Number.isInteger(nodes) || nodes < 1 || nodes > nodesMax) {
-    throw new RangeError(`--nodes must be a whole number from 1 to ${nodesMax}, not "${values.nodes}"`);
-  }
-  return { nodes, json: values.json };
+  return { nodes: wholeNumber('nodes', values.nodes, 1, nodesMax), json: values.json };
 }
 
 try {

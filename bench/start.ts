@@ -5,6 +5,7 @@ import { programCommand } from '../cli/program-files.ts';
 import { buildWhereStale } from '../lab/build.ts';
 import { percentile, rounded } from './measure/figures.ts';
 import { machine } from './measure/machine.ts';
+import { wholeNumber } from './measure/settings.ts';
 
 const timesDefault = 15;
 const timesMax = 1_000;
@@ -71,11 +72,7 @@ function readSettings(): { times: number; json: boolean } {
   const { values } = parseArgs({
     options: { times: { type: 'string', default: String(timesDefault) }, json: { type: 'boolean', default: false } },
   });
-  const times = Number(values.times);
-  if (!Number.isInteger(times) || times < 1 || times > timesMax) {
-    throw new RangeError(`--times must be a whole number from 1 to ${timesMax}, not "${values.times}"`);
-  }
-  return { times, json: values.json };
+  return { times: wholeNumber('times', values.times, 1, timesMax), json: values.json };
 }
 
 try {

@@ -68,20 +68,29 @@ function cordonLines({ cordoned, uncordoned, outcome }: DrainEnd, uncordon: bool
   return [...lines, `${which} cordoned${why}. To put back: ${name} uncordon ${names}`];
 }
 
+/** Pods that will not have gone when everything has come to rest, by workload and reason. */
+function heldIn({ details: { held } }: ActionPlan): JsonObject[] {
+  return Array.isArray(held) ? held.filter(isObject) : [];
+}
+
+/** Whether nothing stands in the way of a drain, nor is lost by it. */
+export function isFree(plan: ActionPlan): boolean {
+  return plan.blockers.length + plan.risks.length + heldIn(plan).length === 0;
+}
+
 /** What stands in the way of draining nodes, for a person: what holds which pods, whose they are and what to do. */
 export function whoBlocksLines({ cluster, plan }: DrainPreview, terminal: Terminal): string[] {
   const { colors } = terminal;
   const nodes = listOfNames(namesIn(plan.details.nodes).slice(0, nodesShownMax));
   const pods = counted(typeof plan.outputs.podsMoved === 'number' ? plan.outputs.podsMoved : 0, 'pod');
-  const held = (Array.isArray(plan.details.held) ? plan.details.held : []).filter(isObject);
-  if (plan.blockers.length + plan.risks.length + held.length === 0) {
+  if (isFree(plan)) {
     return [colors.green(`Nothing stands in the way: ${pods} of ${nodes} can go, in about ${formatDuration(plan.estimateMs)}.`)];
   }
   const { blockers, risks } = asOptions(plan);
   return [
     `In the way of draining ${nodes} of ${colors.bold(cluster)}, ${pods} in all:`,
     ...blockers.flatMap(({ object, reason, remedy }) => [`  ${colors.red('✗')} ${object}: ${reason}`, `    ${colors.dim(remedy)}`]),
-    ...held.flatMap((group) => [
+    ...heldIn(plan).flatMap((group) => [
       `  ${colors.yellow('!')} ${textIn(group.workload)}: ${textIn(group.reason)}`,
       ...namesIn(group.names).map((name) => `      ${name}`),
     ]),

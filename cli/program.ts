@@ -155,8 +155,9 @@ async function addCommands(
     const names = Object.keys(summaries);
     if (names.some((name) => argv.includes(name))) (await load())(program, context);
     else for (const name of names) program.command(name);
-    for (const command of program.commands) command.summary(summaries[command.name()] ?? command.summary());
   }
+  const summaries = new Map(files.flatMap((file) => Object.entries(file.summaries)));
+  for (const command of program.commands) command.summary(summaries.get(command.name()) ?? '');
 }
 
 function createProgram({ name, description, footer }: Program, surroundings: Surroundings): Command {

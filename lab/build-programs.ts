@@ -2,11 +2,9 @@ import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundleOptions } from './bundle-options.mjs';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
-/** Packages that are CommonJS ask for modules of Node by `require`. */
-const banner =
-  "import { createRequire as createRequireOfPackages } from 'node:module'; const require = createRequireOfPackages(import.meta.url);";
 
 export interface Programs {
   /** Paths in the project without extension, such as `cli/main`. */
@@ -22,25 +20,14 @@ export interface Programs {
  */
 export async function buildPrograms(directory: string, { entries, external = [] }: Programs): Promise<void> {
   await build({
+    ...bundleOptions,
     absWorkingDir: project,
     entryPoints: entries.map((entry) => ({ in: `${entry}.ts`, out: entry })),
     outdir: directory,
     chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    // Modules of ES lose what nobody uses: of the EC2 client all but three of 700 commands.
-    mainFields: ['module', 'main'],
     external: [...external],
-    banner: { js: banner },
-    // The names of classes are part of messages and of what Temporal keeps of an error.
-    keepNames: true,
-    minifyWhitespace: true,
     sourcemap: true,
     sourcesContent: false,
-    logLevel: 'error',
   });
 }
 

@@ -8,12 +8,12 @@ export async function workflowCode(): Promise<NonNullable<WorkerOptions['workflo
   return import.meta.url.endsWith('.ts') ? bundleWorkflows() : { codePath: path('../workflows/code.js') };
 }
 
-/** Makes the workflow code from the sources, which takes some seconds. */
-export async function bundleWorkflows(): Promise<WorkflowBundle> {
+/** Makes the workflow code from the sources, which takes some seconds; tests add interceptors of their own. */
+export async function bundleWorkflows(moreInterceptors: readonly string[] = []): Promise<WorkflowBundle> {
   const workflowsPath = path('../workflows/index.ts');
   return bundleWorkflowCode({
     workflowsPath,
-    workflowInterceptorModules: [path('../workflows/client-result-interceptor.ts')],
+    workflowInterceptorModules: [path('../workflows/client-result-interceptor.ts'), ...moreInterceptors],
     // Loaded once for all runs of a worker, which test/tidy sees to that they may be: a parked run takes 13 KiB then instead of 361.
     preloadModules: [workflowsPath],
     // What webpack has to say of a bundle that works is of no use to anybody.

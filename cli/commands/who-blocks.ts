@@ -1,6 +1,6 @@
 import { byHand } from '../by-hand.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { whoBlocksLines } from '../drain-view.ts';
+import { isFree, whoBlocksLines } from '../drain-view.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { nodeChoice, withNodeOptions, type NodeOptions } from '../node-choice.ts';
 
@@ -33,7 +33,6 @@ export const registerWhoBlocks: RegisterCommand = (program, context) => {
         pods: plan.outputs.podsMoved,
       });
       terminal.lines(whoBlocksLines(preview, terminal));
-      const isFree = plan.blockers.length + plan.risks.length === 0 && Array.isArray(held) && held.length === 0;
-      context.exit(isFree ? exitCodes.done : exitCodes.error);
+      context.exit(isFree(plan) ? exitCodes.done : exitCodes.error);
     });
 };

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundleOptions } from '../../lab/bundle-options.mjs';
 
 /** Packages of hundreds of files, each of which every test file that imports one would load anew. */
 const packages = ['@aws-sdk/client-ec2', '@aws-sdk/client-eks', '@aws-sdk/client-s3', '@kubernetes/client-node'];
@@ -23,20 +24,10 @@ async function bundle(directory) {
   mkdirSync(unfinished, { recursive: true });
   for (const name of packages) writeFileSync(join(unfinished, `${fileNameOf(name)}.ts`), `export * from '${name}';\n`);
   await build({
+    ...bundleOptions,
     entryPoints: packages.map((name) => join(unfinished, `${fileNameOf(name)}.ts`)),
     outdir: unfinished,
     outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    mainFields: ['module', 'main'],
-    keepNames: true,
-    minifyWhitespace: true,
-    logLevel: 'error',
-    // What is CommonJS in them asks for modules of Node by `require`.
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
   });
   // Another run may have been faster.
   if (existsSync(directory)) rmSync(unfinished, { recursive: true });

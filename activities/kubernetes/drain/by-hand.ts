@@ -11,7 +11,7 @@ import type { Clients } from '../../clients.ts';
 import { openRecordFile } from '../../evidence/record-file.ts';
 import { perform } from '../../perform.ts';
 import { connectByKubeconfig, type KubeconfigConnection, type KubeconfigOptions } from '../client/kubeconfig.ts';
-import { listNodes, readNode } from '../client/read.ts';
+import { findNodes, listNodes } from '../client/read.ts';
 import { cordonOwner, liftCordon, liftCordonOfOthers, runsAnnotating } from '../cordon/owner-annotation.ts';
 import { readCluster } from './cluster-state.ts';
 import { drainAction, observeDrain, planDrainIn } from './drain.ts';
@@ -95,7 +95,7 @@ export class DrainByHand implements DrainPreview {
   static async plan(choice: NodeChoice, settings: JsonObject, options: KubeconfigOptions): Promise<DrainByHand> {
     const connection = connectByKubeconfig(options);
     const { apis, cluster } = connection;
-    const names = 'names' in choice ? [...new Set(choice.names)] : await nodesBySelector(connection, choice.selector);
+    const names = await chosenNodes(connection, choice);
     const input = readInput(actions['kubernetes.drain'], { ...settings, alsoCordoned: true, nodes: names });
     const { nodes, ...rest } = input as ActionInput<'kubernetes.drain'>;
     const reading = await readCluster(async () => apis, cluster);
@@ -158,21 +158,26 @@ export class DrainByHand implements DrainPreview {
   /** Lifts the cordons of this person's drains from this machine, an earlier one that was killed among them; others' stay. */
   private async uncordonOwn(): Promise<string[]> {
     const { apis, cluster } = this.connection;
+    const uids = new Map(this.plan.facts.nodes.map(({ name, uid }) => [name, uid]));
+    const { nodes } = await findNodes(apis, cluster, this.names());
     const lifted: string[] = [];
-    for (const { name, uid } of this.plan.facts.nodes) {
-      const node = await readNode(apis, cluster, name);
-      const isOwn = node !== undefined && cordonOwner(node)?.startsWith(ownPrefix()) === true;
-      const runs = node ? runsAnnotating(node).filter((run) => run.startsWith(ownPrefix())) : [];
-      for (const run of runs) await liftCordon(apis, cluster, { name, uid }, run);
-      if (isOwn) lifted.push(name);
+    for (const node of nodes) {
+      const name = node.metadata?.name ?? '';
+      const runs = runsAnnotating(node).filter((run) => run.startsWith(ownPrefix()));
+      for (const run of runs) await liftCordon(apis, cluster, { name, uid: uids.get(name) }, run);
+      if (cordonOwner(node)?.startsWith(ownPrefix())) lifted.push(name);
     }
     return lifted;
   }
 
   private async cordonedNow(): Promise<string[]> {
     const { apis, cluster } = this.connection;
-    const nodes = await Promise.all(this.plan.facts.nodes.map(({ name }) => readNode(apis, cluster, name)));
-    return nodes.flatMap((node) => (node?.spec?.unschedulable === true ? [node.metadata?.name ?? ''] : []));
+    const { nodes } = await findNodes(apis, cluster, this.names());
+    return nodes.filter(({ spec }) => spec?.unschedulable === true).map(({ metadata }) => metadata?.name ?? '');
+  }
+
+  private names(): string[] {
+    return this.plan.facts.nodes.map(({ name }) => name);
   }
 
   private clients(): Clients {
@@ -210,13 +215,11 @@ export interface Uncordoned {
 export async function uncordonByHand(choice: NodeChoice, options: KubeconfigOptions, force = false): Promise<Uncordoned[]> {
   const connection = connectByKubeconfig(options);
   const { apis, cluster } = connection;
-  const names = 'names' in choice ? [...new Set(choice.names)] : await nodesBySelector(connection, choice.selector);
-  const found = await Promise.all(names.map((name) => readNode(apis, cluster, name)));
-  const unknown = names.filter((_name, index) => found[index] === undefined);
-  if (unknown.length > 0) throw new HoldpointError('node-unknown', { cluster, node: unknown.join(', ') });
+  const names = await chosenNodes(connection, choice);
+  const { nodes, missing } = await findNodes(apis, cluster, names);
+  if (missing.length > 0) throw new HoldpointError('node-unknown', { cluster, node: missing.join(', ') });
   const results: Uncordoned[] = [];
-  for (const node of found) {
-    if (!node) continue;
+  for (const node of nodes) {
     const name = node.metadata?.name ?? '';
     const owner = cordonOwner(node);
     const isCordoned = node.spec?.unschedulable === true;
@@ -232,7 +235,9 @@ export async function uncordonByHand(choice: NodeChoice, options: KubeconfigOpti
   return results;
 }
 
-async function nodesBySelector({ apis, cluster }: KubeconfigConnection, selector: string): Promise<string[]> {
+async function chosenNodes({ apis, cluster }: KubeconfigConnection, choice: NodeChoice): Promise<string[]> {
+  if ('names' in choice) return [...new Set(choice.names)];
+  const { selector } = choice;
   const nodes = await listNodes(apis, cluster, selector);
   if (nodes.length === 0) throw new HoldpointError('no-node-selected', { cluster, selector });
   return nodes.map(({ metadata }) => metadata?.name ?? '').sort();

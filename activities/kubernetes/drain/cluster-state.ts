@@ -167,13 +167,14 @@ export class ClusterState {
 
 /** A node seen from a run. */
 export function nodeView(node: V1Node, run: string): NodeView {
+  const cordon = cordonState(node, run);
   return {
     name: node.metadata?.name ?? '',
     uid: node.metadata?.uid ?? '',
     zone: node.metadata?.labels?.[zoneLabel] ?? '',
     ready: nodeIsReady(node),
-    cordon: cordonState(node, run),
-    isShared: cordonState(node, run) === 'foreign' || runsAnnotating(node).some((other) => other !== run),
+    cordon,
+    isShared: cordon === 'foreign' || runsAnnotating(node).some((other) => other !== run),
     turnBeganMs: turnBegan(node, run)?.getTime(),
     object: { metadata: node.metadata, spec: { unschedulable: node.spec?.unschedulable } },
   };

@@ -93,14 +93,15 @@ export async function planDrainIn(
   ]);
   const facts = factsOf(pods, review);
   const forecast = forecastOf(pods, reading, facts);
+  const held = heldOf(forecast.left);
   const blockers = [...forbidden, ...drainBlockers(pods, review, input, run)];
   return {
     ...emptyPlan(facts),
     effects: effectsOf(pods, run),
     risks: drainRisks(pods, review, input),
     blockers,
-    notes: [...notesOf(pods, review, input, run), ...(blockers.length > 0 ? [] : heldNotes(forecast))],
-    details: detailsOf(pods, forecast),
+    notes: [...notesOf(pods, review, input, run), ...(blockers.length > 0 ? [] : heldNotes(held))],
+    details: detailsOf(pods, forecast.waves, held),
     outputs: { nodes: names, podsMoved: moved.length },
     expects: [
       { change: 'nodes-cordoned', nodes: names },
@@ -181,15 +182,17 @@ function waitNotes(pods: readonly PodView[], { jobs }: SignedSettings): string[]
 }
 
 /** Pods that will not have gone when everything has come to rest, as things are: a person has to see to what holds them. */
-function heldNotes({ left }: DrainForecast): string[] {
-  return heldOf(left)
+function heldNotes(held: readonly HeldPods[]): string[] {
+  return held
     .filter(({ waits }) => !waits)
     .map(({ workload, pods, reason }) => `${workload}: as things are, ${pods} of its pods do not go: ${reason}.`);
 }
 
-/** Pods with the reason for which they stay, those of a workload and of the same reason together. */
-function heldOf(left: DrainForecast['left']): { workload: string; pods: number; names: string[]; reason: string; waits: boolean }[] {
-  const groups = new Map<string, { workload: string; pods: number; names: string[]; reason: string; waits: boolean }>();
+/** Pods of a workload that stay for the same reason. */
+type HeldPods = { workload: string; pods: number; names: string[]; reason: string; waits: boolean };
+
+function heldOf(left: DrainForecast['left']): HeldPods[] {
+  const groups = new Map<string, HeldPods>();
   for (const { pod, reason } of left) {
     const workload = workloadOf(pod);
     const waits = pod.completes;
@@ -200,7 +203,7 @@ function heldOf(left: DrainForecast['left']): { workload: string; pods: number; 
   return [...groups.values()];
 }
 
-function detailsOf({ moved, names, running }: PodsOfDrain, { waves, left }: DrainForecast): JsonObject {
+function detailsOf({ moved, names, running }: PodsOfDrain, waves: readonly DrainWave[], held: readonly HeldPods[]): JsonObject {
   return {
     pods: moved.length,
     nodes: names,
@@ -208,7 +211,7 @@ function detailsOf({ moved, names, running }: PodsOfDrain, { waves, left }: Drai
     podsByNode: countBy(running, ({ node }) => node),
     waves: waves.slice(0, wavesShownMax).map(waveNote),
     wavesLeftOut: Math.max(0, waves.length - wavesShownMax),
-    held: heldOf(left).slice(0, wavesShownMax),
+    held: held.slice(0, wavesShownMax),
   };
 }
 

@@ -79,12 +79,11 @@ export class DrainSession implements Following {
       if (began && wanted.begin) this.book.noteNode(node.uid, { beganAtMs: began.getTime() });
     });
     const gracePeriodSeconds = this.plan.facts.settings.gracePeriodSeconds ?? undefined;
-    // What an earlier session has asked for on a node whose drain it began is not known here.
-    const begunBefore = nodes.filter(({ uid, turnBeganMs }) => turnBeganMs !== undefined && this.book.beganAtMs(uid) === undefined);
-    const takenUp = new Set(begunBefore.map(({ name }) => name));
-    const shared = new Set(nodes.filter(({ isShared }) => isShared).map(({ name }) => name));
+    // What an earlier session has asked for on a node whose drain it began is not known here, nor what somebody else does.
+    const isBegunBefore = ({ uid, turnBeganMs }: NodeView): boolean => turnBeganMs !== undefined && this.book.beganAtMs(uid) === undefined;
+    const inDoubt = new Set(nodes.filter((node) => node.isShared || isBegunBefore(node)).map(({ name }) => name));
     const evict = (pod: PodView): Promise<EvictionAnswer> => {
-      const asSeen = this.book.isInDoubt(pod.uid) || takenUp.has(pod.node) || shared.has(pod.node);
+      const asSeen = this.book.isInDoubt(pod.uid) || inDoubt.has(pod.node);
       return evictPod(apis, target.name, pod, { gracePeriodSeconds, asSeen });
     };
     for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));
