@@ -34,7 +34,8 @@ const nodesAtOnceDefault = 2;
 const lookPauseMs = 100;
 /** A worker that was killed answers no question; somebody else does, a moment later. */
 const lookLimitMs = 3_000;
-const followLimitMs = 400_000;
+/** Less than the limits of the tests: whoever hears of a run that gets no further must hear what keeps it. */
+const followLimitMs = 360_000;
 
 /** What scenarios share: people with keys, a Temporal server, and one endpoint for the EKS of every world. */
 export interface Environment {
