@@ -6,3 +6,10 @@ export function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () =>
   map.set(key, made);
   return made;
 }
+
+/** The items by the key of each; keys and items stay in the order in which they come. */
+export function groupBy<Item, Key>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) getOrAdd(groups, keyOf(item), (): Item[] => []).push(item);
+  return groups;
+}

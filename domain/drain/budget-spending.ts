@@ -1,6 +1,7 @@
 import { getOrAdd } from '../map.ts';
-import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
+import { BudgetIndex, budgetName, shutReason, type BudgetView } from './budget.ts';
 import { hasEnded, podName, type PodView } from './pod.ts';
+import { openerOf } from './zero-budgets.ts';
 
 /** What a spending is counted from. */
 export interface SpendingSnapshot {
@@ -50,7 +51,7 @@ export class BudgetSpending {
     }
     if (!budget.statusIsCurrent) return `PDB ${budgetName(budget)} is being worked out by its controller`;
     const account = this.accountOf(budget);
-    if (account.free <= 0) return `${shortage(account)}${this.cutOff(budget)}`;
+    if (account.free <= 0) return `${shortage(account)}${this.isZero(pod) ? untilChanged(budget, pod) : this.cutOff(budget)}`;
     account.free -= 1;
     account.used += 1;
     return undefined;
@@ -60,6 +61,12 @@ export class BudgetSpending {
   noteLoss(pod: PodView): void {
     if (!pod.ready) return;
     for (const budget of this.index.of(pod)) this.accountOf(budget).free -= 1;
+  }
+
+  /** Whether the only budget of the pod allows 0 disruptions for good, as far as numbers tell. */
+  isZero(pod: PodView): boolean {
+    const [budget, second] = this.index.of(pod);
+    return budget !== undefined && second === undefined && shutReason(budget) !== undefined;
   }
 
   /** The budget that the API server asks when the pod is evicted; undefined where it has none. */
@@ -105,6 +112,10 @@ export class BudgetSpending {
     this.covered ??= this.index.cover(this.snapshot.pods);
     return this.covered.get(budget) ?? [];
   }
+}
+
+function untilChanged(budget: BudgetView, pod: PodView): string {
+  return `, and allows 0 disruptions until ${openerOf(budget, [pod])?.name ?? 'its owner'} changes that`;
 }
 
 function shortage({ budget, used }: Account): string {

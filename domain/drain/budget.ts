@@ -1,6 +1,6 @@
 import { getOrAdd } from '../map.ts';
 import { labelOf, selectorMatches, type LabelSelector } from './selector.ts';
-import type { PodView } from './pod.ts';
+import type { PodOwner, PodView } from './pod.ts';
 
 /** A PodDisruptionBudget as the drain sees it (policy/v1). */
 export interface BudgetView {
@@ -21,6 +21,8 @@ export interface BudgetView {
   disrupted: readonly string[];
   /** Why its controller cannot work it out, in the controller's words. */
   syncFailure?: string;
+  /** The controller that keeps it, where it is not written by hand. */
+  owner?: PodOwner;
 }
 
 /** `namespace/name` of a budget, as people write it. */
@@ -96,20 +98,20 @@ function countOf(setting: string, of: number): number {
 }
 
 /**
- * Why a budget can never allow a disruption however long one waits, with its numbers; undefined where it can. It demands as many
- * healthy pods as there are, or its controller cannot count them. The first rule is Gardener's isMisconfiguredPdb
- * (pkg/util/provider/drain), without its demand that all pods are healthy now: a budget that demands every pod stays shut then, too.
+ * Why a budget allows 0 disruptions however many of its pods are healthy, with its numbers; undefined where it allows some then. It
+ * demands as many healthy pods as there are, or its controller cannot count them. Only another budget or another number of pods helps.
+ * The first rule is Gardener's isMisconfiguredPdb (pkg/util/provider/drain), without its demand that all pods are healthy now.
  */
 export function shutReason(budget: BudgetView): string | undefined {
-  if (budget.syncFailure !== undefined) return `Its controller cannot work it out, so it allows no eviction: ${budget.syncFailure}.`;
+  if (budget.syncFailure !== undefined) return `Its controller cannot work it out, so it allows 0 disruptions: ${budget.syncFailure}.`;
   const { expectedPods } = budget;
   if (expectedPods === 0) return undefined;
   const desiredHealthy = budget.statusIsCurrent ? budget.desiredHealthy : healthyDemanded(budget, expectedPods);
   if (desiredHealthy < expectedPods) return undefined;
-  return `It never allows an eviction: ${desiredHealthy} of ${expectedPods} pods must stay healthy.`;
+  return `It allows 0 disruptions: ${desiredHealthy} of ${expectedPods} pods must stay healthy.`;
 }
 
-/** What the owner of a budget that never opens can do. `workloads` are those whose pods it keeps, if they are known. */
+/** What the owner of such a budget can do. `workloads` are those whose pods it keeps, if they are known. */
 export function remedyForShutBudget(budget: BudgetView, workloads: readonly string[] = []): string {
   const { minAvailable, maxUnavailable, desiredHealthy, expectedPods } = budget;
   const setting = maxUnavailable !== undefined ? `maxUnavailable: ${maxUnavailable}` : `minAvailable: ${minAvailable ?? '?'}`;

@@ -2,6 +2,7 @@ import { getOrAdd } from '../map.ts';
 import type { BudgetView } from './budget.ts';
 import { BudgetSpending } from './budget-spending.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
+import { arrivalOf } from './returning-pods.ts';
 import { Successors } from './successors.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
@@ -16,6 +17,10 @@ export interface DrainNode {
   ready: boolean;
   /** When its own drain began, in milliseconds since 1970; undefined as long as its turn has not come. */
   turnBeganMs?: number;
+  /** The same by the clock of the API server, which also says when pods were created; where it is left out, ours is taken. */
+  turnStampMs?: number;
+  /** UIDs of the pods that it had when its drain began; undefined where nobody here has seen that. */
+  seenAtTurn?: ReadonlySet<string>;
   /** Volumes that are still attached to it though their pods are gone. */
   attached?: readonly string[];
 }
@@ -37,6 +42,8 @@ export interface DrainSettings {
   /** How long a node may take. */
   nodeDeadlineMs?: number;
   onDeadline: 'stuck' | 'delete';
+  /** How long new pods may find no node before a person has to look. */
+  unschedulableLimitMs: number;
   /** Names of the workloads whose pods are moved. */
   workloads: ReadonlySet<string>;
   /** Whether the signed plan names groups of nodes for the pods to go to. */
@@ -45,6 +52,12 @@ export interface DrainSettings {
   named: ReadonlySet<string>;
   /** Names of the workloads of one pod that may be down for a while. */
   singletonsNamed: ReadonlySet<string>;
+}
+
+/** An eviction that the API server has refused a moment ago. `by` its budget, or by something else, such as a webhook. */
+export interface RefusedEviction {
+  reason: string;
+  by: 'budget' | 'other';
 }
 
 /** All that a drain knows when it decides what to do next. */
@@ -58,7 +71,7 @@ export interface DrainSnapshot {
   /** UIDs of the pods whose eviction has been asked for, and of which nothing has been seen since. */
   asked: ReadonlySet<string>;
   /** Why the API server does not want to be asked again yet, by UID of the pod. */
-  refused: ReadonlyMap<string, string>;
+  refused: ReadonlyMap<string, RefusedEviction>;
   /** Whether a node that is not drained is Ready and not cordoned. */
   hasDestination: boolean;
   /** Milliseconds since 1970. */
@@ -78,7 +91,12 @@ export interface DrainMoves {
   /** Nodes whose turn comes now. */
   begin: string[];
   evict: PodView[];
-  /** The PodDisruptionBudget of each pod of `evict` that has one. */
+  /**
+   * Those of `blocked` whose budget allows 0 disruptions for good, as far as numbers tell. They may be asked for now and then, which
+   * breaks nothing: some controllers let a pod go only when they hear that it is asked for.
+   */
+  attempt: PodView[];
+  /** The PodDisruptionBudget of each pod of `evict` and `attempt` that has one. */
   budgetOf: ReadonlyMap<PodView, BudgetView>;
   /** Pods whose Deployment is rolled out anew instead. */
   surge: PodView[];
@@ -89,6 +107,8 @@ export interface DrainMoves {
   blocked: BlockedPod[];
   /** Pods that came after the plan was signed and go only with a signature of their own. */
   unnamed: PodView[];
+  /** Pods that came to nodes though those were cordoned, and would come again and again. */
+  cameBack: PodView[];
   /** Pods of nodes whose turn has not come. */
   later: PodView[];
   /** Nodes that have no pods to move any more, but volumes of pods that were moved. */
@@ -108,10 +128,22 @@ export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings)
   const successors = new Successors(snapshot, settings);
   const unschedulable = { pods: successors.waiting, overdue: successors.areOverdue };
   const budgetOf = new Map<PodView, BudgetView>();
-  const lists = { evict: [], surge: [], remove: [], ending: [], blocked: [], unnamed: [], later: [], detaching: [] };
+  const lists = {
+    evict: [],
+    attempt: [],
+    surge: [],
+    remove: [],
+    ending: [],
+    blocked: [],
+    unnamed: [],
+    cameBack: [],
+    later: [],
+    detaching: [],
+  };
   const moves: DrainMoves = { begin, budgetOf, ...lists, unschedulable };
   const spending = new BudgetSpending(snapshot);
   moves.unnamed.push(...moving.unnamed);
+  moves.cameBack.push(...moving.cameBack);
   for (const [node, pods] of moving.byNode) if (!inTurn.has(node)) moves.later.push(...pods);
   for (const node of snapshot.nodes) {
     if (!inTurn.has(node.name)) continue;
@@ -119,6 +151,7 @@ export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings)
     for (const pod of highestFirst(moving.byNode.get(node.name) ?? []))
       place(pod, node, { snapshot, settings, moving, spending, successors, moves, inTurn });
   }
+  for (const pod of moves.attempt) budgetOf.set(pod, spending.budgetOf(pod)!);
   const waves = new Map<PodView, number>();
   for (const pod of moves.evict) {
     const budget = spending.budgetOf(pod);
@@ -153,9 +186,14 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
     const isSurge = moving.isSurged(pod);
     const late = isOverdue(pod, node, snapshot, settings);
     const surgeWaits = late ? 'its rollout has not replaced it' : undefined;
-    const waits = whyItWaits(pod, snapshot, settings) ?? moving.orderWaits(pod, inTurn);
+    const refusal = snapshot.refused.get(pod.uid);
+    // Of a budget that allows 0 for good its numbers say more.
+    const refused = refusal?.by === 'budget' && spending.isZero(pod) ? undefined : refusal?.reason;
+    const waits = whyItWaits(pod, node, snapshot, settings) ?? refused ?? moving.orderWaits(pod, inTurn);
     const stays = waits === undefined ? successors.whyItStays(pod) : undefined;
+    const isKept = waits !== undefined || stays !== undefined || refusal !== undefined;
     const reason = waits ?? stays ?? (isSurge ? surgeWaits : spending.spend(pod));
+    if (!isKept && !isSurge && !late && reason !== undefined && spending.isZero(pod)) moves.attempt.push(pod);
     if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
     else if (!late) moves.blocked.push({ pod, reason, overdue: stays !== undefined && successors.areOverdue });
     else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
@@ -166,9 +204,11 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
   }
 }
 
-/** Why a pod is left in peace for now, whatever its budget allows. */
-function whyItWaits(pod: PodView, { nowMs, refused }: DrainSnapshot, { jobs }: DrainSettings): string | undefined {
-  return waitedFor(pod, nowMs, jobs) ?? refused.get(pod.uid);
+/** Why a pod is left in peace for now, whatever its budget allows and the API server says. */
+function whyItWaits(pod: PodView, node: DrainNode, { nowMs }: DrainSnapshot, { jobs }: DrainSettings): string | undefined {
+  const isLate = arrivalOf(pod, node, nowMs) === 'late';
+  const late = isLate ? `it came to ${node.name} as that was cordoned, so it is left alone for the first half minute` : undefined;
+  return waitedFor(pod, nowMs, jobs) ?? late;
 }
 
 /** Why a drain waits until a pod ends by itself; undefined where it does not. */
@@ -211,6 +251,7 @@ function overdueEnding(
 /** The pods of the nodes that a drain has to get rid of. */
 class PodsToMove {
   readonly unnamed: PodView[] = [];
+  readonly cameBack: PodView[] = [];
   /** The others, by their node. */
   readonly byNode = new Map<string, PodView[]>();
   private readonly bySet = new Map<string, PodView[]>();
@@ -226,9 +267,10 @@ class PodsToMove {
     for (const pod of snapshot.pods) {
       if (ordinalOf(pod) !== undefined) getOrAdd(this.bySet, workloadOf(pod), () => []).push(pod);
       const node = nodes.get(pod.node);
-      if (!node || !hasToMove(pod, node, settings)) continue;
+      if (!node || !hasToMove(pod, node, settings, snapshot.nowMs)) continue;
       // A pod that may not go must neither spend a budget nor keep the next node waiting.
-      if (this.isUnnamed(pod)) this.unnamed.push(pod);
+      if (arrivalOf(pod, node, snapshot.nowMs) === 'after' && !pod.terminating) this.cameBack.push(pod);
+      else if (this.isUnnamed(pod)) this.unnamed.push(pod);
       else getOrAdd(this.byNode, pod.node, () => []).push(pod);
     }
   }
@@ -245,7 +287,7 @@ class PodsToMove {
       inTurn.add(node.name);
     };
     // The volumes of pods that may not go do not come off either, and nobody waits for them.
-    const kept = new Set(this.unnamed.map((pod) => pod.node));
+    const kept = new Set([...this.unnamed, ...this.cameBack].map((pod) => pod.node));
     const occupied = this.snapshot.nodes.filter(
       ({ name, attached = [] }) => this.byNode.has(name) || (attached.length > 0 && !kept.has(name)),
     );
@@ -323,9 +365,12 @@ class PodsToMove {
   }
 }
 
-/** Whether a drain has to get rid of the pod. A daemon pod that has come since the drain of its node began is one that came back. */
-function hasToMove(pod: PodView, node: DrainNode, { daemonSets }: DrainSettings): boolean {
-  if (!staysOnNode(pod)) return true;
+/**
+ * Whether a drain has to get rid of the pod. A daemon pod that has come since the drain of its node began is one that came back, and
+ * one that came so and has ended is left behind: another would come in its place.
+ */
+function hasToMove(pod: PodView, node: DrainNode, { daemonSets }: DrainSettings, nowMs: number): boolean {
+  if (!staysOnNode(pod)) return !hasEnded(pod) || arrivalOf(pod, node, nowMs) !== 'after';
   if (pod.mirror || !isDaemon(pod) || daemonSets === 'leave') return false;
   return node.turnBeganMs === undefined || pod.createdAtMs < node.turnBeganMs;
 }

@@ -47,6 +47,8 @@ class Play {
   private readonly workloads: ReadonlyMap<string, WorkloadView>;
   private readonly startupMs: ReadonlyMap<string, number>;
   private readonly began = new Map<string, number>();
+  /** UIDs of the pods that are there now: none of them comes later. */
+  private readonly there: ReadonlySet<string>;
   private readonly happenings: Happening[] = [];
   private readonly waves: DrainWave[] = [];
   private pods: PodView[];
@@ -61,6 +63,7 @@ class Play {
     const namespaces = new Set(pods.filter(({ node }) => drained.has(node)).map(({ namespace }) => namespace));
     this.pods = pods.filter(({ namespace }) => namespaces.has(namespace));
     this.budgets = budgets.filter(({ namespace }) => namespaces.has(namespace));
+    this.there = new Set(this.pods.map(({ uid }) => uid));
     this.startupMs = startupTimes(this.pods);
     this.workloads = workloadsByName(snapshot.workloads);
     this.snapshot = snapshot;
@@ -92,8 +95,10 @@ class Play {
   }
 
   private sceneNow(): DrainSnapshot {
-    const nodes = this.snapshot.nodes.map((node): DrainNode => ({ ...node, turnBeganMs: node.turnBeganMs ?? this.began.get(node.name) }));
-    const quiet = { asked: new Set<string>(), refused: new Map<string, string>(), hasDestination: true };
+    const nodes = this.snapshot.nodes.map((node): DrainNode =>
+      node.turnBeganMs === undefined ? { ...node, turnBeganMs: this.began.get(node.name), seenAtTurn: this.there } : node,
+    );
+    const quiet = { asked: new Set<string>(), refused: new Map<string, never>(), hasDestination: true };
     return { ...this.snapshot, ...quiet, nodes, pods: this.pods, budgets: this.budgets, nowMs: this.nowMs };
   }
 

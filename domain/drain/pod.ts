@@ -33,13 +33,20 @@ export interface PodView {
   claims: readonly string[];
   /** Whether it ends by itself some day: its containers are not started again when they have succeeded. */
   completes: boolean;
+  /** Why a pod like it can come to its node though that is cordoned; undefined where it cannot. */
+  ignoresCordon?: IgnoredCordon;
 }
 
 /** What brings a pod back. */
 export interface PodOwner {
   kind: string;
   name: string;
+  /** Its API group, where that is not one of Kubernetes' own. */
+  customGroup?: string;
 }
+
+/** `made-for-node`: it was made with the name of the node. `bound-to-node`: it may be there only, and tolerates the cordon. */
+export type IgnoredCordon = 'made-for-node' | 'bound-to-node' | 'tolerates-cordon';
 
 /** How a pod's owner wants it to be treated, and the mark that says so. */
 export interface OptOut {
@@ -89,6 +96,11 @@ function goDurationMs(text: string): number | undefined {
     (sum, [, amount, unit]) => sum + Number(amount) * (durationUnitsMs[unit ?? ''] ?? 0),
     0,
   );
+}
+
+/** Whether a controller that is not one of Kubernetes' own looks after it: nobody can tell what that does when the pod goes. */
+export function isOfCustomController({ owner }: { owner?: PodOwner }): boolean {
+  return owner?.customGroup !== undefined;
 }
 
 /** Whether it is one of a DaemonSet: such pods come to every node and come back at once. */

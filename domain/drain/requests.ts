@@ -1,6 +1,6 @@
 import { getOrAdd } from '../map.ts';
 import { budgetName, type BudgetView } from './budget.ts';
-import type { DrainMoves } from './drain.ts';
+import type { DrainMoves, RefusedEviction } from './drain.ts';
 import type { PodView } from './pod.ts';
 
 /** How soon what has been granted must be seen; after that it is looked for, and asked for again where it has not come about. */
@@ -51,6 +51,10 @@ interface PodRequest {
 interface NodeRequest {
   cordonedAtMs?: number;
   beganAtMs?: number;
+  /** The same by the clock of the API server, once that has shown it. */
+  stampMs?: number;
+  /** UIDs of the pods that it had then. */
+  seenAtTurn?: ReadonlySet<string>;
 }
 
 /**
@@ -130,11 +134,11 @@ export class RequestBook {
   }
 
   /** Why the API server is not asked for pods now, by their UIDs. A budget that has changed since may allow it now. */
-  refusals(budgets: readonly BudgetView[], nowMs: number): Map<string, string> {
+  refusals(budgets: readonly BudgetView[], nowMs: number): Map<string, RefusedEviction> {
     const unchanged = new Set(budgets);
     const isStanding = ({ untilMs, budget }: Refusal): boolean => nowMs < untilMs && (!budget || unchanged.has(budget));
     return new Map(
-      [...this.pods].flatMap(([uid, { refusal }]) => (refusal && isStanding(refusal) ? [[uid, refusal.reason] as const] : [])),
+      [...this.pods].flatMap(([uid, { refusal }]) => (refusal && isStanding(refusal) ? [[uid, refusedOf(refusal)] as const] : [])),
     );
   }
 
@@ -147,10 +151,10 @@ export class RequestBook {
    * Of each budget one eviction at a time: of two that write its status at once, the API server has one wait for half a second and
    * try again, up to twenty times (EvictionsRetry, pkg/registry/core/pod/storage/eviction.go).
    */
-  sendable({ evict, budgetOf }: Pick<DrainMoves, 'evict' | 'budgetOf'>): Sendable[] {
+  sendable({ evict, attempt, budgetOf }: Pick<DrainMoves, 'evict' | 'attempt' | 'budgetOf'>): Sendable[] {
     const sent = [...this.pods.values()].filter(({ state }) => state === 'sent');
     const taken = new Set(sent.flatMap(({ budget }) => (budget ? budgetName(budget) : [])));
-    return evict.flatMap((pod): Sendable[] => {
+    return [...evict, ...attempt].flatMap((pod): Sendable[] => {
       const budget = budgetOf.get(pod);
       if (!budget) return [{ pod }];
       if (taken.has(budgetName(budget))) return [];
@@ -170,14 +174,18 @@ export class RequestBook {
     return atMs !== undefined && nowMs - atMs < seenWithinMs;
   }
 
-  /** When this session has begun the drain of a node; undefined where it has not. */
-  beganAtMs(uid: string): number | undefined {
-    return this.nodes.get(uid)?.beganAtMs;
+  /** When this session has begun the drain of a node, and with which pods; undefined where it has not. */
+  turnOf(uid: string): Pick<NodeRequest, 'beganAtMs' | 'stampMs' | 'seenAtTurn'> {
+    return this.nodes.get(uid) ?? {};
   }
 
   private of(uid: string): PodRequest {
     return getOrAdd(this.pods, uid, (): PodRequest => ({ state: 'settled', wasTerminating: false, showByMs: 0, inDoubt: false }));
   }
+}
+
+function refusedOf({ reason, budget }: Refusal): RefusedEviction {
+  return { reason, by: budget ? 'budget' : 'other' };
 }
 
 function doubt(request: PodRequest): void {

@@ -1,11 +1,6 @@
 import type { DrainNode } from './drain.ts';
 import { hasEnded, isDaemon, podName, workloadOf, type PodView } from './pod.ts';
 
-/**
- * How long new pods may find no node before a person has to look. cluster-autoscaler gives a node so long to come
- * (`--max-node-provision-time`); Karpenter takes less.
- */
-export const unschedulableMaxMs = 15 * 60_000;
 /** New pods of so many workloads find no node: then it is no peculiarity of one of them, and the pods of others would find none either. */
 const workloadsWaitingMax = 3;
 /** The API server cuts times of creation to seconds. */
@@ -26,6 +21,8 @@ export interface SuccessorsSettings {
   workloads: ReadonlySet<string>;
   /** Whether there was a group of nodes for the pods to go to. Where there was none, people have signed that they find no node. */
   hasDestinations: boolean;
+  /** How long new pods may find no node before a person has to look. */
+  unschedulableLimitMs: number;
 }
 
 /**
@@ -36,12 +33,15 @@ export interface SuccessorsSettings {
 export class Successors {
   /** The new pods that find no node, the oldest first. */
   readonly waiting: PodView[];
-  /** Whether one of them has waited for longer than `unschedulableMaxMs`. */
+  /** Whether one of them has waited for longer than the limit. */
   readonly areOverdue: boolean;
   private readonly byWorkload: ReadonlyMap<string, PodView>;
   private readonly holdsAll: boolean;
 
-  constructor({ nodes, pods, hasDestination, nowMs }: SuccessorsLook, { workloads, hasDestinations }: SuccessorsSettings) {
+  constructor(
+    { nodes, pods, hasDestination, nowMs }: SuccessorsLook,
+    { workloads, hasDestinations, unschedulableLimitMs }: SuccessorsSettings,
+  ) {
     const beganAtMs = Math.min(...nodes.map(({ turnBeganMs = Infinity }) => turnBeganMs));
     const isSuccessor = (pod: PodView): boolean =>
       pod.unschedulable !== undefined &&
@@ -49,7 +49,7 @@ export class Successors {
       pod.createdAtMs + creationGrainMs > beganAtMs &&
       workloads.has(workloadOf(pod));
     this.waiting = hasDestinations ? pods.filter(isSuccessor).sort((a, b) => a.createdAtMs - b.createdAtMs) : [];
-    this.areOverdue = this.waiting.some(({ createdAtMs }) => nowMs - createdAtMs > unschedulableMaxMs);
+    this.areOverdue = this.waiting.some(({ createdAtMs }) => nowMs - createdAtMs > unschedulableLimitMs);
     this.byWorkload = new Map(this.waiting.toReversed().map((pod) => [workloadOf(pod), pod]));
     this.holdsAll = this.waiting.length > 0 && (!hasDestination || this.byWorkload.size >= workloadsWaitingMax);
   }

@@ -84,11 +84,21 @@ const kubernetesDrain = declareAction({
         .enum(['leave', 'evict'])
         .default('leave')
         .describe('Whether pods of DaemonSets stay on the nodes or are evicted once all others have gone.'),
+      zeroBudgets: z
+        .enum(['block', 'wait'])
+        .default('block')
+        .describe(
+          'What a PDB means that allows 0 disruptions however many pods are healthy: the plan is blocked, or its pods are asked ' +
+            'for now and then until its owner changes it. Those of operators that are no part of Kubernetes are waited for in any case.',
+        ),
       gracePeriodSeconds: z.int().min(0).max(86_400).describe('Time that pods have to end, instead of their own.').optional(),
       podDeadline: duration
         .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
         .optional(),
       nodeDeadline: duration.describe('How long a node may take until onDeadline applies to the pods that are left.').optional(),
+      unschedulableLimit: duration
+        .default('10m')
+        .describe('How long new pods may find no node until the drain stops and asks; their workload is not touched meanwhile.'),
       onDeadline: z
         .enum(['stuck', 'delete'])
         .default('stuck')

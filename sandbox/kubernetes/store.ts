@@ -188,6 +188,12 @@ export class Store {
     const created = this.completed(resource, object);
     const key = keyOf(created);
     if (this.collection(resource).objects.has(key)) throw alreadyExists(groupResourceOf(resource), created.metadata.name);
+    if (resource === 'pods' && (created as Pod).spec.nodeName !== undefined) {
+      // Whoever makes a pod with a node owns that field; the scheduler's binding leaves no trace.
+      const made = { manager: actor.manager ?? actor.name, time: timestamp(this.clock.now()) };
+      const nothing = { ...created, metadata: { ...created.metadata, labels: {}, annotations: {} }, spec: {} };
+      created.metadata.managedFields = managedFieldsAfter(nothing, created, made);
+    }
     this.collection(resource).put(key, created);
     this.tell({ type: 'ADDED', resource, object: created, resourceVersion: this.version, actor });
     return created;

@@ -213,8 +213,9 @@ describe('who blocks', () => {
     await start([deployment('web', 4), budget('web', { minAvailable: 4 })]);
     const told = await call(['who-blocks', ...names.slice(0, 2)]);
     expect(told).toMatchObject({ code: 1, err: '' });
-    expect(told.out).toContain('✗ PodDisruptionBudget/shop/web: It never allows an eviction: 4 of 4 pods must stay healthy.');
-    expect(told.out).toMatch(/! Deployment shop\/web: PDB shop\/web needs 4 healthy pods and has 4\n {6}shop\/web-\S+ on /);
+    expect(told.out).toContain('✗ PodDisruptionBudget/shop/web: It allows 0 disruptions: 4 of 4 pods must stay healthy.');
+    const reason = 'PDB shop/web needs 4 healthy pods and has 4, and allows 0 disruptions until its owner changes that';
+    expect(told.out).toMatch(new RegExp(`! Deployment shop/web: ${reason}\\n {6}shop/web-\\S+ on `));
     await demo.others.policy.deleteNamespacedPodDisruptionBudget({ namespace: 'shop', name: 'web' });
     expect(await call(['who-blocks', names[0] ?? ''])).toMatchObject({
       code: 0,

@@ -63,8 +63,18 @@ export function turnBegan(node: V1Node, run: string): Date | undefined {
   return Number.isNaN(began.getTime()) ? undefined : began;
 }
 
-/** What has come of taking a node out of service: whose cordon it carries, and when its drain began, where that was asked for. */
-export type TakenOut = { cordon: CordonState | 'gone'; began?: Date };
+/** The same by the clock of the API server, to the second; undefined where that says nothing of it. */
+export function turnStamp(node: V1Node, run: string): Date | undefined {
+  if (turnBegan(node, run) === undefined) return undefined;
+  const own = (node.metadata?.managedFields ?? []).find(({ manager, fieldsV1 }) => {
+    const { 'f:metadata': metadata } = (fieldsV1 ?? {}) as { 'f:metadata'?: { 'f:annotations'?: object } };
+    return manager === fieldManager && `f:${drainBeganAnnotation}` in (metadata?.['f:annotations'] ?? {});
+  });
+  return own?.time && new Date(own.time);
+}
+
+/** What has come of taking a node out of service: whose cordon it carries, when its drain began, and whether this call has begun it. */
+export type TakenOut = { cordon: CordonState | 'gone'; began?: Date; beginsNow?: boolean };
 
 /**
  * Cordons a node for a run, unless it is cordoned already or has been replaced by another one of its name; `gone` where it does not
@@ -83,7 +93,8 @@ export interface NodeIdentity {
 /**
  * Takes a node out of service in one change: cordons it, as `cordonNode` does; and notes that its drain begins, for which load balancers
  * send nothing to it any more. What has been done before is left as it is: `began` is earlier than now where a former attempt of this run
- * has noted it. `known` is the node as it was seen a moment ago: while it is still so, it need not be read. Throws `kubernetes-…` errors.
+ * has noted it, unless the node had to be cordoned anew. `known` is the node as it was seen a moment ago: while it is still so, it need
+ * not be read. Throws `kubernetes-…` errors.
  */
 export async function takeOut(
   apis: KubernetesApis,
@@ -101,8 +112,10 @@ export async function takeOut(
     const parts: NodeChange[] = [];
     if (cordon && state === 'none') parts.push(cordonChange(node, run));
     const now = new Date();
-    if (begin && !began) parts.push(turnChange(node, run, now));
-    const result = { cordon: parts[0]?.spec ? ('ours' as const) : state, began: begin ? (began ?? now) : began };
+    const isCordonedAnew = parts.length > 0;
+    const beginsNow = begin && (!began || isCordonedAnew);
+    if (beginsNow) parts.push(turnChange(node, run, now));
+    const result = { cordon: isCordonedAnew ? ('ours' as const) : state, began: beginsNow ? now : began, beginsNow };
     return { result, change: parts.length === 0 ? undefined : together(parts) };
   };
   return changeNode<TakenOut>(apis, cluster, name, verb, decide, known);

@@ -4,7 +4,7 @@ import type { PodView } from '../../../domain/drain/pod.ts';
 import type { AttachmentView } from '../../../domain/drain/volumes.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import type { KubernetesApis } from '../client/connect.ts';
-import { cordonState, runsAnnotating, turnBegan, type CordonState } from '../cordon/owner-annotation.ts';
+import { cordonState, runsAnnotating, turnBegan, turnStamp, type CordonState } from '../cordon/owner-annotation.ts';
 import { nodeIsReady } from '../client/read.ts';
 import { budgetView, deploymentView, podView, statefulSetView } from './view.ts';
 import { attachmentView, claimedVolume, type ClaimedVolume } from './volumes.ts';
@@ -26,7 +26,9 @@ export interface NodeView {
   cordon: CordonState;
   /** Whoever else has cordoned it, or drains it too, may be evicting from it just now. */
   isShared: boolean;
+  /** When its drain by the run began, and the same by the clock of the API server. */
   turnBeganMs?: number;
+  turnStampMs?: number;
   /** As much of it as marks are made of. */
   object: V1Node;
 }
@@ -126,6 +128,16 @@ export class ClusterState {
     };
   }
 
+  /** UIDs of the pods that a node is known to have now. */
+  podsOn(node: string): Set<string> {
+    return new Set(
+      this.podList
+        .items()
+        .filter((pod) => pod.node === node)
+        .map(({ uid }) => uid),
+    );
+  }
+
   /** Something has happened that is worth another look. */
   note(): void {
     this.isChanged = true;
@@ -176,6 +188,7 @@ export function nodeView(node: V1Node, run: string): NodeView {
     cordon,
     isShared: cordon === 'foreign' || runsAnnotating(node).some((other) => other !== run),
     turnBeganMs: turnBegan(node, run)?.getTime(),
+    turnStampMs: turnStamp(node, run)?.getTime(),
     object: { metadata: node.metadata, spec: { unschedulable: node.spec?.unschedulable } },
   };
 }

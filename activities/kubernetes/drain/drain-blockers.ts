@@ -1,12 +1,13 @@
 import type { V1Node } from '@kubernetes/client-node';
-import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { optOutOf, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
-import { isSurged, type WorkloadView } from '../../../domain/drain/workload.ts';
+import { comesBackForSure, whyItComesBack } from '../../../domain/drain/returning-pods.ts';
+import type { WorkloadView } from '../../../domain/drain/workload.ts';
+import { groupBy } from '../../../domain/map.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { cordonOwner, cordonState } from '../cordon/owner-annotation.ts';
-import { shutBudgetBlockers, twoBudgetsBlockers } from './eviction-blockers.ts';
+import { twoBudgetsBlockers, zeroBudgetBlockers } from './eviction-blockers.ts';
 import type { DrainInput, SignedSettings } from './facts.ts';
-import type { PodsOfDrain } from './pods-of-drain.ts';
+import { isAccepted, withoutSurged, type PodsOfDrain } from './pods-of-drain.ts';
 import type { DrainReview } from './review.ts';
 
 /** Workloads whose several pods are told one by one. */
@@ -14,30 +15,37 @@ const objectsShownMax = 3;
 
 /** What must be seen to before a drain of these pods may begin, missing permissions apart. */
 export function drainBlockers(
-  { nodes, moved, known, singletons, budgets, settings }: PodsOfDrain,
+  { nodes, moved, known, singletons, budgets, zero, settings }: PodsOfDrain,
   review: DrainReview,
   input: DrainInput,
   run: string,
 ): Blocker[] {
   return [
     ...foreignCordonBlockers(nodes, run, input),
-    ...budgetBlockers(budgets, moved, known, settings),
+    ...zeroBudgetBlockers(zero.filter((found) => !isAccepted(found, settings))).map(withWayOut),
+    ...twoBudgetsBlockers(withoutSurged(moved, known, settings), budgets),
     ...lossBlockers(moved, input),
+    ...returnBlockers(moved),
     ...endlessBlockers(moved),
     ...surgeBlockers(singletons, known, settings),
     ...localVolumeBlockers(review, input),
   ];
 }
 
-/** Those of budgets that stay shut, or of which there are two; a rollout asks none. */
-function budgetBlockers(
-  budgets: readonly BudgetView[],
-  pods: readonly PodView[],
-  known: ReadonlyMap<string, WorkloadView>,
-  { singletons }: SignedSettings,
-): Blocker[] {
-  const evicted = pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), singletons));
-  return [...shutBudgetBlockers(budgets, evicted), ...twoBudgetsBlockers(evicted, budgets)];
+/** Nobody can tell from the numbers whether something will change them; whoever knows can say so. */
+function withWayOut({ remedy, ...blocker }: Blocker): Blocker {
+  return { ...blocker, remedy: `${remedy} Where a controller will allow it as the drain goes on, plan with \`zeroBudgets: wait\`.` };
+}
+
+/** Pods that come to the same node again at once: however often they are evicted, the node is never empty, and they are down each time. */
+function returnBlockers(pods: readonly PodView[]): Blocker[] {
+  return [...groupBy(pods.filter(comesBackForSure), workloadOf)].map(([object, found]) => ({
+    object,
+    reason: `${found.length} of its pods come back to the same node though it is cordoned: ${found.map(whyItComesBack)[0] ?? ''}.`,
+    remedy:
+      'Have its owner take the node out of its pod template, or scale it down for the maintenance; then plan again. ' +
+      'With the label `cluster.x-k8s.io/drain=skip` its pods are left where they are.',
+  }));
 }
 
 function foreignCordonBlockers(nodes: readonly V1Node[], run: string, { alsoCordoned }: DrainInput): Blocker[] {

@@ -6,7 +6,8 @@ import { isDaemon, podName, workloadOf, type PodView } from '../../../domain/dra
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
-import { getOrAdd } from '../../../domain/map.ts';
+import { comesBackForSure, whyItComesBack } from '../../../domain/drain/returning-pods.ts';
+import { getOrAdd, groupBy } from '../../../domain/map.ts';
 import type { Effect } from '../../../domain/plan/plan.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
@@ -19,7 +20,7 @@ import { readCluster, type ClusterReading } from './cluster-state.ts';
 import { drainBlockers } from './drain-blockers.ts';
 import { expectedReading, type ExpectedReading } from './expected-reading.ts';
 import { drainSettings, type DrainFacts, type DrainInput, type SignedSettings } from './facts.ts';
-import { leaves, podsOfDrain, type PodsOfDrain } from './pods-of-drain.ts';
+import { isAccepted, leaves, podsOfDrain, type PodsOfDrain } from './pods-of-drain.ts';
 import { reviewDrain, type DrainReview } from './review.ts';
 import { drainRisks } from './risks.ts';
 import { DrainSession } from './session.ts';
@@ -86,14 +87,16 @@ export async function planDrainIn(
   input: DrainInput,
 ): Promise<PlanOf<DrainFacts>> {
   const pods = podsOfDrain(reading, wanted, input, run);
-  const { settings, nodes, names, budgets, moved } = pods;
+  const { settings, nodes, names, budgets, zero, moved } = pods;
   const [forbidden, review] = await Promise.all([
     mayI(apis, cluster, asksFor(settings, moved)),
     reviewDrain(apis, cluster, reading, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod)),
   ]);
   const facts = factsOf(pods, review);
   const forecast = forecastOf(pods, reading, facts);
-  const held = heldOf(forecast.left);
+  // Of budgets that are waited for a risk tells.
+  const acceptedPods = new Set(zero.filter((found) => isAccepted(found, settings)).flatMap((found) => found.pods));
+  const held = heldOf(forecast.left.filter(({ pod }) => !acceptedPods.has(pod)));
   const blockers = [...forbidden, ...drainBlockers(pods, review, input, run)];
   return {
     ...emptyPlan(facts),
@@ -139,7 +142,7 @@ function asksFor(settings: SignedSettings, moved: readonly PodView[]): Ask[] {
 }
 
 function forecastOf({ drained, all }: PodsOfDrain, { budgets, workloads }: ExpectedReading, facts: DrainFacts): DrainForecast {
-  const nothingAsked = { asked: new Set<string>(), refused: new Map<string, string>() };
+  const nothingAsked = { asked: new Set<string>(), refused: new Map<string, never>() };
   const snapshot = { nodes: drained, pods: all, budgets, workloads, ...nothingAsked, hasDestination: true, nowMs: Date.now() };
   return forecastDrain(snapshot, drainSettings(facts));
 }
@@ -168,6 +171,7 @@ function notesOf({ nodes, moved, settings }: PodsOfDrain, { traffic }: DrainRevi
   return [
     ...(alsoCordoned ? foreignCordonWarnings(nodes, run) : []),
     ...waitNotes(moved, settings),
+    ...returnNotes(moved),
     ...traffic.map(({ sentence, remedy }) => `${sentence} ${remedy}`),
   ];
 }
@@ -178,6 +182,16 @@ function waitNotes(pods: readonly PodView[], { jobs }: SignedSettings): string[]
   return Object.entries(countBy(waited, workloadOf)).map(
     ([workload, count]) =>
       `${workload}: ${count} of its pods are waited for until they end by themselves, and nobody knows how long that takes.`,
+  );
+}
+
+/** Pods that may come back or not: a scheduler may choose another node, and a controller of their own may know better. */
+function returnNotes(pods: readonly PodView[]): string[] {
+  const found = pods.filter((pod) => whyItComesBack(pod) !== undefined && !comesBackForSure(pod) && pod.owner !== undefined);
+  return [...groupBy(found, workloadOf)].map(
+    ([workload, group]) =>
+      `${workload}: ${group.length} of its pods may come back to the same node (${group.map(whyItComesBack)[0] ?? ''}). ` +
+      'What comes back is not evicted again; the drain is stuck then.',
   );
 }
 

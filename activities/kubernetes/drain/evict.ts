@@ -5,6 +5,8 @@ import { kubernetesCode, kubernetesError, kubernetesMessage, withoutFullStop } f
 import type { KubernetesApis } from '../client/connect.ts';
 
 const reasonCharactersMax = 300;
+/** As the API server words what webhooks and ValidatingAdmissionPolicies deny (k8s.io/apiserver, pkg/admission/plugin). */
+const denialByAdmission = /admission webhook ".+" denied the request|ValidatingAdmissionPolicy '.+' with binding '.+' denied request/s;
 
 /**
  * Asks the API server to evict exactly this pod: its UID is a precondition, so that a StatefulSet's new pod of the same
@@ -54,12 +56,12 @@ function readRefusal(error: unknown, call: string, cluster: string): EvictionAns
   const message = kubernetesMessage(error);
   const reason = message.length > reasonCharactersMax ? `${message.slice(0, reasonCharactersMax)}…` : withoutFullStop(message);
   const other = { answer: 'blocked', by: 'other', reason, retryAfterMs: retryAfterMs(error) } as const;
+  // A webhook denies with any code it likes, 404, 409 and 500 among them, and may change its mind; so may a policy.
+  if (denialByAdmission.test(message)) return other;
   if (code === 404) return { answer: 'gone' };
   if (code === 409) return { answer: 'changed' };
   if (code === 429) return isBudget(error) ? { ...other, by: 'budget' } : other;
   if (code === 500 && message.includes('more than one PodDisruptionBudget')) return other;
-  // An admission webhook that denies answers 400 or 403 and may change its mind; missing permission does not.
-  if ((code === 400 || code === 403) && message.includes('admission webhook')) return other;
   if (code === 403 && message.includes('being terminated')) return other;
   throw kubernetesError(error, call, cluster);
 }

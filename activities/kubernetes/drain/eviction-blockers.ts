@@ -1,7 +1,8 @@
 import type { Target } from '../../../domain/target.ts';
-import { BudgetIndex, budgetName, remedyForShutBudget, shutReason, type BudgetView } from '../../../domain/drain/budget.ts';
+import { BudgetIndex, budgetName, remedyForShutBudget, type BudgetView } from '../../../domain/drain/budget.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import { zeroBudgets, type ZeroBudget } from '../../../domain/drain/zero-budgets.ts';
 import type { Clients } from '../../clients.ts';
 import { listBudgets, podsOnNodes } from '../client/read.ts';
 
@@ -11,21 +12,12 @@ export function budgetsOver(pods: readonly PodView[], budgets: readonly BudgetVi
   return budgets.filter((budget) => covered.has(budget));
 }
 
-/** A blocker for each budget that never allows one of these pods to be evicted, however long one waits. */
-export function shutBudgetBlockers(budgets: readonly BudgetView[], pods: readonly PodView[]): Blocker[] {
-  const covered = new BudgetIndex(budgets).cover(pods);
-  return budgets.flatMap((budget) => {
-    const reason = shutReason(budget);
-    // Pods that go whatever the numbers are need no budget that opens.
-    const kept = (covered.get(budget) ?? []).filter((pod) => needsBudget(pod, budget));
-    if (reason === undefined || kept.length === 0) return [];
-    const workloads = [...new Set(kept.map(workloadOf))].sort();
-    return [{ object: `PodDisruptionBudget/${budgetName(budget)}`, reason, remedy: remedyForShutBudget(budget, workloads) }];
+/** A blocker for each budget that allows none of these pods to be evicted, however long one waits. */
+export function zeroBudgetBlockers(zero: readonly ZeroBudget[]): Blocker[] {
+  return zero.map(({ budget, reason, pods }) => {
+    const workloads = [...new Set(pods.map(workloadOf))].sort();
+    return { object: `PodDisruptionBudget/${budgetName(budget)}`, reason, remedy: remedyForShutBudget(budget, workloads) };
   });
-}
-
-function needsBudget(pod: PodView, { unhealthyPodEvictionPolicy }: BudgetView): boolean {
-  return pod.phase !== 'Pending' && (pod.ready || unhealthyPodEvictionPolicy === 'IfHealthyBudget');
 }
 
 /** A blocker for each pod under two budgets: the API server refuses to evict it at all. */
@@ -45,5 +37,5 @@ export async function evictionBlockers(clients: Clients, target: Target, nodes: 
   const apis = await clients.kubernetes(target);
   const pods = (await podsOnNodes(apis, target.name, nodes)).filter((pod) => !staysOnNode(pod));
   const budgets = budgetsOver(pods, await listBudgets(apis, target.name));
-  return [...shutBudgetBlockers(budgets, pods), ...twoBudgetsBlockers(pods, budgets)];
+  return [...zeroBudgetBlockers(zeroBudgets(budgets, pods)), ...twoBudgetsBlockers(pods, budgets)];
 }

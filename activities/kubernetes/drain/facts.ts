@@ -12,9 +12,11 @@ export type SignedSettings = {
   singletons: 'evict' | 'surge';
   jobs: 'wait' | 'evict';
   daemonSets: 'leave' | 'evict';
+  zeroBudgets: 'block' | 'wait';
   gracePeriodSeconds: number | null;
   podDeadlineMs: number | null;
   nodeDeadlineMs: number | null;
+  unschedulableLimitMs: number;
   onDeadline: 'stuck' | 'delete';
 };
 
@@ -40,7 +42,7 @@ export type DrainFacts = {
  * it is a share of the zone with the fewest nodes.
  */
 export function signedSettings(input: DrainInput, drained: readonly { zone: string }[]): SignedSettings {
-  const { nodesAtOnce, perZone, singletons, jobs, daemonSets, gracePeriodSeconds, podDeadline, nodeDeadline, onDeadline } = input;
+  const { nodesAtOnce, perZone, singletons, jobs, daemonSets, zeroBudgets, gracePeriodSeconds, onDeadline } = input;
   const zones = new Set(drained.map(({ zone }) => zone));
   const nodes = perZone
     ? Math.min(drained.length, ...[...zones].map((zone) => drained.filter((node) => node.zone === zone).length))
@@ -52,15 +54,17 @@ export function signedSettings(input: DrainInput, drained: readonly { zone: stri
     singletons,
     jobs,
     daemonSets,
+    zeroBudgets,
     gracePeriodSeconds: gracePeriodSeconds ?? null,
-    podDeadlineMs: deadlineMs(podDeadline),
-    nodeDeadlineMs: deadlineMs(nodeDeadline),
+    podDeadlineMs: durationMs(input.podDeadline) ?? null,
+    nodeDeadlineMs: durationMs(input.nodeDeadline) ?? null,
+    unschedulableLimitMs: durationMs(input.unschedulableLimit) ?? 0,
     onDeadline,
   };
 }
 
-function deadlineMs(text: string | undefined): number | null {
-  return text === undefined ? null : (parseDurationMs(text) ?? null);
+function durationMs(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseDurationMs(text);
 }
 
 /** What the rules of a drain read of a signed plan. */

@@ -1,7 +1,8 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { hasEnded, isDaemon, isLost, podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
-import { workloadsByName, type WorkloadView } from '../../../domain/drain/workload.ts';
+import { isSurged, workloadsByName, type WorkloadView } from '../../../domain/drain/workload.ts';
+import { zeroBudgets, type ZeroBudget } from '../../../domain/drain/zero-budgets.ts';
 import { nodeView, type NodeView } from './cluster-state.ts';
 import { budgetsOver } from './eviction-blockers.ts';
 import type { ExpectedReading } from './expected-reading.ts';
@@ -32,6 +33,8 @@ export interface PodsOfDrain {
   known: ReadonlyMap<string, WorkloadView>;
   /** Those that protect pods which leave. */
   budgets: BudgetView[];
+  /** Those of them that allow 0 disruptions for good, as far as numbers tell. */
+  zero: ZeroBudget[];
 }
 
 /** Finds what a drain of the wanted nodes has to do with. */
@@ -48,6 +51,7 @@ export function podsOfDrain(reading: ExpectedReading, wanted: readonly string[],
   const running = leaving.filter((pod) => !hasEnded(pod));
   const moved = running.filter((pod) => !isDaemon(pod));
   const workloads = [...new Set(leaving.map(workloadOf))].sort();
+  const budgets = budgetsOver(leaving, reading.budgets);
   return {
     settings,
     nodes,
@@ -60,8 +64,23 @@ export function podsOfDrain(reading: ExpectedReading, wanted: readonly string[],
     workloads,
     singletons: workloads.filter((workload) => known.get(workload)?.replicas === 1),
     known,
-    budgets: budgetsOver(leaving, reading.budgets),
+    budgets,
+    zero: zeroBudgets(budgets, withoutSurged(moved, known, settings)),
   };
+}
+
+/** A rollout asks no budget. */
+export function withoutSurged(
+  pods: readonly PodView[],
+  known: ReadonlyMap<string, WorkloadView>,
+  { singletons }: SignedSettings,
+): PodView[] {
+  return pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), singletons));
+}
+
+/** Whether a drain waits for a budget that allows 0 disruptions, instead of being blocked by it. */
+export function isAccepted({ opener }: ZeroBudget, settings: SignedSettings): boolean {
+  return opener !== undefined || settings.zeroBudgets === 'wait';
 }
 
 /** Whether a drain with these settings moves the pod. */

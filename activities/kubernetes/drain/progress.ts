@@ -1,7 +1,7 @@
 import type { Observation, Progress, ProgressItem } from '../../../domain/action.ts';
 import type { BlockedPod, DrainMoves } from '../../../domain/drain/drain.ts';
 import { podName, type PodView } from '../../../domain/drain/pod.ts';
-import { unschedulableMaxMs } from '../../../domain/drain/successors.ts';
+import { whyItComesBack } from '../../../domain/drain/returning-pods.ts';
 import type { PlanOf } from '../../action.ts';
 import type { NodeView } from './cluster-state.ts';
 import type { DrainFacts } from './facts.ts';
@@ -21,17 +21,18 @@ export interface DrainLook {
 /** What one look says of a drain. `maySend`: whether any of its requests for pods may be sent now. */
 export function observationOf(plan: PlanOf<DrainFacts>, look: DrainLook, maySend: boolean): Observation {
   const { moves, uncordoned } = look;
-  const { evict, surge, remove, begin, ending, blocked, unnamed, later, detaching } = moves;
+  const { evict, surge, remove, begin, ending, blocked, unnamed, cameBack, later, detaching } = moves;
   const progress = progressOf(plan, look);
   if (uncordoned.length > 0 || begin.length > 0 || maySend) return { state: 'todo', progress };
   const waiting = [...blocked, ...detaching].filter(({ overdue }) => !overdue);
   const moving = evict.length + surge.length + remove.length + ending.length + waiting.length;
   const overdue = blocked.filter((pod) => pod.overdue);
   if (moving > 0) return { state: 'moving', progress };
-  if (overdue.length > 0 && moves.unschedulable.overdue) return { ...stuckOnUnschedulable(moves), progress };
+  if (overdue.length > 0 && moves.unschedulable.overdue) return { ...stuckOnUnschedulable(moves, plan.facts), progress };
   if (overdue.length > 0) return { ...stuckOnOverdue(overdue), progress };
   if (detaching.length > 0) return { ...stuckOnVolumes(detaching), progress };
   if (unnamed.length > 0) return { ...stuckOnUnnamed(unnamed), progress };
+  if (cameBack.length > 0) return { ...stuckOnCameBack(cameBack), progress };
   if (later.length > 0) return { state: 'moving', progress };
   const planned = typeof plan.outputs.podsMoved === 'number' ? plan.outputs.podsMoved : 0;
   return { state: 'done', outputs: { nodes: plan.facts.nodes.map(({ name }) => name), podsMoved: planned }, progress };
@@ -48,12 +49,32 @@ function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: str
   };
 }
 
-function stuckOnUnschedulable({ unschedulable: { pods }, blocked }: DrainMoves): { state: 'stuck'; reason: string; remedy: string } {
-  const minutes = unschedulableMaxMs / 60_000;
+function stuckOnCameBack(pods: readonly PodView[]): { state: 'stuck'; reason: string; remedy: string } {
+  const shown = pods.slice(0, shownMax).map((pod) => {
+    const why = whyItComesBack(pod);
+    return `${podName(pod)} on ${pod.node}${why === undefined ? '' : ` (${why})`}`;
+  });
   return {
     state: 'stuck',
     reason:
-      `${pods.length} new pods have found no node for more than ${minutes} minutes: ${unschedulableText(pods)}. ` +
+      `${pods.length} pods came to nodes though those were cordoned, and are not evicted, as others would come in their place: ` +
+      `${shown.join('; ')}${pods.length > shownMax ? '; …' : ''}.`,
+    remedy:
+      'Have the owner of what brings them there change it or scale it down; then try again. With the label ' +
+      '`cluster.x-k8s.io/drain=skip` a pod is left where it is.',
+  };
+}
+
+function stuckOnUnschedulable(
+  { unschedulable: { pods }, blocked }: DrainMoves,
+  { settings }: DrainFacts,
+): { state: 'stuck'; reason: string; remedy: string } {
+  const { unschedulableLimitMs } = settings;
+  const limit = unschedulableLimitMs < 60_000 ? `${unschedulableLimitMs / 1000} s` : `${Math.round(unschedulableLimitMs / 60_000)} minutes`;
+  return {
+    state: 'stuck',
+    reason:
+      `${pods.length} new pods have found no node for more than ${limit}: ${unschedulableText(pods)}. ` +
       `So ${blocked.length} pods of the drained nodes are not evicted.`,
     remedy:
       'Add nodes that take these pods, or make room (`kubectl describe pod` tells what is missing); then try again. ' +
@@ -121,6 +142,7 @@ function sortedByNode(moves: DrainMoves): Map<string, NodeLeft> {
   for (const { pod, reason } of moves.blocked) at(pod).reason ??= reason;
   for (const pod of moves.later) at(pod).later = true;
   for (const pod of moves.unnamed) at(pod).unnamed += 1;
+  for (const pod of moves.cameBack) at(pod).reason ??= 'pods have come though it is cordoned';
   for (const { node, volumes } of moves.detaching) {
     lists.set(node, { pods: 0, later: false, unnamed: 0, reason: `still attached: ${volumes.slice(0, shownMax).join(', ')}` });
   }
@@ -139,7 +161,7 @@ function itemOf(name: string, left: NodeLeft | undefined, planned: number | unde
 }
 
 function summaryOf(
-  { ending, blocked, detaching, unschedulable: { pods: unschedulable } }: DrainMoves,
+  { ending, blocked, cameBack, detaching, unschedulable: { pods: unschedulable } }: DrainMoves,
   done: number,
   total: number,
 ): string {
@@ -148,6 +170,7 @@ function summaryOf(
   if (unschedulable.length > 0) parts.push(`${unschedulable.length} new pods find no node: ${unschedulableText(unschedulable)}`);
   const reasons = [...new Set(blocked.map(({ reason }) => reason))].slice(0, shownMax);
   if (blocked.length > 0) parts.push(`${blocked.length} waiting: ${reasons.join('; ')}`);
+  if (cameBack.length > 0) parts.push(`${cameBack.length} came though their nodes are cordoned`);
   const volumes = detaching.reduce((sum, node) => sum + node.volumes.length, 0);
   if (volumes > 0) parts.push(`${volumes} volumes still attached`);
   return parts.join(', ');

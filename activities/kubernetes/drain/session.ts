@@ -73,14 +73,17 @@ export class DrainSession implements Following {
     const toBegin = new Set(moves.begin);
     const touched = nodes.filter(({ name }) => toCordon.has(name) || toBegin.has(name));
     await inParallel(touched, async (node) => {
-      const wanted = { cordon: toCordon.has(node.name), begin: toBegin.has(node.name) };
-      const { cordon, began } = await takeOut(apis, target.name, node, run, wanted, node.object);
+      // Where somebody has lifted the cordon in the middle, pods have come by right: its turn begins anew.
+      const wanted = { cordon: toCordon.has(node.name), begin: toBegin.has(node.name) || node.turnBeganMs !== undefined };
+      const { cordon, began, beginsNow } = await takeOut(apis, target.name, node, run, wanted, node.object);
       if (cordon !== 'gone' && wanted.cordon) this.book.noteNode(node.uid, { cordonedAtMs: Date.now() });
-      if (began && wanted.begin) this.book.noteNode(node.uid, { beganAtMs: began.getTime() });
+      const seenAtTurn = beginsNow ? this.state.podsOn(node.name) : undefined;
+      if (began && wanted.begin) this.book.noteNode(node.uid, { beganAtMs: began.getTime(), stampMs: undefined, seenAtTurn });
     });
     const gracePeriodSeconds = this.plan.facts.settings.gracePeriodSeconds ?? undefined;
     // What an earlier session has asked for on a node whose drain it began is not known here, nor what somebody else does.
-    const isBegunBefore = ({ uid, turnBeganMs }: NodeView): boolean => turnBeganMs !== undefined && this.book.beganAtMs(uid) === undefined;
+    const isBegunBefore = ({ uid, turnBeganMs }: NodeView): boolean =>
+      turnBeganMs !== undefined && this.book.turnOf(uid).beganAtMs === undefined;
     const inDoubt = new Set(nodes.filter((node) => node.isShared || isBegunBefore(node)).map(({ name }) => name));
     const evict = (pod: PodView): Promise<EvictionAnswer> => {
       const asSeen = this.book.isInDoubt(pod.uid) || inDoubt.has(pod.node);
@@ -137,7 +140,7 @@ export class DrainSession implements Following {
     const snapshot = {
       hasDestination: all.some(({ name, ready, cordon }) => ready && cordon === 'none' && !planned.has(name)),
       nodes: nodes.map((node): DrainNode => {
-        return { ...node, turnBeganMs: node.turnBeganMs ?? this.book.beganAtMs(node.uid), attached: attached.get(node.name) };
+        return { ...node, ...this.turnOf(node), attached: attached.get(node.name) };
       }),
       pods,
       budgets,
@@ -149,6 +152,15 @@ export class DrainSession implements Following {
     const moves = nextDrainMoves(snapshot, this.settings);
     this.latest = { moves, nodes, uncordoned: nodes.filter(isUncordoned), evictions: this.book.sendable(moves) };
     return this.latest;
+  }
+
+  /** The turn of a node as it is noted there, or as this session has just noted it, while that does not show. */
+  private turnOf({ uid, turnBeganMs, turnStampMs }: NodeView): Pick<DrainNode, 'turnBeganMs' | 'turnStampMs' | 'seenAtTurn'> {
+    const own = this.book.turnOf(uid);
+    if (turnBeganMs !== undefined && turnBeganMs > (own.beganAtMs ?? 0)) return { turnBeganMs, turnStampMs };
+    if (own.beganAtMs === undefined) return {};
+    if (turnBeganMs === own.beganAtMs) this.book.noteNode(uid, { stampMs: turnStampMs });
+    return { turnBeganMs: own.beganAtMs, turnStampMs: this.book.turnOf(uid).stampMs ?? Infinity, seenAtTurn: own.seenAtTurn };
   }
 
   /** Sends a request for a pod without waiting for its answer, if there is room for one more. */

@@ -1,6 +1,15 @@
-import type { V1Deployment, V1Pod, V1PodDisruptionBudget, V1StatefulSet } from '@kubernetes/client-node';
+import type {
+  V1Deployment,
+  V1NodeSelectorRequirement,
+  V1ObjectMeta,
+  V1Pod,
+  V1PodDisruptionBudget,
+  V1PodSpec,
+  V1StatefulSet,
+} from '@kubernetes/client-node';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
-import { podAnnotations, type PodView } from '../../../domain/drain/pod.ts';
+import { repellingTaint } from '../../../domain/drain/node-selection.ts';
+import { podAnnotations, type PodOwner, type PodView } from '../../../domain/drain/pod.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { withoutFullStop } from '../../failure.ts';
 
@@ -8,6 +17,10 @@ import { withoutFullStop } from '../../failure.ts';
 const graceSecondsDefault = 30;
 /** What the API server fills in where a Deployment says nothing (apps/v1), with a percentage rounded up. */
 const maxSurgeDefault = '25%';
+const hostnameLabel = 'kubernetes.io/hostname';
+const cordonedNode = { name: '', labels: {}, taints: [], schedulable: false };
+/** The end of the API groups of Kubernetes itself; the oldest of them have no dot. */
+const ownGroups = /^[a-z]*$|\.k8s\.io$/;
 
 /** What the rules of a drain need to know of a pod. Throws for a pod that the API server could not have sent. */
 export function podView(pod: V1Pod): PodView {
@@ -32,12 +45,44 @@ export function podView(pod: V1Pod): PodView {
     createdAtMs,
     startupMs: ready?.status === 'True' && readyAtMs !== undefined ? Math.max(0, readyAtMs - createdAtMs) : undefined,
     graceMs: (pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault) * 1000,
-    owner: ownerOf(pod, labels),
+    owner: podOwner(pod, labels),
     mirror: pod.metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined,
     emptyDir: volumes.some((volume) => volume.emptyDir !== undefined),
     claims: volumes.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []),
     completes: pod.spec?.restartPolicy === 'Never' || pod.spec?.restartPolicy === 'OnFailure',
+    ignoresCordon: ignoredCordon(pod),
   };
+}
+
+/**
+ * A node that a scheduler has chosen is set by the subresource `binding`, of which the managed fields tell nothing; where they name
+ * `spec.nodeName`, the pod was made with it. Behind a nodeSelector or an affinity there is a scheduler, which heeds cordons.
+ */
+function ignoredCordon({ metadata, spec }: V1Pod): PodView['ignoresCordon'] {
+  if (spec?.nodeName === undefined) return undefined;
+  const isMadeForNode = (metadata?.managedFields ?? []).some(({ fieldsV1, subresource }) => {
+    const { 'f:spec': fields } = (fieldsV1 ?? {}) as { 'f:spec'?: object };
+    return !subresource && fields !== undefined && 'f:nodeName' in fields;
+  });
+  if (isMadeForNode) return 'made-for-node';
+  if (repellingTaint(cordonedNode, spec.tolerations ?? [])) return undefined;
+  return isBoundToNode(spec, spec.nodeName) ? 'bound-to-node' : 'tolerates-cordon';
+}
+
+function isBoundToNode({ nodeSelector, affinity }: V1PodSpec, node: string): boolean {
+  if (nodeSelector?.[hostnameLabel] !== undefined) return true;
+  const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
+  // Each term is a way to fulfil it.
+  return (
+    terms.length > 0 &&
+    terms.every(({ matchFields = [], matchExpressions = [] }) => {
+      const isThisNode = ({ operator, values = [] }: V1NodeSelectorRequirement): boolean =>
+        operator === 'In' && values.length === 1 && values[0] === node;
+      const isHostname = ({ key, operator, values = [] }: V1NodeSelectorRequirement): boolean =>
+        key === hostnameLabel && operator === 'In' && values.length === 1;
+      return matchFields.some(isThisNode) || matchExpressions.some(isHostname);
+    })
+  );
 }
 
 function unschedulableReason({ spec, status }: V1Pod): string | undefined {
@@ -57,14 +102,21 @@ function chosen(values: Record<string, string>, names: readonly string[]): Recor
 }
 
 /** A Deployment's ReplicaSets carry its name and the hash of the pod template, which the pods have as a label. */
-function ownerOf(pod: V1Pod, labels: Record<string, string>): PodView['owner'] {
-  const controller = (pod.metadata?.ownerReferences ?? []).find((reference) => reference.controller === true);
-  if (!controller) return undefined;
+function podOwner({ metadata }: V1Pod, labels: Record<string, string>): PodView['owner'] {
+  const owner = ownerOf(metadata);
   const hash = labels['pod-template-hash'];
-  if (controller.kind === 'ReplicaSet' && hash !== undefined && controller.name.endsWith(`-${hash}`)) {
-    return { kind: 'Deployment', name: controller.name.slice(0, -hash.length - 1) };
+  if (owner?.kind === 'ReplicaSet' && hash !== undefined && owner.name.endsWith(`-${hash}`)) {
+    return { kind: 'Deployment', name: owner.name.slice(0, -hash.length - 1) };
   }
-  return { kind: controller.kind, name: controller.name };
+  return owner;
+}
+
+function ownerOf(metadata: V1ObjectMeta | undefined): PodOwner | undefined {
+  const controller = (metadata?.ownerReferences ?? []).find((reference) => reference.controller === true);
+  if (!controller) return undefined;
+  const { kind, name, apiVersion } = controller;
+  const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
+  return ownGroups.test(group) ? { kind, name } : { kind, name, customGroup: group };
 }
 
 /** What the rules of a drain need to know of a PodDisruptionBudget. */
@@ -86,6 +138,7 @@ export function budgetView(budget: V1PodDisruptionBudget): BudgetView {
     expectedPods: status?.expectedPods ?? 0,
     disrupted: Object.keys(status?.disruptedPods ?? {}),
     syncFailure: failed && withoutFullStop(failed.message),
+    owner: ownerOf(metadata),
   };
 }
 

@@ -147,7 +147,7 @@ describe('the plan', () => {
     expect(blockers).toEqual([
       {
         object: 'PodDisruptionBudget/shop/web',
-        reason: 'It never allows an eviction: 3 of 3 pods must stay healthy.',
+        reason: 'It allows 0 disruptions: 3 of 3 pods must stay healthy.',
         remedy: expect.stringContaining('Have its owner allow one disruption (maxUnavailable: 1)'),
       },
       expect.objectContaining({ object: expect.stringMatching(/^Pod\/shop\/api-/) }),
@@ -222,7 +222,7 @@ describe('carrying it out', () => {
     const refused = {
       code: 'action-stuck',
       message:
-        'EKS could not empty the nodes of blue, so it was not asked to: PodDisruptionBudget/shop/web: It never allows an eviction: ' +
+        'EKS could not empty the nodes of blue, so it was not asked to: PodDisruptionBudget/shop/web: It allows 0 disruptions: ' +
         '3 of 3 pods must stay healthy.',
       remedy: expect.stringContaining('Have its owner allow one disruption (maxUnavailable: 1)'),
     };

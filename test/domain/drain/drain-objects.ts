@@ -55,7 +55,7 @@ export function podsElsewhere(count: number, differences: Partial<PodView> = {})
 
 /** Node a, with nothing on it and nothing asked, at a moment long after everything was created, as far as nothing else is said. */
 export function sceneOf(differences: Partial<DrainSnapshot> = {}): DrainSnapshot {
-  const empty = { pods: [], budgets: [], workloads: [], asked: new Set<string>(), refused: new Map<string, string>() };
+  const empty = { pods: [], budgets: [], workloads: [], asked: new Set<string>(), refused: new Map<string, never>() };
   return { nodes: [nodeOf()], ...empty, hasDestination: true, nowMs: 10_000_000, ...differences };
 }
 
@@ -68,6 +68,7 @@ export function settingsOf(differences: Partial<DrainSettings> = {}): DrainSetti
     jobs: 'wait',
     singletons: 'evict',
     onDeadline: 'stuck',
+    unschedulableLimitMs: 600_000,
     workloads: new Set(['Deployment shop/web']),
     hasDestinations: true,
     named: new Set(),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { BudgetIndex, budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
-import { nextDrainMoves, type DrainMoves, type DrainSnapshot, type DrainSettings } from '../../../domain/drain/drain.ts';
+import { nextDrainMoves, type DrainMoves, type DrainNode, type DrainSnapshot, type DrainSettings } from '../../../domain/drain/drain.ts';
 import { hasEnded, staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
 import { budgetOf, nodeOf, podOf, podsElsewhere, sceneOf, settingsOf } from './drain-objects.ts';
 
@@ -17,7 +17,9 @@ function names(found: DrainMoves): Record<string, string[]> {
     ['remove', found.remove.map(({ pod }) => pod)],
     ['ending', found.ending],
     ['blocked', found.blocked.map(({ pod }) => pod)],
+    ['attempt', found.attempt],
     ['unnamed', found.unnamed],
+    ['cameBack', found.cameBack],
     ['later', found.later],
   ];
   return Object.fromEntries(lists.filter(([, pods]) => pods.length > 0).map(([name, pods]) => [name, pods.map((pod) => pod.name)]));
@@ -84,7 +86,7 @@ describe('one pod', () => {
     },
     {
       title: 'that the API server does not want to be asked for waits',
-      found: moves({ pods: [podOf()], refused: new Map([['uid of web-1', 'a webhook says no']]) }),
+      found: moves({ pods: [podOf()], refused: new Map([['uid of web-1', { reason: 'a webhook says no', by: 'other' }]]) }),
       reason: 'a webhook says no',
     },
     {
@@ -264,7 +266,9 @@ describe('budgets', () => {
     const snapshot = { nodes: [nodeOf({ turnBeganMs: 0 })], pods: [late, podOf(), ...podsElsewhere(2)], budgets: [budgetOf()] };
     const settings = { onDeadline: 'delete', podDeadlineMs: 1 } as const;
     expect(names(moves(snapshot, settings)).remove).toEqual(['web-2', 'web-1']);
-    expect(names(moves({ ...snapshot, nodes: [nodeOf({ turnBeganMs: 0 })], nowMs: 0 }, settings))).toMatchObject({ evict: ['web-1'] });
+    expect(names(moves({ ...snapshot, nodes: [nodeOf({ turnBeganMs: 2_000 })], nowMs: 2_000 }, settings))).toMatchObject({
+      evict: ['web-1'],
+    });
   });
 });
 
@@ -372,8 +376,10 @@ describe('deadlines', () => {
   });
 
   test('A pod that came later has its own time.', () => {
-    const found = moves({ nodes: began, pods: [podOf({ createdAtMs: 9_990_000 })], budgets: shut }, { podDeadlineMs: 60_000 });
-    expect(found.blocked[0]?.overdue).toBe(false);
+    const nodes = [nodeOf({ turnBeganMs: 10_000_000 - 70_000 })];
+    const overdue = (createdAtMs: number): boolean | undefined =>
+      moves({ nodes, pods: [podOf({ createdAtMs })], budgets: shut }, { podDeadlineMs: 60_000 }).blocked[0]?.overdue;
+    expect([overdue(0), overdue(10_000_000 - 50_000)]).toEqual([true, false]);
   });
 
   const ending = (pastMs: number): PodView => podOf({ terminating: true, graceEndsAtMs: 10_000_000 - pastMs });
@@ -590,9 +596,9 @@ describe('new pods that find no node', () => {
     expect([pods.evict?.toSorted() ?? [], pods.blocked?.toSorted() ?? []]).toEqual([evict.toSorted(), blocked.toSorted()]);
   });
 
-  test('The pods that are held back say for which one, and a person has to look after a quarter of an hour.', () => {
+  test('The pods that are held back say for which one, and a person has to look after a while.', () => {
     const minute = 60_000;
-    const at = (nowMs: number): DrainMoves => withSuccessors([successor('web')], { nowMs });
+    const at = (nowMs: number): DrainMoves => withSuccessors([successor('web')], { nowMs }, { unschedulableLimitMs: 15 * minute });
     const soon = at(began + 15 * minute);
     expect(soon.blocked).toMatchObject([
       { pod: { name: 'web-1' }, reason: 'shop/web-new, which takes the place of a moved pod, finds no node', overdue: false },
@@ -606,5 +612,106 @@ describe('new pods that find no node', () => {
   test('Pods that have ended go all the same.', () => {
     const ended = podOf({ name: 'web-2', phase: 'Succeeded', ready: false });
     expect(names(withSuccessors([ended, successor('web')])).evict).toContain('web-2');
+  });
+});
+
+describe('pods that come to a node though it is cordoned', () => {
+  const began = 9_000_000;
+  const second = 1_000;
+  const nodes = (seen?: string[]): DrainNode[] => [nodeOf({ turnBeganMs: began, seenAtTurn: seen && new Set(seen) })];
+  const cameAt = (afterMs: number): PodView => podOf({ createdAtMs: began + afterMs });
+  const at = (pod: PodView, sinceMs: number, seen?: string[], differences: Partial<DrainSettings> = {}): Record<string, string[]> =>
+    names(moves({ nodes: nodes(seen), pods: [pod], nowMs: began + sinceMs }, differences));
+
+  const cases: { title: string; found: Record<string, string[]>; list?: string }[] = [
+    { title: 'One that was there before goes at once', found: at(cameAt(-second), 0), list: 'evict' },
+    {
+      title: 'One that was seen there at the beginning goes at once, whatever clocks say',
+      found: at(cameAt(90 * second), 0, [podOf().uid]),
+      list: 'evict',
+    },
+    { title: 'One made in the second of the beginning may be new, so it waits', found: at(cameAt(-1), 10 * second), list: 'blocked' },
+    {
+      title: 'One that was not seen there waits, though it was made before',
+      found: at(cameAt(-60 * second), 10 * second, []),
+      list: 'blocked',
+    },
+    { title: 'One that came about then goes when half a minute is over', found: at(cameAt(20 * second), 31 * second), list: 'evict' },
+    { title: 'One that came later is not evicted', found: at(cameAt(31 * second), 60 * second), list: 'cameBack' },
+    { title: 'Nor is it after a whole day', found: at(cameAt(31 * second), 86_400 * second), list: 'cameBack' },
+    {
+      title: 'Nor is it deleted after a deadline, as others would come and be deleted without end',
+      found: at(cameAt(31 * second), 90 * second, [], { onDeadline: 'delete', nodeDeadlineMs: 1, podDeadlineMs: 1 }),
+      list: 'cameBack',
+    },
+    {
+      title: 'One that is on its way out is only waited for',
+      found: at({ ...cameAt(31 * second), terminating: true }, 60 * second),
+      list: 'ending',
+    },
+    { title: 'One that has ended is left behind', found: at({ ...cameAt(31 * second), phase: 'Failed' }, 60 * second) },
+  ];
+  test.each(cases)('$title.', ({ found, list }) => expect(found).toEqual(list === undefined ? {} : { [list]: [podOf().name] }));
+
+  test('It keeps no other node waiting.', () => {
+    const pods = [cameAt(40 * second), podOf({ name: 'other', node: 'b' })];
+    const found = moves({ nodes: [...nodes(), nodeOf({ name: 'b' })], pods, nowMs: began + 60 * second });
+    expect([found.begin, found.evict.map(({ name }) => name)]).toEqual([['b'], ['other']]);
+  });
+
+  test('However often a controller brings pods back to the node, at most three go: one of each of its kinds of arrival.', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 40, maxLength: 80 }), (gapsMs) => {
+        const evicted: PodView[] = [];
+        let nowMs = began;
+        let pod = podOf({ createdAtMs: 0, uid: 'first' });
+        for (const [index, gapMs] of gapsMs.entries()) {
+          nowMs += gapMs;
+          if (moves({ nodes: nodes(), pods: [pod], nowMs }).evict.length === 0) continue;
+          evicted.push(pod);
+          pod = podOf({ createdAtMs: Math.floor(nowMs / 1_000) * 1_000, uid: String(index) });
+        }
+        expect(evicted.length).toBeLessThanOrEqual(3);
+      }),
+    );
+  });
+});
+
+describe('budgets that allow 0 disruptions for good, as far as numbers tell', () => {
+  const zero = budgetOf({ minAvailable: '3', disruptionsAllowed: 0, currentHealthy: 3, desiredHealthy: 3, expectedPods: 3 });
+  const snapshot = { pods: [podOf(), ...podsElsewhere(2)], budgets: [zero] };
+
+  test('Their pods wait and may be asked for now and then; the others go.', () => {
+    const free = podOf({ name: 'free', labels: {} });
+    const found = moves({ ...snapshot, pods: [...snapshot.pods, free] });
+    expect(names(found)).toEqual({ evict: ['free'], attempt: ['web-1'], blocked: ['web-1'] });
+    expect(found.budgetOf.get(podOf()) ?? [...found.budgetOf.values()][0]).toBe(zero);
+    expect(found.blocked[0]?.reason).toBe(
+      'PDB shop/web needs 3 healthy pods and has 3, and allows 0 disruptions until its owner changes that',
+    );
+  });
+
+  test('Who looks after them is named.', () => {
+    const owner = { kind: 'Cluster', name: 'orders', customGroup: 'postgresql.cnpg.io' };
+    const reasonWith = (pod: PodView, budget = zero): string | undefined =>
+      moves({ ...snapshot, pods: [pod, ...podsElsewhere(2)], budgets: [budget] }, { workloads: new Set() }).blocked[0]?.reason;
+    expect(reasonWith(podOf({ owner }))).toContain('until CloudNativePG (Cluster shop/orders) changes that');
+    expect(reasonWith(podOf(), { ...zero, owner: { kind: 'Broker', name: 'events', customGroup: 'example.com' } })).toContain(
+      'until Broker shop/events changes that',
+    );
+  });
+
+  test.each([
+    ['a pod that was refused a moment ago', { refused: new Map([[podOf().uid, { reason: 'not yet', by: 'budget' as const }]]) }, {}],
+    ['a pod that is asked for already', { asked: new Set([podOf().uid]) }, {}],
+    ['a pod past its deadline', { nodes: [nodeOf({ turnBeganMs: 9_000_000 })] }, { podDeadlineMs: 1 }],
+    ['a pod whose budget is only short for now', { budgets: [{ ...zero, desiredHealthy: 2, currentHealthy: 2 }] }, {}],
+    ['a pod under a second budget', { budgets: [zero, { ...zero, name: 'two' }] }, {}],
+  ])('%s is not asked for.', (_title, differences, settings) => {
+    expect(moves({ ...snapshot, ...differences }, settings).attempt).toEqual([]);
+  });
+
+  test('When the budget allows one, the pod goes as any other.', () => {
+    expect(names(moves({ ...snapshot, budgets: [{ ...zero, desiredHealthy: 2, disruptionsAllowed: 1 }] }))).toEqual({ evict: ['web-1'] });
   });
 });

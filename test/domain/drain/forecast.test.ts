@@ -55,8 +55,8 @@ describe('the forecast of a drain', () => {
     const found = forecast({ pods: [...web(2), other], budgets: [shut] });
     expect(timetable(found)).toEqual({ other: 0 });
     expect(found.left.map(({ pod, reason }) => `${pod.name}: ${reason}`)).toEqual([
-      'web-1: PDB shop/web needs 2 healthy pods and has 2',
-      'web-0: PDB shop/web needs 2 healthy pods and has 2',
+      'web-1: PDB shop/web needs 2 healthy pods and has 2, and allows 0 disruptions until its owner changes that',
+      'web-0: PDB shop/web needs 2 healthy pods and has 2, and allows 0 disruptions until its owner changes that',
     ]);
   });
 

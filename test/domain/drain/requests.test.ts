@@ -25,7 +25,7 @@ const see =
 const readAnew = (book: RequestBook): void => book.readAnew([uid]);
 
 type State = Partial<{ asked: boolean; refused: string; inDoubt: boolean }>;
-const reason = (text: string): string => `the API server refuses it for now: ${text}`;
+const reason = (text: string, by = 'other'): string => `by ${by}: the API server refuses it for now: ${text}`;
 
 const table: { title: string; events: ((book: RequestBook) => void)[]; state: State; nowMs?: number; budgets?: (typeof budget)[] }[] = [
   { title: 'nothing: it may be asked for', events: [], state: {} },
@@ -69,7 +69,7 @@ const table: { title: string; events: ((book: RequestBook) => void)[]; state: St
     nowMs: 6_999,
     state: { refused: reason('busy') },
   },
-  { title: 'a refusal by its budget', events: [send, full], budgets: [budget], state: { refused: reason('it is full') } },
+  { title: 'a refusal by its budget', events: [send, full], budgets: [budget], state: { refused: reason('it is full', 'budget') } },
   { title: 'the same, once its budget has changed', events: [send, full], budgets: [{ ...budget }], state: {} },
   { title: 'a refusal of a pod that is gone', events: [send, denied, see([])], state: {} },
   { title: 'a first failure: asked for again at once', events: [send, fail, readAnew], state: { inDoubt: true } },
@@ -77,14 +77,15 @@ const table: { title: string; events: ((book: RequestBook) => void)[]; state: St
     title: 'a second failure: not at once',
     events: [send, fail, readAnew, send, fail, readAnew],
     nowMs: 1_999,
-    state: { inDoubt: true, refused: 'no answer' },
+    state: { inDoubt: true, refused: 'by other: no answer' },
   },
 ];
 
 test.each(table)('Of a pod the book knows $title.', ({ events, state, nowMs = 0, budgets = [] }) => {
   const book = new RequestBook();
   for (const event of events) event(book);
-  const refused = book.refusals(budgets, nowMs).get(uid);
+  const refusal = book.refusals(budgets, nowMs).get(uid);
+  const refused = refusal && `by ${refusal.by}: ${refusal.reason}`;
   const known = { asked: book.asked().has(uid), refused, inDoubt: book.isInDoubt(uid) };
   expect(known).toEqual({ asked: false, refused: undefined, inDoubt: false, ...state });
 });
@@ -115,7 +116,7 @@ test('Of each budget one eviction is under way at a time; pods without a budget 
   const book = new RequestBook();
   const names = (): string[] => {
     const budgets = new Map([[first, budget] as const, [second, budget] as const, [alone, other] as const]);
-    return book.sendable({ evict: [first, second, free, alone], budgetOf: budgets }).map((one) => one.pod.name);
+    return book.sendable({ evict: [first, free, alone], attempt: [second], budgetOf: budgets }).map((one) => one.pod.name);
   };
   expect(names()).toEqual(['web-1', 'free', 'alone']);
   book.send(podOf({ name: 'web-0', uid: 'web-0' }), { ...budget });
@@ -127,7 +128,7 @@ test('Of each budget one eviction is under way at a time; pods without a budget 
 test('A node counts as cordoned for a while though the cluster does not show it, and its beginning is remembered.', () => {
   const book = new RequestBook();
   book.noteNode('n', { cordonedAtMs: 0 });
-  book.noteNode('n', { beganAtMs: 5 });
+  book.noteNode('n', { beganAtMs: 5, seenAtTurn: new Set(['web-1']) });
   expect([book.hasCordoned('n', 9_999), book.hasCordoned('n', 10_000), book.hasCordoned('m', 0)]).toEqual([true, false, false]);
-  expect([book.beganAtMs('n'), book.beganAtMs('m')]).toEqual([5, undefined]);
+  expect([book.turnOf('n'), book.turnOf('m')]).toEqual([{ cordonedAtMs: 0, beganAtMs: 5, seenAtTurn: new Set(['web-1']) }, {}]);
 });

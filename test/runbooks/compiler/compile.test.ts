@@ -286,7 +286,7 @@ describe('a mistake is reported at its place', () => {
       'r.yaml:13:5 error steps[1].with.nodes: Is missing.',
       'r.yaml:13:13 error steps[1].with.nodse: Unknown key. Did you mean "nodes"?' +
         ' There are: nodes, nodesAtOnce, perZone, alsoCordoned, deleteEmptyDirData, force, singletons, jobs, daemonSets,' +
-        ' gracePeriodSeconds, podDeadline, nodeDeadline, onDeadline.',
+        ' zeroBudgets, gracePeriodSeconds, podDeadline, nodeDeadline, unschedulableLimit, onDeadline.',
     ]);
   });
 

@@ -92,6 +92,8 @@ describe('the plan of a drain', () => {
         jobs: 'wait',
         daemonSets: 'leave',
         gracePeriodSeconds: null,
+        zeroBudgets: 'block',
+        unschedulableLimitMs: 600_000,
         podDeadlineMs: null,
         nodeDeadlineMs: null,
         onDeadline: 'stuck',
@@ -138,10 +140,11 @@ describe('the plan of a drain', () => {
     expect(plan.blockers).toEqual([
       {
         object: 'PodDisruptionBudget/shop/web',
-        reason: 'It never allows an eviction: 3 of 3 pods must stay healthy.',
+        reason: 'It allows 0 disruptions: 3 of 3 pods must stay healthy.',
         remedy:
           'PodDisruptionBudget shop/web (minAvailable: 3) over Deployment shop/web demands 3 healthy of 3 pods. ' +
-          'Have its owner run one more replica or demand one less, then plan again.',
+          'Have its owner run one more replica or demand one less, then plan again. ' +
+          'Where a controller will allow it as the drain goes on, plan with `zeroBudgets: wait`.',
       },
     ]);
     expect((await demo.nodes()).some(({ spec }) => spec?.unschedulable)).toBe(false);

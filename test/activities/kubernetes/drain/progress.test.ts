@@ -5,8 +5,8 @@ import { observationOf } from '../../../../activities/kubernetes/drain/progress.
 import { nextDrainMoves } from '../../../../domain/drain/drain.ts';
 import { nodeOf, podOf, sceneOf, settingsOf } from '../../../domain/drain/drain-objects.ts';
 
-test('New pods that find no node are named while they are waited for, and make the step stuck after a quarter of an hour.', () => {
-  const plan = emptyPlan({ nodes: [{ name: 'a', uid: '1' }] } as DrainFacts);
+test('New pods that find no node are named while they are waited for, and make the step stuck after the limit.', () => {
+  const plan = emptyPlan({ nodes: [{ name: 'a', uid: '1' }], settings: { unschedulableLimitMs: 600_000 } } as DrainFacts);
   const began = 9_000_000;
   const waiting = { node: '', phase: 'Pending', ready: false, createdAtMs: began + 1_000, unschedulable: '3 Insufficient cpu' };
   const pods = [podOf(), podOf({ name: 'web-new', ...waiting })];
@@ -22,10 +22,10 @@ test('New pods that find no node are named while they are waited for, and make t
     );
   const summary = expect.stringContaining('1 new pods find no node: shop/web-new (3 Insufficient cpu)');
   expect(seenAt(began + 60_000)).toMatchObject({ state: 'moving', progress: { summary } });
-  expect(seenAt(began + 16 * 60_000)).toMatchObject({
+  expect(seenAt(began + 11 * 60_000)).toMatchObject({
     state: 'stuck',
     reason:
-      '1 new pods have found no node for more than 15 minutes: shop/web-new (3 Insufficient cpu). ' +
+      '1 new pods have found no node for more than 10 minutes: shop/web-new (3 Insufficient cpu). ' +
       'So 1 pods of the drained nodes are not evicted.',
     remedy: expect.stringContaining('Add nodes that take these pods, or make room'),
     progress: { summary },
