@@ -1,11 +1,8 @@
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { contextOfLook } from '../../activities/action.ts';
-import { connectByKubeconfig } from '../../activities/kubernetes/client/kubeconfig.ts';
-import { drainAction } from '../../activities/kubernetes/drain/drain.ts';
-import { perform } from '../../activities/perform.ts';
 import { readKubeconfig, requester, type KubernetesRequest } from '../../lab/kubernetes-access.ts';
 import { createAll, nodeManifests } from '../../lab/workloads.ts';
 import { failureOf } from '../support/cluster.ts';
+import { drainOf } from './drain-of.ts';
 import { send, type Door } from './raw.ts';
 import { fromSetup, realWorld } from './real-world.ts';
 import { eventually, leaveNothing, podTemplate, until, type PodSeen } from './world.ts';
@@ -54,30 +51,6 @@ function workload(kind: 'Deployment' | 'ReplicaSet', name: string, spec: object)
   return { apiVersion: 'apps/v1', kind, metadata: { name }, spec: { replicas: 2, selector: { matchLabels: { app: name } }, template } };
 }
 
-/** A drain as `holdpoint drain` and runs carry it out. */
-function drainOf(node: string) {
-  const { apis, cluster } = connectByKubeconfig({ kubeconfig: fromSetup('HOLDPOINT_LAB_KUBECONFIG'), env: {} });
-  const none = (): never => {
-    throw new Error('a drain needs no AWS');
-  };
-  const action = drainAction({ eks: none, ec2: none, kubernetes: async () => apis });
-  const context = contextOfLook({
-    run: 'r-returning',
-    step: 's',
-    target: { kind: 'kubernetes' as const, region: '', name: cluster },
-    retry: 0,
-  });
-  return {
-    plan: (settings: object = {}) => action.plan({ nodes: [node], ...settings }, context),
-    carryOut: (plan: Awaited<ReturnType<typeof action.plan>>) =>
-      perform(action, plan, context, {
-        onProgress: () => undefined,
-        signal: AbortSignal.timeout(100_000),
-        wait: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, 500))),
-      }),
-  };
-}
-
 describe('pods that come back to the node', () => {
   const toleratesAll = { tolerations: [{ operator: 'Exists' }] };
   const onlyOn = (node: string): object => {
@@ -100,7 +73,7 @@ describe('pods that come back to the node', () => {
       const pods = await podsIn(namespace);
       return pods.length === 8 && pods.every(({ spec, status }) => spec.nodeName === node && status.phase === 'Running');
     });
-    const drain = drainOf(node);
+    const drain = drainOf([node]);
     const plan = await drain.plan();
     expect(plan.blockers.map(({ object, reason }) => `${object}: ${reason}`).toSorted()).toEqual(
       [
@@ -170,7 +143,7 @@ describe('a PDB that its operator changes', () => {
       const { body } = await send(door, 'GET', `${budgets}/primary`);
       return (body.status as { currentHealthy?: number }).currentHealthy === 1;
     });
-    const drain = drainOf(node);
+    const drain = drainOf([node]);
     const plan = await drain.plan();
     expect(plan.blockers).toEqual([]);
     expect(plan.risks).toContainEqual(

@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { readKubeconfig, requester, type KubernetesRequest } from '../../lab/kubernetes-access.ts';
+import { createAll, nodeManifests, untilSettled, workloadManifests } from '../../lab/workloads.ts';
+import { failureOf } from '../support/cluster.ts';
+import { drainOf } from './drain-of.ts';
+import { followEvictions } from './evictions.ts';
+import { send, type Door } from './raw.ts';
+import { fromSetup, realWorld } from './real-world.ts';
+import { inPool, leaveNothing, until, type PodSeen } from './world.ts';
+
+const namespace = 'lost-nodes';
+const pool = { pool: namespace };
+const drained = nodeManifests({ count: 4, prefix: `${namespace}-full`, labels: pool });
+const spare = nodeManifests({ count: 2, prefix: `${namespace}-spare`, labels: pool });
+const namesOf = (nodes: typeof drained): string[] => nodes.map(({ metadata }) => metadata.name);
+
+let door: Door;
+let request: KubernetesRequest;
+
+beforeAll(async () => {
+  ({ door } = await realWorld());
+  request = requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG')));
+  const options = { namespace, readinessSeconds: 0.5, shutdownSeconds: 0.3 };
+  const manifests = [
+    ...workloadManifests({ ...options, name: 'free', replicas: 16 }),
+    ...workloadManifests({ ...options, name: 'kept', replicas: 8, budget: { maxUnavailable: 1 } }),
+  ];
+  await createAll(request, [
+    ...drained,
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
+    ...inPool(manifests, pool),
+  ]);
+  await untilSettled(request, { namespace });
+  await createAll(request, spare);
+});
+
+afterAll(async () => {
+  await send(door, 'DELETE', `/api/v1/namespaces/${namespace}`);
+  // Nobody ends pods whose node is gone.
+  await send(door, 'DELETE', `/api/v1/namespaces/${namespace}/pods`, { gracePeriodSeconds: 0 });
+  await leaveNothing(door, namespace, [...namesOf(drained), ...namesOf(spare)]);
+});
+
+test('a drain whose destination goes in the middle sends no more pods, and is stuck with the words of the scheduler', async () => {
+  const evictions = await followEvictions(door, namespace, namesOf(drained));
+  const drain = drainOf(namesOf(drained));
+  const plan = await drain.plan({ unschedulableLimit: '8s' });
+  expect([plan.blockers, plan.facts.destinations]).toEqual([[], ['other nodes']]);
+  const failure = failureOf(drain.carryOut(plan));
+  await until('some evictions', async () => evictions.granted() >= 3);
+  for (const name of namesOf(spare)) await send(door, 'DELETE', `/api/v1/nodes/${name}`);
+  const { code, message } = await failure;
+  evictions.stop();
+  expect(code).toBe('action-stuck');
+  expect(message).toMatch(/new pods have found no node for more than 8 s: lost-nodes\/\S+ \(0\/\d+ nodes are available: /);
+  const { body } = await send(door, 'GET', `/api/v1/namespaces/${namespace}/pods`);
+  const pods = body.items as PodSeen[];
+  // The node after the one in hand has lost nothing, and each pod that went was sent once.
+  expect(evictions.granted()).toBeLessThan(16);
+  expect(pods.filter(({ spec }) => namesOf(drained).includes(spec.nodeName ?? '')).length).toBeGreaterThan(8);
+});
