@@ -34,14 +34,16 @@ export function createClients(readClusters: ReadClusters = async () => ({})): Cl
     const { EC2 } = await import('@aws-sdk/client-ec2');
     return new EC2({ region, ...settings });
   });
-  const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number }>();
+  const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number; access: object }>();
   const kubernetes = async (target: Target): Promise<KubernetesApis> => {
     const access = target.kind === 'eks' ? 'eks' : await accessOf(target, readClusters);
     const key = JSON.stringify([target, access]);
     const known = connections.get(key);
     if (known && Date.now() - known.madeAtMs < connectionAgeMaxMs) return known.apis;
-    const apis = access === 'eks' ? connectToEks(eks(target.region), target) : connectToCluster(access, process.env);
-    connections.set(key, { apis, madeAtMs: Date.now() });
+    const made = access === 'eks' ? connectToEks(eks(target.region), target) : connectToCluster(access, process.env);
+    const same = known?.access ?? {};
+    const apis = made.then((own) => ({ ...own, access: same }));
+    connections.set(key, { apis, madeAtMs: Date.now(), access: same });
     apis.catch(() => connections.delete(key));
     return apis;
   };

@@ -7,6 +7,7 @@ import { machine } from './measure/machine.ts';
 import { wholeNumber } from './measure/settings.ts';
 import { boundOf, startEnvironment, type Environment } from './rotation/environment.ts';
 import { carryOutRun } from './rotation/whole-run.ts';
+import { clusterName, rotatedGroup, workloadsFor } from './rotation/world.ts';
 
 const runFile = promisify(execFile);
 
@@ -32,7 +33,13 @@ async function main(): Promise<number> {
   const where = machine();
   const isRun = nodes > nodesOfOneDrainMax;
   const speed = isRun ? speedOfRun : speedOfDrain;
-  const environment = await startEnvironment(nodes, speed);
+  const environment = await startEnvironment({
+    program: 'bench/rotation/sandbox-main',
+    args: [String(nodes), String(speed)],
+    cluster: clusterName,
+    nodegroup: rotatedGroup,
+    workloads: workloadsFor(nodes),
+  });
   try {
     const facts = { nodes, pods: environment.podsToMove.length, nodesAtOnce: Math.min(nodes, nodesOfOneDrainMax), speed };
     const measured = isRun ? await rotateByRun(environment, facts) : await rotateByDrain(environment, facts);

@@ -29,3 +29,10 @@ async function residentKib(pid: number): Promise<number> {
   const { stdout } = await runFile('ps', ['-o', 'rss=', '-p', String(pid)]);
   return Number(stdout.trim());
 }
+
+/** The most memory that a process has ever had resident, in MiB. Linux keeps it; elsewhere, or once it has ended, it is not known (NaN). */
+export async function peakMemoryMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? [];
+  return Math.round(Number(kib) / kibPerMib);
+}

@@ -5,11 +5,10 @@ import { buildWhereStale } from '../../lab/build.ts';
 import { buildProgramsApart } from '../../lab/build-programs.ts';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../lab/process.ts';
 import { send, type Door } from '../../test/lab-kubernetes/raw.ts';
-import { lowerBound, type LowerBound, type PodToMove } from './lower-bound.ts';
-import { clusterName, rotatedGroup, workloadsFor } from './world.ts';
+import { lowerBound, type LowerBound, type PodToMove, type Workload } from './lower-bound.ts';
 
-/** A thousand nodes take a while to come up. */
-const readyTimeoutMs = 5 * 60_000;
+/** Thousands of nodes take a while to come up. */
+const readyTimeoutMs = 20 * 60_000;
 
 /** A sandbox with nodes to rotate, and a folder with what is built of the benchmark. */
 export interface Environment {
@@ -29,8 +28,20 @@ export interface Environment {
   stop(): Promise<void>;
 }
 
-/** Builds the programs of the benchmark and starts the sandbox; its time runs `speed` times as fast as ours. */
-export async function startEnvironment(nodes: number, speed: number): Promise<Environment> {
+/** What the sandbox holds, and what of it is rotated. */
+export interface BenchWorld {
+  /** The program that serves it, such as `bench/rotation/sandbox-main`, and what it is started with. */
+  program: string;
+  args: readonly string[];
+  nodeArgs?: readonly string[];
+  cluster: string;
+  /** The node group that is rotated. */
+  nodegroup: string;
+  workloads: readonly Workload[];
+}
+
+/** Builds the programs of the benchmark and starts the sandbox. */
+export async function startEnvironment(world: BenchWorld): Promise<Environment> {
   const ends: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
@@ -39,7 +50,7 @@ export async function startEnvironment(nodes: number, speed: number): Promise<En
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-rotation-'));
     ends.push(() => rm(directory, { recursive: true, force: true }));
     await buildWhereStale();
-    await buildProgramsApart(join(directory, 'programs'), ['bench/rotation/sandbox-main']);
+    await buildProgramsApart(join(directory, 'programs'), [world.program]);
     const start: Environment['start'] = async (options) => {
       const running = await startProcess(options);
       ends.push(() => running.kill());
@@ -48,28 +59,28 @@ export async function startEnvironment(nodes: number, speed: number): Promise<En
     const sandbox = await start({
       name: 'The sandbox',
       command: process.execPath,
-      args: [join(directory, 'programs', 'bench/rotation/sandbox-main.js'), String(nodes), String(speed)],
+      args: [...(world.nodeArgs ?? []), join(directory, 'programs', `${world.program}.js`), ...world.args],
       ready: /"url":"(?<url>[^"]+)"/,
       readyTimeoutMs,
     });
     const url = sandbox.readyMatch?.groups?.url ?? '';
-    const door: Door = { url: `${url}/kubernetes/${clusterName}` };
+    const door: Door = { url: `${url}/kubernetes/${world.cluster}` };
     const kubeconfig = join(directory, 'kubeconfig');
     await writeFile(kubeconfig, kubeconfigOf(door.url), { mode: 0o600 });
-    const names = await rotatedNodes(door);
+    const names = await nodesOf(door, world.nodegroup);
     return {
       directory,
       url,
       kubeconfig,
       nodes: names,
-      podsToMove: await podsOn(door, names, nodes),
+      podsToMove: await podsOn(door, names, world.workloads),
       start,
       atEnd: (end) => ends.push(end),
       observed: async () => {
         const { body } = await send({ url }, 'GET', '/sandbox/observer');
         const { violations, counters } = body as { violations: unknown[]; counters: { requests: Record<string, number> } };
         const requests = Object.values(counters.requests).reduce((sum, count) => sum + count, 0);
-        return { violations: violations.length, requests, podsLeft: (await podsOn(door, names, nodes)).length };
+        return { violations: violations.length, requests, podsLeft: (await podsOn(door, names, world.workloads)).length };
       },
       stop,
     };
@@ -83,19 +94,23 @@ export function boundOf({ podsToMove }: Environment, nodesAtOnce: number): Lower
   return lowerBound(podsToMove, nodesAtOnce);
 }
 
-async function rotatedNodes(door: Door): Promise<string[]> {
-  const { body } = await send(door, 'GET', `/api/v1/nodes?labelSelector=eks.amazonaws.com%2Fnodegroup%3D${rotatedGroup}`);
+async function nodesOf(door: Door, nodegroup: string): Promise<string[]> {
+  const { body } = await send(door, 'GET', `/api/v1/nodes?labelSelector=eks.amazonaws.com%2Fnodegroup%3D${nodegroup}`);
   return (body.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name);
 }
 
-async function podsOn(door: Door, names: readonly string[], nodes: number): Promise<PodToMove[]> {
-  const workloads = new Map(workloadsFor(nodes).map((workload) => [workload.name, workload]));
-  const { body } = await send(door, 'GET', '/api/v1/pods');
-  const wanted = new Set(names);
-  return (body.items as { metadata: { labels: { app: string } }; spec: { nodeName: string } }[]).flatMap(({ metadata, spec }) => {
-    const workload = workloads.get(metadata.labels.app);
-    return workload && wanted.has(spec.nodeName) ? [{ workload, node: spec.nodeName }] : [];
-  });
+/** One list for each node: the pods of all nodes may be too many for one. */
+async function podsOn(door: Door, names: readonly string[], workloads: readonly Workload[]): Promise<PodToMove[]> {
+  const byName = new Map(workloads.map((workload) => [workload.name, workload]));
+  const found: PodToMove[] = [];
+  for (const node of names) {
+    const { body } = await send(door, 'GET', `/api/v1/pods?fieldSelector=spec.nodeName%3D${node}`);
+    for (const { metadata } of body.items as { metadata: { labels: { app: string } } }[]) {
+      const workload = byName.get(metadata.labels.app);
+      if (workload) found.push({ workload, node });
+    }
+  }
+  return found;
 }
 
 function kubeconfigOf(server: string): string {

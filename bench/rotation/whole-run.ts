@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
@@ -12,6 +11,7 @@ import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { makeKeys, writeConfiguration } from '../../test/support/people.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
+import { peakMemoryMb } from '../measure/memory.ts';
 import { workerEnvironment } from '../measure/worker-environment.ts';
 import type { Environment } from './environment.ts';
 import { clusterName, region } from './world.ts';
@@ -20,7 +20,6 @@ const namespace = 'default';
 const runbook = 'node-maintenance';
 const lookPauseMs = 500;
 const runTimeoutMs = 30 * 60_000;
-const kibPerMib = 1024;
 
 /** How a run went. */
 export interface WholeRun {
@@ -96,11 +95,4 @@ async function largestHistory(
     largest.executions += 1;
   }
   return largest;
-}
-
-/** Linux keeps the peak of each process; elsewhere it is not known. */
-async function peakMemoryMb(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? [];
-  return Math.round(Number(kib) / kibPerMib);
 }

@@ -40,6 +40,8 @@ class NamespaceBudgets {
   readonly byLabel = new Map<string, Map<string, PlacedBudget[]>>();
   /** Those that demand no label. */
   readonly others: PlacedBudget[] = [];
+  /** What has been found for labels before: pods of a workload often share theirs. */
+  readonly found = new Map<object, BudgetView[]>();
 
   add(placed: PlacedBudget): void {
     const [label] = Object.entries(placed.budget.selector?.matchLabels ?? {});
@@ -65,7 +67,17 @@ export class BudgetIndex {
   /** The budgets that protect a pod, in the order in which they were given. */
   of({ namespace, labels }: PodView): BudgetView[] {
     const known = this.byNamespace.get(namespace);
-    if (!known) return [];
+    return known ? getOrAdd(known.found, labels, () => this.search(known, labels)) : [];
+  }
+
+  /** The pods of each budget that protects any of these. */
+  cover(pods: readonly PodView[]): Map<BudgetView, PodView[]> {
+    const covered = new Map<BudgetView, PodView[]>();
+    for (const pod of pods) for (const budget of this.of(pod)) getOrAdd(covered, budget, () => []).push(pod);
+    return covered;
+  }
+
+  private search(known: NamespaceBudgets, labels: PodView['labels']): BudgetView[] {
     const candidates = [...known.others];
     for (const [name, byValue] of known.byLabel) {
       const value = labelOf(labels, name);
@@ -74,13 +86,6 @@ export class BudgetIndex {
     const found = candidates.filter(({ budget }) => selectorMatches(budget.selector, labels));
     if (found.length > 1) found.sort((a, b) => a.place - b.place);
     return found.map(({ budget }) => budget);
-  }
-
-  /** The pods of each budget that protects any of these. */
-  cover(pods: readonly PodView[]): Map<BudgetView, PodView[]> {
-    const covered = new Map<BudgetView, PodView[]>();
-    for (const pod of pods) for (const budget of this.of(pod)) getOrAdd(covered, budget, () => []).push(pod);
-    return covered;
   }
 }
 

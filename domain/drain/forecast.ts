@@ -1,6 +1,8 @@
+import { getOrAdd } from '../map.ts';
 import { BudgetIndex, recounted, type BudgetView } from './budget.ts';
 import { nextDrainMoves, type DrainNode, type DrainSnapshot, type DrainSettings } from './drain.ts';
 import { hasEnded, workloadOf, type PodView } from './pod.ts';
+import { PodsThatMatter } from './pods-that-matter.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
 /** How long a pod takes to be Ready where none of its workload tells. */
@@ -51,7 +53,8 @@ class Play {
   private readonly there: ReadonlySet<string>;
   private readonly happenings: Happening[] = [];
   private readonly waves: DrainWave[] = [];
-  private pods: PodView[];
+  /** By their UIDs. */
+  private readonly pods: Map<string, PodView>;
   private budgets: readonly BudgetView[];
   private nowMs: number;
   private looks = 0;
@@ -59,24 +62,23 @@ class Play {
   constructor(snapshot: DrainSnapshot, settings: DrainSettings) {
     const { pods, nodes, budgets, nowMs } = snapshot;
     const drained = new Set(nodes.map(({ name }) => name));
-    // What has nothing to do with the pods that move changes nothing.
-    const namespaces = new Set(pods.filter(({ node }) => drained.has(node)).map(({ namespace }) => namespace));
-    this.pods = pods.filter(({ namespace }) => namespaces.has(namespace));
-    this.budgets = budgets.filter(({ namespace }) => namespaces.has(namespace));
-    this.there = new Set(this.pods.map(({ uid }) => uid));
-    this.startupMs = startupTimes(this.pods);
+    const matter = new PodsThatMatter(drained, pods, budgets);
+    this.pods = new Map(matter.pods().map((pod) => [pod.uid, pod]));
+    this.there = new Set(this.pods.keys());
+    this.budgets = matter.budgets(budgets);
+    this.startupMs = startupTimes(pods, new Set(pods.filter(({ node }) => drained.has(node)).map(workloadOf)));
     this.workloads = workloadsByName(snapshot.workloads);
     this.snapshot = snapshot;
     this.settings = settings;
     this.nowMs = nowMs;
-    for (const pod of this.pods) if (pod.terminating) this.expect('ends', pod, Math.max(0, (pod.graceEndsAtMs ?? nowMs) - nowMs));
+    for (const pod of this.pods.values()) if (pod.terminating) this.expect('ends', pod, Math.max(0, (pod.graceEndsAtMs ?? nowMs) - nowMs));
   }
 
   run(): DrainForecast {
     const beganAtMs = this.nowMs;
     const lastsMs = (): number => this.nowMs - beganAtMs;
     for (;;) {
-      this.looks += this.pods.length;
+      this.looks += this.pods.size;
       const { begin, evict, surge, remove, blocked, later } = nextDrainMoves(this.sceneNow(), this.settings);
       for (const name of begin) this.began.set(name, this.nowMs);
       const going = [...evict, ...surge, ...remove.map(({ pod }) => pod)];
@@ -99,7 +101,7 @@ class Play {
       node.turnBeganMs === undefined ? { ...node, turnBeganMs: this.began.get(node.name), seenAtTurn: this.there } : node,
     );
     const quiet = { asked: new Set<string>(), refused: new Map<string, never>(), hasDestination: true };
-    return { ...this.snapshot, ...quiet, nodes, pods: this.pods, budgets: this.budgets, nowMs: this.nowMs };
+    return { ...this.snapshot, ...quiet, nodes, pods: [...this.pods.values()], budgets: this.budgets, nowMs: this.nowMs };
   }
 
   private send(pod: PodView): void {
@@ -116,7 +118,7 @@ class Play {
     if (gone.owner === undefined || gone.owner.kind === 'Job' || gone.owner.kind === 'DaemonSet') return;
     const uid = `${gone.uid}'`;
     const pod = { ...gone, uid, node: '', ready: false, terminating: false, graceEndsAtMs: undefined, createdAtMs: this.nowMs };
-    this.pods = [...this.pods, pod];
+    this.pods.set(uid, pod);
     this.expect('is ready', pod, this.startupOf(pod));
   }
 
@@ -136,19 +138,18 @@ class Play {
   }
 
   private recount(namespaces: ReadonlySet<string>): void {
-    const pods = this.pods.filter(({ namespace }) => namespaces.has(namespace));
-    this.looks += pods.length;
-    const covered = new BudgetIndex(this.budgets.filter(({ namespace }) => namespaces.has(namespace))).cover(pods);
+    this.looks += this.pods.size;
+    const covered = new BudgetIndex(this.budgets.filter(({ namespace }) => namespaces.has(namespace))).cover([...this.pods.values()]);
     this.budgets = this.budgets.map((budget) => (namespaces.has(budget.namespace) ? recounted(budget, covered.get(budget) ?? []) : budget));
   }
 
   private end(pod: PodView): void {
-    this.pods = this.pods.filter(({ uid }) => uid !== pod.uid);
+    this.pods.delete(pod.uid);
     if (pod.owner?.kind === 'StatefulSet' && !hasEnded(pod)) this.come(pod);
   }
 
   private replace({ uid }: PodView, by: PodView): void {
-    this.pods = this.pods.map((pod) => (pod.uid === uid ? by : pod));
+    if (this.pods.has(uid)) this.pods.set(uid, by);
   }
 
   private expect(happens: Happening['happens'], pod: PodView, inMs: number): void {
@@ -160,14 +161,13 @@ class Play {
   }
 }
 
-/** The median of what the pods of each workload have taken. */
-function startupTimes(pods: readonly PodView[]): Map<string, number> {
+/** The median of what the pods of each of these workloads have taken. */
+function startupTimes(pods: readonly PodView[], workloads: ReadonlySet<string>): Map<string, number> {
   const times = new Map<string, number[]>();
   for (const pod of pods) {
     if (pod.startupMs === undefined || pod.startupMs > startupMaxMs) continue;
-    const known = times.get(workloadOf(pod));
-    if (known) known.push(pod.startupMs);
-    else times.set(workloadOf(pod), [pod.startupMs]);
+    const workload = workloadOf(pod);
+    if (workloads.has(workload)) getOrAdd(times, workload, () => []).push(pod.startupMs);
   }
   return new Map([...times].map(([workload, all]) => [workload, all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0]));
 }

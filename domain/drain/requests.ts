@@ -110,7 +110,8 @@ export class RequestBook {
   /** Drops what the cluster shows by now. Returns the UIDs of the pods of which it should show something and does not: read them anew. */
   see(pods: readonly PodView[], nowMs: number): string[] {
     if (this.pods.size === 0) return [];
-    const byUid = new Map(pods.map((pod) => [pod.uid, pod]));
+    const byUid = new Map<string, PodView>();
+    for (const pod of pods) if (this.pods.has(pod.uid)) byUid.set(pod.uid, pod);
     const missing: string[] = [];
     for (const [uid, request] of this.pods) {
       if (request.state === 'sent') continue;

@@ -7,6 +7,7 @@ import { discover } from './discovery.ts';
 import { ApiError, invalid, methodNotAllowed, noSuchPath, notFound, tooManyRequests } from './errors.ts';
 import { leavesVersionOpen, listPage } from './list.ts';
 import { cloneJson } from './json.ts';
+import { itemText, objectText } from './object-text.ts';
 import type { KubernetesObject } from './objects.ts';
 import { apiVersionOf, findDefinition } from './resources.ts';
 import type { ResourceDefinition } from './resources.ts';
@@ -15,7 +16,7 @@ import type { Predicate } from './selectors.ts';
 import { partialMetadata, toTable } from './table.ts';
 import type { IncludeObject } from './table.ts';
 import { serveWatch } from './watch.ts';
-import { answerForm, asObject, contentType, readJson, sendJson } from './wire.ts';
+import { answerForm, asObject, contentType, readJson, sendJson, sendText } from './wire.ts';
 import { applyPatch, createObject, evict, patchObject, removeObject, replaceObject, scaleOf, writeScale } from './writes.ts';
 import type { Target, Write } from './writes.ts';
 
@@ -194,16 +195,15 @@ function sendList({ cluster, request, response, target, query }: Call, items: Ku
     const list = { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata };
     sendJson(response, 200, { ...list, items: items.map(partialMetadata) });
   } else {
-    // The items of a typed list carry neither kind nor version of their own, as at the real server.
-    const bare = items.map(({ kind: _kind, apiVersion: _apiVersion, ...item }) => item);
-    sendJson(response, 200, { kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata, items: bare });
+    const list = JSON.stringify({ kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata });
+    sendText(response, 200, `${list.slice(0, -1)},"items":[${items.map(itemText).join(',')}]}`);
   }
 }
 
 function answer({ cluster, request, response, target, query }: Call, code: number, object: KubernetesObject): void {
   const form = answerForm(request);
   if (form === 'metadata') return sendJson(response, code, partialMetadata(object));
-  if (form === 'object') return sendJson(response, code, object);
+  if (form === 'object') return sendText(response, code, objectText(object));
   const include = (query.get('includeObject') ?? 'Metadata') as IncludeObject;
   const metadata = { resourceVersion: object.metadata.resourceVersion };
   return sendJson(response, code, toTable(target.definition.resource, [object], { now: cluster.clock.now(), include, metadata }));

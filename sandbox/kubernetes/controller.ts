@@ -30,7 +30,7 @@ export interface ControllerContext {
 const keysPerTurn = 200;
 
 /** How many keys may be worked off while a world is set up: beyond that, controllers chase each other. */
-const keysToSettleMax = 2_000_000;
+const keysToSettleMax = 20_000_000;
 
 /** One object that a controller cannot deal with must not stop the others, but nor may it go unnoticed. */
 function reconcile(controller: Controller, key: string): void {
@@ -65,9 +65,12 @@ export class ControllerQueue {
 
   /** Works until nothing is left to do; throws if that does not come to an end. */
   settle(): void {
-    for (let worked = 0; this.waiting.size > 0; worked += keysPerTurn) {
-      if (worked > keysToSettleMax) throw new Error('the world does not settle: its controllers keep changing things');
-      this.work();
+    let worked = 0;
+    // What comes up meanwhile is gone through in the same loop.
+    for (const [id, { controller, key }] of this.waiting) {
+      if (++worked > keysToSettleMax) throw new Error('the world does not settle: its controllers keep changing things');
+      this.waiting.delete(id);
+      reconcile(controller, key);
     }
   }
 

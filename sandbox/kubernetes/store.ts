@@ -4,7 +4,7 @@ import { alreadyExists, expired, notFound } from './errors.ts';
 import { cloneJson, sameJson } from './json.ts';
 import { managedFieldsAfter } from './managed-fields.ts';
 import { keyOf, timestamp } from './objects.ts';
-import type { KubernetesObject, ObjectMeta, Pod, ResourceName, ResourceTypes } from './objects.ts';
+import type { KubernetesObject, ObjectMeta, Pod, PodDisruptionBudget, ResourceName, ResourceTypes } from './objects.ts';
 import { definitionOf, groupResourceOf } from './resources.ts';
 
 /** Who made a change: a client over HTTP, a controller of the cluster, or the cloud beneath it. */
@@ -40,18 +40,25 @@ const historyChangesMax = 20_000;
 const firstResourceVersion = 1000;
 
 /** By what the objects of every resource can be looked up. */
-type IndexName = 'namespace' | 'owner' | 'node' | 'label';
+type IndexName = 'namespace' | 'owner' | 'node' | 'label' | 'selector';
 
 function indexKeys(resource: ResourceName, object: KubernetesObject): [IndexName, string][] {
   const { namespace, ownerReferences, labels } = object.metadata;
   const keys: [IndexName, string][] = [];
   if (namespace !== undefined) keys.push(['namespace', namespace]);
   for (const owner of ownerReferences ?? []) keys.push(['owner', owner.uid]);
+  if (resource === 'poddisruptionbudgets') keys.push(['selector', selectorIndexKey(object as PodDisruptionBudget)]);
   if (resource !== 'pods') return keys;
   const { nodeName } = (object as Pod).spec;
   if (nodeName !== undefined) keys.push(['node', nodeName]);
   for (const [key, value] of Object.entries(labels ?? {})) keys.push(['label', labelIndexKey(namespace ?? '', key, value)]);
   return keys;
+}
+
+/** The key of the `selector` index of budgets: a label that its pods must have, where it asks for any. */
+function selectorIndexKey({ metadata: { namespace = '' }, spec }: PodDisruptionBudget): string {
+  const [label] = Object.entries(spec.selector?.matchLabels ?? {});
+  return label ? labelIndexKey(namespace, ...label) : namespace;
 }
 
 /** The key of the `label` index of pods. */
@@ -64,7 +71,8 @@ class Collection {
   readonly objects = new Map<string, KubernetesObject>();
   private readonly indexes = new Map<string, Map<string, KubernetesObject>>();
   private readonly resource: ResourceName;
-  private sorted: string[] | undefined;
+  private keys: string[] | undefined;
+  private sorted: KubernetesObject[] | undefined;
 
   constructor(resource: ResourceName) {
     this.resource = resource;
@@ -73,7 +81,8 @@ class Collection {
   put(key: string, object: KubernetesObject): void {
     const before = this.objects.get(key);
     if (before) this.unindex(key, before);
-    else this.sorted = undefined;
+    else this.keys = undefined;
+    this.sorted = undefined;
     this.objects.set(key, object);
     for (const [index, value] of indexKeys(this.resource, object)) {
       const bucket = this.indexes.get(`${index}:${value}`);
@@ -87,6 +96,7 @@ class Collection {
     if (!before) return;
     this.unindex(key, before);
     this.objects.delete(key);
+    this.keys = undefined;
     this.sorted = undefined;
   }
 
@@ -98,8 +108,10 @@ class Collection {
     return this.indexes.get(`${index}:${value}`)?.size ?? 0;
   }
 
-  sortedKeys(): string[] {
-    this.sorted ??= [...this.objects.keys()].sort();
+  /** In the order of their keys; the same list as long as nothing has changed. */
+  inOrder(): readonly KubernetesObject[] {
+    this.keys ??= [...this.objects.keys()].sort();
+    this.sorted ??= this.keys.flatMap((key) => this.objects.get(key) ?? []);
     return this.sorted;
   }
 
@@ -148,9 +160,8 @@ export class Store {
   }
 
   /** All objects of a resource in the order of their keys. */
-  list<R extends ResourceName>(resource: R): ResourceTypes[R][] {
-    const collection = this.collection(resource);
-    return collection.sortedKeys().map((key) => collection.objects.get(key) as ResourceTypes[R]);
+  list<R extends ResourceName>(resource: R): readonly ResourceTypes[R][] {
+    return this.collection(resource).inOrder() as readonly ResourceTypes[R][];
   }
 
   inNamespace<R extends ResourceName>(resource: R, namespace: string): ResourceTypes[R][] {
@@ -175,6 +186,12 @@ export class Store {
     if (rarest === undefined) return this.inNamespace('pods', namespace);
     const found = pods.lookUp('label', rarest) as Pod[];
     return found.filter((pod) => Object.entries(labels).every(([key, value]) => pod.metadata.labels?.[key] === value));
+  }
+
+  /** The budgets that may cover pods with these labels; others do not. */
+  budgetsForLabels(namespace: string, labels: Record<string, string>): PodDisruptionBudget[] {
+    const keys = [namespace, ...Object.entries(labels).map(([key, value]) => labelIndexKey(namespace, key, value))];
+    return keys.flatMap((key) => this.collection('poddisruptionbudgets').lookUp('selector', key) as PodDisruptionBudget[]);
   }
 
   /** Calls back after every change, before anything else happens; changes are told in their order. */
@@ -261,7 +278,7 @@ export class Store {
   }
 
   /** A resource as it was at a version, in the order of keys; throws an ApiError (410) if that is no longer known. */
-  listAt<R extends ResourceName>(resource: R, version: number): ResourceTypes[R][] {
+  listAt<R extends ResourceName>(resource: R, version: number): readonly ResourceTypes[R][] {
     if (version >= this.version) return this.list(resource);
     const changes = this.changesSince(resource, version).reverse();
     if (changes.length === 0) return this.list(resource);

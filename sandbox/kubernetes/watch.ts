@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { KubernetesCluster } from './cluster.ts';
 import { ApiError, badRequest } from './errors.ts';
+import { objectText } from './object-text.ts';
 import type { KubernetesObject, ResourceName } from './objects.ts';
 import { apiVersionOf, definitionOf } from './resources.ts';
 import type { Predicate } from './selectors.ts';
@@ -84,7 +85,9 @@ class WatchStream {
   }
 
   send(type: EventType, object: KubernetesObject): void {
-    this.write({ type, object: this.inForm(object) });
+    const { form } = this.request;
+    if (form === 'object') this.write(type, objectText(object));
+    else this.write(type, JSON.stringify(form === 'metadata' ? partialMetadata(object) : this.inTable(object)));
   }
 
   bookmark(annotations?: Record<string, string>): void {
@@ -93,11 +96,11 @@ class WatchStream {
     const metadata = { resourceVersion, creationTimestamp: null, ...(annotations ? { annotations } : {}) };
     const table = { kind: 'Table', apiVersion: 'meta.k8s.io/v1', metadata, rows: [] };
     const object = { kind: definition.kind, apiVersion: apiVersionOf(definition), metadata };
-    this.write({ type: 'BOOKMARK', object: this.request.form === 'table' ? table : object });
+    this.write('BOOKMARK', JSON.stringify(this.request.form === 'table' ? table : object));
   }
 
   fail({ status }: ApiError): void {
-    this.write({ type: 'ERROR', object: status });
+    this.write('ERROR', JSON.stringify(status));
     this.response.end();
   }
 
@@ -122,10 +125,8 @@ class WatchStream {
     });
   }
 
-  private inForm(object: KubernetesObject): object {
-    const { form, resource, query } = this.request;
-    if (form === 'metadata') return partialMetadata(object);
-    if (form === 'object') return object;
+  private inTable(object: KubernetesObject): object {
+    const { resource, query } = this.request;
     const include = (query.get('includeObject') ?? 'Metadata') as IncludeObject;
     const metadata = { resourceVersion: object.metadata.resourceVersion };
     return toTable(resource, [object], { now: this.cluster.clock.now(), include, metadata, headers: !this.headersSent });
@@ -136,24 +137,13 @@ class WatchStream {
     this.response.writeHead(200, { 'content-type': 'application/json', 'transfer-encoding': 'chunked' });
   }
 
-  private write(event: { type: EventType; object: object }): void {
+  private write(type: EventType, text: string): void {
     this.begin();
     this.headersSent = true;
     if (this.response.writableEnded || this.response.destroyed) return;
-    this.response.write(`{"type":"${event.type}","object":${textOf(event.object)}}\n`);
+    this.response.write(`{"type":"${type}","object":${text}}\n`);
     if (this.response.writableLength > unreadBytesMax) this.response.destroy();
   }
-}
-
-/** Objects are never altered, and each is told to every watch that is open. */
-const texts = new WeakMap<object, string>();
-
-function textOf(object: object): string {
-  const known = texts.get(object);
-  if (known !== undefined) return known;
-  const text = JSON.stringify(object);
-  texts.set(object, text);
-  return text;
 }
 
 function repeat({ clock }: KubernetesCluster, action: () => void): () => void {

@@ -50,9 +50,14 @@ export function asObject(body: Json | undefined): JsonObject {
 }
 
 export function sendJson(response: ServerResponse, code: number, body: object): void {
-  const text = JSON.stringify(body);
-  response.writeHead(code, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
-  response.end(text);
+  sendText(response, code, JSON.stringify(body));
+}
+
+/** The same for a body whose JSON is there already. */
+export function sendText(response: ServerResponse, code: number, text: string): void {
+  const bytes = Buffer.from(text);
+  response.writeHead(code, { 'content-type': 'application/json', 'content-length': bytes.length });
+  response.end(bytes);
 }
 
 /** Answers with the Status of an error; anything that is no ApiError is a fault of the sandbox and answered with 500. */

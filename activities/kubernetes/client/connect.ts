@@ -28,6 +28,8 @@ const unauthorizedCode = 401;
 export interface KubernetesApis {
   /** Who asks, for people: `the worker`, or a user of a kubeconfig. */
   user: string;
+  /** The same object for all that reach the cluster in the same way: at one address, with the same source of credentials. */
+  access: object;
   core: CoreV1Api;
   policy: PolicyV1Api;
   apps: AppsV1Api;
@@ -55,6 +57,7 @@ export function apisOf(
   const configuration = createConfiguration({ baseServer: new ServerConfiguration(server, {}), httpApi });
   return {
     user,
+    access: {},
     core: new CoreV1Api(configuration),
     policy: new PolicyV1Api(configuration),
     apps: new AppsV1Api(configuration),

@@ -8,11 +8,12 @@ import type {
   V1VolumeAttachment,
 } from '@kubernetes/client-node';
 import type { Kind } from './list.ts';
+import { sharedValue } from './shared-values.ts';
 
 /** The kinds of objects that are listed and watched, as they are on the wire: times are texts there. */
 export const kinds = {
   nodes: kindOf<V1Node>('nodes', '/api/v1/nodes'),
-  pods: kindOf<V1Pod>('pods', '/api/v1/pods'),
+  pods: viewedAs(kindOf<V1Pod>('pods', '/api/v1/pods'), withSharedLabels),
   budgets: kindOf<V1PodDisruptionBudget>('pod disruption budgets', '/apis/policy/v1/poddisruptionbudgets'),
   deployments: kindOf<V1Deployment>('deployments', '/apis/apps/v1/deployments'),
   statefulSets: kindOf<V1StatefulSet>('stateful sets', '/apis/apps/v1/statefulsets'),
@@ -22,6 +23,11 @@ export const kinds = {
 
 function kindOf<Item>(title: string, path: string): Kind<Item> {
   return { title, path, view: (object) => object as Item };
+}
+
+function withSharedLabels(pod: V1Pod): V1Pod {
+  if (pod.metadata?.labels) pod.metadata.labels = sharedValue(pod.metadata.labels);
+  return pod;
 }
 
 /** The same kind, of which only as much is kept as a view of it holds. */

@@ -31,9 +31,15 @@ interface Page {
   items: ListedObject[];
 }
 
+/** What is kept of an object, and of which of its versions. */
+export interface Listed<Item> {
+  item: Item;
+  version: string;
+}
+
 /** All objects of a kind as they were at one resource version, by their keys. */
 export interface WholeList<Item> {
-  byKey: Map<string, Item>;
+  byKey: Map<string, Listed<Item>>;
   resourceVersion: string;
 }
 
@@ -45,6 +51,11 @@ export interface ListOptions {
   signal?: AbortSignal;
 }
 
+export interface ReadListOptions<Item> extends ListOptions {
+  /** What has been read before: of an object that is still of the same version, the same is kept. */
+  known?: ReadonlyMap<string, Listed<Item>>;
+}
+
 /**
  * Reads a whole list page by page, so that no answer grows with the cluster. A list that takes so long that the server has forgotten
  * its beginning (410), or that is older than what is known, is begun again. Throws `kubernetes-…` errors.
@@ -54,7 +65,7 @@ export async function readList<Item>(
   kind: Kind<Item>,
   cluster: string,
   connect: () => Promise<KubernetesApis>,
-  options: ListOptions = {},
+  options: ReadListOptions<Item> = {},
 ): Promise<WholeList<Item>> {
   const call = `list ${kind.title}`;
   const stale = { call, cluster, cause: 'it has answered with an older state than before' };
@@ -71,23 +82,30 @@ export async function readList<Item>(
 }
 
 async function readPages<Item>(
-  { title, path, view }: Kind<Item>,
+  kind: Kind<Item>,
   cluster: string,
   connect: () => Promise<KubernetesApis>,
-  { labelSelector, fieldSelector, signal = new AbortController().signal }: ListOptions,
+  { labelSelector, fieldSelector, known, signal = new AbortController().signal }: ReadListOptions<Item>,
 ): Promise<WholeList<Item>> {
-  const byKey = new Map<string, Item>();
+  const { title, path } = kind;
+  const byKey = new Map<string, Listed<Item>>();
   const selectors = { ...(labelSelector !== undefined && { labelSelector }), ...(fieldSelector !== undefined && { fieldSelector }) };
   let next = '';
   for (let page = 0; page < pagesMax; page += 1) {
     const query = { limit: String(pageSize), ...selectors, ...(next !== '' && { continue: next }) };
     const { metadata, items } = await readPatiently(async () => readPage(await connect(), path, query, signal));
-    for (const item of items) byKey.set(keyOf(item), view(item));
+    for (const object of items) byKey.set(keyOf(object), listed(kind, object, known?.get(keyOf(object))));
     next = metadata.continue ?? '';
     if (next === '') return { byKey, resourceVersion: metadata.resourceVersion ?? '' };
   }
   const cause = `more than ${pagesMax * pageSize} objects`;
   throw new HoldpointError('kubernetes-refused', { call: `list ${title}`, cluster, cause });
+}
+
+/** What is kept of an object: the same as before where it is of the same version. */
+export function listed<Item>({ view }: Kind<Item>, object: ListedObject, before?: Listed<Item>): Listed<Item> {
+  const { resourceVersion: version = '' } = object.metadata;
+  return version !== '' && before?.version === version ? before : { item: view(object), version };
 }
 
 async function readPage(apis: KubernetesApis, path: string, query: Record<string, string>, signal: AbortSignal): Promise<Page> {
@@ -109,6 +127,11 @@ export async function readPatiently<Answer>(read: () => Promise<Answer>): Promis
   }
 }
 
+/** What is kept of the objects of a list. */
+export function itemsOf<Item>({ byKey }: Pick<WholeList<Item>, 'byKey'>): Item[] {
+  return [...byKey.values()].map(({ item }) => item);
+}
+
 /** Under what an object is found in a list: `namespace/name`. */
 export function keyOf({ metadata: { namespace = '', name } }: ListedObject): string {
   return `${namespace}/${name}`;
@@ -125,7 +148,7 @@ export function isGone(error: unknown): boolean {
  * (https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/5504-comparable-resource-version);
  * of what is none, nothing is concluded.
  */
-function isOlder(version: string, than: string): boolean {
+export function isOlder(version: string, than: string): boolean {
   const areNumbers = [version, than].every((text) => /^\d+$/.test(text));
   return areNumbers && BigInt(version) < BigInt(than);
 }

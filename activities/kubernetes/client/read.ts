@@ -5,15 +5,14 @@ import type { PodView } from '../../../domain/drain/pod.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
 import { kinds, viewedAs } from './kinds.ts';
-import { readList, readPatiently, type Kind, type ListOptions } from './list.ts';
+import { itemsOf, readList, readPatiently, type Kind, type ListOptions } from './list.ts';
 import { budgetView, podView } from '../drain/view.ts';
 
 const requestsAtOnceMax = 16;
 
 /** All objects of a kind, or those that a selector picks. Throws `kubernetes-…` errors. */
 export async function listAll<Item>(apis: KubernetesApis, cluster: string, kind: Kind<Item>, options?: ListOptions): Promise<Item[]> {
-  const { byKey } = await readList(kind, cluster, () => Promise.resolve(apis), options);
-  return [...byKey.values()];
+  return itemsOf(await readList(kind, cluster, () => Promise.resolve(apis), options));
 }
 
 /** All nodes that match a label selector (all of the cluster without one). */

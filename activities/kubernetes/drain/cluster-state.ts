@@ -1,16 +1,19 @@
-import type { V1Node, V1Pod } from '@kubernetes/client-node';
+import type { V1Node } from '@kubernetes/client-node';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
-import type { PodView } from '../../../domain/drain/pod.ts';
+import { podName, type PodView } from '../../../domain/drain/pod.ts';
+import { PodsThatMatter } from '../../../domain/drain/pods-that-matter.ts';
 import type { AttachmentView } from '../../../domain/drain/volumes.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import { cordonState, runsAnnotating, turnBegan, turnStamp, type CordonState } from '../cordon/owner-annotation.ts';
-import { nodeIsReady } from '../client/read.ts';
+import { nodeIsReady, podsOnNodes } from '../client/read.ts';
+import { plannedPodKind, type PlannedPod } from './planned-pod.ts';
 import { budgetView, deploymentView, podView, statefulSetView } from './view.ts';
 import { attachmentView, claimedVolume, type ClaimedVolume } from './volumes.ts';
 import { kinds, viewedAs } from '../client/kinds.ts';
-import { readList, type Kind } from '../client/list.ts';
-import { WatchedList } from '../client/watched-list.ts';
+import { itemsOf, readList, type Kind } from '../client/list.ts';
+import { sharedList } from '../client/shared-lists.ts';
+import type { ListFollower, WatchedList } from '../client/watched-list.ts';
 
 /** Looks are no closer together than this, however many changes there are; where one takes long, not much closer than it takes. */
 const lookGapMs = 5;
@@ -35,7 +38,9 @@ export interface NodeView {
 
 /** Everything that a drain looks at. */
 export interface ClusterLook {
+  /** All nodes of the cluster. */
   nodes: NodeView[];
+  /** Those that matter to the drain, with their budgets and workloads. */
   pods: PodView[];
   budgets: BudgetView[];
   workloads: WorkloadView[];
@@ -48,20 +53,20 @@ const budgetKind = viewedAs(kinds.budgets, budgetView);
 const deploymentKind = viewedAs(kinds.deployments, deploymentView);
 const statefulSetKind = viewedAs(kinds.statefulSets, statefulSetView);
 
-/** Everything that a plan looks at, read once, with nodes and pods as they are on the wire. */
+/** Everything that a plan looks at, read once, with nodes as they are on the wire. */
 export interface ClusterReading {
   nodes: V1Node[];
-  pods: V1Pod[];
+  pods: PlannedPod[];
   budgets: BudgetView[];
   workloads: WorkloadView[];
 }
 
 /** Reads what a plan needs to know of a cluster. Throws `kubernetes-…` errors. */
 export async function readCluster(connect: () => Promise<KubernetesApis>, cluster: string): Promise<ClusterReading> {
-  const read = async <Item>(kind: Kind<Item>): Promise<Item[]> => [...(await readList(kind, cluster, connect)).byKey.values()];
+  const read = async <Item>(kind: Kind<Item>): Promise<Item[]> => itemsOf(await readList(kind, cluster, connect));
   const [nodes, pods, budgets, deployments, statefulSets] = await Promise.all([
     read(kinds.nodes),
-    read(kinds.pods),
+    read(plannedPodKind),
     read(budgetKind),
     read(deploymentKind),
     read(statefulSetKind),
@@ -69,45 +74,94 @@ export async function readCluster(connect: () => Promise<KubernetesApis>, cluste
   return { nodes, pods, budgets, workloads: [...deployments, ...statefulSets] };
 }
 
-/** What a drain needs to know of a cluster, kept as it is by watches. */
+/** As much of a node as is looked at, and as marks are made of. */
+const nodeKind = viewedAs(kinds.nodes, ({ metadata, spec, status }): V1Node => {
+  const conditions = status?.conditions?.filter(({ type }) => type === 'Ready');
+  return { metadata, spec: { unschedulable: spec?.unschedulable }, status: { conditions } };
+});
+const podKind = viewedAs(kinds.pods, podView);
+const attachmentKind = viewedAs(kinds.attachments, attachmentView);
+const volumeKind = viewedAs(kinds.volumes, claimedVolume);
+
+/** Whether a change is worth another look. */
+type Matters<Item> = (before: Item | undefined, after: Item | undefined) => boolean;
+
+/** What a drain looks at. */
+export interface ClusterWatch {
+  cluster: string;
+  /** Cordons are seen from this run. */
+  run: string;
+  /** Names of the nodes that are drained. */
+  nodes: readonly string[];
+  /** Whether persistent volumes are looked at. */
+  volumes: boolean;
+  /** Whether everything is kept as it is by watches, or read once. */
+  follow: boolean;
+}
+
+/** What a drain needs to know of a cluster. The watches are those of all drains in this process that reach it in the same way. */
 export class ClusterState {
-  private readonly nodeList: WatchedList<NodeView>;
+  private readonly connect: () => Promise<KubernetesApis>;
+  private readonly watch: ClusterWatch;
+  private readonly drained: ReadonlySet<string>;
+  private readonly lists: WatchedList<unknown>[] = [];
+  private readonly leaves: (() => Promise<void>)[] = [];
+  private readonly nodeList: WatchedList<V1Node>;
   private readonly podList: WatchedList<PodView>;
   private readonly budgetList: WatchedList<BudgetView>;
   private readonly deploymentList: WatchedList<WorkloadView>;
   private readonly statefulSetList: WatchedList<WorkloadView>;
   private readonly attachmentList: WatchedList<AttachmentView> | undefined;
   private readonly volumeList: WatchedList<ClaimedVolume> | undefined;
+  /** Nodes as they are seen from the run. */
+  private readonly nodeViews = new WeakMap<V1Node, NodeView>();
+  private matter: PodsThatMatter | undefined;
   private isChanged = false;
   private wake: (() => void) | undefined;
   private lookedAtMs = 0;
 
-  /** Cordons are seen from the run; persistent volumes are looked at only `withVolumes`. */
-  constructor(connect: () => Promise<KubernetesApis>, cluster: string, run: string, withVolumes = false) {
-    const list = <Item>(kind: Kind<Item>): WatchedList<Item> => new WatchedList(kind, cluster, connect, () => this.note());
-    this.nodeList = list(viewedAs(kinds.nodes, (node) => nodeView(node, run)));
-    this.podList = list(viewedAs(kinds.pods, podView));
-    this.budgetList = list(budgetKind);
-    this.deploymentList = list(deploymentKind);
-    this.statefulSetList = list(statefulSetKind);
-    if (!withVolumes) return;
-    this.attachmentList = list(viewedAs(kinds.attachments, attachmentView));
-    this.volumeList = list(viewedAs(kinds.volumes, claimedVolume));
+  private constructor(access: object, connect: () => Promise<KubernetesApis>, watch: ClusterWatch) {
+    this.connect = connect;
+    this.watch = watch;
+    this.drained = new Set(watch.nodes);
+    const list = <Item>(kind: Kind<Item>, matters: Matters<Item>): WatchedList<Item> =>
+      this.followed(sharedList({ access }, kind, watch.cluster, connect), matters);
+    this.nodeList = list(nodeKind, (before, after) => this.nodeMatters(before, after));
+    this.podList = list(podKind, (before, after) => this.matter?.see(before, after) ?? true);
+    this.budgetList = list(budgetKind, (before, after) => this.matter?.seeBudget(before, after) ?? true);
+    this.deploymentList = list(deploymentKind, isOther);
+    this.statefulSetList = list(statefulSetKind, isOther);
+    if (!watch.volumes) return;
+    const isHere = (attachment?: AttachmentView): boolean => attachment !== undefined && this.drained.has(attachment.node);
+    this.attachmentList = list(attachmentKind, (before, after) => isHere(before) || isHere(after));
+    this.volumeList = list(volumeKind, isOther);
   }
 
-  /** Reads everything once. Throws `kubernetes-…` errors. */
-  async load(): Promise<void> {
-    await Promise.all(this.lists().map((list) => list.load()));
-  }
-
-  /** Keeps what has been loaded as it is, from now on. */
-  follow(): void {
-    for (const list of this.lists()) list.follow();
+  /** Reads everything once, and keeps it as it is from then on where it is followed. Throws `kubernetes-…` errors. */
+  static async open(connect: () => Promise<KubernetesApis>, watch: ClusterWatch): Promise<ClusterState> {
+    const { access } = await connect();
+    const state = new ClusterState(watch.follow ? access : {}, connect, watch);
+    try {
+      await Promise.all(state.lists.map((list) => list.load()));
+    } catch (error) {
+      await state.stop();
+      throw error;
+    }
+    if (watch.follow) for (const list of state.lists) list.follow();
+    return state;
   }
 
   /** Reads anew what decides whether a drain is over. Throws `kubernetes-…` errors. */
-  async refresh(): Promise<void> {
-    await Promise.all([this.podList.refresh(), this.attachmentList?.refresh()]);
+  async confirm(): Promise<void> {
+    const { cluster, nodes } = this.watch;
+    const onNodes = podsOnNodes(await this.connect(), cluster, nodes);
+    const [found] = await Promise.all([onNodes, this.attachmentList?.refresh()]);
+    const isKnown = (pod: PodView): boolean => {
+      const known = this.podList.get(podName(pod));
+      return known?.uid === pod.uid && known.node === pod.node;
+    };
+    // The pods of the nodes are few, even where a list of all pods takes many seconds.
+    if (!found.every(isKnown)) await this.podList.refresh();
   }
 
   async refreshPods(): Promise<void> {
@@ -118,11 +172,15 @@ export class ClusterState {
   look(): ClusterLook {
     this.isChanged = false;
     this.lookedAtMs = performance.now();
+    for (const list of this.lists) list.check();
+    const budgets = this.budgetList.items();
+    if (!this.matter || this.matter.isOutdated) this.matter = new PodsThatMatter(this.drained, this.podList.items(), budgets);
+    const pods = this.matter.pods();
     return {
-      nodes: this.nodeList.items(),
-      pods: this.podList.items(),
-      budgets: this.budgetList.items(),
-      workloads: [...this.deploymentList.items(), ...this.statefulSetList.items()],
+      nodes: this.nodeList.items().map((node) => this.seen(node)),
+      pods,
+      budgets: this.matter.budgets(budgets),
+      workloads: this.workloadsOf(pods),
       attachments: this.attachmentList?.items() ?? [],
       volumes: this.volumeList?.items() ?? [],
     };
@@ -130,12 +188,7 @@ export class ClusterState {
 
   /** UIDs of the pods that a node is known to have now. */
   podsOn(node: string): Set<string> {
-    return new Set(
-      this.podList
-        .items()
-        .filter((pod) => pod.node === node)
-        .map(({ uid }) => uid),
-    );
+    return new Set((this.matter?.pods() ?? this.podList.items()).filter((pod) => pod.node === node).map(({ uid }) => uid));
   }
 
   /** Something has happened that is worth another look. */
@@ -152,8 +205,48 @@ export class ClusterState {
     if (restMs > 0 && !signal.aborted) await this.sleep(restMs, signal, false);
   }
 
+  /** Ends the watches that nobody else follows. */
   async stop(): Promise<void> {
-    await Promise.all(this.lists().map((list) => list.stop()));
+    await Promise.all(this.leaves.map((leave) => leave()));
+  }
+
+  private followed<Item>(list: WatchedList<Item>, matters: Matters<Item>): WatchedList<Item> {
+    const follower: ListFollower<Item> = {
+      onChange: (before, after) => void (matters(before, after) && this.note()),
+      onFailure: () => this.note(),
+    };
+    list.join(follower);
+    this.lists.push(list as WatchedList<unknown>);
+    this.leaves.push(() => list.leave(follower));
+    return list;
+  }
+
+  private seen(node: V1Node): NodeView {
+    const known = this.nodeViews.get(node) ?? nodeView(node, this.watch.run);
+    this.nodeViews.set(node, known);
+    return known;
+  }
+
+  /** Of the other nodes it matters only whether pods can go there. */
+  private nodeMatters(before: V1Node | undefined, after: V1Node | undefined): boolean {
+    if (this.drained.has((after ?? before)?.metadata?.name ?? '')) return true;
+    const isOpen = (node: V1Node | undefined): boolean => {
+      const view = node && this.seen(node);
+      return view?.ready === true && view.cordon === 'none';
+    };
+    return isOpen(before) !== isOpen(after);
+  }
+
+  /** Those of the pods on the nodes. */
+  private workloadsOf(pods: readonly PodView[]): WorkloadView[] {
+    const found = new Set<WorkloadView>();
+    for (const { node, namespace, owner } of pods) {
+      if (!owner || !this.drained.has(node)) continue;
+      const list = { Deployment: this.deploymentList, StatefulSet: this.statefulSetList }[owner.kind];
+      const workload = list?.get(`${namespace}/${owner.name}`);
+      if (workload) found.add(workload);
+    }
+    return [...found];
   }
 
   private sleep(timeMs: number, signal: AbortSignal, canBeWoken: boolean): Promise<void> {
@@ -169,12 +262,11 @@ export class ClusterState {
       if (canBeWoken) this.wake = end;
     });
   }
+}
 
-  private lists(): WatchedList<unknown>[] {
-    const { nodeList, podList, budgetList, deploymentList, statefulSetList, attachmentList, volumeList } = this;
-    const all = [nodeList, podList, budgetList, deploymentList, statefulSetList, attachmentList, volumeList];
-    return all.filter((list) => list !== undefined);
-  }
+/** Whether anything has changed of what is kept. */
+function isOther(before: object | undefined, after: object | undefined): boolean {
+  return JSON.stringify(before) !== JSON.stringify(after);
 }
 
 /** A node seen from a run. */

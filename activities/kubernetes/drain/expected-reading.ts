@@ -1,16 +1,16 @@
-import type { V1Node, V1Pod } from '@kubernetes/client-node';
+import type { V1Node } from '@kubernetes/client-node';
 import { hasEnded, staysOnNode } from '../../../domain/drain/pod.ts';
 import { expectedNodes, expectedOfNodes, type ExpectedChange, type ExpectedNode } from '../../../domain/plan/expected.ts';
 import { asCordonedOrNot } from '../cordon/expected-cordons.ts';
 import type { ClusterReading } from './cluster-state.ts';
-import { podView } from './view.ts';
+import type { PlannedPod } from './planned-pod.ts';
 
 /** A cluster as earlier steps will leave it, as far as that is known when a plan is made. */
 export interface ExpectedReading extends ClusterReading {
   /** Nodes that are still to come. */
   coming: ExpectedNode[];
   /** Pods that earlier steps move: they are in `pods`, too, without a node, as nobody knows yet where they will be. */
-  moved: V1Pod[];
+  moved: PlannedPod[];
 }
 
 /**
@@ -21,14 +21,14 @@ export function expectedReading(reading: ClusterReading, expected: readonly Expe
   if (expected.length === 0) return { ...reading, coming: [], moved: [] };
   const { removed, drained } = expectedOfNodes(expected);
   const nodes = reading.nodes.filter((node) => !removed.has(nameOf(node)));
-  const moved: V1Pod[] = [];
-  const pods = reading.pods.flatMap((pod): V1Pod[] => {
-    const node = pod.spec?.nodeName ?? '';
+  const moved: PlannedPod[] = [];
+  const pods = reading.pods.flatMap((pod): PlannedPod[] => {
+    const { view } = pod;
+    const { node } = view;
     if (!removed.has(node) && !drained.has(node)) return [pod];
-    const view = podView(pod);
     if (staysOnNode(view)) return removed.has(node) ? [] : [pod];
-    if (hasEnded(view) || view.owner === undefined || !pod.spec) return [];
-    const elsewhere = { ...pod, spec: { ...pod.spec, nodeName: undefined } };
+    if (hasEnded(view) || view.owner === undefined) return [];
+    const elsewhere = { ...pod, view: { ...view, node: '' } };
     moved.push(elsewhere);
     return [elsewhere];
   });

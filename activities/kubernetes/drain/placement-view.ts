@@ -20,7 +20,7 @@ const hostnameLabel = 'kubernetes.io/hostname';
 export type BoundVolumes = ReadonlyMap<string, V1PersistentVolume>;
 
 /** The claims of a pod, `namespace/name`, those of its ephemeral volumes included. */
-export function claimsOf(pod: V1Pod): string[] {
+function claimsOf(pod: V1Pod): string[] {
   const { namespace = '', name: podName = '' } = pod.metadata ?? {};
   return (pod.spec?.volumes ?? []).flatMap(({ name, persistentVolumeClaim, ephemeral }) => {
     if (persistentVolumeClaim) return [`${namespace}/${persistentVolumeClaim.claimName}`];
@@ -28,18 +28,37 @@ export function claimsOf(pod: V1Pod): string[] {
   });
 }
 
-/** A pod as the search for a place sees it; claims that are bound to no known volume bind it to no place. */
-export function podToPlace(pod: V1Pod, workload: string, volumes: BoundVolumes): PodToPlace {
+/** What a pod asks of a node that takes it. */
+export interface PlacementNeeds extends Pick<PodToPlace, 'requests' | 'nodeSelector' | 'affinity' | 'tolerations'> {
+  /** Its claims, `namespace/name`. */
+  claims: readonly string[];
+}
+
+/** What is kept of a pod for the search for a place. */
+export function placementNeeds(pod: V1Pod): PlacementNeeds {
   const { nodeSelector, affinity, tolerations } = pod.spec ?? {};
   return {
-    namespace: pod.metadata?.namespace ?? '',
-    name: pod.metadata?.name ?? '',
-    workload,
     requests: requestsOf(pod),
     nodeSelector: nodeSelector ?? {},
     affinity: affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms,
     tolerations: tolerations ?? [],
-    volumes: claimsOf(pod).flatMap((claim) => {
+    claims: claimsOf(pod),
+  };
+}
+
+/** A pod as the search for a place sees it; claims that are bound to no known volume bind it to no place. */
+export function podToPlace(
+  { namespace, name }: { namespace: string; name: string },
+  { claims, ...needs }: PlacementNeeds,
+  workload: string,
+  volumes: BoundVolumes,
+): PodToPlace {
+  return {
+    namespace,
+    name,
+    workload,
+    ...needs,
+    volumes: claims.flatMap((claim) => {
       const volume = volumes.get(claim);
       return volume ? [volumeToPlace(claim, volume)] : [];
     }),
@@ -70,8 +89,8 @@ function isSame(own: NodeRequirement, key: string, values: readonly string[]): b
   return own.key === key && own.operator === 'In' && own.values?.join() === values.join();
 }
 
-/** A node that stays, with what these pods, which are on it, take of it. */
-export function remainingNode(node: V1Node, pods: readonly V1Pod[]): RemainingNode {
+/** A node that stays, with what the pods that are on it take of it. */
+export function remainingNode(node: V1Node, requests: readonly Resources[]): RemainingNode {
   return {
     name: node.metadata?.name ?? '',
     labels: node.metadata?.labels ?? {},
@@ -79,12 +98,12 @@ export function remainingNode(node: V1Node, pods: readonly V1Pod[]): RemainingNo
     schedulable: node.spec?.unschedulable !== true,
     ready: nodeIsReady(node),
     allocatable: parseResources(node.status?.allocatable),
-    requested: addResources(...pods.map(requestsOf)),
+    requested: addResources(...requests),
   };
 }
 
-/** A node that is still to come, with what these pods, of DaemonSets, will take of it. */
-export function comingNode({ name, labels, taints, allocatable }: ExpectedNode, daemons: readonly V1Pod[]): RemainingNode {
+/** A node that is still to come, with what the pods of DaemonSets will take of it. */
+export function comingNode({ name, labels, taints, allocatable }: ExpectedNode, requests: readonly Resources[]): RemainingNode {
   return {
     name,
     labels,
@@ -92,7 +111,7 @@ export function comingNode({ name, labels, taints, allocatable }: ExpectedNode, 
     schedulable: true,
     ready: true,
     allocatable: parseResources(allocatable),
-    requested: addResources(...daemons.map(requestsOf)),
+    requested: addResources(...requests),
   };
 }
 

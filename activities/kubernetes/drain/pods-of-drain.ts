@@ -7,7 +7,6 @@ import { nodeView, type NodeView } from './cluster-state.ts';
 import { budgetsOver } from './eviction-blockers.ts';
 import type { ExpectedReading } from './expected-reading.ts';
 import { signedSettings, type DrainInput, type SignedSettings } from './facts.ts';
-import { podView } from './view.ts';
 
 /** What a drain has to do with, sorted out of everything that has been read. */
 export interface PodsOfDrain {
@@ -44,7 +43,7 @@ export function podsOfDrain(reading: ExpectedReading, wanted: readonly string[],
   const drained = nodes.map((node) => nodeView(node, run));
   const names = drained.map(({ name }) => name);
   const settings = signedSettings(input, drained);
-  const all = reading.pods.map(podView);
+  const all = reading.pods.map(({ view }) => view);
   const known = workloadsByName(reading.workloads);
   const onNodes = new Set(names);
   const leaving = all.filter((pod) => onNodes.has(pod.node) && leaves(pod, settings));

@@ -1,24 +1,18 @@
-import type { V1Pod } from '@kubernetes/client-node';
 import { BudgetIndex, type BudgetView } from '../../../domain/drain/budget.ts';
-import { placementOf, type Placement, type RemainingNode } from '../../../domain/drain/placement.ts';
+import { placementOf, type Placement, type PodToPlace, type RemainingNode } from '../../../domain/drain/placement.ts';
 import { hasEnded, isDaemon, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import type { Resources } from '../../../domain/drain/resources.ts';
 import { trafficWarnings, type TrafficPod, type TrafficWarning } from '../../../domain/drain/traffic-audit.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import type { ExpectedReading } from './expected-reading.ts';
 import { comingNode, podToPlace, remainingNode } from './placement-view.ts';
-import { trafficPod } from './traffic-view.ts';
-import { podView } from './view.ts';
+import type { PlannedPod } from './planned-pod.ts';
 import { readVolumes } from './volumes.ts';
 
 /** What a drain would do to the pods that it moves, beyond evicting them. */
 export interface DrainReview extends Placement {
   /** What it would cost the traffic of workloads. */
   traffic: TrafficWarning[];
-}
-
-interface SeenPod {
-  pod: V1Pod;
-  view: PodView;
 }
 
 /**
@@ -37,14 +31,17 @@ export async function reviewDrain(
   budgets: readonly BudgetView[],
   moves: (pod: PodView) => boolean,
 ): Promise<DrainReview> {
-  const pods = reading.pods.map((pod): SeenPod => ({ pod, view: podView(pod) })).filter(({ view }) => !hasEnded(view));
+  const pods = reading.pods.filter(({ view }) => !hasEnded(view));
   const leaves = new Set(drained);
   // One that is ending already has been replaced, or will not be.
   const moving = pods.filter(({ view }) => leaves.has(view.node) && !view.terminating && moves(view));
-  const volumes = await readVolumes(apis, cluster, [...moving.map(({ pod }) => pod), ...reading.moved]);
-  const before = reading.moved.map((pod) => podToPlace(pod, workloadOf(podView(pod)), volumes));
-  const places = moving.map(({ pod, view }) => podToPlace(pod, workloadOf(view), volumes));
-  const placement = placementOf(places, remainingNodes(reading, leaves, pods), before);
+  const volumes = await readVolumes(
+    apis,
+    cluster,
+    [...moving, ...reading.moved].map(({ needs }) => needs),
+  );
+  const toPlace = ({ view, needs }: PlannedPod): PodToPlace => podToPlace(view, needs, workloadOf(view), volumes);
+  const placement = placementOf(moving.map(toPlace), remainingNodes(reading, leaves, pods), reading.moved.map(toPlace));
   return { ...placement, traffic: trafficWarnings(trafficOf(moving, pods, budgets)) };
 }
 
@@ -52,38 +49,29 @@ export async function reviewDrain(
 function remainingNodes(
   { nodes, coming }: Pick<ExpectedReading, 'nodes' | 'coming'>,
   drained: ReadonlySet<string>,
-  pods: readonly SeenPod[],
+  pods: readonly PlannedPod[],
 ): RemainingNode[] {
   const onNode = groupBy(pods, ({ view }) => view.node);
-  const podsOf = (name: string): SeenPod[] => onNode.get(name) ?? [];
+  const podsOf = (name: string): PlannedPod[] => onNode.get(name) ?? [];
+  const requestsOf = (found: readonly PlannedPod[]): Resources[] => found.map(({ needs }) => needs.requests);
   const staying = nodes.filter(({ metadata }) => !drained.has(metadata?.name ?? ''));
   // A node that comes gets the pods of DaemonSets; how many that will be, a node that goes tells.
   const daemons = [...drained]
     .map((name) => podsOf(name).filter(({ view }) => isDaemon(view)))
     .reduce((most, found) => (found.length > most.length ? found : most), []);
   return [
-    ...staying.map((node) =>
-      remainingNode(
-        node,
-        podsOf(node.metadata?.name ?? '').map(({ pod }) => pod),
-      ),
-    ),
-    ...coming.map((node) =>
-      comingNode(
-        node,
-        daemons.map(({ pod }) => pod),
-      ),
-    ),
+    ...staying.map((node) => remainingNode(node, requestsOf(podsOf(node.metadata?.name ?? '')))),
+    ...coming.map((node) => comingNode(node, requestsOf(daemons))),
   ];
 }
 
-function trafficOf(moving: readonly SeenPod[], all: readonly SeenPod[], budgets: readonly BudgetView[]): TrafficPod[] {
+function trafficOf(moving: readonly PlannedPod[], all: readonly PlannedPod[], budgets: readonly BudgetView[]): TrafficPod[] {
   const workloads = groupBy(all, ({ view }) => workloadOf(view));
   const index = new BudgetIndex(budgets);
-  return moving.map(({ pod, view }) => {
+  return moving.map(({ traffic, view }) => {
     const workload = workloadOf(view);
     const replicas = workloads.get(workload)?.length ?? 1;
-    return trafficPod(pod, { workload, replicas, hasBudget: index.of(view).length > 0 });
+    return { ...traffic, workload, replicas, hasBudget: index.of(view).length > 0 };
   });
 }
 

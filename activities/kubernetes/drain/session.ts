@@ -38,19 +38,21 @@ export class DrainSession implements Following {
   private trouble: Error | undefined;
   private latest: (DrainLook & { evictions: Sendable[] }) | undefined;
 
-  private constructor(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext) {
+  private constructor(connect: () => Promise<KubernetesApis>, plan: PlanOf<DrainFacts>, context: ActionContext, state: ClusterState) {
     this.plan = plan;
     this.context = context;
-    this.connect = () => clients.kubernetes(context.target);
-    this.state = new ClusterState(this.connect, context.target.name, context.run, plan.facts.volumes);
+    this.connect = connect;
+    this.state = state;
     this.settings = drainSettings(plan.facts);
   }
 
   /** Reads the cluster once; with `follow` it is kept as it is by watches. Throws `kubernetes-…` errors. */
   static async open(clients: Clients, plan: PlanOf<DrainFacts>, context: ActionContext, follow: boolean): Promise<DrainSession> {
-    const session = new DrainSession(clients, plan, context);
-    await session.state.load();
-    if (follow) session.state.follow();
+    const { target, run } = context;
+    const connect = (): Promise<KubernetesApis> => clients.kubernetes(target);
+    const nodes = plan.facts.nodes.map(({ name }) => name);
+    const state = await ClusterState.open(connect, { cluster: target.name, run, nodes, volumes: plan.facts.volumes, follow });
+    const session = new DrainSession(connect, plan, context, state);
     session.isFollowing = follow;
     return session;
   }
@@ -60,7 +62,7 @@ export class DrainSession implements Following {
     const seen = this.seen(this.look());
     if (seen.state !== 'done' || !this.isFollowing) return seen;
     // A watch can have missed something: what is said to be over has been read anew.
-    await this.state.refresh();
+    await this.state.confirm();
     return this.seen(this.look());
   }
 

@@ -6,19 +6,16 @@ const graceSecondsDefault = 30;
 /** A call of `sleep` in a shell command; other ways to wait are not read. */
 const sleepPattern = /(?:^|[\s;&|('"])sleep\s+(\d+)(?:\.\d+)?s?(?=$|[\s;&|)'"])/;
 
+/** What the audit of traffic sees in a pod by itself. */
+export type TrafficTraits = Omit<TrafficPod, 'workload' | 'replicas' | 'hasBudget'>;
+
 /** A pod as the audit of its traffic sees it. */
-export function trafficPod(
-  pod: V1Pod,
-  { workload, replicas, hasBudget }: Pick<TrafficPod, 'workload' | 'replicas' | 'hasBudget'>,
-): TrafficPod {
+export function trafficTraits(pod: V1Pod): TrafficTraits {
   const { containers = [], initContainers = [], terminationGracePeriodSeconds } = pod.spec ?? {};
   const running = [...containers, ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always')];
   const hooks = running.flatMap(({ lifecycle }) => lifecycle?.preStop ?? []);
   const sleeps = hooks.flatMap((hook) => sleepSecondsOf(hook) ?? []);
   return {
-    workload,
-    replicas,
-    hasBudget,
     graceSeconds: terminationGracePeriodSeconds ?? graceSecondsDefault,
     hasPorts: running.some(({ ports }: V1Container) => (ports ?? []).length > 0),
     hasReadinessProbe: running.some(({ readinessProbe }) => readinessProbe !== undefined),

@@ -1,7 +1,7 @@
-import type { V1PersistentVolume, V1Pod, V1VolumeAttachment } from '@kubernetes/client-node';
+import type { V1PersistentVolume, V1VolumeAttachment } from '@kubernetes/client-node';
 import type { AttachmentView } from '../../../domain/drain/volumes.ts';
 import type { KubernetesApis } from '../client/connect.ts';
-import { claimsOf, type BoundVolumes } from './placement-view.ts';
+import type { BoundVolumes, PlacementNeeds } from './placement-view.ts';
 import { kinds } from '../client/kinds.ts';
 import { listAll } from '../client/read.ts';
 
@@ -9,8 +9,8 @@ import { listAll } from '../client/read.ts';
  * The PersistentVolumes that are bound to claims, as far as they concern some pods: where none of them uses a claim, nothing is read,
  * and no permission is needed. Throws `kubernetes-…` errors.
  */
-export async function readVolumes(apis: KubernetesApis, cluster: string, pods: readonly V1Pod[]): Promise<BoundVolumes> {
-  const used = new Set(pods.flatMap(claimsOf));
+export async function readVolumes(apis: KubernetesApis, cluster: string, pods: readonly PlacementNeeds[]): Promise<BoundVolumes> {
+  const used = new Set(pods.flatMap(({ claims }) => claims));
   if (used.size === 0) return new Map();
   const all = await listAll(apis, cluster, kinds.volumes);
   // A volume that its claim has left still names it, and a new claim may have the same name.

@@ -31,7 +31,7 @@ export function createDisruptionController(context: ControllerContext): Controll
 /** The budgets that cover a pod. One without a selector covers nothing; one whose selector is empty, every pod of its namespace. */
 export function budgetsOf(store: Store, pod: Pod): PodDisruptionBudget[] {
   const { namespace = '', labels } = pod.metadata;
-  return store.inNamespace('poddisruptionbudgets', namespace).filter(({ spec }) => matchesSelector(spec.selector, labels));
+  return store.budgetsForLabels(namespace, labels ?? {}).filter(({ spec }) => matchesSelector(spec.selector, labels));
 }
 
 function podsOf(store: Store, { metadata, spec }: PodDisruptionBudget): Pod[] {

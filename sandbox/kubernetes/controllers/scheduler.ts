@@ -16,8 +16,21 @@ interface Room {
   pods: number;
 }
 
+/** When so many nodes have been found that fit, the best of them is taken (kube-scheduler's percentageOfNodesToScore does that, too). */
+const fittingNodesMax = 100;
+
+/** A step that leads past every node once, and soon past every zone: in the order of names those of a zone are beside each other. */
+function stepThrough(nodes: number): number {
+  const common = (a: number, b: number): number => (b === 0 ? a : common(b, a % b));
+  let step = Math.ceil(nodes * 0.618);
+  while (common(nodes, step) !== 1) step++;
+  return step;
+}
+
 /** Keeps account of what the pods of each node take. */
 class Usage {
+  /** From where the next pod looks for nodes, so that in large clusters all get their turn. */
+  nextNode = 0;
   private readonly perNode = new Map<string, Room>();
   private readonly counted = new Map<string, { node: string } & Room>();
 
@@ -106,11 +119,16 @@ function choose({ store }: ControllerContext, usage: Usage, pod: Pod): Node | st
   const volumes = volumesOf(store, pod);
   if (typeof volumes === 'string') return `0/${nodes.length} nodes are available: ${volumes}.`;
   const reasons = new Map<string, number>();
-  const fitting = nodes.filter((node) => {
+  const fitting: Node[] = [];
+  const step = nodes.length > fittingNodesMax ? stepThrough(nodes.length) : 1;
+  for (let place = 0; place < nodes.length && fitting.length < fittingNodesMax; place++) {
+    const node = nodes[(usage.nextNode + place * step) % nodes.length];
+    if (!node) continue;
     const reason = obstacle(node, usage.of(node.metadata.name), pod, need) ?? volumeObstacle(node, volumes);
-    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-    return reason === undefined;
-  });
+    if (reason === undefined) fitting.push(node);
+    else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  if (nodes.length > fittingNodesMax) usage.nextNode = (usage.nextNode + fittingNodesMax * step) % nodes.length;
   return best(store, store.ownedBy('pods', controllerOf(pod)?.uid ?? ''), usage, fitting) ?? explain(nodes.length, reasons);
 }
 

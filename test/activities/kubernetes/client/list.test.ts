@@ -5,7 +5,7 @@ import { ApiException } from '@kubernetes/client-node';
 import { expect, test } from '@jest/globals';
 import type { KubernetesApis } from '../../../../activities/kubernetes/client/connect.ts';
 import { kinds, viewedAs } from '../../../../activities/kubernetes/client/kinds.ts';
-import { readList, type ListOptions } from '../../../../activities/kubernetes/client/list.ts';
+import { itemsOf, readList, type ListOptions } from '../../../../activities/kubernetes/client/list.ts';
 import { inParallel, listNodes, podsOnNodes } from '../../../../activities/kubernetes/client/read.ts';
 
 interface Answer {
@@ -35,7 +35,7 @@ const names = viewedAs(kinds.nodes, ({ metadata }) => metadata?.name);
 
 async function list(apis: KubernetesApis, options?: ListOptions): Promise<{ names: unknown[]; version: string }> {
   const { byKey, resourceVersion } = await readList(names, 'demo', () => Promise.resolve(apis), options);
-  return { names: [...byKey.values()], version: resourceVersion };
+  return { names: itemsOf({ byKey }), version: resourceVersion };
 }
 
 test('A list is read page by page, with what each page says of the next one.', async () => {

@@ -7,19 +7,17 @@ import { startCluster, worldWith, type TestCluster } from '../../../support/clus
 
 let demo: TestCluster;
 let pods: WatchedList<PodView>;
+const follower = { onChange: () => undefined, onFailure: () => undefined };
 afterEach(async () => {
-  await pods.stop();
+  await pods.leave(follower);
   await demo.stop();
 });
 
 function listPods(): WatchedList<PodView> {
   const kind = { title: 'pods', path: '/api/v1/pods', view: podView };
-  return new WatchedList(
-    kind,
-    'demo',
-    () => demo.clients.kubernetes(demo.target),
-    () => undefined,
-  );
+  const list = new WatchedList(kind, 'demo', () => demo.clients.kubernetes(demo.target));
+  list.join(follower);
+  return list;
 }
 
 test('where the server answers again after an outage, that is known though nothing happens', async () => {

@@ -1,10 +1,15 @@
 import type { V1Container, V1Node, V1PersistentVolume, V1Pod, V1PodSpec } from '@kubernetes/client-node';
 import { describe, expect, test } from '@jest/globals';
-import { claimsOf, podToPlace, remainingNode } from '../../../../activities/kubernetes/drain/placement-view.ts';
-import { trafficPod } from '../../../../activities/kubernetes/drain/traffic-view.ts';
+import type { PodToPlace } from '../../../../domain/drain/placement.ts';
+import { placementNeeds, podToPlace, remainingNode, type BoundVolumes } from '../../../../activities/kubernetes/drain/placement-view.ts';
+import { trafficTraits } from '../../../../activities/kubernetes/drain/traffic-view.ts';
 
 function podOf(spec: Partial<V1PodSpec> = {}): V1Pod {
   return { metadata: { namespace: 'shop', name: 'db-0' }, spec: { containers: [{ name: 'main' }], ...spec } };
+}
+
+function placed(pod: V1Pod, volumes: BoundVolumes = new Map()): PodToPlace {
+  return podToPlace({ namespace: 'shop', name: 'db-0' }, placementNeeds(pod), 'StatefulSet shop/db', volumes);
 }
 
 const onClaim: Partial<V1PodSpec> = { volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data-db-0' } }] };
@@ -22,7 +27,7 @@ describe('a pod that must find a place', () => {
       affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } } },
       tolerations: [{ key: 'dedicated', operator: 'Exists' }],
     });
-    expect(podToPlace(pod, 'StatefulSet shop/db', new Map())).toEqual({
+    expect(placed(pod)).toEqual({
       namespace: 'shop',
       name: 'db-0',
       workload: 'StatefulSet shop/db',
@@ -36,7 +41,7 @@ describe('a pod that must find a place', () => {
 
   test('uses the claims that it names, and those of its ephemeral volumes.', () => {
     const ephemeral = { name: 'scratch', ephemeral: { volumeClaimTemplate: { spec: {} } } };
-    expect(claimsOf(podOf({ volumes: [...(onClaim.volumes ?? []), ephemeral, { name: 'tmp', emptyDir: {} }] }))).toEqual([
+    expect(placementNeeds(podOf({ volumes: [...(onClaim.volumes ?? []), ephemeral, { name: 'tmp', emptyDir: {} }] })).claims).toEqual([
       'shop/data-db-0',
       'shop/db-0-scratch',
     ]);
@@ -66,7 +71,7 @@ describe('a pod that must find a place', () => {
     },
   ];
   test.each(volumes)('is bound by a volume $title.', ({ volume, seen }) => {
-    const { volumes: found } = podToPlace(podOf(onClaim), 'StatefulSet shop/db', new Map([['shop/data-db-0', volume]]));
+    const { volumes: found } = placed(podOf(onClaim), new Map([['shop/data-db-0', volume]]));
     expect(found).toEqual([{ claim: 'shop/data-db-0', ...seen }]);
   });
 });
@@ -77,8 +82,8 @@ test('A node that stays is seen with what its pods take of it.', () => {
     spec: { unschedulable: true, taints: [{ key: 'x', effect: 'NoSchedule' }] },
     status: { allocatable: { cpu: '1930m', memory: '7Gi', pods: '29' }, conditions: [{ type: 'Ready', status: 'True' }] },
   };
-  const pod = podOf({ containers: [{ name: 'main', resources: { requests: { cpu: '1' } } }] });
-  expect(remainingNode(node, [pod, pod])).toEqual({
+  const { requests } = placementNeeds(podOf({ containers: [{ name: 'main', resources: { requests: { cpu: '1' } } }] }));
+  expect(remainingNode(node, [requests, requests])).toEqual({
     name: 'a',
     labels: { pool: 'db' },
     taints: [{ key: 'x', effect: 'NoSchedule' }],
@@ -90,8 +95,7 @@ test('A node that stays is seen with what its pods take of it.', () => {
 });
 
 describe('the traffic of a pod', () => {
-  const facts = { workload: 'Deployment shop/web', replicas: 2, hasBudget: true };
-  const none = { ...facts, graceSeconds: 30, hasPorts: false, hasReadinessProbe: false, hasPreStop: false };
+  const none = { graceSeconds: 30, hasPorts: false, hasReadinessProbe: false, hasPreStop: false };
   const command = (...words: string[]): V1Container => ({ name: 'main', lifecycle: { preStop: { exec: { command: words } } } });
   const cases: { title: string; spec: Partial<V1PodSpec>; seen: object }[] = [
     { title: 'says nothing', spec: {}, seen: {} },
@@ -124,5 +128,5 @@ describe('the traffic of a pod', () => {
     },
     { title: 'does something else before it ends', spec: { containers: [command('/asleep', '15')] }, seen: { hasPreStop: true } },
   ];
-  test.each(cases)('A pod that $title.', ({ spec, seen }) => expect(trafficPod(podOf(spec), facts)).toEqual({ ...none, ...seen }));
+  test.each(cases)('A pod that $title.', ({ spec, seen }) => expect(trafficTraits(podOf(spec))).toEqual({ ...none, ...seen }));
 });
