@@ -21,8 +21,8 @@ interface Settings {
 }
 
 /**
- * `npm run bench:parked -- [--runs 1000] [--approve-at-once 20] [--outgrow] [--json]`: opens that many runs at a hold on one worker, looks how
- * much memory it takes, approves them all, and says how many went on and how soon; beside it, in turn with ours, the same with a
+ * `npm run bench:parked -- [--runs 1000] [--approve-at-once 20] [--outgrow] [--json]`: opens that many runs at a hold on one worker,
+ * looks how much memory it takes, approves them all, and says how many went on and how soon; beside it, in turn with ours, the same with a
  * workflow written by hand. Prints a table, or one line of JSON. Exit code 1 if any run did not go on.
  *
  * With `--outgrow` the runs are only opened, ours alone: it says how the memory grows on the way, and how long a look at a run takes that

@@ -39,7 +39,10 @@ export async function buildProgramsApart(directory: string, entries: readonly st
   await buildPrograms(directory, { entries, external: ['@temporalio/*'] });
 }
 
-/** Puts what programs read beside themselves into the directory: the runbooks, what is loaded before a worker, and what the lab's control plane is built from. */
+/**
+ * Puts what programs read beside themselves into the directory: the runbooks, what is loaded before a worker, and what the lab's
+ * control plane is built from.
+ */
 export async function copyCompanions(directory: string): Promise<void> {
   const isRunbook = (path: string): boolean => !path.endsWith('.ts');
   await cp(join(project, 'runbooks'), join(directory, 'runbooks'), { recursive: true, filter: isRunbook });
