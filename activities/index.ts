@@ -88,7 +88,8 @@ export interface Activities {
   findOwnerAnnotations(request: { target: string }): Promise<OwnerAnnotationsFound>;
   /** Lifts owner annotations that `findOwnerAnnotations` has called dead; returns those that were there to be lifted. */
   liftOwnerAnnotations(request: { target: string; annotations: OwnerAnnotation[] }): Promise<{ lifted: OwnerAnnotation[] }>;
-  record(entry: NewEntry & { run: string }): Promise<{ at: string; path: string }>;
+  /** Writes entries in their order, the first under that number; returns when each was written. May be repeated. */
+  record(request: { run: string; sequence: number; entries: Pick<NewEntry, 'kind' | 'body'>[] }): Promise<{ at: string[]; path: string }>;
   /** With a group, its signer must belong to it at this moment. */
   verifySignature(request: { expected: ExpectedStatement; signature: string; group?: string }): Promise<VerifiedSignature>;
 }
@@ -109,16 +110,7 @@ export function createActivities(parts: ActivityParts): Activities {
     findOwnerAnnotations: ({ target }) => withHeartbeats(async () => findOwnerAnnotations(sweepParts(parts, target))),
     liftOwnerAnnotations: ({ target, annotations }) =>
       withHeartbeats(async () => ({ lifted: await liftOwnerAnnotations(sweepParts(parts, target), annotations) })),
-    record: ({ run, ...entry }) =>
-      withHeartbeats(async () => {
-        try {
-          // First, so that no entry refers to what is not there.
-          const { at } = await parts.evidence.append(run, await keepLargeValues(parts.evidence, run, entry));
-          return { at, path: parts.evidence.pathOf(run) };
-        } catch (error) {
-          throw recordFailure(error, entry);
-        }
-      }),
+    record: ({ run, sequence, entries }) => withHeartbeats(() => record(parts.evidence, run, sequence, entries)),
     verifySignature: async ({ expected, signature, group }) => {
       const { people, groups } = await parts.readConfiguration();
       const { person } = expected;
@@ -167,6 +159,26 @@ function membersOf(group: string, people: Configuration['people'], groups: Confi
 /** For what only looks; ends when the activity is cancelled. */
 function contextNow(context: StepContext): ActionContext {
   return contextOfLook(context, Context.current().cancellationSignal);
+}
+
+async function record(
+  evidence: EvidenceStore,
+  run: string,
+  first: number,
+  entries: readonly Pick<NewEntry, 'kind' | 'body'>[],
+): ReturnType<Activities['record']> {
+  const at: string[] = [];
+  for (const [index, entry] of entries.entries()) {
+    const numbered = { ...entry, sequence: first + index };
+    try {
+      // Large values first, so that no entry refers to what is not there.
+      const receipt = await evidence.append(run, await keepLargeValues(evidence, run, numbered));
+      at.push(receipt.at);
+    } catch (error) {
+      throw recordFailure(error, numbered);
+    }
+  }
+  return { at, path: evidence.pathOf(run) };
 }
 
 /** An entry that no record can take, or the first one of a run whose id is taken, is not tried again: a person hears of it. */

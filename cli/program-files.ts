@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildDirectory, hasFreshBuild } from '../lab/fresh-build.mjs';
 
 /**
@@ -9,7 +9,9 @@ import { buildDirectory, hasFreshBuild } from '../lab/fresh-build.mjs';
 export function programCommand(path: 'cli/main' | 'worker/main' | 'sandbox/main'): { command: string; args: string[] } {
   const inFolder = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
   const command = process.execPath;
-  if (!import.meta.url.endsWith('.ts')) return { command, args: [inFolder(`${path}.js`)] };
-  if (hasFreshBuild()) return { command, args: [join(buildDirectory, `${path}.js`)] };
-  return { command, args: ['--import', import.meta.resolve('tsx'), inFolder(`${path}.ts`)] };
+  // Its thread for workflows loads it, too.
+  const first = path === 'worker/main' ? ['--import', pathToFileURL(inFolder('worker/no-promise-hooks.mjs')).href] : [];
+  if (!import.meta.url.endsWith('.ts')) return { command, args: [...first, inFolder(`${path}.js`)] };
+  if (hasFreshBuild()) return { command, args: [...first, join(buildDirectory, `${path}.js`)] };
+  return { command, args: [...first, '--import', import.meta.resolve('tsx'), inFolder(`${path}.ts`)] };
 }

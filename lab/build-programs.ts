@@ -39,10 +39,14 @@ export async function buildProgramsApart(directory: string, entries: readonly st
   await buildPrograms(directory, { entries, external: ['@temporalio/*'] });
 }
 
-/** Puts what programs read beside themselves into the directory: the runbooks, and what the lab's control plane is built from. */
+/**
+ * Puts what programs read beside themselves into the directory: the runbooks, what is loaded before a worker, and what the lab's
+ * control plane is built from.
+ */
 export async function copyCompanions(directory: string): Promise<void> {
   const isRunbook = (path: string): boolean => !path.endsWith('.ts');
   await cp(join(project, 'runbooks'), join(directory, 'runbooks'), { recursive: true, filter: isRunbook });
   await cp(join(project, 'lab/kubernetes'), join(directory, 'lab/kubernetes'), { recursive: true });
+  await cp(join(project, 'worker/no-promise-hooks.mjs'), join(directory, 'worker/no-promise-hooks.mjs'));
   await cp(join(project, 'package.json'), join(directory, 'package.json'));
 }

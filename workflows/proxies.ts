@@ -24,6 +24,15 @@ export const reads: FileReads & PlanReads = {
   planRollback: planReads.planRollback,
 };
 
+/** What mostly takes some milliseconds. */
+export type ShortReads = FileReads & Pick<PlanReads, 'planSpan'>;
+
+/**
+ * The same within the workflow task at hand, tried once and for a short time: nothing else reaches the run meanwhile. Only for what
+ * reads, as a worker that dies does it again; see `Run.read`.
+ */
+export const shortReads = proxyLocalActivities<ShortReads>({ startToCloseTimeout: '2s', retry: { maximumAttempts: 1 } });
+
 /** A look at what one step concerns, by a worker that may carry it out; it may take a while in a large cluster. */
 export function observer({ runsOn }: { runsOn?: string }): Pick<Activities, 'observe'> {
   return proxyActivities<Pick<Activities, 'observe'>>({

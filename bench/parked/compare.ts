@@ -4,7 +4,7 @@ import { residentMemoryMb } from '../measure/memory.ts';
 import { clusterNames } from './world.ts';
 
 /** Runs that are started, or signed for the first time, at the same time. */
-const startsAtOnce = 16;
+export const startsAtOnce = 16;
 const historiesAtOnce = 16;
 /** The first approvals meet code that has not run yet; they do not count as times. */
 const warmUpApprovals = 3;
@@ -33,6 +33,8 @@ export interface Measurement {
   oneAtATimeMs: number[];
   /** The same while others are approved as well. */
   atOnceMs: number[];
+  /** Runs that came to their end per second then; each acts once after its approval. */
+  endedPerSecond: number;
 }
 
 /**
@@ -57,10 +59,13 @@ export async function compare(
   report('Each run has the first of its two approvals.');
 
   const few = Math.floor(runs / shareOfRuns);
-  const warmUp = await takeTurns(sides, eachAlone(clusters.splice(0, Math.min(few, warmUpApprovals))), { atOnce: 1, report });
-  const alone = await takeTurns(sides, eachAlone(clusters.splice(0, Math.min(few, oneAtATimeApprovals))), { atOnce: 1, report });
+  const { approved: warmUp } = await takeTurns(sides, eachAlone(clusters.splice(0, Math.min(few, warmUpApprovals))), { atOnce: 1, report });
+  const { approved: alone } = await takeTurns(sides, eachAlone(clusters.splice(0, Math.min(few, oneAtATimeApprovals))), {
+    atOnce: 1,
+    report,
+  });
   report(`Approved ${alone.ours.length} runs of each side one at a time.`);
-  const together = await takeTurns(sides, portions(clusters, rounds), { atOnce: approveAtOnce, report });
+  const { approved: together, tookMs } = await takeTurns(sides, portions(clusters, rounds), { atOnce: approveAtOnce, report });
   report(`Approved ${together.ours.length} runs of each side, ${approveAtOnce} at once.`);
 
   return ofBoth(sides, async (side, name) => {
@@ -74,22 +79,28 @@ export async function compare(
       await wentOnAfter(together[name]),
     ];
     const wentOn = first.length + oneAtATimeMs.length + atOnceMs.length;
-    return { memoryIdleMb: idle[name], memoryHoldingMb: holding[name], wentOn, oneAtATimeMs, atOnceMs };
+    const endedPerSecond = (atOnceMs.length / tookMs[name]) * 1_000;
+    return { memoryIdleMb: idle[name], memoryHoldingMb: holding[name], wentOn, oneAtATimeMs, atOnceMs, endedPerSecond };
   });
 }
 
 type Ended = Approval & { endedWell: boolean };
 
-/** Approves the portions one after another, each on our side and then on the other; a portion is over when all its runs have ended. */
+/**
+ * Approves the portions one after another, each on our side and then on the other; a portion is over when all its runs have ended.
+ * `tookMs` is how long each side took for its portions.
+ */
 async function takeTurns(
   sides: Sides<Contender>,
   turns: readonly (readonly string[])[],
   { atOnce, report }: { atOnce: number; report: (sentence: string) => void },
-): Promise<Sides<Ended[]>> {
+): Promise<{ approved: Sides<Ended[]>; tookMs: Sides<number> }> {
   const approved: Sides<Ended[]> = { ours: [], minimal: [] };
+  const tookMs: Sides<number> = { ours: 0, minimal: 0 };
   for (const clusters of turns) {
     for (const name of ['ours', 'minimal'] as const) {
       const side = sides[name];
+      const beganAtMs = performance.now();
       const approvals = await inLanes(clusters, atOnce, async (cluster) => {
         // One that fails is told and counts as a run that did not go on; the others shall still be measured.
         return side.approve(cluster).catch((error: unknown) => report(`The approval on ${cluster} (${name}) failed: ${String(error)}`));
@@ -97,9 +108,10 @@ async function takeTurns(
       const answered = approvals.filter((approval) => approval !== undefined);
       const ended = answered.map(async (approval) => ({ ...approval, endedWell: await side.hasEndedWell(approval.cluster) }));
       approved[name].push(...(await Promise.all(ended)));
+      tookMs[name] += performance.now() - beganAtMs;
     }
   }
-  return approved;
+  return { approved, tookMs };
 }
 
 function eachAlone(clusters: readonly string[]): string[][] {
@@ -111,7 +123,7 @@ function portions(clusters: readonly string[], count: number): string[][] {
   return Array.from({ length: Math.ceil(clusters.length / size) }, (_, index) => clusters.slice(index * size, (index + 1) * size));
 }
 
-async function untilAllHold(side: Contender, runs: number): Promise<void> {
+export async function untilAllHold(side: Contender, runs: number): Promise<void> {
   const giveUpAt = performance.now() + holdingTimeoutMs;
   for (let holding = await side.holding(); holding < runs; holding = await side.holding()) {
     if (performance.now() > giveUpAt)

@@ -18,6 +18,8 @@ export interface Contender {
   start(cluster: string): Promise<void>;
   /** How many runs wait at their hold. */
   holding(): Promise<number>;
+  /** Looks at a run as a person does; where the worker has given it up, it replays it first. */
+  look(cluster: string): Promise<void>;
   /** The first of the two approvals, after which the run still waits. */
   approveFirst(cluster: string): Promise<void>;
   /** The second approval; resolves when it has been answered. */

@@ -48,6 +48,7 @@ export function holdpointContender({ client, keys, ours: { settings, worker } }:
       const query = `TaskQueue = '${settings.taskQueue}' AND ExecutionStatus = 'Running' AND ${searchAttributes.phase} = 'holding'`;
       return (await client.workflow.count(query)).count;
     },
+    look: async (cluster) => void (await holdpoint.state(targetOf(cluster))),
     approveFirst: async (cluster) => void (await sign(cluster, 'ada')),
     approve: async (cluster) => ({ cluster, sentAtMs: await sign(cluster, 'grace') }),
     hasEndedWell: (cluster) =>

@@ -29,6 +29,7 @@ export function minimalContender({ client, minimal: { settings, worker } }: Envi
       await handle.query(approvalsQuery);
     },
     holding: async () => (await client.workflow.count(`TaskQueue = '${taskQueue}' AND ExecutionStatus = 'Running'`)).count,
+    look: async (cluster) => void (await client.workflow.getHandle(idOf(cluster)).query(approvalsQuery)),
     approveFirst: async (cluster) => void (await approve(cluster, 'ada')),
     approve: async (cluster) => ({ cluster, sentAtMs: await approve(cluster, 'grace') }),
     hasEndedWell: (cluster) => endsWell(client.workflow.getHandle(idOf(cluster)), (result) => result === 'done'),

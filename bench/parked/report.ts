@@ -29,6 +29,9 @@ export interface Report extends Latency {
   wentOn: number;
   minimalWentOn: number;
   oneAtATime: Latency;
+  /** Runs that act once and come to their end, per second, while many are approved at once. */
+  actionsPerSecond: number;
+  minimalActionsPerSecond: number;
   /** The event of the history that counts as the start of the step, the same on both sides. */
   stepStart: 'ActivityTaskStarted';
   minimalLacks: string[];
@@ -47,6 +50,8 @@ export function reportOf({ ours, minimal }: Sides<Measurement>, { runs, approveA
     minimalWentOn: minimal.wentOn / runs,
     ...latencyOf(ours.atOnceMs, minimal.atOnceMs),
     oneAtATime: latencyOf(ours.oneAtATimeMs, minimal.oneAtATimeMs),
+    actionsPerSecond: rounded(ours.endedPerSecond),
+    minimalActionsPerSecond: rounded(minimal.endedPerSecond),
     stepStart: 'ActivityTaskStarted',
     minimalLacks,
   };
@@ -79,6 +84,7 @@ export function tableOf(report: Report & { machine: Machine }): string[] {
     row('went on after the approval', percent(report.wentOn), percent(report.minimalWentOn)),
     ...times('one at a time', oneAtATime),
     ...times(`${approveAtOnce} at once`, report),
+    row(`actions per second, ${approveAtOnce} approvals at once`, report.actionsPerSecond, report.minimalActionsPerSecond),
     '',
     'The time is from sending the second of two approvals until a worker takes up the next step (ActivityTaskStarted).',
     `What the workflow written by hand lacks: ${report.minimalLacks.join('; ')}.`,

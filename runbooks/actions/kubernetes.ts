@@ -32,6 +32,9 @@ const duration = z
   .refine((text) => (parseDurationMs(text) ?? 0) > 0, { error: 'must be a duration such as 90s, 15m or 4h' })
   .refine((text) => (parseDurationMs(text) ?? 0) <= drainTimeoutMs, { error: 'must be 12 hours at most' });
 
+/** What an API server has answered it also shows: a mark is looked for right after it was set. */
+const markPace = { lookMinMs: 10, lookMaxMs: 2_000 };
+
 /** Whatever has a Kubernetes API. */
 const worksOn = ['eks', 'kubernetes'];
 
@@ -41,7 +44,7 @@ const kubernetesCordon = declareAction({
   worksOn,
   input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), uids, ignoreMissing }),
   change: 'changes',
-  limits: { timeoutMs: 5 * minuteMs },
+  limits: { timeoutMs: 5 * minuteMs, pace: markPace },
   outputs: { nodes: listOfText },
 });
 
@@ -51,7 +54,7 @@ const kubernetesUncordon = declareAction({
   worksOn,
   input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), uids, ignoreMissing }),
   change: 'changes',
-  limits: { timeoutMs: 5 * minuteMs },
+  limits: { timeoutMs: 5 * minuteMs, pace: markPace },
   outputs: { nodes: listOfText },
 });
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 
 const jest = createRequire(import.meta.url).resolve('jest/bin/jest');
-const first = new URL('no-promise-hooks.mjs', import.meta.url).href;
+const first = new URL('../../worker/no-promise-hooks.mjs', import.meta.url).href;
 const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', '--import', first];
 const result = spawnSync(process.execPath, [...flags, jest, ...process.argv.slice(2)], {
   stdio: 'inherit',

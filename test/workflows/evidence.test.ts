@@ -1,12 +1,19 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { EvidenceError } from '../../activities/evidence/store.ts';
 import { attemptRefusedSignal } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
 
 let engine: Engine;
 /** Holds back the entry that ends a record. */
 let beforeEnd: () => Promise<void> = async () => undefined;
+/** Thrown by the next attempts to write an entry of that kind, one each. */
+const failures = new Map<string, Error[]>();
 beforeAll(async () => {
-  engine = await startEngine('evidence', async (kind) => (kind === 'run.ended' ? beforeEnd() : undefined));
+  engine = await startEngine('evidence', async (kind) => {
+    const failure = failures.get(kind)?.shift();
+    if (failure) throw failure;
+    if (kind === 'run.ended') await beforeEnd();
+  });
 });
 afterAll(() => engine.stop());
 
@@ -35,6 +42,43 @@ test('the record of a run that goes through holds every step of it, in order, an
     'run.ended',
   ]);
   await engine.replay(target, { name: 'hold' });
+});
+
+test('what follows from the last signature is written by one activity, before the step begins', async () => {
+  const { cluster, target } = engine.newSite();
+  await engine.begin(cluster, runbookOf({ policy: 'one' }));
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  const { events = [] } = await engine.handle(target).fetchHistory();
+  const types = (events ?? []).map((event) => {
+    if (event.workflowExecutionUpdateAcceptedEventAttributes) return 'update';
+    return event.activityTaskScheduledEventAttributes?.activityType?.name ?? '';
+  });
+  const afterwards = types.slice(types.lastIndexOf('update') + 1).filter((type) => type !== '');
+  expect(afterwards.slice(0, 2)).toEqual(['record', 'perform']);
+});
+
+test.each([
+  ['a disk that fails once', new Error('EIO: i/o error')],
+  ['a store that refuses it once', new EvidenceError('evidence-entry-malformed', 'refuse', 'It cannot be recorded.', 'Report it.')],
+])('of entries that are written together, each is there once and in order after %s', async (_what, failure) => {
+  const { cluster, target } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy: 'one' }));
+  await engine.until(target, 'holding');
+  // The last of three: the first two are there already when they are written again.
+  failures.set('step.started', [failure]);
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  expect(failures.get('step.started')).toEqual([]);
+  expect((await engine.verifiedKinds(run)).slice(4)).toEqual([
+    'hold.requested',
+    'decision.accepted',
+    'hold.released',
+    'step.started',
+    'step.done',
+    'annotations.lifted',
+    'run.ended',
+  ]);
 });
 
 test('nothing comes into the record behind its end: words that arrive while that is written are refused', async () => {

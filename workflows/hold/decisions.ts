@@ -34,7 +34,8 @@ export async function takeDecision(run: Run, sent: DecisionRequest): Promise<Dec
   // Whoever looks after their decision must not see the hold as still waiting.
   if (standing.state !== 'waiting') run.enter('planning');
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
-  await run.record(kind, body);
+  // The last one of a hold is written with what follows from it, when the plan has been looked at once more.
+  await (standing.state === 'approved' && held.request.askedBy === undefined ? run.note(kind, body) : run.record(kind, body));
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };
 }
 

@@ -2,7 +2,6 @@ import { shortfallOf, type Policy } from '../../domain/approval/policy.ts';
 import type { SpanPlan } from '../../domain/plan/plan.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
 import type { CompiledStep } from '../../domain/runbook.ts';
-import { reads } from '../proxies.ts';
 import { failureOf } from '../run/failure.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
@@ -46,7 +45,10 @@ export async function signedException(
       requestsMax,
       attempt: (work) => work(),
     });
-    if (result.outcome === 'released') return result.by;
+    if (result.outcome === 'released') {
+      await run.record('hold.released', result.entry);
+      return result.by;
+    }
     run.state.notice = `${hold} ${noticeOf(result)}`;
   } catch (error) {
     const failure = failureOf(error);
@@ -79,7 +81,7 @@ function noticeOf(result: Exclude<Outcome<unknown>, { outcome: 'released' }>): s
  */
 async function policyOf(run: Run, progress: RunProgress, askedBy: string, signers: Exception['signers']): Promise<CurrentPolicy> {
   const comingSteps = [...(progress.span?.rest ?? []), ...progress.queue].map(({ step }) => step);
-  const current = await reads.readPolicy({ policy: progress.policy ?? firstPolicy(comingSteps) });
+  const current = await run.read(({ readPolicy }) => readPolicy({ policy: progress.policy ?? firstPolicy(comingSteps) }));
   const policy: Policy = signers === 'policy' ? current.policy : { ...current.policy, atLeast: 1 };
   const reason = shortfallOf({ ...current, policy, requester: run.state.requester, askedBy });
   if (reason !== undefined) throw new NobodySigns(`Nobody can sign it. ${reason}`);

@@ -1,7 +1,6 @@
 import { shortfallOf } from '../../domain/approval/policy.ts';
 import { blockedBy, type Span } from '../../domain/run/span.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
-import { reads } from '../proxies.ts';
 import type { RunProgress } from '../run/progress.ts';
 import { RunEnded, type Run } from '../run/run.ts';
 import { planNextSpan } from '../steps/span.ts';
@@ -31,7 +30,8 @@ export async function holdUntilReleased(run: Run, instance: StepInstance, progre
     held = undefined;
     switch (result.outcome) {
       case 'released':
-        Object.assign(shown, { status: 'done', endedAt: result.at, summary: `signed by ${result.by.join(', ')}` });
+        Object.assign(shown, { status: 'done', summary: `signed by ${result.by.join(', ')}` });
+        void run.note('hold.released', result.entry, (at) => (shown.endedAt = at));
         return result.subject;
       case 'rejected': {
         shown.summary = `rejected by ${result.by}`;
@@ -93,7 +93,7 @@ async function unblockedSpan(run: Run, instance: StepInstance, progress: RunProg
 /** The policy as it is now. A hold that nobody could release by signing would only expire: an operator hears of it at once. */
 async function reachablePolicy(run: Run, id: string, name: string): Promise<CurrentPolicy> {
   for (;;) {
-    const current = await run.untilItWorks(id, () => reads.readPolicy({ policy: name }));
+    const current = await run.untilItWorks(id, () => run.read(({ readPolicy }) => readPolicy({ policy: name })));
     const reason = shortfallOf({ ...current, requester: run.state.requester });
     if (reason === undefined) return current;
     const remedy = `Add people to the group ${current.policy.of} in holdpoint.yaml, then try again; or abort the run.`;

@@ -1,4 +1,5 @@
 import { standingOf, type ApprovalRequest } from '../../domain/approval/request.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import { differenceOf, type PlanDifference } from '../../domain/plan/difference.ts';
 import type { SpanPlan } from '../../domain/plan/plan.ts';
 import type { HoldState } from '../../domain/run/state.ts';
@@ -28,7 +29,8 @@ export interface Question<Subject> {
 
 /** How it ended. `undo`: an operator has asked to undo the run instead; `unsteady`: the plan has changed after each request. */
 export type Outcome<Subject> =
-  | { outcome: 'released'; subject: Subject; by: string[]; at: string }
+  /** `entry` is the body of `hold.released`, which is still to be put into the record. */
+  | { outcome: 'released'; subject: Subject; by: string[]; entry: JsonObject }
   | { outcome: 'rejected'; by: string; reason: string }
   | { outcome: 'expired'; expiresAt: string }
   | { outcome: 'withdrawn' | 'undo'; number: number }
@@ -58,9 +60,9 @@ export async function requestSignatures<Subject>(run: Run, question: Question<Su
     if (question.askedBy === undefined) await run.safePoint();
     const { plan, subject } = await question.plan();
     if (plan.hash === planHash) {
-      const { at } = await run.record('hold.released', { hold, request: number, planHash });
       run.state.hold = undefined;
-      return { outcome: 'released', subject, by: waiting.decisions.map(({ person }) => person), at };
+      const by = waiting.decisions.map(({ person }) => person);
+      return { outcome: 'released', subject, by, entry: { hold, request: number, planHash } };
     }
     drift = differenceOf(waiting.plan, plan);
     const drifted = { hold, request: number, planHash, presentHash: plan.hash, difference: toJson(drift) };

@@ -6,7 +6,6 @@ import { rowsOf } from '../../domain/run/steps.ts';
 import { instancesOf } from '../../domain/run/step-tree.ts';
 import { toJson } from '../json.ts';
 import type { Admission, RunInput } from '../messages.ts';
-import { reads } from '../proxies.ts';
 import { planNextSpan } from '../steps/span.ts';
 import { failureOf, type Failure } from './failure.ts';
 import type { RunProgress } from './progress.ts';
@@ -27,7 +26,7 @@ export async function admit(run: Run, input: RunInput): Promise<Admitted> {
   try {
     const misfit = misfitOf(input);
     if (misfit) return { admission: { admitted: false, ...misfit } };
-    const prepared = await reads.prepare({ document: input.document, inputs: input.inputs, target: input.target });
+    const prepared = await run.read(({ prepare }) => prepare({ document: input.document, inputs: input.inputs, target: input.target }));
     const { runbook, inputs } = prepared;
     progress = { base: { ...prepared, run: input.run }, results: {}, queue: instancesOf(runbook, inputs) };
     run.rows = rowsOf(progress.queue);
@@ -53,7 +52,7 @@ function misfitOf({ run, target }: RunInput): Failure | undefined {
   return { code: 'target-differs', reason: `The workflow is called ${workflowId}, but a run on ${target} must be called like it.`, remedy };
 }
 
-/** Verifies the requester's signature and records the start; returns why it does not count. */
+/** Verifies the requester's signature and notes the start; returns why it does not count. */
 async function verifyStart(run: Run, input: RunInput, { base }: RunProgress): Promise<Failure | undefined> {
   const { requester: person, target, planHash, signature } = input;
   const expected: ExpectedStatement = { kind: 'start', person, run: input.run, target, runbook: base.runbook.digest, planHash };
@@ -63,7 +62,7 @@ async function verifyStart(run: Run, input: RunInput, { base }: RunProgress): Pr
     return { code, reason, remedy };
   }
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
-  await run.record(kind, { ...body, inputs: base.inputs, runbookName: base.runbook.name });
+  void run.note(kind, { ...body, inputs: base.inputs, runbookName: base.runbook.name });
   return undefined;
 }
 

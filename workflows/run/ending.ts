@@ -36,13 +36,13 @@ export async function close(run: Run, progress: RunProgress | undefined, end: En
 /** Lifts the cordons of the run and whatever else it owns; says what a person must lift where that is not possible. */
 async function releaseTarget(run: Run, { base: { target } }: RunProgress): Promise<string[]> {
   try {
-    const { lifted } = await releaser.release({ target, run: run.state.run });
-    if (lifted.length > 0) await run.record('annotations.lifted', { nodes: lifted });
+    const { lifted } = await run.inShort(releaser.release({ target, run: run.state.run }));
+    if (lifted.length > 0) void run.note('annotations.lifted', { nodes: lifted });
     return [];
   } catch (error) {
     const failure = failureOf(error);
     if (!failure) throw error;
-    await run.record('annotations.kept', toJson(failure));
+    void run.note('annotations.kept', toJson(failure));
     return [`cordons of ${run.state.run} may still be there, as they could not be lifted: ${failure.reason}`];
   }
 }

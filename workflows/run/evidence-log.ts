@@ -8,14 +8,35 @@ import { recorder } from '../proxies.ts';
 const refusedAttemptsRecordedMax = 200;
 /** How much of each text of a refused attempt is written down: anybody can send them, of any length. */
 const refusedTextCharactersMax = 2_000;
+/** Entries that one activity writes. */
+const entriesAtOnceMax = 20;
+/** An entry below this size is put into a record as it is; larger ones can be refused. */
+const notedCharactersMax = 16_384;
 
-/** The record of one run, as its workflow writes it: entries get their numbers here, in the order of the calls. */
+/** When an entry was written, and where the record is. */
+export interface Written {
+  at: string;
+  path: string;
+}
+
+interface Waiting {
+  kind: string;
+  body: JsonObject;
+  resolve: (written: Written) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * The record of one run, as its workflow writes it: entries get their numbers here, in the order of the calls. Those that wait while
+ * others are written go together afterwards, by one activity, each an entry of its own still.
+ */
 export class EvidenceLog {
   /** Number of the last entry that was written. */
   sequence: number;
   private readonly run: string;
   /** The entry that ends the record is on its way: none may come after it. */
   private sealed = false;
+  private waiting: Waiting[] = [];
   private written: Promise<unknown> = Promise.resolve();
 
   constructor(run: string, sequence: number) {
@@ -23,19 +44,52 @@ export class EvidenceLog {
     this.sequence = sequence;
   }
 
-  /** Returns when the entry is safe, with its time and where the record is. Not even an abort cuts it off. */
-  async write(kind: string, body: JsonObject): Promise<{ at: string; path: string }> {
+  /** Returns when the entry is safe, and all before it. Not even an abort cuts it off. */
+  async write(kind: string, body: JsonObject): Promise<Written> {
+    const written = this.enqueue(kind, body);
+    void this.flush();
+    return written;
+  }
+
+  /**
+   * Has the entry written together with the next one, or by `flush`; resolves when it is safe. Whoever notes sees to it that one of them
+   * follows before anything that takes long. What could be refused is written at once, by itself.
+   */
+  note(kind: string, body: JsonObject): Promise<Written> {
+    return isSurelyTaken(body) ? this.enqueue(kind, body) : this.write(kind, body);
+  }
+
+  private enqueue(kind: string, body: JsonObject): Promise<Written> {
     this.sealed ||= kind === endingKind;
-    const write = this.written.then(() => {
-      const entry = { run: this.run, sequence: this.sequence + 1, kind, body };
-      return CancellationScope.nonCancellable(() => recorder.record(entry));
-    });
-    // The number of an entry that could not be written is free for the next one.
-    this.written = write.then(
-      () => (this.sequence += 1),
-      () => undefined,
-    );
-    return write;
+    return new Promise((resolve, reject) => this.waiting.push({ kind, body, resolve, reject }));
+  }
+
+  /** Writes what was noted; resolves when all is written that was asked for before, or could not be. */
+  flush(): Promise<unknown> {
+    return (this.written = this.written.then(() => this.writeWaiting()));
+  }
+
+  private async writeWaiting(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const some = this.waiting.splice(0, entriesAtOnceMax);
+      if (some.length > 1 && (await this.areWritten(some))) continue;
+      // One of several that cannot be written must not take the others with it; those that were are recognised.
+      for (const one of some) await this.areWritten([one], one.reject);
+    }
+  }
+
+  /** Writes entries by one activity. The number of an entry that could not be written is free for the next one. */
+  private async areWritten(entries: readonly Waiting[], reject?: (error: unknown) => void): Promise<boolean> {
+    const request = { run: this.run, sequence: this.sequence + 1, entries: entries.map(({ kind, body }) => ({ kind, body })) };
+    try {
+      const { at, path } = await CancellationScope.nonCancellable(() => recorder.record(request));
+      this.sequence += entries.length;
+      for (const [index, { resolve }] of entries.entries()) resolve({ at: at[index] ?? '', path });
+      return true;
+    } catch (error) {
+      reject?.(error);
+      return false;
+    }
   }
 
   /** Writes down the attempt of that number that was refused by the validator, unless the record has ended or there are too many. */
@@ -45,6 +99,13 @@ export class EvidenceLog {
     const [person, attempted, code, reason] = [told.person, told.attempt, told.code, told.reason].map(writable);
     await this.write('attempt.refused', { person, attempt: attempted, code, reason } as JsonObject);
   }
+}
+
+/** Whether no record can refuse the entry: it is small, and has a canonical form. */
+function isSurelyTaken(body: JsonObject): boolean {
+  const text = JSON.stringify(body);
+  // A surrogate without its other half, which JSON writes as an escape.
+  return text.length <= notedCharactersMax && !/\\ud[89a-f]/.test(text);
 }
 
 /** Lone surrogates have no canonical JSON, so the record could not take them; they give way to the replacement character. */

@@ -7,10 +7,12 @@ const historyBytesMax = 4 * 1024 * 1024;
 
 /** Continues a run as new where its history has become long. */
 export class Rollover {
+  private readonly settle: () => Promise<unknown>;
   private readonly continueAsNew: () => Promise<never>;
 
-  /** `continueAsNew` hands over what the next history needs; it never returns. */
-  constructor(continueAsNew: () => Promise<never>) {
+  /** `settle` ends what is left to be written; `continueAsNew` hands over what the next history needs, and never returns. */
+  constructor(settle: () => Promise<unknown>, continueAsNew: () => Promise<never>) {
+    this.settle = settle;
     this.continueAsNew = continueAsNew;
   }
 
@@ -23,6 +25,7 @@ export class Rollover {
   /** Continues as new if that is due. To be called only where nothing is under way; returns where `passes` becomes true first. */
   async leave(passes: () => boolean = () => false): Promise<void> {
     if (!this.isDue()) return;
+    await this.settle();
     // Whoever has been let in is answered first; that may be what the run has waited for, or wait for the run itself.
     await condition(() => allHandlersFinished() || passes());
     if (!passes()) await this.continueAsNew();

@@ -1,5 +1,5 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
-import { CancellationScope, condition, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { stepCommands, type CommandName } from '../../domain/approval/statement.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import {
@@ -20,12 +20,15 @@ import type { Phase, RunState } from '../../domain/run/state.ts';
 import { openSteps, shownSteps, stepsToUndo, withParts, type OpenStep, type StepRow, type StepState } from '../../domain/run/steps.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
 import { searchAttributes, type RefusedAttempt, type RunInput } from '../messages.ts';
-import { verifier } from '../proxies.ts';
+import { reads, shortReads, verifier, type ShortReads } from '../proxies.ts';
 import { EvidenceLog } from './evidence-log.ts';
 import { failureOf, type Failure } from './failure.ts';
 import { Rollover } from './rollover.ts';
 
 const phaseAttribute = defineSearchAttributeKey(searchAttributes.phase, 'KEYWORD');
+
+/** For how long an entry may wait for the one that it is written with. */
+const notedForMs = 2_000;
 
 /** The run is over, and not because everything is done; carries how. */
 export class RunEnded extends Error {
@@ -74,13 +77,16 @@ export class Run {
   private stuckFrom: CarryOver['stuckFrom'];
   private noncesUsed = new Set<string>();
   private requests: Record<string, number> = {};
-  private verifying: Promise<unknown> = Promise.resolve();
+  private inTask: Promise<unknown> = Promise.resolve();
   private readonly log: EvidenceLog;
   private readonly duties: RunDuties;
 
   constructor(input: RunInput, duties: RunDuties, carried?: CarryOver) {
     this.duties = duties;
-    this.rollover = new Rollover(() => duties.continueAsNew());
+    this.rollover = new Rollover(
+      () => this.log.flush(),
+      () => duties.continueAsNew(),
+    );
     this.state = carried?.state ?? {
       run: input.run,
       target: input.target,
@@ -161,6 +167,35 @@ export class Run {
     return { at };
   }
 
+  /**
+   * Puts an entry into the record together with the one that is recorded next, which saves an activity and a workflow task. Only for
+   * what is followed at once by another entry or by `flush`: nothing that an entry announces may begin before it is safe, and nobody may
+   * be waited for. `onWritten` is told its time.
+   */
+  note(kind: string, body: JsonObject, onWritten?: (at: string) => void): Promise<void> {
+    const written = this.log.note(kind, body).then(({ at, path }) => {
+      this.state.evidence = path;
+      onWritten?.(at);
+    });
+    // It fails only where the record cannot be begun, and with it the entry that follows.
+    void written.catch(() => undefined);
+    return written;
+  }
+
+  /** Waits for something that mostly takes a moment; where it takes longer, what was noted is written meanwhile. */
+  async inShort<Result>(work: Promise<Result>): Promise<Result> {
+    let isOver = false;
+    const end = work.finally(() => (isOver = true));
+    void end.catch(() => undefined);
+    if (!(await condition(() => isOver, notedForMs))) this.flush();
+    return end;
+  }
+
+  /** Starts to write what was noted. */
+  flush(): void {
+    void this.log.flush();
+  }
+
   /** Notes an attempt that was refused. */
   async recordRefusal(attempt: RefusedAttempt): Promise<void> {
     this.state.refusedAttempts += 1;
@@ -239,14 +274,33 @@ export class Run {
     return givenCommand(this.intent)?.command === 'undo';
   }
 
-  /**
-   * Verifies signatures one after another, whatever is cancelled meanwhile. Two that were verified at once would be answered in one
-   * activation of a replay and in two of the first execution, and what follows from them would come in another order.
-   */
+  /** Verifies a signature, whatever is cancelled meanwhile. */
   verify(request: Parameters<typeof verifier.verifySignature>[0]): ReturnType<typeof verifier.verifySignature> {
-    const verified = this.verifying.then(() => CancellationScope.nonCancellable(() => verifier.verifySignature(request)));
-    this.verifying = verified.catch(() => undefined);
-    return verified;
+    return this.withinTask(() => CancellationScope.nonCancellable(() => verifier.verifySignature(request)));
+  }
+
+  /**
+   * Reads something within the workflow task at hand. What takes longer, or fails, is read by an activity of its own, which is patient
+   * and whose failure is told; what was noted is written meanwhile.
+   */
+  async read<Result>(what: (from: ShortReads) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.withinTask(() => what(shortReads));
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      this.flush();
+      return what(reads);
+    }
+  }
+
+  /**
+   * Does local activities one after another. Two at once would be answered in one activation of a replay and in two of the first
+   * execution, and what follows from them would come in another order.
+   */
+  private withinTask<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = this.inTask.then(work);
+    this.inTask = done.catch(() => undefined);
+    return done;
   }
 
   /** Whether a signed command has been used before; from now on it has. A copy of it must not work a second time. */
@@ -273,6 +327,7 @@ export class Run {
    * new, and comes back to the same place.
    */
   async waitUntil(passes: () => boolean, timeoutMs?: number): Promise<boolean> {
+    this.flush();
     const mayLeave = (): boolean => this.intent.want !== 'asked' || this.intent.stage === 'given';
     const isOver = (): boolean => passes() || (mayLeave() && this.rollover.isDue());
     const inTime = timeoutMs === undefined ? (await condition(isOver), true) : await condition(isOver, timeoutMs);

@@ -83,12 +83,15 @@ async function tryAtOnce(
   const waiting = [...open];
   const scope = new CancellationScope();
   run.performing = scope;
+  // What is begun is finished; nothing new begins after a failure, for a pause, or in a history that is full.
+  const goesOn = (): boolean => failed.length === 0 && !run.isInterrupted() && !run.rollover.isDue();
   const work = async (): Promise<void> => {
     for (let step = waiting.shift(); step; step = waiting.shift()) {
-      const failure = await tryStep(run, progress, signed, step);
+      // Alone it is followed by the next one, a hold or the end; at the same time as others the lane may come to rest.
+      const followed = (): boolean => open.length === 1 || (waiting.length > 0 && goesOn());
+      const failure = await tryStep(run, progress, signed, step, followed);
       if (failure) failed.push({ step, failure });
-      // What is begun is finished; nothing new begins after a failure, for a pause, or in a history that is full.
-      if (failed.length > 0 || run.isInterrupted() || run.rollover.isDue()) return;
+      if (!goesOn()) return;
     }
   };
   const ends = await scope.run(() => Promise.allSettled(Array.from({ length: Math.min(concurrency, open.length) }, work)));
@@ -103,8 +106,17 @@ async function tryAtOnce(
   return run.isInterrupted() ? [] : failed;
 }
 
-/** Performs a step under its signed plan; returns why it could not be done. Cancellations pass. */
-async function tryStep(run: Run, progress: RunProgress, signed: SignedSpan, step: OpenStep): Promise<Failure | undefined> {
+/**
+ * Performs a step under its signed plan; returns why it could not be done. Cancellations pass. `followed`: whether another entry of the
+ * record follows at once when it is done.
+ */
+async function tryStep(
+  run: Run,
+  progress: RunProgress,
+  signed: SignedSpan,
+  step: OpenStep,
+  followed: () => boolean,
+): Promise<Failure | undefined> {
   const { planned, shown } = step;
   const plan = planOf(signed, step);
   if (shown.startedAt === undefined) await begin(run, step, plan);
@@ -114,7 +126,7 @@ async function tryStep(run: Run, progress: RunProgress, signed: SignedSpan, step
   try {
     const performed = await performer(planned).perform({ action: uses, plan, context, checkpoint: planned.checkpoint });
     const { outputs, summary } = performed;
-    await recordStepDone(run, progress, step, { outputs, summary, body: toJson(performed) });
+    await recordStepDone(run, progress, step, { outputs, summary, body: toJson(performed), together: followed() });
     return undefined;
   } catch (error) {
     planned.checkpoint = checkpointIn(error) ?? planned.checkpoint;

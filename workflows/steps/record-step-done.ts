@@ -4,17 +4,19 @@ import type { OpenStep, StepRow } from '../../domain/run/steps.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
 
-/** Records that a step is done, with what it has given. */
+/** Records that a step is done, with what it has given; `together` where another entry follows at once (see Run.note). */
 export async function recordStepDone(
   run: Run,
   progress: RunProgress,
   step: OpenStep,
-  { outputs, summary, body }: { outputs: JsonObject; summary: string | undefined; body: JsonObject },
+  { outputs, summary, body, together = false }: { outputs: JsonObject; summary: string | undefined; body: JsonObject; together?: boolean },
 ): Promise<void> {
   const { id, result, undoes } = step.planned;
-  const { at } = await run.record('step.done', { step: id, ...body });
   const { shown, performed } = step;
-  Object.assign(shown, { status: 'done', summary, endedAt: at });
+  const entry = { step: id, ...body };
+  if (together) void run.note('step.done', entry, (at) => (shown.endedAt = at));
+  else shown.endedAt = (await run.record('step.done', entry)).at;
+  Object.assign(shown, { status: 'done', summary });
   if (performed) performed.finished = true;
   if (result) resultOf(progress.results, { ...result, step: { id: result.step } }).outputs = outputs;
   finished(step);
