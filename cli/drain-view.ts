@@ -21,7 +21,7 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
   return [
     `Drain of ${counted(nodes.length, 'node')} of ${colors.bold(cluster)} ${colors.dim(`(${server})`)}: a plan, nothing is changed yet`,
     '',
-    ...orderLines(nodes, plan.details),
+    ...orderLines(nodes, blockers === 0 ? plan.details : { ...plan.details, waves: [] }),
     '',
     ...stepLines({ id: 'drain', uses: 'kubernetes.drain', input: {}, plan: asOptions(plan) }, colors, { forecast: false }),
     '',
@@ -54,15 +54,20 @@ export function drainEndLines(
     ...table(end.left.map(({ name, done, total, detail = '' }) => [`  ${name}`, `${counted(total - done, 'pod')} left`, detail])),
     ...cordonLines(end, uncordon, name),
     ...(end.outcome === 'done' ? [] : ['Run the same command again to go on: it plans anew from what there is then.']),
-    colors.dim(`Record: ${recordFile} (\`holdpoint evidence verify\` checks it)`),
+    colors.dim(`Record: ${recordFile}; to check it: holdpoint evidence verify ${shellWords([recordFile])}`),
   ];
 }
 
-function cordonLines({ cordoned, uncordoned, outcome }: DrainEnd, uncordon: boolean, name: string): string[] {
+function cordonLines({ cordoned, uncordoned, schedulable, outcome }: DrainEnd, uncordon: boolean, name: string): string[] {
   const lines = uncordoned.length > 0 ? [`Uncordoned: ${listOfNames(uncordoned)}.`] : [];
+  if (outcome === 'done' && schedulable.length > 0) {
+    lines.push(
+      `Not cordoned any more: ${listOfNames(schedulable)}. Somebody else has uncordoned what this drain had cordoned, so pods may come.`,
+    );
+  }
   const [first, ...others] = cordoned;
   if (first === undefined) return lines;
-  const why = uncordon && outcome === 'done' ? ', as others had cordoned before' : '';
+  const why = uncordon && outcome === 'done' ? ', as others have cordoned before, or drain it, too' : '';
   const which = others.length === 0 ? `${first} is` : `${counted(cordoned.length, 'node')} are`;
   const names = cordoned.length > nodesShownMax ? 'NODE…' : shellWords(cordoned);
   return [...lines, `${which} cordoned${why}. To put back: ${name} uncordon ${names}`];
@@ -108,7 +113,12 @@ function asOptions(plan: ActionPlan): ActionPlan {
 
 /** `force: true` is `--force` on a command line. */
 function inOptions(text: string): string {
-  return text.replace(/`(\w+): ([\w-]+)`/g, (_whole, name: string, value: string) => `\`${optionOfSetting(name, value)}\``);
+  return text
+    .replace(/`(\w+): ([\w-]+)`/g, (_whole, name: string, value: string) => `\`${optionOfSetting(name, value)}\``)
+    .replace(
+      /`(podDeadline|nodeDeadline|onDeadline|unschedulableLimit)`/g,
+      (_whole, name: string) => `\`${optionOfSetting(name, 'true')}\``,
+    );
 }
 
 /** The nodes with their pods, and which pods go when, as far as the plan foresees it. */

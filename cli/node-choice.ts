@@ -28,6 +28,7 @@ export function nodeChoice(names: readonly string[], { selector, nodegroup }: No
   const ways = [names.length > 0, selector !== undefined, nodegroup !== undefined].filter(Boolean).length;
   if (ways === 0) throw new UsageError('Which nodes?', 'Name them, or choose them with --selector or --nodegroup.');
   if (ways > 1) throw new UsageError('Nodes are chosen in more than one way.', 'Give names, --selector or --nodegroup, one of them.');
-  if (names.length > 0) return { names };
+  // kubectl takes and prints `node/NAME`.
+  if (names.length > 0) return { names: names.map((name) => name.replace(/^(nodes?|no)\//, '')) };
   return { selector: selector ?? `${nodegroupLabel}=${nodegroup ?? ''}` };
 }

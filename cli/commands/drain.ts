@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createLogUpdate } from 'log-update';
 import type { DrainByHand, DrainEnd } from '../../activities/kubernetes/drain/by-hand.ts';
 import type { Progress } from '../../domain/action.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import type { Json, JsonObject } from '../../domain/json.ts';
 import { actionInputSchema } from '../../runbooks/grammar/json-schema.ts';
 import { addActionOptions } from '../action-options.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
@@ -54,7 +53,7 @@ export const registerDrain: RegisterCommand = (program, context) => {
       `\nExamples:\n  ${name} drain ip-10-0-0-4.eu-central-1.compute.internal\n` +
         `  ${name} drain node-a node-b node-c --plan --nodes-at-once 2 --context staging\n` +
         `  ${name} drain --nodegroup blue --yes --delete-emptydir-data --json\n` +
-        '\nCtrl-C stops it: what has been asked for is waited for, and nothing new begins. Run the same command again to go on.\n' +
+        '\nCtrl-C stops it: requests under way are answered, nothing new begins, and pods that are ending go on doing so. Run it again to go on.\n' +
         `Nodes stay cordoned unless --uncordon is given; \`${name} uncordon\` puts them back.\n` +
         '\nExit codes: 0 drained (or nothing blocks the plan), 1 blocked or failed, 2 bad arguments, 4 stuck, 5 stopped by you.',
     )
@@ -93,7 +92,15 @@ function addDrainSettings(command: Command): (options: object) => JsonObject {
 function settingsOf({ gracePeriodSeconds, nodeDeadline, ...settings }: JsonObject): JsonObject {
   const isGraceGiven = gracePeriodSeconds !== undefined && gracePeriodSeconds !== -1;
   const isTimeoutGiven = nodeDeadline !== undefined && nodeDeadline !== 0 && nodeDeadline !== '0' && nodeDeadline !== '0s';
-  return { ...settings, ...(isGraceGiven && { gracePeriodSeconds }), ...(isTimeoutGiven && { nodeDeadline }) };
+  return { ...settings, ...(isGraceGiven && { gracePeriodSeconds }), ...(isTimeoutGiven && { nodeDeadline: inOneUnit(nodeDeadline) }) };
+}
+
+/** kubectl takes `1m30s`, too. */
+function inOneUnit(duration: Json): Json {
+  const [, hours = 0, minutes = 0, seconds = 0] =
+    (typeof duration === 'string' && /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(duration)) || [];
+  const total = Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+  return total > 0 ? `${total}s` : duration;
 }
 
 async function drain(names: string[], options: DrainOptions, settings: JsonObject, context: CommandContext): Promise<void> {
@@ -104,8 +111,8 @@ async function drain(names: string[], options: DrainOptions, settings: JsonObjec
       'What a budget holds back for too long can be deleted after a deadline: --pod-deadline 30m --on-deadline delete.',
     );
   }
-  const choice = nodeChoice(names, options);
-  const isOnlyPlan = isOnlyPlanned(options);
+  const { isOnlyPlan, named } = readDryRun(options);
+  const choice = nodeChoice([...named, ...names], options);
   const where = { kubeconfig: options.kubeconfig, context: options.context, env: terminal.surroundings.env };
   const planned = await byHand((module) => module.DrainByHand.plan(choice, settings, where));
   const blocked = planned.plan.blockers.length > 0;
@@ -118,7 +125,7 @@ async function drain(names: string[], options: DrainOptions, settings: JsonObjec
   if (!(await mayBegin(planned, options, terminal))) {
     terminal.result({ cluster, server, plan, blocked, outcome: 'not begun' });
     terminal.line('Nothing was changed.');
-    return context.exit(exitCodes.error);
+    return context.exit(terminal.surroundings.signal.aborted ? exitCodes.ended : exitCodes.error);
   }
   const begunAtMs = terminal.surroundings.now().getTime();
   const { id, recordFile, end } = await carryOut(planned, options, terminal);
@@ -128,14 +135,11 @@ async function drain(names: string[], options: DrainOptions, settings: JsonObjec
   context.exit(drainExitCodes[end.outcome]);
 }
 
-function isOnlyPlanned({ plan, dryRun }: DrainOptions): boolean {
-  if (typeof dryRun === 'string' && !['none', 'client', 'server'].includes(dryRun)) {
-    throw new UsageError(
-      `--dry-run is "${dryRun}".`,
-      'It is none, client or server, as with kubectl; both of the latter only show the plan.',
-    );
-  }
-  return plan === true || (dryRun !== undefined && dryRun !== 'none');
+/** With kubectl a mode follows a `=`: what stands after the option is the name of a node there. */
+function readDryRun({ plan, dryRun }: DrainOptions): { isOnlyPlan: boolean; named: string[] } {
+  const isMode = typeof dryRun !== 'string' || ['none', 'client', 'server'].includes(dryRun);
+  const isOnlyPlan = plan === true || (dryRun !== undefined && dryRun !== 'none');
+  return { isOnlyPlan, named: isMode ? [] : [dryRun] };
 }
 
 async function mayBegin({ plan }: DrainByHand, { yes }: DrainOptions, terminal: Terminal): Promise<boolean> {
@@ -145,7 +149,12 @@ async function mayBegin({ plan }: DrainByHand, { yes }: DrainOptions, terminal: 
   }
   const nodes = counted(plan.facts.nodes.length, 'node');
   const risks = plan.risks.length === 0 ? '' : `, with ${counted(plan.risks.length, 'risk')}`;
-  return terminal.confirm(`Drain ${nodes} now${risks}?`);
+  try {
+    return await terminal.confirm(`Drain ${nodes} now${risks}?`);
+  } catch (error) {
+    if (terminal.surroundings.signal.aborted) return false;
+    throw error;
+  }
 }
 
 async function carryOut(
@@ -155,7 +164,7 @@ async function carryOut(
 ): Promise<{ id: string; recordFile: string; end: DrainEnd }> {
   const { surroundings } = terminal;
   const { env, signal } = surroundings;
-  const id = `${surroundings.now().toISOString().slice(0, 16).replace(/[-:]/g, '')}-${randomBytes(3).toString('hex')}`;
+  const id = await byHand(async (module) => module.idOfDrain(surroundings.now()));
   const state = env.XDG_STATE_HOME || join(env.HOME ?? homedir(), '.local', 'state');
   const recordFile = record ?? join(state, 'holdpoint', `drain-${id}.jsonl`);
   const screen = new ProgressScreen(terminal);

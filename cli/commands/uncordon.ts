@@ -24,6 +24,11 @@ export const registerUncordon: RegisterCommand = (program, context) => {
       for (const { node, result, owner = '' } of nodes) {
         const kept = `stays cordoned by run ${owner}, which lifts that itself in the end (\`holdpoint show ${owner}\`; or give --force)`;
         terminal.line(`${node} ${result === 'kept' ? kept : result}`);
+        if (result === 'uncordoned' && owner !== '') {
+          terminal.line(
+            `  It was cordoned by ${owner}. If that is still at work, it cordons the node again: stop it first (Ctrl-C there).`,
+          );
+        }
       }
       context.exit(nodes.some(({ result }) => result === 'kept') ? exitCodes.error : exitCodes.done);
     });

@@ -207,7 +207,7 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
 /** Why a pod is left in peace for now, whatever its budget allows and the API server says. */
 function whyItWaits(pod: PodView, node: DrainNode, { nowMs }: DrainSnapshot, { jobs }: DrainSettings): string | undefined {
   const isLate = arrivalOf(pod, node, nowMs) === 'late';
-  const late = isLate ? `it came to ${node.name} as that was cordoned, so it is left alone for the first half minute` : undefined;
+  const late = isLate ? `it came to ${node.name} about when that was cordoned, and goes after half a minute` : undefined;
   return waitedFor(pod, nowMs, jobs) ?? late;
 }
 

@@ -183,6 +183,10 @@ function everythingTakenBack(node: V1Node, run: string): NodeChange | undefined 
   // Details that cannot be read belong to whoever has marked the node.
   const hasDetails = details === undefined ? isMarked : details.run === run;
   if (!isMarked && !hasDetails) return undefined;
+  const owner = annotationOf(node, cordonAnnotation);
+  // Whoever has cordoned the node drains it, too: what the beginning of a drain has set is needed still, and is taken back by them.
+  if (owner !== undefined && !isMarked && details)
+    return { annotations: { [detailsAnnotation]: JSON.stringify({ ...details, run: owner }) } };
   const turn = hasDetails ? turnTakenBack(node) : undefined;
   const annotations: Changes = { ...turn?.annotations };
   if (isMarked) annotations[cordonAnnotation] = null;

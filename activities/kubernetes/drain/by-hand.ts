@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import type { Progress, ProgressItem } from '../../../domain/action.ts';
 import { HoldpointError, ToldError } from '../../../domain/errors.ts';
@@ -40,6 +41,8 @@ export interface DrainEnd {
   left: ProgressItem[];
   /** Nodes that are cordoned now. */
   cordoned: string[];
+  /** Nodes that are not, though this drain has not uncordoned them: somebody else has. */
+  schedulable: string[];
   uncordoned: string[];
   /** How often each error has passed by itself, by code. */
   passed: Record<string, number>;
@@ -58,6 +61,23 @@ export interface DrainSurroundings {
 
 /** Marks of drains by hand say whose they are: `drain-<person>-<machine>-<id>`. */
 const markPrefix = 'drain-';
+
+/** The id of a drain by hand that begins now in this process: the others on this machine see by it whether that is still there. */
+export function idOfDrain(now: Date): string {
+  return `${now.toISOString().slice(0, 16).replace(/[-:]/g, '')}-p${process.pid}-${randomBytes(3).toString('hex')}`;
+}
+
+/** Whether the process of a drain by hand of this machine may be at work: another one may have got its number since. */
+function isAtWork(mark: string): boolean {
+  const pid = Number(/-p(\d+)-[0-9a-f]+$/.exec(mark)?.[1]);
+  if (Number.isNaN(pid) || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
 
 /** The person and the machine, as marks name them. */
 function ownPrefix(): string {
@@ -141,12 +161,14 @@ export class DrainByHand implements DrainPreview {
     try {
       const { summary = '', passed } = await perform(drainAction(this.clients()), this.plan, context, surroundings);
       const uncordoned = uncordon ? await this.uncordonOwn() : [];
-      return { outcome: 'done', summary, left: [], uncordoned, cordoned: await this.cordonedNow(), passed };
+      const { cordoned, schedulable } = await this.cordonsNow();
+      const byOthers = schedulable.filter((name) => !uncordoned.includes(name));
+      return { outcome: 'done', summary, left: [], uncordoned, cordoned, schedulable: byOthers, passed };
     } catch (error) {
       const seen = await this.lookAgain(run).catch(() => latest);
       const left = (seen?.items ?? []).filter(({ state }) => state !== 'done');
-      const cordoned = await this.cordonedNow().catch(() => []);
-      return { ...endOf(error, signal), summary: seen?.summary ?? '', left, cordoned, uncordoned: [], passed: {} };
+      const cordons = await this.cordonsNow().catch(() => ({ cordoned: [], schedulable: [] }));
+      return { ...endOf(error, signal), summary: seen?.summary ?? '', left, ...cordons, uncordoned: [], passed: {} };
     }
   }
 
@@ -155,7 +177,10 @@ export class DrainByHand implements DrainPreview {
     return (await observeDrain(this.clients(), this.plan, context)).progress;
   }
 
-  /** Lifts the cordons of this person's drains from this machine, an earlier one that was killed among them; others' stay. */
+  /**
+   * Lifts the cordons of this person's drains from this machine, an earlier one that was killed among them. Those of others stay, and
+   * those of drains that are still at work.
+   */
   private async uncordonOwn(): Promise<string[]> {
     const { apis, cluster } = this.connection;
     const uids = new Map(this.plan.facts.nodes.map(({ name, uid }) => [name, uid]));
@@ -163,17 +188,20 @@ export class DrainByHand implements DrainPreview {
     const lifted: string[] = [];
     for (const node of nodes) {
       const name = node.metadata?.name ?? '';
-      const runs = runsAnnotating(node).filter((run) => run.startsWith(ownPrefix()));
+      const runs = runsAnnotating(node).filter((run) => run.startsWith(ownPrefix()) && !isAtWork(run));
       for (const run of runs) await liftCordon(apis, cluster, { name, uid: uids.get(name) }, run);
-      if (cordonOwner(node)?.startsWith(ownPrefix())) lifted.push(name);
+      const owner = cordonOwner(node);
+      if (owner !== undefined && runs.includes(owner)) lifted.push(name);
     }
     return lifted;
   }
 
-  private async cordonedNow(): Promise<string[]> {
+  private async cordonsNow(): Promise<Pick<DrainEnd, 'cordoned' | 'schedulable'>> {
     const { apis, cluster } = this.connection;
     const { nodes } = await findNodes(apis, cluster, this.names());
-    return nodes.filter(({ spec }) => spec?.unschedulable === true).map(({ metadata }) => metadata?.name ?? '');
+    const namesOf = (isCordoned: boolean): string[] =>
+      nodes.filter(({ spec }) => (spec?.unschedulable === true) === isCordoned).map(({ metadata }) => metadata?.name ?? '');
+    return { cordoned: namesOf(true), schedulable: namesOf(false) };
   }
 
   private names(): string[] {
