@@ -56,7 +56,7 @@ describe('the workflow code of today decides as it did in', () => {
 test('a history that the code would have made otherwise is told apart', async () => {
   const name = 'hold';
   const text = JSON.stringify(read(name));
-  expect(text).toContain('"activityType":{"name":"readPolicy"}');
-  const changed = JSON.parse(text.replaceAll('"activityType":{"name":"readPolicy"}', '"activityType":{"name":"prepare"}')) as JsonObject;
+  expect(text).toContain('"activityType":{"name":"release"}');
+  const changed = JSON.parse(text.replaceAll('"activityType":{"name":"release"}', '"activityType":{"name":"prepare"}')) as JsonObject;
   await expect(replay(changed)).rejects.toMatchObject({ name: 'DeterminismViolationError' });
 });
