@@ -10,6 +10,11 @@ export async function runAsProcess(program: Program): Promise<void> {
     });
   }
   const { stdin, stdout, stderr, env } = process;
+  // Whoever reads has had enough (`holdpoint … | head`): that is no error, and what is under way ends in good order.
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    interrupted.abort();
+  });
   const surroundings = { stdin, stdout, stderr, env, now: () => new Date(), signal: interrupted.signal };
   process.exitCode = await runCli(process.argv.slice(2), surroundings, program);
 }

@@ -53,7 +53,8 @@ export const registerDrain: RegisterCommand = (program, context) => {
       `\nExamples:\n  ${name} drain ip-10-0-0-4.eu-central-1.compute.internal\n` +
         `  ${name} drain node-a node-b node-c --plan --nodes-at-once 2 --context staging\n` +
         `  ${name} drain --nodegroup blue --yes --delete-emptydir-data --json\n` +
-        '\nCtrl-C stops it: requests under way are answered, nothing new begins, and pods that are ending go on doing so. Run it again to go on.\n' +
+        '\nCtrl-C stops it: requests under way are answered, nothing new begins, and pods that are ending go on doing so. ' +
+        'Run it again to go on.\n' +
         `Nodes stay cordoned unless --uncordon is given; \`${name} uncordon\` puts them back.\n` +
         '\nExit codes: 0 drained (or nothing blocks the plan), 1 blocked or failed, 2 bad arguments, 4 stuck, 5 stopped by you.',
     )

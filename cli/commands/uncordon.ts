@@ -21,10 +21,10 @@ export const registerUncordon: RegisterCommand = (program, context) => {
       const where = { ...options, env: terminal.surroundings.env };
       const nodes = await byHand((module) => module.uncordonByHand(choice, where, options.force));
       terminal.result({ nodes });
-      for (const { node, result, owner = '' } of nodes) {
+      for (const { node, result, owner = '', mayBeAtWork } of nodes) {
         const kept = `stays cordoned by run ${owner}, which lifts that itself in the end (\`holdpoint show ${owner}\`; or give --force)`;
         terminal.line(`${node} ${result === 'kept' ? kept : result}`);
-        if (result === 'uncordoned' && owner !== '') {
+        if (result === 'uncordoned' && mayBeAtWork) {
           terminal.line(
             `  It was cordoned by ${owner}. If that is still at work, it cordons the node again: stop it first (Ctrl-C there).`,
           );

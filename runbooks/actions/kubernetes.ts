@@ -94,7 +94,7 @@ const kubernetesDrain = declareAction({
           'What a PDB means that allows 0 disruptions however many pods are healthy: the plan is blocked, or its pods are asked ' +
             'for now and then until its owner changes it. Those of operators that are no part of Kubernetes are waited for in any case.',
         ),
-      gracePeriodSeconds: z.int().min(0).max(86_400).describe('Seconds that pods have to end, instead of their own grace period.').optional(),
+      gracePeriodSeconds: z.int().min(0).max(86_400).describe('Seconds that pods have to end, instead of their own.').optional(),
       podDeadline: duration
         .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
         .optional(),

@@ -121,7 +121,7 @@ describe('draining by hand', () => {
     [['drain', 'node', '-l', 'pool=general'], 'in more than one way'],
     [['drain', '-l', 'pool=nowhere', '--plan'], 'No node of the cluster demo has the labels pool=nowhere.'],
     [['drain', 'node', '--disable-eviction'], '--pod-deadline 30m --on-deadline delete'],
-    [['drain', 'node', '--dry-run=perhaps'], 'It is none, client or server'],
+    [['drain', '--dry-run', 'perhaps', 'node/other'], 'has no node perhaps, other'],
     [['drain', 'node', '--timeout', 'soon', '--plan'], 'nodeDeadline: must be a duration such as 90s, 15m or 4h'],
   ])('%j is refused', async (argv, why) => {
     await start();

@@ -234,6 +234,8 @@ export interface Uncordoned {
   result: 'uncordoned' | 'already uncordoned' | 'kept';
   /** Whose cordon it carries or carried; undefined where none of Holdpoint. */
   owner?: string;
+  /** Whether the drain that has cordoned it may still be at work, so that it cordons the node again. */
+  mayBeAtWork: boolean;
 }
 
 /**
@@ -252,13 +254,14 @@ export async function uncordonByHand(choice: NodeChoice, options: KubeconfigOpti
     const owner = cordonOwner(node);
     const isCordoned = node.spec?.unschedulable === true;
     if (isCordoned && owner !== undefined && !owner.startsWith(markPrefix) && !force) {
-      results.push({ node: name, result: 'kept', owner });
+      results.push({ node: name, result: 'kept', owner, mayBeAtWork: true });
       continue;
     }
     const runs = runsAnnotating(node).filter((run) => force || run.startsWith(markPrefix));
     for (const run of runs) await liftCordon(apis, cluster, { name }, run);
     if (isCordoned && owner === undefined) await liftCordonOfOthers(apis, cluster, name);
-    results.push({ node: name, result: isCordoned ? 'uncordoned' : 'already uncordoned', owner });
+    const mayBeAtWork = owner !== undefined && (!owner.startsWith(ownPrefix()) || isAtWork(owner));
+    results.push({ node: name, result: isCordoned ? 'uncordoned' : 'already uncordoned', owner, mayBeAtWork });
   }
   return results;
 }
