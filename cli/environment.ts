@@ -57,14 +57,20 @@ export async function startEnvironment<Cluster extends EnvironmentCluster>(optio
   try {
     const source = await findTemporal(report);
     signal.throwIfAborted();
-    const temporal = await timed('the Temporal server', report, () => startTemporal({ source }));
-    stops.push(() => temporal.stop());
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-'));
+    const temporal: Record<string, string> = {};
+    if (source.kind === 'program') {
+      const server = await timed('the Temporal server', report, () => startTemporal({ source }));
+      stops.push(() => server.stop());
+      Object.assign(temporal, await temporalEnvironment(directory, server.address));
+    } else {
+      temporal.TEMPORAL_ADDRESS = source.address;
+    }
+    await prepareNamespace({ ...process.env, ...temporal });
     const cluster = await startCluster({ directory, report, signal });
     stops.push(() => cluster.stop());
     const configured = await writeConfiguration(directory, cluster.clusters);
-    const env: Record<string, string> = { ...configured, TEMPORAL_ADDRESS: temporal.address, ...cluster.env };
-    await prepareNamespace({ ...process.env, ...env });
+    const env: Record<string, string> = { ...configured, ...temporal, ...cluster.env };
     signal.throwIfAborted();
     const worker = await superviseWorker(env, report);
     stops.push(worker.stop);
@@ -152,6 +158,19 @@ async function startWorker(env: Record<string, string>, report: (sentence: strin
       ready: /"listening":true/,
     }),
   );
+}
+
+/** For a server of our own: whatever the settings of whoever starts it are, those of another server must not be mixed in. */
+async function temporalEnvironment(directory: string, address: string): Promise<Record<string, string>> {
+  const file = join(directory, 'temporal.toml');
+  await writeFile(file, `[profile.default]\naddress = "${address}"\n`);
+  return {
+    TEMPORAL_ADDRESS: address,
+    TEMPORAL_NAMESPACE: 'default',
+    TEMPORAL_CONFIG_FILE: file,
+    TEMPORAL_PROFILE: 'default',
+    TEMPORAL_TLS: 'false',
+  };
 }
 
 /** The sandbox takes any credentials, but the AWS SDK will not send a request without some. */

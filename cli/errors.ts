@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { ToldError } from '../domain/errors.ts';
+import { fileTrouble } from '../domain/file-trouble.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -21,21 +22,18 @@ interface Report {
   alreadyTold?: boolean;
 }
 
-const usageCodes = new Set(['usage', 'runbook-unknown', 'runbook-invalid', 'inputs-invalid', 'configuration-invalid']);
-
-const fileTroubles: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  ENOTDIR: 'a part of its path is no directory',
-  EISDIR: 'it is a directory',
-  EACCES: 'you may not read it',
-  EPERM: 'you may not read it',
-};
+const usageCodes = new Set([
+  'usage',
+  'runbook-unknown',
+  'runbook-invalid',
+  'inputs-invalid',
+  'configuration-invalid',
+  'temporal-settings-invalid',
+]);
 
 /** A file that was named, `what` in a sentence (`The record x.jsonl`), and that the system would not let us read. */
 export function unreadable(what: string, error: unknown, remedy?: string): UsageError {
-  const code = (error as { code?: unknown } | null)?.code;
-  const cause = fileTroubles[String(code)] ?? messageOf(error);
-  return new UsageError(`${what} cannot be read: ${cause}.`, remedy);
+  return new UsageError(`${what} cannot be read: ${fileTrouble(error) ?? messageOf(error)}.`, remedy);
 }
 
 /** Tells a person (or a program) what went wrong and what to do, never with a stack trace. Returns the exit code. */

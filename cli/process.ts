@@ -2,6 +2,9 @@ import { runCli, type Program } from './program.ts';
 
 /** Runs a program as the process that it is. The first Ctrl-C ends things in good order, the second at once. */
 export async function runAsProcess(program: Program): Promise<void> {
+  // Of use to whoever writes programs, and we see them in our tests; whoever drains a node can do nothing about them.
+  process.noDeprecation = true;
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {

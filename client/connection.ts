@@ -2,6 +2,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import type { ExternalStorage } from '@temporalio/common';
 import { HoldpointError } from '../domain/errors.ts';
+import { connectionError } from './temporal/diagnosis.ts';
+import type { TemporalSettings } from './temporal/settings.ts';
+
+export { temporalSettings, type TemporalSettings } from './temporal/settings.ts';
 
 const connectTimeoutMs = 5_000;
 const pollerCheckTimeoutMs = 5_000;
@@ -13,45 +17,30 @@ const grpcNotFound = 5;
 /** `TASK_QUEUE_TYPE_WORKFLOW` of the Temporal API. */
 const workflowQueueType = 1;
 
-/** Where Temporal is and under which names Holdpoint works there. */
-export interface TemporalSettings {
-  address: string;
-  namespace: string;
-  taskQueue: string;
-}
-
-/** The settings of this process: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and HOLDPOINT_TASK_QUEUE, else the defaults. */
-export function temporalSettings(env: Readonly<Record<string, string | undefined>>): TemporalSettings {
-  return {
-    address: env.TEMPORAL_ADDRESS ?? '127.0.0.1:7233',
-    namespace: env.TEMPORAL_NAMESPACE ?? 'default',
-    taskQueue: env.HOLDPOINT_TASK_QUEUE ?? 'holdpoint',
-  };
-}
-
 /**
- * Connects to Temporal. Throws `temporal-unreachable`, `namespace-unknown`.
+ * Connects to Temporal. Throws `temporal-unreachable`, `temporal-tls-failed`, `temporal-denied`, `namespace-unknown`.
  *
  * @param storage where workers keep what is too large for histories. Answers are readable without it; with it, large
  * documents that a run is started with go there, too.
  */
-export async function connectTemporal({ address, namespace }: TemporalSettings, storage?: ExternalStorage): Promise<Client> {
+export async function connectTemporal(settings: TemporalSettings, storage?: ExternalStorage): Promise<Client> {
+  const { address, namespace, access } = settings;
+  const connection = Connection.lazy({ address, connectTimeout: connectTimeoutMs, ...access?.options });
   try {
-    const connection = await Connection.connect({ address, connectTimeout: connectTimeoutMs });
-    await requireNamespace(connection, { address, namespace });
+    await connection.ensureConnected();
+    await requireNamespace(connection, settings);
     return new Client({ connection, namespace, dataConverter: storage && { externalStorage: storage } });
   } catch (error) {
-    if (error instanceof HoldpointError) throw error;
-    const cause = error instanceof Error ? error.message : String(error);
-    throw new HoldpointError('temporal-unreachable', { address, cause }, { cause: error });
+    // It would go on trying.
+    await connection.close();
+    throw error instanceof HoldpointError ? error : await connectionError(settings, error);
   }
 }
 
-async function requireNamespace(connection: Connection, { address, namespace }: Omit<TemporalSettings, 'taskQueue'>): Promise<void> {
+async function requireNamespace(connection: Connection, { address, namespace }: TemporalSettings): Promise<void> {
   try {
     await connection.withDeadline(Date.now() + connectTimeoutMs, () => connection.workflowService.describeNamespace({ namespace }));
   } catch (error) {
-    await connection.close();
     if (isGrpcServiceError(error) && Number(error.code) === grpcNotFound) {
       throw new HoldpointError('namespace-unknown', { address, namespace }, { cause: error });
     }

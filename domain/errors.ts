@@ -179,6 +179,21 @@ export const errorKinds = {
     message: 'No Temporal server answers at {address}: {cause}.',
     remedy: 'Start one with `holdpoint up`, or set TEMPORAL_ADDRESS to the one you use.',
   },
+  'temporal-settings-invalid': {
+    consequence: 'refuse',
+    message: 'The settings for Temporal cannot be used: {cause}.',
+    remedy: '{remedy}',
+  },
+  'temporal-tls-failed': {
+    consequence: 'refuse',
+    message: 'There is no TLS connection to Temporal at {address}: {cause}.',
+    remedy: '{remedy}',
+  },
+  'temporal-denied': {
+    consequence: 'refuse',
+    message: 'Temporal at {address} refuses {who} in the namespace {namespace}: {cause}.',
+    remedy: '{remedy}',
+  },
   'namespace-unknown': {
     consequence: 'refuse',
     message: 'The Temporal server at {address} has no namespace {namespace}.',

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { ConnectionLike } from '@temporalio/client';
+import { isGrpcServiceError, type ConnectionLike } from '@temporalio/client';
 import proto from '@temporalio/proto';
 
 const { IndexedValueType } = proto.temporal.api.enums.v1;
@@ -8,6 +8,8 @@ const callTimeoutMs = 10_000;
 /** A server reads its list of attributes anew about once a minute (system.searchAttributesCacheRefreshInterval…). */
 const usableTimeoutMs = 90_000;
 const usablePauseMs = 200;
+/** `PERMISSION_DENIED`, `UNIMPLEMENTED` and `UNAUTHENTICATED` of gRPC. */
+const deniedCodes = [7, 12, 16];
 
 /**
  * Registers search attributes of type Keyword in a namespace and resolves when the server takes them in queries.
@@ -15,10 +17,15 @@ const usablePauseMs = 200;
  * where one has another type, or the server does not let us.
  */
 export async function registerSearchAttributes(connection: ConnectionLike, namespace: string, names: readonly string[]): Promise<void> {
-  const missing = await missingAttributes(connection, namespace, names);
-  if (missing.length > 0) {
-    await addAttributes(connection, namespace, missing);
+  let missing: string[];
+  try {
+    missing = await missingAttributes(connection, namespace, names);
+  } catch (error) {
+    // Temporal Cloud has attributes managed by other means: only a query tells whether they are there.
+    if (!isGrpcServiceError(error) || !deniedCodes.includes(Number(error.code))) throw error;
+    return requireUsable(connection, namespace, names);
   }
+  if (missing.length > 0) await addAttributes(connection, namespace, missing);
   await becomeUsable(connection, namespace, names);
 }
 
@@ -52,14 +59,29 @@ async function addAttributes(connection: ConnectionLike, namespace: string, name
   }
 }
 
+async function requireUsable(connection: ConnectionLike, namespace: string, names: readonly string[]): Promise<void> {
+  try {
+    await tryQuery(connection, namespace, names);
+  } catch (error) {
+    throw new Error(
+      `Namespace ${namespace} does not take the search attributes ${names.join(', ')}, and we may not add them: ${String(error)}. ` +
+        'Have them added with the type Keyword; on Temporal Cloud that is done where the namespace is edited, or with `tcld namespace`.',
+      { cause: error },
+    );
+  }
+}
+
+async function tryQuery(connection: ConnectionLike, namespace: string, names: readonly string[]): Promise<void> {
+  const query = names.map((name) => `${name} = 'none'`).join(' AND ');
+  await withinLimit(connection, () => connection.workflowService.countWorkflowExecutions({ namespace, query }));
+}
+
 /** The list is read from the database, but queries are checked against a cache of the server: only a query tells. */
 async function becomeUsable(connection: ConnectionLike, namespace: string, names: readonly string[]): Promise<void> {
-  const query = names.map((name) => `${name} = 'none'`).join(' AND ');
   const giveUpAt = performance.now() + usableTimeoutMs;
   for (;;) {
     try {
-      await withinLimit(connection, () => connection.workflowService.countWorkflowExecutions({ namespace, query }));
-      return;
+      return await tryQuery(connection, namespace, names);
     } catch (error) {
       if (performance.now() > giveUpAt) {
         throw new Error(

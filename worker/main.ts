@@ -9,6 +9,9 @@ const temporalLevels = { trace: 'TRACE', debug: 'DEBUG', info: 'INFO', warn: 'WA
 
 /** Runs a worker until it is asked to end. Logs JSON lines to stderr; prints one line to stdout when it is listening. */
 async function main(): Promise<void> {
+  // As in the command line (cli/process.ts).
+  process.noDeprecation = true;
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
   const settings = workerSettings(process.env);
   const log = pino({ name: 'holdpoint-worker', level: settings.logLevel }, pino.destination(2));
   const logger = new DefaultLogger(temporalLevels[settings.logLevel], ({ level, message, meta }) => {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { temporalSettings, type TemporalSettings } from '../client/connection.ts';
 import { ToldError } from '../domain/errors.ts';
 import type { WorkerVersion } from './versioning.ts';
 
@@ -8,9 +9,6 @@ const deploymentDefault = 'holdpoint';
 const versionCharactersMax = 128;
 
 const settingsSchema = z.object({
-  TEMPORAL_ADDRESS: z.string().min(1).default('127.0.0.1:7233'),
-  TEMPORAL_NAMESPACE: z.string().min(1).default('default'),
-  HOLDPOINT_TASK_QUEUE: z.string().min(1).default('holdpoint'),
   HOLDPOINT_CONFIG: z.string().min(1).default('holdpoint.yaml'),
   HOLDPOINT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   HOLDPOINT_DEPLOYMENT: z
@@ -27,10 +25,7 @@ const settingsSchema = z.object({
 });
 
 /** What a worker needs to know; AWS credentials and endpoints are the AWS SDK's own business. */
-export interface WorkerSettings {
-  address: string;
-  namespace: string;
-  taskQueue: string;
+export interface WorkerSettings extends TemporalSettings {
   /** Absolute path of holdpoint.yaml. */
   configurationFile: string;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -47,14 +42,15 @@ export class SettingsError extends ToldError {
   }
 }
 
-/** Reads the settings from the environment. Throws a SettingsError that names the variable where a value cannot be used. */
+/**
+ * Reads the settings from the environment. Throws a SettingsError that names the variable where a value cannot be used, and
+ * `temporal-settings-invalid`.
+ */
 export function workerSettings(env: Readonly<Record<string, string | undefined>>): WorkerSettings {
   const { success, data: settings, error } = settingsSchema.safeParse(env);
   if (!success) throw unusable(error, env);
   return {
-    address: settings.TEMPORAL_ADDRESS,
-    namespace: settings.TEMPORAL_NAMESPACE,
-    taskQueue: settings.HOLDPOINT_TASK_QUEUE,
+    ...temporalSettings(env),
     configurationFile: resolve(settings.HOLDPOINT_CONFIG),
     logLevel: settings.HOLDPOINT_LOG_LEVEL,
     version: versionOf(settings),

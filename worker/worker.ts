@@ -9,6 +9,7 @@ import { createPayloadStorage } from '../activities/evidence/payloads.ts';
 import { createEvidenceBucket } from '../activities/evidence/s3.ts';
 import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.ts';
 import { createActivities } from '../activities/index.ts';
+import { connectTemporal, type TemporalSettings } from '../client/connection.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { artifactsPlace, clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
@@ -27,7 +28,7 @@ const cachedRunsMax = 1_000;
 /** How long steps may take to finish the unit in hand when the worker is asked to end. */
 const shutdownGraceMs = 10_000;
 
-/** A worker that has connected but does not run yet. Throws `temporal-unreachable`, `configuration-invalid`. */
+/** A worker that has connected but does not run yet. Throws what connectTemporal throws, and `configuration-invalid`. */
 export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkerOptions['workflowBundle']): Promise<Worker> {
   const readConfiguration = createConfigurationReader(settings.configurationFile);
   const configuration = await readConfiguration();
@@ -36,7 +37,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   const clients = createClients(async () => clustersOf(settings.configurationFile, await readConfiguration()));
   const activities = createActivities({ systems: createSystems(clients, configuration.systems), evidence, artifacts, readConfiguration });
   return Worker.create({
-    connection: await connect(settings.address),
+    connection: await connect(settings),
     namespace: settings.namespace,
     taskQueue: settings.taskQueue,
     workerDeploymentOptions: deploymentOptionsOf(settings.version),
@@ -73,16 +74,14 @@ function openArtifacts(file: string, configuration: Configuration): ArtifactStor
   return 's3' in place ? createArtifactBucket(place.s3) : createArtifactDirectory(place.directory);
 }
 
-async function connect(address: string): Promise<NativeConnection> {
+async function connect(settings: TemporalSettings): Promise<NativeConnection> {
+  const { address, access } = settings;
   try {
-    return await NativeConnection.connect({ address });
+    return await NativeConnection.connect({ address, ...access?.options });
   } catch (error) {
-    throw new HoldpointError('temporal-unreachable', { address, cause: connectionProblem(error) }, { cause: error });
+    // The client finds out what is wrong, and says it in words that point to a setting.
+    await (await connectTemporal(settings)).connection.close();
+    const cause = error instanceof Error ? error.message : String(error);
+    throw new HoldpointError('temporal-unreachable', { address, cause }, { cause: error });
   }
-}
-
-/** The native client tells its error as a Rust structure; what a person needs of it is the innermost message. */
-function connectionProblem(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return /message: "([^"]+)"/.exec(text)?.[1]?.toLowerCase() ?? text;
 }

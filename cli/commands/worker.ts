@@ -11,7 +11,8 @@ export const registerWorker: RegisterCommand = (program, context) => {
       'after',
       [
         '',
-        'It reads TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, HOLDPOINT_TASK_QUEUE, HOLDPOINT_CONFIG (holdpoint.yaml), HOLDPOINT_LOG_LEVEL',
+        'It reads HOLDPOINT_TASK_QUEUE, HOLDPOINT_CONFIG (holdpoint.yaml), HOLDPOINT_LOG_LEVEL, what the Temporal CLI reads',
+        '(TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, TEMPORAL_API_KEY, TEMPORAL_TLS_…: docs/temporal.md)',
         'and whatever the AWS SDK reads (AWS_PROFILE, AWS_ENDPOINT_URL, …). It logs JSON lines to stderr, and prints one line of JSON',
         'to stdout when it is listening.',
         '',
