@@ -163,8 +163,9 @@ function serverProblem({ code, certificate }: NonNullable<SecureHello['verificat
   const untimely = validityProblem(dates, described, new Date());
   if (untimely) return untimely;
   const { authority } = access.certificates;
+  const trusted = authority ? `in ${authority.name}` : 'one of the public authorities';
   return {
-    cause: `${described} is signed by ${nameOf(issuer)}, and that is not ${authority ? `in ${authority.name}` : 'one of the public authorities'}`,
+    cause: `${described} is signed by ${nameOf(issuer)}, and that is not ${trusted}`,
     remedy: authority
       ? 'Give the certificate of the authority that signed it; several may stand in one file.'
       : 'Set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the certificate of that authority.',
