@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -10,6 +11,7 @@ import { verifyEvidence } from '../../client/evidence.ts';
 import type { Manifest } from '../../sandbox/seed.ts';
 import { budget, deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
+import type { Treatment } from '../support/proxy.ts';
 
 const asMerge = setHeaderOptions('Content-Type', PatchStrategy.MergePatch);
 const excludedLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
@@ -181,6 +183,57 @@ describe('draining by hand', () => {
     expect([await podsOn(drained), (await cordoned()).length]).toEqual([0, 2]);
     // A pod that both ask for at the same instant is asked for twice, and goes once.
     expect(demo.report().violations.filter(({ kind }) => kind !== 'evicted-twice')).toEqual([]);
+  });
+});
+
+/** The mark of a drain of this person from this machine, by a process of that number. */
+function markOf(pid: number): string {
+  const clean = (text: string): string => text.replace(/[^A-Za-z0-9._]+/g, '_').slice(0, 40);
+  return `drain-${clean(userInfo().username)}-${clean(hostname())}-20261128T0300-p${pid}-abcdef`;
+}
+
+describe('a drain beside others', () => {
+  const cordonedBy = async (mark: string): Promise<void> => {
+    const body = { metadata: { annotations: { [cordonAnnotation]: mark } }, spec: { unschedulable: true } };
+    await demo.others.core.patchNode({ name: names[0] ?? '', body, fieldManager: 'holdpoint' }, asMerge);
+  };
+
+  test('leaves the cordon of another one of the same person that is at work, and lifts that of one that was killed.', async () => {
+    await start();
+    const [first = ''] = names;
+    await cordonedBy(markOf(process.ppid));
+    const told = await call(['drain', first, '--yes', '--uncordon']);
+    expect(told.code).toBe(0);
+    expect(told.out).toContain(`${first} is cordoned, as others have cordoned before, or drain it, too.`);
+    expect((await call(['uncordon', first])).out).toContain('If that is still at work, it cordons the node again');
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    await cordonedBy(markOf(pid));
+    expect(answerOf(await call(['drain', first, '--yes', '--uncordon', '--json']))).toMatchObject({ uncordoned: [first], cordoned: [] });
+    expect(await cordoned()).toEqual([]);
+  });
+
+  test('says that a node is not cordoned any more where somebody has uncordoned it.', async () => {
+    await start();
+    const [first = ''] = names;
+    demo.proxy.treat = async ({ method, path }): Promise<Treatment> => {
+      const isReadOfNodes = method === 'GET' && path.includes('/api/v1/nodes') && !path.includes('watch');
+      if (isReadOfNodes && (await cordoned()).includes(first) && (await podsOn([first])) === 0) {
+        demo.proxy.treat = () => 'pass';
+        await demo.others.core.patchNode({ name: first, body: { spec: { unschedulable: null } } }, asMerge);
+      }
+      return 'pass';
+    };
+    const told = await call(['drain', first, '--yes']);
+    expect(told.code).toBe(0);
+    expect(told.out).toContain(`Not cordoned any more: ${first}.`);
+  });
+
+  test('takes names and times as kubectl writes them.', async () => {
+    await start();
+    const { plan } = answerOf(await call(['drain', `node/${names[0] ?? ''}`, '--timeout', '1m30s', '--plan', '--json'])) as {
+      plan: { facts: { settings: object } };
+    };
+    expect(plan.facts.settings).toMatchObject({ nodeDeadlineMs: 90_000 });
   });
 });
 

@@ -1,3 +1,4 @@
+import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation } from '../../../domain/action.ts';
 import { budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
 import { waitedFor } from '../../../domain/drain/drain.ts';
@@ -15,7 +16,7 @@ import type { Clients } from '../../clients.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks, type Ask } from '../client/permissions.ts';
 import { cordonEffect, cordonFacts, foreignCordonWarnings, undoCordons } from '../cordon/cordon.ts';
-import { cordonState } from '../cordon/owner-annotation.ts';
+import { cordonState, turnBegan } from '../cordon/owner-annotation.ts';
 import { readCluster, type ClusterReading } from './cluster-state.ts';
 import { drainBlockers } from './drain-blockers.ts';
 import { expectedReading, type ExpectedReading } from './expected-reading.ts';
@@ -100,7 +101,7 @@ export async function planDrainIn(
   const blockers = [...forbidden, ...drainBlockers(pods, review, input, run)];
   return {
     ...emptyPlan(facts),
-    effects: effectsOf(pods, run),
+    effects: effectsOf(pods, run, reading.drainedBefore),
     risks: drainRisks(pods, review, input),
     blockers,
     notes: [...notesOf(pods, review, input, run), ...(blockers.length > 0 ? [] : heldNotes(held))],
@@ -147,12 +148,20 @@ function forecastOf({ drained, all }: PodsOfDrain, { budgets, workloads }: Expec
   return forecastDrain(snapshot, drainSettings(facts));
 }
 
-function effectsOf({ nodes, workloads, known, settings, lost }: PodsOfDrain, run: string): Effect[] {
+function effectsOf({ nodes, workloads, known, settings, lost }: PodsOfDrain, run: string, drainedBefore: ReadonlySet<string>): Effect[] {
   const unmanaged = new Set(lost.filter(({ owner }) => owner === undefined).map(workloadOf));
   return [
-    ...nodes.filter((node) => cordonState(node, run) === 'none').map(cordonEffect),
+    ...nodes.filter(({ metadata }) => !drainedBefore.has(metadata?.name ?? '')).flatMap((node) => nodeEffects(node, run)),
     ...workloads.map((workload) => workloadEffect(workload, known.get(workload), unmanaged.has(workload), settings)),
   ];
+}
+
+/** The node is taken out of load balancers when its turn comes, whoever has cordoned it. */
+function nodeEffects(node: V1Node, run: string): Effect[] {
+  const unreached = 'load balancers send nothing to it once its turn comes';
+  const { change, ...cordon } = cordonEffect(node);
+  if (cordonState(node, run) === 'none') return [{ ...cordon, change: `${change}, and ${unreached}` }];
+  return turnBegan(node, run) === undefined ? [{ object: cordon.object, change: unreached }] : [];
 }
 
 function workloadEffect(workload: string, view: WorkloadView | undefined, isUnmanaged: boolean, settings: SignedSettings): Effect {

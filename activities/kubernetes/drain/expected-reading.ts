@@ -11,6 +11,8 @@ export interface ExpectedReading extends ClusterReading {
   coming: ExpectedNode[];
   /** Pods that earlier steps move: they are in `pods`, too, without a node, as nobody knows yet where they will be. */
   moved: PlannedPod[];
+  /** Names of the nodes that earlier steps drain. */
+  drainedBefore: ReadonlySet<string>;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface ExpectedReading extends ClusterReading {
  * step drains or removes have gone from it, and are as Ready elsewhere as they are now, is an approximation.
  */
 export function expectedReading(reading: ClusterReading, expected: readonly ExpectedChange[], run: string): ExpectedReading {
-  if (expected.length === 0) return { ...reading, coming: [], moved: [] };
+  if (expected.length === 0) return { ...reading, coming: [], moved: [], drainedBefore: new Set() };
   const { removed, drained } = expectedOfNodes(expected);
   const nodes = reading.nodes.filter((node) => !removed.has(nameOf(node)));
   const moved: PlannedPod[] = [];
@@ -32,7 +34,7 @@ export function expectedReading(reading: ClusterReading, expected: readonly Expe
     moved.push(elsewhere);
     return [elsewhere];
   });
-  return { ...reading, nodes: asCordonedOrNot(nodes, expected, run), pods, coming: expectedNodes(expected), moved };
+  return { ...reading, nodes: asCordonedOrNot(nodes, expected, run), pods, coming: expectedNodes(expected), moved, drainedBefore: drained };
 }
 
 function nameOf({ metadata }: V1Node): string {

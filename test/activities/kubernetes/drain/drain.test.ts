@@ -76,7 +76,7 @@ describe('the plan of a drain', () => {
     expect(plan.effects).toEqual([
       {
         object: `Node/${nameAt(0)}`,
-        change: 'cordon until the run ends: no new pods come to it',
+        change: 'cordon until the run ends: no new pods come to it, and load balancers send nothing to it once its turn comes',
         before: 'schedulable',
         after: 'unschedulable',
       },
