@@ -75,6 +75,8 @@ export class Site {
   undoBlockers: Blocker[] = [];
   undoFailure: Error | undefined;
   wayBack: Json = 1;
+  /** Nodes whose drain has failed. */
+  readonly failed = new Set<string>();
   /** Units that are not finished before `finishSlow` is called or the step is asked to stop. */
   readonly slow = new Set<string>();
   /** Marked nodes with the run that marked them. */
@@ -431,7 +433,10 @@ function drainOf(sites: Map<string, Site>): AnyAction {
     observe: async (plan, { target }) => {
       const { drained, drainFailures } = siteOf(sites, target.name);
       const failing = nodesOf(plan).find((node) => drainFailures.has(node));
-      if (failing !== undefined) throw drainFailures.get(failing) as Error;
+      if (failing !== undefined) {
+        siteOf(sites, target.name).failed.add(failing);
+        throw drainFailures.get(failing) as Error;
+      }
       const done = nodesOf(plan).every((node) => drained.includes(node));
       const progress = { summary: `draining ${nodesOf(plan).join(', ')}`, done: 0, total: 1, unit: 'nodes', items: [] };
       return done ? { state: 'done', outputs: { nodes: nodesOf(plan) } } : { state: 'todo', progress };

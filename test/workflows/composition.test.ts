@@ -64,7 +64,7 @@ describe('forEach', () => {
     const { target, site } = await started(eachNode(2), (site) => ['n-1', 'n-2', 'n-3', 'n-4'].forEach((node) => site.slow.add(node)));
     await engine.decide(target, 'ada');
     await untilTrue(() => site.marks.size === 2);
-    expect([...site.marks.keys()]).toEqual(['n-1', 'n-2']);
+    expect([...site.marks.keys()].sort()).toEqual(['n-1', 'n-2']);
     await untilTrue(async () => Object.keys((await engine.holdpoint.live(target)).progress).length === 2);
     expect((await engine.holdpoint.live(target)).progress).toMatchObject({
       'drain[n-1]': { summary: 'draining n-1' },
@@ -77,8 +77,14 @@ describe('forEach', () => {
 
   test.each([1, 2])('that fails at an element leaves the rest untouched and says so (%i at a time)', async (concurrency) => {
     const failure = new HoldpointError('action-stuck', { cause: 'n-2 does not answer.', remedy: 'Mend it.' });
-    const { target, site } = await started(eachNode(concurrency), (site) => site.drainFailures.set('n-2', failure));
+    const { target, site } = await started(eachNode(concurrency), (site) => {
+      site.drainFailures.set('n-2', failure);
+      // Side by side the first must not end before the second has failed: the third would begin by right.
+      if (concurrency > 1) site.slow.add('n-1');
+    });
     await engine.decide(target, 'ada');
+    if (concurrency > 1) await untilTrue(() => site.failed.has('n-2') && site.marks.has('n-1'));
+    site.finishSlow();
     const { stuck, steps } = await engine.until(target, 'stuck');
     expect(stuck).toMatchObject({ step: 'drain[n-2]', reason: 'n-2 does not answer. 2 more of its list have not been touched.' });
     expect(site.drained).toEqual(['n-1']);

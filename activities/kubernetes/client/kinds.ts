@@ -12,7 +12,8 @@ import { sharedValue } from './shared-values.ts';
 
 /** The kinds of objects that are listed and watched, as they are on the wire: times are texts there. */
 export const kinds = {
-  nodes: kindOf<V1Node>('nodes', '/api/v1/nodes'),
+  // Whose a cordon is, they tell.
+  nodes: { ...kindOf<V1Node>('nodes', '/api/v1/nodes'), readsManagedFields: true },
   pods: viewedAs(kindOf<V1Pod>('pods', '/api/v1/pods'), withSharedLabels),
   budgets: kindOf<V1PodDisruptionBudget>('pod disruption budgets', '/apis/policy/v1/poddisruptionbudgets'),
   deployments: kindOf<V1Deployment>('deployments', '/apis/apps/v1/deployments'),

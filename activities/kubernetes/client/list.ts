@@ -3,6 +3,7 @@ import { ApiException } from '@kubernetes/client-node';
 import { HoldpointError } from '../../../domain/errors.ts';
 import { kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
+import { withoutManagedFields } from './managed-fields.ts';
 
 const pageSize = 500;
 const pagesMax = 400;
@@ -11,6 +12,7 @@ const listAttemptsMax = 3;
 const readAttemptsMax = 3;
 const readPauseMs = 200;
 const goneCode = 410;
+const itemsKey = '"items":[';
 
 /** A kind of object that is listed and watched. */
 export interface Kind<Item> {
@@ -19,6 +21,8 @@ export interface Kind<Item> {
   /** Path of its collection over all namespaces: `/api/v1/pods`. */
   path: string;
   view: (object: object) => Item;
+  /** Whether the view reads `managedFields`: lists are read twice as fast without them. */
+  readsManagedFields?: boolean;
 }
 
 /** An object of a list, as far as every kind has it. */
@@ -87,16 +91,27 @@ async function readPages<Item>(
   connect: () => Promise<KubernetesApis>,
   { labelSelector, fieldSelector, known, signal = new AbortController().signal }: ReadListOptions<Item>,
 ): Promise<WholeList<Item>> {
-  const { title, path } = kind;
+  const { title, path, readsManagedFields = false } = kind;
   const byKey = new Map<string, Listed<Item>>();
   const selectors = { ...(labelSelector !== undefined && { labelSelector }), ...(fieldSelector !== undefined && { fieldSelector }) };
-  let next = '';
-  for (let page = 0; page < pagesMax; page += 1) {
+  const ask = (next: string): Promise<Buffer> => {
     const query = { limit: String(pageSize), ...selectors, ...(next !== '' && { continue: next }) };
-    const { metadata, items } = await readPatiently(async () => readPage(await connect(), path, query, signal));
+    const asked = readPatiently(async () => readWhole(await (await connect()).open(path, query, signal)));
+    // Where something else fails first, nobody waits for it.
+    asked.catch(() => undefined);
+    return asked;
+  };
+  let asked = ask('');
+  for (let page = 1; page <= pagesMax; page += 1) {
+    const json = await asked;
+    // The server works on the next page while this one is read.
+    const soon = page < pagesMax ? continuationOf(json) : undefined;
+    if (soon !== undefined) asked = ask(soon);
+    const { metadata, items } = JSON.parse((readsManagedFields ? json : withoutManagedFields(json)).toString('utf8')) as Page;
     for (const object of items) byKey.set(keyOf(object), listed(kind, object, known?.get(keyOf(object))));
-    next = metadata.continue ?? '';
+    const next = metadata.continue ?? '';
     if (next === '') return { byKey, resourceVersion: metadata.resourceVersion ?? '' };
+    if (soon !== next && page < pagesMax) asked = ask(next);
   }
   const cause = `more than ${pagesMax * pageSize} objects`;
   throw new HoldpointError('kubernetes-refused', { call: `list ${title}`, cluster, cause });
@@ -108,11 +123,22 @@ export function listed<Item>({ view }: Kind<Item>, object: ListedObject, before?
   return version !== '' && before?.version === version ? before : { item: view(object), version };
 }
 
-async function readPage(apis: KubernetesApis, path: string, query: Record<string, string>, signal: AbortSignal): Promise<Page> {
-  const response = await apis.open(path, query, signal);
+async function readWhole(response: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
-  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Page;
+  for await (const chunk of response) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Where the list goes on, as far as what stands before its items says that: the API server writes them last. */
+function continuationOf(json: Buffer): string | undefined {
+  const end = json.indexOf(itemsKey);
+  if (end < 0) return undefined;
+  try {
+    const { metadata } = JSON.parse(`${json.toString('utf8', 0, end)}${itemsKey}]}`) as Partial<Page>;
+    return metadata?.continue || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reads anew after an error that may pass by itself. */

@@ -16,5 +16,5 @@ export interface PlannedPod {
 export const plannedPodKind = viewedAs(kinds.pods, (pod): PlannedPod => ({
   view: podView(pod),
   needs: sharedValue(placementNeeds(pod)),
-  traffic: sharedValue(trafficTraits(pod)),
+  traffic: trafficTraits(pod),
 }));

@@ -175,6 +175,8 @@ function roomOf(node: Node): Room {
 
 /** Fewest siblings in the zone, then on the node, then the least taken of the node. */
 function best(store: Store, siblings: Pod[], usage: Usage, nodes: Node[]): Node | undefined {
+  // A pod of a DaemonSet has one node to go to, and thousands of siblings.
+  if (nodes.length < 2) return nodes[0];
   const zoneOf = (node: Node | undefined): string => node?.metadata.labels?.[zoneLabel] ?? '';
   const inZone = new Map<string, number>();
   const onNode = new Map<string, number>();
