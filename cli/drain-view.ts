@@ -16,8 +16,9 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
   const { colors } = terminal;
   const nodes = namesIn(plan.details.nodes);
   const blockers = plan.blockers.length;
-  const verdict =
-    blockers === 0 ? colors.green('Nothing blocks this drain now.') : colors.red(`It is blocked: ${counted(blockers, 'blocker')}.`);
+  const held = heldIn(plan).reduce((sum, { pods }) => sum + (typeof pods === 'number' ? pods : 0), 0);
+  const go = held === 0 ? colors.green('Nothing blocks this drain now.') : colors.yellow(heldVerdict(held));
+  const verdict = blockers === 0 ? go : colors.red(`It is blocked: ${counted(blockers, 'blocker')}.`);
   return [
     `Drain of ${counted(nodes.length, 'node')} of ${colors.bold(cluster)} ${colors.dim(`(${server})`)}: a plan, nothing is changed yet`,
     '',
@@ -27,6 +28,10 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
     '',
     verdict,
   ];
+}
+
+function heldVerdict(pods: number): string {
+  return `It may begin, but as things are ${counted(pods, 'pod does', 'pods do')} not go: see above.`;
 }
 
 /** How a drain has ended, what there is now and what to do next. */
@@ -93,7 +98,7 @@ export function whoBlocksLines({ cluster, plan }: DrainPreview, terminal: Termin
   }
   const { blockers, risks } = asOptions(plan);
   return [
-    `In the way of draining ${nodes} of ${colors.bold(cluster)}, ${pods} in all:`,
+    `In the way of draining ${nodes} of ${colors.bold(cluster)} (${pods} to move):`,
     ...blockers.flatMap(({ object, reason, remedy }) => [`  ${colors.red('✗')} ${object}: ${reason}`, `    ${colors.dim(remedy)}`]),
     ...heldIn(plan).flatMap((group) => [
       `  ${colors.yellow('!')} ${textIn(group.workload)}: ${textIn(group.reason)}`,
@@ -104,7 +109,7 @@ export function whoBlocksLines({ cluster, plan }: DrainPreview, terminal: Termin
 }
 
 /** A plan as it is for a drain by hand: remedies name options in the place of settings, and there is no run. */
-function asOptions(plan: ActionPlan): ActionPlan {
+export function asOptions(plan: ActionPlan): ActionPlan {
   const blockers = plan.blockers.map((blocker) => ({ ...blocker, remedy: inOptions(blocker.remedy) }));
   const risks = plan.risks.map(({ remedy, ...risk }) => ({ ...risk, ...(remedy !== undefined && { remedy: inOptions(remedy) }) }));
   const effects = plan.effects.map((effect) => ({ ...effect, change: effect.change.replace(' until the run ends', '') }));

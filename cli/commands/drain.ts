@@ -9,7 +9,7 @@ import { actionInputSchema } from '../../runbooks/grammar/json-schema.ts';
 import { addActionOptions } from '../action-options.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { byHand } from '../by-hand.ts';
-import { drainEndLines, drainPreviewLines } from '../drain-view.ts';
+import { asOptions, drainEndLines, drainPreviewLines } from '../drain-view.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted, formatClock } from '../format.ts';
@@ -117,7 +117,8 @@ async function drain(names: string[], options: DrainOptions, settings: JsonObjec
   const where = { kubeconfig: options.kubeconfig, context: options.context, env: terminal.surroundings.env };
   const planned = await byHand((module) => module.DrainByHand.plan(choice, settings, where));
   const blocked = planned.plan.blockers.length > 0;
-  const { cluster, server, plan } = planned;
+  const { cluster, server } = planned;
+  const plan = asOptions(planned.plan);
   terminal.lines(drainPreviewLines(planned, terminal));
   if (isOnlyPlan || blocked) {
     terminal.result({ cluster, server, plan, blocked });

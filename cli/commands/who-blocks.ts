@@ -1,6 +1,6 @@
 import { byHand } from '../by-hand.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { isFree, whoBlocksLines } from '../drain-view.ts';
+import { asOptions, isFree, whoBlocksLines } from '../drain-view.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { nodeChoice, withNodeOptions, type NodeOptions } from '../node-choice.ts';
 
@@ -21,7 +21,8 @@ export const registerWhoBlocks: RegisterCommand = (program, context) => {
       const where = { ...options, env: terminal.surroundings.env };
       // All of them at once: what waits only for its turn is not in the way.
       const preview = await byHand((module) => module.DrainByHand.plan(choice, { nodesAtOnce: '100%' }, where));
-      const { cluster, server, plan } = preview;
+      const { cluster, server } = preview;
+      const plan = asOptions(preview.plan);
       const { held = [] } = plan.details;
       terminal.result({
         cluster,

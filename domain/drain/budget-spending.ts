@@ -119,6 +119,6 @@ function untilChanged(budget: BudgetView, pod: PodView): string {
 }
 
 function shortage({ budget, used }: Account): string {
-  const spent = used > 0 ? `, ${used} spent` : '';
+  const spent = used > 0 ? `, ${used} of them just evicted` : '';
   return `PDB ${budgetName(budget)} needs ${budget.desiredHealthy} healthy pods and has ${budget.currentHealthy}${spent}`;
 }

@@ -44,7 +44,7 @@ function returnBlockers(pods: readonly PodView[]): Blocker[] {
     reason: `${found.length} of its pods come back to the same node though it is cordoned: ${found.map(whyItComesBack)[0] ?? ''}.`,
     remedy:
       'Have its owner take the node out of its pod template, or scale it down for the maintenance; then plan again. ' +
-      'With the label `cluster.x-k8s.io/drain=skip` its pods are left where they are.',
+      'Or leave its pods where they are: `kubectl label pod … cluster.x-k8s.io/drain=skip`, on the pods themselves.',
   }));
 }
 

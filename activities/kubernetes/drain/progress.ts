@@ -60,8 +60,8 @@ function stuckOnCameBack(pods: readonly PodView[]): { state: 'stuck'; reason: st
       `${pods.length} pods came to nodes though those were cordoned, and are not evicted, as others would come in their place: ` +
       `${shown.join('; ')}${pods.length > shownMax ? '; …' : ''}.`,
     remedy:
-      'Have the owner of what brings them there change it or scale it down; then try again. With the label ' +
-      '`cluster.x-k8s.io/drain=skip` a pod is left where it is.',
+      'Have the owner of what brings them there change it or scale it down; then try again. ' +
+      'Or leave the pods where they are: `kubectl label pod … cluster.x-k8s.io/drain=skip`.',
   };
 }
 

@@ -28,8 +28,8 @@ function zeroBudgetRisks({ zero, settings }: PodsOfDrain): Risk[] {
       object: `PodDisruptionBudget/${budgetName(budget)}`,
       risk: `it allows 0 disruptions until ${opener?.name ?? 'its owner'} changes that`,
       detail:
-        `${reason} ${opener?.when ? `${opener.name} ${opener.when}. ` : ''}Its pods here (${pods.length}) are asked for now and then, ` +
-        'and go as soon as it allows it; all others go meanwhile.',
+        `${reason} ${opener?.when ? `${opener.name} ${opener.when}. ` : ''}Its pods here (${pods.length}) are asked for again after ` +
+        '1, 2, 4 … 30 s, and go as soon as it allows it; all others go meanwhile.',
       remedy: 'Plan with a `podDeadline`, so that the drain does not wait for ever where nothing changes.',
     }));
 }

@@ -204,7 +204,7 @@ describe('budgets', () => {
   test('A budget is spent once, across all nodes, and the next pod is told how much is spent.', () => {
     const found = moves({ nodes, pods: [...pair, ...podsElsewhere(2)], budgets: [budgetOf()] }, { nodesAtOnce: 2 });
     expect(names(found)).toEqual({ evict: ['web-1'], blocked: ['web-2'] });
-    expect(found.blocked[0]?.reason).toBe('PDB shop/web needs 3 healthy pods and has 4, 1 spent');
+    expect(found.blocked[0]?.reason).toBe('PDB shop/web needs 3 healthy pods and has 4, 1 of them just evicted');
   });
 
   test('An unready pod that may go freely leaves the budget to a ready one.', () => {

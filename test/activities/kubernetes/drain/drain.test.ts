@@ -312,7 +312,7 @@ describe('a drain', () => {
     const states = (progress?: Progress): string[] | undefined => progress?.items.map(({ state }) => state);
     expect(seen[0]).toMatchObject({ done: 0, total: 3, unit: 'pods' });
     expect(states(seen[0])).toEqual(['moving', 'blocked', 'waiting']);
-    expect(seen[0]?.summary).toBe('0 of 3 pods gone, 1 waiting: PDB shop/web needs 3 healthy pods and has 4, 1 spent');
+    expect(seen[0]?.summary).toBe('0 of 3 pods gone, 1 waiting: PDB shop/web needs 3 healthy pods and has 4, 1 of them just evicted');
     expect(seen.at(-1)).toMatchObject({ summary: '3 of 3 pods gone', done: 3 });
     expect(states(seen.at(-1))).toEqual(['done', 'done', 'done']);
     expect(demo.report().violations).toEqual([]);

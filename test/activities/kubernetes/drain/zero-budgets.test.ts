@@ -60,8 +60,8 @@ describe('a PDB that allows 0 disruptions, of an operator', () => {
         object: 'PodDisruptionBudget/shop/broker',
         risk: 'it allows 0 disruptions until Broker shop/events changes that',
         detail:
-          'It allows 0 disruptions: 3 of 3 pods must stay healthy. Its pods here (2) are asked for now and then, and go as soon as it ' +
-          'allows it; all others go meanwhile.',
+          'It allows 0 disruptions: 3 of 3 pods must stay healthy. Its pods here (2) are asked for again after 1, 2, 4 … 30 s, and go as ' +
+          'soon as it allows it; all others go meanwhile.',
         remedy: 'Plan with a `podDeadline`, so that the drain does not wait for ever where nothing changes.',
       },
     ]);
