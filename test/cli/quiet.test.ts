@@ -27,3 +27,10 @@ test.each([
   const { stderr } = spawnSync(command, [...args, ...words], { env: { ...env, TEMPORAL_ADDRESS: '127.0.0.1:1' }, encoding: 'utf8' });
   expect(stderr).toMatch(said);
 });
+
+test('Where nobody reads on, it ends without a word.', () => {
+  const { command, args } = programCommand('cli/main');
+  const words = [command, ...args, '--help'].map((word) => `'${word}'`).join(' ');
+  const { stderr, stdout } = spawnSync('sh', ['-c', `(sleep 0.5; ${words}) | head -c 0`], { env, encoding: 'utf8' });
+  expect([stdout, stderr]).toEqual(['', '']);
+});
