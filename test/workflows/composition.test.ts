@@ -99,7 +99,8 @@ describe('forEach', () => {
     site.drainFailures.clear();
     await operate(target, 'retry');
     await engine.until(target, 'done');
-    expect(site.drained).toEqual(['n-1', 'n-2', 'n-3', 'n-4']);
+    // Which of two side by side ends first, nobody promises.
+    expect(concurrency > 1 ? [...site.drained].sort() : site.drained).toEqual(['n-1', 'n-2', 'n-3', 'n-4']);
   });
 
   test('is undone element by element, the last one first', async () => {
