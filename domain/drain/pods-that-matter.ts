@@ -15,8 +15,9 @@ export class PodsThatMatter {
   private readonly sets = new Set<string>();
   /** Names of the budgets that protect any pod on the nodes. */
   private readonly budgetNames = new Set<string>();
-  /** By their names. */
+  /** By their names; those on the nodes by themselves, too. */
   private readonly kept = new Map<string, PodView>();
+  private readonly here = new Map<string, PodView>();
 
   constructor(nodes: Iterable<string>, pods: readonly PodView[], budgets: readonly BudgetView[]) {
     this.nodes = new Set(nodes);
@@ -26,11 +27,16 @@ export class PodsThatMatter {
       if (ordinalOf(pod) !== undefined) this.sets.add(workloadOf(pod));
       for (const budget of this.index.of(pod)) this.budgetNames.add(budgetName(budget));
     }
-    for (const pod of pods) if (this.matters(pod)) this.kept.set(podName(pod), pod);
+    for (const pod of pods) if (this.matters(pod)) this.keep(pod);
   }
 
   pods(): PodView[] {
     return [...this.kept.values()];
+  }
+
+  /** Those of them that are on the nodes. */
+  podsOnNodes(): PodView[] {
+    return [...this.here.values()];
   }
 
   /** Those of the budgets that protect a pod on the nodes. */
@@ -40,8 +46,12 @@ export class PodsThatMatter {
 
   /** A pod has come, changed or gone. Returns whether that matters. */
   see(before: PodView | undefined, after: PodView | undefined): boolean {
-    if (!after || !this.matters(after)) return this.kept.delete(podName(after ?? before ?? { namespace: '', name: '' }));
-    this.kept.set(podName(after), after);
+    if (!after || !this.matters(after)) {
+      const name = podName(after ?? before ?? { namespace: '', name: '' });
+      this.here.delete(name);
+      return this.kept.delete(name);
+    }
+    this.keep(after);
     this.isOutdated ||= this.nodes.has(after.node) && this.bringsOthers(after);
     return true;
   }
@@ -51,6 +61,12 @@ export class PodsThatMatter {
     const isSame = before && after && JSON.stringify(before.selector) === JSON.stringify(after.selector);
     this.isOutdated ||= isSame !== true;
     return this.isOutdated || (after !== undefined && this.budgetNames.has(budgetName(after)));
+  }
+
+  private keep(pod: PodView): void {
+    this.kept.set(podName(pod), pod);
+    if (this.nodes.has(pod.node)) this.here.set(podName(pod), pod);
+    else this.here.delete(podName(pod));
   }
 
   private matters(pod: PodView): boolean {

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ApiException } from '@kubernetes/client-node';
 import { kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
-import { isGone, isOlder, itemsOf, keyOf, listed, readList, type Kind, type Listed, type ListedObject } from './list.ts';
+import { isGone, isOlder, itemsOf, keyOf, listed, readList, type Kind, type Listed, type ListedObject, type WholeList } from './list.ts';
 
 /** How long a list is trusted to be kept whole by its watch; a new list heals whatever a watch may have missed. */
 const listAgeMinMs = 60_000;
@@ -81,11 +81,21 @@ export class WatchedList<Item> {
     await Promise.allSettled([this.running, this.listing]);
   }
 
+  /** Begins with what has just been read, in place of a list: what has come since, the watch tells. */
+  begin({ byKey, resourceVersion }: WholeList<Item>): void {
+    this.byKey = new Map(byKey);
+    this.resourceVersion = resourceVersion;
+    this.listVersion = resourceVersion;
+    this.listedAtMs = performance.now();
+    this.listsServed = this.listsWanted;
+  }
+
   /**
-   * Resolves when everything has been listed by a list that was begun after this call, whoever else follows it already. Throws
-   * `kubernetes-…` errors: of the first list at once.
+   * Resolves when everything has been listed by a list that was begun after this call, whoever else follows it already; at once, where
+   * it has begun with what was read. Throws `kubernetes-…` errors: of the first list at once.
    */
   async load(): Promise<void> {
+    if (!this.running && this.listsServed > 0) return;
     // One that somebody else has begun before may show an older state.
     while (!this.running && this.listing) await this.listing.catch(() => undefined);
     if (this.running) return this.refresh();

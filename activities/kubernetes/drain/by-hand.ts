@@ -14,7 +14,7 @@ import { perform } from '../../perform.ts';
 import { connectByKubeconfig, type KubeconfigConnection, type KubeconfigOptions } from '../client/kubeconfig.ts';
 import { findNodes, listNodes } from '../client/read.ts';
 import { cordonOwner, liftCordon, liftCordonOfOthers, runsAnnotating } from '../cordon/owner-annotation.ts';
-import { readCluster } from './cluster-state.ts';
+import { beginWith, readCluster, type ClusterReading } from './cluster-state.ts';
 import { drainAction, observeDrain, planDrainIn } from './drain.ts';
 import { expectedReading } from './expected-reading.ts';
 import type { DrainFacts } from './facts.ts';
@@ -95,9 +95,12 @@ export class DrainByHand implements DrainPreview {
   readonly plan: PlanOf<DrainFacts>;
   private readonly connection: KubeconfigConnection;
   private readonly target: Target;
+  /** What the plan was made of, until the drain begins. */
+  private reading: ClusterReading | undefined;
 
-  private constructor(connection: KubeconfigConnection, plan: PlanOf<DrainFacts>) {
+  private constructor(connection: KubeconfigConnection, plan: PlanOf<DrainFacts>, reading: ClusterReading) {
     this.connection = connection;
+    this.reading = reading;
     this.cluster = connection.cluster;
     this.server = connection.server;
     this.plan = plan;
@@ -126,7 +129,7 @@ export class DrainByHand implements DrainPreview {
     );
     // No run is planned for: whatever cordon there is, is another's.
     const plan = await planDrainIn({ apis, cluster, run: '' }, expectedReading(reading, [], ''), nodes, rest);
-    return new DrainByHand(connection, plan);
+    return new DrainByHand(connection, plan, reading);
   }
 
   /**
@@ -158,6 +161,8 @@ export class DrainByHand implements DrainPreview {
       signal,
       wait: (ms: number) => waitOrStop(ms, signal),
     };
+    if (this.reading) beginWith(this.reading, this.connection.apis, this.cluster);
+    this.reading = undefined;
     try {
       const { summary = '', passed } = await perform(drainAction(this.clients()), this.plan, context, surroundings);
       const uncordoned = uncordon ? await this.uncordonOwn() : [];

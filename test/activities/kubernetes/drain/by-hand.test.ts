@@ -157,3 +157,16 @@ describe('a kubeconfig that cannot be used', () => {
     expect(await causeOf({ kubeconfig: file, context: 'production' })).toContain('it has no context "production". There are: staging.');
   });
 });
+
+test('A drain by hand begins with what its plan has read: pods are listed once, and then only those of its nodes.', async () => {
+  const planned = await preview({ kubeconfig: await kubeconfig('demo') });
+  // What has happened since the plan, the watch tells.
+  const [other] = (await demo.pods()).filter(({ spec }) => spec?.nodeName !== names[0]);
+  await demo.others.core.deleteNamespacedPod({ namespace: 'shop', name: other?.metadata?.name ?? '', gracePeriodSeconds: 0 });
+  const surroundings = { recordFile: join(directory, 'record.jsonl'), uncordon: false, onProgress: () => undefined };
+  const end = await planned.carryOut('begins', { ...surroundings, signal: AbortSignal.timeout(60_000) });
+  expect(end).toMatchObject({ outcome: 'done', passed: {} });
+  const lists = demo.proxy.requests.filter((line) => line.includes('/pods?limit='));
+  expect(lists.filter((line) => !line.includes('fieldSelector'))).toHaveLength(1);
+  expect((await demo.pods()).filter(({ spec }) => spec?.nodeName === names[0])).toEqual([]);
+});
