@@ -1,5 +1,5 @@
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { formatTime } from '../format.ts';
+import { formatTime, table } from '../format.ts';
 import { withHoldpoint } from '../session.ts';
 
 const closedShownMax = 50;
@@ -22,14 +22,3 @@ export const registerRuns: RegisterCommand = (program, context) => {
       terminal.lines(table([['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED'], ...rows]));
     });
 };
-
-/** Columns as wide as their widest cell, two spaces apart. */
-export function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_cell, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}

@@ -4,10 +4,9 @@ import type { SweepResult, SweptTarget } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted } from '../format.ts';
+import { counted, table } from '../format.ts';
 import { withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
-import { table } from './runs.ts';
 
 export const registerSweep: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('sweep'))

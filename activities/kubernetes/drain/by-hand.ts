@@ -59,6 +59,9 @@ export interface DrainSurroundings {
   signal: AbortSignal;
 }
 
+/** Whoever has thought about the plan for longer drains what is there then: everything is read anew. */
+const readingAgeMaxMs = 10_000;
+
 /** Marks of drains by hand say whose they are: `drain-<person>-<machine>-<id>`. */
 const markPrefix = 'drain-';
 
@@ -97,6 +100,7 @@ export class DrainByHand implements DrainPreview {
   private readonly target: Target;
   /** What the plan was made of, until the drain begins. */
   private reading: ClusterReading | undefined;
+  private readonly readAtMs = performance.now();
 
   private constructor(connection: KubeconfigConnection, plan: PlanOf<DrainFacts>, reading: ClusterReading) {
     this.connection = connection;
@@ -161,7 +165,7 @@ export class DrainByHand implements DrainPreview {
       signal,
       wait: (ms: number) => waitOrStop(ms, signal),
     };
-    if (this.reading) beginWith(this.reading, this.connection.apis, this.cluster);
+    if (this.reading && performance.now() - this.readAtMs < readingAgeMaxMs) beginWith(this.reading, this.connection.apis, this.cluster);
     this.reading = undefined;
     try {
       const { summary = '', passed } = await perform(drainAction(this.clients()), this.plan, context, surroundings);
