@@ -1,6 +1,8 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Json, JsonObject } from '../domain/json.ts';
 
+const kubectlNames: Readonly<Record<string, string>> = { gracePeriodSeconds: 'grace-period', nodeDeadline: 'timeout' };
+
 /** A value of an action's input that can be given as an option. */
 interface Setting {
   name: string;
@@ -9,14 +11,13 @@ interface Setting {
 
 /**
  * Options for everything that an action takes, made from the JSON Schema of its input: `nodesAtOnce` is `--nodes-at-once <value>`.
- * What is given as arguments is left out, and some may have another name. Returns how the input is read from the options that were given.
+ * What is given as arguments is left out. Returns how the input is read from the options that were given.
  */
 export function addActionOptions(
   command: Command,
   schema: JsonObject,
-  { leftOut, names = {} }: { leftOut: readonly string[]; names?: Readonly<Record<string, string>> },
+  { leftOut }: { leftOut: readonly string[] },
 ): (options: object) => JsonObject {
-  const flagOf = (name: string): string => names[name] ?? kebab(name);
   const properties = Object.entries(schema.properties as Record<string, JsonObject>);
   // Descriptions speak of other settings by their names in a runbook.
   const inFlags = (text: string): string =>
@@ -56,10 +57,10 @@ function valueOf(text: string, variants: readonly JsonObject[]): number | string
 
 /** A setting of an action as it is given on a command line: `force: true` is `--force`, `jobs: evict` is `--jobs evict`. */
 export function optionOfSetting(name: string, value: string): string {
-  return value === 'true' ? `--${kebab(name)}` : `--${kebab(name)} ${value}`;
+  return value === 'true' ? `--${flagOf(name)}` : `--${flagOf(name)} ${value}`;
 }
 
-/** `deleteEmptyDirData` → `delete-emptydir-data`, as kubectl writes it. */
-function kebab(name: string): string {
-  return name.replace('EmptyDir', 'Emptydir').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/** `deleteEmptyDirData` → `delete-emptydir-data`: what means the same to kubectl has its name. */
+function flagOf(name: string): string {
+  return kubectlNames[name] ?? name.replace('EmptyDir', 'Emptydir').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

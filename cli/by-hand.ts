@@ -1,5 +1,6 @@
 import type * as ByHand from '../activities/kubernetes/drain/by-hand.ts';
 import { HoldpointError, type ErrorCode } from '../domain/errors.ts';
+import { optionOfSetting } from './action-options.ts';
 import { UsageError } from './errors.ts';
 
 /** The registry speaks of the worker; here it is the user's own machine and rights that are in question. */
@@ -17,8 +18,17 @@ export async function byHand<Result>(work: (module: typeof ByHand) => Promise<Re
     return await work(module);
   } catch (error) {
     if (!(error instanceof HoldpointError)) throw error;
-    if (error.code === 'action-input-invalid') throw new UsageError(error.message, '`holdpoint drain --help` shows what there is.');
+    if (error.code === 'action-input-invalid') throw new UsageError(inputProblems(error), '`holdpoint drain --help` shows what there is.');
     const remedy = remedies[error.code];
     throw remedy === undefined ? error : new HoldpointError(error.code, error.details, { cause: error, remedy });
   }
+}
+
+/** The rules of the input name settings as runbooks have them: here they were options. */
+function inputProblems({ details }: HoldpointError): string {
+  const problems = String(details.cause).replace(
+    /(^|; )(\w+): /g,
+    (_whole, before: string, name: string) => `${before}${optionOfSetting(name, 'true')} `,
+  );
+  return `${problems}.`;
 }

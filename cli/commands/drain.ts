@@ -26,13 +26,13 @@ interface DrainOptions extends CommonOptions, NodeOptions {
   uncordon?: boolean;
   record?: string;
   disableEviction?: boolean;
+  podSelector?: string;
+  skipWaitForDeleteTimeout?: string;
 }
 
 /** In a pipe a line is written no more often than that, and at the end. */
 const linePauseMs = 1_000;
 const drainExitCodes = { done: exitCodes.done, stuck: exitCodes.stuck, interrupted: exitCodes.ended, failed: exitCodes.error } as const;
-/** As kubectl calls what means the same. */
-const kubectlNames = { gracePeriodSeconds: 'grace-period', nodeDeadline: 'timeout' };
 
 export const registerDrain: RegisterCommand = (program, context) => {
   const command = withNodeOptions(withCommonOptions(program.command('drain')))
@@ -79,13 +79,13 @@ export const registerDrainPlan: RegisterCommand = (program, context) => {
 
 /** Options for all that a drain takes; what scripts give to `kubectl drain` is taken, too. Returns how the settings are read from them. */
 function addDrainSettings(command: Command): (options: object) => JsonObject {
-  const read = addActionOptions(command, actionInputSchema('kubernetes.drain'), {
-    leftOut: ['nodes', 'alsoCordoned'],
-    names: kubectlNames,
-  });
+  const read = addActionOptions(command, actionInputSchema('kubernetes.drain'), { leftOut: ['nodes', 'alsoCordoned'] });
   command
     .option('--ignore-daemonsets', 'taken for the sake of scripts: pods of DaemonSets stay in any case')
-    .option('--disable-eviction', 'refused: pods are not deleted past their budgets');
+    .option('--disable-eviction', 'refused: pods are not deleted past their budgets')
+    .option('--pod-selector <selector>', 'refused: whole nodes are emptied')
+    .option('--skip-wait-for-delete-timeout <seconds>', 'refused: a node is drained when its pods are gone')
+    .option('--chunk-size <number>', 'taken for the sake of scripts: lists are read in pages in any case');
   return (options) => settingsOf(read(options));
 }
 
@@ -106,12 +106,7 @@ function inOneUnit(duration: Json): Json {
 
 async function drain(names: string[], options: DrainOptions, settings: JsonObject, context: CommandContext): Promise<void> {
   const terminal = context.terminal(options);
-  if (options.disableEviction) {
-    throw new UsageError(
-      'Pods are not deleted past their PodDisruptionBudgets: --disable-eviction is not there.',
-      'What a budget holds back for too long can be deleted after a deadline: --pod-deadline 30m --on-deadline delete.',
-    );
-  }
+  refuseOptionsOfKubectl(options);
   const { isOnlyPlan, named } = readDryRun(options);
   const choice = nodeChoice([...named, ...names], options);
   const where = { kubeconfig: options.kubeconfig, context: options.context, env: terminal.surroundings.env };
@@ -135,6 +130,27 @@ async function drain(names: string[], options: DrainOptions, settings: JsonObjec
   terminal.result({ id, cluster, server, plan, blocked, ...end, record: recordFile, tookMs });
   terminal.lines(drainEndLines(planned, end, { recordFile, tookMs, uncordon: options.uncordon === true, name: options.name }, terminal));
   context.exit(drainExitCodes[end.outcome]);
+}
+
+function refuseOptionsOfKubectl({ disableEviction, podSelector, skipWaitForDeleteTimeout }: DrainOptions): void {
+  if (disableEviction) {
+    throw new UsageError(
+      'Pods are not deleted past their PodDisruptionBudgets: --disable-eviction is not there.',
+      'What a budget holds back for too long can be deleted after a deadline: --pod-deadline 30m --on-deadline delete.',
+    );
+  }
+  if (podSelector !== undefined) {
+    throw new UsageError(
+      'A drain empties whole nodes: --pod-selector is not there.',
+      'Give the pods that shall stay the label cluster.x-k8s.io/drain=skip, and drain without --pod-selector.',
+    );
+  }
+  if (skipWaitForDeleteTimeout !== undefined) {
+    throw new UsageError(
+      'A node is drained when its pods are gone: --skip-wait-for-delete-timeout is not there.',
+      'Pods of a node that does not answer can be deleted after a deadline: --pod-deadline 30m --on-deadline delete.',
+    );
+  }
 }
 
 /** With kubectl a mode follows a `=`: what stands after the option is the name of a node there. */

@@ -8,6 +8,7 @@ import {
   type SelectableNode,
   type Toleration,
 } from './node-selection.ts';
+import { countedPods } from './pod.ts';
 import { addResources, amountText, type Resources } from './resources.ts';
 import { labelOf } from './selector.ts';
 
@@ -206,10 +207,6 @@ function problem(
   return { kind, workload: pods[0]?.workload ?? '', pods: pods.map(nameOf), ...text };
 }
 
-function podsText(count: number): string {
-  return count === 1 ? '1 pod' : `${count} pods`;
-}
-
 function noNodeProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNode[]): PlacementProblem {
   const reasons = new Map<string, number>();
   for (const node of nodes) {
@@ -219,7 +216,7 @@ function noNodeProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNod
   const counts = [...reasons].sort(([, a], [, b]) => b - a).map(([reason, count]) => `${count} ${reason}`);
   return problem('no-node', pods, {
     risk: pods[0] ? noNodeRisk(pods[0], nodes) : '',
-    detail: `${podsText(pods.length)} would have no node to go to: of the nodes that stay, ${listText(counts)}.`,
+    detail: `${countedPods(pods.length)} would have no node to go to: of the nodes that stay, ${listText(counts)}.`,
     remedy: noNodeRemedy,
   });
 }
@@ -230,7 +227,7 @@ function noNodeAtAll(pods: readonly PodToPlace[]): PlacementProblem[] {
   const workloads = byWorkload(pods).map(([first]) => first?.workload ?? '');
   const workload = workloads.length === 1 ? (workloads[0] ?? '') : everyWorkload;
   const risk = 'its pods find no node: there is none but those that are drained';
-  const detail = `${podsText(pods.length)} would have no node to go to.`;
+  const detail = `${countedPods(pods.length)} would have no node to go to.`;
   return [{ kind: 'no-node', workload, pods: pods.map(nameOf).sort(compareText), risk, detail, remedy: noNodeRemedy }];
 }
 
@@ -247,7 +244,7 @@ function noNodeForVolumeProblem(pods: readonly PodToPlace[]): PlacementProblem {
   const bound = `their volumes (${claims}) can only be used at ${places}`;
   return problem('no-node-for-volume', pods, {
     risk: 'its pods find no node where their volumes can be used',
-    detail: `${podsText(pods.length)} would have no node to go to: ${bound}, and no node that stays there takes them.`,
+    detail: `${countedPods(pods.length)} would have no node to go to: ${bound}, and no node that stays there takes them.`,
     remedy: 'Add a node there that takes them, or move the data, then plan again.',
   });
 }
@@ -257,7 +254,7 @@ function localVolumeProblem(pods: readonly PodToPlace[]): PlacementProblem {
   const bound = `their volumes (${claims}) are disks of the drained nodes`;
   return problem('local-volume', pods, {
     risk: 'the data of its local volumes stays behind',
-    detail: `${podsText(pods.length)} would start nowhere else, or without data: ${bound}.`,
+    detail: `${countedPods(pods.length)} would start nowhere else, or without data: ${bound}.`,
     remedy: 'See that the data lives elsewhere, too, and let the plan name these pods, or leave their nodes out.',
   });
 }
@@ -325,7 +322,7 @@ function noRoomProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNod
   const where = nodes.length === 1 ? 'the 1 node that takes' : `the ${nodes.length} nodes that take`;
   return problem('no-room', pods, {
     risk: 'its pods find no node with room for them',
-    detail: `as far as can be seen, there is no room now for ${podsText(pods.length)} on ${where} them: ${short}.`,
+    detail: `as far as can be seen, there is no room now for ${countedPods(pods.length)} on ${where} them: ${short}.`,
     remedy: 'Unless an autoscaler adds nodes, add some or make room, or drain fewer nodes at a time, then plan again.',
   });
 }

@@ -68,6 +68,11 @@ export function podName(pod: { namespace: string; name: string }): string {
   return `${pod.namespace}/${pod.name}`;
 }
 
+/** `1 pod`, `3 pods`, with a word before them where one is given: `3 new pods`. */
+export function countedPods(count: number, which = ''): string {
+  return `${count} ${which === '' ? '' : `${which} `}${count === 1 ? 'pod' : 'pods'}`;
+}
+
 /** The workload a pod belongs to, e.g. `Deployment shop/cart`; a pod without controller is its own. */
 export function workloadOf(pod: PodView): string {
   return pod.owner ? `${pod.owner.kind} ${pod.namespace}/${pod.owner.name}` : `Pod ${podName(pod)}`;

@@ -1,3 +1,5 @@
+import { countedPods } from './pod.ts';
+
 /** A pod that a drain moves, as far as its traffic is concerned. */
 export interface TrafficPod {
   /** As people write it, e.g. `Deployment shop/cart`. */
@@ -98,6 +100,6 @@ function warning({ kind, applies, podsMin = 1, trouble, remedy }: Rule, workload
   const concerned = pods.filter(applies);
   const [first] = concerned;
   if (!first || concerned.length < podsMin) return [];
-  const count = concerned.length === 1 ? '1 pod' : `${concerned.length} pods`;
+  const count = countedPods(concerned.length);
   return [{ kind, workload, sentence: `${workload}: ${trouble(count, first)}`, remedy }];
 }

@@ -124,7 +124,9 @@ describe('draining by hand', () => {
     [['drain', '-l', 'pool=nowhere', '--plan'], 'No node of the cluster demo has the labels pool=nowhere.'],
     [['drain', 'node', '--disable-eviction'], '--pod-deadline 30m --on-deadline delete'],
     [['drain', '--dry-run', 'perhaps', 'node/other'], 'has no node perhaps, other'],
-    [['drain', 'node', '--timeout', 'soon', '--plan'], 'nodeDeadline: must be a duration such as 90s, 15m or 4h'],
+    [['drain', 'node', '--pod-selector', 'app=web'], 'cluster.x-k8s.io/drain=skip'],
+    [['drain', 'node', '--skip-wait-for-delete-timeout', '60'], '--pod-deadline 30m --on-deadline delete'],
+    [['drain', 'node', '--timeout', 'soon', '--plan'], '--timeout must be a duration such as 90s, 15m or 4h'],
   ])('%j is refused', async (argv, why) => {
     await start();
     const told = await call(argv);

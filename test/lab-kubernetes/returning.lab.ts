@@ -103,7 +103,7 @@ describe('pods that come back to the node', () => {
     const { code, message } = await failure;
     await note();
     expect(code).toBe('action-stuck');
-    expect(message).toMatch(/^\d pods came to nodes though those were cordoned, and are not evicted/);
+    expect(message).toMatch(/^\d pods came to nodes though those were cordoned\. Evicted, they would only come again/);
     expect(Object.values(counts()).every((count) => count <= 6)).toBe(true);
   }, 90_000);
 });

@@ -1,6 +1,6 @@
 import type { Observation, Progress, ProgressItem } from '../../../domain/action.ts';
 import type { BlockedPod, DrainMoves } from '../../../domain/drain/drain.ts';
-import { podName, type PodView } from '../../../domain/drain/pod.ts';
+import { countedPods, podName, type PodView } from '../../../domain/drain/pod.ts';
 import { whyItComesBack } from '../../../domain/drain/returning-pods.ts';
 import type { PlanOf } from '../../action.ts';
 import type { NodeView } from './cluster-state.ts';
@@ -43,7 +43,7 @@ function stuckOnUnnamed(pods: readonly PodView[]): { state: 'stuck'; reason: str
   return {
     state: 'stuck',
     reason:
-      `${pods.length} pods that the plan does not name would be lost, lose data or take their workload down: ` +
+      `${countedPods(pods.length)} that the plan does not name would be lost, lose data or take a workload down: ` +
       `${names}${pods.length > shownMax ? ', …' : ''}.`,
     remedy: 'Move or delete them by hand and try again, or have a new plan made that names them.',
   };
@@ -57,7 +57,7 @@ function stuckOnCameBack(pods: readonly PodView[]): { state: 'stuck'; reason: st
   return {
     state: 'stuck',
     reason:
-      `${pods.length} pods came to nodes though those were cordoned, and are not evicted, as others would come in their place: ` +
+      `${countedPods(pods.length)} came to nodes though those were cordoned. Evicted, they would only come again: ` +
       `${shown.join('; ')}${pods.length > shownMax ? '; …' : ''}.`,
     remedy:
       'Have the owner of what brings them there change it or scale it down; then try again. ' +
@@ -74,8 +74,8 @@ function stuckOnUnschedulable(
   return {
     state: 'stuck',
     reason:
-      `${pods.length} new pods have found no node for more than ${limit}: ${unschedulableText(pods)}. ` +
-      `So ${blocked.length} pods of the drained nodes are not evicted.`,
+      `For more than ${limit}, ${countedPods(pods.length, 'new')} found no node: ${unschedulableText(pods)}. ` +
+      `So ${countedPods(blocked.length)} of the drained nodes will not be evicted.`,
     remedy:
       'Add nodes that take these pods, or make room (`kubectl describe pod` tells what is missing); then try again. ' +
       'Where the pods are to go all the same, have a new plan made.',
@@ -92,7 +92,7 @@ function stuckOnOverdue(blocked: readonly BlockedPod[]): { state: 'stuck'; reaso
   const more = blocked.length > shownMax ? '; …' : '';
   return {
     state: 'stuck',
-    reason: `${blocked.length} pods do not go: ${shown.join('; ')}${more}.`,
+    reason: `${countedPods(blocked.length)} cannot go: ${shown.join('; ')}${more}.`,
     remedy:
       'Have the owner of what keeps them (budget, mark, node) see to it, or delete them by hand; then try again. ' +
       'A plan with `onDeadline: delete` names them and deletes them after the deadline.',

@@ -126,7 +126,7 @@ describe('a budget that does not open', () => {
     const failure = await failureOf(demo.perform(drain, plan));
     expect(failure.code).toBe('action-stuck');
     const reason = 'PDB shop/web needs 3 healthy pods and has 3, and allows 0 disruptions until its owner changes that, past its deadline';
-    expect(failure.message).toMatch(new RegExp(`^1 pods do not go: shop/web-\\S+: ${reason}\\.$`));
+    expect(failure.message).toMatch(new RegExp(`^1 pod cannot go: shop/web-\\S+: ${reason}\\.$`));
     expect(await podsOf('web')).toHaveLength(3);
     expect(demo.report().violations).toEqual([]);
   });

@@ -399,7 +399,7 @@ describe('while somebody else changes the world', () => {
     await waitUntilRunning('zz-debug');
     expect(await failureOf(demo.perform(drain, plan))).toEqual({
       code: 'action-stuck',
-      message: '1 pods that the plan does not name would be lost, lose data or take their workload down: shop/zz-debug.',
+      message: '1 pod that the plan does not name would be lost, lose data or take a workload down: shop/zz-debug.',
       remedy: 'Move or delete them by hand and try again, or have a new plan made that names them.',
     });
     expect(await podNamesOn(nameAt(0))).toEqual(['zz-debug']);
@@ -417,7 +417,7 @@ describe('while somebody else changes the world', () => {
     await waitUntilRunning('debug');
     expect(await failureOf(demo.perform(drain, plan))).toMatchObject({
       code: 'action-stuck',
-      message: '1 pods that the plan does not name would be lost, lose data or take their workload down: shop/debug.',
+      message: '1 pod that the plan does not name would be lost, lose data or take a workload down: shop/debug.',
     });
     expect(await podNamesOn(nameAt(0))).toEqual(['debug']);
   });
@@ -491,7 +491,7 @@ describe('answers to an eviction', () => {
     const plan = await demo.plan(drain, { nodes: [nameAt(0)], podDeadline: '4s' });
     expect(await failureOf(demo.perform(drain, plan))).toMatchObject({
       code: 'action-stuck',
-      message: expect.stringMatching(/^1 pods do not go: shop\/web-\S+: .*failed calling webhook .*, past its deadline\.$/),
+      message: expect.stringMatching(/^1 pod cannot go: shop\/web-\S+: .*failed calling webhook .*, past its deadline\.$/),
     });
     // At once, once more, then after 2 and 4 seconds.
     expect(asked).toBeLessThanOrEqual(4);

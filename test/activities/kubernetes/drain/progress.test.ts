@@ -25,8 +25,8 @@ test('New pods that find no node are named while they are waited for, and make t
   expect(seenAt(began + 11 * 60_000)).toMatchObject({
     state: 'stuck',
     reason:
-      '1 new pods have found no node for more than 10 minutes: shop/web-new (3 Insufficient cpu). ' +
-      'So 1 pods of the drained nodes are not evicted.',
+      'For more than 10 minutes, 1 new pod found no node: shop/web-new (3 Insufficient cpu). ' +
+      'So 1 pod of the drained nodes will not be evicted.',
     remedy: expect.stringContaining('Add nodes that take these pods, or make room'),
     progress: { summary },
   });
