@@ -3,10 +3,21 @@ import { BudgetIndex, budgetName, shutReason, type BudgetView } from './budget.t
 import { hasEnded, podName, type PodView } from './pod.ts';
 import { openerOf } from './zero-budgets.ts';
 
+/** The pods under a budget. */
+export interface PodsUnderBudget {
+  all: Iterable<PodView>;
+  /** Those of them that may have been asked for or have to move; others may be among them. */
+  here: Iterable<PodView>;
+  /** How many of all are Ready and not on their way out. */
+  serving: number;
+}
+
 /** What a spending is counted from. */
 export interface SpendingSnapshot {
   pods: readonly PodView[];
   budgets: readonly BudgetView[];
+  /** The pods under a budget, where that is known; without it they are found among `pods`. */
+  under?: (budget: BudgetView) => PodsUnderBudget | undefined;
   /** UIDs of pods whose eviction has been asked for. */
   asked: ReadonlySet<string>;
 }
@@ -27,10 +38,12 @@ export class BudgetSpending {
   private readonly index: BudgetIndex;
   private readonly accounts = new Map<BudgetView, Account>();
   private covered: Map<BudgetView, PodView[]> | undefined;
+  private readonly under: (budget: BudgetView) => PodsUnderBudget | undefined;
 
   constructor(snapshot: SpendingSnapshot) {
     this.snapshot = snapshot;
     this.index = new BudgetIndex(snapshot.budgets);
+    this.under = snapshot.under ?? ((budget) => this.found(budget));
   }
 
   /**
@@ -77,7 +90,7 @@ export class BudgetSpending {
   /** How often a budget has to allow disruptions until all of its pods on these nodes are gone. */
   wavesOf(budget: BudgetView, byNode: ReadonlyMap<string, readonly PodView[]>): number {
     const account = this.accountOf(budget);
-    account.left ??= this.podsOf(budget).filter((other) => byNode.has(other.node)).length;
+    account.left ??= [...(this.under(budget)?.here ?? [])].filter((other) => byNode.has(other.node)).length;
     return account.left / Math.max(1, budget.expectedPods - budget.desiredHealthy);
   }
 
@@ -90,10 +103,10 @@ export class BudgetSpending {
    * that was moved counts once it is Ready elsewhere, whatever a status of a moment ago says.
    */
   private openAccount(budget: BudgetView): Account {
-    const serving = this.podsOf(budget).filter((pod) => pod.ready && !pod.terminating);
-    const asked = serving.filter(({ uid }) => this.snapshot.asked.has(uid));
+    const { serving = 0, here = [] } = this.under(budget) ?? {};
+    const asked = [...here].filter((pod) => isServing(pod) && this.snapshot.asked.has(pod.uid));
     const uncounted = asked.filter(({ name }) => !budget.disrupted.includes(name)).length;
-    const healthy = serving.length - asked.length;
+    const healthy = serving - asked.length;
     return { budget, free: Math.min(budget.disruptionsAllowed - uncounted, healthy - budget.desiredHealthy), used: uncounted };
   }
 
@@ -104,14 +117,20 @@ export class BudgetSpending {
   private cutOff(budget: BudgetView): string {
     if (budget.disrupted.length === 0) return '';
     const isLeft = (pod: PodView): boolean => budget.disrupted.includes(pod.name) && !pod.terminating && !this.snapshot.asked.has(pod.uid);
-    const left = this.podsOf(budget).find(isLeft);
+    const left = [...(this.under(budget)?.all ?? [])].find(isLeft);
     return left ? `; an eviction of ${podName(left)} that was cut off counts against it for two minutes` : '';
   }
 
-  private podsOf(budget: BudgetView): PodView[] {
+  private found(budget: BudgetView): PodsUnderBudget {
     this.covered ??= this.index.cover(this.snapshot.pods);
-    return this.covered.get(budget) ?? [];
+    const pods = this.covered.get(budget) ?? [];
+    return { all: pods, here: pods, serving: pods.filter(isServing).length };
   }
+}
+
+/** Whether a pod counts as healthy for its budgets. */
+export function isServing({ ready, terminating }: PodView): boolean {
+  return ready && !terminating;
 }
 
 function untilChanged(budget: BudgetView, pod: PodView): string {

@@ -1,6 +1,6 @@
 import { getOrAdd } from '../map.ts';
 import type { BudgetView } from './budget.ts';
-import { BudgetSpending } from './budget-spending.ts';
+import { BudgetSpending, type PodsUnderBudget } from './budget-spending.ts';
 import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
 import { arrivalOf } from './returning-pods.ts';
 import { Successors } from './successors.ts';
@@ -64,9 +64,11 @@ export interface RefusedEviction {
 export interface DrainSnapshot {
   /** In the order in which they are to be drained. */
   nodes: readonly DrainNode[];
-  /** Every pod of the cluster: what is Ready elsewhere counts for the budgets. */
+  /** Those on the nodes, those of their StatefulSets, and those that find no node; all under the budgets, too, where `under` is not given. */
   pods: readonly PodView[];
   budgets: readonly BudgetView[];
+  /** The pods under a budget, on the nodes and elsewhere. */
+  under?: (budget: BudgetView) => PodsUnderBudget | undefined;
   workloads: readonly WorkloadView[];
   /** UIDs of the pods whose eviction has been asked for, and of which nothing has been seen since. */
   asked: ReadonlySet<string>;

@@ -1,8 +1,10 @@
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ApiException } from '@kubernetes/client-node';
 import { kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
+import { inParallel } from './read.ts';
 import { isGone, isOlder, itemsOf, keyOf, listed, readList, type Kind, type Listed, type ListedObject, type WholeList } from './list.ts';
 
 /** How long a list is trusted to be kept whole by its watch; a new list heals whatever a watch may have missed. */
@@ -63,6 +65,8 @@ export class WatchedList<Item> {
     this.cluster = cluster;
     this.connect = connect;
     this.onEnd = onEnd;
+    // Many requests at once listen to it, which Node takes for a leak.
+    setMaxListeners(0, this.ending.signal);
   }
 
   /** From now on this one is told what changes, and keeps the list from ending. */
@@ -133,6 +137,26 @@ export class WatchedList<Item> {
       this.ending.signal.throwIfAborted();
       await new Promise<void>((resolve) => this.wakers.push(resolve));
     }
+  }
+
+  /**
+   * Reads a part anew, by the field selectors that make it up, and takes what is newer than what is known: of a large cluster a few nodes
+   * are read in milliseconds, while a whole list takes many seconds. Throws `kubernetes-…` errors.
+   * @param isPart whether an object that is known belongs to the part: where it was not found, it is gone
+   */
+  async refreshPart(fieldSelectors: readonly string[], isPart: (item: Item) => boolean): Promise<void> {
+    const options = { signal: this.ending.signal, notBefore: this.resourceVersion, known: this.byKey };
+    const read = await inParallel(fieldSelectors, (fieldSelector) =>
+      readList(this.kind, this.cluster, this.connect, { ...options, fieldSelector }),
+    );
+    const found = new Map(read.flatMap(({ byKey }) => [...byKey]));
+    for (const [key, now] of found) if (isOlder(this.byKey.get(key)?.version ?? '0', now.version)) this.take(key, now.version, now);
+    // The oldest of the lists: what has changed since is told by the watch.
+    const [resourceVersion = ''] = read.map((list) => list.resourceVersion).sort((one, other) => (isOlder(one, other) ? -1 : 1));
+    const gone = [...this.byKey].filter(([key, { item, version }]) => {
+      return !found.has(key) && isPart(item) && !isOlder(resourceVersion, version);
+    });
+    for (const [key] of gone) this.take(key, resourceVersion, undefined);
   }
 
   private async keep(): Promise<void> {
@@ -238,7 +262,13 @@ export class WatchedList<Item> {
     if (type === 'BOOKMARK') return;
     const key = keyOf(object);
     const before = this.byKey.get(key);
-    const now = type === 'DELETED' ? undefined : listed(this.kind, object, before);
+    // A part that has been read meanwhile may be, too.
+    if (before && isOlder(version, before.version)) return;
+    this.take(key, version, type === 'DELETED' ? undefined : listed(this.kind, object, before));
+  }
+
+  private take(key: string, version: string, now: Listed<Item> | undefined): void {
+    const before = this.byKey.get(key);
     put(this.byKey, key, now);
     if (this.listing) this.seenSinceList.set(key, { version, now });
     if (now !== before) this.tell(before?.item, now?.item);

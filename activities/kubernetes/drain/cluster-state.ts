@@ -1,12 +1,13 @@
 import type { V1Node } from '@kubernetes/client-node';
+import type { PodsUnderBudget } from '../../../domain/drain/budget-spending.ts';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
-import { podName, type PodView } from '../../../domain/drain/pod.ts';
+import type { PodView } from '../../../domain/drain/pod.ts';
 import { PodsThatMatter } from '../../../domain/drain/pods-that-matter.ts';
 import type { AttachmentView } from '../../../domain/drain/volumes.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import { cordonState, runsAnnotating, turnBegan, turnStamp, type CordonState } from '../cordon/owner-annotation.ts';
-import { nodeIsReady, podsOnNodes } from '../client/read.ts';
+import { nodeIsReady } from '../client/read.ts';
 import { plannedPodKind, type PlannedPod } from './planned-pod.ts';
 import { budgetView, deploymentView, podView, statefulSetView } from './view.ts';
 import { attachmentView, claimedVolume, type ClaimedVolume } from './volumes.ts';
@@ -17,7 +18,7 @@ import type { ListFollower, WatchedList } from '../client/watched-list.ts';
 
 /** Looks are no closer together than this, however many changes there are; where one takes long, not much closer than it takes. */
 const lookGapMs = 5;
-const lookGapMaxMs = 50;
+const lookGapMaxMs = 250;
 const zoneLabel = 'topology.kubernetes.io/zone';
 
 /** A node as a run sees it. */
@@ -40,9 +41,11 @@ export interface NodeView {
 export interface ClusterLook {
   /** All nodes of the cluster. */
   nodes: NodeView[];
-  /** Those that matter to the drain, with their budgets and workloads. */
+  /** Those that matter to the drain one by one, with their budgets and workloads. */
   pods: PodView[];
   budgets: BudgetView[];
+  /** The pods under one of these budgets, in the whole cluster. */
+  under: (budget: BudgetView) => PodsUnderBudget | undefined;
   workloads: WorkloadView[];
   /** Both empty unless volumes are asked for. */
   attachments: AttachmentView[];
@@ -129,7 +132,6 @@ export interface ClusterWatch {
 
 /** What a drain needs to know of a cluster. The watches are those of all drains in this process that reach it in the same way. */
 export class ClusterState {
-  private readonly connect: () => Promise<KubernetesApis>;
   private readonly watch: ClusterWatch;
   private readonly drained: ReadonlySet<string>;
   private readonly lists: WatchedList<unknown>[] = [];
@@ -149,7 +151,6 @@ export class ClusterState {
   private lookedAtMs = 0;
 
   private constructor(access: object, connect: () => Promise<KubernetesApis>, watch: ClusterWatch) {
-    this.connect = connect;
     this.watch = watch;
     this.drained = new Set(watch.nodes);
     const list = <Item>(kind: Kind<Item>, matters: Matters<Item>): WatchedList<Item> =>
@@ -181,19 +182,14 @@ export class ClusterState {
 
   /** Reads anew what decides whether a drain is over. Throws `kubernetes-…` errors. */
   async confirm(): Promise<void> {
-    const { cluster, nodes } = this.watch;
-    const onNodes = podsOnNodes(await this.connect(), cluster, nodes);
-    const [found] = await Promise.all([onNodes, this.attachmentList?.refresh()]);
-    const isKnown = (pod: PodView): boolean => {
-      const known = this.podList.get(podName(pod));
-      return known?.uid === pod.uid && known.node === pod.node;
-    };
-    // The pods of the nodes are few, even where a list of all pods takes many seconds.
-    if (!found.every(isKnown)) await this.podList.refresh();
+    await Promise.all([this.refreshPods(this.watch.nodes), this.attachmentList?.refresh()]);
   }
 
-  async refreshPods(): Promise<void> {
-    await this.podList.refresh();
+  /** Reads anew which pods some of the nodes have. Throws `kubernetes-…` errors. */
+  async refreshPods(nodes: readonly string[]): Promise<void> {
+    const names = new Set(nodes);
+    const selectors = [...names].map((name) => `spec.nodeName=${name}`);
+    await this.podList.refreshPart(selectors, ({ node }) => names.has(node));
   }
 
   /** Everything as far as it is known. Throws the last error where the server has not answered for a while. */
@@ -203,11 +199,13 @@ export class ClusterState {
     for (const list of this.lists) list.check();
     const budgets = this.budgetList.items();
     if (!this.matter || this.matter.isOutdated) this.matter = new PodsThatMatter(this.drained, this.podList.items(), budgets);
+    const { matter } = this;
     return {
       nodes: this.nodeList.items().map((node) => this.seen(node)),
-      pods: this.matter.pods(),
-      budgets: this.matter.budgets(budgets),
-      workloads: this.workloadsOf(this.matter.podsOnNodes()),
+      pods: matter.singlePods(),
+      budgets: matter.budgets(budgets),
+      under: (budget) => matter.under(budget),
+      workloads: this.workloadsOf(matter.podsOnNodes()),
       attachments: this.attachmentList?.items() ?? [],
       volumes: this.volumeList?.items() ?? [],
     };
@@ -215,7 +213,7 @@ export class ClusterState {
 
   /** UIDs of the pods that a node is known to have now. */
   podsOn(node: string): Set<string> {
-    return new Set((this.matter?.pods() ?? this.podList.items()).filter((pod) => pod.node === node).map(({ uid }) => uid));
+    return new Set((this.matter?.podsOnNodes() ?? this.podList.items()).filter((pod) => pod.node === node).map(({ uid }) => uid));
   }
 
   /** Something has happened that is worth another look. */

@@ -128,9 +128,11 @@ export class DrainSession implements Following {
   }
 
   private look(): DrainLook & { evictions: Sendable[] } {
-    const { nodes: all, pods, budgets, workloads, attachments, volumes } = this.state.look();
+    const { nodes: all, pods, budgets, under, workloads, attachments, volumes } = this.state.look();
     const nowMs = Date.now();
-    this.readAnew(this.book.see(pods, nowMs));
+    const missing = new Set(this.book.see(pods, nowMs));
+    const nodesOfMissing = pods.flatMap(({ uid, node }) => (missing.has(uid) ? node : []));
+    this.readAnew([...missing], nodesOfMissing);
     const byName = new Map(all.map((node) => [node.name, node]));
     const nodes = this.plan.facts.nodes.flatMap(({ name, uid }) => {
       const node = byName.get(name);
@@ -146,6 +148,7 @@ export class DrainSession implements Following {
       }),
       pods,
       budgets,
+      under,
       workloads,
       asked: this.book.asked(),
       refused: this.book.refusals(budgets, nowMs),
@@ -171,7 +174,7 @@ export class DrainSession implements Following {
     this.book.send(pod, budget);
     const work = call()
       .then((answer) => {
-        if (this.book.answer(pod, answer, Date.now())) this.readAnew([pod.uid]);
+        if (this.book.answer(pod, answer, Date.now())) this.readAnew([pod.uid], [pod.node]);
       })
       .catch((error: unknown) => this.fail(pod, error))
       .finally(() => {
@@ -181,20 +184,25 @@ export class DrainSession implements Following {
     this.inHand.add(work);
   }
 
-  private fail(pod: PodView, error: unknown): void {
+  private noteTrouble(error: unknown): void {
     this.trouble ??= error instanceof Error ? error : new Error(String(error));
-    this.book.fail(pod, error instanceof HoldpointError ? withoutFullStop(error.message) : undefined, Date.now());
-    this.readAnew([pod.uid]);
   }
 
-  /** What has become of pods is not known: they count as asked until everything has been read anew, as each look does without watches. */
-  private readAnew(uids: readonly string[]): void {
+  private fail(pod: PodView, error: unknown): void {
+    this.noteTrouble(error);
+    this.book.fail(pod, error instanceof HoldpointError ? withoutFullStop(error.message) : undefined, Date.now());
+    this.readAnew([pod.uid], [pod.node]);
+  }
+
+  /** What has become of pods is not known: they count as asked until their nodes have been read anew, as each look does without watches. */
+  private readAnew(uids: readonly string[], nodes: readonly string[]): void {
     if (uids.length === 0) return;
     if (!this.isFollowing) return this.book.readAnew(uids);
     void this.state
-      .refreshPods()
-      .catch(() => undefined)
+      .refreshPods(nodes)
+      .catch((error: unknown) => this.noteTrouble(error))
       .finally(() => {
+        // Where that has failed, what is sent for them again still says which state of them it is meant for.
         this.book.readAnew(uids);
         this.state.note();
       });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
-import { nextDrainMoves } from '../../../domain/drain/drain.ts';
+import { nextDrainMoves, type DrainSnapshot } from '../../../domain/drain/drain.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import { PodsThatMatter } from '../../../domain/drain/pods-that-matter.ts';
 import { budgetOf, nodeOf, podOf, podsElsewhere, sceneOf, settingsOf } from './drain-objects.ts';
@@ -27,7 +27,7 @@ describe('the pods that matter to a drain', () => {
       number: fc.nat(12),
     })
     // So few names that changes meet pods which are there.
-    .map(({ number, ...one }): PodView => podOf({ ...one, name: `p-${number}`, createdAtMs: 9_999_999 }));
+    .map(({ number, ...one }): PodView => podOf({ ...one, name: `p-${number}`, uid: `${one.namespace}/p-${number}`, createdAtMs: 9_999_999 }));
   const budget = fc
     .record({
       namespace: fc.constantFrom('shop', 'payments'),
@@ -52,7 +52,10 @@ describe('the pods that matter to a drain', () => {
         const compare = (): void => {
           if (matter.isOutdated) matter = new PodsThatMatter(drained, [...allPods.values()], [...allBudgets.values()]);
           const everything = movesOf([...allPods.values()], [...allBudgets.values()]);
-          expect(movesOf(matter.pods(), matter.budgets([...allBudgets.values()]))).toEqual(everything);
+          const few = matter.budgets([...allBudgets.values()]);
+          expect(movesOf(matter.pods(), few)).toEqual(everything);
+          const kept = matter;
+          expect(movesOf(kept.singlePods(), few, (budget) => kept.under(budget))).toEqual(everything);
         };
         compare();
         for (const { kind, after, isGone } of changes) {
@@ -75,12 +78,14 @@ describe('the pods that matter to a drain', () => {
   });
 
   /** Sorted, as the order in which pods have come does not matter. */
-  function movesOf(pods: readonly PodView[], budgets: readonly BudgetView[]): object {
+  function movesOf(pods: readonly PodView[], budgets: readonly BudgetView[], under?: DrainSnapshot['under']): object {
     const sorted = (some: readonly PodView[]): PodView[] => some.toSorted((a, b) => (a.uid + a.namespace < b.uid + b.namespace ? -1 : 1));
     const nodes = drained.map((name) => nodeOf({ name, turnBeganMs: 9_000_000 }));
     const workloads = new Set(owners.flatMap(({ kind, name }) => ['shop', 'payments'].map((namespace) => `${kind} ${namespace}/${name}`)));
     const named = new Set(pods.map(({ uid }) => uid));
-    const scene = sceneOf({ nodes, pods: sorted(pods), budgets: budgets.toSorted((a, b) => (a.name < b.name ? -1 : 1)) });
+    // What is asked for is on the nodes.
+    const asked = new Set(pods.filter(({ node, name }) => drained.includes(node) && name.endsWith('3')).map(({ uid }) => uid));
+    const scene = sceneOf({ asked, under, nodes, pods: sorted(pods), budgets: budgets.toSorted((a, b) => (a.name < b.name ? -1 : 1)) });
     const { begin, evict, budgetOf: protecting, ...rest } = nextDrainMoves(scene, settingsOf({ nodesAtOnce: 2, workloads, named }));
     return { begin, evict, protecting: evict.map((one) => protecting.get(one)), ...rest };
   }
@@ -94,7 +99,8 @@ describe('the pods that matter to a drain', () => {
     const others = [...podsElsewhere(3), podOf({ name: 'db-1', node: 'c', owner: set, labels: { app: 'db' } })];
     const budgets = [budgetOf(), ...Array.from({ length: 100 }, (_, index) => crowdBudget(index))];
     const matter = new PodsThatMatter(['a'], [...crowd, ...here, ...others], budgets);
-    expect(matter.pods()).toEqual([...here, ...others]);
+    expect(new Set(matter.pods())).toEqual(new Set([...here, ...others]));
+    expect(new Set(matter.singlePods())).toEqual(new Set([...here, others.at(-1)]));
     expect(matter.budgets(budgets)).toEqual([budgetOf()]);
     const [one] = crowd;
     expect([matter.see(one, undefined), matter.seeBudget(crowdBudget(1), { ...crowdBudget(1), disruptionsAllowed: 0 })]).toEqual([

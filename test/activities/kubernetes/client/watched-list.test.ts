@@ -62,3 +62,20 @@ test('a list that is older than what the watch has shown is not taken: what was 
   await pods.refresh();
   expect(isSeenGoing()).toBe(true);
 });
+
+test('a part that is read anew is known at once, though the watch says nothing', async () => {
+  demo = await startCluster(worldWith([deployment('web', 3)]), { speed: 1 });
+  demo.proxy.treat = ({ path }) => (path.includes('watch=true') ? 'lose-request' : 'pass');
+  pods = listPods();
+  await pods.load();
+  const [going] = pods.items();
+  const { namespace = '', name = '', node = '' } = going ?? {};
+  const elsewhere = pods.items().filter((pod) => pod.node !== node);
+  await demo.others.core.deleteNamespacedPod({ namespace, name, gracePeriodSeconds: 0 });
+  const isHere = (pod: PodView): boolean => pod.node === node;
+  await eventually('the pod to be gone', async () => {
+    await pods.refreshPart([`spec.nodeName=${node}`], isHere);
+    return pods.items().some((pod) => pod.name === name) ? undefined : true;
+  });
+  expect(pods.items().filter((pod) => pod.node !== node)).toEqual(elsewhere);
+});
