@@ -45,6 +45,8 @@ export interface Listed<Item> {
 export interface WholeList<Item> {
   byKey: Map<string, Listed<Item>>;
   resourceVersion: string;
+  /** How long it took to read. */
+  tookMs: number;
 }
 
 export interface ListOptions {
@@ -93,6 +95,7 @@ async function readPages<Item>(
 ): Promise<WholeList<Item>> {
   const { title, path, readsManagedFields = false } = kind;
   const byKey = new Map<string, Listed<Item>>();
+  const begunAtMs = performance.now();
   const selectors = { ...(labelSelector !== undefined && { labelSelector }), ...(fieldSelector !== undefined && { fieldSelector }) };
   const ask = (next: string): Promise<Buffer> => {
     const query = { limit: String(pageSize), ...selectors, ...(next !== '' && { continue: next }) };
@@ -110,7 +113,7 @@ async function readPages<Item>(
     const { metadata, items } = JSON.parse((readsManagedFields ? json : withoutManagedFields(json)).toString('utf8')) as Page;
     for (const object of items) byKey.set(keyOf(object), listed(kind, object, known?.get(keyOf(object))));
     const next = metadata.continue ?? '';
-    if (next === '') return { byKey, resourceVersion: metadata.resourceVersion ?? '' };
+    if (next === '') return { byKey, resourceVersion: metadata.resourceVersion ?? '', tookMs: performance.now() - begunAtMs };
     if (soon !== next && page < pagesMax) asked = ask(next);
   }
   const cause = `more than ${pagesMax * pageSize} objects`;

@@ -86,12 +86,10 @@ export class WatchedList<Item> {
   }
 
   /** Begins with what has just been read, in place of a list: what has come since, the watch tells. */
-  begin({ byKey, resourceVersion }: WholeList<Item>): void {
-    this.byKey = new Map(byKey);
-    this.resourceVersion = resourceVersion;
-    this.listVersion = resourceVersion;
-    this.listedAtMs = performance.now();
-    this.listsServed = this.listsWanted;
+  begin(list: WholeList<Item>): void {
+    this.byKey = new Map(list.byKey);
+    this.resourceVersion = list.resourceVersion;
+    this.noteList(list, this.listsWanted);
   }
 
   /**
@@ -212,21 +210,25 @@ export class WatchedList<Item> {
 
   private async list(): Promise<void> {
     const wanted = this.listsWanted;
-    const begunAtMs = performance.now();
     this.seenSinceList = new Map();
     const options = { signal: this.ending.signal, notBefore: this.resourceVersion, known: this.byKey };
-    const { byKey, resourceVersion } = await readList(this.kind, this.cluster, this.connect, options);
+    const read = await readList(this.kind, this.cluster, this.connect, options);
+    const { byKey, resourceVersion } = read;
     for (const [key, { version, now }] of this.seenSinceList) if (!isOlder(version, resourceVersion)) put(byKey, key, now);
     const before = this.byKey;
     this.byKey = byKey;
-    this.listVersion = resourceVersion;
     if (!isOlder(resourceVersion, this.resourceVersion)) this.resourceVersion = resourceVersion;
-    this.listedAtMs = performance.now();
-    this.listAgeMaxMs = Math.max(listAgeMinMs, listAgePerDuration * (this.listedAtMs - begunAtMs));
-    this.listsServed = wanted;
+    this.noteList(read, wanted);
     for (const [key, now] of byKey) if (before.get(key) !== now) this.tell(before.get(key)?.item, now.item);
     for (const [key, { item }] of before) if (!byKey.has(key)) this.tell(item, undefined);
     this.wake();
+  }
+
+  private noteList({ resourceVersion, tookMs }: WholeList<Item>, served: number): void {
+    this.listVersion = resourceVersion;
+    this.listedAtMs = performance.now();
+    this.listAgeMaxMs = Math.max(listAgeMinMs, listAgePerDuration * tookMs);
+    this.listsServed = served;
   }
 
   /** Follows the changes until the watch ends, whoever ends it. */

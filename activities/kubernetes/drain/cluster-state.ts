@@ -98,9 +98,9 @@ export async function readCluster(connect: () => Promise<KubernetesApis>, cluste
  * spend seconds on reading it again. What has changed meanwhile costs nothing: evictions and patches say what they are meant for.
  */
 export function beginWith({ lists }: ClusterReading, apis: KubernetesApis, cluster: string): void {
-  const begin = <Read, Item>(kind: Kind<Item>, { byKey, resourceVersion }: WholeList<Read>, view: (read: Read) => Item): void => {
-    const items = [...byKey].map(([key, { item, version }]) => [key, { item: view(item), version }] as const);
-    sharedList(apis, kind, cluster, () => Promise.resolve(apis)).begin({ byKey: new Map(items), resourceVersion });
+  const begin = <Read, Item>(kind: Kind<Item>, list: WholeList<Read>, view: (read: Read) => Item): void => {
+    const items = [...list.byKey].map(([key, { item, version }]) => [key, { item: view(item), version }] as const);
+    sharedList(apis, kind, cluster, () => Promise.resolve(apis)).begin({ ...list, byKey: new Map(items) });
   };
   begin(nodeKind, lists.nodes, nodeOfWatch);
   begin(podKind, lists.pods, ({ view }) => view);
