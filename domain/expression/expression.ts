@@ -2,6 +2,7 @@ import { Environment, EvaluationError, Optional, ParseError, TypeError as CelTyp
 import type { Json } from '../json.ts';
 import type { Scope } from '../runbook.ts';
 import { closestName } from '../suggestion.ts';
+import { EvaluationBudget, meter, registerBoundedFunctions, useBoundedFunction, withWrittenNames } from './budget.ts';
 
 /** Characters of one expression. */
 export const expressionLengthMax = 1000;
@@ -22,8 +23,11 @@ export interface ExpressionType {
   refusal?: string;
 }
 
-/** `syntax`: not CEL; `unknown`: a name that does not exist; `type`: types do not fit; `value`: went wrong with these values. */
-export type ExpressionFault = 'syntax' | 'unknown' | 'type' | 'value';
+/**
+ * `syntax`: not CEL; `unknown`: a name that does not exist; `type`: types do not fit; `value`: went wrong with these values;
+ * `limit`: takes or gives too much with these values.
+ */
+export type ExpressionFault = 'syntax' | 'unknown' | 'type' | 'value' | 'limit';
 
 /** What is wrong with an expression, where in it, and which name was probably meant. */
 export class ExpressionError extends Error {
@@ -71,6 +75,7 @@ for (const [operator, calculate] of Object.entries(arithmetic)) {
   base.registerOperator(`int ${operator} double: double`, handler);
   base.registerOperator(`double ${operator} int: double`, handler);
 }
+registerBoundedFunctions(base);
 const untyped = base.clone().registerVariable('inputs', 'map').registerVariable('steps', 'map').registerVariable('target', 'string');
 const scopeVariables = ['inputs', 'steps', 'target'];
 
@@ -216,16 +221,20 @@ function unescaped(text: string): string {
 }
 
 /** The value of an expression as JSON; undefined for an absent optional. */
-function evaluateIn(expression: string, { environment, variables }: Surroundings): Json | undefined {
+function evaluateIn(expression: string, { environment, variables, budget }: Surroundings): Json | undefined {
   const parsed = parse(environment, expression);
-  let value: unknown;
+  everyNode(parsed.ast, useBoundedFunction);
+  meter(parsed.ast, budget);
   try {
-    value = parsed(variables);
+    const value: unknown = parsed(variables);
+    // An operator such as `||` does without a part that has failed.
+    if (budget.problem !== undefined) throw new RangeError(budget.problem);
+    if (!(value instanceof Optional)) return jsonOf(expression, value, budget);
+    return value.hasValue() ? jsonOf(expression, value.value(), budget) : undefined;
   } catch (error) {
+    if (budget.problem !== undefined) throw new ExpressionError(expression, 'limit', budget.problem);
     throw expressionError(expression, error, Object.fromEntries(Object.keys(variables).map((name) => [name, {}])));
   }
-  if (!(value instanceof Optional)) return jsonOf(expression, value);
-  return value.hasValue() ? jsonOf(expression, value.value()) : undefined;
 }
 
 function parse(environment: Environment, expression: string): ReturnType<Environment['parse']> {
@@ -236,7 +245,7 @@ function parse(environment: Environment, expression: string): ReturnType<Environ
   if (expression.trim() === '') throw new ExpressionError(expression, 'syntax', 'is empty.');
   try {
     const parsed = environment.parse(expression);
-    refuseUnbounded(parsed.ast, expression, 0);
+    refuseDeepMacros(parsed.ast, expression, 0);
     return parsed;
   } catch (error) {
     throw expressionError(expression, error, {});
@@ -245,19 +254,20 @@ function parse(environment: Environment, expression: string): ReturnType<Environ
 
 const macros = new Set(['all', 'exists', 'exists_one', 'map', 'filter', 'bind', 'optMap', 'optFlatMap']);
 
-/** Refuses what can take for ever: deep macros, and regular expressions, which the CEL library leaves to JavaScript. */
-function refuseUnbounded(node: ASTNode, expression: string, depth: number): void {
+/** Refuses macros that stand too deep inside of each other. */
+function refuseDeepMacros(node: ASTNode, expression: string, depth: number): void {
   const called = node.op === 'rcall' ? node.args[0] : '';
   const inside = macros.has(called) ? depth + 1 : depth;
   if (inside > macroDepthMax) {
     const problem = `macros such as map() may be nested ${macroDepthMax} deep at most.`;
     throw new ExpressionError(expression, 'syntax', problem, { at: node.range.start });
   }
-  if (called === 'matches') {
-    const problem = 'matches() is not supported, as a regular expression can take for ever; use startsWith(), endsWith() or contains().';
-    throw new ExpressionError(expression, 'syntax', problem, { at: node.range.start });
-  }
-  for (const child of childrenOf(node)) refuseUnbounded(child, expression, inside);
+  for (const child of childrenOf(node)) refuseDeepMacros(child, expression, inside);
+}
+
+function everyNode(node: ASTNode, act: (node: ASTNode) => void): void {
+  act(node);
+  for (const child of childrenOf(node)) everyNode(child, act);
 }
 
 function childrenOf(node: ASTNode): ASTNode[] {
@@ -272,7 +282,7 @@ function expressionError(expression: string, error: unknown, types: Record<strin
   // A function of CEL may fail in its own way, and then says less; it was called by the expression all the same.
   if (!known) return new ExpressionError(expression, 'value', `cannot be evaluated: ${(error as Error).message}.`);
   const at = error.range?.start ?? 0;
-  const problem = `${withoutTypeNames(error.summary)}.`;
+  const problem = `${withWrittenNames(withoutTypeNames(error.summary))}.`;
   if (error instanceof ParseError) return new ExpressionError(expression, 'syntax', problem, { at });
   if (error.code === 'unknown_variable') {
     const name = expression.slice(at, error.range?.end);
@@ -404,20 +414,22 @@ function pathTo(owner: string, name: string): string {
 interface Surroundings {
   environment: Environment;
   variables: Record<string, unknown>;
+  budget: EvaluationBudget;
 }
 
 /** The variables as CEL sees them. Throws an ExpressionError where an element has a name that it cannot have. */
 function surroundingsOf({ inputs, steps, target, elements = {} }: Scope): Surroundings {
   const variables = { inputs: celValue(inputs), steps: celValue(steps), target };
   const names = Object.keys(elements);
-  if (names.length === 0) return { environment: untyped, variables };
+  const budget = new EvaluationBudget();
+  if (names.length === 0) return { environment: untyped, variables, budget };
   const environment = untyped.clone();
   for (const name of names) {
     const problem = elementNameProblem(name);
     if (problem !== undefined) throw new ExpressionError(name, 'syntax', `as the name of an element, it ${problem}`);
     environment.registerVariable(name, 'dyn');
   }
-  return { environment, variables: { ...variables, ...(celValue(elements) as object) } };
+  return { environment, variables: { ...variables, ...(celValue(elements) as object) }, budget };
 }
 
 /** Whether a name is one that a variable can have and that nothing in CEL has. */
@@ -443,7 +455,8 @@ function celValue(value: Json): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, celValue(item)]));
 }
 
-function jsonOf(expression: string, value: unknown): Json {
+function jsonOf(expression: string, value: unknown, budget: EvaluationBudget): Json {
+  budget.give(typeof value === 'string' ? value : undefined);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint') {
     const number = Number(value);
@@ -451,9 +464,13 @@ function jsonOf(expression: string, value: unknown): Json {
     throw new ExpressionError(expression, 'value', `gives ${value}, which is too large for a JSON number.`);
   }
   if (typeof value === 'number' && Number.isFinite(value)) return value;
-  if (Array.isArray(value)) return value.map((item) => jsonOf(expression, item));
+  if (Array.isArray(value)) return value.map((item) => jsonOf(expression, item, budget));
   if (isPlainObject(value)) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, jsonOf(expression, item)]));
+    const entries = Object.entries(value).map(([key, item]) => {
+      budget.give(key);
+      return [key, jsonOf(expression, item, budget)] as const;
+    });
+    return Object.fromEntries(entries);
   }
   const problem = 'gives a value that JSON cannot hold; turn it into text with string(…).';
   throw new ExpressionError(expression, 'value', problem);

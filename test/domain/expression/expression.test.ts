@@ -253,13 +253,67 @@ describe('names that nobody should give', () => {
   });
 });
 
-test.each([
-  [
-    '"aaaa".matches("(a+)+$")',
-    'matches() is not supported, as a regular expression can take for ever; use startsWith(), endsWith() or contains().',
-  ],
-  ['[inputs.cluster].all(x, x.matches("a"))', 'matches() is not supported'],
-])('%s is refused wherever it stands', (expression, problem) => {
-  expect(messageOf(() => evaluate(expression, scope))).toContain(problem);
-  expect(messageOf(() => expressionChecker({ inputs: {} })(expression))).toContain(problem);
+describe('what an expression may cost', () => {
+  const nodes = Array.from({ length: 5_000 }, (_, index) => `ip-10-0-${index >> 8}-${index & 255}.eu-central-1.compute.internal`);
+  const large: Scope = { inputs: { nodes, others: [...nodes], text: 'a'.repeat(200_000), list: [nodes] }, steps: {}, target: '' };
+  const tooMuch = /takes more than 3000000 steps; make the lists and texts in it shorter|makes a text of more than|gives more than 1048576/;
+
+  test.each<[string, Json]>([
+    ['inputs.nodes.filter(n, !(n in inputs.others)).size()', 0],
+    ['inputs.nodes.all(n, n.matches("^ip-[0-9-]+[.]"))', true],
+    ['inputs.nodes.map(n, n.contains("-7.")).filter(n, n).size()', 20],
+    ['inputs.nodes.join(" ").size()', nodes.join(' ').length],
+    ['inputs.nodes.map(n, inputs.nodes.size()).size()', 5_000],
+  ])('%s is well within it', (expression, expected) => {
+    expect(evaluate(expression, large)).toEqual(expected);
+  });
+
+  test.each([
+    'inputs.nodes.map(n, inputs.nodes.map(m, n == m)).size()',
+    'inputs.nodes.exists(n, inputs.nodes.exists(m, n + m == ""))',
+    'inputs.nodes.all(n, inputs.nodes.exists(m, m == "") || true)',
+    'inputs.nodes.map(n, inputs.text)',
+    'inputs.nodes.map(n, inputs.text + n).size()',
+    'inputs.nodes.map(n, inputs.text.upperAscii()).size()',
+    'inputs.nodes.map(n, inputs.list in [inputs.list]).size()',
+    'inputs.text.split("").map(c, inputs.text.split("")).size()',
+    'inputs.nodes.join(inputs.text).size()',
+    'inputs.text + inputs.text + inputs.text + inputs.text + inputs.text + inputs.text == ""',
+    '[inputs.text, inputs.text, inputs.text, inputs.text, inputs.text, inputs.text]',
+    'inputs.nodes.map(n, inputs.text.matches("^(a+)+$")).size()',
+  ])('%s is refused before it costs more', (expression) => {
+    expect(messageOf(() => evaluate(expression, large))).toMatch(tooMuch);
+  });
+
+  test('is counted for all that one template gives together', () => {
+    const template = Array<Json>(10).fill('${inputs.text}');
+    expect(messageOf(() => render(template, large))).toMatch(/^Expression "inputs.text": gives more than 1048576 characters/);
+    expect(render(template.slice(0, 5), large)).toHaveLength(5);
+  });
+});
+
+describe('regular expressions', () => {
+  test.each<[string, boolean]>([
+    ['"aaaa!".matches("^(a+)+$")', false],
+    ['"aaaa".matches("^(a+)+$")', true],
+    ['[inputs.cluster].all(x, x.matches("em"))', true],
+    ['"x".matches("(?i)X") && ["a", "b"].join("-").matches("^a-b$")', true],
+  ])('%s is %s', (expression, expected) => {
+    expect(evaluate(expression, scope)).toBe(expected);
+    expect(expressionChecker({ inputs: {} })(expression)).toBe('bool');
+  });
+
+  test('take time that grows with the text, not with its square or worse', () => {
+    const text = `${'a'.repeat(100_000)}!`;
+    expect(evaluate('inputs.text.matches("^(a+)+$")', { inputs: { text }, steps: {}, target: '' })).toBe(false);
+  });
+
+  test.each([
+    ['"a".matches("(")', /Expression .*: cannot be evaluated: error parsing regexp: missing closing \)/],
+    ['"a".matches("(?=a)")', /cannot be evaluated: error parsing regexp/],
+    ['inputs.zones.matches("a")', /found no matching overload for 'list\.matches\(string\)'/],
+    ['[1].join("")', /found no matching overload for 'list\.join\(string\)'/],
+  ])('%s is refused in words', (expression, problem) => {
+    expect(messageOf(() => evaluate(expression, scope))).toMatch(problem);
+  });
 });
