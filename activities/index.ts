@@ -12,6 +12,7 @@ import { everybody, type Policy } from '../domain/approval/policy.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
+import { ownValue } from '../domain/map.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
@@ -27,8 +28,9 @@ import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/sto
 import { toFailure } from './failure.ts';
 import { perform, type Performance } from './perform.ts';
 import { planRollback, type StepToUndo } from './plan-rollback.ts';
-import { planRunbook, planSpan, type PlanStep, type SpanRequest } from './plan-span.ts';
-import { prepareRunbook, type Prepared } from './prepare.ts';
+import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
+import type { Prepared } from './prepare.ts';
+import { Preparer } from './preparer.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
 import { findOwnerAnnotations, liftOwnerAnnotations, sweepSettleMs, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
@@ -97,10 +99,16 @@ export interface Activities {
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
 export function createActivities(parts: ActivityParts): Activities {
   const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
+  // What anybody can send must not keep what has been signed waiting.
+  const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
+  const plannerWith = (preparer: Preparer): Planner => ({ planStep, prepareNested: (request) => preparer.prepareNested(request) });
   const activities: Activities = {
-    prepare: async (request) => prepareRunbook(request, await parts.readConfiguration()),
-    planRunbook: (request) => withHeartbeats(async () => planRunbook(prepareRunbook(request, await parts.readConfiguration()), planStep)),
-    planSpan: (request) => withHeartbeats(() => planSpan(request, planStep)),
+    prepare: async (request) => ofRequests.prepareRunbook(request, await parts.readConfiguration()),
+    planRunbook: (request) =>
+      withHeartbeats(async () =>
+        planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), plannerWith(ofRequests)),
+      ),
+    planSpan: (request) => withHeartbeats(() => planSpan(request, plannerWith(ofRuns))),
     readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
@@ -114,7 +122,7 @@ export function createActivities(parts: ActivityParts): Activities {
     verifySignature: async ({ expected, signature, group }) => {
       const { people, groups } = await parts.readConfiguration();
       const { person } = expected;
-      const publicKey = people[person]?.key;
+      const publicKey = ownValue(people, person)?.key;
       const result = await verifyStatement(signature, expected, publicKey, new Date());
       if (!result.ok) return result;
       if (group !== undefined && !membersOf(group, people, groups).includes(person)) {
@@ -139,7 +147,7 @@ function findAction({ systems }: ActivityParts, name: string): AnyAction {
 }
 
 function readPolicy(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['readPolicy']>> {
-  const policy = name === undefined ? secondPerson : configuration.policies[name];
+  const policy = name === undefined ? secondPerson : ownValue(configuration.policies, name);
   if (!policy) throw new HoldpointError('policy-unknown', { policy: name ?? '' });
   const now = Date.now();
   const expiresAtMs = now + policy.expiresMs;
@@ -153,7 +161,7 @@ function readPolicy(configuration: Configuration, name: string | undefined): Awa
 }
 
 function membersOf(group: string, people: Configuration['people'], groups: Configuration['groups']): string[] {
-  return groups[group] ?? (group === everybody ? Object.keys(people) : []);
+  return ownValue(groups, group) ?? (group === everybody ? Object.keys(people) : []);
 }
 
 /** For what only looks; ends when the activity is cancelled. */

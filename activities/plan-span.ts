@@ -10,16 +10,26 @@ import type { PlanningBase, Span } from '../domain/run/span.ts';
 import { elementsOf, isLeftOut, questionOf, scopeOf } from '../domain/run/step-expressions.ts';
 import { instancesOf, nestedInstances, resultOf, usesOf, withoutPlans, type Results, type StepInstance } from '../domain/run/step-tree.ts';
 import type { PlannedStep } from '../domain/run/steps.ts';
-import { prepareNested, type Prepared } from './prepare.ts';
+import type { Prepared } from './prepare.ts';
+import type { Preparer } from './preparer.ts';
+import { SpanSize, tooLarge } from './span-size.ts';
 
 /** Steps that one span may have once its lists and runbooks are taken apart; more belong into several runs. */
 const spanStepsMax = 2_000;
+/** Spans of a forecast. */
+const forecastSpansMax = 500;
 /** How often the plan of one step is tried while what fails may pass by itself, and how long is waited before each next try. */
 const planAttemptsMax = 4;
 const planPauseMs = 500;
 
 /** Plans one step: looks up its action and has it read the world. */
 export type PlanStep = (action: string, input: JsonObject, context: StepContext) => Promise<ActionPlan>;
+
+/** What a span is planned with: what plans one step, and what checks the inputs of a runbook that a step carries out. */
+export interface Planner {
+  planStep: PlanStep;
+  prepareNested: Preparer['prepareNested'];
+}
 
 /** What a span is planned from. */
 export interface SpanRequest {
@@ -43,8 +53,8 @@ interface PlannedSpan extends Span {
  * Plans the steps up to the next hold in their order, each with what the ones before it are expected to give and to change, and
  * takes lists and runbooks apart on the way. Reads only. A step whose input cannot be known yet is planned as blocked.
  */
-export async function planSpan(request: SpanRequest, planStep: PlanStep): Promise<Span> {
-  const { plan, steps, groups, rest, results, question } = await planOneSpan(request, [], planStep);
+export async function planSpan(request: SpanRequest, planner: Planner): Promise<Span> {
+  const { plan, steps, groups, rest, results, question } = await planOneSpan(request, [], planner);
   return { plan, steps, groups, rest, results, question };
 }
 
@@ -52,14 +62,15 @@ export async function planSpan(request: SpanRequest, planStep: PlanStep): Promis
  * Plans a whole runbook without touching anything. Only the plan of the first span is binding; the others are forecasts, with what
  * is expected of the steps before them, and are planned again at their hold.
  */
-export async function planRunbook(prepared: Prepared, planStep: PlanStep): Promise<Forecast> {
+export async function planRunbook(prepared: Prepared, planner: Planner): Promise<Forecast> {
   const base: PlanningBase = { ...prepared, run: '' };
   const spans: ForecastSpan[] = [];
   let expected: Results = {};
   let changes: ExpectedChange[] = [];
   let queue = instancesOf(prepared.runbook, prepared.inputs);
   for (let hold: StepInstance | undefined; spans.length === 0 || hold;) {
-    const span: PlannedSpan = await planOneSpan({ base, queue, results: expected, hold }, changes, planStep);
+    if (spans.length === forecastSpansMax) throw tooLarge(prepared.runbook, `${forecastSpansMax} spans`);
+    const span: PlannedSpan = await planOneSpan({ base, queue, results: expected, hold }, changes, planner);
     spans.push({ hold: hold && forecastHold(hold, span.question), plan: span.plan });
     ({ expected, changes } = span);
     [hold, ...queue] = span.rest;
@@ -72,7 +83,7 @@ function forecastHold({ id, step }: StepInstance, question: string | undefined):
   return step.kind === 'hold' ? { id, policy: step.policy, question } : undefined;
 }
 
-async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange[], planStep: PlanStep): Promise<PlannedSpan> {
+async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange[], planner: Planner): Promise<PlannedSpan> {
   const { base, hold } = request;
   const expected = structuredClone(request.results);
   const changes = [...before];
@@ -80,9 +91,11 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
   const planned: StepPlan[] = [];
   const steps: PlannedStep[] = [];
   const groups: Span['groups'] = [];
+  const size = new SpanSize(base.runbook);
   for (let instance = rest[0]; instance && instance.step.kind !== 'hold'; instance = rest[0]) {
     rest.shift();
-    const found = await lookAt(instance, { expected, changes, base, stepsLeft: spanStepsMax - steps.length, planStep });
+    size.addInstance(instance);
+    const found = await lookAt(instance, { expected, changes, base, stepsLeft: spanStepsMax - steps.length, planner });
     if ('parts' in found) {
       groups.push({ id: instance.id, parts: found.parts });
       rest.unshift(...found.parts);
@@ -90,6 +103,7 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
     }
     steps.push(plannedStepOf(instance, found.leftOut));
     if (!found.plan) continue;
+    size.addInput(found.input);
     planned.push({ id: instance.id, uses: usesOf(instance), input: found.input, plan: found.plan });
     Object.assign(resultOf(expected, instance), { plan: found.plan });
     changes.push(...(found.plan.expects ?? []));
@@ -104,7 +118,7 @@ interface Known {
   changes: readonly ExpectedChange[];
   base: PlanningBase;
   stepsLeft: number;
-  planStep: PlanStep;
+  planner: Planner;
 }
 
 type Found =
@@ -118,6 +132,7 @@ async function lookAt(instance: StepInstance, known: Known): Promise<Found> {
     return await found(instance, known);
   } catch (error) {
     const input = 'with' in step ? step.with : {};
+    if (error instanceof ExpressionError && error.fault === 'limit') return blocked(input, instance.id, error.message, limitRemedy);
     if (error instanceof ExpressionError) {
       return blocked(input, instance.id, `Its input is not known before earlier steps have run: ${error.message}`);
     }
@@ -128,7 +143,7 @@ async function lookAt(instance: StepInstance, known: Known): Promise<Found> {
   }
 }
 
-async function found(instance: StepInstance, { expected, changes, base, stepsLeft, planStep }: Known): Promise<Found> {
+async function found(instance: StepInstance, { expected, changes, base, stepsLeft, planner }: Known): Promise<Found> {
   const { step } = instance;
   if (step.kind === 'hold') throw new RangeError('a hold is not planned');
   const scope = scopeOf(instance, expected, base.targetName);
@@ -142,12 +157,12 @@ async function found(instance: StepInstance, { expected, changes, base, stepsLef
   }
   const input = render(step.with, scope) as JsonObject;
   if (step.kind === 'runbook') {
-    const { inputs } = prepareNested({ runbook: step.runbook, inputs: input, target: base.targetName });
+    const { inputs } = await planner.prepareNested({ runbook: step.runbook, inputs: input, target: base.targetName });
     resultOf(expected, instance).steps ??= {};
     return { parts: nestedInstances(instance, step, inputs) };
   }
   const context = { run: base.run, step: instance.id, target: base.target, retry: 0, expected: changes };
-  return { plan: await patiently(() => planStep(step.uses, input, context)), input };
+  return { plan: await patiently(() => planner.planStep(step.uses, input, context)), input };
 }
 
 /** One look that fails must not make all others worthless: what may pass by itself is tried again. */
@@ -162,6 +177,7 @@ async function patiently<Result>(attempt: () => Promise<Result>): Promise<Result
   }
 }
 
+const limitRemedy = 'Make the expression simpler, or the inputs that it works on smaller.';
 const notKnownRemedy = 'Put a hold before this step, so that it is planned when the steps before it have run.';
 
 function blocked(input: JsonObject, step: string, reason: string, remedy = notKnownRemedy): Found {

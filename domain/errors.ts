@@ -134,6 +134,26 @@ export const errorKinds = {
     message: 'The artifact {path} could not be read: {cause}.',
     remedy: 'Make the place readable for the worker.',
   },
+  'request-malformed': {
+    consequence: 'refuse',
+    message: 'The request cannot be understood: {cause}.',
+    remedy: 'Use the same version of `holdpoint` as the worker.',
+  },
+  'check-too-long': {
+    consequence: 'refuse',
+    message: 'To check the document and its inputs takes more than {limits}, which is what a worker gives to it.',
+    remedy: 'Make them smaller: long lists, and `enum`, `anyOf` and `pattern` of many inputs, take the longest.',
+  },
+  'checks-waiting': {
+    consequence: 'retry',
+    message: 'The worker has {waiting} other documents to check first.',
+    remedy: 'Try again; start more workers if it does not pass.',
+  },
+  'work-too-large': {
+    consequence: 'refuse',
+    message: 'With these inputs, {runbook} comes to more than {limit}.',
+    remedy: 'Split the work into several runs, each with shorter lists, or put holds between its parts.',
+  },
   'runbook-invalid': {
     consequence: 'refuse',
     message: 'The runbook {file} cannot be used: {cause}',
@@ -238,7 +258,6 @@ export const errorsToldInPlace = {
   'not-in-group': 'refuse',
   'reason-missing': 'refuse',
   'reason-too-long': 'refuse',
-  'request-malformed': 'refuse',
   'person-unknown': 'refuse',
   'key-malformed': 'refuse',
   'statement-too-large': 'refuse',

@@ -31,12 +31,18 @@ export async function buildPrograms(directory: string, { entries, external = [] 
   });
 }
 
+/**
+ * What a worker starts as a thread, and what starts it: as an entry it comes into a chunk of its own, from which the way to the thread is
+ * the same whichever program it belongs to.
+ */
+const threadParts = ['activities/preparer', 'activities/prepare-thread'];
+
 /** As buildPrograms, into a directory outside the project, for tests and benchmarks; Temporal stays outside the programs. */
 export async function buildProgramsApart(directory: string, entries: readonly string[]): Promise<void> {
   await mkdir(directory, { recursive: true });
   await symlink(join(project, 'node_modules'), join(directory, 'node_modules'), 'dir');
   await writeFile(join(directory, 'package.json'), '{"type":"module"}');
-  await buildPrograms(directory, { entries, external: ['@temporalio/*'] });
+  await buildPrograms(directory, { entries: [...entries, ...threadParts], external: ['@temporalio/*'] });
 }
 
 /**

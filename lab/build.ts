@@ -18,7 +18,7 @@ async function buildAll(): Promise<void> {
     bundleWorkflows(),
     buildPrograms(buildDirectory, { entries: ['cli/main', 'cli/kubectl-holdpoint', 'sandbox/main'] }),
     // The parts of Temporal in a worker share state, and one of them is native code.
-    buildPrograms(buildDirectory, { entries: ['worker/main'], external: ['@temporalio/*'] }),
+    buildPrograms(buildDirectory, { entries: ['worker/main', 'activities/prepare-thread'], external: ['@temporalio/*'] }),
     copyCompanions(buildDirectory),
   ]);
   await writeFile(join(buildDirectory, 'workflows/code.js'), code);

@@ -21,14 +21,21 @@ export function elementsOf(instance: StepInstance, repetition: Repetition, scope
 function listProblem(list: Json): string | undefined {
   if (!Array.isArray(list)) return 'what `forEach` goes over must be a list.';
   if (list.length > elementsMax) return `the list has ${list.length} elements; one step goes over ${elementsMax} at most.`;
-  const names = list.map(nameOf);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  const texts = list.filter((element) => typeof element === 'string');
+  const twice = repeatedIn(texts) ?? repeatedIn(list.map(nameOf));
   return twice === undefined ? undefined : `the list has ${twice} twice.`;
 }
 
+function repeatedIn(names: readonly string[]): string | undefined {
+  return names.find((name, index) => names.indexOf(name) !== index);
+}
+
+/** With brackets in the name of an element, the ids of two steps could be the same; what is longer is no name any more. */
+const elementNamePattern = /^[^[\]\s\p{C}]{1,253}$/u;
+
 /** Elements are known by what they are where that is a word, else by their number, counted from 1. */
 function nameOf(element: Json, index: number): string {
-  return typeof element === 'string' && element !== '' ? element : String(index + 1);
+  return typeof element === 'string' && elementNamePattern.test(element) ? element : String(index + 1);
 }
 
 function concurrencyOf({ step }: StepInstance, scope: Scope): number {

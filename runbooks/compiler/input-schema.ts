@@ -1,8 +1,9 @@
-import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
+import { Ajv, type ErrorObject, type FuncKeywordDefinition, type Options, type ValidateFunction } from 'ajv';
 import ajvFormats from 'ajv-formats';
 import { RE2JS } from 're2js';
 import type { ExpressionType } from '../../domain/expression/expression.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
+import { digestOf } from '../../domain/plan/plan.ts';
 import type { ValuePath } from '../grammar/problem.ts';
 import { messageOfError, pathOfError } from './input-error.ts';
 
@@ -23,6 +24,16 @@ const options: Options = {
   useDefaults: true,
   logger: false,
   code: { regExp: linearRegExp },
+};
+/** That of ajv compares each pair of objects, which takes time that grows with the square of their number. */
+const uniqueItems: FuncKeywordDefinition = {
+  keyword: 'uniqueItems',
+  type: 'array',
+  schemaType: 'boolean',
+  errors: false,
+  error: { message: 'must NOT have duplicate items' },
+  validate: (isWanted: boolean, items: Json[]) =>
+    !isWanted || new Set(items.map((item) => (typeof item === 'object' ? digestOf(item) : item))).size === items.length,
 };
 /** Judges schemas only: an instance keeps for ever what it has compiled. */
 const judge = withFormats(new Ajv(options));
@@ -72,7 +83,7 @@ export function isObject(value: Json | undefined): value is JsonObject {
 }
 
 function withFormats(ajv: Ajv): Ajv {
-  return ajvFormats.default(ajv);
+  return ajvFormats.default(ajv.removeKeyword('uniqueItems').addKeyword(uniqueItems));
 }
 
 /** Throws where the schema is none. */

@@ -12,6 +12,9 @@ import { parseTarget } from '../targets.ts';
 /** `name=value` arguments of one command line. */
 export const inputArgumentsMax = 200;
 
+/** UTF-8 bytes of the inputs of a run as JSON: they are part of each of its plans. */
+export const inputsBytesMax = 256 * 1024;
+
 /** What is wrong with an input. */
 export interface InputProblem {
   /** E.g. `nodesAtOnce` or `zones[1]`. */
@@ -93,7 +96,10 @@ function refusalOf(given: JsonObject): { path: ValuePath; message: string } | un
       return message === undefined ? visit(item, [...path, key]) : { path: [...path, key], message };
     });
   };
-  return visit(given, []);
+  const found = visit(given, []);
+  // Only now is it known that their depth is one that JSON.stringify can stand.
+  if (found !== undefined || Buffer.byteLength(JSON.stringify(given)) <= inputsBytesMax) return found;
+  return { path: [], message: `The inputs have more than ${inputsBytesMax} bytes.` };
 }
 
 function firstOf<Item, Found>(items: Iterable<Item>, find: (item: Item) => Found | undefined): Found | undefined {

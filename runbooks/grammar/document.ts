@@ -1,4 +1,4 @@
-import { Composer, isAlias, isMap, isScalar, isSeq, Parser, type CST, type Document, type ParsedNode } from 'yaml';
+import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, Parser, type CST, type Document, type ParsedNode } from 'yaml';
 import type { Json } from '../../domain/json.ts';
 import { formatPath, type Problem, sortProblems, type ValuePath } from './problem.ts';
 
@@ -114,8 +114,8 @@ export function readDocument(text: string, file: string): ReadDocument {
     sourceMap.report('error', [], 0, `The file has more than ${documentBytesMax} bytes, which is the most that is read.`);
     return { sourceMap };
   }
-  const tokens = [...new Parser().parse(text)];
-  if (isTooDeep(tokens)) {
+  const tokens = tokensOf(text);
+  if (tokens === undefined || isTooDeep(tokens)) {
     sourceMap.report('error', [], 0, `Maps and lists are nested more than ${documentDepthMax} deep.`);
     return { sourceMap };
   }
@@ -123,6 +123,18 @@ export function readDocument(text: string, file: string): ReadDocument {
   if (document === undefined) return { sourceMap };
   const value = new ValueReader(sourceMap).read(document);
   return sourceMap.hasErrors() ? { sourceMap } : { value, sourceMap };
+}
+
+/** The tokens of a text; undefined where they are far too deep, which takes the parser time that grows with the square of the depth. */
+function tokensOf(text: string): CST.Token[] | undefined {
+  const parser = new Parser();
+  const tokens: CST.Token[] = [];
+  for (const lexeme of new Lexer().lex(text)) {
+    tokens.push(...parser.next(lexeme));
+    // A document and what it holds take some places of their own.
+    if (parser.stack.length > 2 * documentDepthMax) return undefined;
+  }
+  return [...tokens, ...parser.end()];
 }
 
 /** Looks at the tokens, without recursion: the composer would exhaust the stack on a file of opening brackets. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { expressionLengthMax } from '../../domain/expression/expression.ts';
 import { elementsMax } from '../../domain/runbook.ts';
 import { targetKinds } from '../targets.ts';
+import { keyRefusal } from './document.ts';
 
 /** Steps of one runbook, with those of the runbooks that it carries out. */
 export const stepsMax = 200;
@@ -43,10 +44,15 @@ export const keysNotOfRunbookSteps: ReadonlyMap<string, string> = new Map([
   ['onFailure', 'The steps of the other runbook say for themselves what follows from a failure; take it out.'],
 ]);
 
+/** Steps and elements are looked up by their names in objects of JavaScript. */
+const allowed = (name: string): boolean => keyRefusal(name) === undefined;
+const allowedMessage = 'is a name that every object of JavaScript has; take another one';
+
 const id = z
   .string()
   .max(63)
   .regex(idPattern, idMessage)
+  .refine(allowed, allowedMessage)
   .describe('Name of the step within the runbook. Expressions read `steps.drain`, and `steps["sign-drain"]` where it has a "-".');
 
 const title = z.string().min(1).max(200).describe('What the step does, for people.').optional();
@@ -71,6 +77,7 @@ const repetition = {
     .string()
     .max(63)
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a name of letters, digits and `_`, a digit not at the beginning')
+    .refine(allowed, allowedMessage)
     .describe(`Name by which the expressions of \`with\` refer to the element; \`${elementNameDefault}\` if left out.`)
     .optional(),
 };
