@@ -8,8 +8,14 @@ import type { Terminal } from './terminal.ts';
 export class UsageError extends ToldError {
   override readonly name = 'UsageError';
 
-  constructor(message: string, remedy?: string) {
-    super('usage', message, remedy);
+  /** The message without its list, and what it speaks of, each on a line of its own. */
+  readonly heading: string;
+  readonly list: readonly string[];
+
+  constructor(heading: string, remedy?: string, list: readonly string[] = []) {
+    super('usage', [heading, ...list.map((text) => `  ${text}`)].join('\n'), remedy);
+    this.heading = heading;
+    this.list = list;
   }
 }
 
@@ -39,14 +45,23 @@ export function unreadable(what: string, error: unknown, remedy?: string): Usage
 /** Tells a person (or a program) what went wrong and what to do, never with a stack trace. Returns the exit code. */
 export function reportError(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
-  const { colors } = terminal;
   const { code, message, remedy, exitCode, alreadyTold } = reportOf(error);
   if (!alreadyTold) {
-    terminal.note(`${colors.red('error:')} ${message}`);
+    noteError(error, message, terminal);
     if (remedy) terminal.note(`  ${remedy}`);
   }
   terminal.result({ error: { code, message, remedy: remedy || null } });
   return exitCode;
+}
+
+/** A message is one line, but for our own lists, and for what a program that we have started has said before it ended. */
+function noteError(error: unknown, message: string, terminal: Terminal): void {
+  const mark = terminal.colors.red('error:');
+  if (error instanceof UsageError) {
+    terminal.note(`${mark} ${error.heading}`);
+    for (const text of error.list) terminal.note(`  ${text}`);
+  } else if (error instanceof ToldError) terminal.note(`${mark} ${message}`);
+  else terminal.noteBlock(`${mark} ${message}`);
 }
 
 function reportOf(error: unknown): Report {

@@ -4,7 +4,7 @@ import { getOrAdd } from '../domain/map.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import type { Effect, Risk, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
 import { formatDuration } from './format.ts';
-import type { Terminal } from './terminal.ts';
+import type { Colors, Terminal } from './terminal.ts';
 
 const valueCharactersMax = 120;
 const estimateShownMinMs = 500;
@@ -19,7 +19,7 @@ export function planLines(plan: SpanPlan, { colors }: Terminal, options = { fore
 }
 
 /** A step of a plan: every effect, what blocks it, what to know about it. */
-export function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors'], { forecast }: { forecast: boolean }): string[] {
+export function stepLines({ id, uses, plan }: StepPlan, colors: Colors, { forecast }: { forecast: boolean }): string[] {
   // What blocks a later part today may be just what the parts before it clear.
   const blocker = forecast ? colors.yellow('! blocked today:') : colors.red('✗');
   const estimate = plan.estimateMs >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
@@ -33,7 +33,7 @@ export function stepLines({ id, uses, plan }: StepPlan, colors: Terminal['colors
 }
 
 /** One risk with its numbers and its remedy; the objects that have the same one stand together under it. */
-export function riskLines(risks: readonly Risk[], colors: Terminal['colors']): string[] {
+export function riskLines(risks: readonly Risk[], colors: Colors): string[] {
   const alike = new Map<string, Risk[]>();
   for (const risk of risks) getOrAdd(alike, JSON.stringify([risk.risk, risk.remedy]), (): Risk[] => []).push(risk);
   return [...alike.values()].flatMap(([first, ...others]) => {
@@ -50,7 +50,7 @@ export function riskLines(risks: readonly Risk[], colors: Terminal['colors']): s
 }
 
 /** One line for an effect; the objects to which the same happens stand together under it, each on a line of its own. */
-function effectLines(effects: readonly Effect[], colors: Terminal['colors']): string[] {
+function effectLines(effects: readonly Effect[], colors: Colors): string[] {
   const byChange = new Map<string, string[]>();
   for (const { object, change, before, after } of effects) {
     const values = typeof before === 'string' && typeof after === 'string' ? ` (${before} → ${after})` : '';
@@ -80,7 +80,7 @@ export function forecastLines(forecast: Forecast, terminal: Terminal): string[] 
 }
 
 /** What has changed between a signed plan and the present one, object by object; of a list only what differs in it. */
-export function differenceLines(difference: readonly PlanChange[], { colors }: Terminal): string[] {
+export function differenceLines(difference: readonly PlanChange[], { colors }: Pick<Terminal, 'colors'>): string[] {
   const mark = (change: ListChange['kind']): string =>
     ({ added: colors.green('+'), gone: colors.red('-'), changed: colors.yellow('~') })[change];
   return difference.flatMap(({ step, kind, object, before, after }) => {

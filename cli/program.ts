@@ -4,7 +4,7 @@ import type { CommandContext, CommonOptions, RegisterCommand } from './command.t
 import { reportError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { commandSummaries } from './operator-commands.ts';
-import { Terminal, type Surroundings } from './terminal.ts';
+import { parserOutput, Terminal, type Surroundings } from './terminal.ts';
 
 /** A file in `commands/` with what each of its commands does, in a line. */
 interface CommandFile {
@@ -136,7 +136,7 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
   };
   try {
     await addCommands(program, whole.commandFiles, context, argv);
-    for (const command of allCommands(program)) command.exitOverride().configureOutput(outputOf(surroundings));
+    for (const command of allCommands(program)) command.exitOverride().configureOutput(parserOutput(surroundings));
     await program.parseAsync(argv, { from: 'user' });
     return code;
   } catch (error) {
@@ -165,7 +165,7 @@ function createProgram({ name, description, footer }: Program, surroundings: Sur
     .description(description)
     .version(versionOfPackage(), '-V, --version')
     .exitOverride()
-    .configureOutput(outputOf(surroundings))
+    .configureOutput(parserOutput(surroundings))
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', ['', ...footer].join('\n'));
@@ -173,10 +173,6 @@ function createProgram({ name, description, footer }: Program, surroundings: Sur
 
 function allCommands(command: Command): Command[] {
   return command.commands.flatMap((child) => [child, ...allCommands(child)]);
-}
-
-function outputOf({ stdout, stderr }: Surroundings): { writeOut: (text: string) => void; writeErr: (text: string) => void } {
-  return { writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) };
 }
 
 /** A build has a package.json of its own. */

@@ -1,13 +1,9 @@
 import stringWidth from 'string-width';
 import type { Progress, ProgressItem } from '../domain/action.ts';
-import type { Terminal } from './terminal.ts';
+import { partsOf, type Colors, type Terminal } from './terminal.ts';
 
 const barWidth = 20;
 const itemsShownMax = 12;
-const escape = '\u001b';
-const colorCode = new RegExp(`(${escape}\\[[0-9;]*m)`);
-
-type Colors = Terminal['colors'];
 
 /** Progress by itself: the sentence, and a row for each object. */
 export function progressLines(progress: Progress, terminal: Terminal): string[] {
@@ -33,19 +29,13 @@ function itemLine({ name, state, done, total, detail }: ProgressItem, width: num
 }
 
 /** Cuts a line to the width of the terminal, so that what is drawn anew takes as many rows as it has lines. */
-export function fit(text: string, columns: number): string {
-  if (stringWidth(text) <= columns) return text;
-  // Colour codes take no room; cutting them off is safe, because each line ends with a reset.
+export function fit(line: string, columns: number): string {
+  const parts = partsOf(line);
+  if (stringWidth(parts.map(({ text, isCode }) => (isCode ? '' : text)).join('')) <= columns) return line;
+  // Colour codes take no room; leaving them all in is safe, because each line ends with a reset.
   let width = 0;
-  let cut = '';
-  for (const part of text.split(colorCode)) {
-    if (part.startsWith(escape)) cut += part;
-    else {
-      for (const character of part) {
-        width += stringWidth(character);
-        if (width < columns) cut += character;
-      }
-    }
-  }
-  return `${cut}…`;
+  const kept = parts.map(({ text, isCode }) => {
+    return isCode ? text : [...text].filter((character) => (width += stringWidth(character)) < columns).join('');
+  });
+  return `${kept.join('')}…`;
 }

@@ -5,11 +5,9 @@ import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import { counted, formatDuration, formatTime, listOfNames } from './format.ts';
 import { differenceLines, planLines } from './plan-view.ts';
-import type { Terminal } from './terminal.ts';
+import type { Colors, Terminal } from './terminal.ts';
 import { commandSummaries } from './operator-commands.ts';
 import { fit, itemLines } from './progress-view.ts';
-
-type Colors = Terminal['colors'];
 
 /** A run as a person sees it: its steps, what is under way, and what is asked of whom. */
 export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boolean }): string[] {
@@ -69,7 +67,7 @@ function stepTable({ state, progress }: LiveRun, terminal: Terminal): string[] {
     const name = `${symbolOf(step, colors)} ${(names.get(step.id) ?? step.id).padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}`;
     const row = `${name}  ${time.padStart(9)}  ${summary}`.trimEnd();
     const items = running ? itemLines(running, colors) : [];
-    return [fit(row, terminal.columns), ...items.map((line) => fit(line, terminal.columns))];
+    return [row, ...items].map((line) => fit(line, terminal.columns));
   });
 }
 

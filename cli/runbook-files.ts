@@ -5,7 +5,7 @@ import { compileRunbook } from '../runbooks/compiler/compile.ts';
 import { loadConfiguration, type Configuration } from '../runbooks/configuration/configuration.ts';
 import { checkInputs, parseInputArguments } from '../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../runbooks/library.ts';
-import { formatProblem, type Problem } from '../runbooks/grammar/problem.ts';
+import { formatProblem } from '../runbooks/grammar/problem.ts';
 import { unreadable, UsageError } from './errors.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,7 +26,7 @@ export async function readConfiguration(terminal: Terminal, given: string | unde
     throw unreadable(`The configuration ${file}`, error, 'Name another one with --config or HOLDPOINT_CONFIG.');
   }
   const { configuration, problems } = loadConfiguration(text, file);
-  if (!configuration) throw new UsageError(problemList(`The configuration ${file} cannot be used:`, problems));
+  if (!configuration) throw new UsageError(`The configuration ${file} cannot be used:`, undefined, problems.map(formatProblem));
   return configuration;
 }
 
@@ -39,7 +39,7 @@ export async function loadRunbook(
   const document = readRunbook(nameOrPath);
   const configuration = await readConfiguration(terminal, config);
   const { runbook, problems } = compileRunbook(document.text, document.file, configuration, document.runbooks);
-  if (!runbook) throw new UsageError(problemList(`The runbook ${document.file} cannot be used:`, problems));
+  if (!runbook) throw new UsageError(`The runbook ${document.file} cannot be used:`, undefined, problems.map(formatProblem));
   return { document, runbook };
 }
 
@@ -48,13 +48,9 @@ export function readInputs(runbook: CompiledRunbook, given: readonly string[]): 
   const parsed = parseInputArguments([...given], runbook.inputs);
   const checked = parsed.problems.length > 0 ? parsed : checkInputs(runbook, parsed.given);
   if (checked.problems.length > 0) {
-    const list = checked.problems.map(({ path, message }) => `  ${path ? `${path}: ` : ''}${message}`);
+    const list = checked.problems.map(({ path, message }) => `${path ? `${path}: ` : ''}${message}`);
     const heading = `The inputs do not fit the runbook ${runbook.name}:`;
-    throw new UsageError([heading, ...list].join('\n'), `See \`holdpoint runbooks ${runbook.name}\`.`);
+    throw new UsageError(heading, `See \`holdpoint runbooks ${runbook.name}\`.`, list);
   }
   return 'inputs' in checked ? checked.inputs : parsed.given;
-}
-
-function problemList(heading: string, problems: readonly Problem[]): string {
-  return [heading, ...problems.map((problem) => `  ${formatProblem(problem)}`)].join('\n');
 }

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { createLogUpdate } from 'log-update';
 import { endPhases } from '../domain/run/state.ts';
 import type { Holdpoint, LiveRun } from '../client/holdpoint.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { formatClock } from './format.ts';
 import { retryingText, runLines } from './run-view.ts';
+import { screenOf } from './screen.ts';
 import type { Terminal } from './terminal.ts';
 
 const lookEveryMs = 400;
@@ -25,15 +25,15 @@ export class RunWatch {
 
   /** Watches until `until` says so of the run, or Ctrl-C (which leaves the run alone). Returns the last look. */
   async watch(run: string, until: (live: LiveRun) => boolean): Promise<LiveRun> {
-    const { signal, stdout } = this.terminal.surroundings;
-    const screen = this.terminal.interactive ? createLogUpdate(stdout as NodeJS.WriteStream) : undefined;
+    const { signal } = this.terminal.surroundings;
+    const screen = screenOf(this.terminal);
     let shown: string[] = [];
     for (let failures = 0; ;) {
       try {
         const live = await unlessAborted(this.holdpoint.live(run), signal);
         failures = 0;
         shown = runLines(live, this.terminal, { plan: false });
-        if (screen) screen(fitRows(shown, this.terminal));
+        if (screen) screen.draw(shown);
         else this.log.look(live);
         if (until(live) || signal.aborted) {
           screen?.done();
@@ -43,7 +43,7 @@ export class RunWatch {
         failures += 1;
         if (failures > failuresMax || signal.aborted || !mayPass(error)) throw error;
         const silent = 'No answer from Temporal or the worker; trying again. What is above may be old.';
-        if (screen) screen(fitRows([...shown, '', this.terminal.colors.yellow(`! ${silent}`)], this.terminal));
+        if (screen) screen.draw([...shown, '', this.terminal.colors.yellow(`! ${silent}`)]);
         else if (failures === 1) this.terminal.line(silent);
       }
       await wait(lookEveryMs, undefined, { signal }).catch(() => undefined);
@@ -108,10 +108,4 @@ class ChangeLog {
     this.seen.set(what, value);
     this.terminal.line(`${formatClock(this.terminal.surroundings.now())}  ${line}`);
   }
-}
-
-/** A screen that is drawn anew must not be taller than the terminal. */
-function fitRows(lines: readonly string[], { rows }: Terminal): string {
-  const most = Math.max(rows - 2, 5);
-  return (lines.length > most ? [...lines.slice(0, most - 1), '…'] : lines).join('\n');
 }

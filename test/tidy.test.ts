@@ -174,6 +174,19 @@ test.each([
   expect(check({ 'test/x.ts': text })).toEqual([]);
 });
 
+test.each([
+  ['terminal.surroundings.stdout.write(text);', 'stdout'],
+  ['const { stderr } = surroundings;', 'stderr'],
+  ['console.log(text);', 'console'],
+  ["import { createLogUpdate } from 'log-update';", 'log-update'],
+  ["import pc from 'picocolors';", 'picocolors'],
+  ['const red = `\\u001b[31m${text}`;', 'an escape code'],
+])('the command line writes through its Terminal only, not by %s', (text, what) => {
+  const sentence = `${what}; write through the Terminal, which makes everything visible`;
+  expect(check({ 'cli/bad.ts': `\n${text}` })).toEqual([`cli/bad.ts:2: ${sentence}`]);
+  expect(check({ 'cli/terminal.ts': text.replace('console', 'output'), 'lab/good.ts': text })).toEqual([]);
+});
+
 test('exported functions of domain carry a doc comment', () => {
   const documented = '/** Says f. */\nexport function f() {}\nfunction g() {}\nexport const h = 1;\n';
   const text = `${documented}// No.\nexport function i() {}\nexport const j = () => 1;`;

@@ -1,7 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { createLogUpdate } from 'log-update';
 import type { DrainByHand, DrainEnd } from '../../activities/kubernetes/drain/by-hand.ts';
 import type { Progress } from '../../domain/action.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
@@ -15,6 +14,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { counted, formatClock } from '../format.ts';
 import { nodeChoice, withNodeOptions, type NodeOptions } from '../node-choice.ts';
 import { progressLines } from '../progress-view.ts';
+import { screenOf, type Screen } from '../screen.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface DrainOptions extends CommonOptions, NodeOptions {
@@ -197,25 +197,25 @@ async function carryOut(
 /** Progress as it is: drawn anew on a terminal, a line now and then in a pipe, nothing with `--json`. */
 class ProgressScreen {
   private readonly terminal: Terminal;
-  private readonly draw: ReturnType<typeof createLogUpdate> | undefined;
+  private readonly screen: Screen | undefined;
   private shown = '';
   private shownAtMs = -Infinity;
   private latest = '';
 
   constructor(terminal: Terminal) {
     this.terminal = terminal;
-    this.draw = terminal.interactive ? createLogUpdate(terminal.surroundings.stdout as NodeJS.WriteStream) : undefined;
+    this.screen = screenOf(terminal);
   }
 
   show(progress: Progress | undefined): void {
     if (!progress) return;
-    if (this.draw) return this.draw(progressLines(progress, this.terminal).join('\n'));
+    if (this.screen) return this.screen.draw(progressLines(progress, this.terminal));
     this.latest = progress.summary;
     if (performance.now() - this.shownAtMs >= linePauseMs) this.write();
   }
 
   end(): void {
-    this.draw?.done();
+    this.screen?.done();
     this.write();
   }
 

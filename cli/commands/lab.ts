@@ -110,7 +110,7 @@ async function keep(terminal: Terminal, context: CommandContext, name: string, n
     show({ ...written, ready: true }, terminal);
     const broken = await Promise.race([plane.broken, aborted(signal)]);
     if (broken !== undefined) {
-      terminal.note(broken);
+      terminal.noteBlock(broken);
       context.exit(exitCodes.error);
     }
   } catch (error) {

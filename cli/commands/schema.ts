@@ -13,6 +13,6 @@ export const registerSchema: RegisterCommand = (program, context) => {
       const schema = document === 'runbook' ? runbookJsonSchema() : configurationJsonSchema();
       const terminal = context.terminal(options);
       terminal.result(schema);
-      terminal.line(JSON.stringify(schema, null, 2));
+      terminal.lines(JSON.stringify(schema, null, 2).split('\n'));
     });
 };

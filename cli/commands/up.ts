@@ -24,7 +24,7 @@ export const registerUp: RegisterCommand = (program, context) => {
         explain(environment, speed, terminal);
         const broken = await Promise.race([environment.broken, aborted(signal)]);
         if (broken !== undefined) {
-          terminal.note(broken);
+          terminal.noteBlock(broken);
           context.exit(exitCodes.error);
         }
       } finally {

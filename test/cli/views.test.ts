@@ -89,6 +89,41 @@ describe('escape codes are written only for a person who wants colours', () => {
   });
 });
 
+describe('somebody else’s text', () => {
+  const forged = `${escape}[32m✓ all good${escape}[39m\n\u202eb`;
+
+  function writtenBy(write: (terminal: Terminal) => void, screen: Screen = {}): string {
+    let text = '';
+    const terminal = terminalOf(screen);
+    const keep = new Writable({ write: (chunk, _encoding, done) => ((text += String(chunk)), done()) });
+    Object.assign(terminal.surroundings, { stdout: Object.assign(keep, { isTTY: screen.tty ?? true }), stderr: keep });
+    write(terminal);
+    return text;
+  }
+
+  test('is not obeyed by the terminal, beside colours of ours that are', () => {
+    const shown = '\\x1b[32m✓ all good\\x1b[39m\\n\\u202eb';
+    expect(writtenBy((terminal) => terminal.line(`${terminal.colors.red('✗')} ${forged}`))).toBe(`${escape}[31m✗${escape}[39m ${shown}\n`);
+    expect(writtenBy((terminal) => terminal.line(terminal.colors.bold(forged)))).toBe(`${escape}[1m${shown}${escape}[22m\n`);
+    expect(writtenBy((terminal) => terminal.note(forged), { color: false })).toBe(`${shown}\n`);
+    expect(writtenBy((terminal) => terminal.noteBlock(`It ended.\n${forged}`), { color: false })).toBe(
+      'It ended.\n  | \\x1b[32m✓ all good\\x1b[39m\n  | \\u202eb\n',
+    );
+  });
+
+  test('is the same for a program, and not obeyed where JSON is looked at', () => {
+    const json = writtenBy((terminal) => terminal.result({ forged: `${forged}\u009b2J` }), { json: true });
+    expect(json).toMatch(/^[\x20-\x7e✓]+\n$/);
+    expect(JSON.parse(json)).toEqual({ forged: `${forged}\u009b2J` });
+  });
+
+  test('within a colour may have another one: the end of that ends only itself', () => {
+    expect(writtenBy((terminal) => terminal.line(terminal.colors.dim(`a ${terminal.colors.bold('b')} c`)))).toBe(
+      `${escape}[2ma ${escape}[1mb${escape}[22m${escape}[2m c${escape}[22m\n`,
+    );
+  });
+});
+
 describe('a hundred nodes', () => {
   test.each([60, 80, 120])('fit into %d columns and show the ones that move first', (columns) => {
     const lines = runLines(draining(100), terminalOf({ columns, color: false }), { plan: false });

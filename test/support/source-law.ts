@@ -68,6 +68,10 @@ const impureNames = ['Date', 'process', 'setTimeout', 'setInterval', 'performanc
 const replayedPackages = ['@temporalio/workflow', '@temporalio/common', 'canonicalize', '@noble/hashes'];
 /** Where Temporal begins to replay. */
 const replayedFrom = ['workflows/index.ts', 'workflows/client-result-interceptor.ts'];
+/** Where the command line may write: everything else goes through them, so that no text of somebody else is obeyed by a terminal. */
+const writersOfCli = ['cli/terminal.ts', 'cli/screen.ts'];
+/** Makes the streams known, and passes on what a worker writes by itself: lines of JSON. */
+const holdersOfStreams = [...writersOfCli, 'cli/process.ts', 'cli/commands/worker.ts'];
 const functionLinesMax = 70;
 const lineCharactersMax = 140;
 /** Home and checkout folders of the machines the project was built on; put together so that this file is clean itself. */
@@ -80,6 +84,7 @@ export function offencesIn(files: Files): string[] {
   for (const unit of units) {
     offences.push(...importOffences(unit));
     if (pureFolders.includes(unit.folder)) offences.push(...impurities(unit));
+    if (unit.folder === 'cli') offences.push(...waysRoundTheTerminal(unit));
     if (unit.folder in folderLaws) offences.push(...defaultExports(unit));
     if (unit.folder !== 'test') offences.push(...longFunctions(unit));
     if (unit.folder === 'domain') offences.push(...undocumentedFunctions(unit));
@@ -173,6 +178,24 @@ function impurities(unit: Unit): string[] {
     if (ts.isIdentifier(node) && impureNames.includes(node.text) && !isPropertyName(node)) {
       offences.push(`${at(unit, node)}: ${node.text} gives another result each time; take it as a parameter`);
     }
+  });
+  return offences;
+}
+
+function waysRoundTheTerminal(unit: Unit): string[] {
+  const offences: string[] = [];
+  const offend = (node: ts.Node, what: string): void => {
+    offences.push(`${at(unit, node)}: ${what}; write through the Terminal, which makes everything visible`);
+  };
+  for (const { node, specifier } of unit.imports) {
+    if (/^(log-update|picocolors|chalk|ansi-.*)$/.test(specifier) && !writersOfCli.includes(unit.path)) offend(node, specifier);
+  }
+  walk(unit.tree, (node) => {
+    if (ts.isIdentifier(node) && node.text === 'console') offend(node, 'console');
+    if (ts.isIdentifier(node) && /^std(out|err)$/.test(node.text) && !holdersOfStreams.includes(unit.path)) offend(node, node.text);
+    const isText = ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node);
+    if (isText && ['\u001b', '\u009b'].some((escape) => node.text.includes(escape)) && !writersOfCli.includes(unit.path))
+      offend(node, 'an escape code');
   });
   return offences;
 }
