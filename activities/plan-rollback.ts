@@ -55,7 +55,8 @@ export async function planRollback(
       book.leave(step, true, undo.noUndo);
     } else book.leave(step, false, undo.nothing);
   }
-  const plan = sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps: book.planned });
+  const { digest, title } = base.runbook;
+  const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: book.planned });
   return { plan, steps: book.steps, left: book.left };
 }
 

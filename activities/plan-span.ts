@@ -108,7 +108,8 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
     Object.assign(resultOf(expected, instance), { plan: found.plan });
     changes.push(...(found.plan.expects ?? []));
   }
-  const plan = sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps: planned });
+  const { digest, title } = base.runbook;
+  const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: planned });
   const question = hold && hold.step.kind === 'hold' ? questionOf(hold.step, scopeOf(hold, expected, base.targetName)) : undefined;
   return { plan, steps, groups, rest, results: withoutPlans(expected), question, expected, changes };
 }

@@ -23,7 +23,7 @@ export function drainPreviewLines({ cluster, server, plan }: DrainPreview, termi
     '',
     ...orderLines(nodes, blockers === 0 ? plan.details : { ...plan.details, waves: [] }),
     '',
-    ...stepLines({ id: 'drain', uses: 'kubernetes.drain', input: {}, plan: asOptions(plan) }, colors, { forecast: false }),
+    ...stepLines({ id: 'drain', uses: 'kubernetes.drain', input: {}, plan: asOptions(plan) }, colors, { forecast: false, signed: false }),
     '',
     verdict,
   ];

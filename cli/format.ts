@@ -1,3 +1,5 @@
+import { hashDigitsMin } from '../domain/plan/plan.ts';
+
 /** A point in time in the user's zone, with the zone named: `21 Nov 2026, 05:24:07 UTC`. */
 export function formatTime(iso: string | undefined): string {
   if (iso === undefined) return '';
@@ -27,10 +29,10 @@ export function formatDuration(ms: number): string {
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 
-/** Whether a hash is meant by what a person has typed of it: at least twelve digits, with or without `sha256:`. */
+/** Whether a hash is meant by what a person has typed of it: at least `hashDigitsMin` digits, with or without `sha256:`. */
 export function hashMatches(hash: string, typed: string): boolean {
   const digits = typed.replace(/^sha256:/, '');
-  return digits.length >= 12 && hash.slice('sha256:'.length).startsWith(digits);
+  return digits.length >= hashDigitsMin && hash.slice('sha256:'.length).startsWith(digits);
 }
 
 /** A number with its noun: `1 problem`, `2 problems`. */

@@ -1,35 +1,110 @@
+import { ZodDefault } from 'zod';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import { isObject, type Json } from '../domain/json.ts';
 import { getOrAdd } from '../domain/map.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import type { Effect, Risk, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
-import { formatDuration } from './format.ts';
+import { shownCharactersMax } from '../domain/visible.ts';
+import type { ActionDeclaration } from '../runbooks/actions/declaration.ts';
+import { findAction } from '../runbooks/actions/index.ts';
+import { counted, formatDuration } from './format.ts';
 import type { Colors, Terminal } from './terminal.ts';
 
 const valueCharactersMax = 120;
+/** Elements of a list, such as nodes, that stand on a line together. */
+const elementsOnLineMax = 4;
 const estimateShownMinMs = 500;
 
-/** A plan as a person reads it before signing: every effect, what blocks it, what to know about it. */
+/**
+ * A plan as a person reads it before signing: whatever the hash covers that somebody has set, every effect, what may be lost, what
+ * blocks it. What the hash does not cover is marked as not signed. The hash comes last; `hashLine` says it.
+ */
 export function planLines(plan: SpanPlan, { colors }: Terminal, options = { forecast: false }): string[] {
-  const lines = plan.steps.flatMap((step) => stepLines(step, colors, options));
-  const changes = plan.steps.some((step) => step.plan.effects.length > 0);
-  if (!changes) lines.push(colors.dim('  Nothing in the world is changed by these steps.'));
-  lines.push(`  plan ${colors.bold(plan.hash)}`);
-  return lines;
+  return [
+    `  ${colors.bold(plan.title)} on ${colors.bold(plan.target)}`,
+    `  ${colors.dim(`runbook ${plan.runbook}`)}`,
+    ...Object.entries(plan.inputs).flatMap(([name, value]) => valueLines(`  input ${name}: `, value)),
+    ...plan.steps.flatMap((step) => stepLines(step, colors, options)),
+  ];
 }
 
-/** A step of a plan: every effect, what blocks it, what to know about it. */
-export function stepLines({ id, uses, plan }: StepPlan, colors: Colors, { forecast }: { forecast: boolean }): string[] {
+/** What a signature over a plan stands for, in a sentence, and its hash. */
+export function hashLines({ steps, hash }: SpanPlan, colors: Colors): string[] {
+  const sum = (count: (step: StepPlan) => number): number => steps.reduce((total, step) => total + count(step), 0);
+  const effects = sum(({ plan }) => plan.effects.length);
+  const risks = sum(({ plan }) => plan.risks.length);
+  const dangers = sum((step) => settingsOf(step).filter(({ danger }) => danger !== undefined).length);
+  const changes = effects === 0 ? 'Nothing in the world is changed by these steps' : `It makes ${counted(effects, 'change')}`;
+  const more = [risks > 0 ? counted(risks, 'risk') : '', dangers > 0 ? counted(dangers, 'dangerous setting') : ''].filter(Boolean);
+  const verdict = `${changes}${more.length > 0 ? `, with ${more.join(' and ')}` : ''}.`;
+  return [`  ${dangers > 0 ? colors.red(verdict) : verdict}`, `  plan ${colors.bold(hash)}`];
+}
+
+/** A step of a plan: its settings, every effect, what may be lost, what blocks it, and what to know about it. */
+export function stepLines(step: StepPlan, colors: Colors, { forecast, signed = true }: { forecast: boolean; signed?: boolean }): string[] {
+  const { id, uses, plan } = step;
   // What blocks a later part today may be just what the parts before it clear.
   const blocker = forecast ? colors.yellow('! blocked today:') : colors.red('✗');
   const estimate = plan.estimateMs >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
   return [
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
+    ...settingLines(step, colors),
     ...effectLines(plan.effects, colors),
     ...riskLines(plan.risks, colors),
-    ...plan.notes.map((note) => `    ${colors.yellow('!')} ${note}`),
+    ...plan.notes.map((note) => `    ${colors.yellow('!')} ${signed ? 'not signed: ' : ''}${note}`),
     ...plan.blockers.flatMap(({ object, reason, remedy }) => [`    ${blocker} ${object}: ${reason}`, `      ${colors.dim(remedy)}`]),
   ];
+}
+
+/** A setting of a step that is not its default. */
+interface Setting {
+  name: string;
+  value: Json;
+  /** What is lost or risked by it. */
+  danger?: string;
+}
+
+/** All of them for an action that this version does not know. */
+function settingsOf({ uses, input }: StepPlan): Setting[] {
+  const declaration = findAction(uses);
+  const parsed = declaration?.input.safeParse(input);
+  const dangers = (parsed?.success && declaration?.dangers?.(parsed.data)) || {};
+  return Object.entries(input)
+    .filter(([name, value]) => declaration === undefined || JSON.stringify(defaultOf(declaration, name)) !== JSON.stringify(value))
+    .map(([name, value]) => ({ name, value, danger: Object.hasOwn(dangers, name) ? dangers[name] : undefined }));
+}
+
+function defaultOf({ input }: ActionDeclaration, name: string): unknown {
+  const field: unknown = Object.hasOwn(input.shape, name) ? input.shape[name] : undefined;
+  return field instanceof ZodDefault ? field.def.defaultValue : undefined;
+}
+
+function settingLines(step: StepPlan, colors: Colors): string[] {
+  return settingsOf(step).flatMap(({ name, value, danger }) => {
+    const lines = valueLines(`    ${colors.dim('=')} ${name}: `, value);
+    return danger === undefined ? lines : [...lines, `      ${colors.red(`! ${danger}`)}`];
+  });
+}
+
+/** A value that is signed, all of it: a long list takes several lines. */
+function valueLines(heading: string, value: Json): string[] {
+  if (!Array.isArray(value) || value.length <= elementsOnLineMax) return pieces(heading + textOf(value));
+  const texts = value.map(textOf);
+  const rows = Array.from({ length: Math.ceil(texts.length / elementsOnLineMax) }, (_, row) =>
+    texts.slice(row * elementsOnLineMax, (row + 1) * elementsOnLineMax).join(', '),
+  );
+  return [`${heading}${counted(value.length, 'value')}`, ...rows.flatMap((row) => pieces(`        ${row}`))];
+}
+
+/** A text that is too long for a line is taken apart, so that nothing of it is cut off. */
+function pieces(line: string): string[] {
+  const size = shownCharactersMax / 2;
+  return Array.from({ length: Math.max(1, Math.ceil(line.length / size)) }, (_, index) => line.slice(index * size, (index + 1) * size));
+}
+
+function textOf(value: Json): string {
+  if (Array.isArray(value)) return value.map(textOf).join(', ');
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** One risk with its numbers and its remedy; the objects that have the same one stand together under it. */
@@ -63,18 +138,26 @@ function effectLines(effects: readonly Effect[], colors: Colors): string[] {
   });
 }
 
+/** The question of a hold, which comes after the plan: it is its author's, and says nothing that the plan does not. */
+export function questionLine(question: string, colors: Colors): string {
+  return `  ${colors.dim('The author of the runbook asks:')} “${question}”`;
+}
+
 /** A whole forecast: the first span, which a start signs, and what is expected to follow. */
 export function forecastLines(forecast: Forecast, terminal: Terminal): string[] {
   const { colors } = terminal;
-  const lines = [`${colors.bold(forecast.runbook.title)} on ${colors.bold(forecast.target)}`];
+  const lines: string[] = [];
   forecast.spans.forEach(({ hold, plan }, index) => {
-    lines.push('');
     if (hold) {
-      const question = hold.question ? `: ${hold.question}` : '';
-      lines.push(`${colors.magenta('■')} hold ${colors.bold(hold.id)} (policy ${hold.policy})${question}`);
+      lines.push('');
+      lines.push(`${colors.magenta('■')} hold ${colors.bold(hold.id)} (policy ${hold.policy})`);
     }
     lines.push(index === 0 ? 'Signed by the start:' : colors.dim('Forecast; planned again and signed at the hold:'));
-    lines.push(...planLines(plan, terminal, { forecast: index > 0 }));
+    // The first one has told of runbook and inputs, which are those of all.
+    const steps = plan.steps.flatMap((step) => stepLines(step, colors, { forecast: true }));
+    lines.push(...(index === 0 ? planLines(plan, terminal) : steps));
+    if (hold?.question) lines.push(questionLine(hold.question, colors));
+    lines.push(...hashLines(plan, colors));
   });
   return lines;
 }

@@ -4,7 +4,7 @@ import { standingOf } from '../domain/approval/request.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import { counted, formatDuration, formatTime, listOfNames } from './format.ts';
-import { differenceLines, planLines } from './plan-view.ts';
+import { differenceLines, hashLines, planLines, questionLine } from './plan-view.ts';
 import type { Colors, Terminal } from './terminal.ts';
 import { commandSummaries } from './operator-commands.ts';
 import { fit, itemLines } from './progress-view.ts';
@@ -110,13 +110,16 @@ function stepTime({ startedAt, endedAt }: StepState, terminal: Terminal): string
   return formatDuration(Math.max(0, end - Date.parse(startedAt)));
 }
 
-/** A hold as it is put to the approvers: the question, what has drifted, the plan if wanted, and whose turn it is. */
+/**
+ * A hold as it is put to the approvers: what has drifted, the plan if wanted, whose turn it is; after that the question, in its author's
+ * words, and last what is signed. Nothing that somebody else has written comes after the hash.
+ */
 export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean }): string[] {
   const { colors } = terminal;
   const { request } = hold;
   const standing = standingOf(request, hold.decisions);
   const signed = hold.decisions.filter(({ decision }) => decision === 'approve').map(({ person }) => person);
-  const lines = [`${colors.magenta('■')} ${colors.bold(`Hold ${request.hold}`)}${request.question ? `: ${request.question}` : ''}`];
+  const lines = [`${colors.magenta('■')} ${colors.bold(`Hold ${request.hold}`)} of ${state.run}`];
   if (hold.drift) {
     lines.push(`  ${colors.yellow('The plan has changed after it was signed; the signatures are void. What differs:')}`);
     lines.push(...differenceLines(hold.drift, terminal));
@@ -124,12 +127,15 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   if (options.plan) lines.push(...planLines(hold.plan, terminal));
   if (request.askedBy !== undefined) lines.push(`  asked for by ${request.askedBy}, who can take it back: holdpoint resume ${state.run}`);
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
-  if (standing.state === 'waiting') {
-    const who = standing.maySign.length > 0 ? `${listOfNames(standing.maySign)} may sign` : 'nobody is left who may';
-    const signatures = counted(standing.missing, 'signature');
+  const waits = standing.state === 'waiting' ? standing : undefined;
+  if (waits) {
+    const who = waits.maySign.length > 0 ? `${listOfNames(waits.maySign)} may sign` : 'nobody is left who may';
+    const signatures = counted(waits.missing, 'signature');
     lines.push(`  waits for ${signatures} of ${request.policy.of} (${who}); closes ${formatTime(request.expiresAt)}`);
-    lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   }
+  if (request.question !== '') lines.push(questionLine(request.question, colors));
+  if (options.plan) lines.push(...hashLines(hold.plan, colors));
+  if (waits) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   return lines;
 }
 

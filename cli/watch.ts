@@ -97,7 +97,11 @@ class ChangeLog {
     }
     if (state.hold) {
       const { hold, number, question } = state.hold.request;
-      this.change(`hold ${hold}`, String(number), `${hold}: signatures requested (request ${number}), ${question}`);
+      this.change(
+        `hold ${hold}`,
+        String(number),
+        `${hold}: signatures requested (request ${number})${question === '' ? '' : `; the author asks: ${question}`}`,
+      );
     }
     for (const each of retrying) this.change(`retrying ${each.step ?? ''}`, each.reason, retryingText(each));
     if (state.stuck) this.change('stuck', state.stuck.reason, `stuck at ${state.stuck.step}: ${state.stuck.reason} ${state.stuck.remedy}`);

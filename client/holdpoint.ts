@@ -4,6 +4,7 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
   type Client,
+  type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
 import { defaultPayloadConverter, defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
@@ -42,6 +43,7 @@ import {
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
 import { refusalIn } from './remote-error.ts';
+import { requireHonestForecast, requireHonestState } from './shown.ts';
 import { newRunId } from './run-id.ts';
 import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
@@ -87,7 +89,7 @@ export class Holdpoint {
     this.settings = settings;
   }
 
-  /** What a runbook would do, read afresh by the worker. Throws RefusedError, `worker-missing`. */
+  /** What a runbook would do, read afresh by the worker. Throws RefusedError, `worker-missing`, `shown-forged`. */
   async plan(document: RunbookDocument, inputs: JsonObject): Promise<Forecast> {
     await requireWorker(this.client, this.settings);
     try {
@@ -97,6 +99,7 @@ export class Holdpoint {
         workflowExecutionTimeout: planTimeoutMs,
         args: [{ document, inputs }],
       });
+      requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {
       throw refusalIn(error) ?? error;
@@ -171,17 +174,15 @@ export class Holdpoint {
     return runs;
   }
 
-  /** The full state of a run by its id or its target. Throws `run-unknown`. */
+  /** The full state of a run by its id or its target. Throws `run-unknown`; `shown-forged` where what answers is not that run. */
   async state(name: string): Promise<RunState> {
-    return this.queryState(await this.handleOf(name), name);
+    return (await this.look(await this.handleOf(name), name)).state;
   }
 
-  /** The state of a run and the live progress of what it is carrying out. Throws `run-unknown`. */
+  /** The state of a run and the live progress of what it is carrying out. Throws what `state` does. */
   async live(name: string): Promise<LiveRun> {
-    const handle = await this.handleOf(name);
-    const state = await this.queryState(handle, name);
+    const { state, raw } = await this.look(await this.handleOf(name), name);
     if (endPhases.includes(state.phase)) return { state, progress: {}, retrying: [] };
-    const { raw } = await handle.describe();
     const activities = (raw.pendingActivities ?? []).map((activity) => ({ ...activity, report: reportIn(activity) }));
     return {
       state,
@@ -193,21 +194,18 @@ export class Holdpoint {
   }
 
   /**
-   * Signs a decision on what is open at a hold, and submits it. `planHash` is the hash of the plan that the person has seen.
-   * Throws what `submit` does, and KeyError.
+   * Signs a decision on what a person was shown, and submits it: on that run, whatever is open on its target by then, and on that plan
+   * and question. Throws what `submit` does, and KeyError.
    */
   async decide(
-    name: string,
-    shown: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>,
+    { run, target }: Pick<RunState, 'run' | 'target'>,
+    request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>,
     decision: 'approve' | 'reject',
     reason: string,
     signer: Signer,
   ): Promise<DecisionAnswer> {
-    const handle = await this.handleOf(name);
-    const state = await this.queryState(handle, name);
-    const statement = statementFor({ kind: 'decision', run: state.run, request: shown, decision, reason }, signedBy(signer));
-    requireNotEnded(state, statement);
-    return this.sendDecision(handle, statement, await signer.sign(statement));
+    const statement = statementFor({ kind: 'decision', run, request, decision, reason }, signedBy(signer));
+    return this.submit(target, statement, await signer.sign(statement));
   }
 
   /**
@@ -216,7 +214,7 @@ export class Holdpoint {
    */
   async operate(name: string, command: CommandName, reason: string, signer: Signer): Promise<CommandResult> {
     const handle = await this.handleOf(name);
-    const state = await this.queryState(handle, name);
+    const { state } = await this.look(handle, name);
     const statement = statementFor({ kind: 'command', state, command, reason }, signedBy(signer));
     requireNotEnded(state, statement);
     return this.sendCommand(handle, statement, await signer.sign(statement));
@@ -224,14 +222,14 @@ export class Holdpoint {
 
   /**
    * Sends a decision or a command that its person has signed, wherever their key is; `name` is the run or its target.
-   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `run-unknown`; where the run is
+   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `run-unknown`, `shown-forged`; where the run is
    * over, `hold-not-waiting` for a decision and `command-refused` for a command.
    */
   submit(name: string, statement: DecisionStatement, signature: string): Promise<DecisionAnswer>;
   submit(name: string, statement: CommandStatement, signature: string): Promise<CommandResult>;
   async submit(name: string, statement: DecisionStatement | CommandStatement, signature: string): Promise<DecisionAnswer | CommandResult> {
     const handle = await this.handleOf(name);
-    requireNotEnded(await this.queryState(handle, name), statement);
+    requireNotEnded((await this.look(handle, name)).state, statement);
     return statement.kind === 'decision' ? this.sendDecision(handle, statement, signature) : this.sendCommand(handle, statement, signature);
   }
 
@@ -267,7 +265,7 @@ export class Holdpoint {
 
   private async busy(target: string, person: string): Promise<HoldpointError> {
     const handle = this.client.workflow.getHandle(target);
-    const { run, runbook, requester, phase } = await this.queryState(handle, target);
+    const { run, runbook, requester, phase } = (await this.look(handle, target)).state;
     const busy = new HoldpointError('target-busy', { target, run, runbook: runbook.name || 'not read yet', requester, phase });
     await tell(handle, { person, attempt: 'start', code: busy.code, reason: busy.message });
     return busy;
@@ -278,7 +276,9 @@ export class Holdpoint {
     if (name.includes('/')) return this.client.workflow.getHandle(name);
     if (!/^[\w.-]+$/.test(name)) throw new HoldpointError('run-unknown', { run: name });
     let target: string | undefined;
-    for await (const found of this.client.workflow.list({ query: `${searchAttributes.run} = '${name}'` })) {
+    // A workflow on a queue of somebody else can have the attribute as well.
+    const query = `TaskQueue = '${this.settings.taskQueue}' AND ${searchAttributes.run} = '${name}'`;
+    for await (const found of this.client.workflow.list({ query })) {
       target = found.workflowId;
       if (found.status.name !== 'CONTINUED_AS_NEW') return this.client.workflow.getHandle(target, found.runId);
     }
@@ -287,9 +287,12 @@ export class Holdpoint {
     throw new HoldpointError('run-unknown', { run: name });
   }
 
-  private async queryState(handle: WorkflowHandle, name: string): Promise<RunState> {
+  /** What a run says of itself, and Temporal of its workflow. */
+  private async look(handle: WorkflowHandle, name: string): Promise<{ state: RunState; raw: WorkflowExecutionDescription['raw'] }> {
     try {
-      return await handle.query(stateQuery);
+      const [state, { workflowId, type, taskQueue, raw }] = await Promise.all([handle.query(stateQuery), handle.describe()]);
+      requireHonestState(name, state, { workflowId, type, taskQueue }, this.settings.taskQueue);
+      return { state, raw };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });
       throw error;

@@ -179,6 +179,11 @@ export const errorKinds = {
     message: '{target} has an open run already: {run} ({runbook}), started by {requester}, now {phase}.',
     remedy: 'See it with `holdpoint show {target}`; it must end before another one starts.',
   },
+  'shown-forged': {
+    consequence: 'refuse',
+    message: 'What answers for {name} does not show what would be signed: {cause}. Nothing was signed.',
+    remedy: 'Do not sign. Somebody who reaches Temporal may want to deceive you: tell whoever runs it, and keep the workflow {workflow}.',
+  },
   'run-unknown': {
     consequence: 'refuse',
     message: 'There is no run {run}.',
@@ -250,6 +255,7 @@ export const errorsToldInPlace = {
   'run-aborted': 'refuse',
   'hold-withdrawn': 'refuse',
   'plan-differs': 'refuse',
+  'question-differs': 'refuse',
   'decision-unknown': 'refuse',
   'already-decided': 'refuse',
   'verdict-reached': 'refuse',

@@ -1,5 +1,6 @@
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
+import type { HoldState, RunState } from '../../domain/run/state.ts';
 import type { Signer } from '../../client/signing.ts';
 import type { Person } from '../../test/support/people.ts';
 import type { RunResult } from '../../workflows/messages.ts';
@@ -33,9 +34,9 @@ export function holdpointContender({ client, keys, ours: { settings, worker } }:
   const targetOf = (cluster: string): string => `eks/${region}/${cluster}`;
   const sign = async (cluster: string, person: Person): Promise<number> => {
     const target = targetOf(cluster);
-    const { hold } = await holdpoint.state(target);
-    if (!hold) throw new Error(`the run on ${target} is at no hold`);
-    return decide(holdpoint, target, hold.request, keys[person]);
+    const state = await holdpoint.state(target);
+    if (!state.hold) throw new Error(`the run on ${target} is at no hold`);
+    return decide(holdpoint, state, state.hold, keys[person]);
   };
   return {
     workerPid: worker.pid,
@@ -58,13 +59,8 @@ export function holdpointContender({ client, keys, ours: { settings, worker } }:
 }
 
 /** Returns when it was sent: the person has seen the plan before, so looking at it does not count; the client's own calls do. */
-async function decide(
-  holdpoint: Holdpoint,
-  target: string,
-  shown: { hold: string; number: number; planHash: string },
-  key: Signer,
-): Promise<number> {
+async function decide(holdpoint: Holdpoint, state: RunState, { request }: HoldState, key: Signer): Promise<number> {
   const sentAtMs = Date.now();
-  await holdpoint.decide(target, shown, 'approve', 'looks right', key);
+  await holdpoint.decide(state, request, 'approve', 'looks right', key);
   return sentAtMs;
 }

@@ -72,13 +72,14 @@ async function signUntilOver(holdpoint: Holdpoint, run: string, key: Signer, rep
   const giveUpAt = performance.now() + runTimeoutMs;
   let said = '';
   while (performance.now() < giveUpAt) {
-    const { phase, hold, stuck, steps } = await holdpoint.state(run);
+    const state = await holdpoint.state(run);
+    const { phase, hold, stuck, steps } = state;
     if (endPhases.includes(phase)) return phase;
     if (stuck) throw new Error(`the run is stuck: ${JSON.stringify(stuck)}`);
     const sentence = `The run is ${phase}; ${steps.filter(({ status }) => status === 'done').length} of ${steps.length} steps are done.`;
     if (sentence !== said) report(sentence);
     said = sentence;
-    if (hold && phase === 'holding') await holdpoint.decide(run, hold.request, 'approve', 'looks right', key);
+    if (hold && phase === 'holding') await holdpoint.decide(state, hold.request, 'approve', 'looks right', key);
     await wait(lookPauseMs);
   }
   throw new Error(`the run has not ended after ${runTimeoutMs / 60_000} minutes`);

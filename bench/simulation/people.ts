@@ -193,14 +193,15 @@ export class People {
     return wantsEnd ? 'undo' : sayingFor(situation, commands, this.random, this.oddWords < oddWordsMax);
   }
 
-  private async decide(decision: 'approve' | 'reject', { hold }: RunState): Promise<boolean> {
+  private async decide(decision: 'approve' | 'reject', state: RunState): Promise<boolean> {
+    const { hold } = state;
     if (!hold) return false;
     const { request } = hold;
     const entitled = signers.filter((person) => person !== request.askedBy);
     const person = entitled[this.random.below(entitled.length)] ?? 'ada';
     const key = this.environment.keys[person];
     return this.heard(decision, `${decision} ${request.hold}`, () =>
-      this.holdpoint.decide(this.target, request, decision, 'as it looks to me', key),
+      this.holdpoint.decide(state, request, decision, 'as it looks to me', key),
     );
   }
 

@@ -1,7 +1,7 @@
 import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
-import { shortHash } from '../../domain/plan/plan.ts';
+import { hashDigitsMin, shortHash } from '../../domain/plan/plan.ts';
 import {
   withCommonOptions,
   withSignerOptions,
@@ -33,15 +33,20 @@ export const registerDecide: RegisterCommand = (program, context) => {
 function registerDecision(decision: DecisionKind, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
   withSignerOptions(withCommonOptions(program.command(decision)))
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
-    .option('--plan <hash>', 'the hash of the plan that you have read; without it you are shown the plan and asked')
+    .option(
+      '--plan <hash>',
+      `the hash of the plan that you have read, at least ${hashDigitsMin} digits; without it you are shown the plan and asked`,
+    )
     .option('--reason <text>', 'why, for the record')
     .addHelpText(
       'after',
-      `\nExample:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada --plan 1a2b3c4d5e6f --reason "checked with the team"\n\n` +
+      `\nExamples:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada\n` +
+        `  holdpoint ${decision} r-20261121-7kq2m4 --as ada --plan ${'1a2b3c4d'.repeat(hashDigitsMin / 8)} --reason "checked with the team"\n\n` +
         'Exit codes: 0 signed, 1 refused, 2 bad input.',
     )
     .action(async (name: string, options: DecideOptions) => {
       const terminal = context.terminal(options);
+      if (options.plan !== undefined) requireRunId(name, decision);
       const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
@@ -51,13 +56,20 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
           return context.exit(exitCodes.error);
         }
         const { hold, number, planHash } = state.hold.request;
-        const answer = await holdpoint.decide(state.target, { hold, number, planHash }, decision, options.reason ?? '', signer);
+        const answer = await holdpoint.decide(state, state.hold.request, decision, options.reason ?? '', signer);
         terminal.result({ run: state.run, hold, request: number, planHash, decision, person: signer.person, ...answer });
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
         const decided = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
         terminal.line(`${signer.person} has ${decided} at hold ${hold} of ${state.run}${rest}.`);
       });
     });
+}
+
+/** Who has read a plan has read that of a run. Another one may be open on its target by now, with a plan of its own. */
+function requireRunId(name: string, decision: DecisionKind): void {
+  if (!name.includes('/')) return;
+  const remedy = `Give the id of the run that you have read, such as \`holdpoint ${decision} r-20261121-7kq2m4 --plan …\`.`;
+  throw new UsageError(`${name} is a target, and --plan is about the plan of one run on it.`, remedy);
 }
 
 /** Whether the person has seen the very plan that would be signed: by its hash, or by being shown it now. */
@@ -74,14 +86,14 @@ async function seen(
     throw new RefusedError(
       'plan-differs',
       `The plan at hold ${hold.request.hold} is ${shortHash(planHash)}, not ${shortHash(options.plan)}. Nothing was signed.`,
-      `Read it with \`holdpoint show ${state.run}\` and decide on that (at least twelve digits of its hash).`,
+      `Read it with \`holdpoint show ${state.run}\` and decide on that (at least ${hashDigitsMin} digits of its hash).`,
     );
   }
   if (!terminal.interactive) {
-    const remedy = `Read it with \`holdpoint show ${state.run}\`, then give its hash: --plan ${shortHash(planHash)}`;
+    const remedy = `Read it with \`holdpoint show ${state.run}\`, then give run and hash: holdpoint ${decision} ${state.run} --plan ${shortHash(planHash)}`;
     throw new UsageError('Nobody can be shown the plan here.', remedy);
   }
   terminal.lines(runLines({ state, progress: {}, retrying: [] }, terminal, { plan: true }));
   terminal.line();
-  return terminal.confirm(decision === 'approve' ? 'Sign this plan?' : 'Reject it and end the run?');
+  return terminal.confirm(decision === 'approve' ? `Sign this plan for ${state.run}?` : `Reject it and end ${state.run}?`);
 }

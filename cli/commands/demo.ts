@@ -12,7 +12,7 @@ import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { formatDuration } from '../format.ts';
-import { forecastLines, planLines } from '../plan-view.ts';
+import { forecastLines } from '../plan-view.ts';
 import { holdLines } from '../run-view.ts';
 import {
   startEnvironment,
@@ -209,14 +209,13 @@ async function decide(
   const held = live.state.hold;
   if (!held) return;
   terminal.line();
-  terminal.lines(terminal.interactive ? planLines(held.plan, terminal) : holdLines(live.state, held, terminal, { plan: true }));
+  terminal.lines(holdLines(live.state, held, terminal, { plan: true }));
   terminal.line();
   const asks = terminal.interactive && !options.yes;
   const approved = asks ? await terminal.confirm(`Sign this plan as ${key.person}? (No rejects it and ends the run.)`) : true;
   if (!asks) terminal.line(`Signing as ${key.person}, one of the demo's people, with their own key.`);
   const decision = approved ? 'approve' : 'reject';
-  const { hold, number, planHash } = held.request;
-  await holdpoint.decide(live.state.target, { hold, number, planHash }, decision, approved ? 'looks right' : 'not now', key);
+  await holdpoint.decide(live.state, held.request, decision, approved ? 'looks right' : 'not now', key);
   terminal.line();
 }
 

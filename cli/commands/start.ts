@@ -4,7 +4,7 @@ import type { Holdpoint } from '../../client/holdpoint.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import type { Signer } from '../../client/signing.ts';
 import { differenceOf } from '../../domain/plan/difference.ts';
-import { shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
+import { hashDigitsMin, shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { Admission } from '../../workflows/messages.ts';
 import { collect, withCommonOptions, withSignerOptions, type CommonOptions, type RegisterCommand, type SignerOptions } from '../command.ts';
 import { UsageError } from '../errors.ts';
@@ -85,7 +85,7 @@ function requireSameHash(typed: string, shown: SpanPlan): void {
   throw new RefusedError(
     'plan-changed',
     `The plan is ${shortHash(shown.hash)} now, not ${shortHash(typed)}. Nothing was started.`,
-    'Look at it again with `holdpoint plan`, then start with its hash (at least twelve digits).',
+    `Look at it again with \`holdpoint plan\`, then start with its hash (at least ${hashDigitsMin} digits).`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { shortHash } from '../plan/plan.ts';
 import { isExcluded, signersOf, type Policy } from './policy.ts';
-import { standingOf, type ApprovalRequest, type Decision } from './request.ts';
+import { questionDigest, standingOf, type ApprovalRequest, type Decision } from './request.ts';
 
 /** What a person asks for when deciding: the claims of the statement that the rules look at. */
 export interface Attempt {
@@ -9,6 +9,8 @@ export interface Attempt {
   hold: string;
   request: number;
   planHash: string;
+  /** Absent in histories of runs from before questions were signed; the shape of what is sent is looked at before. */
+  question?: string;
   decision: 'approve' | 'reject';
   reason: string;
 }
@@ -25,6 +27,7 @@ export type RefusalCode =
   | 'run-aborted'
   | 'hold-withdrawn'
   | 'plan-differs'
+  | 'question-differs'
   | 'decision-unknown'
   | 'already-decided'
   | 'verdict-reached'
@@ -66,6 +69,7 @@ export function refusalOf(
     otherRequest(request, attempt) ??
     closed(request) ??
     otherPlan(request, attempt) ??
+    otherQuestion(request, attempt) ??
     unknownDecision(attempt) ??
     alreadySettled(request, decisions, attempt) ??
     notEntitled(request, attempt) ??
@@ -153,6 +157,15 @@ function otherPlan(request: ApprovalRequest, attempt: Attempt): Refusal | undefi
       `The decision is for plan ${shortHash(attempt.planHash)}, but request ${request.number} of hold ${request.hold} ` +
       `asks for plan ${shortHash(request.planHash)}.`,
     remedy: 'Read the plan with `holdpoint show` and decide on that one.',
+  };
+}
+
+function otherQuestion(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+  if (attempt.question === undefined || attempt.question === questionDigest(request)) return undefined;
+  return {
+    code: 'question-differs',
+    reason: `The decision answers another question than request ${request.number} of hold ${request.hold} asks.`,
+    remedy: 'Read the question with `holdpoint show` and decide on that one; somebody may have shown you another one.',
   };
 }
 

@@ -1,3 +1,4 @@
+import { digestOfText } from '../plan/plan.ts';
 import { approvalsNeeded, signersOf, type Policy } from './policy.ts';
 
 /** Why a request takes no more decisions, whatever its standing. */
@@ -44,6 +45,14 @@ export type Standing =
   | { state: 'waiting'; missing: number; maySign: string[] }
   | { state: 'approved'; by: string[] }
   | { state: 'rejected'; by: string; reason: string };
+
+/**
+ * What is signed of the question of a request: its digest. It is no part of the plan's hash, as it may tell numbers that change by
+ * themselves, which must not void a signature.
+ */
+export function questionDigest({ question }: Pick<ApprovalRequest, 'question'>): string {
+  return digestOfText(question);
+}
 
 /** Counts the decisions of a request: one rejection ends it, and each person counts once, if the policy lets them count at all. */
 export function standingOf(request: ApprovalRequest, decisions: readonly Decision[]): Standing {

@@ -1,5 +1,5 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import type { ApprovalRequest } from './request.ts';
+import { questionDigest, type ApprovalRequest } from './request.ts';
 import { timeMsOf } from '../time.ts';
 
 /**
@@ -23,13 +23,14 @@ type ClaimType = 'text' | 'integer' | 'time' | readonly string[];
 const claimTypes = {
   /** The requester starts a run. `runbook` is the digest of the document, `planHash` that of the first span as it was shown. */
   start: { person: 'text', run: 'text', target: 'text', runbook: 'text', planHash: 'text' },
-  /** An answer to a request for approval. */
+  /** An answer to a request for approval. `question` is the digest of its question, as `questionDigest` makes it. */
   decision: {
     person: 'text',
     run: 'text',
     hold: 'text',
     request: 'integer',
     planHash: 'text',
+    question: 'text',
     decision: ['approve', 'reject'],
     reason: 'text',
   },
@@ -91,7 +92,7 @@ export type Shown =
   | {
       kind: 'decision';
       run: string;
-      request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>;
+      request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>;
       decision: DecisionStatement['decision'];
       reason: string;
     }
@@ -136,7 +137,8 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
     case 'decision': {
       const { kind, run, request, decision, reason } = shown;
       const { hold, number, planHash } = request;
-      return claims({ kind, run, hold, request: number, planHash, decision, reason });
+      const question = questionDigest(request);
+      return claims({ kind, run, hold, request: number, planHash, question, decision, reason });
     }
     case 'command': {
       const { kind, state, command, reason } = shown;

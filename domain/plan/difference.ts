@@ -15,13 +15,14 @@ export interface PlanChange {
 export type PlanDifference = PlanChange[];
 
 /**
- * What differs between two sealed plans in that which is signed: target, runbook, inputs, steps, effects, facts, risks.
+ * What differs between two sealed plans in that which is signed: target, runbook, title, inputs, steps, effects, facts, risks.
  * It is empty exactly where their hashes are equal.
  */
 export function differenceOf(before: SpanPlan, after: SpanPlan): PlanDifference {
   const changes: PlanDifference = [
     ...compareTexts('run', 'target', before.target, after.target),
     ...compareTexts('run', 'runbook', before.runbook, after.runbook),
+    ...compareTexts('run', 'title', before.title, after.title),
     ...compareObjects('run', 'input', before.inputs, after.inputs),
   ];
   const ids = new Set([...before.steps, ...after.steps].map(({ id }) => id));

@@ -4,7 +4,11 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Json, JsonObject } from '../json.ts';
 import type { ExpectedChange } from './expected.ts';
 
-const shortHashDigits = 12;
+/**
+ * How many hex digits of a hash are shown, and asked for where one is typed: 128 bits. Two plans that share twelve digits are made
+ * in seconds.
+ */
+export const hashDigitsMin = 32;
 
 /** One change to one object of the world, as it is shown to the people who sign it. */
 export interface Effect {
@@ -70,10 +74,12 @@ export interface SpanPlan {
   target: string;
   /** Digest of the runbook document, `sha256:…`. */
   runbook: string;
+  /** Title of the runbook. */
+  title: string;
   /** The inputs of the run. */
   inputs: JsonObject;
   steps: StepPlan[];
-  /** `sha256:…` over target, runbook, inputs, and each step's id, action, input, effects, facts and risks. */
+  /** `sha256:…` over target, runbook, title, inputs, and each step's id, action, input, effects, facts and risks. */
   hash: string;
 }
 
@@ -89,16 +95,22 @@ export function digestOfText(text: string): string {
   return `sha256:${bytesToHex(sha256(utf8ToBytes(text)))}`;
 }
 
-/** The part of a hash that people compare: `sha256:1a2b3c4d5e6f`. */
+/** The part of a hash that people compare: `sha256:` and `hashDigitsMin` digits. */
 export function shortHash(hash: string): string {
-  return hash.slice(0, 'sha256:'.length + shortHashDigits);
+  return hash.slice(0, 'sha256:'.length + hashDigitsMin);
 }
 
 /** Seals the plans of a span's steps under one hash. Equal effects, facts and risks give an equal hash. */
 export function sealSpan(span: Omit<SpanPlan, 'hash'>): SpanPlan {
+  return { ...span, hash: hashOfSpan(span) };
+}
+
+/** The hash of what is signed of a plan. Whoever shows a plan computes it from what is shown, and believes no other. */
+export function hashOfSpan(span: Omit<SpanPlan, 'hash'>): string {
   const signed = {
     target: span.target,
     runbook: span.runbook,
+    title: span.title,
     inputs: span.inputs,
     steps: span.steps.map(({ id, uses, input, plan }) => ({
       id,
@@ -109,5 +121,5 @@ export function sealSpan(span: Omit<SpanPlan, 'hash'>): SpanPlan {
       risks: plan.risks.map(({ object, risk }) => ({ object, risk })),
     })),
   };
-  return { ...span, hash: digestOf(signed) };
+  return digestOf(signed);
 }

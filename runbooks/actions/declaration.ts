@@ -28,6 +28,8 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
    * `<queue>.<runsOn>`. Its plan is made with the whole span, by any worker.
    */
   runsOn?: string;
+  /** What is lost or risked by settings of an input, in so many words, by their names: whoever signs reads it. */
+  dangers?: (input: z.output<Input>) => { [setting: string]: string | undefined };
   /** What later steps may refer to as `steps.<id>.<name>`. */
   outputs: Record<string, ExpressionType>;
   /** What the question of a hold may refer to as `steps.<id>.plan.<name>`. */

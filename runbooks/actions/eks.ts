@@ -71,6 +71,9 @@ const eksUpdateNodegroupVersion = declareAction({
       .default(false)
       .describe('Wait for the end of an update that is in progress already, instead of stopping there.'),
   }),
+  dangers: ({ force }) => ({
+    force: force ? 'EKS ends nodes whose pods it could not evict in 15 minutes, past their PodDisruptionBudgets' : undefined,
+  }),
   change: 'changes',
   limits: { timeoutMs: 2 * hourMs },
   outputs: { nodegroup: text, releaseVersion: text },

@@ -111,11 +111,33 @@ const kubernetesDrain = declareAction({
       path: ['onDeadline'],
       error: '`delete` needs a podDeadline or a nodeDeadline',
     }),
+  dangers: ({ nodesAtOnce, alsoCordoned, deleteEmptyDirData, force, jobs, daemonSets, ...limits }) => ({
+    nodesAtOnce: nodesAtOnce === 1 ? undefined : `up to ${nodesAtOnce} of the nodes are emptied at the same time`,
+    alsoCordoned: alsoCordoned ? 'nodes that somebody else has cordoned are drained, too' : undefined,
+    deleteEmptyDirData: deleteEmptyDirData ? 'data in emptyDir volumes and on local volumes is lost' : undefined,
+    force: force ? 'pods that no controller brings back are evicted, and are gone for good' : undefined,
+    jobs: jobs === 'evict' ? 'pods of Jobs are evicted before they have ended, and their work so far is lost' : undefined,
+    daemonSets: daemonSets === 'evict' ? 'pods of DaemonSets are evicted, too' : undefined,
+    ...dangersOfDeadlines(limits),
+  }),
   change: 'changes',
   limits: { timeoutMs: drainTimeoutMs },
   outputs: { nodes: listOfText, podsMoved: number },
   planFields: { pods: number, nodes: listOfText },
 });
+
+function dangersOfDeadlines(input: {
+  gracePeriodSeconds?: number;
+  podDeadline?: string;
+  nodeDeadline?: string;
+  onDeadline: 'stuck' | 'delete';
+}): { [setting: string]: string | undefined } {
+  const { gracePeriodSeconds: seconds, podDeadline, nodeDeadline, onDeadline } = input;
+  const grace = seconds === 0 ? 'pods are killed at once, without any time to end' : `pods have ${seconds} s to end, whatever they ask for`;
+  const after = [podDeadline && `${podDeadline} for a pod`, nodeDeadline && `${nodeDeadline} for a node`].filter(Boolean).join(' and ');
+  const deleted = `after ${after}, what is left is deleted past its PodDisruptionBudget, whatever keeps it`;
+  return { gracePeriodSeconds: seconds === undefined ? undefined : grace, onDeadline: onDeadline === 'delete' ? deleted : undefined };
+}
 
 /** Kubernetes clusters of any kind, and what can be done to their nodes. */
 export const kubernetes = {

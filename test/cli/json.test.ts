@@ -42,8 +42,11 @@ describe('--json prints exactly one value where all is well', () => {
   test('a decision, the end of a run and its record', async () => {
     const { value } = await json(`show ${target}`);
     const { planHash } = (value.hold as { request: { planHash: string } }).request;
-    expect(await json(`approve ${target} --as ada --plan ${planHash}`)).toMatchObject({ code: 0, value: { state: 'waiting', missing: 1 } });
-    const rejection = await json(`reject ${target} --as grace --plan ${planHash} --reason no`);
+    expect(await json(`approve ${String(value.run)} --as ada --plan ${planHash}`)).toMatchObject({
+      code: 0,
+      value: { state: 'waiting', missing: 1 },
+    });
+    const rejection = await json(`reject ${String(value.run)} --as grace --plan ${planHash} --reason no`);
     expect(rejection).toMatchObject({ code: 0, value: { state: 'rejected' } });
     const ended = await json(`show ${target} --watch`);
     expect(ended).toMatchObject({ code: 5, value: { phase: 'rejected' } });
@@ -70,6 +73,7 @@ describe('--json prints exactly one value where something is wrong', () => {
     [`start ${rotation}`, 1, 'person-unnamed'],
     [`start ${rotation} --as dana`, 2, 'usage'],
     [`start ${rotation} --as dana --plan 123456789012`, 1, 'plan-changed'],
+    [`approve ${target} --as ada --plan ${'1'.repeat(64)}`, 2, 'usage'],
     ['plan node-group-update -i region=eu-central-1 -i cluster=dmeo -i nodegroup=blue', 1, 'cluster-unknown'],
     ['show r-nobody', 1, 'run-unknown'],
     ['approve r-nobody --as ada', 1, 'run-unknown'],

@@ -161,7 +161,7 @@ async function until(look: () => Promise<[passes: boolean, seen: string]>): Prom
 /** What differs from one time to the next, under names of equal length that are numbered in the order of their appearance. */
 class Placeholders {
   private readonly environment: Environment;
-  /** By their first twelve digits, which are also shown alone. */
+  /** By their first 32 digits, which are also shown alone. */
   private readonly hashes = new Map<string, { number: number; digits: string }>();
   private readonly runs = new Map<string, string>();
 
@@ -174,7 +174,8 @@ class Placeholders {
     const hidden = text
       .replaceAll(this.environment.directory, '{directory}')
       .replaceAll(process.cwd(), '{project}')
-      .replace(/\bsha256:([0-9a-f]{64}|[0-9a-f]{12})\b/g, (_all, digits: string) => `sha256:${this.hash(digits)}`)
+      .replace(/(?<=^ {2}runbook )sha256:[0-9a-f]{64}$/gm, '{digest}')
+      .replace(/\bsha256:([0-9a-f]{64}|[0-9a-f]{32})\b/g, (_all, digits: string) => `sha256:${this.hash(digits)}`)
       .replace(/\br-\d{8}-\w{6}\b/g, (run) => this.run(run))
       .replace(/(?:^ {4}(?:at once|after [^:]+): \d+ pods? .*\n)+/gm, '    {waves}\n')
       .replace(/^ {4}then \d+ more times?\n/gm, '')
@@ -190,7 +191,7 @@ class Placeholders {
         /^(. \S+ +\S+ +?)((?: *\d+ (?:s|min|h))+)(?= {2}|$)/gm,
         (_row, name: string, time: string) => name + 'time'.padStart(time.length),
       )
-      .replace(/\b[0-9a-f]{12}\b/g, (digits) => (this.hashes.has(digits) ? this.hash(digits) : digits));
+      .replace(/\b[0-9a-f]{32}\b/g, (digits) => (this.hashes.has(digits) ? this.hash(digits) : digits));
     const sandboxed = this.environment instanceof LiveEnvironment ? hidden.replaceAll(this.environment.sandbox.url, '{sandbox}') : hidden;
     return address === undefined || address.endsWith(':1') ? sandboxed : sandboxed.replaceAll(address, '{temporal}');
   }
@@ -208,7 +209,7 @@ class Placeholders {
   }
 
   private hash(digits: string): string {
-    const key = digits.slice(0, 12);
+    const key = digits.slice(0, 32);
     const known = this.hashes.get(key) ?? { number: this.hashes.size + 1, digits };
     this.hashes.set(key, digits.length > known.digits.length ? { ...known, digits } : known);
     return digitsOf(known.number).slice(0, digits.length);

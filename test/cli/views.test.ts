@@ -2,7 +2,7 @@ import { Readable, Writable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { formatClock, formatDuration, formatTime, hashMatches, shellWords } from '../../cli/format.ts';
-import { differenceLines, forecastLines, planLines } from '../../cli/plan-view.ts';
+import { differenceLines, forecastLines, hashLines, planLines } from '../../cli/plan-view.ts';
 import { runLines } from '../../cli/run-view.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import type { LiveRun } from '../../client/holdpoint.ts';
@@ -31,7 +31,7 @@ function terminalOf({ tty = true, columns, env = {}, color = true, json = false 
 function planOf(parts: Partial<ActionPlan>): SpanPlan {
   const plan = { effects: [], facts: {}, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0, ...parts };
   const step = { id: 'drain', uses: 'kubernetes.drain', input: {}, plan };
-  return { target: 'eks/r/c', runbook: hash, inputs: {}, steps: [step], hash };
+  return { target: 'eks/r/c', runbook: hash, title: 'Rotate a node group', inputs: {}, steps: [step], hash };
 }
 
 function draining(nodes: number): LiveRun {
@@ -214,15 +214,20 @@ describe('what a person is told of a run', () => {
 
 describe('a plan', () => {
   const lines = (parts: Partial<ActionPlan>): string[] => planLines(planOf(parts), terminalOf({ tty: false }));
+  const head = ['  Rotate a node group on eks/r/c', `  runbook ${hash}`];
 
   test('shows its blockers with the remedy, its notes and its hash', () => {
     const blockers = [{ object: 'PodDisruptionBudget/shop/cart', reason: 'It never opens.', remedy: 'Open it.' }];
     expect(lines({ blockers, notes: ['Look out.'], effects: [{ object: 'a', change: 'delete' }], estimateMs: 90_000 })).toEqual([
+      ...head,
       '  drain kubernetes.drain, about 1 min 30 s',
       '    ~ a: delete',
-      '    ! Look out.',
+      '    ! not signed: Look out.',
       '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
       '      Open it.',
+    ]);
+    expect(hashLines(planOf({ effects: [{ object: 'a', change: 'delete' }] }), terminalOf({ tty: false }).colors)).toEqual([
+      '  It makes 1 change.',
       `  plan ${hash}`,
     ]);
   });
@@ -231,11 +236,13 @@ describe('a plan', () => {
     const change = { change: 'cordon', before: 'open', after: 'shut' };
     const effects = Array.from({ length: 100 }, (_, index) => ({ object: `Node/${index}`, ...change }));
     const shown = lines({ effects });
-    expect(shown[1]).toBe('    ~ cordon (open → shut): 100 objects');
-    expect(shown.slice(2, 102)).toEqual(effects.map(({ object }) => `        ${object}`));
+    expect(shown[3]).toBe('    ~ cordon (open → shut): 100 objects');
+    expect(shown.slice(4, 104)).toEqual(effects.map(({ object }) => `        ${object}`));
   });
 
-  test('says so where nothing changes', () => expect(lines({})).toContain('  Nothing in the world is changed by these steps.'));
+  test('says so where nothing changes', () => {
+    expect(hashLines(planOf({}), terminalOf({ tty: false }).colors)[0]).toBe('  Nothing in the world is changed by these steps.');
+  });
 
   test('of a later span is marked as a forecast, and what blocks it today does not block the start', () => {
     const blockers = [{ object: 'a', reason: 'b', remedy: 'c' }];
@@ -243,7 +250,12 @@ describe('a plan', () => {
     const spans = [{ plan: planOf({}) }, { hold, plan: planOf({ blockers }) }];
     const runbook = { name: 'n', title: 'T', digest: hash };
     const shown = forecastLines({ target: 'eks/r/c', runbook, inputs: {}, spans }, terminalOf({ tty: false }));
-    expect(shown).toContain('■ hold sign (policy p): Go?');
+    expect(shown).toContain('■ hold sign (policy p)');
+    expect(shown.slice(-3)).toEqual([
+      expect.stringContaining('The author of the runbook asks: “Go?”'),
+      expect.any(String),
+      `  plan ${hash}`,
+    ]);
     expect(shown).toContain('Forecast; planned again and signed at the hold:');
     expect(shown).toContain('    ! blocked today: a: b');
   });
@@ -300,8 +312,8 @@ describe('formats', () => {
     [7_200_000, '2 h'],
   ])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text));
 
-  test('a hash is meant by twelve of its digits or more, with or without its prefix', () => {
-    const typed = ['ab'.repeat(6), `sha256:${'ab'.repeat(7)}`, hash, 'ab'.repeat(5), 'ac'.repeat(6), '', 'sha256:'];
+  test('a hash is meant by 32 of its digits or more, with or without its prefix', () => {
+    const typed = ['ab'.repeat(16), `sha256:${'ab'.repeat(17)}`, hash, 'ab'.repeat(15), 'ac'.repeat(16), '', 'sha256:'];
     expect(typed.map((text) => hashMatches(hash, text))).toEqual([true, true, true, false, false, false, false]);
   });
 
@@ -314,7 +326,7 @@ test('A risk is shown with its numbers and its remedy, and once for all objects 
   const down = { risk: 'it is down for a while', remedy: 'Have its owner run a second pod.' };
   const room = { object: 'Deployment shop/web', risk: 'its pods find no room', detail: '3 cpu short.', remedy: 'Add nodes.' };
   const risks = [room, { object: 'StatefulSet shop/db', ...down }, { object: 'Deployment shop/api', detail: '1 pod.', ...down }];
-  expect(planLines(planOf({ risks }), terminalOf({ tty: false })).filter((line) => !/plan sha256|Nothing|drain/.test(line))).toEqual([
+  expect(planLines(planOf({ risks }), terminalOf({ tty: false })).slice(3)).toEqual([
     '    ! risk: Deployment shop/web: its pods find no room',
     '      3 cpu short. Add nodes.',
     '    ! risk: it is down for a while: 2 objects',

@@ -40,6 +40,7 @@ const decision: DecisionStatement = {
   hold: 'sign-drain',
   request: 1,
   planHash: 'sha256:1111',
+  question: 'sha256:3333',
   decision: 'approve',
   reason: 'Grüße: gelesen',
   ...signedAt,

@@ -16,6 +16,7 @@ const statement: DecisionStatement = {
   hold: 'sign-drain',
   request: 1,
   planHash: `sha256:${'1'.repeat(64)}`,
+  question: `sha256:${'5'.repeat(64)}`,
   decision: 'approve',
   reason: 'read it',
   at: '2026-11-21T10:00:00.000Z',

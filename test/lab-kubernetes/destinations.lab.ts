@@ -45,6 +45,7 @@ async function signedDrain(expected: ExpectedChange[] = []): Promise<SpanPlan> {
   return sealSpan({
     target: 'eks/r/demo',
     runbook: 'sha256:0',
+    title: 'Drain',
     inputs: {},
     steps: [{ id: 'drain', uses: 'kubernetes.drain', input, plan }],
   });

@@ -231,9 +231,9 @@ export async function startEngine(
       return { run, target, site };
     },
     decide: async (target, person, decision = 'approve', reason = 'looks right') => {
-      const { hold } = await until(target, ({ hold }) => hold !== undefined);
-      if (!hold) throw new Error('unreachable');
-      return holdpoint.decide(target, hold.request, decision, reason, keys[person]);
+      const state = await until(target, ({ hold }) => hold !== undefined);
+      if (!state.hold) throw new Error('unreachable');
+      return holdpoint.decide(state, state.hold.request, decision, reason, keys[person]);
     },
     sendVerb: async (target, person, word) => {
       const claims = { ...word, person, reason: 'because' };

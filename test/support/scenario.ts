@@ -220,12 +220,12 @@ export class Scenario {
       // A run that takes no word any more is about to end.
       if (last?.phase === 'stuck' && last.commands.length > 0) break;
       const open = last && openHoldOf(last);
-      if (open) {
+      if (last && open) {
         const { hold, number } = open.request;
         const name = `${hold} ${number}`;
         if (!seen.has(name)) await atHold?.(hold);
         seen.add(name);
-        await this.sign(open);
+        await this.sign(last, open);
       }
       await wait(lookPauseMs);
     }
@@ -240,7 +240,7 @@ export class Scenario {
       last = await this.live().catch(() => undefined);
       if (last && isWanted(last)) return last;
       const open = last && openHoldOf(last.state);
-      if (open) await this.sign(open);
+      if (last && open) await this.sign(last.state, open);
       await wait(lookPauseMs);
     }
     throw await this.lost(last?.state);
@@ -279,13 +279,13 @@ export class Scenario {
     await this.holdpoint.operate(this.target, command, 'the test wants it', this.environment.keys.dana);
   }
 
-  private async sign({ request, decisions }: HoldState): Promise<void> {
+  private async sign(state: RunState, { request, decisions }: HoldState): Promise<void> {
     const signer = (['ada', 'grace'] as const).find((person) => !decisions.some((decision) => decision.person === person));
     if (!signer) return;
     try {
       const { keys, client } = this.environment;
       await client.withDeadline(Date.now() + lookLimitMs, () =>
-        this.holdpoint.decide(this.target, request, 'approve', 'looks right', keys[signer]),
+        this.holdpoint.decide(state, request, 'approve', 'looks right', keys[signer]),
       );
     } catch (error) {
       // The hold may have been closed since, or the worker or the server be away: the next look tells.

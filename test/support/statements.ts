@@ -1,7 +1,11 @@
+import { questionDigest } from '../../domain/approval/request.ts';
 import type { Statement, StatementKind, StatementOf } from '../../domain/approval/statement.ts';
 
 const freshness = { at: '2026-11-21T10:00:00.000Z', nonce: 'n-1' };
 const hash = (digit: string): string => `sha256:${digit.repeat(64)}`;
+
+/** The question that the decision answers. */
+export const statedQuestion = 'Go on?';
 
 /** A statement of each kind, all signed by ann at the same time. */
 export const statements: { [Kind in StatementKind]: StatementOf<Kind> } = {
@@ -21,6 +25,7 @@ export const statements: { [Kind in StatementKind]: StatementOf<Kind> } = {
     hold: 'sign-drain',
     request: 2,
     planHash: hash('1'),
+    question: questionDigest({ question: statedQuestion }),
     decision: 'approve',
     reason: 'read it: Grüße, 확인했습니다',
     ...freshness,

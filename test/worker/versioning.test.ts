@@ -154,8 +154,8 @@ async function newSite(name: string) {
       if (!admission.admitted) throw new Error(`the run was refused: ${admission.reason}`);
     },
     approve: async (cluster: string): Promise<void> => {
-      const { hold } = await holdpoint.state(targetOf(cluster));
-      await holdpoint.decide(targetOf(cluster), hold!.request, 'approve', 'looks right', keys.ada);
+      const state = await holdpoint.state(targetOf(cluster));
+      await holdpoint.decide(state, state.hold!.request, 'approve', 'looks right', keys.ada);
     },
     until: (cluster: string, phase: Phase): Promise<void> =>
       untilDone(`${cluster} is ${phase}`, async () => (await holdpoint.state(targetOf(cluster))).phase === phase),

@@ -68,7 +68,7 @@ describe('at a hold', () => {
     expect(state.ended).toMatchObject({ reason: 'aborted by dana: not today', leftovers: [] });
     expect(site.looks).toBe(0);
     await expect(kindsSince(run, 2)).resolves.toEqual(['command.accepted', 'run.ended']);
-    const late = engine.holdpoint.decide(target, hold!.request, 'approve', 'too late', engine.keys.ada);
+    const late = engine.holdpoint.decide({ run, target }, hold!.request, 'approve', 'too late', engine.keys.ada);
     await expect(late).rejects.toMatchObject({ code: 'hold-not-waiting', message: expect.stringContaining('it is aborted') });
   });
 

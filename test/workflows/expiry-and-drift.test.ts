@@ -21,13 +21,13 @@ test('a hold that nobody signs in time closes without approving, refuses late si
   const stuck = await engine.until(target, 'stuck');
   expect(stuck.stuck).toMatchObject({ step: 'sign', reason: expect.stringContaining('expired at') });
   expect(stuck.stuck?.remedy).toContain('holdpoint retry');
-  const late = engine.holdpoint.decide(target, first.request, 'approve', 'late', engine.keys.ada);
+  const late = engine.holdpoint.decide({ run, target }, first.request, 'approve', 'late', engine.keys.ada);
   await expect(late).rejects.toMatchObject({ code: 'hold-expired' });
   engine.configuration.policies.short!.expiresMs = 600_000;
   await engine.holdpoint.operate(target, 'retry', 'people are back', engine.keys.dana);
   const second = await openHold(target, 2);
   expect(second.decisions).toEqual([]);
-  const old = engine.holdpoint.decide(target, first.request, 'approve', 'later still', engine.keys.ada);
+  const old = engine.holdpoint.decide({ run, target }, first.request, 'approve', 'later still', engine.keys.ada);
   await expect(old).rejects.toMatchObject({ code: 'request-replaced' });
   expect(site.done).toEqual([]);
   await engine.decide(target, 'ada');
@@ -62,7 +62,7 @@ test('a plan that changes after it was signed voids the signatures, shows what d
   expect(second.request.planHash).not.toBe(first.request.planHash);
   expect(second.drift).toEqual([expect.objectContaining({ step: 'work', kind: 'changed', before: 1, after: 2 })]);
   expect(site.looks).toBe(0);
-  const old = engine.holdpoint.decide(target, first.request, 'approve', 'again', engine.keys.grace);
+  const old = engine.holdpoint.decide({ run, target }, first.request, 'approve', 'again', engine.keys.grace);
   await expect(old).rejects.toMatchObject({ code: 'request-replaced' });
   // Signing again for the same person: the first signature was void.
   await engine.decide(target, 'ada');

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunState } from '../../domain/run/state.ts';
 import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
+import { questionDigest } from '../../domain/approval/request.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import type { DecisionRequest } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
@@ -27,8 +28,9 @@ async function heldRun(policy = 'one'): Promise<Held> {
 
 /** A signed decision on what is open; `signed` changes what is signed, and with it what is sent. */
 async function decisionOf({ run, state }: Held, person: Person, signed: Partial<DecisionStatement> = {}): Promise<DecisionRequest> {
-  const { hold = '', number: request = 0, planHash = '' } = state.hold?.request ?? {};
-  const shown = { run, hold, request, planHash, at: new Date().toISOString(), nonce: randomUUID() };
+  const { hold = '', number: request = 0, planHash = '', question: asked = '' } = state.hold?.request ?? {};
+  const question = questionDigest({ question: asked });
+  const shown = { run, hold, request, planHash, question, at: new Date().toISOString(), nonce: randomUUID() };
   const statement: DecisionStatement = { kind: 'decision', person, decision: 'approve', reason: 'fine', ...shown, ...signed };
   const { kind: _kind, at: _at, nonce: _nonce, ...claims } = statement;
   return { ...claims, signature: await engine.keys[person].sign(statement) };
@@ -126,14 +128,15 @@ describe('who may not decide is refused with the reason, and the attempt is in t
 });
 
 describe('a decision that is not for what is open is refused', () => {
-  test.each<[string, { planHash?: string; hold?: string; number?: number }, string]>([
+  test.each<[string, { planHash?: string; hold?: string; number?: number; question?: string }, string]>([
     ['another plan', { planHash: `sha256:${'1'.repeat(64)}` }, 'plan-differs'],
+    ['another question', { question: 'Is the weather fine?' }, 'question-differs'],
     ['another hold', { hold: 'sign-later' }, 'hold-differs'],
     ['a request that is yet to come', { number: 2 }, 'request-unknown'],
   ])('%s, and our client has it written down', async (_what, difference, code) => {
     const held = await heldRun();
-    const shown = { hold: 'sign', number: 1, planHash: held.state.hold?.request.planHash ?? '', ...difference };
-    const refusal = await refusalOf(engine.holdpoint.decide(held.target, shown, 'approve', 'fine', engine.keys.ada));
+    const shown = { ...held.state.hold!.request, ...difference };
+    const refusal = await refusalOf(engine.holdpoint.decide(held, shown, 'approve', 'fine', engine.keys.ada));
     expect(refusal.code).toBe(code);
     await expectOnlyRefused(held, code, 'ada');
   });

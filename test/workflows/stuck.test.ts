@@ -85,8 +85,9 @@ describe('a stuck step', () => {
     const { target } = await stuckRun();
     await expect(operate(target, 'skip', 'grace', ' ')).rejects.toMatchObject({ code: 'reason-missing' });
     await operate(target, 'skip', 'grace');
-    const shown = (await engine.until(target, 'holding')).hold!.request;
-    const sign = (person: 'grace' | 'oscar' | 'dana') => engine.holdpoint.decide(target, shown, 'approve', 'yes', engine.keys[person]);
+    const state = await engine.until(target, 'holding');
+    const sign = (person: 'grace' | 'oscar' | 'dana') =>
+      engine.holdpoint.decide(state, state.hold!.request, 'approve', 'yes', engine.keys[person]);
     await expect(sign('grace')).rejects.toMatchObject({ code: 'asker-excluded' });
     await expect(sign('oscar')).rejects.toMatchObject({ code: 'not-in-group' });
     await expect(sign('dana')).rejects.toMatchObject({ code: 'requester-excluded' });

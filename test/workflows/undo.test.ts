@@ -111,9 +111,9 @@ describe('undo', () => {
     const { target, site } = await failedRun();
     await engine.until(target, 'stuck');
     await operate(target, 'undo');
-    const { hold } = await engine.until(target, 'holding');
+    const state = await engine.until(target, 'holding');
     site.wayBack = 2;
-    await engine.holdpoint.decide(target, hold!.request, 'approve', 'fine', engine.keys.grace);
+    await engine.holdpoint.decide(state, state.hold!.request, 'approve', 'fine', engine.keys.grace);
     const second = await engine.until(target, ({ hold }) => hold?.request.number === 2);
     expect(second.hold?.drift).toContainEqual({ step: 'undo:a', kind: 'changed', object: 'fact wayBack', before: 1, after: 2 });
     await engine.decide(target, 'linus');

@@ -121,5 +121,7 @@ async function takeDone(
 
 function exceptionOf({ base }: RunProgress, { planned: { id, uses } }: OpenStep, effect: Effect, facts: JsonObject): SpanPlan {
   const plan = { effects: [effect], facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
-  return sealSpan({ target: base.targetName, runbook: base.runbook.digest, inputs: base.inputs, steps: [{ id, uses, input: {}, plan }] });
+  const { digest, title } = base.runbook;
+  const steps = [{ id, uses, input: {}, plan }];
+  return sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps });
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Policy } from '../../../domain/approval/policy.ts';
-import { standingOf, type Closing, type Decision, type ApprovalRequest } from '../../../domain/approval/request.ts';
+import { questionDigest, standingOf, type Closing, type Decision, type ApprovalRequest } from '../../../domain/approval/request.ts';
 import { reasonCharactersMax, refusalOf, type Attempt, type RefusalCode } from '../../../domain/approval/refusal.ts';
 import { digestOfText } from '../../../domain/plan/plan.ts';
 
@@ -85,7 +85,7 @@ const cases: Case[] = [
     attempt: { request: 1, planHash: otherHash },
     code: 'request-replaced',
     reason:
-      `The signatures of hold sign-drain were requested anew at 2026-11-21T10:00:00Z (request 2, plan ${planHash.slice(0, 19)}); ` +
+      `The signatures of hold sign-drain were requested anew at 2026-11-21T10:00:00Z (request 2, plan ${planHash.slice(0, 39)}); ` +
       'request 1, which the decision is for, no longer counts.',
     remedy: 'Read the new plan',
   },
@@ -123,8 +123,15 @@ const cases: Case[] = [
     attempt: { planHash: otherHash, person: 'mallory' },
     code: 'plan-differs',
     reason:
-      `The decision is for plan ${otherHash.slice(0, 19)}, but request 2 of hold sign-drain ` + `asks for plan ${planHash.slice(0, 19)}.`,
+      `The decision is for plan ${otherHash.slice(0, 39)}, but request 2 of hold sign-drain ` + `asks for plan ${planHash.slice(0, 39)}.`,
     remedy: 'Read the plan with `holdpoint show`',
+  },
+  {
+    title: 'answers another question',
+    attempt: { question: questionDigest({ question: 'Is the weather fine?' }) },
+    code: 'question-differs',
+    reason: 'The decision answers another question than request 2 of hold sign-drain asks.',
+    remedy: 'Read the question with `holdpoint show`',
   },
   {
     title: 'is neither yes nor no',

@@ -14,7 +14,7 @@ import {
   type Statement,
   type StatementKind,
 } from '../../../domain/approval/statement.ts';
-import { statements, statementsByKind } from '../../support/statements.ts';
+import { statements, statementsByKind, statedQuestion } from '../../support/statements.ts';
 
 const signedBy = { person: 'ann', at: '2026-11-21T10:00:00.000Z', nonce: 'n-1' };
 
@@ -45,9 +45,8 @@ describe('a statement is made of what was shown', () => {
 
   test('at a hold: the request that was shown', () => {
     const { run, hold, request: number, planHash, decision, reason } = statements.decision;
-    expect(statementFor({ kind: 'decision', run, request: { hold, number, planHash }, decision, reason }, signedBy)).toEqual(
-      statements.decision,
-    );
+    const request = { hold, number, planHash, question: statedQuestion };
+    expect(statementFor({ kind: 'decision', run, request, decision, reason }, signedBy)).toEqual(statements.decision);
   });
 
   test.each(commandNames)('with the command %s: the stuck step, where it is about that', (command) => {
@@ -96,7 +95,7 @@ describe('claims', () => {
 
   test('are sent as text or as whole numbers', () => {
     expect(claimNames('decision', 'integer')).toEqual(['request']);
-    expect(claimNames('decision', 'text')).toEqual(['person', 'run', 'hold', 'planHash', 'decision', 'reason']);
+    expect(claimNames('decision', 'text')).toEqual(['person', 'run', 'hold', 'planHash', 'question', 'decision', 'reason']);
   });
 
   const everyClaim = statementsByKind.flatMap(([kind]) =>

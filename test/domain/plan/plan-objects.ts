@@ -24,8 +24,9 @@ export function stepOf(differences: Partial<StepPlan> = {}): StepPlan {
 
 /** A sealed span with such a step. */
 export function spanOf(differences: Partial<Omit<SpanPlan, 'hash'>> = {}): SpanPlan {
-  const runbook = digestOfText('the runbook');
-  return sealSpan({ target: 'eks/eu-central-1/demo', runbook, inputs: { nodegroup: 'blue' }, steps: [stepOf()], ...differences });
+  const title = 'Rotate a node group';
+  const of = { target: 'eks/eu-central-1/demo', runbook: digestOfText('the runbook'), title };
+  return sealSpan({ ...of, inputs: { nodegroup: 'blue' }, steps: [stepOf()], ...differences });
 }
 
 // Keys that objects inherit are names like any other.
@@ -53,6 +54,7 @@ const anyStep: fc.Arbitrary<StepPlan> = fc.record({
 export const anySpan: fc.Arbitrary<Omit<SpanPlan, 'hash'>> = fc.record({
   target: fc.constantFrom('eks/eu-central-1/demo', 'eks/eu-west-1/demo'),
   runbook: fc.constantFrom(digestOfText('one'), digestOfText('two')),
+  title: fc.constantFrom('one', 'two'),
   inputs: anyObject,
   steps: fc.uniqueArray(anyStep, { maxLength: 3, selector: ({ id }) => id }),
 });

@@ -44,6 +44,7 @@ describe('the hash of a span', () => {
   const signed: { title: string; span: Parameters<typeof spanOf>[0] }[] = [
     { title: 'the target', span: { target: 'eks/eu-west-1/demo' } },
     { title: 'the runbook', span: { runbook: digestOfText('another') } },
+    { title: 'the title', span: { title: 'Delete a node group' } },
     { title: 'an input', span: { inputs: { nodegroup: 'green' } } },
     { title: 'the id of a step', span: { steps: [stepOf({ id: 'other' })] } },
     { title: 'the action of a step', span: { steps: [stepOf({ uses: 'kubernetes.uncordon' })] } },

@@ -27,7 +27,7 @@ function risksOf({ risks }: ActionPlan): string[] {
 
 /** The plan of a step as people sign it. */
 function sealed(uses: string, input: JsonObject, plan: ActionPlan): SpanPlan {
-  return sealSpan({ target: 'eks/r/demo', runbook: 'sha256:0', inputs: {}, steps: [{ id: 'drain', uses, input, plan }] });
+  return sealSpan({ target: 'eks/r/demo', runbook: 'sha256:0', title: 'Drain', inputs: {}, steps: [{ id: 'drain', uses, input, plan }] });
 }
 
 async function signedDrain(expected: ExpectedChange[] = []): Promise<SpanPlan> {
