@@ -264,6 +264,7 @@ export const errorsToldInPlace = {
   'not-in-group': 'refuse',
   'reason-missing': 'refuse',
   'reason-too-long': 'refuse',
+  'reason-unreadable': 'refuse',
   'person-unknown': 'refuse',
   'key-malformed': 'refuse',
   'statement-too-large': 'refuse',

@@ -8,7 +8,7 @@ export const nameCharactersMax = 253;
  * What a terminal obeys instead of showing it, or what nobody sees: controls (C0, C1, escape), bidirectional and other formats, line
  * and paragraph separators, half characters, fillers, and a fifth mark on top of a character.
  */
-const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?<=\p{M}{4})\p{M}/u;
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|\p{M}(?<=\p{M}{5})/u;
 const everyUnseen = new RegExp(unseen.source, 'gu');
 
 const shortEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };

@@ -1,4 +1,5 @@
 import { shortHash } from '../plan/plan.ts';
+import { unseenIn } from '../visible.ts';
 import { isExcluded, signersOf, type Policy } from './policy.ts';
 import { questionDigest, standingOf, type ApprovalRequest, type Decision } from './request.ts';
 
@@ -35,7 +36,8 @@ export type RefusalCode =
   | 'asker-excluded'
   | 'not-in-group'
   | 'reason-missing'
-  | 'reason-too-long';
+  | 'reason-too-long'
+  | 'reason-unreadable';
 
 /** A refused attempt, told to the person who made it and kept in the record of the run. */
 export interface Refusal {
@@ -232,6 +234,17 @@ function notEntitled(request: ApprovalRequest, attempt: Attempt): Refusal | unde
   };
 }
 
+/** Refuses a reason that a terminal would obey, or that nobody can read: others read it before they sign, and in the record. */
+export function refusalOfUnreadable(reason: string): Refusal | undefined {
+  const unseen = unseenIn(reason);
+  if (unseen === undefined) return undefined;
+  return {
+    code: 'reason-unreadable',
+    reason: `The reason has the character ${unseen.character}, which nobody sees or a terminal obeys.`,
+    remedy: 'Give a reason of one line that can be read.',
+  };
+}
+
 function unfitReason(policy: Policy, { reason, decision }: Attempt): Refusal | undefined {
   if (policy.reason === 'required' && reason.trim() === '') {
     return {
@@ -240,7 +253,7 @@ function unfitReason(policy: Policy, { reason, decision }: Attempt): Refusal | u
       remedy: 'Say why, with `--reason`.',
     };
   }
-  if (reason.length <= reasonCharactersMax) return undefined;
+  if (reason.length <= reasonCharactersMax) return refusalOfUnreadable(reason);
   return {
     code: 'reason-too-long',
     reason: `The reason has ${reason.length} characters; at most ${reasonCharactersMax} are kept.`,

@@ -1,6 +1,7 @@
 import { evaluate, ExpressionError, render } from '../expression/expression.ts';
 import type { Json } from '../json.ts';
 import { elementsMax, type HoldStep, type Repetition, type Scope } from '../runbook.ts';
+import { visible } from '../visible.ts';
 import { resultsAt, type Result, type Results, type StepInstance } from './step-tree.ts';
 
 /** A step that stands for a list, taken apart: one instance for each element. Throws ExpressionError where there is no such list. */
@@ -64,12 +65,12 @@ export function isLeftOut({ step }: StepInstance, scope: Scope): boolean {
   return step.kind !== 'hold' && step.if !== undefined && evaluate(step.if, scope) === false;
 }
 
-/** The question of a hold, with what the plan of its span says; undefined where it has none. */
+/** The question of a hold, with what the plan of its span says, all of it visible; undefined where it has none. */
 export function questionOf(hold: HoldStep, scope: Scope): string | undefined {
   if (hold.question === undefined) return undefined;
   try {
     const question = render(hold.question, scope);
-    return typeof question === 'string' ? question : JSON.stringify(question);
+    return visible(typeof question === 'string' ? question : JSON.stringify(question));
   } catch (error) {
     // A question that cannot be filled in must not hide the plan, which is what people sign.
     if (error instanceof ExpressionError) return hold.question;

@@ -1,5 +1,6 @@
 import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, Parser, type CST, type Document, type ParsedNode } from 'yaml';
 import type { Json } from '../../domain/json.ts';
+import { unseenIn } from '../../domain/visible.ts';
 import { formatPath, type Problem, sortProblems, type ValuePath } from './problem.ts';
 
 /** Size of a document in UTF-8 bytes. */
@@ -114,6 +115,12 @@ export function readDocument(text: string, file: string): ReadDocument {
     sourceMap.report('error', [], 0, `The file has more than ${documentBytesMax} bytes, which is the most that is read.`);
     return { sourceMap };
   }
+  // In comments, too, where text in another direction makes a document read otherwise than it is.
+  const unseen = unseenOf(text.replace(/^\ufeff/, ' ').replaceAll('\r', ' '));
+  if (unseen) {
+    sourceMap.report('error', [], unseen.at, unseenSentence(unseen.character));
+    return { sourceMap };
+  }
   const tokens = tokensOf(text);
   if (tokens === undefined || isTooDeep(tokens)) {
     sourceMap.report('error', [], 0, `Maps and lists are nested more than ${documentDepthMax} deep.`);
@@ -135,6 +142,15 @@ function tokensOf(text: string): CST.Token[] | undefined {
     if (parser.stack.length > 2 * documentDepthMax) return undefined;
   }
   return [...tokens, ...parser.end()];
+}
+
+/** What nobody can see in a text of several lines. */
+function unseenOf(text: string): ReturnType<typeof unseenIn> {
+  return unseenIn(text.replace(/[\n\t]/g, ' '));
+}
+
+function unseenSentence(character: string): string {
+  return `Has the character ${character}, which nobody sees or a terminal obeys; take it out.`;
 }
 
 /** Looks at the tokens, without recursion: the composer would exhaust the stack on a file of opening brackets. */
@@ -208,7 +224,8 @@ class ValueReader {
       const name = isScalar(key) ? key.value : undefined;
       const offset = key.range[0];
       this.refuseAnchor(key, path);
-      const refusal = typeof name === 'string' ? keyRefusal(name) : undefined;
+      const unseen = typeof name === 'string' ? unseenIn(name) : undefined;
+      const refusal = unseen ? unseenSentence(unseen.character) : typeof name === 'string' ? keyRefusal(name) : undefined;
       if (typeof name !== 'string') this.refuse(path, offset, 'A key must be text; put it in quotes.');
       else if (refusal !== undefined) this.refuse(path, offset, refusal);
       else if (entries.has(name)) this.refuse([...path, name], offset, `The key "${name}" is given twice.`);
@@ -219,6 +236,9 @@ class ValueReader {
   }
 
   private valueOfScalar(value: unknown, path: ValuePath, offset: number): Json {
+    // Escapes in quotes have made it of characters that the text itself does not have.
+    const unseen = typeof value === 'string' ? unseenOf(value) : undefined;
+    if (unseen) return this.refuse(path, offset, unseenSentence(unseen.character));
     if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
     const isNumber = typeof value === 'number' && Number.isFinite(value);
     if (isNumber && (!Number.isInteger(value) || Number.isSafeInteger(value))) return value;

@@ -55,7 +55,13 @@ const id = z
   .refine(allowed, allowedMessage)
   .describe('Name of the step within the runbook. Expressions read `steps.drain`, and `steps["sign-drain"]` where it has a "-".');
 
-const title = z.string().min(1).max(200).describe('What the step does, for people.').optional();
+/** What stands on the screen of whoever signs, as one line of it. */
+const oneLine = z
+  .string()
+  .min(1)
+  .refine((text) => !/[\n\t]/.test(text.trimEnd()), { error: 'must be one line, without tabs' });
+
+const title = oneLine.max(200).describe('What the step does, for people.').optional();
 
 const condition = z
   .string()
@@ -125,9 +131,7 @@ export const runbookStepGrammar = z.strictObject({
 export const holdStepGrammar = z.strictObject({
   id,
   hold: z.string().min(1).describe('Name of the approval policy in holdpoint.yaml. People sign the plan of all steps up to the next hold.'),
-  question: z
-    .string()
-    .min(1)
+  question: oneLine
     .max(1000)
     .describe('The question that is put to the approvers; may refer to `${steps.<id>.plan.…}` of the steps up to the next hold.')
     .optional(),
@@ -145,7 +149,7 @@ const head = {
         .max(63)
         .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a DNS label: small letters, digits and `-`')
         .describe('Name of the runbook, a DNS label.'),
-      title: z.string().min(1).max(200).describe('What the runbook does, in a few words.'),
+      title: oneLine.max(200).describe('What the runbook does, in a few words.'),
       description: z.string().max(4000).describe('What an operator should know before starting it.').optional(),
     })
     .describe('What the runbook is called.'),

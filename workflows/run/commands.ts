@@ -1,4 +1,5 @@
 import { CancellationScope, condition } from '@temporalio/workflow';
+import { refusalOfUnreadable } from '../../domain/approval/refusal.ts';
 import { claimNames, type CommandName } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
@@ -16,6 +17,8 @@ const reasonNeeded: readonly CommandName[] = ['skip', 'done', 'undo', 'adopt'];
 export function refuseCommand(run: Run, request: CommandRequest): void {
   requireShape(request, [...claimNames('command', 'text'), 'signature']);
   const { command, step, reason, run: named } = request;
+  const unreadable = refusalOfUnreadable(reason);
+  if (unreadable) throw refusalFailure(unreadable);
   const refusal =
     named === run.state.run ? run.refusalOfCommand(command, step) : { cause: `the open run is ${run.state.run}`, possible: [] };
   if (refusal) {

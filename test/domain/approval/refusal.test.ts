@@ -127,6 +127,20 @@ const cases: Case[] = [
     remedy: 'Read the plan with `holdpoint show`',
   },
   {
+    title: 'has a reason that a terminal would obey',
+    attempt: { reason: 'fine\u001b[8m' },
+    code: 'reason-unreadable',
+    reason: 'The reason has the character \\x1b, which nobody sees or a terminal obeys.',
+    remedy: 'Give a reason of one line that can be read.',
+  },
+  {
+    title: 'has a reason of several lines',
+    attempt: { reason: 'fine\n✓ signed by grace' },
+    code: 'reason-unreadable',
+    reason: 'The reason has the character \\n',
+    remedy: 'Give a reason of one line',
+  },
+  {
     title: 'answers another question',
     attempt: { question: questionDigest({ question: 'Is the weather fine?' }) },
     code: 'question-differs',

@@ -32,6 +32,21 @@ describe('a document is refused', () => {
     ['with an anchor around all of it', '&x\na: 1', 'd.yaml:2:1 error The anchor "&x" is not allowed; write the value out.'],
     ['with a tag', 'a: !!js/function x', 'd.yaml:1:4 error Unresolved tag: tag:yaml.org,2002:js/function.'],
     ['with a tab as indentation', 'a:\n\t- b', 'd.yaml:2:1 error Tabs are not allowed as indentation.'],
+    [
+      'with an escape code in a text',
+      'a:\n  b: "x\\e[8mhidden"',
+      'd.yaml:2:6 error a.b: Has the character \\x1b, which nobody sees or a terminal obeys; take it out.',
+    ],
+    [
+      'with a key that nobody sees whole',
+      '"a\\u200B": 1',
+      'd.yaml:1:1 error Has the character \\u200b, which nobody sees or a terminal obeys; take it out.',
+    ],
+    [
+      'with text in another direction in a comment',
+      'a: 1 # \u202eno',
+      'd.yaml:1:8 error Has the character \\u202e, which nobody sees or a terminal obeys; take it out.',
+    ],
     ['that is empty', '# nothing\n', 'd.yaml:1:1 error The file is empty.'],
   ])('%s', (_title, text, expected) => {
     expect(problemsOf(text)).toEqual([expected]);
