@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { ApiException } from '@kubernetes/client-node';
 import type { Target } from '../domain/target.ts';
 import { HoldpointError } from '../domain/errors.ts';
+import { cut } from '../domain/visible.ts';
 import { EvidenceError } from './evidence/store.ts';
 
 const awsDeniedNames = new Set([
@@ -56,6 +57,13 @@ const networkCodePrefixes = ['HPE_', 'ERR_SSL_', 'UND_ERR_'];
 const networkNames = new Set(['AbortError', 'TimeoutError', 'SyntaxError']);
 /** The same as the HTTP client of Kubernetes (node-fetch) calls it. */
 const networkTypes = new Set(['invalid-json', 'body-timeout', 'request-timeout']);
+/** How much of somebody else's message is told; the rest would fill screens and records. */
+export const messageCharactersMax = 1_000;
+/** What follows these words may be a secret. */
+const secretNames = 'token|secret|signature|credential|password|passwd|authorization|api-?key';
+const secretWords = new RegExp(`\\b([\\w-]*(?:${secretNames})[\\w-]*)(["']?\\s*[:=]\\s*)(?:bearer\\s+|basic\\s+)?["']?[^\\s"',;&]+`, 'gi');
+/** Tokens, keys and signatures: a word of letters and digits that is longer than names are, a JWT, an access key of AWS. */
+const secretShapes = /\b(?:eyJ[\w-]+(?:\.[\w-]*)*|A[KS]IA[A-Z0-9]{12,}|[A-Za-z0-9+/_=-]{40,})/g;
 /** How deep the cause of an error is looked for. */
 const causesMax = 5;
 
@@ -66,7 +74,7 @@ const causesMax = 5;
 export function awsError(error: unknown, call: string, target: Target): HoldpointError {
   if (error instanceof HoldpointError) return error;
   const name = nameOf(error);
-  const cause = withoutFullStop(messageOf(error));
+  const cause = withoutFullStop(told(error, name));
   const details = { call, cause, target: `${target.kind}/${target.region}/${target.name}` };
   if (name === 'CredentialsProviderError') return new HoldpointError('aws-credentials-missing', details, { cause: error });
   if (awsDeniedNames.has(name)) return new HoldpointError('aws-denied', details, { cause: error });
@@ -96,10 +104,10 @@ export function kubernetesError(error: unknown, call: string, cluster: string): 
 
 /** The message of a Kubernetes Status, or of whatever else was thrown. */
 export function kubernetesMessage(error: unknown): string {
-  if (!(error instanceof ApiException)) return messageOf(error);
+  if (!(error instanceof ApiException)) return cut(messageOf(error), messageCharactersMax);
   const body: unknown = error.body;
   const text = typeof body === 'string' ? parsedMessage(body) : (body as { message?: unknown } | null)?.message;
-  return typeof text === 'string' && text !== '' ? text : `HTTP ${error.code}`;
+  return typeof text === 'string' && text !== '' ? cut(text, messageCharactersMax) : `HTTP ${error.code}`;
 }
 
 /** The HTTP status of a Kubernetes error; undefined where no answer came. */
@@ -163,6 +171,22 @@ export function credentialMissing(message: string): Error {
 /** A connection that is given up because nothing comes; counts as a network error. */
 export function connectionLost(message: string): Error {
   return Object.assign(new Error(message), { code: 'ETIMEDOUT' });
+}
+
+/**
+ * What is told of a message of AWS: its first line. Where a signature does not fit, AWS answers with all that was signed, in which there
+ * is the token of the session.
+ */
+function told(error: unknown, name: string): string {
+  const [line = ''] = messageOf(error).split('\n');
+  const isOfSignature = name === 'InvalidSignatureException' || name === 'SignatureDoesNotMatch';
+  const shown = cut(line, messageCharactersMax);
+  return isOfSignature ? withoutSecrets(shown) : shown;
+}
+
+/** What another program has said, with what may be a secret taken out of it. */
+export function withoutSecrets(text: string): string {
+  return text.replace(secretWords, '$1$2(left out)').replace(secretShapes, '(left out)');
 }
 
 function nameOf(error: unknown): string {

@@ -222,8 +222,8 @@ export class Holdpoint {
 
   /**
    * Sends a decision or a command that its person has signed, wherever their key is; `name` is the run or its target.
-   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `run-unknown`, `shown-forged`; where the run is
-   * over, `hold-not-waiting` for a decision and `command-refused` for a command.
+   * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `run-unknown`, `shown-forged`;
+   * where the run is over, `hold-not-waiting` for a decision and `command-refused` for a command.
    */
   submit(name: string, statement: DecisionStatement, signature: string): Promise<DecisionAnswer>;
   submit(name: string, statement: CommandStatement, signature: string): Promise<CommandResult>;

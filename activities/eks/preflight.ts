@@ -5,11 +5,12 @@ import type { ActionContext, Observation, Progress } from '../../domain/action.t
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
 import type { Blocker } from '../../domain/plan/plan.ts';
+import { cut } from '../../domain/visible.ts';
 import { skewProblem } from '../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
-import { awsError } from '../failure.ts';
+import { awsError, messageCharactersMax } from '../failure.ts';
 import { inParallel, nodeIsReady } from '../kubernetes/client/read.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup/nodegroup.ts';
 import { listAllOf, pageSize } from './pages.ts';
@@ -109,7 +110,7 @@ function clusterBlockers(cluster: Cluster): Blocker[] {
     blockers.push({ object, reason: `Its status is ${cluster.status ?? 'unknown'}, not ACTIVE.`, remedy });
   }
   for (const issue of cluster.health?.issues ?? []) {
-    const reason = `EKS reports ${issue.code ?? 'an issue'}: ${issue.message ?? 'without a message'}`;
+    const reason = `EKS reports ${issue.code ?? 'an issue'}: ${cut(issue.message ?? 'without a message', messageCharactersMax)}`;
     blockers.push({ object, reason, remedy: 'Put right what EKS reports, then plan again.' });
   }
   return blockers;

@@ -41,7 +41,8 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
     .addHelpText(
       'after',
       `\nExamples:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada\n` +
-        `  holdpoint ${decision} r-20261121-7kq2m4 --as ada --plan ${'1a2b3c4d'.repeat(hashDigitsMin / 8)} --reason "checked with the team"\n\n` +
+        `  holdpoint ${decision} r-20261121-7kq2m4 --as ada --reason "checked with the team" \\\n` +
+        `    --plan ${'1a2b3c4d'.repeat(hashDigitsMin / 8)}\n\n` +
         'Exit codes: 0 signed, 1 refused, 2 bad input.',
     )
     .action(async (name: string, options: DecideOptions) => {
@@ -90,7 +91,8 @@ async function seen(
     );
   }
   if (!terminal.interactive) {
-    const remedy = `Read it with \`holdpoint show ${state.run}\`, then give run and hash: holdpoint ${decision} ${state.run} --plan ${shortHash(planHash)}`;
+    const command = `holdpoint ${decision} ${state.run} --plan ${shortHash(planHash)}`;
+    const remedy = `Read it with \`holdpoint show ${state.run}\`, then give run and hash: ${command}`;
     throw new UsageError('Nobody can be shown the plan here.', remedy);
   }
   terminal.lines(runLines({ state, progress: {}, retrying: [] }, terminal, { plan: true }));

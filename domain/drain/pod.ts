@@ -1,3 +1,5 @@
+import { cut, nameCharactersMax } from '../visible.ts';
+
 /** A pod as the drain sees it. */
 export interface PodView {
   namespace: string;
@@ -91,7 +93,9 @@ export function optOutOf(pod: PodView, nowMs: number): OptOut | undefined {
   const disrupt = pod.annotations[doNotDisrupt];
   if (disrupt === undefined) return undefined;
   const forMs = disrupt === 'true' ? Infinity : goDurationMs(disrupt);
-  return forMs !== undefined && nowMs < pod.createdAtMs + forMs ? { treatment: 'wait', mark: `${doNotDisrupt}=${disrupt}` } : undefined;
+  return forMs !== undefined && nowMs < pod.createdAtMs + forMs
+    ? { treatment: 'wait', mark: `${doNotDisrupt}=${cut(disrupt, nameCharactersMax)}` }
+    : undefined;
 }
 
 /** A duration as Go writes it, such as `1h30m`, in milliseconds; undefined where it is none. */

@@ -53,6 +53,25 @@ describe('AWS', () => {
     });
   });
 
+  test('is not told with what was signed, where a signature does not fit: the token of the session is in it.', () => {
+    const said =
+      'The request signature we calculated does not match the signature you provided. X-Amz-Security-Token=IQoJb3JpZ2luX2VjEXAMPLE\n\n' +
+      "The Canonical String for this request should have been\n'GET\n/clusters/demo\n\nx-amz-security-token:IQoJb3JpZ2luX2VjEXAMPLE'";
+    const target = { kind: 'eks', region: 'eu-central-1', name: 'demo' };
+    for (const name of ['InvalidSignatureException', 'SignatureDoesNotMatch']) {
+      const { code, message } = awsError(Object.assign(new Error(said), { name, $fault: 'client' }), 'DescribeCluster', target);
+      expect(code).toBe('aws-denied');
+      expect(message).toContain('does not match the signature you provided. X-Amz-Security-Token=(left out)');
+      expect(message).not.toMatch(/IQoJ|Canonical/);
+    }
+    const long = awsError(
+      Object.assign(new Error('x'.repeat(100_000)), { name: 'AccessDenied', $fault: 'client' }),
+      'DescribeCluster',
+      target,
+    );
+    expect(long.message.length).toBeLessThan(1_200);
+  });
+
   test('without credentials is refused before anything is sent.', async () => {
     for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_PROFILE', 'HOME']) delete process.env[name];
     Object.assign(process.env, { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' });

@@ -51,13 +51,16 @@ export class Environment {
     this.ends.push(() => rm(directory, { recursive: true, force: true }));
   }
 
-  /** Calls `holdpoint` in this process, with nobody at the keyboard. */
-  async call(argv: readonly string[], { columns, tty = false }: { columns?: number; tty?: boolean } = {}): Promise<Outcome> {
+  /** Calls `holdpoint` in this process, with nobody at the keyboard, or with somebody who has typed that. */
+  async call(
+    argv: readonly string[],
+    { columns, tty = false, typed }: { columns?: number; tty?: boolean; typed?: string } = {},
+  ): Promise<Outcome> {
     const lines: Outcome['lines'] = [];
     const stdout = capture((text) => lines.push({ stream: 'stdout', text }));
     const stderr = capture((text) => lines.push({ stream: 'stderr', text }));
     const code = await runCli(argv, {
-      stdin: Readable.from([]),
+      stdin: Object.assign(Readable.from(typed === undefined ? [] : [typed]), { isTTY: typed !== undefined }),
       stdout: Object.assign(stdout, { isTTY: tty, columns }),
       stderr,
       env: this.env,

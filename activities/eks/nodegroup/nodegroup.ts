@@ -3,8 +3,9 @@ import type { V1Node } from '@kubernetes/client-node';
 import type { Target } from '../../../domain/target.ts';
 import type { ActionContext, Progress, ProgressItem } from '../../../domain/action.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
+import { cut } from '../../../domain/visible.ts';
 import type { Clients } from '../../clients.ts';
-import { awsError, withoutFullStop } from '../../failure.ts';
+import { awsError, messageCharactersMax, withoutFullStop } from '../../failure.ts';
 import { listNodes, nodeIsReady } from '../../kubernetes/client/read.ts';
 
 /** The label that EKS puts on every node of a managed node group. */
@@ -88,5 +89,7 @@ export function readinessProgress(nodegroup: string, nodes: readonly V1Node[], w
 export function healthProblem(nodegroup: Nodegroup): string | undefined {
   const issues = nodegroup.health?.issues ?? [];
   if (issues.length === 0) return undefined;
-  return issues.map(({ code, message }) => `${code ?? 'Unknown'}: ${withoutFullStop(message ?? 'EKS gives no message')}`).join('; ');
+  return issues
+    .map(({ code, message }) => `${code ?? 'Unknown'}: ${withoutFullStop(cut(message ?? 'EKS gives no message', messageCharactersMax))}`)
+    .join('; ');
 }

@@ -1,4 +1,6 @@
 import type { ErrorDetail } from '@aws-sdk/client-eks';
+import { cut } from '../../../domain/visible.ts';
+import { messageCharactersMax } from '../../failure.ts';
 
 /** Codes of a failed update (EKS API, ErrorDetail) in the words of the person who has to mend it. */
 const explanations: Record<string, { meaning: string; remedy: string }> = {
@@ -52,7 +54,7 @@ export function explainUpdateErrors(errors: readonly ErrorDetail[]): { reason: s
   const reasons = errors.map(({ errorCode = 'Unknown', errorMessage, resourceIds = [] }) => {
     const meaning = explanations[errorCode]?.meaning ?? 'a code that Holdpoint does not know';
     const objects = resourceIds.length > 0 ? ` (${resourceIds.join(', ')})` : '';
-    return `${errorCode}: ${meaning}${errorMessage ? `; EKS says "${errorMessage}"` : ''}${objects}`;
+    return `${errorCode}: ${meaning}${errorMessage ? `; EKS says "${cut(errorMessage, messageCharactersMax)}"` : ''}${objects}`;
   });
   const unknown = explanations.Unknown?.remedy ?? '';
   const remedies = new Set(errors.map(({ errorCode = 'Unknown' }) => explanations[errorCode]?.remedy ?? unknown));

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Cluster, User } from '@kubernetes/client-node';
-import { credentialMissing } from '../../failure.ts';
+import { cut, visible } from '../../../domain/visible.ts';
+import { credentialMissing, withoutSecrets } from '../../failure.ts';
 
 /** A credential is renewed when this share of its life is left, or this much where that is less: a request takes its time, too. */
 const renewalShare = 0.25;
@@ -10,6 +11,8 @@ const renewalMarginMaxMs = 60_000;
 const fileAgeMaxMs = 60_000;
 const pluginTimeoutMs = 30_000;
 const pluginOutputBytesMax = 1024 * 1024;
+/** How much is told of what a plugin says when it fails. */
+const saidCharactersMax = 300;
 
 /** What shows a server who asks. */
 export interface Credential {
@@ -139,7 +142,9 @@ function runPlugin(
     const child = execFile(command, args ?? [], options, (error, stdout, stderr) => {
       if (error === null) return resolve(stdout);
       const said = stderr.trim().split('\n').at(-1) ?? '';
-      const how = error.killed ? `did not end within ${pluginTimeoutMs / 1000} s` : `has failed: ${said || firstLine(error.message)}`;
+      const how = error.killed
+        ? `did not end within ${pluginTimeoutMs / 1000} s`
+        : `has failed: ${toldOf(said || firstLine(error.message))}`;
       reject(credentialMissing(`${called} ${how}`));
     });
     child.stdin?.end();
@@ -153,6 +158,11 @@ function clusterInformation({ server, caData, skipTLSVerify, tlsServerName }: Cl
     'insecure-skip-tls-verify': skipTLSVerify || undefined,
     'tls-server-name': tlsServerName,
   };
+}
+
+/** A plugin may print whatever it works with. */
+function toldOf(text: string): string {
+  return visible(withoutSecrets(cut(text, saidCharactersMax)));
 }
 
 function firstLine(text: string): string {

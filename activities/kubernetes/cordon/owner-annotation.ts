@@ -1,4 +1,5 @@
 import { PatchStrategy, setHeaderOptions, type V1Node } from '@kubernetes/client-node';
+import { cut } from '../../../domain/visible.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import { inParallel, listNodes, readNode } from '../client/read.ts';
@@ -13,6 +14,8 @@ const drainBeganAnnotation = 'holdpoint.dev/drain-began';
 const excludedLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
 
 const attemptsMax = 5;
+/** Ours are shorter; somebody else may have put anything there. */
+const annotationCharactersMax = 1_024;
 
 /** Names us in the managed fields of a node, so that people see who has cordoned it. */
 const fieldManager = 'holdpoint';
@@ -226,7 +229,8 @@ function detailsOf(node: V1Node): Details | undefined {
 }
 
 function annotationOf(node: V1Node, name: string): string | undefined {
-  return node.metadata?.annotations?.[name];
+  const value = node.metadata?.annotations?.[name];
+  return value && cut(value, annotationCharactersMax);
 }
 
 /**

@@ -11,12 +11,15 @@ import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { repellingTaint } from '../../../domain/drain/node-selection.ts';
 import { podAnnotations, type PodOwner, type PodView } from '../../../domain/drain/pod.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
-import { withoutFullStop } from '../../failure.ts';
+import { cut, nameCharactersMax } from '../../../domain/visible.ts';
+import { messageCharactersMax, withoutFullStop } from '../../failure.ts';
 
 /** What the API server fills in where a pod says nothing (core/v1). */
 const graceSecondsDefault = 30;
 /** What the API server fills in where a Deployment says nothing (apps/v1), with a percentage rounded up. */
 const maxSurgeDefault = '25%';
+/** What is kept of an owner's name that no object can have. */
+const shownOfOwnerMax = 100;
 const hostnameLabel = 'kubernetes.io/hostname';
 const cordonedNode = { name: '', labels: {}, taints: [], schedulable: false };
 /** The end of the API groups of Kubernetes itself; the oldest of them have no dot. */
@@ -89,7 +92,7 @@ function unschedulableReason({ spec, status }: V1Pod): string | undefined {
   if (spec?.nodeName !== undefined || status?.phase !== 'Pending') return undefined;
   const scheduled = (status.conditions ?? []).find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status !== 'False' || scheduled.reason !== 'Unschedulable') return undefined;
-  return withoutFullStop(scheduled.message ?? 'the scheduler says no more');
+  return withoutFullStop(cut(scheduled.message ?? 'the scheduler says no more', messageCharactersMax));
 }
 
 /** A time in milliseconds since 1970, as the client reads it or as it is in the JSON. */
@@ -111,10 +114,22 @@ function podOwner({ metadata }: V1Pod, labels: Record<string, string>): PodView[
   return owner;
 }
 
+type Owner = [kind: string, name: string, apiVersion: string];
+
+/**
+ * The API server takes whatever is said of an owner, in any length. What no object can be called is cut, and the object that says it is
+ * named, so that one pod's owner never passes for that of another.
+ */
+function ownersText(text: string, of: string): string {
+  if (text.length <= nameCharactersMax) return text;
+  return `${cut(text, shownOfOwnerMax)} of ${of}`;
+}
+
 function ownerOf(metadata: V1ObjectMeta | undefined): PodOwner | undefined {
   const controller = (metadata?.ownerReferences ?? []).find((reference) => reference.controller === true);
   if (!controller) return undefined;
-  const { kind, name, apiVersion } = controller;
+  const of = `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
+  const [kind, name, apiVersion] = [controller.kind, controller.name, controller.apiVersion].map((text) => ownersText(text, of)) as Owner;
   const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
   return ownGroups.test(group) ? { kind, name } : { kind, name, customGroup: group };
 }
@@ -137,7 +152,7 @@ export function budgetView(budget: V1PodDisruptionBudget): BudgetView {
     desiredHealthy: status?.desiredHealthy ?? 0,
     expectedPods: status?.expectedPods ?? 0,
     disrupted: Object.keys(status?.disruptedPods ?? {}),
-    syncFailure: failed && withoutFullStop(failed.message),
+    syncFailure: failed && withoutFullStop(cut(failed.message, messageCharactersMax)),
     owner: ownerOf(metadata),
   };
 }

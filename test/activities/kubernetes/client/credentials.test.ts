@@ -24,6 +24,11 @@ function sourceOf(give: (count: number) => Credential | Error): { source: () => 
   return { source, asked: () => count };
 }
 
+/** A plugin that says that before it fails. */
+function failing(words: string): { command: string; args: string[] } {
+  return { command: process.execPath, args: ['-e', `console.error('${words}'); process.exit(1)`] };
+}
+
 describe('a credential that expires', () => {
   beforeEach(() => {
     jest.useFakeTimers({ now: start, doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
@@ -145,6 +150,12 @@ describe('where credentials come from', () => {
       { command: 'holdpoint-no-such-plugin' },
       /^the credential plugin holdpoint-no-such-plugin has failed: .*ENOENT/,
     ],
+    [
+      'it fails, without its secrets and with nothing that a terminal obeys',
+      failing('token=abc123 \\u001b[8m Authorization: Bearer xyz, eyJhbGciOi.eyJzdWIi and ' + 'k'.repeat(64)),
+      /has failed: token=\(left out\) \\x1b\[8m Authorization: \(left out\), \(left out\) and \(left out\)$/,
+    ],
+    ['it fails with very many words', failing('no '.repeat(10_000)), /has failed: (no )+n?o?… \(\d+ characters\)$/],
     ['it gives nothing', { command: process.execPath, args: ['-e', 'console.log("{}")'] }, /gives neither a token nor a certificate$/],
   ])('a plugin is told where %s', async (_title, exec, message) => {
     await expect(credentialSourceOf({ name: 'u', exec }, null)?.()).rejects.toThrow(message);
