@@ -176,8 +176,9 @@ async function record(
   entries: readonly Pick<NewEntry, 'kind' | 'body'>[],
 ): ReturnType<Activities['record']> {
   const at: string[] = [];
+  const execution = Context.current().info.workflowExecution?.runId;
   for (const [index, entry] of entries.entries()) {
-    const numbered = { ...entry, sequence: first + index };
+    const numbered = { ...entry, sequence: first + index, execution };
     try {
       // Large values first, so that no entry refers to what is not there.
       const receipt = await evidence.append(run, await keepLargeValues(evidence, run, numbered));

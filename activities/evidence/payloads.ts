@@ -34,17 +34,17 @@ export function createPayloadStorage(store: Keeper): ExternalStorage {
  * Keeps what is too large for an entry beside the record. Returns the entry as it goes into the record (see KeptValue).
  * Throws EvidenceError where a value is too large even for that, or cannot be kept.
  */
-export async function keepLargeValues(store: Keeper, run: string, { sequence, kind, body }: NewEntry): Promise<NewEntry> {
+export async function keepLargeValues(store: Keeper, run: string, { body, ...entry }: NewEntry): Promise<NewEntry> {
   const split = splitBody(body);
   for (const { name, bytes } of split.kept) {
     if (bytes.length > recordedValueBytesMax) {
-      const why = `the ${name} of ${kind} has ${bytes.length} bytes, and an entry holds at most ${recordedValueBytesMax} of one value`;
+      const why = `the ${name} of ${entry.kind} has ${bytes.length} bytes, and an entry holds at most ${recordedValueBytesMax} of one value`;
       const message = `Run ${run} has something that cannot be recorded: ${why}.`;
       throw new EvidenceError('evidence-entry-malformed', 'refuse', message, 'Split the work into several runs, each with a smaller plan.');
     }
     await store.keep(bytes);
   }
-  return { sequence, kind, body: split.body };
+  return { ...entry, body: split.body };
 }
 
 async function keepPayload(store: Keeper, { metadata, data }: Payload): Promise<StorageDriverClaim> {

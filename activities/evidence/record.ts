@@ -127,11 +127,15 @@ async function appendEntry(record: RunRecord, entry: NewEntry): Promise<Receipt>
       previous = await readPrevious(record, entry);
       if (!follows(found, previous, run)) throw damaged(record, `entry ${found.sequence} does not follow from the one before`);
     }
-    if (found.kind !== entry.kind || digestOf(found.body) !== digestOf(entry.body)) throw conflict(record, entry, found);
+    if (!isSame(found, entry)) throw conflict(record, entry, found);
     last.keep(found);
     return { sequence: found.sequence, at: found.at, hash: found.hash };
   }
   throw neverShown(`entry ${entry.sequence}`);
+}
+
+function isSame(found: EvidenceEntry, { execution, kind, body }: NewEntry): boolean {
+  return found.kind === kind && found.execution === execution && digestOf(found.body) === digestOf(body);
 }
 
 /** Keeps bytes and returns their digest. */
@@ -201,9 +205,9 @@ function checkSequence({ run, path }: RunRecord, { sequence }: NewEntry): void {
   }
 }
 
-function sealAfter(previous: Link, run: string, { kind, body }: NewEntry): EvidenceEntry {
+function sealAfter(previous: Link, run: string, { execution, kind, body }: NewEntry): EvidenceEntry {
   try {
-    return chain(previous, { run, at: new Date().toISOString(), kind, body });
+    return chain(previous, { run, execution, at: new Date().toISOString(), kind, body });
   } catch (error) {
     throw error instanceof RangeError ? malformed(run, error) : error;
   }

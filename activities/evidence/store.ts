@@ -28,6 +28,8 @@ export interface EvidenceStore {
 
 export interface NewEntry {
   sequence: number;
+  /** The Temporal execution that writes it; the same entry of another one is a conflict. */
+  execution?: string;
   kind: string;
   body: JsonObject;
 }

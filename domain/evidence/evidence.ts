@@ -16,6 +16,11 @@ export interface EvidenceEntry {
   /** When it was written; ISO 8601, UTC. */
   at: string;
   run: string;
+  /**
+   * Id of the Temporal execution that has written it, which no start carried out anew and no reset has again; a run that continues as
+   * new has another one from there on. Absent where no workflow writes, as for a drain by hand.
+   */
+  execution?: string;
   /** What happened, e.g. `run.started`, `decision.accepted`, `run.ended`. */
   kind: string;
   body: JsonObject;
@@ -107,6 +112,7 @@ const reservedFolders = [keptFolder, 'artifacts'];
 /** What a KeptValue takes at most. */
 const keptValueBytes = 128;
 const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
+const executionPattern = /^[A-Za-z0-9-]{1,64}$/;
 
 /** The kinds of entries that carry a signature, by the statement that was signed: the body repeats its claims. */
 export const signedKinds = {
@@ -173,10 +179,13 @@ export function keptProblemOf(entry: EvidenceEntry, name: string, kept: KeptValu
  *
  * @throws RangeError where the body is too large or has no JSON form, or an id cannot be used.
  */
-export function chain(previous: EvidenceEntry | undefined, entry: Pick<EvidenceEntry, 'run' | 'at' | 'kind' | 'body'>): EvidenceEntry {
-  const { run, at, kind, body } = entry;
+export function chain(previous: EvidenceEntry | undefined, entry: Omit<EvidenceEntry, 'sequence' | 'previous' | 'hash'>): EvidenceEntry {
+  const { run, execution, at, kind, body } = entry;
   if (!runPattern.test(run)) throw new RangeError(`${JSON.stringify(run)} cannot be the id of a run`);
   if (!kindPattern.test(kind)) throw new RangeError(`${JSON.stringify(kind)} cannot be the kind of an entry`);
+  if (execution !== undefined && !executionPattern.test(execution)) {
+    throw new RangeError(`${JSON.stringify(execution)} cannot be the id of an execution`);
+  }
   if (!timePattern.test(at)) throw new RangeError(`${JSON.stringify(at)} is not a time in UTC`);
   if (previous && previous.run !== run) throw new RangeError(`an entry of run ${run} cannot follow one of run ${previous.run}`);
   const bytes = utf8ToBytes(canonicalBody(body)).length;
@@ -184,8 +193,9 @@ export function chain(previous: EvidenceEntry | undefined, entry: Pick<EvidenceE
     throw new RangeError(`the body of ${kind} has ${bytes} bytes, and an entry holds at most ${evidenceBodyBytesMax}`);
   }
   const sequence = (previous?.sequence ?? 0) + 1;
-  const unsealed = { sequence, at, run, kind, body, previous: previous?.hash ?? digestOfText(run) };
-  return { ...unsealed, hash: digestOf(unsealed) };
+  const writer = execution === undefined ? {} : { execution };
+  const unsealed = { sequence, at, run, ...writer, kind, body, previous: previous?.hash ?? digestOfText(run) };
+  return { ...unsealed, hash: digestOf(unsealed as JsonObject) };
 }
 
 /** The one way to write an entry: canonical JSON, so that not even a space can be added unseen. Without the line's end. */
@@ -305,11 +315,13 @@ function missingBetween(highest: number, sequence: number, present: ReadonlySet<
 function isEntry(value: unknown): value is EvidenceEntry {
   if (!isObject(value)) return false;
   const entry: Record<string, unknown> = value;
-  if (Object.keys(entry).sort().join() !== entryKeys.join()) return false;
+  const keys = Object.keys(entry).filter((key) => key !== 'execution');
+  if (keys.sort().join() !== entryKeys.join()) return false;
   return (
     Number.isSafeInteger(entry.sequence) &&
     Number(entry.sequence) >= 1 &&
     matches(entry.run, runPattern) &&
+    (!Object.hasOwn(entry, 'execution') || matches(entry.execution, executionPattern)) &&
     matches(entry.kind, kindPattern) &&
     matches(entry.at, timePattern) &&
     matches(entry.previous, digestPattern) &&
@@ -334,7 +346,7 @@ function nameOf({ sequence, kind }: EvidenceEntry): string {
 function hashOf(entry: EvidenceEntry): string {
   const { hash: _hash, ...unsealed } = entry;
   try {
-    return digestOf(unsealed);
+    return digestOf(unsealed as JsonObject);
   } catch {
     // Half a surrogate pair, or nesting too deep: `chain` lets none of it in.
     return 'none (it has no canonical JSON)';

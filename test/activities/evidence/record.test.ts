@@ -105,6 +105,7 @@ describe.each(placeNames)('in a %s', (placeName) => {
     test.each<[string, NewEntry]>([
       ['another body', entryOf(2, { sequence: 20 })],
       ['another kind', { ...entryOf(2), kind: 'step.stuck' }],
+      ['another execution', { ...entryOf(2), execution: 'another' }],
     ])('with %s is refused', async (_title, entry) => {
       await append(3);
       const before = await contents();

@@ -133,6 +133,7 @@ describe('an entry', () => {
 
   test.each<[string, Partial<EvidenceEntry>, string]>([
     ['an id that no file can have', { run: '../r' }, '"../r" cannot be the id of a run'],
+    ['an execution that Temporal has none of', { execution: 'a b' }, '"a b" cannot be the id of an execution'],
     ['a kind that is no word', { kind: 'a b' }, '"a b" cannot be the kind of an entry'],
     ['a time that is not in UTC', { at: '2026-11-21T10:00:00+01:00' }, 'is not a time in UTC'],
     ['half a surrogate pair', { body: { text: '\ud800' } }, 'the body has no JSON form'],
