@@ -109,6 +109,9 @@ export const statementAlgorithm = 'EdDSA';
 /** How long a compact JWS may be; a reason of full length in any script fits. */
 export const statementCharactersMax = 12 * 1024;
 
+/** The characters of base64url, by their values. */
+export const base64urlAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
 const personPattern = /^[a-z][a-z0-9._-]{0,62}$/;
 
 /** Whether a text can be a person's id: up to 63 lower-case letters, digits, `.`, `_` and `-`, a letter first. */
@@ -179,9 +182,15 @@ function flatJsonOf(values: object): string {
   return JSON.stringify(Object.fromEntries(Object.entries(values).sort(([one], [other]) => (one < other ? -1 : 1))));
 }
 
-function base64urlOf(bytes: Uint8Array): string {
-  const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
-  return text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+/** Bytes in base64url, without padding (RFC 4648). By hand, as workflow code has neither Buffer nor btoa. */
+export function base64urlOf(bytes: Uint8Array): string {
+  let text = '';
+  for (let place = 0; place < bytes.length; place += 3) {
+    const [one = 0, two = 0, three = 0] = bytes.subarray(place, place + 3);
+    const group = (one << 16) | (two << 8) | three;
+    for (const shift of [18, 12, 6, 0]) text += base64urlAlphabet.charAt((group >> shift) & 63);
+  }
+  return text.slice(0, Math.ceil((bytes.length * 4) / 3));
 }
 
 /**
