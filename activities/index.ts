@@ -8,29 +8,33 @@ import {
   type StepContext,
   type StepReport,
 } from '../domain/action.ts';
-import { everybody, type Policy } from '../domain/approval/policy.ts';
+import type { Policy } from '../domain/approval/policy.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import { heartbeatMark } from '../domain/evidence/evidence.ts';
+import { heartbeatMark, rollbackKind } from '../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
-import type { Target } from '../domain/target.ts';
+import { planWorkflow, runWorkflow, sweepWorkflow } from '../domain/run/names.ts';
+import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { parseTarget } from '../runbooks/targets.ts';
 import { contextOfLook, waitOrStop, type AnyAction } from './action.ts';
 import type { ArtifactStore } from './artifacts/store.ts';
+import { Callers, type Caller } from './caller.ts';
 import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
 import { toFailure } from './failure.ts';
+import { Judge } from './judge.ts';
 import { perform, type Performance } from './perform.ts';
 import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
 import type { Prepared } from './prepare.ts';
 import { Preparer } from './preparer.ts';
+import { membersOf, policyNow } from './people/policy.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
 import { findOwnerAnnotations, liftOwnerAnnotations, sweepSettleMs, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
@@ -41,14 +45,21 @@ const heartbeatsPerTimeout = 4;
 /** Progress is told no more often than this. */
 const heartbeatGapMs = 200;
 
-/** What asks for one other person where no policy of the configuration says who may sign. */
-const secondPerson: Policy = {
-  name: 'second-person',
-  atLeast: 1,
-  of: everybody,
-  exclude: [],
-  reason: 'optional',
-  expiresMs: 24 * 3_600_000,
+/** The types of the workflows that may ask for each activity; `workflows/index.ts` has them. */
+const callersOf: Record<keyof Activities, readonly string[]> = {
+  prepare: [runWorkflow],
+  planRunbook: [planWorkflow],
+  planSpan: [runWorkflow],
+  readPolicy: [runWorkflow],
+  observe: [runWorkflow],
+  planRollback: [runWorkflow],
+  perform: [runWorkflow],
+  release: [runWorkflow],
+  targetsOfRuns: [sweepWorkflow],
+  findOwnerAnnotations: [sweepWorkflow],
+  liftOwnerAnnotations: [sweepWorkflow],
+  record: [runWorkflow, sweepWorkflow],
+  verifySignature: [runWorkflow],
 };
 
 /** What activities work with; the worker puts it together. */
@@ -81,8 +92,11 @@ export interface Activities {
   observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
   /** Plans how to take steps back; `steps` begin with the one that was begun last. */
   planRollback(request: { base: PlanningBase; steps: StepToUndo[] }): Promise<Rollback>;
-  /** Carries out a plan. `checkpoint` is what an attempt before a pause, or before a command of an operator, has left. */
-  perform(request: { action: string; plan: ActionPlan; context: StepContext; checkpoint?: Json }): Promise<Performance>;
+  /**
+   * Carries out a step as it was signed, which the worker finds out from the record of the run (see Judge). `checkpoint` is what an
+   * attempt before a pause, or before a command of an operator, has left.
+   */
+  perform(request: { context: Omit<StepContext, 'expected'>; checkpoint?: Json }): Promise<Performance>;
   release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
   /** The targets that runs have worked on, as far as Temporal still knows of them. */
   targetsOfRuns(request: { most: number }): Promise<{ targets: string[]; more: boolean }>;
@@ -102,6 +116,13 @@ export function createActivities(parts: ActivityParts): Activities {
   // What anybody can send must not keep what has been signed waiting.
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
   const plannerWith = (preparer: Preparer): Planner => ({ planStep, prepareNested: (request) => preparer.prepareNested(request) });
+  const callers = new Callers();
+  const judge = new Judge({
+    evidence: parts.evidence,
+    readConfiguration: () => parts.readConfiguration(),
+    planRollback: (base, steps) => planRollback(base, steps, (name) => findAction(parts, name), contextNow),
+    onlyReads: (name) => findAction(parts, name).declaration.change === 'reads',
+  });
   const activities: Activities = {
     prepare: async (request) => ofRequests.prepareRunbook(request, await parts.readConfiguration()),
     planRunbook: (request) =>
@@ -112,20 +133,35 @@ export function createActivities(parts: ActivityParts): Activities {
     readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
-    perform: async ({ action, ...request }) => performWithHeartbeats(findAction(parts, action), request),
-    release: ({ target, run }) => withHeartbeats(async () => ({ lifted: await annotationsAt(parts.systems, target).release(run) })),
+    perform: ({ context, checkpoint }) => {
+      const { run, step, target, retry, adopt } = context;
+      return performWithHeartbeats({ run, step, target, retry, adopt }, checkpoint, async () => {
+        const { uses, plan } = await judge.signedStep(await callers.present(callersOf.perform), context);
+        return { action: findAction(parts, uses), plan };
+      });
+    },
+    release: ({ target, run }) =>
+      withHeartbeats(async () => {
+        const caller = await callers.present(callersOf.release);
+        // A run that has no record has marked nothing.
+        if (!(await judge.isRunOf(caller, run)) || formatTarget(target) !== caller.workflowId) return { lifted: [] };
+        return { lifted: await annotationsAt(parts.systems, target).release(run) };
+      }),
     targetsOfRuns: ({ most }) => withHeartbeats(() => targetsOfRuns(most)),
     findOwnerAnnotations: ({ target }) => withHeartbeats(async () => findOwnerAnnotations(sweepParts(parts, target))),
     liftOwnerAnnotations: ({ target, annotations }) =>
       withHeartbeats(async () => ({ lifted: await liftOwnerAnnotations(sweepParts(parts, target), annotations) })),
-    record: ({ run, sequence, entries }) => withHeartbeats(() => record(parts.evidence, run, sequence, entries)),
+    record: (request) =>
+      withHeartbeats(async () =>
+        record(parts.evidence, await callers.present(callersOf.record), request, (run, plan) => judge.requireRollback(run, plan)),
+      ),
     verifySignature: async ({ expected, signature, group }) => {
-      const { people, groups } = await parts.readConfiguration();
+      const configuration = await parts.readConfiguration();
       const { person } = expected;
-      const publicKey = ownValue(people, person)?.key;
+      const publicKey = ownValue(configuration.people, person)?.key;
       const result = await verifyStatement(signature, expected, publicKey, new Date());
       if (!result.ok) return result;
-      if (group !== undefined && !membersOf(group, people, groups).includes(person)) {
+      if (group !== undefined && !membersOf(group, configuration).includes(person)) {
         const reason = `${person} has left the group ${group} since the signatures were requested.`;
         return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
       }
@@ -133,7 +169,7 @@ export function createActivities(parts: ActivityParts): Activities {
       return { ok: true, publicKey: publicKey ?? '', at, nonce };
     },
   };
-  return withFailures(activities);
+  return guarded(activities, callers);
 }
 
 function sweepParts({ systems, evidence, sweepSettleMs: settleMs = sweepSettleMs }: ActivityParts, target: string): SweepParts {
@@ -147,21 +183,16 @@ function findAction({ systems }: ActivityParts, name: string): AnyAction {
 }
 
 function readPolicy(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['readPolicy']>> {
-  const policy = name === undefined ? secondPerson : ownValue(configuration.policies, name);
-  if (!policy) throw new HoldpointError('policy-unknown', { policy: name ?? '' });
+  const { policy, members } = policyNow(configuration, name);
   const now = Date.now();
   const expiresAtMs = now + policy.expiresMs;
   return {
     policy,
-    members: membersOf(policy.of, configuration.people, configuration.groups),
+    members,
     requestedAt: new Date(now).toISOString(),
     expiresAt: new Date(expiresAtMs).toISOString(),
     expiresAtMs,
   };
-}
-
-function membersOf(group: string, people: Configuration['people'], groups: Configuration['groups']): string[] {
-  return ownValue(groups, group) ?? (group === everybody ? Object.keys(people) : []);
 }
 
 /** For what only looks; ends when the activity is cancelled. */
@@ -171,37 +202,46 @@ function contextNow(context: StepContext): ActionContext {
 
 async function record(
   evidence: EvidenceStore,
-  run: string,
-  first: number,
-  entries: readonly Pick<NewEntry, 'kind' | 'body'>[],
+  caller: Caller,
+  { run, sequence: first, entries }: Parameters<Activities['record']>[0],
+  requireRollback: Judge['requireRollback'],
 ): ReturnType<Activities['record']> {
+  const { execution, workflowType } = caller;
+  if (workflowType === sweepWorkflow && run !== `sweep-${execution}`) {
+    throw new HoldpointError('caller-refused', {
+      activity: 'record',
+      cause: `a sweep writes no record but its own, and this is that of ${run}`,
+    });
+  }
   const at: string[] = [];
-  const execution = Context.current().info.workflowExecution?.runId;
   for (const [index, entry] of entries.entries()) {
-    const numbered = { ...entry, sequence: first + index, execution };
+    const continues: NewEntry['continues'] = (other) => caller.continues(other);
+    const numbered = { ...entry, sequence: first + index, execution, continues };
+    if (entry.kind === rollbackKind) await requireRollback(run, entry.body.plan);
     try {
       // Large values first, so that no entry refers to what is not there.
       const receipt = await evidence.append(run, await keepLargeValues(evidence, run, numbered));
       at.push(receipt.at);
     } catch (error) {
-      throw recordFailure(error, numbered);
+      throw recordFailure(error);
     }
   }
   return { at, path: evidence.pathOf(run) };
 }
 
-/** An entry that no record can take, or the first one of a run whose id is taken, is not tried again: a person hears of it. */
-function recordFailure(error: unknown, { sequence }: NewEntry): unknown {
+/** An entry that no record can take, or whose place is taken, is not tried again: a person hears of it. */
+function recordFailure(error: unknown): unknown {
   if (!(error instanceof EvidenceError)) return error;
   const { code, consequence, message, remedy } = error;
-  const nonRetryable = consequence === 'refuse' || (code === 'evidence-conflict' && sequence === 1);
+  const nonRetryable = consequence === 'refuse' || code === 'evidence-conflict';
   return ApplicationFailure.create({ type: code, message, nonRetryable, details: [{ remedy }] });
 }
 
 /** Heartbeats tell which step it is, its last progress and its checkpoint; they come with each of these as well as by the clock. */
 async function performWithHeartbeats(
-  action: AnyAction,
-  { plan, context, checkpoint: given }: Omit<Parameters<Activities['perform']>[0], 'action'>,
+  context: StepContext,
+  given: Json | undefined,
+  judged: () => Promise<{ action: AnyAction; plan: ActionPlan }>,
 ): Promise<Performance> {
   const { cancellationSignal: signal, info } = Context.current();
   const { step } = context;
@@ -211,6 +251,7 @@ async function performWithHeartbeats(
     return await withHeartbeats(async (beat) => {
       const tell = (news: Omit<StepReport, 'step'>): void => beat(Object.assign(report, news));
       tell({});
+      const { action, plan } = await judged();
       return perform(action, plan, context, {
         onProgress: (progress) => tell({ progress }),
         signal,
@@ -279,11 +320,13 @@ function marked(report: StepReport): RawValue {
   return RawValue.fromPayload({ ...payload, metadata: { ...payload.metadata, [heartbeatMark]: new Uint8Array([1]) } });
 }
 
-function withFailures(activities: Activities): Activities {
+/** Lets in those who may ask, and tells errors as workflows can read them. A local activity is asked for by this worker itself. */
+function guarded(activities: Activities, callers: Callers): Activities {
   const wrapped = Object.entries(activities).map(([name, activity]: [string, (request: never) => Promise<unknown>]) => [
     name,
     async (request: never) => {
       try {
+        if (!Context.current().info.isLocal) await callers.present(callersOf[name as keyof Activities]);
         return await activity(request);
       } catch (error) {
         throw isCancellation(error) ? error : toFailure(error);

@@ -169,6 +169,16 @@ export const errorKinds = {
     message: 'The configuration {file} cannot be used: {cause}',
     remedy: 'Correct the file, or name another one with --config or HOLDPOINT_CONFIG.',
   },
+  'caller-refused': {
+    consequence: 'refuse',
+    message: 'The worker does not do {activity} for whoever has asked: {cause}.',
+    remedy: 'Nothing was done. Find out who can reach Temporal; runs are started with `holdpoint start`.',
+  },
+  'step-not-signed': {
+    consequence: 'stuck',
+    message: 'Step {step} of run {run} is not carried out: {cause}.',
+    remedy: 'Abort the run, plan again and have the plan signed.',
+  },
   'command-refused': {
     consequence: 'refuse',
     message: 'The command {command} is not allowed now for the run {run}: {cause}.',
@@ -288,6 +298,7 @@ export const errorsToldInPlace = {
   'evidence-run-malformed': 'refuse',
   'evidence-entry-malformed': 'refuse',
   'evidence-conflict': 'stuck',
+  'evidence-ended': 'refuse',
   'evidence-gap': 'stuck',
   'evidence-damaged': 'stuck',
   'evidence-full': 'stuck',

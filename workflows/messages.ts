@@ -5,11 +5,7 @@ import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { Phase, RunState } from '../domain/run/state.ts';
 
-export { runWorkflow, searchAttributes } from '../domain/run/names.ts';
-
-/** Names of the workflow types. */
-export const planWorkflow = 'planRunbook';
-export const sweepWorkflow = 'sweep';
+export { planWorkflow, runWorkflow, searchAttributes, sweepWorkflow } from '../domain/run/names.ts';
 
 export interface PlanInput {
   document: RunbookDocument;

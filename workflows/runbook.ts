@@ -1,4 +1,4 @@
-import { CancellationScope, condition, isCancellation, makeContinueAsNewFunc, setHandler } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, makeContinueAsNewFunc, setHandler, workflowInfo } from '@temporalio/workflow';
 import { refuseDecision, takeDecision } from './hold/decisions.ts';
 import { holdUntilReleased } from './hold/hold.ts';
 import {
@@ -18,6 +18,7 @@ import { rollBack } from './rollback/rollback.ts';
 import { admit } from './run/admission.ts';
 import { refuseCommand, takeCommand } from './run/commands.ts';
 import { close } from './run/ending.ts';
+import { recordLossIn } from './run/failure.ts';
 import type { End, RunProgress } from './run/progress.ts';
 import { Run, RunEnded, type CarryOver } from './run/run.ts';
 import { carryOutSteps } from './steps/carry-out.ts';
@@ -34,9 +35,11 @@ export interface Continued {
  * goes from hold to hold, and lifts whatever it has marked when it ends. The workflow id is the target, so there is at most
  * one open run of it. It never just fails: it is done, was ended or undone by people, or waits for them.
  *
- * @param continued where the run continues one whose history has become long.
+ * @param handed where the run continues one whose history has become long. Whoever starts a run can send it as well: it counts only where
+ * the server says that the execution continues another one, and what it says counts only as far as the record bears it out (see Judge).
  */
-export async function runbook(input: RunInput, continued?: Continued): Promise<RunResult> {
+export async function runbook(input: RunInput, handed?: Continued): Promise<RunResult> {
+  const continued = workflowInfo().continuedFromExecutionRunId === undefined ? undefined : handed;
   let progress = continued?.progress;
   let admission: Admission | undefined = continued && { admitted: true };
   // Both are asked for only by a run that has been admitted.
@@ -82,6 +85,8 @@ async function endingOf(whole: () => Promise<End>): Promise<End> {
   } catch (error) {
     if (error instanceof RunEnded) return { phase: error.phase, reason: error.message };
     if (isCancellation(error)) return { phase: 'aborted', reason: 'cancelled through Temporal' };
+    const loss = recordLossIn(error);
+    if (loss) return { phase: 'aborted', reason: `nothing more can be recorded, so nothing more is done: ${loss.reason}` };
     throw error;
   }
 }

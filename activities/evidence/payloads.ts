@@ -38,7 +38,8 @@ export async function keepLargeValues(store: Keeper, run: string, { body, ...ent
   const split = splitBody(body);
   for (const { name, bytes } of split.kept) {
     if (bytes.length > recordedValueBytesMax) {
-      const why = `the ${name} of ${entry.kind} has ${bytes.length} bytes, and an entry holds at most ${recordedValueBytesMax} of one value`;
+      const size = `${bytes.length} bytes, and an entry holds at most ${recordedValueBytesMax} of one value`;
+      const why = `the ${name} of ${entry.kind} has ${size}`;
       const message = `Run ${run} has something that cannot be recorded: ${why}.`;
       throw new EvidenceError('evidence-entry-malformed', 'refuse', message, 'Split the work into several runs, each with a smaller plan.');
     }

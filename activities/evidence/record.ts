@@ -1,6 +1,7 @@
 import {
   chain,
   digestOfBytes,
+  endingKind,
   evidenceLineBytesMax,
   isRunId,
   keptBytesMax,
@@ -69,6 +70,11 @@ export function createEvidenceStore(objects: ObjectStore): EvidenceStore {
       const what = `Entry ${entry.sequence} of run ${run} could not be written to ${record.path}`;
       return trying('evidence-unwritable', what, () => appendEntry(record, entry));
     },
+    readAfter: async (run, known) => {
+      const record = recordOf(run);
+      const what = `The record of run ${run} could not be read from ${record.path}`;
+      return trying('evidence-unreadable', what, () => readFollowing(record, known));
+    },
     read: async (run) => {
       const record = recordOf(run);
       const what = `The record of run ${run} could not be read from ${record.path}`;
@@ -116,6 +122,9 @@ async function appendEntry(record: RunRecord, entry: NewEntry): Promise<Receipt>
   const name = entryNameOf(run, entry.sequence);
   let previous = last.at(run, entry.sequence - 1) ?? (await readPrevious(record, entry));
   for (let writes = 1; writes <= writesMax; writes += 1) {
+    const refusal = await refusalOf(record, previous, entry);
+    // What lies there already was let in before, and is compared.
+    if (refusal && !(await objects.get(name, 0))) throw refusal;
     const sealed = sealAfter(previous, run, entry);
     const isWritten = await objects.putIfAbsent(name, Buffer.from(`${lineOf(sealed)}\n`));
     const found = isWritten ? sealed : await readEntry(record, entry.sequence);
@@ -132,6 +141,19 @@ async function appendEntry(record: RunRecord, entry: NewEntry): Promise<Receipt>
     return { sequence: found.sequence, at: found.at, hash: found.hash };
   }
   throw neverShown(`entry ${entry.sequence}`);
+}
+
+/**
+ * A record is written by one execution, or by those that continue it: a start that is carried out anew, or a workflow that was reset,
+ * must not add to what another one has written. Nothing comes after the end.
+ */
+async function refusalOf(record: RunRecord, previous: Link, entry: NewEntry): Promise<EvidenceError | undefined> {
+  if (!previous) return undefined;
+  if (previous.kind === endingKind) return ended(record, entry);
+  const { execution, continues } = entry;
+  if (previous.execution === execution) return undefined;
+  if (previous.execution !== undefined && (await continues?.(previous.execution))) return undefined;
+  return foreign(record, entry, previous);
 }
 
 function isSame(found: EvidenceEntry, { execution, kind, body }: NewEntry): boolean {
@@ -186,6 +208,18 @@ async function readEntry(record: RunRecord, sequence: number): Promise<Link> {
   return entry;
 }
 
+/** The entries behind a known one, one after another until there is none. */
+async function readFollowing(record: RunRecord, known: Pick<EvidenceEntry, 'sequence' | 'hash'>): Promise<EvidenceEntry[]> {
+  const entries: EvidenceEntry[] = [];
+  let { sequence, hash } = known;
+  for (let entry = await readEntry(record, sequence + 1); entry; entry = await readEntry(record, sequence + 1)) {
+    if (entry.previous !== hash) throw damaged(record, `entry ${entry.sequence} does not follow from the one before`);
+    entries.push(entry);
+    ({ sequence, hash } = entry);
+  }
+  return entries;
+}
+
 async function readEntries(record: RunRecord): Promise<EvidenceEntry[]> {
   const found = await readRecord(record.objects, record.run);
   if (found.length === 0) return [];
@@ -229,11 +263,27 @@ function malformed(run: string, cause: RangeError): EvidenceError {
   return new EvidenceError('evidence-entry-malformed', 'refuse', message, 'This is a fault of Holdpoint: report it.', { cause });
 }
 
-function conflict(record: RunRecord, { sequence, kind }: NewEntry, found: EvidenceEntry): EvidenceError {
+function conflict(record: RunRecord, { sequence, kind, execution }: NewEntry, found: EvidenceEntry): EvidenceError {
+  const what = found.execution === execution ? 'with other contents than' : 'of another execution than';
   return stuck(
     'evidence-conflict',
-    `Entry ${sequence} of run ${record.run} is in ${record.path} already, as ${found.kind} with other contents than this ${kind}.`,
+    `Entry ${sequence} of run ${record.run} is in ${record.path} already, as ${found.kind} ${what} this ${kind}.`,
     `Two runs may share the id, or the record was edited: check it with \`holdpoint evidence verify ${record.path}\`.`,
+  );
+}
+
+function ended(record: RunRecord, { sequence, kind }: NewEntry): EvidenceError {
+  const message = `Entry ${sequence} (${kind}) cannot be added to ${record.path}: the record of run ${record.run} has ended before it.`;
+  return new EvidenceError('evidence-ended', 'refuse', message, 'What belongs to another run needs an id of its own: start it anew.');
+}
+
+function foreign(record: RunRecord, { sequence, kind, execution }: NewEntry, previous: EvidenceEntry): EvidenceError {
+  const [writer, other] = [previous.execution, execution].map((id) => (id === undefined ? 'no execution' : `the execution ${id}`));
+  return stuck(
+    'evidence-conflict',
+    `Entry ${sequence} (${kind}) of run ${record.run} comes from ${other}, but ${record.path} is written by ${writer}, ` +
+      'which it does not continue.',
+    'The run was started a second time, or reset through Temporal: start another one for what is left to do.',
   );
 }
 

@@ -8,9 +8,12 @@ export interface EvidenceStore {
    * Adds one entry and returns once it is safe. The caller numbers the entries of a run 1, 2, 3 …
    * The same entry again (a retry after a lost answer) changes nothing and returns what is there.
    *
-   * @throws EvidenceError where another entry has that number, an earlier one is missing, or it cannot be written.
+   * @throws EvidenceError where another entry has that number, an earlier one is missing or of a foreign execution, the record has
+   * ended, or it cannot be written.
    */
   append(run: string, entry: NewEntry): Promise<Receipt>;
+  /** The entries that follow a known one, in order. Throws EvidenceError where they do not. */
+  readAfter(run: string, known: Pick<EvidenceEntry, 'sequence' | 'hash'>): Promise<EvidenceEntry[]>;
   /** All entries of a run, in order; none for a run without a record. Throws EvidenceError where the record is damaged. */
   read(run: string): Promise<EvidenceEntry[]>;
   /** Where a person finds the record. */
@@ -30,6 +33,8 @@ export interface NewEntry {
   sequence: number;
   /** The Temporal execution that writes it; the same entry of another one is a conflict. */
   execution?: string;
+  /** Whether that execution has continued another one as new, whose entries it may follow; it follows none but its own where left out. */
+  continues?: (execution: string) => Promise<boolean>;
   kind: string;
   body: JsonObject;
 }
@@ -41,6 +46,7 @@ export type EvidenceErrorCode =
   | 'evidence-run-malformed'
   | 'evidence-entry-malformed'
   | 'evidence-conflict'
+  | 'evidence-ended'
   | 'evidence-gap'
   | 'evidence-damaged'
   | 'evidence-full'

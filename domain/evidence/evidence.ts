@@ -101,6 +101,9 @@ export const lineProblemsMax = 1_000;
 /** The kind of a run's last entry. */
 export const endingKind = 'run.ended';
 
+/** The kind of the entry with which a run turns round, to roll back. */
+export const rollbackKind = 'undo.started';
+
 const runPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const kindPattern = /^[a-z][A-Za-z0-9.-]{0,99}$/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
@@ -346,7 +349,7 @@ function nameOf({ sequence, kind }: EvidenceEntry): string {
 function hashOf(entry: EvidenceEntry): string {
   const { hash: _hash, ...unsealed } = entry;
   try {
-    return digestOf(unsealed as JsonObject);
+    return digestOf(unsealed);
   } catch {
     // Half a surrogate pair, or nesting too deep: `chain` lets none of it in.
     return 'none (it has no canonical JSON)';

@@ -41,6 +41,35 @@ export function nestedInstances(instance: StepInstance, step: RunbookStep, input
   return instancesOf(step.runbook, inputs, path, `${instance.id}/`);
 }
 
+/** How long an id may be that is taken apart; elements of lists are named in it. */
+const idCharactersMax = 4_096;
+
+/**
+ * The steps of a runbook that an instance with that id stands for. More than one is possible only where the name of an element of a list
+ * looks like a way through nested runbooks.
+ */
+export function stepsAt(runbook: CompiledRunbook, id: string): CompiledStep[] {
+  if (id.length > idCharactersMax) return [];
+  return runbook.steps.flatMap((step) => {
+    const isList = step.kind !== 'hold' && step.forEach !== undefined;
+    if (step.kind !== 'runbook') {
+      return id === step.id || (isList && id.startsWith(`${step.id}[`) && id.endsWith(']')) ? [step] : [];
+    }
+    if (!isList) return id.startsWith(`${step.id}/`) ? stepsAt(step.runbook, id.slice(step.id.length + 1)) : [];
+    if (!id.startsWith(`${step.id}[`)) return [];
+    return [...id.matchAll(/\]\//g)].flatMap(({ index }) => stepsAt(step.runbook, id.slice(index + 2)));
+  });
+}
+
+/** The policies of all holds of a runbook, and of those that it carries out. */
+export function policiesIn(runbook: CompiledRunbook): string[] {
+  const policies = runbook.steps.flatMap((step) => {
+    if (step.kind === 'hold') return [step.policy];
+    return step.kind === 'runbook' ? policiesIn(step.runbook) : [];
+  });
+  return [...new Set(policies)];
+}
+
 /** Where the result of an instance is kept; made where it is not there yet. */
 export function resultOf(
   results: Results,

@@ -148,8 +148,8 @@ export interface Engine {
   entries(run: string): Promise<EvidenceEntry[]>;
   /** Kinds of the entries of a record that verifies, in order; throws where it does not. */
   verifiedKinds(run: string): Promise<string[]>;
-  /** Ends the worker as a deployment does, and starts another one. */
-  replaceWorker(): Promise<void>;
+  /** Ends the worker as a deployment does, and starts another one; `between` is done while there is none. */
+  replaceWorker(between?: () => Promise<void>): Promise<void>;
   /**
    * Runs the workflow's code on the history of its last run, or another one; throws where it would now decide otherwise.
    * Where histories are being recorded, one that has a name is written down.
@@ -253,8 +253,9 @@ export async function startEngine(
       if (name !== undefined && isRecording) await recordHistory(name, history, directory);
       await Worker.runReplayHistory({ workflowBundle: bundle, dataConverter, replayName: settings.taskQueue }, history, target);
     },
-    replaceWorker: async () => {
+    replaceWorker: async (between) => {
       await worker.stop();
+      await between?.();
       worker = await startWorker(worksWith);
     },
     stop: async () => {

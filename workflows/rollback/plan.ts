@@ -1,4 +1,5 @@
 import type { OperatorCommand } from '../../domain/run/intent.ts';
+import { rollbackKind } from '../../domain/evidence/evidence.ts';
 import { blockersOf, type Rollback } from '../../domain/run/span.ts';
 import { stepsToUndo } from '../../domain/run/steps.ts';
 import { signedException } from '../hold/exception.ts';
@@ -74,7 +75,7 @@ export async function rollBackAutomatically(run: Run, progress: RunProgress, ste
 }
 
 async function leaveFor(run: Run, progress: RunProgress, rollback: Rollback, reason: string): Promise<never> {
-  await run.record('undo.started', { plan: toJson(rollback.plan), reason });
+  await run.record(rollbackKind, { plan: toJson(rollback.plan), reason });
   progress.rollback = { ...rollback, reason };
   throw new RollingBack(reason);
 }

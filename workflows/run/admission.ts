@@ -62,7 +62,8 @@ async function verifyStart(run: Run, input: RunInput, { base }: RunProgress): Pr
     return { code, reason, remedy };
   }
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
-  void run.note(kind, { ...body, inputs: base.inputs, runbookName: base.runbook.name });
+  // With the runbook itself, by which workers find out later which signatures its holds ask for.
+  void run.note(kind, { ...body, inputs: base.inputs, runbookName: base.runbook.name, document: toJson(input.document) });
   return undefined;
 }
 

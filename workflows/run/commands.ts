@@ -5,7 +5,7 @@ import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
 import type { CommandRequest, CommandResult } from '../messages.ts';
 import { obstacleTo, planRollback } from '../rollback/plan.ts';
-import { failureOf, type Failure } from './failure.ts';
+import { failureOf, recordLossIn, type Failure } from './failure.ts';
 import type { RunProgress } from './progress.ts';
 import { refusalFailure, requireShape } from './refusal.ts';
 import type { Run } from './run.ts';
@@ -49,9 +49,16 @@ export async function takeCommand(run: Run, progress: RunProgress, request: Comm
   if (command === 'undo') await requireRollback(run, progress, request);
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
   const recorded = run.record(kind, body);
+  // The worker looks into the record for it before it performs the step again.
+  if (command === 'adopt') await recorded;
   const given: OperatorCommand = { command, person, reason, at: verified.at };
   run.obey(given);
-  await recorded;
+  try {
+    await recorded;
+  } catch (error) {
+    // The run ends anyway, with a record or without one.
+    if (command !== 'abort' || !recordLossIn(error)) throw error;
+  }
   await CancellationScope.nonCancellable(() => condition(() => run.hasAnswered(given)));
   const { phase, hold, notice } = run.state;
   return { phase, hold: hold?.request.askedBy === undefined ? undefined : hold.request.hold, notice };

@@ -3,7 +3,7 @@ import type { StepStatus } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
 import type { RunResult } from '../messages.ts';
 import { releaser } from '../proxies.ts';
-import { failureOf } from './failure.ts';
+import { failureOf, recordLossIn } from './failure.ts';
 import type { End, RunProgress } from './progress.ts';
 import type { Run } from './run.ts';
 
@@ -51,8 +51,8 @@ async function recordEnd(run: Run, { phase, reason }: End, leftovers: string[]):
   try {
     return await run.record('run.ended', { phase, reason, leftovers });
   } catch (error) {
-    // A run with an id that no record can have, or that another run has, is refused without one; the target must not stay locked.
-    if (phase !== 'refused' || !failureOf(error)) throw error;
+    // A run with an id that no record can have, or that another run has, ends without one; the target must not stay locked.
+    if (!(phase === 'refused' ? failureOf(error) : recordLossIn(error))) throw error;
     return { at: workflowInfo().startTime.toISOString() };
   }
 }

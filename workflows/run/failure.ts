@@ -27,6 +27,15 @@ export function failureOf(error: unknown): Failure | undefined {
   };
 }
 
+/** Codes of a record that another execution writes, or that has ended: trying again cannot help, nor can anybody who operates the run. */
+const recordLostCodes: readonly string[] = ['evidence-conflict', 'evidence-ended', 'caller-refused'];
+
+/** Why the record of the run is not its own any more; undefined where an error says something else. */
+export function recordLossIn(error: unknown): Failure | undefined {
+  const failure = failureOf(error);
+  return failure && recordLostCodes.includes(failure.code) ? failure : undefined;
+}
+
 /** What an attempt of a step that has ended without a result has written down for the next one; undefined where it has nothing. */
 export function checkpointIn(error: unknown): Json | undefined {
   const cause = error instanceof ActivityFailure ? error.cause : undefined;

@@ -121,10 +121,10 @@ async function tryStep(
   const plan = planOf(signed, step);
   if (shown.startedAt === undefined) await begin(run, step, plan);
   shown.status = 'running';
-  const { id, uses, retry, adopt } = planned;
+  const { id, retry, adopt } = planned;
   const context = { run: run.state.run, step: id, target: progress.base.target, retry, adopt };
   try {
-    const performed = await performer(planned).perform({ action: uses, plan, context, checkpoint: planned.checkpoint });
+    const performed = await performer(planned).perform({ context, checkpoint: planned.checkpoint });
     const { outputs, summary } = performed;
     await recordStepDone(run, progress, step, { outputs, summary, body: toJson(performed), together: followed() });
     return undefined;

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type EvidenceStore, type NewEntry, type Receipt } from '../../../activities/evidence/store.ts';
 import { verifyEvidence, type EvidenceReport } from '../../../client/evidence.ts';
-import { chain, evidenceBodyBytesMax, lineOf, verifyChain, type EvidenceEntry } from '../../../domain/evidence/evidence.ts';
+import { chain, endingKind, evidenceBodyBytesMax, lineOf, verifyChain, type EvidenceEntry } from '../../../domain/evidence/evidence.ts';
 import { errorOf, openPlaces, placeNames, region, type Place, type Places } from './places.ts';
 
 const run = 'r-20261121-7kq2m';
@@ -113,15 +113,36 @@ describe.each(placeNames)('in a %s', (placeName) => {
         const error = await errorOf(other.append(run, entry));
         expect(error).toMatchObject({ code: 'evidence-conflict', consequence: 'stuck' });
         const where = place.pathOf(run);
-        expect(error.message).toBe(
-          `Entry 2 of run ${run} is in ${where} already, as step.performed with other contents than this ${entry.kind}.`,
-        );
+        const what = entry.execution === undefined ? 'with other contents than' : 'of another execution than';
+        expect(error.message).toBe(`Entry 2 of run ${run} is in ${where} already, as step.performed ${what} this ${entry.kind}.`);
       }
       expect(await contents()).toEqual(before);
     });
   });
 
   describe('an entry is refused', () => {
+    test('that comes after the end, but not one before it that is written again', async () => {
+      await append(1);
+      await store.append(run, { sequence: 2, kind: endingKind, body: {} });
+      for (const other of [store, place.open()]) {
+        expect(await errorOf(other.append(run, entryOf(3)))).toMatchObject({ code: 'evidence-ended', consequence: 'refuse' });
+        await expect(other.append(run, entryOf(1))).resolves.toMatchObject({ sequence: 1 });
+      }
+    });
+
+    test('of another execution, unless that continues the one before', async () => {
+      await store.append(run, { ...entryOf(1), execution: 'first' });
+      for (const other of [store, place.open()]) {
+        const foreign = await errorOf(other.append(run, { ...entryOf(2), execution: 'reset', continues: async () => false }));
+        expect(foreign).toMatchObject({ code: 'evidence-conflict' });
+        expect(foreign.message).toContain('comes from the execution reset');
+      }
+      const continues = async (execution: string): Promise<boolean> => execution === 'first';
+      await store.append(run, { ...entryOf(2), execution: 'second', continues });
+      expect(await errorOf(store.append(run, { ...entryOf(3), execution: 'first' }))).toMatchObject({ code: 'evidence-conflict' });
+      expect((await store.readAfter(run, (await store.read(run))[0]!)).map(({ execution }) => execution)).toEqual(['second']);
+    });
+
     test('that would leave a gap', async () => {
       expect(await errorOf(store.append(run, entryOf(2)))).toMatchObject({
         code: 'evidence-gap',

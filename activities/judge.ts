@@ -1,0 +1,211 @@
+import type { StepContext } from '../domain/action.ts';
+import type { Policy } from '../domain/approval/policy.ts';
+import { standingOf, type Decision } from '../domain/approval/request.ts';
+import { checkSignature } from '../domain/approval/signature.ts';
+import type { ClaimsOf } from '../domain/approval/statement.ts';
+import { HoldpointError } from '../domain/errors.ts';
+import type { Json } from '../domain/json.ts';
+import type { StepPlan } from '../domain/plan/plan.ts';
+import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords } from '../domain/run/ledger.ts';
+import type { PlanningBase, Rollback } from '../domain/run/span.ts';
+import { policiesIn, stepsAt } from '../domain/run/step-tree.ts';
+import { formatTarget } from '../domain/target.ts';
+import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import type { Caller } from './caller.ts';
+import { withoutFullStop } from './failure.ts';
+import { documentIn, Ledgers } from './ledgers.ts';
+import { policyNow } from './people/policy.ts';
+import { prepareRunbook, type Prepared } from './prepare.ts';
+import type { EvidenceStore } from './evidence/store.ts';
+import type { StepToUndo } from './plan-rollback.ts';
+
+/** How the ids of the steps of a rollback begin, which no step of a runbook does. */
+const undoPrefix = 'undo:';
+
+/** What a judge needs of its worker. */
+export interface JudgeParts {
+  evidence: EvidenceStore;
+  readConfiguration(): Promise<Configuration>;
+  planRollback(base: PlanningBase, steps: readonly StepToUndo[]): Promise<Rollback>;
+  /** Whether an action only reads. */
+  onlyReads(action: string): boolean;
+}
+
+/** A start whose signature holds. */
+type Start = ClaimsOf<'start'>;
+
+/**
+ * Says what a worker may do for whoever asks, each time anew. It believes neither the workflow nor the other workers: it goes by the
+ * record, which only workers can write, by the signatures in there, and by the people and policies of holdpoint.yaml as they are now.
+ */
+export class Judge {
+  private readonly parts: JudgeParts;
+  private readonly ledgers: Ledgers;
+
+  constructor(parts: JudgeParts) {
+    this.parts = parts;
+    this.ledgers = new Ledgers(parts.evidence);
+  }
+
+  /** Whether the caller is the execution that writes the record of the run; false as well where there is no record. */
+  async isRunOf(caller: Caller, run: string): Promise<boolean> {
+    const { last } = await this.ledgers.of(run);
+    if (last?.execution === undefined) return false;
+    return last.execution === caller.execution || caller.continues(last.execution);
+  }
+
+  /**
+   * The step as it was signed. Throws `step-not-signed` where the caller is not the run, the step was not begun or is over, its plan is not
+   * the one that is carried out now, or the signatures on that do not suffice at this moment.
+   */
+  async signedStep(caller: Caller, context: Pick<StepContext, 'run' | 'step' | 'target' | 'adopt'>): Promise<StepPlan> {
+    const { run, step, target, adopt } = context;
+    const refuse = (cause: string): HoldpointError => new HoldpointError('step-not-signed', { run, step, cause });
+    const ledger = await this.ledgers.of(run);
+    if (!(await this.isRunOf(caller, run)))
+      throw refuse(`its record is not written by the execution ${caller.execution}, which asks for it`);
+    if (ledger.ended) throw refuse('its record has ended');
+    const configuration = await this.parts.readConfiguration();
+    const start = startOf(ledger, configuration, refuse);
+    if (start.run !== run || start.target !== caller.workflowId || start.target !== formatTarget(target)) {
+      throw refuse(`${start.person} has signed a run on ${start.target}, and it was asked for on ${formatTarget(target)}`);
+    }
+    const words = ledger.commands.find(({ claims }) => claims.kind === 'command' && claims.command === 'abort');
+    if (words && isSigned(words, configuration)) throw refuse('the run was aborted');
+    const begun = ledger.steps.get(step);
+    if (!begun) throw refuse('its record does not say that the step was begun');
+    if (begun.over) throw refuse('its record says that the step is over');
+    const grant = ledger.grant();
+    if (!grant?.plan.steps.includes(begun.plan)) throw refuse('it is no part of the plan that is carried out now');
+    this.requireGrant(ledger, grant, start, configuration, refuse);
+    if (adopt && !isAdopted(begun.tryAgain, configuration)) throw refuse('nobody has signed that it adopts a change which is under way');
+    return begun.plan;
+  }
+
+  /**
+   * Looks at the entry with which a run turns round before it gets into the record. A rollback that people have signed is verified when its
+   * steps are performed; one that the runbook asks for must be what this worker plans by itself, from what the record says was begun.
+   * Throws `step-not-signed`.
+   */
+  async requireRollback(run: string, told: Json | undefined): Promise<void> {
+    const refuse = (cause: string): HoldpointError => new HoldpointError('step-not-signed', { run, step: 'undo', cause });
+    const ledger = await this.ledgers.of(run);
+    const plan = planIn(told);
+    if (!plan) throw refuse('its plan is not what its hash says');
+    const grant = ledger.grant();
+    if (grant?.by === 'rollback' ? grant.plan.hash === plan.hash : ledger.signedRollback()?.plan.hash === plan.hash) return;
+    const configuration = await this.parts.readConfiguration();
+    const start = startOf(ledger, configuration, refuse);
+    const prepared = preparedFor(ledger, start, configuration, refuse);
+    const steps = [...ledger.steps].filter(([, { plan }]) => plan.plan.effects.length > 0 && !this.parts.onlyReads(plan.uses));
+    const toUndo = steps.map(([id, { plan, finished, foreign }]) => ({ id, uses: plan.uses, plan: plan.plan, finished, foreign }));
+    const own = await this.parts.planRollback({ ...prepared, run }, toUndo.reverse());
+    if (own.plan.hash !== plan.hash) throw refuse('nobody has signed it, and it is not how this worker would undo what was begun');
+  }
+
+  private requireGrant(
+    ledger: Ledger,
+    grant: Grant,
+    start: Start,
+    configuration: Configuration,
+    refuse: (cause: string) => HoldpointError,
+  ): void {
+    const { plan } = grant;
+    if (plan.target !== start.target || plan.runbook !== start.runbook) throw refuse('its plan is for another target or runbook');
+    if (grant.by === 'start') {
+      if (plan.hash !== start.planHash) throw refuse(`${start.person} has signed another plan than the one that is carried out`);
+      return;
+    }
+    const { runbook } = preparedFor(ledger, start, configuration, refuse);
+    const quorum = (request: RequestInRecord, name: string | undefined): void => {
+      const shortfall = shortfallNow(request, start, policyNow(configuration, name), configuration);
+      if (shortfall !== undefined) throw refuse(shortfall);
+    };
+    const policiesOfHold = (id: string): string[] => stepsAt(runbook, id).flatMap((step) => (step.kind === 'hold' ? step.policy : []));
+    if (grant.by === 'hold') {
+      const policies = policiesOfHold(grant.request.hold);
+      if (policies.length === 0) throw refuse(`the runbook has no hold ${grant.request.hold}`);
+      for (const policy of policies) quorum(grant.request, policy);
+      return;
+    }
+    if (!plan.steps.every(({ id }) => id.startsWith(undoPrefix))) throw refuse('it is no part of a rollback');
+    const { request, failedStep } = grant;
+    if (request) {
+      requireAsked(ledger, request, configuration, refuse);
+      const possible = ledger.releasedHold ? policiesOfHold(ledger.releasedHold.hold) : policiesIn(runbook);
+      if (possible.length > 0 && !possible.includes(request.policy)) throw refuse(`policy ${request.policy} does not release its rollback`);
+      quorum(request, possible.length > 0 ? request.policy : undefined);
+      return;
+    }
+    const failed = stepsAt(runbook, failedStep ?? '');
+    const mayUndo = failed.length > 0 && failed.every((step) => step.kind === 'action' && step.onFailure === 'undo');
+    if (!mayUndo) throw refuse('nobody has signed its rollback, and the runbook does not ask for it');
+  }
+}
+
+/** The start, if its signature holds now. */
+function startOf({ start }: Ledger, configuration: Configuration, refuse: (cause: string) => HoldpointError): Start {
+  if (start?.claims.kind !== 'start') throw refuse('its record does not say who has started it');
+  const { kind: _kind, ...claims } = start.claims;
+  const checked = checkSignature(start.jws, start.claims, configuration.people[claims.person]?.key);
+  if (!checked.ok) throw refuse(`its start does not count any more. ${withoutFullStop(checked.reason)}`);
+  return claims;
+}
+
+/** The runbook that was signed, read anew with the policies of now. */
+function preparedFor(ledger: Ledger, start: Start, configuration: Configuration, refuse: (cause: string) => HoldpointError): Prepared {
+  const document = documentIn(ledger);
+  const inputs = ledger.planOfStart()?.inputs;
+  if (!document || !inputs) throw refuse('its record does not hold the runbook that it was started with');
+  const prepared = prepareRunbook({ document, inputs, target: start.target }, configuration);
+  if (prepared.runbook.digest !== start.runbook) throw refuse('the runbook in its record is not the one that was signed');
+  return prepared;
+}
+
+/** Why the signatures of a request do not suffice now; undefined where they do. */
+function shortfallNow(
+  { hold, number, plan, askedBy, decisions }: RequestInRecord,
+  { run, person: requester }: Start,
+  { policy, members }: { policy: Policy; members: string[] },
+  configuration: Configuration,
+): string | undefined {
+  const voided: string[] = [];
+  const counting: Decision[] = [];
+  for (const { claims, jws } of decisions) {
+    if (claims.kind !== 'decision' || claims.run !== run || claims.hold !== hold) continue;
+    if (claims.request !== number || claims.planHash !== plan.hash) continue;
+    const { person, decision, reason } = claims;
+    const checked = checkSignature(jws, claims, configuration.people[person]?.key);
+    if (!checked.ok) voided.push(withoutFullStop(checked.reason));
+    else if (!members.includes(person)) voided.push(`${person} does not belong to ${policy.of} now`);
+    else counting.push({ person, decision, reason, at: checked.statement.at, jws });
+  }
+  const request = { hold, number, question: '', planHash: plan.hash, policy, members, requester, askedBy, requestedAt: '', expiresAt: '' };
+  const standing = standingOf(request, counting);
+  if (standing.state === 'approved') return undefined;
+  if (standing.state === 'rejected') return `${standing.by} has rejected its plan at hold ${hold}`;
+  const why = voided.length === 0 ? '' : ` (${voided.join('; ')})`;
+  return `hold ${hold} lacks ${standing.missing} of the ${policy.atLeast} signatures that policy ${policy.name} asks for now${why}`;
+}
+
+/** Whoever is said to have asked for a rollback must have signed that: they cannot be the second person. */
+function requireAsked(
+  { commands }: Ledger,
+  { askedBy }: RequestInRecord,
+  configuration: Configuration,
+  refuse: (cause: string) => HoldpointError,
+): void {
+  const asked = commands.some((words) => {
+    const { claims } = words;
+    return claims.kind === 'command' && claims.command === 'undo' && claims.person === askedBy && isSigned(words, configuration);
+  });
+  if (!asked) throw refuse(`${askedBy ?? 'nobody'} has not signed that the run is to be rolled back`);
+}
+
+function isAdopted(words: SignedWords | undefined, configuration: Configuration): boolean {
+  return words?.claims.kind === 'command' && words.claims.command === 'adopt' && isSigned(words, configuration);
+}
+
+function isSigned({ claims, jws }: SignedWords, configuration: Configuration): boolean {
+  return checkSignature(jws, claims, configuration.people[claims.person]?.key).ok;
+}

@@ -1,0 +1,207 @@
+import type { ExpectedStatement } from '../approval/statement.ts';
+import { endingKind, rollbackKind, signedClaimsOf, signedKinds, type EvidenceEntry } from '../evidence/evidence.ts';
+import { isObject, type Json, type JsonObject } from '../json.ts';
+import { sealSpan, type SpanPlan, type StepPlan } from '../plan/plan.ts';
+
+/** What somebody is said to have signed; whether they have is for whoever knows their key to find out. */
+export interface SignedWords {
+  claims: ExpectedStatement;
+  jws: string;
+}
+
+/** A request for signatures, and the decisions on it. */
+export interface RequestInRecord {
+  hold: string;
+  number: number;
+  plan: SpanPlan;
+  /** Name of the policy that the run has asked for. */
+  policy: string;
+  /** The operator who has asked for it, where it is no hold of the runbook. */
+  askedBy?: string;
+  decisions: SignedWords[];
+  state: 'open' | 'closed' | 'released';
+}
+
+/** What a record says of a step that was begun. */
+export interface StepInRecord {
+  plan: StepPlan;
+  over: boolean;
+  finished: boolean;
+  /** Whether somebody else has begun the same change. */
+  foreign: boolean;
+  /** The last command that had it tried again. */
+  tryAgain?: SignedWords;
+}
+
+/** What a run may do at this moment, as its record says: the plan whose steps are next, and what it rests on. */
+export type Grant =
+  | { by: 'start'; plan: SpanPlan }
+  | { by: 'hold'; plan: SpanPlan; request: RequestInRecord }
+  /** A rollback: `request` is missing where the runbook asks for it when a step has failed. */
+  | { by: 'rollback'; plan: SpanPlan; request?: RequestInRecord; failedStep?: string };
+
+const rollbackHold = 'undo';
+
+/**
+ * What the record of a run says of what was signed and done, entry by entry. Nothing in it is believed: whoever acts upon it verifies the
+ * signatures. Plans are known by the hash of their contents, so that a plan which is not what its hash says is none.
+ */
+export class Ledger {
+  /** The last entry that was taken. */
+  last: Pick<EvidenceEntry, 'sequence' | 'hash' | 'execution'> | undefined;
+  ended = false;
+  start: SignedWords | undefined;
+  /** What the run was started with, as the record has it: `{ file, text, runbooks }`. */
+  document: Json | undefined;
+  /** The rest of what was said to the run: commands that were accepted. */
+  readonly commands: SignedWords[] = [];
+  /** Steps that were begun, in that order. */
+  readonly steps = new Map<string, StepInRecord>();
+  /** The hold of the runbook that was released last. */
+  releasedHold: RequestInRecord | undefined;
+  private readonly requests = new Map<string, RequestInRecord>();
+  private firstPlan: SpanPlan | undefined;
+  private rollback: Extract<Grant, { by: 'rollback' }> | undefined;
+  private rollbackRequest: RequestInRecord | undefined;
+  private failedStep: string | undefined;
+
+  /** The plan that the run carries out now; undefined before there is one. */
+  grant(): Grant | undefined {
+    if (this.rollback) return this.rollback;
+    if (this.releasedHold) return { by: 'hold', plan: this.releasedHold.plan, request: this.releasedHold };
+    return this.firstPlan && { by: 'start', plan: this.firstPlan };
+  }
+
+  /** The plan of the first span, which the start was signed with. */
+  planOfStart(): SpanPlan | undefined {
+    return this.firstPlan;
+  }
+
+  /** The rollback that an operator has asked for and others have released; undefined where there is none. */
+  signedRollback(): RequestInRecord | undefined {
+    return this.rollbackRequest;
+  }
+
+  /** Takes the next entry, with the values that are kept beside the record put into their places. */
+  take(entry: EvidenceEntry): void {
+    const { sequence, hash, execution, kind, body } = entry;
+    this.last = { sequence, hash, execution };
+    const signed = signedWordsIn(entry);
+    switch (kind) {
+      case signedKinds.start:
+        this.start ??= signed;
+        this.document ??= body.document;
+        break;
+      case 'plan.made':
+        this.firstPlan = planIn(body.plan);
+        break;
+      case signedKinds.command:
+        if (signed) this.takeCommand(signed);
+        break;
+      case endingKind:
+        this.ended = true;
+        break;
+      default:
+        if (kind.startsWith('step.')) this.takeStep(kind, body);
+        else this.takeRequest(kind, body, signed);
+    }
+  }
+
+  private takeCommand(signed: SignedWords): void {
+    this.commands.push(signed);
+    if (signed.claims.kind !== 'command') return;
+    const { command, step: id } = signed.claims;
+    const step = this.steps.get(id);
+    if (!step || (command !== 'retry' && command !== 'adopt')) return;
+    step.tryAgain = signed;
+    step.foreign = false;
+  }
+
+  private takeStep(kind: string, body: JsonObject): void {
+    const id = textOf(body.step);
+    const step = this.steps.get(id);
+    if (kind === 'step.started') {
+      const plan = this.grant()?.plan.steps.find((planned) => planned.id === id);
+      if (plan) this.steps.set(id, { plan, over: false, finished: false, foreign: false });
+    } else if (kind === 'step.failed') this.failedStep = id;
+    if (step && (kind === 'step.stuck' || kind === 'step.failed')) step.foreign = body.code === 'change-in-flight';
+    if (step && (kind === 'step.done' || kind === 'step.skipped')) step.over = true;
+    if (step && kind === 'step.done') step.finished = true;
+  }
+
+  private takeRequest(kind: string, body: JsonObject, signed: SignedWords | undefined): void {
+    const hold = textOf(signed?.claims.kind === 'decision' ? signed.claims.hold : body.hold);
+    const request = this.requests.get(hold);
+    switch (kind) {
+      case 'hold.requested': {
+        const made = requestIn(body);
+        if (made) this.requests.set(hold, made);
+        break;
+      }
+      case signedKinds.decision:
+        if (signed) request?.decisions.push(signed);
+        break;
+      case 'hold.released':
+        if (request?.state === 'open' && request.number === body.request) this.release(request);
+        break;
+      case 'hold.drifted':
+      case 'hold.expired':
+      case 'hold.withdrawn':
+      case 'hold.rejected':
+        if (request?.state === 'open') request.state = 'closed';
+        break;
+      case rollbackKind:
+        this.turnRound(planIn(body.plan));
+        break;
+    }
+  }
+
+  private release(request: RequestInRecord): void {
+    request.state = 'released';
+    if (request.askedBy === undefined) this.releasedHold = request;
+    else if (request.hold === rollbackHold) this.rollbackRequest = request;
+  }
+
+  private turnRound(plan: SpanPlan | undefined): void {
+    if (!plan || this.rollback) return;
+    const request = this.rollbackRequest?.plan.hash === plan.hash ? this.rollbackRequest : undefined;
+    this.rollback = { by: 'rollback', plan, request, failedStep: this.failedStep };
+  }
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function signedWordsIn(entry: EvidenceEntry): SignedWords | undefined {
+  const signed = signedClaimsOf(entry);
+  if (typeof signed?.jws !== 'string') return undefined;
+  return { claims: signed.claims as unknown as ExpectedStatement, jws: signed.jws };
+}
+
+function requestIn({ hold, number, plan: told, policy, askedBy }: JsonObject): RequestInRecord | undefined {
+  const plan = planIn(told);
+  const name = isObject(policy) ? policy.name : undefined;
+  if (!plan || typeof hold !== 'string' || typeof number !== 'number' || typeof name !== 'string') return undefined;
+  const request: RequestInRecord = { hold, number, plan, policy: name, decisions: [], state: 'open' };
+  if (typeof askedBy === 'string') request.askedBy = askedBy;
+  return request;
+}
+
+/** A plan whose hash is that of its contents; of what the hash does not cover, only what the progress of a step is shown with. */
+export function planIn(value: Json | undefined): SpanPlan | undefined {
+  try {
+    const { hash, ...told } = value as unknown as SpanPlan;
+    const steps = told.steps.map(({ plan, ...step }) => {
+      const { effects, facts, risks, details, outputs } = plan;
+      const unsigned = { details: isObject(details) ? details : {}, outputs: isObject(outputs) ? outputs : {} };
+      return { ...step, plan: { effects, facts, risks, blockers: [], notes: [], estimateMs: 0, ...unsigned } };
+    });
+    const sealed = sealSpan({ ...told, steps });
+    return sealed.hash === hash ? sealed : undefined;
+  } catch (error) {
+    // Whatever is no plan throws one of these on its way.
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
