@@ -19,6 +19,7 @@ import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
 import { planWorkflow, runWorkflow, sweepWorkflow } from '../domain/run/names.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
+import { checkSignature } from '../domain/approval/signature.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { parseTarget } from '../runbooks/targets.ts';
@@ -34,7 +35,7 @@ import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
 import type { Prepared } from './prepare.ts';
 import { Preparer } from './preparer.ts';
-import { membersOf, policyNow } from './people/policy.ts';
+import { keysNow, membersOf, policyNow, type PublicKeys } from './people/policy.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
 import { findOwnerAnnotations, liftOwnerAnnotations, sweepSettleMs, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
@@ -75,11 +76,13 @@ export interface ActivityParts {
 }
 
 export type VerifiedSignature =
-  { ok: true; publicKey: string; at: string; nonce: string } | { ok: false; code: string; reason: string; remedy: string };
+  | { ok: true; publicKey: string; at: string; nonce: string; voided: { person: string; reason: string }[] }
+  | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
 export interface Activities {
-  prepare(request: { document: RunbookDocument; inputs: JsonObject; target?: string }): Promise<Prepared>;
+  /** With the public keys of all people as they are now. */
+  prepare(request: { document: RunbookDocument; inputs: JsonObject; target?: string }): Promise<Prepared & { keys: PublicKeys }>;
   /** Plans all spans of a runbook as far as they can be foreseen. */
   planRunbook(request: { document: RunbookDocument; inputs: JsonObject }): Promise<Forecast>;
   /** Plans the steps up to the next hold. */
@@ -87,7 +90,7 @@ export interface Activities {
   /** Without a policy, one other person of all who are known. `expiresAtMs` is milliseconds since 1970. */
   readPolicy(request: {
     policy?: string;
-  }): Promise<{ policy: Policy; members: string[]; requestedAt: string; expiresAt: string; expiresAtMs: number }>;
+  }): Promise<{ policy: Policy; members: string[]; keys: PublicKeys; requestedAt: string; expiresAt: string; expiresAtMs: number }>;
   /** Looks once how far a step is, without acting. */
   observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
   /** Plans how to take steps back; `steps` begin with the one that was begun last. */
@@ -106,8 +109,16 @@ export interface Activities {
   liftOwnerAnnotations(request: { target: string; annotations: OwnerAnnotation[] }): Promise<{ lifted: OwnerAnnotation[] }>;
   /** Writes entries in their order, the first under that number; returns when each was written. May be repeated. */
   record(request: { run: string; sequence: number; entries: Pick<NewEntry, 'kind' | 'body'>[] }): Promise<{ at: string[]; path: string }>;
-  /** With a group, its signer must belong to it at this moment. */
-  verifySignature(request: { expected: ExpectedStatement; signature: string; group?: string }): Promise<VerifiedSignature>;
+  /**
+   * With a group, its signer must belong to it at this moment. `earlier` are the words that others of it have signed before: the answer
+   * says which of them do not count any more.
+   */
+  verifySignature(request: {
+    expected: ExpectedStatement;
+    signature: string;
+    group?: string;
+    earlier?: { expected: ExpectedStatement; signature: string }[];
+  }): Promise<VerifiedSignature>;
 }
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
@@ -124,7 +135,10 @@ export function createActivities(parts: ActivityParts): Activities {
     onlyReads: (name) => findAction(parts, name).declaration.change === 'reads',
   });
   const activities: Activities = {
-    prepare: async (request) => ofRequests.prepareRunbook(request, await parts.readConfiguration()),
+    prepare: async (request) => {
+      const configuration = await parts.readConfiguration();
+      return { ...(await ofRequests.prepareRunbook(request, configuration)), keys: keysNow(configuration) };
+    },
     planRunbook: (request) =>
       withHeartbeats(async () =>
         planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), plannerWith(ofRequests)),
@@ -155,7 +169,7 @@ export function createActivities(parts: ActivityParts): Activities {
       withHeartbeats(async () =>
         record(parts.evidence, await callers.present(callersOf.record), request, (run, plan) => judge.requireRollback(run, plan)),
       ),
-    verifySignature: async ({ expected, signature, group }) => {
+    verifySignature: async ({ expected, signature, group, earlier = [] }) => {
       const configuration = await parts.readConfiguration();
       const { person } = expected;
       const publicKey = ownValue(configuration.people, person)?.key;
@@ -166,7 +180,11 @@ export function createActivities(parts: ActivityParts): Activities {
         return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
       }
       const { at, nonce } = result.statement;
-      return { ok: true, publicKey: publicKey ?? '', at, nonce };
+      const voided = earlier.flatMap(({ expected, signature }) => {
+        const reason = refusalNow(expected, signature, group, configuration);
+        return reason === undefined ? [] : { person: expected.person, reason };
+      });
+      return { ok: true, publicKey: publicKey ?? '', at, nonce, voided };
     },
   };
   return guarded(activities, callers);
@@ -189,10 +207,24 @@ function readPolicy(configuration: Configuration, name: string | undefined): Awa
   return {
     policy,
     members,
+    keys: keysNow(configuration),
     requestedAt: new Date(now).toISOString(),
     expiresAt: new Date(expiresAtMs).toISOString(),
     expiresAtMs,
   };
+}
+
+/** Why what somebody has signed before does not count any more; undefined where it does. */
+function refusalNow(
+  expected: ExpectedStatement,
+  signature: string,
+  group: string | undefined,
+  configuration: Configuration,
+): string | undefined {
+  const { person } = expected;
+  const checked = checkSignature(signature, expected, configuration.people[person]?.key);
+  if (!checked.ok) return checked.reason;
+  return group === undefined || membersOf(group, configuration).includes(person) ? undefined : `${person} has left the group ${group}.`;
 }
 
 /** For what only looks; ends when the activity is cancelled. */

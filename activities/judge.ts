@@ -1,6 +1,6 @@
 import type { StepContext } from '../domain/action.ts';
 import type { Policy } from '../domain/approval/policy.ts';
-import { standingOf, type Decision } from '../domain/approval/request.ts';
+import { questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
 import type { ClaimsOf } from '../domain/approval/statement.ts';
 import { HoldpointError } from '../domain/errors.ts';
@@ -164,7 +164,7 @@ function preparedFor(ledger: Ledger, start: Start, configuration: Configuration,
 
 /** Why the signatures of a request do not suffice now; undefined where they do. */
 function shortfallNow(
-  { hold, number, plan, askedBy, decisions }: RequestInRecord,
+  { hold, number, plan, question, askedBy, decisions }: RequestInRecord,
   { run, person: requester }: Start,
   { policy, members }: { policy: Policy; members: string[] },
   configuration: Configuration,
@@ -173,14 +173,14 @@ function shortfallNow(
   const counting: Decision[] = [];
   for (const { claims, jws } of decisions) {
     if (claims.kind !== 'decision' || claims.run !== run || claims.hold !== hold) continue;
-    if (claims.request !== number || claims.planHash !== plan.hash) continue;
+    if (claims.request !== number || claims.planHash !== plan.hash || claims.question !== questionDigest({ question })) continue;
     const { person, decision, reason } = claims;
     const checked = checkSignature(jws, claims, configuration.people[person]?.key);
     if (!checked.ok) voided.push(withoutFullStop(checked.reason));
     else if (!members.includes(person)) voided.push(`${person} does not belong to ${policy.of} now`);
     else counting.push({ person, decision, reason, at: checked.statement.at, jws });
   }
-  const request = { hold, number, question: '', planHash: plan.hash, policy, members, requester, askedBy, requestedAt: '', expiresAt: '' };
+  const request = { hold, number, question, planHash: plan.hash, policy, members, requester, askedBy, requestedAt: '', expiresAt: '' };
   const standing = standingOf(request, counting);
   if (standing.state === 'approved') return undefined;
   if (standing.state === 'rejected') return `${standing.by} has rejected its plan at hold ${hold}`;

@@ -43,7 +43,7 @@ import {
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
 import { refusalIn } from './remote-error.ts';
-import { requireHonestForecast, requireHonestState } from './shown.ts';
+import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
 import { newRunId } from './run-id.ts';
 import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
@@ -174,7 +174,7 @@ export class Holdpoint {
     return runs;
   }
 
-  /** The full state of a run by its id or its target. Throws `run-unknown`; `shown-forged` where what answers is not that run. */
+  /** The full state of a run by its id or its target. Throws `run-unknown`; `target-occupied` and `shown-forged` where what answers is not that run. */
   async state(name: string): Promise<RunState> {
     return (await this.look(await this.handleOf(name), name)).state;
   }
@@ -276,8 +276,9 @@ export class Holdpoint {
     if (name.includes('/')) return this.client.workflow.getHandle(name);
     if (!/^[\w.-]+$/.test(name)) throw new HoldpointError('run-unknown', { run: name });
     let target: string | undefined;
-    // A workflow on a queue of somebody else can have the attribute as well.
-    const query = `TaskQueue = '${this.settings.taskQueue}' AND ${searchAttributes.run} = '${name}'`;
+    // A workflow of another kind, or on a queue of somebody else, can have the attribute as well.
+    const ours = `WorkflowType = '${runWorkflow}' AND TaskQueue = '${this.settings.taskQueue}'`;
+    const query = `${ours} AND ${searchAttributes.run} = '${name}'`;
     for await (const found of this.client.workflow.list({ query })) {
       target = found.workflowId;
       if (found.status.name !== 'CONTINUED_AS_NEW') return this.client.workflow.getHandle(target, found.runId);
@@ -287,12 +288,14 @@ export class Holdpoint {
     throw new HoldpointError('run-unknown', { run: name });
   }
 
-  /** What a run says of itself, and Temporal of its workflow. */
+  /** What a run says of itself, and Temporal of its workflow, which comes first: of what is no run a query would wait for nobody. */
   private async look(handle: WorkflowHandle, name: string): Promise<{ state: RunState; raw: WorkflowExecutionDescription['raw'] }> {
     try {
-      const [state, { workflowId, type, taskQueue, raw }] = await Promise.all([handle.query(stateQuery), handle.describe()]);
-      requireHonestState(name, state, { workflowId, type, taskQueue }, this.settings.taskQueue);
-      return { state, raw };
+      const workflow = await handle.describe();
+      requireRun(workflow, this.settings.taskQueue);
+      const state = await handle.query(stateQuery);
+      requireHonestState(name, state, workflow.workflowId);
+      return { state, raw: workflow.raw };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });
       throw error;

@@ -8,26 +8,32 @@ import type { RunbookDocument } from '../domain/runbook.ts';
 import type { RunState } from '../domain/run/state.ts';
 import { runWorkflow } from '../workflows/messages.ts';
 
-/** The workflow that has answered for a run, as Temporal describes it. */
-export interface AnsweringWorkflow {
+/** A workflow as Temporal describes it, whoever answers for it. */
+export interface DescribedWorkflow {
   workflowId: string;
   type: string;
   taskQueue: string;
+  runId: string;
 }
 
 /**
- * Sees that what is shown of a run is what would be signed. Whoever reaches Temporal can start a workflow that says it is that run, and
- * shows another plan than the one whose hash it asks to be signed. Throws `shown-forged`.
+ * Anybody who reaches Temporal can start a workflow under the id of a target, and have a worker of their own answer for it; what the server
+ * says of its type and queue they cannot change. Throws `target-occupied` where it is no run of the workers on that queue.
+ */
+export function requireRun({ workflowId, type, taskQueue, runId }: DescribedWorkflow, ourQueue: string): void {
+  if (type === runWorkflow && taskQueue === ourQueue) return;
+  throw new HoldpointError('target-occupied', { target: workflowId, type, queue: taskQueue, execution: runId });
+}
+
+/**
+ * Sees that what is shown of a run is what would be signed: not another plan than the one whose hash is asked to be signed, nor that of
+ * another run. Throws `shown-forged`.
  *
  * @param name the run, or its target, as it was asked for.
- * @param taskQueue the queue of our workers: another one is served by somebody else.
  */
-export function requireHonestState(name: string, state: RunState, workflow: AnsweringWorkflow, taskQueue: string): void {
+export function requireHonestState(name: string, state: RunState, workflowId: string): void {
   const { run, target, runbook, inputs, hold } = state;
-  const { workflowId, type } = workflow;
   const of = { name, workflow: workflowId };
-  require(type === runWorkflow, of, `it is a workflow of type ${type}, which carries out no runs`);
-  require(workflow.taskQueue === taskQueue, of, `it is on the task queue ${workflow.taskQueue}, and our workers are on ${taskQueue}`);
   require(workflowId === target, of, `it says that it works on ${target}, but a run on that is called like it`);
   require(name.includes('/') || name === run, of, `it says that it is the run ${run}`);
   if (!hold) return;

@@ -194,6 +194,13 @@ export const errorKinds = {
     message: 'What answers for {name} does not show what would be signed: {cause}. Nothing was signed.',
     remedy: 'Do not sign. Somebody who reaches Temporal may want to deceive you: tell whoever runs it, and keep the workflow {workflow}.',
   },
+  'target-occupied': {
+    consequence: 'refuse',
+    message: 'Under {target} there is a workflow that is no run of these workers: {type}, on the queue {queue} (execution {execution}).',
+    remedy:
+      'Do not sign anything for it. Find out who has started it and can reach Temporal; ' +
+      '`temporal workflow terminate --workflow-id {target}` frees the target.',
+  },
   'run-unknown': {
     consequence: 'refuse',
     message: 'There is no run {run}.',

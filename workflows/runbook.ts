@@ -20,6 +20,7 @@ import { refuseCommand, takeCommand } from './run/commands.ts';
 import { close } from './run/ending.ts';
 import { recordLossIn } from './run/failure.ts';
 import type { End, RunProgress } from './run/progress.ts';
+import { refusalFailure } from './run/refusal.ts';
 import { Run, RunEnded, type CarryOver } from './run/run.ts';
 import { carryOutSteps } from './steps/carry-out.ts';
 import { releaseSpan } from './steps/span.ts';
@@ -63,12 +64,28 @@ export async function runbook(input: RunInput, handed?: Continued): Promise<RunR
   return CancellationScope.nonCancellable(() => close(run, progress, end));
 }
 
+/** Whoever starts a run asks once what became of that; it needs no signature. */
+const admissionsAskedMax = 20;
+
+function requireFewerThan(asked: number, most: number): void {
+  if (asked < most) return;
+  const reason = `It has been asked ${asked} times whether the run was admitted, and is not answered any more.`;
+  throw refusalFailure({ code: 'request-malformed', reason, remedy: 'Look at the run with `holdpoint show`.' });
+}
+
 function listen(run: Run, progress: () => RunProgress, admission: () => Admission | undefined): void {
   setHandler(stateQuery, () => run.shown());
-  setHandler(admissionUpdate, async () => {
-    await CancellationScope.nonCancellable(() => condition(() => admission() !== undefined));
-    return admission() as Admission;
-  });
+  let admissionsAsked = 0;
+  setHandler(
+    admissionUpdate,
+    async () => {
+      admissionsAsked += 1;
+      run.rollover.countUpdate();
+      await CancellationScope.nonCancellable(() => condition(() => admission() !== undefined));
+      return admission() as Admission;
+    },
+    { validator: () => requireFewerThan(admissionsAsked, admissionsAskedMax) },
+  );
   setHandler(attemptRefusedSignal, (attempt) => run.recordRefusal(attempt));
   setHandler(decideUpdate, (request) => takeDecision(run, request), {
     validator: (request: DecisionRequest) => refuseDecision(run, request),

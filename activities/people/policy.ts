@@ -24,3 +24,11 @@ export function policyNow(configuration: Configuration, name: string | undefined
 export function membersOf(group: string, { people, groups }: Configuration): string[] {
   return ownValue(groups, group) ?? (group === everybody ? Object.keys(people) : []);
 }
+
+/** Public keys by person. */
+export type PublicKeys = Record<string, string>;
+
+/** The keys of all people at this moment. */
+export function keysNow({ people }: Configuration): PublicKeys {
+  return Object.fromEntries(Object.entries(people).map(([person, { key }]) => [person, key]));
+}

@@ -14,6 +14,7 @@ export interface RequestInRecord {
   hold: string;
   number: number;
   plan: SpanPlan;
+  question: string;
   /** Name of the policy that the run has asked for. */
   policy: string;
   /** The operator who has asked for it, where it is no hold of the runbook. */
@@ -179,11 +180,12 @@ function signedWordsIn(entry: EvidenceEntry): SignedWords | undefined {
   return { claims: signed.claims as unknown as ExpectedStatement, jws: signed.jws };
 }
 
-function requestIn({ hold, number, plan: told, policy, askedBy }: JsonObject): RequestInRecord | undefined {
+function requestIn({ hold, number, plan: told, question, policy, askedBy }: JsonObject): RequestInRecord | undefined {
   const plan = planIn(told);
   const name = isObject(policy) ? policy.name : undefined;
-  if (!plan || typeof hold !== 'string' || typeof number !== 'number' || typeof name !== 'string') return undefined;
-  const request: RequestInRecord = { hold, number, plan, policy: name, decisions: [], state: 'open' };
+  const isWhole = typeof hold === 'string' && typeof number === 'number' && typeof question === 'string' && typeof name === 'string';
+  if (!plan || !isWhole) return undefined;
+  const request: RequestInRecord = { hold, number, plan, question, policy: name, decisions: [], state: 'open' };
   if (typeof askedBy === 'string') request.askedBy = askedBy;
   return request;
 }

@@ -8,7 +8,7 @@ import { bundleWorkflowCode, DefaultLogger, NativeConnection, Worker } from '@te
 import { planLines } from '../../cli/plan-view.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import { connectTemporal } from '../../client/connection.ts';
-import { requireHonestState } from '../../client/shown.ts';
+import { requireHonestState, requireRun } from '../../client/shown.ts';
 import { chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { sealSpan, type ActionPlan, type SpanPlan } from '../../domain/plan/plan.ts';
@@ -175,7 +175,7 @@ test('a workflow that says it is the run is not asked, and the genuine run is ap
       ['abort', name, '--as', 'ada'],
     ]) {
       const { code, stdout } = await environment.call([...argv, '--json']);
-      expect([code, JSON.parse(stdout)]).toEqual([1, { error: expect.objectContaining({ code: 'shown-forged' }) }]);
+      expect([code, JSON.parse(stdout)]).toEqual([1, { error: expect.objectContaining({ code: 'target-occupied' }) }]);
     }
   }
   expect(await impostor.query('signed')).toEqual([]);
@@ -194,7 +194,7 @@ describe('what is shown is refused where it is not what would be signed', () => 
   const step = { id: 'drain', uses: 'kubernetes.drain', input: { nodes: ['a'], force: true } };
   const digest = `sha256:${'2'.repeat(64)}`;
   const span = sealSpan({ target, runbook: digest, title: 'T', inputs: { note: 'n' }, steps: [{ ...step, plan: plan() }] });
-  const workflow = { workflowId: target, type: 'runbook', taskQueue: 'holdpoint' };
+  const workflow = { workflowId: target, type: 'runbook', taskQueue: 'holdpoint', runId: 'e-1' };
 
   function stateWith(shown: SpanPlan, differences: Partial<RunState> = {}): RunState {
     const request = { hold: 'sign', number: 1, question: 'Go on?', planHash: span.hash };
@@ -205,7 +205,8 @@ describe('what is shown is refused where it is not what would be signed', () => 
 
   const refusal = (state: RunState, found: Partial<typeof workflow> = {}, name = 'r-1') => {
     try {
-      requireHonestState(name, state, { ...workflow, ...found }, 'holdpoint');
+      requireRun({ ...workflow, ...found }, 'holdpoint');
+      requireHonestState(name, state, found.workflowId ?? workflow.workflowId);
       return undefined;
     } catch (error) {
       return (error as { code: string }).code;
@@ -228,10 +229,13 @@ describe('what is shown is refused where it is not what would be signed', () => 
     ['a plan with a hash of its own', sealSpan({ ...span, steps: [] })],
   ])('%s', (_what, shown) => expect(refusal(stateWith(shown))).toBe('shown-forged'));
 
+  test.each<[string, Partial<typeof workflow>]>([
+    ['a workflow of another type', { type: 'sweep' }],
+    ['a workflow on a queue of somebody else', { taskQueue: 'of-a-stranger' }],
+  ])('%s', (_what, found) => expect(refusal(stateWith(span), found)).toBe('target-occupied'));
+
   test.each<[string, RunState, Partial<typeof workflow>, string]>([
-    ['a workflow of another type', stateWith(span), { type: 'sweep' }, 'r-1'],
     ['a workflow that is not called like its target', stateWith(span), { workflowId: 'eks/eu-central-1/other' }, 'r-1'],
-    ['a workflow on a queue of somebody else', stateWith(span), { taskQueue: 'of-a-stranger' }, 'r-1'],
     ['another run', stateWith(span), {}, 'r-2'],
     ['a title beside the plan', stateWith(span, { runbook: { name: 'n', title: 'A drill', digest } }), {}, 'r-1'],
   ])('%s', (_what, state, found, name) => expect(refusal(state, found, name)).toBe('shown-forged'));

@@ -76,7 +76,8 @@ export async function requestSignatures<Subject>(run: Run, question: Question<Su
 async function putUp<Subject>(run: Run, question: Question<Subject>, drift: PlanDifference | undefined): Promise<HoldState> {
   const { hold, askedBy, attempt, onRequest } = question;
   const { plan, text } = await question.plan();
-  const { policy, members, requestedAt, expiresAt, expiresAtMs } = await question.policy();
+  const { policy, members, keys, requestedAt, expiresAt, expiresAtMs } = await question.policy();
+  run.learnKeys(keys);
   const { requester } = run.state;
   const number = run.nextRequest(hold);
   const parties = { policy, members, requester, askedBy };

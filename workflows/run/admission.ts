@@ -26,7 +26,10 @@ export async function admit(run: Run, input: RunInput): Promise<Admitted> {
   try {
     const misfit = misfitOf(input);
     if (misfit) return { admission: { admitted: false, ...misfit } };
-    const prepared = await run.read(({ prepare }) => prepare({ document: input.document, inputs: input.inputs, target: input.target }));
+    const { keys, ...prepared } = await run.read(({ prepare }) =>
+      prepare({ document: input.document, inputs: input.inputs, target: input.target }),
+    );
+    run.learnKeys(keys);
     const { runbook, inputs } = prepared;
     progress = { base: { ...prepared, run: input.run }, results: {}, queue: instancesOf(runbook, inputs) };
     run.rows = rowsOf(progress.queue);

@@ -29,9 +29,13 @@ export function refuseCommand(run: Run, request: CommandRequest): void {
       remedy: `Commands that are allowed now: ${possible}.`,
     });
   }
-  if (!reasonNeeded.includes(command) || reason.trim() !== '') return;
-  const why = `The command ${command} departs from what was signed for the run ${named}, and has no reason.`;
-  throw refusalFailure({ code: 'reason-missing', reason: why, remedy: 'Say why, with `--reason`.' });
+  if (reasonNeeded.includes(command) && reason.trim() === '') {
+    const why = `The command ${command} departs from what was signed for the run ${named}, and has no reason.`;
+    throw refusalFailure({ code: 'reason-missing', reason: why, remedy: 'Say why, with `--reason`.' });
+  }
+  const { signature, ...claims } = request;
+  const forgery = run.forgeryIn({ ...claims, kind: 'command' }, signature);
+  if (forgery) throw refusalFailure(forgery);
 }
 
 /** Verifies the signature of a command and has the run obey it; returns what it has led to at once. */

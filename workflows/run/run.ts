@@ -1,6 +1,7 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
 import { CancellationScope, condition, isCancellation, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { stepCommands, type CommandName } from '../../domain/approval/statement.ts';
+import { checkSignature, type VerificationRefusal } from '../../domain/approval/signature.ts';
+import { stepCommands, type CommandName, type ExpectedStatement } from '../../domain/approval/statement.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import {
   givenCommand,
@@ -22,11 +23,13 @@ import type { StepInstance } from '../../domain/run/step-tree.ts';
 import { searchAttributes, type RefusedAttempt, type RunInput } from '../messages.ts';
 import { reads, shortReads, verifier, type ShortReads } from '../proxies.ts';
 import { EvidenceLog } from './evidence-log.ts';
-import { failureOf, type Failure } from './failure.ts';
+import { failureOf, recordLossIn, type Failure } from './failure.ts';
 import { Rollover } from './rollover.ts';
 
 const phaseAttribute = defineSearchAttributeKey(searchAttributes.phase, 'KEYWORD');
 
+/** Signatures that do not hold, as far as a run can see, and are shown to a worker all the same, in each history. */
+const forgeriesLetInMax = 20;
 /** For how long an entry may wait for the one that it is written with. */
 const notedForMs = 2_000;
 
@@ -51,6 +54,8 @@ export interface CarryOver {
   stuckFrom?: { phase: Phase; status: StepState['status'] };
   deadlineMs: number;
   rollingBack: boolean;
+  /** Absent in what an older version has handed over. */
+  keys?: Record<string, string>;
 }
 
 /** What a run asks of the workflow around it. */
@@ -77,6 +82,8 @@ export class Run {
   private stuckFrom: CarryOver['stuckFrom'];
   private noncesUsed = new Set<string>();
   private requests: Record<string, number> = {};
+  private keys: Record<string, string> = {};
+  private forgeriesLetIn = 0;
   private inTask: Promise<unknown> = Promise.resolve();
   private readonly log: EvidenceLog;
   private readonly duties: RunDuties;
@@ -109,6 +116,7 @@ export class Run {
     this.stuckFrom = carried.stuckFrom;
     this.takeDecisionsFor(carried.deadlineMs - workflowInfo().startTime.getTime(), carried.deadlineMs);
     this.rollingBack = carried.rollingBack;
+    this.learnKeys(carried.keys);
   }
 
   /** What a new history needs to continue this run. */
@@ -124,6 +132,7 @@ export class Run {
       stuckFrom: this.stuckFrom,
       deadlineMs: this.deadlineMs,
       rollingBack: this.rollingBack,
+      keys: this.keys,
     };
   }
 
@@ -199,7 +208,12 @@ export class Run {
   /** Notes an attempt that was refused. */
   async recordRefusal(attempt: RefusedAttempt): Promise<void> {
     this.state.refusedAttempts += 1;
-    await this.log.writeRefusal(attempt, this.state.refusedAttempts);
+    try {
+      await this.log.writeRefusal(attempt, this.state.refusedAttempts);
+    } catch (error) {
+      // Whoever tells of it must not end the run: that is for what the run itself records.
+      if (!recordLossIn(error)) throw error;
+    }
   }
 
   /** Whether there is anything that a rollback would take back. */
@@ -274,9 +288,28 @@ export class Run {
     return givenCommand(this.intent)?.command === 'undo';
   }
 
+  /** Takes the public keys of all people as a worker has just read them. Workers of an older version tell none. */
+  learnKeys(keys: Record<string, string> | undefined): void {
+    if (keys) this.keys = keys;
+  }
+
+  /**
+   * What is wrong with a signature, as far as the run can see at once; undefined where a worker is to look at it. Forgeries leave nothing
+   * in the history, but for a few: somebody may have been given a new key since the run has heard of keys.
+   */
+  forgeryIn(expected: ExpectedStatement, signature: string): VerificationRefusal | undefined {
+    const { person } = expected;
+    const checked = checkSignature(signature, expected, Object.hasOwn(this.keys, person) ? this.keys[person] : undefined);
+    return checked.ok || this.forgeriesLetIn < forgeriesLetInMax ? undefined : checked;
+  }
+
   /** Verifies a signature, whatever is cancelled meanwhile. */
-  verify(request: Parameters<typeof verifier.verifySignature>[0]): ReturnType<typeof verifier.verifySignature> {
-    return this.withinTask(() => CancellationScope.nonCancellable(() => verifier.verifySignature(request)));
+  async verify(request: Parameters<typeof verifier.verifySignature>[0]): Promise<Awaited<ReturnType<typeof verifier.verifySignature>>> {
+    this.rollover.countUpdate();
+    const verified = await this.withinTask(() => CancellationScope.nonCancellable(() => verifier.verifySignature(request)));
+    if (verified.ok) this.keys[request.expected.person] = verified.publicKey;
+    else this.forgeriesLetIn += 1;
+    return verified;
   }
 
   /**

@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { type OpenStep, rowsBelow } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
@@ -94,7 +94,12 @@ async function tryAtOnce(
       if (!goesOn()) return;
     }
   };
+  let isOver = false;
+  // A history that somebody fills in the middle of a step is left as for a pause, and the step is performed again in the next one.
+  const pressed = condition(() => isOver || run.rollover.isPressing()).then(() => isOver || scope.cancel());
+  void pressed.catch(() => undefined);
   const ends = await scope.run(() => Promise.allSettled(Array.from({ length: Math.min(concurrency, open.length) }, work)));
+  isOver = true;
   run.performing = undefined;
   for (const end of ends) {
     // Stopped by an operator: the next safe point waits, ends the run or, where they have changed their mind, goes on at once.

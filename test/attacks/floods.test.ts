@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { questionDigest } from '../../domain/approval/request.ts';
+import { admissionUpdate, decideUpdate, runWorkflow, type DecisionRequest } from '../../workflows/messages.ts';
+import { runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
+
+/** Temporal takes messages of 2 MiB at most. */
+const signalCharacters = 1_900_000;
+const signals = 6;
+const forgeries = 60;
+const atOnce = 5;
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await startEngine('floods');
+});
+afterAll(() => engine.stop());
+
+/** How many updates have got into the history of the run. */
+async function updatesIn(target: string): Promise<number> {
+  const { events } = await engine.handle(target).fetchHistory();
+  return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
+}
+
+/** Sends so many, some at a time, whatever becomes of them; returns what was answered to those that were refused. */
+async function flood(count: number, send: () => Promise<unknown>): Promise<unknown[]> {
+  const refusals: unknown[] = [];
+  for (let sent = 0; sent < count; sent += atOnce) {
+    const answers = await Promise.allSettled(Array.from({ length: atOnce }, send));
+    refusals.push(...answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : [])));
+  }
+  return refusals;
+}
+
+test('forged decisions leave nothing in the history but for a few, and genuine ones count beside them', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy: 'two' }));
+  const { hold } = await engine.until(target, 'holding');
+  const { number: request = 1, planHash = '' } = hold?.request ?? {};
+  const before = await updatesIn(target);
+  const forged = async (): Promise<unknown> => {
+    const question = questionDigest({ question: hold?.request.question ?? '' });
+    const claims = { run, hold: 'sign', request, planHash, question, decision: 'approve' as const, reason: '' };
+    const statement = { kind: 'decision' as const, ...claims, person: 'oscar', at: new Date().toISOString(), nonce: randomUUID() };
+    const [head = '', body = ''] = (await engine.keys.oscar.sign(statement)).split('.');
+    const signature = `${head}.${body}.${'A'.repeat(86)}`;
+    const sent: DecisionRequest = { ...claims, person: 'ada', signature };
+    return engine.handle(target).executeUpdate(decideUpdate, { args: [sent] });
+  };
+  expect(await flood(forgeries, forged)).toHaveLength(forgeries);
+  expect((await updatesIn(target)) - before).toBeLessThanOrEqual(20 + atOnce);
+  await engine.decide(target, 'ada');
+  await engine.decide(target, 'grace');
+  await engine.until(target, 'done');
+  expect(site.done).toEqual(['first', 'second', 'third']);
+  await engine.verifiedKinds(run);
+});
+
+test('whoever asks again and again whether a run was admitted is not let in any more, and the run is aborted all the same', async () => {
+  const { target } = await engine.working((site) => site.slow.add('first'));
+  const refusals = await flood(forgeries, () => engine.handle(target).executeUpdate(admissionUpdate));
+  expect(refusals.length).toBeGreaterThanOrEqual(forgeries - 20 - atOnce);
+  await engine.holdpoint.operate(target, 'abort', 'enough', engine.keys.ada);
+  await expect(engine.handle(target).result()).resolves.toMatchObject({ phase: 'aborted' });
+});
+
+test('a history that is filled in the middle of a step is left for a new one, which performs the step again', async () => {
+  const { run, target, site } = await engine.working((site) => site.slow.add('first'));
+  await untilTrue(() => site.marks.size > 0);
+  const first = (await engine.handle(target).describe()).runId;
+  for (let sent = 0; sent < signals; sent += 1) await engine.handle(target).signal('anything', 'x'.repeat(signalCharacters));
+  await untilTrue(async () => (await engine.handle(target).describe()).runId !== first);
+  site.finishSlow();
+  await engine.until(target, 'done');
+  expect(site.done).toEqual(['first', 'second', 'third']);
+  const kinds = await engine.verifiedKinds(run);
+  expect(kinds.filter((kind) => kind === 'step.started')).toHaveLength(1);
+  const writers = new Set((await engine.entries(run)).map(({ execution }) => execution));
+  expect(writers.size).toBe(2);
+});
+
+test('somebody who has left since they signed does not count when the hold is released', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy: 'two' }));
+  await engine.decide(target, 'ada');
+  const { sre = [] } = engine.configuration.groups;
+  engine.configuration.groups.sre = sre.filter((person) => person !== 'ada');
+  try {
+    await expect(engine.decide(target, 'grace')).resolves.toEqual({ state: 'waiting', missing: 1 });
+    expect(site.done).toEqual([]);
+    await engine.decide(target, 'linus');
+    await engine.until(target, 'done');
+  } finally {
+    engine.configuration.groups.sre = sre;
+  }
+  expect((await engine.verifiedKinds(run)).filter((kind) => kind === 'decision.voided')).toHaveLength(1);
+});
+
+test('somebody who leaves after the hold was released takes their signature along: the next step is stuck', async () => {
+  const { cluster, target, site } = engine.newSite();
+  await engine.begin(cluster, runbookOf({ policy: 'one' }));
+  const { sre = [] } = engine.configuration.groups;
+  site.slow.add('first');
+  await engine.decide(target, 'ada');
+  await untilTrue(() => site.marks.size > 0);
+  await engine.holdpoint.operate(target, 'pause', 'wait', engine.keys.grace);
+  engine.configuration.groups.sre = sre.filter((person) => person !== 'ada');
+  try {
+    await engine.until(target, 'paused');
+    await engine.holdpoint.operate(target, 'resume', 'go on', engine.keys.grace);
+    expect(await engine.until(target, 'stuck')).toMatchObject({
+      stuck: { code: 'step-not-signed', reason: expect.stringContaining('ada does not belong to sre now') },
+    });
+  } finally {
+    engine.configuration.groups.sre = sre;
+  }
+  await engine.holdpoint.operate(target, 'retry', 'ada is back', engine.keys.grace);
+  await engine.until(target, 'done');
+  expect(site.done).toEqual(['first', 'second', 'third']);
+});
+
+test('a workflow that is no run, under the id of a target, is told as such and at once, and the target works when it is gone', async () => {
+  const { cluster, target } = engine.newSite();
+  for (const [type, taskQueue] of [
+    ['something', `nobody-${randomUUID()}`],
+    [runWorkflow, `nobody-${randomUUID()}`],
+  ] as const) {
+    const bogus = await engine.client.workflow.start(type, { workflowId: target, taskQueue, args: [] });
+    const occupied = { code: 'target-occupied', remedy: expect.stringContaining('terminate') };
+    await expect(engine.holdpoint.state(target)).rejects.toMatchObject(occupied);
+    await expect(engine.begin(cluster)).rejects.toMatchObject(occupied);
+    const shown = { hold: 'sign', number: 1, planHash: 'sha256:0', question: '' };
+    await expect(engine.holdpoint.decide({ run: 'r-1', target }, shown, 'approve', '', engine.keys.ada)).rejects.toMatchObject(occupied);
+    await bogus.terminate();
+  }
+  expect((await engine.begin(cluster)).admission).toEqual({ admitted: true });
+  await engine.until(target, 'holding');
+});
