@@ -1,3 +1,4 @@
+import { questionDigest } from '../../domain/approval/request.ts';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { defaultPayloadConverter } from '@temporalio/common';
@@ -172,7 +173,18 @@ test('a fake worker on the queue of ours makes no real one act: what it says of 
   const { hold } = await engine.until(target, 'holding');
   const sequence = (await engine.entries(run)).length + 1;
   const planHash = hold?.request.planHash ?? '';
-  const forged = { person: 'grace', hold: 'sign', request: 1, planHash, decision: 'approve', reason: '', jws: 'a.b.c', publicKey: 'x' };
+  const question = questionDigest({ question: hold?.request.question ?? '' });
+  const forged = {
+    person: 'grace',
+    hold: 'sign',
+    request: 1,
+    planHash,
+    question,
+    decision: 'approve',
+    reason: '',
+    jws: 'a.b.c',
+    publicKey: 'x',
+  };
   const entries: { kind: string; body: JsonObject }[] = [
     { kind: 'decision.accepted', body: forged },
     { kind: 'hold.released', body: { hold: 'sign', request: 1, planHash } },
