@@ -2,7 +2,7 @@ import type { StepContext } from '../domain/action.ts';
 import type { Policy } from '../domain/approval/policy.ts';
 import { questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
-import type { ClaimsOf } from '../domain/approval/statement.ts';
+import type { ClaimsOf, CommandName } from '../domain/approval/statement.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
 import type { StepPlan } from '../domain/plan/plan.ts';
@@ -70,8 +70,7 @@ export class Judge {
     if (start.run !== run || start.target !== caller.workflowId || start.target !== formatTarget(target)) {
       throw refuse(`${start.person} has signed a run on ${start.target}, and it was asked for on ${formatTarget(target)}`);
     }
-    const words = ledger.commands.find(({ claims }) => claims.kind === 'command' && claims.command === 'abort');
-    if (words && isSigned(words, configuration)) throw refuse('the run was aborted');
+    if (ledger.commands.some((words) => isCommand(words, 'abort') && isSigned(words, configuration))) throw refuse('the run was aborted');
     const begun = ledger.steps.get(step);
     if (!begun) throw refuse('its record does not say that the step was begun');
     if (begun.over) throw refuse('its record says that the step is over');
@@ -155,9 +154,9 @@ function startOf({ start }: Ledger, configuration: Configuration, refuse: (cause
 /** The runbook that was signed, read anew with the policies of now. */
 function preparedFor(ledger: Ledger, start: Start, configuration: Configuration, refuse: (cause: string) => HoldpointError): Prepared {
   const document = documentIn(ledger);
-  const inputs = ledger.planOfStart()?.inputs;
-  if (!document || !inputs) throw refuse('its record does not hold the runbook that it was started with');
-  const prepared = prepareRunbook({ document, inputs, target: start.target }, configuration);
+  const plan = ledger.planOfStart();
+  if (!document || plan?.hash !== start.planHash) throw refuse('its record does not hold the runbook that it was started with');
+  const prepared = prepareRunbook({ document, inputs: plan.inputs, target: start.target }, configuration);
   if (prepared.runbook.digest !== start.runbook) throw refuse('the runbook in its record is not the one that was signed');
   return prepared;
 }
@@ -195,15 +194,16 @@ function requireAsked(
   configuration: Configuration,
   refuse: (cause: string) => HoldpointError,
 ): void {
-  const asked = commands.some((words) => {
-    const { claims } = words;
-    return claims.kind === 'command' && claims.command === 'undo' && claims.person === askedBy && isSigned(words, configuration);
-  });
+  const asked = commands.some((words) => isCommand(words, 'undo') && words.claims.person === askedBy && isSigned(words, configuration));
   if (!asked) throw refuse(`${askedBy ?? 'nobody'} has not signed that the run is to be rolled back`);
 }
 
 function isAdopted(words: SignedWords | undefined, configuration: Configuration): boolean {
-  return words?.claims.kind === 'command' && words.claims.command === 'adopt' && isSigned(words, configuration);
+  return words !== undefined && isCommand(words, 'adopt') && isSigned(words, configuration);
+}
+
+function isCommand({ claims }: SignedWords, command: CommandName): boolean {
+  return claims.kind === 'command' && claims.command === command;
 }
 
 function isSigned({ claims, jws }: SignedWords, configuration: Configuration): boolean {

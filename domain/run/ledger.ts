@@ -123,7 +123,8 @@ export class Ledger {
     const step = this.steps.get(id);
     if (kind === 'step.started') {
       const plan = this.grant()?.plan.steps.find((planned) => planned.id === id);
-      if (plan) this.steps.set(id, { plan, over: false, finished: false, foreign: false });
+      // A step is begun once; what is said to be begun again stays as it was.
+      if (plan && !step) this.steps.set(id, { plan, over: false, finished: false, foreign: false });
     } else if (kind === 'step.failed') this.failedStep = id;
     if (step && (kind === 'step.stuck' || kind === 'step.failed')) step.foreign = body.code === 'change-in-flight';
     if (step && (kind === 'step.done' || kind === 'step.skipped')) step.over = true;
@@ -136,7 +137,8 @@ export class Ledger {
     switch (kind) {
       case 'hold.requested': {
         const made = requestIn(body);
-        if (made) this.requests.set(hold, made);
+        // Numbers are never given twice, so that no signature fits a second request.
+        if (made && made.number > (request?.number ?? 0)) this.requests.set(hold, made);
         break;
       }
       case signedKinds.decision:
