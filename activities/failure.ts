@@ -56,7 +56,7 @@ const networkCodePrefixes = ['HPE_', 'ERR_SSL_', 'UND_ERR_'];
 /** An answer that was waited for too long, or that is no JSON: what a proxy says in the place of the server. */
 const networkNames = new Set(['AbortError', 'TimeoutError', 'SyntaxError']);
 /** The same as the HTTP client of Kubernetes (node-fetch) calls it. */
-const networkTypes = new Set(['invalid-json', 'body-timeout', 'request-timeout']);
+const networkTypes = new Set(['invalid-json', 'body-timeout', 'request-timeout', 'max-size']);
 /** How much of somebody else's message is told; the rest would fill screens and records. */
 export const messageCharactersMax = 1_000;
 /** What follows these words may be a secret. */

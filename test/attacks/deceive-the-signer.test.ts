@@ -261,6 +261,8 @@ describe('tenants and records', () => {
     }
     const { text } = await seenBy(['drain', node, '--plan', '--force']);
     expect(text).toContain(`${hostileShown} shop/${hostileShown}`);
+    const runbook = join(environment.directory, 'drain.yaml');
+    expect((await seenBy(['plan', runbook, '-i', 'note=x'])).text).toContain(`${hostileShown} shop/${hostileShown}`);
     expect(text).toMatch(/ReplicaSet shop\/x{50,}… \(200000 characters\) of shop\/tenant-1/);
   });
 

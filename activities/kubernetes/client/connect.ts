@@ -5,16 +5,16 @@ import {
   ApiException,
   AuthorizationV1Api,
   CoreV1Api,
-  IsomorphicFetchHttpLibrary,
   KubeConfig,
   PolicyV1Api,
   ServerConfiguration,
   StorageV1Api,
   createConfiguration,
   wrapHttpLibrary,
+  ResponseContext,
   type RequestContext,
-  type ResponseContext,
 } from '@kubernetes/client-node';
+import fetch from 'node-fetch';
 import { connectionLost } from '../../failure.ts';
 import { credentialSourceOf, RenewedCredential, type Credential } from './credentials.ts';
 
@@ -22,6 +22,8 @@ const requestTimeoutMs = 15_000;
 /** How long an answer that has begun may say nothing: the API server sends a bookmark every minute over a watch. */
 const silenceMaxMs = 75_000;
 const refusalBytesMax = 64 * 1024;
+/** How large the answer to anything but a list may be: etcd takes objects of a few MB at most. */
+const answerBytesMax = 16 * 1024 * 1024;
 const unauthorizedCode = 401;
 
 /** The groups of the Kubernetes API that actions use, for one cluster. */
@@ -136,14 +138,37 @@ async function sendRequest(connections: Connections, request: RequestContext): P
   const send = async (access: Access): Promise<ResponseContext> => {
     for (const [name, value] of Object.entries(access.headers)) request.setHeaderParam(name, value);
     request.setAgent(access.agent);
-    request.setSignal(AbortSignal.timeout(requestTimeoutMs));
-    return new IsomorphicFetchHttpLibrary().send(request).toPromise();
+    return fetchBounded(request);
   };
   const access = await connections.access();
   const response = await send(access);
   if (response.httpStatusCode !== unauthorizedCode || !connections.renewAfterRefusal(access)) return response;
   await response.body.binary();
   return send(await connections.access());
+}
+
+/** As the client's own library does it, but for a bound on what is read of an answer. */
+async function fetchBounded(request: RequestContext): Promise<ResponseContext> {
+  const enough = new AbortController();
+  const answer = await fetch(request.getUrl(), {
+    method: request.getHttpMethod(),
+    body: request.getBody() as string | undefined,
+    headers: request.getHeaders(),
+    signal: AbortSignal.any([enough.signal, AbortSignal.timeout(requestTimeoutMs)]),
+    agent: request.getAgent() as Agent,
+    size: answerBytesMax,
+  });
+  const read = async <Body>(body: Promise<Body>): Promise<Body> => {
+    try {
+      return await body;
+    } catch (error) {
+      // The rest of an answer that is too large would be taken in and thrown away.
+      enough.abort();
+      throw error;
+    }
+  };
+  const body = { text: () => read(answer.text()), binary: () => read(answer.buffer()) };
+  return new ResponseContext(answer.status, Object.fromEntries(answer.headers), body);
 }
 
 async function openStream(connections: Connections, url: string, signal: AbortSignal): Promise<IncomingMessage> {
@@ -190,9 +215,14 @@ function endWhereSilent(response: IncomingMessage): void {
 
 async function readRefusal(response: IncomingMessage): Promise<string> {
   let text = '';
-  for await (const chunk of response.setEncoding('utf8')) {
-    text += chunk as string;
-    if (text.length > refusalBytesMax) response.destroy();
+  const timer = setTimeout(() => response.destroy(connectionLost(`no whole answer within ${requestTimeoutMs / 1000} s`)), requestTimeoutMs);
+  try {
+    for await (const chunk of response.setEncoding('utf8')) {
+      text += chunk as string;
+      if (text.length > refusalBytesMax) break;
+    }
+    return text;
+  } finally {
+    clearTimeout(timer);
   }
-  return text;
 }

@@ -1,12 +1,27 @@
+import type { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ApiException } from '@kubernetes/client-node';
 import { HoldpointError } from '../../../domain/errors.ts';
-import { kubernetesError } from '../../failure.ts';
+import { connectionLost, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
 import { withoutManagedFields } from './managed-fields.ts';
 
 const pageSize = 500;
-const pagesMax = 400;
+/** Of a page that is too large, a smaller part is asked for: tenants can make objects of 256 KB and more. */
+const pageShrinksBy = 8;
+const objectsMax = 200_000;
+/** Pages in a row that bring nothing new; a server that goes round in circles would be asked without end. */
+const idlePagesMax = 10;
+
+/** What is waited for and kept of a list at most, whatever the server sends. */
+export const listLimits = {
+  /** A page of 500 pods has about 5 MB. */
+  pageBytesMax: 32 * 1024 * 1024,
+  /** Until the last byte of a page. */
+  pageTimeoutMs: 60_000,
+  /** A list of 150,000 pods takes less than a minute. */
+  listTimeoutMs: 300_000,
+};
 const listAttemptsMax = 3;
 /** How often a read is sent, as the AWS SDK does by itself: a look takes many reads, and one lost answer must not spoil it. */
 const readAttemptsMax = 3;
@@ -74,14 +89,18 @@ export async function readList<Item>(
   options: ReadListOptions<Item> = {},
 ): Promise<WholeList<Item>> {
   const call = `list ${kind.title}`;
+  const deadline = AbortSignal.timeout(listLimits.listTimeoutMs);
+  const signal = AbortSignal.any([deadline, ...(options.signal ? [options.signal] : [])]);
+  const late = { call, cluster, cause: `it was not complete within ${listLimits.listTimeoutMs / 1000} s` };
   const stale = { call, cluster, cause: 'it has answered with an older state than before' };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const list = await readPages(kind, cluster, connect, options);
+      const list = await readPages(kind, cluster, connect, { ...options, signal });
       // What a watch has shown must not be forgotten: a pod that goes would be evicted a second time.
       if (!isOlder(list.resourceVersion, options.notBefore ?? '')) return list;
       if (attempt >= listAttemptsMax) throw new HoldpointError('kubernetes-unreachable', stale);
     } catch (error) {
+      if (deadline.aborted) throw new HoldpointError('kubernetes-unreachable', late, { cause: error });
       if (!isGone(error) || attempt >= listAttemptsMax) throw kubernetesError(error, call, cluster);
     }
   }
@@ -91,33 +110,56 @@ async function readPages<Item>(
   kind: Kind<Item>,
   cluster: string,
   connect: () => Promise<KubernetesApis>,
-  { labelSelector, fieldSelector, known, signal = new AbortController().signal }: ReadListOptions<Item>,
+  options: ReadListOptions<Item> & { signal: AbortSignal },
 ): Promise<WholeList<Item>> {
-  const { title, path, readsManagedFields = false } = kind;
+  const { title, readsManagedFields = false } = kind;
+  const refuse = (cause: string): never => {
+    throw new HoldpointError('kubernetes-refused', { call: `list ${title}`, cluster, cause });
+  };
   const byKey = new Map<string, Listed<Item>>();
   const begunAtMs = performance.now();
-  const selectors = { ...(labelSelector !== undefined && { labelSelector }), ...(fieldSelector !== undefined && { fieldSelector }) };
-  const ask = (next: string): Promise<Buffer> => {
-    const query = { limit: String(pageSize), ...selectors, ...(next !== '' && { continue: next }) };
-    const asked = readPatiently(async () => readWhole(await (await connect()).open(path, query, signal)));
-    // Where something else fails first, nobody waits for it.
-    asked.catch(() => undefined);
-    return asked;
-  };
-  let asked = ask('');
-  for (let page = 1; page <= pagesMax; page += 1) {
+  let size = pageSize;
+  let idlePages = 0;
+  let asked = askPage(kind, connect, options, '', size);
+  for (let place = ''; ;) {
     const json = await asked;
+    if (json === undefined) {
+      if (size === 1) refuse(`one object has more than ${listLimits.pageBytesMax} bytes`);
+      size = Math.max(1, Math.floor(size / pageShrinksBy));
+      asked = askPage(kind, connect, options, place, size);
+      continue;
+    }
     // The server works on the next page while this one is read.
-    const soon = page < pagesMax ? continuationOf(json) : undefined;
-    if (soon !== undefined) asked = ask(soon);
+    const nextSize = Math.min(pageSize, size * 2);
+    const soon = continuationOf(json);
+    if (soon !== undefined) asked = askPage(kind, connect, options, soon, nextSize);
     const { metadata, items } = JSON.parse((readsManagedFields ? json : withoutManagedFields(json)).toString('utf8')) as Page;
-    for (const object of items) byKey.set(keyOf(object), listed(kind, object, known?.get(keyOf(object))));
+    const known = byKey.size;
+    for (const object of items) byKey.set(keyOf(object), listed(kind, object, options.known?.get(keyOf(object))));
     const next = metadata.continue ?? '';
     if (next === '') return { byKey, resourceVersion: metadata.resourceVersion ?? '', tookMs: performance.now() - begunAtMs };
-    if (soon !== next && page < pagesMax) asked = ask(next);
+    if (byKey.size > objectsMax) refuse(`more than ${objectsMax} objects`);
+    idlePages = byKey.size === known ? idlePages + 1 : 0;
+    if (idlePages >= idlePagesMax) refuse(`${idlePagesMax} pages in a row with nothing new, and still no end`);
+    if (soon !== next) asked = askPage(kind, connect, options, next, nextSize);
+    [place, size] = [next, nextSize];
   }
-  const cause = `more than ${pagesMax * pageSize} objects`;
-  throw new HoldpointError('kubernetes-refused', { call: `list ${title}`, cluster, cause });
+}
+
+/** Asks for a page; undefined where that has more bytes than are read. */
+function askPage<Item>(
+  { path }: Kind<Item>,
+  connect: () => Promise<KubernetesApis>,
+  { labelSelector, fieldSelector, signal }: ReadListOptions<Item> & { signal: AbortSignal },
+  place: string,
+  size: number,
+): Promise<Buffer | undefined> {
+  const selectors = { ...(labelSelector !== undefined && { labelSelector }), ...(fieldSelector !== undefined && { fieldSelector }) };
+  const query = { limit: String(size), ...selectors, ...(place !== '' && { continue: place }) };
+  const asked = readPatiently(async () => readWhole(await (await connect()).open(path, query, signal)));
+  // Where something else fails first, nobody waits for it.
+  asked.catch(() => undefined);
+  return asked;
 }
 
 /** What is kept of an object: the same as before where it is of the same version. */
@@ -126,10 +168,23 @@ export function listed<Item>({ view }: Kind<Item>, object: ListedObject, before?
   return version !== '' && before?.version === version ? before : { item: view(object), version };
 }
 
-async function readWhole(response: AsyncIterable<Buffer>): Promise<Buffer> {
+/** The whole of an answer; undefined where it has more bytes than are read. What comes too slowly is given up. */
+async function readWhole(response: Readable): Promise<Buffer | undefined> {
+  const { pageBytesMax, pageTimeoutMs } = listLimits;
+  const late = connectionLost(`its answer was not complete within ${pageTimeoutMs / 1000} s`);
+  const timer = setTimeout(() => response.destroy(late), pageTimeoutMs);
   const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > pageBytesMax) return undefined;
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Where the list goes on, as far as what stands before its items says that: the API server writes them last. */

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ApiException } from '@kubernetes/client-node';
-import { kubernetesError } from '../../failure.ts';
+import { connectionLost, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
 import { inParallel } from './read.ts';
 import { isGone, isOlder, itemsOf, keyOf, listed, readList, type Kind, type Listed, type ListedObject, type WholeList } from './list.ts';
@@ -13,6 +13,8 @@ const listAgeMinMs = 60_000;
 const listAgePerDuration = 20;
 const pauseMinMs = 50;
 const pauseMaxMs = 5_000;
+/** An object has a few MB at most, as etcd takes no more. */
+const eventCharactersMax = 16 * 1024 * 1024;
 /** Failures in a row after which those who wait are told. */
 const failuresInARowMax = 5;
 
@@ -242,8 +244,11 @@ export class WatchedList<Item> {
     try {
       let rest = '';
       for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
-        const lines = (rest + chunk).split('\n');
+        const lines = chunk.split('\n');
+        lines[0] = rest + (lines[0] ?? '');
         rest = lines.pop() ?? '';
+        if (rest.length > eventCharactersMax)
+          throw connectionLost(`an event over the watch has more than ${eventCharactersMax} characters`);
         for (const line of lines) if (line !== '') this.see(JSON.parse(line) as WatchEvent);
       }
     } finally {
