@@ -18,10 +18,11 @@ import {
   type EvidenceEntry,
   type LineProblem,
 } from '../domain/evidence/evidence.ts';
+import { meaningOf, type Authority, type Meaning, type WholeEntry } from '../domain/evidence/meaning.ts';
 import { refusalOfPreApproval, type PreApprovalUse } from '../domain/approval/pre-approval.ts';
 import type { ExpectedStatement, PreApprovalStatement } from '../domain/approval/statement.ts';
 import { ToldError } from '../domain/errors.ts';
-import type { Json } from '../domain/json.ts';
+import { parseJson, type Json, type JsonObject } from '../domain/json.ts';
 import { digestOf } from '../domain/plan/plan.ts';
 
 /** A signature of the record that was checked. */
@@ -39,7 +40,7 @@ export interface EvidenceReport {
   path: string;
   /** The run of the first entry; undefined where no entry can be read. */
   run?: string;
-  /** No line is changed, missing, moved or added, and every signature holds. */
+  /** No line is changed, missing, moved or added, every signature holds, and what was done follows from what was signed. */
   ok: boolean;
   entries: number;
   /** How many values of entries are kept beside the record, because of their size; absent where there are none. */
@@ -54,6 +55,8 @@ export interface EvidenceReport {
 
 /** Where to find a record and what else to do with it. */
 export interface RecordOptions {
+  /** Groups and policies of a configuration, which releases of holds must satisfy, too. */
+  authority?: Pick<Authority, 'groups' | 'policies'>;
   /** Region of its bucket; S3 says where it is if that is not right. */
   region?: string;
   /**
@@ -128,6 +131,12 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   }
   const kept = await checkKept(found);
   problems.push(...kept.problems);
+  // What a damaged record says cannot be followed, and the damage has been told.
+  const isWhole = found.problems.length === 0 && kept.problems.length === 0;
+  const meaning = isWhole ? readMeaning(chain, signatures, kept.values, people, options) : undefined;
+  for (const { line, sentence } of [...(meaning?.problems ?? []), ...(meaning?.differences ?? [])]) {
+    problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
+  }
   problems.sort((one, other) => one.line - other.line);
   const { entries, ending } = chain;
   const run = entries[0]?.entry.run;
@@ -135,12 +144,32 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   return { ...report, ...(kept.count > 0 && { kept: kept.count }), ...(locks && { locked: lockedOf([...locks, ...kept.locks]) }) };
 }
 
+/** What the record says, with what is kept beside it in its place. */
+function readMeaning(
+  { entries }: ChainReport,
+  signatures: readonly CheckedSignature[],
+  values: ReadonlyMap<string, Json>,
+  people: PeopleKeys | undefined,
+  { authority }: RecordOptions,
+): Meaning {
+  const unsigned = new Set(signatures.flatMap(({ line, ok }) => (ok ? [] : [line])));
+  const whole = entries.map(({ line, entry }): WholeEntry => {
+    const filled = keptValuesOf(entry).map(([name, { sha256 }]): [string, Json] => [name, values.get(sha256) ?? null]);
+    const body: JsonObject = { ...entry.body, ...Object.fromEntries(filled) };
+    return { line, entry: { ...entry, body }, isSigned: !unsigned.has(line) };
+  });
+  return meaningOf(whole, authority && people && { ...authority, people: Object.keys(people) });
+}
+
 /** Checks what entries refer to; the same bytes are read once. */
 async function checkKept({ chain, names, readKept }: FoundRecord): Promise<{
   count: number;
+  /** What was read, by its digest. */
+  values: Map<string, Json>;
   problems: EvidenceReport['problems'];
   locks: (Date | undefined)[];
 }> {
+  const values = new Map<string, Json>();
   const problems: EvidenceReport['problems'] = [];
   const sound = new Map<string, Date | undefined>();
   let count = 0;
@@ -150,11 +179,13 @@ async function checkKept({ chain, names, readKept }: FoundRecord): Promise<{
       if (sound.has(kept.sha256)) continue;
       const { bytes, lockedUntil } = await readKept(kept.sha256);
       const sentence = keptProblemOf(entry, name, kept, bytes);
-      if (sentence === undefined) sound.set(kept.sha256, lockedUntil);
-      else problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
+      if (sentence === undefined) {
+        sound.set(kept.sha256, lockedUntil);
+        values.set(kept.sha256, (parseJson(bytes ?? new Uint8Array()) ?? null) as Json);
+      } else problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
     }
   }
-  return { count, problems, locks: [...sound.values()] };
+  return { count, values, problems, locks: [...sound.values()] };
 }
 
 function lockedOf(locks: readonly (Date | undefined)[]): NonNullable<EvidenceReport['locked']> {

@@ -47,7 +47,7 @@ async function verify(
   const place = configuration?.evidence;
   const region = place && 's3' in place ? place.s3.region : terminal.surroundings.env.AWS_REGION;
   try {
-    return await verifyEvidence(record, configuration?.people, { region, output });
+    return await verifyEvidence(record, configuration?.people, { region, output, authority: configuration });
   } catch (error) {
     if (error instanceof RecordUnreachableError) throw error;
     throw unreadable(`The record ${record}`, error, '`holdpoint show` names the record of a run, as its worker sees it.');

@@ -342,7 +342,8 @@ function matches(value: unknown, pattern: RegExp): boolean {
   return typeof value === 'string' && pattern.test(value);
 }
 
-function nameOf({ sequence, kind }: EvidenceEntry): string {
+/** How problems call an entry. */
+export function nameOf({ sequence, kind }: EvidenceEntry): string {
   return `Entry ${sequence} (${kind})`;
 }
 

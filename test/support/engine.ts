@@ -244,7 +244,7 @@ export async function startEngine(
     sendDecision: (target, request) => handle(target).executeUpdate(decideUpdate, { args: [request] }),
     entries: (run) => evidence.read(run),
     verifiedKinds: async (run) => {
-      const report = await verifyEvidence(evidence.pathOf(run), configuration.people);
+      const report = await verifyEvidence(evidence.pathOf(run), configuration.people, { authority: configuration });
       if (!report.ok) throw new Error(`the record of ${run} does not verify: ${JSON.stringify(report.problems)}`);
       return (await evidence.read(run)).map(({ kind }) => kind);
     },

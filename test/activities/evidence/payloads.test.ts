@@ -35,7 +35,7 @@ afterEach(async () => {
 const nameOf = (hex: string): string => `payloads/${hex}`;
 
 /** Writes one entry as the activity of a worker does. */
-async function record(store: EvidenceStore, sequence: number, body: JsonObject, kind = 'plan.made'): Promise<void> {
+async function record(store: EvidenceStore, sequence: number, body: JsonObject, kind = 'drain.planned'): Promise<void> {
   await store.append(run, await keepLargeValues(store, run, { sequence, kind, body }));
 }
 
@@ -149,7 +149,7 @@ describe.each(placeNames)('an entry in a %s', (placeName) => {
     const record = await made();
     await tamper();
     const report = await verify(record);
-    const start = `Entry 1 (plan.made) keeps its plan beside the record, in payloads/${planHex}, `;
+    const start = `Entry 1 (drain.planned) keeps its plan beside the record, in payloads/${planHex}, `;
     expect(report).toMatchObject({ ok: false, kept: 1, ending: 'ended' });
     expect(report.problems).toEqual([
       expect.objectContaining({ line: 1, sentence: expect.stringMatching(new RegExp(`^${start.replace(/[().]/g, '\\$&')}${sentence}`)) }),
@@ -158,7 +158,7 @@ describe.each(placeNames)('an entry in a %s', (placeName) => {
 
   test('is refused with a plan that nobody could be shown, before anything is kept', async () => {
     const error = await errorOf(record(place.open(), 1, { plan: 'x'.repeat(recordedValueBytesMax) }));
-    const why = `the plan of plan.made has ${recordedValueBytesMax + 2} bytes, and an entry holds at most ${recordedValueBytesMax}`;
+    const why = `the plan of drain.planned has ${recordedValueBytesMax + 2} bytes, and an entry holds at most ${recordedValueBytesMax}`;
     const message = `Run ${run} has something that cannot be recorded: ${why} of one value.`;
     expect(error).toMatchObject({ code: 'evidence-entry-malformed', consequence: 'refuse', message });
     expect(await place.open().read(run)).toEqual([]);
@@ -167,7 +167,7 @@ describe.each(placeNames)('an entry in a %s', (placeName) => {
   test('that names another plan is found out, though that one is there', async () => {
     const store = place.open();
     const other = await store.keep(Buffer.from('{}'));
-    await store.append(run, { sequence: 1, kind: 'plan.made', body: { plan: { sha256: other, bytes: 3 } } });
+    await store.append(run, { sequence: 1, kind: 'drain.planned', body: { plan: { sha256: other, bytes: 3 } } });
     expect((await verify(store.pathOf(run))).problems).toHaveLength(1);
   });
 
@@ -240,7 +240,7 @@ describe('a bucket', () => {
     const now = Date.now();
     jest.spyOn(Date, 'now').mockImplementation(() => now + 20 * dayMs);
     const other = places.locked.open();
-    await other.append('r-other', await keepLargeValues(other, 'r-other', { sequence: 1, kind: 'plan.made', body: large }));
+    await other.append('r-other', await keepLargeValues(other, 'r-other', { sequence: 1, kind: 'drain.planned', body: large }));
     const report = await verifyEvidence(other.pathOf('r-other'));
     expect(report).toMatchObject({ ok: true, locked: { objects: 2 } });
     expect((Date.parse(report.locked?.until ?? '') - (now + 20 * dayMs)) / dayMs).toBeCloseTo(30, 2);

@@ -12,7 +12,7 @@ const at = '2026-11-28T10:00:00Z';
 function planOf(...ids: string[]): SpanPlan {
   const plan = { effects: [], facts: {}, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
   const steps = ids.map((id) => ({ id, uses: 'kubernetes.drain', input: {}, plan }));
-  return sealSpan({ target: 'eks/eu-central-1/demo', runbook: 'sha256:0', inputs: {}, steps });
+  return sealSpan({ target: 'eks/eu-central-1/demo', runbook: 'sha256:0', title: 'T', inputs: {}, steps });
 }
 
 const json = (value: object): JsonObject => JSON.parse(JSON.stringify(value)) as JsonObject;

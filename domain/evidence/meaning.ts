@@ -1,0 +1,486 @@
+import { approvalsNeeded, everybody, signersOf, type Parties, type Policy } from '../approval/policy.ts';
+import { standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
+import { isObject, type Json, type JsonObject } from '../json.ts';
+import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
+import { endingKind, nameOf, signedKinds, type EvidenceEntry, type LineProblem } from './evidence.ts';
+
+/** Who may sign what, to hold a record against besides what it says itself: that of a holdpoint.yaml. */
+export interface Authority {
+  /** Ids of all people. */
+  people: readonly string[];
+  groups: Readonly<Record<string, readonly string[] | undefined>>;
+  policies: Readonly<Record<string, Policy | undefined>>;
+}
+
+/** An entry with its line and its whole body: what is kept beside the record is in its place. */
+export interface WholeEntry {
+  line: number;
+  entry: EvidenceEntry;
+  /** Whether the signature that its kind asks for holds; true for kinds that ask for none. */
+  isSigned: boolean;
+}
+
+/** What made a plan one that may be carried out. */
+export type Cover = 'start' | 'hold' | 'signed-rollback' | 'automatic-rollback';
+
+/** What a record says, and what in it does not fit together. */
+export interface Meaning {
+  /** What does not follow from what was signed. */
+  problems: LineProblem[];
+  /** Where the record and the holdpoint.yaml that it is held against name other people or another policy. */
+  differences: LineProblem[];
+  /** The signed start; undefined in what is not the record of a run. */
+  start?: { person: string; target: string; runbook: string };
+  /** The holds that were released with the signatures that they need. */
+  released: { hold: string; request: number; by: string[]; policy: string }[];
+  /** How many steps that change something were begun, by what covers them. */
+  begun: Record<Cover, number>;
+}
+
+interface CoveredPlan {
+  plan: SpanPlan;
+  cover: Cover;
+  begun: Set<string>;
+  finished: Set<string>;
+}
+
+interface OpenRequest {
+  request: ApprovalRequest;
+  plan: SpanPlan | undefined;
+  decisions: Decision[];
+}
+
+/** The kinds of a record that is not of a run: a sweep, a drain by hand. Nobody signs those. */
+const otherBeginnings = ['sweep.started', 'drain.planned'];
+
+/**
+ * Looks whether what a record says follows from what people have signed in it: each plan has its hash, each release of a hold its
+ * quorum, each step that was begun its plan, and the end what it needs. Entries must be those of a whole chain, in order.
+ */
+export function meaningOf(entries: readonly WholeEntry[], authority?: Authority): Meaning {
+  const reading = new Reading(authority, entries.length > 0 && !otherBeginnings.includes(entries[0]?.entry.kind ?? ''));
+  for (const entry of entries) reading.read(entry);
+  return reading.meaning;
+}
+
+/** Goes through a record from its first entry to its last and remembers what later ones must follow from. */
+class Reading {
+  readonly meaning: Meaning = {
+    problems: [],
+    differences: [],
+    released: [],
+    begun: { start: 0, hold: 0, 'signed-rollback': 0, 'automatic-rollback': 0 },
+  };
+  private readonly authority: Authority | undefined;
+  private readonly isRun: boolean;
+  private readonly open = new Map<string, OpenRequest>();
+  private readonly numbers = new Map<string, number>();
+  /** What operators have asked for and others have signed, by its name: `skip:drain`, `done:drain`, `undo`. */
+  private readonly exceptions = new Map<string, { planHash: string; by: string[] }>();
+  private readonly commands: JsonObject[] = [];
+  private readonly statements = new Map<string, number>();
+  private readonly everBegun = new Set<string>();
+  private readonly failed = new Set<string>();
+  private start: JsonObject | undefined;
+  private current: CoveredPlan | undefined;
+  private rejectedBy: Json | undefined;
+  private at: WholeEntry | undefined;
+
+  constructor(authority: Authority | undefined, isRun: boolean) {
+    this.authority = authority;
+    this.isRun = isRun;
+  }
+
+  read(whole: WholeEntry): void {
+    this.at = whole;
+    const { kind, body } = whole.entry;
+    const rule = Object.hasOwn(this.rules, kind) ? this.rules[kind] : undefined;
+    if (!rule) return;
+    if (typeof body.jws === 'string') this.mustBeNew(body.jws);
+    if (this.isRun && !this.start && kind !== signedKinds.start && kind !== endingKind) {
+      this.problem('comes before anybody has signed the start of the run.');
+    }
+    rule(body);
+  }
+
+  private readonly rules: Record<string, ((body: JsonObject) => void) | undefined> = {
+    [signedKinds.start]: (body) => this.readStart(body),
+    'plan.made': (body) => this.readFirstPlan(body),
+    'hold.requested': (body) => this.readRequest(body),
+    [signedKinds.decision]: (body) => this.readDecision(body),
+    'hold.released': (body) => this.readRelease(body),
+    'hold.drifted': (body) => void this.closed(body),
+    'hold.expired': (body) => void this.closed(body),
+    'hold.withdrawn': (body) => this.readWithdrawal(body),
+    'hold.rejected': (body) => this.readRejection(body),
+    [signedKinds.command]: (body) => void (this.at?.isSigned && this.commands.push(body)),
+    'step.started': (body) => this.readBegin(body),
+    'step.done': (body) => this.readDone(body),
+    'step.skipped': (body) => this.readSkip(body),
+    'step.failed': (body) => void this.failed.add(textOf(body.step)),
+    'undo.started': (body) => this.readRollback(body),
+    [endingKind]: (body) => this.readEnd(body),
+  };
+
+  private problem(sentence: string): void {
+    if (this.at) this.meaning.problems.push({ line: this.at.line, sentence: `${nameOf(this.at.entry)} ${sentence}` });
+  }
+
+  private differs(sentence: string): void {
+    if (this.at) this.meaning.differences.push({ line: this.at.line, sentence: `${nameOf(this.at.entry)} ${sentence}` });
+  }
+
+  private mustBeNew(jws: string): void {
+    const before = this.statements.get(jws);
+    if (before !== undefined) this.problem(`repeats the statement that was signed for entry ${before}: a copy does not count.`);
+    else this.statements.set(jws, this.at?.entry.sequence ?? 0);
+  }
+
+  private readStart(body: JsonObject): void {
+    if (this.start) this.problem('is a second start of the run.');
+    this.start = body;
+    const { person, target, runbook } = body;
+    this.meaning.start = { person: textOf(person), target: textOf(target), runbook: textOf(runbook) };
+  }
+
+  private readFirstPlan(body: JsonObject): void {
+    const plan = this.planIn(body);
+    if (this.current || this.meaning.released.length > 0) this.problem('makes a first plan when there is one already.');
+    // A run whose plan has changed since the start was signed is refused.
+    if (plan && plan.hash === this.start?.planHash) this.carryOut(plan, 'start');
+  }
+
+  /** The plan of an entry, if it has the hash that it says and is of this run. */
+  private planIn(body: JsonObject): SpanPlan | undefined {
+    const plan = readPlan(body.plan);
+    if (plan === undefined) {
+      this.problem('has no plan that can be read.');
+      return undefined;
+    }
+    const hash = hashOf(plan);
+    if (hash !== plan.hash) {
+      this.problem(`shows a plan whose hash is ${hash}, but says ${textOf(plan.hash)}: the plan was replaced.`);
+      return undefined;
+    }
+    const { target, runbook, inputs } = this.start ?? {};
+    if (this.start && (plan.target !== target || plan.runbook !== runbook || digestOf(plan.inputs) !== digestOf(inputs ?? null))) {
+      this.problem('shows a plan for another target, runbook or inputs than those of the start.');
+      return undefined;
+    }
+    return plan;
+  }
+
+  private carryOut(plan: SpanPlan, cover: Cover): void {
+    this.current = { plan, cover, begun: new Set(), finished: new Set() };
+  }
+
+  private readRequest(body: JsonObject): void {
+    const plan = this.planIn(body);
+    if (plan && plan.hash !== body.planHash) {
+      this.problem(`asks for signatures over ${textOf(body.planHash)}, but shows the plan ${plan.hash}.`);
+    }
+    const parties = readParties(body);
+    const { hold, request: _request, number, planHash } = body;
+    if (!parties || typeof hold !== 'string' || typeof number !== 'number' || typeof planHash !== 'string') {
+      this.problem('lacks the hold, its number, hash, policy or people.');
+      return;
+    }
+    if (parties.requester !== this.start?.person)
+      this.problem(`names ${parties.requester} as the requester, who has not signed the start.`);
+    const due = (this.numbers.get(hold) ?? 0) + 1;
+    if (number !== due)
+      this.problem(`is request ${number} of hold ${hold}, but request ${due} would be next: one is missing or there twice.`);
+    this.numbers.set(hold, number);
+    const { askedBy } = parties;
+    if (askedBy === undefined) this.mustBeFinished(`hold ${hold} was put up for signature`);
+    else this.mustBeAskedFor(hold, askedBy, plan);
+    const texts = { question: textOf(body.question), requestedAt: textOf(body.requestedAt), expiresAt: textOf(body.expiresAt) };
+    const request = { ...parties, hold, number, planHash, ...texts, members: [...parties.members] };
+    this.open.set(hold, { request, plan, decisions: [] });
+    this.compareWithAuthority(request);
+  }
+
+  /** What an operator has asked for is signed by others, so it must be there that somebody has asked. */
+  private mustBeAskedFor(hold: string, askedBy: string, plan: SpanPlan | undefined): void {
+    const [command, ...rest] = hold.split(':');
+    const step = rest.join(':');
+    const isAsked = this.commands.some((given) => given.person === askedBy && given.command === command && given.step === step);
+    if (!isAsked) this.problem(`is about ${hold}, which ${askedBy} has not asked for by any signed command before.`);
+    if (step !== '' && plan && plan.steps[0]?.id !== step) this.problem(`is about ${hold}, but shows the plan of another step.`);
+  }
+
+  /** Differences as such may be changes of holdpoint.yaml since; whether the signatures are enough is looked at when it is released. */
+  private compareWithAuthority(request: ApprovalRequest): void {
+    const required = this.requiredBy(request);
+    if (!required) return;
+    const recorded = inWords(request.policy);
+    const wanted = inWords(required.policy);
+    if (recorded !== wanted) this.differs(`records the policy ${request.policy.name} as ${recorded}, but holdpoint.yaml has ${wanted}.`);
+    const added = request.members.filter((person) => !required.members.includes(person));
+    const missing = required.members.filter((person) => !request.members.includes(person));
+    if (added.length === 0 && missing.length === 0) return;
+    const told = [
+      ...added.map((person) => `${person} is not in holdpoint.yaml`),
+      ...missing.map((person) => `${person} is not in the record`),
+    ];
+    this.differs(`records other people of ${request.policy.of} than holdpoint.yaml: ${told.join(', ')}.`);
+  }
+
+  /** The policy and people that the holdpoint.yaml asks for; undefined where there is none to compare with, or it lacks the policy. */
+  private requiredBy({ hold, policy: { name, of: group }, requester, askedBy }: ApprovalRequest): Parties | undefined {
+    if (!this.authority) return undefined;
+    const { people, groups, policies } = this.authority;
+    const own = Object.hasOwn(policies, name) ? policies[name] : undefined;
+    // Where no policy says who may sign an exception, one of all others does.
+    const fallback = askedBy === undefined || group !== everybody ? undefined : { ...secondPerson, name };
+    const policy = own ?? fallback;
+    if (!policy) return undefined;
+    // One other person is enough to leave a step out or to take it for done.
+    const isOfOneStep = askedBy !== undefined && /^(skip|done):/.test(hold);
+    const members = groups[policy.of] ?? (policy.of === everybody ? people : []);
+    return { policy: isOfOneStep ? { ...policy, atLeast: 1 } : policy, members, requester, askedBy };
+  }
+
+  /** The request that an entry is about: that of its hold, with its number and hash. */
+  private requestOf(body: JsonObject): OpenRequest | undefined {
+    const { hold, request: number } = body;
+    const open = this.open.get(textOf(hold));
+    if (!open || open.request.number !== number) {
+      this.problem(`is about request ${textOf(number)} of hold ${textOf(hold)}, which is not open then.`);
+      return undefined;
+    }
+    if ('planHash' in body && body.planHash !== open.request.planHash) {
+      this.problem(`is about the plan ${textOf(body.planHash)}, but hold ${textOf(hold)} asks for ${open.request.planHash}.`);
+      return undefined;
+    }
+    return open;
+  }
+
+  private closed(body: JsonObject): OpenRequest | undefined {
+    const open = this.requestOf(body);
+    if (open) this.open.delete(open.request.hold);
+    return open;
+  }
+
+  private readDecision(body: JsonObject): void {
+    const open = this.requestOf(body);
+    if (!open || !this.at?.isSigned) return;
+    const { person, decision, reason, jws } = body;
+    const { request, decisions } = open;
+    const who = textOf(person);
+    if (!signersOf(request).includes(who)) {
+      this.problem(`counts ${who}, who may not sign for hold ${request.hold}: ${signersOf(request).join(', ') || 'nobody'} may.`);
+      return;
+    }
+    if (decisions.some((other) => other.person === who)) this.problem(`counts ${who} twice for hold ${request.hold}.`);
+    if (decision !== 'approve' && decision !== 'reject') return;
+    decisions.push({ person: who, decision, reason: textOf(reason), at: this.at.entry.at, jws: textOf(jws) });
+  }
+
+  private readRelease(body: JsonObject): void {
+    const open = this.closed(body);
+    if (!open) return;
+    const { request, plan, decisions } = open;
+    const { hold, number, policy, planHash } = request;
+    const standing = standingOf(request, decisions);
+    if (standing.state !== 'approved') {
+      const signed = decisions.map(({ person }) => person).join(', ') || 'nobody';
+      this.problem(`releases hold ${hold} for which ${inWords(policy)} must sign, but ${signed} did: signatures are missing.`);
+      return;
+    }
+    this.mustSuffice(request, standing.by);
+    this.meaning.released.push({ hold, request: number, by: standing.by, policy: inWords(policy) });
+    if (request.askedBy !== undefined) this.exceptions.set(hold, { planHash, by: standing.by });
+    else if (plan) this.carryOut(plan, 'hold');
+  }
+
+  /** The signatures must be enough for the holdpoint.yaml as well, whatever policy was recorded. */
+  private mustSuffice(request: ApprovalRequest, by: readonly string[]): void {
+    if (!this.authority) return;
+    const required = this.requiredBy(request);
+    if (!required) {
+      this.problem(`releases hold ${request.hold} by the policy ${request.policy.name}, which holdpoint.yaml does not have.`);
+      return;
+    }
+    const signers = signersOf(required);
+    const counted = by.filter((person) => signers.includes(person));
+    if (counted.length >= approvalsNeeded(required.policy)) return;
+    const who = counted.join(', ') || 'nobody';
+    this.problem(
+      `releases hold ${request.hold}, for which holdpoint.yaml asks for ${inWords(required.policy)}; of them ${who} has signed.`,
+    );
+  }
+
+  private readWithdrawal(body: JsonObject): void {
+    // What could not even be put up for signature has no number.
+    if ('request' in body) this.closed(body);
+    else this.open.delete(textOf(body.hold));
+  }
+
+  private readRejection(body: JsonObject): void {
+    const open = this.closed(body);
+    if (!open) return;
+    const rejected = open.decisions.some(({ person, decision }) => decision === 'reject' && person === body.by);
+    if (!rejected) this.problem(`says that ${textOf(body.by)} rejected hold ${textOf(body.hold)}, which nobody of that name has signed.`);
+    if (open.request.askedBy === undefined) this.rejectedBy = body.by;
+  }
+
+  private readBegin(body: JsonObject): void {
+    const id = textOf(body.step);
+    const { current } = this;
+    if (!current) {
+      this.problem(`begins step ${id}, but no plan was signed by then.`);
+      return;
+    }
+    const step = current.plan.steps.find((planned) => planned.id === id);
+    if (!step) this.problem(`begins step ${id}, which is not in the plan that was signed (${current.plan.hash}).`);
+    else if (step.uses !== body.uses || digestOf(step.plan.effects as unknown as Json) !== digestOf(body.effects ?? null)) {
+      this.problem(`begins step ${id} with another action or other effects than the plan that was signed (${current.plan.hash}).`);
+    }
+    if (current.begun.has(id)) this.problem(`begins step ${id} a second time under one plan.`);
+    current.begun.add(id);
+    this.everBegun.add(id);
+    if (Array.isArray(body.effects) && body.effects.length > 0) this.meaning.begun[current.cover] += 1;
+  }
+
+  private readDone(body: JsonObject): void {
+    const id = textOf(body.step);
+    if (this.current?.begun.has(id) !== true)
+      this.problem(`says that step ${id} is done, which was not begun under the plan that was signed.`);
+    else if (this.current.finished.has(id)) this.problem(`ends step ${id} a second time.`);
+    this.current?.finished.add(id);
+    if (body.byHand !== true) return;
+    const { saidBy, signedBy } = body;
+    const isSaid = this.commands.some(({ person, command, step }) => person === saidBy && command === 'done' && step === id);
+    if (!isSaid) this.problem(`takes step ${id} for done by hand, which ${textOf(saidBy)} has not said by any signed command.`);
+    if (Array.isArray(signedBy) && signedBy.length > 0) this.mustBeSigned(`done:${id}`, signedBy);
+  }
+
+  private readSkip(body: JsonObject): void {
+    const id = textOf(body.step);
+    if ('if' in body) {
+      if (this.current?.plan.steps.some((step) => step.id === id))
+        this.problem(`leaves step ${id} out, which is in the plan that was signed.`);
+      return;
+    }
+    this.current?.finished.add(id);
+    this.mustBeSigned(`skip:${id}`, body.signedBy);
+  }
+
+  private mustBeSigned(exception: string, signedBy: Json | undefined): void {
+    const signed = this.exceptions.get(exception);
+    this.exceptions.delete(exception);
+    if (!signed) this.problem(`rests on signatures for ${exception} that are not in the record.`);
+    else if (digestOf(signed.by) !== digestOf(signedBy ?? null)) this.problem(`names other people than those who signed ${exception}.`);
+  }
+
+  private readRollback(body: JsonObject): void {
+    const plan = this.planIn(body);
+    const signed = this.exceptions.get('undo');
+    this.exceptions.delete('undo');
+    if (!plan) return;
+    const isSigned = signed?.planHash === plan.hash;
+    // The runbook may ask for it where a step fails, and its digest was signed with the start.
+    if (!isSigned && (signed || this.failed.size === 0)) {
+      this.problem('begins a rollback that nobody has signed, and no step has failed before it.');
+      return;
+    }
+    for (const { id } of plan.steps) {
+      const undone = id.replace(/^undo:/, '');
+      if (undone === id || !(this.everBegun.has(undone) || this.everBegun.has(undone.replace(/\/\d+$/, '')))) {
+        this.problem(`plans ${id}, which takes back no step that was begun.`);
+      }
+    }
+    this.carryOut(plan, isSigned ? 'signed-rollback' : 'automatic-rollback');
+  }
+
+  /** Every step that the plan in hand has something to do for. In a rollback a step without effects is one that stays as it is. */
+  private unfinished(): string[] {
+    if (!this.current) return [];
+    const { plan, cover, finished } = this.current;
+    const isRollback = cover === 'signed-rollback' || cover === 'automatic-rollback';
+    const due = plan.steps.filter((step) => !isRollback || step.plan.effects.length > 0);
+    return due.flatMap(({ id }) => (finished.has(id) ? [] : [id]));
+  }
+
+  private mustBeFinished(when: string): void {
+    const left = this.unfinished();
+    if (left.length > 0) this.problem(`comes too soon: ${when}, and the record does not say that ${left.slice(0, 5).join(', ')} was done.`);
+  }
+
+  private readEnd(body: JsonObject): void {
+    if (!this.isRun) return;
+    const phase = textOf(body.phase);
+    if (!this.start && phase !== 'refused') this.problem('ends a run whose start nobody has signed.');
+    if (!this.endRules[phase]) this.problem(`says that the run is ${phase}, which is no way to end.`);
+    else this.endRules[phase](body);
+  }
+
+  private readonly endRules: Record<string, ((body: JsonObject) => void) | undefined> = {
+    done: () => {
+      if (this.start && !this.current) this.problem('says that every step is done, but no plan was carried out.');
+      if (this.open.size > 0) this.problem(`says that every step is done, but hold ${[...this.open.keys()].join(', ')} is still open.`);
+      this.mustBeFinished('the run is called done');
+    },
+    undone: () => {
+      if (!this.current?.cover.endsWith('rollback')) this.problem('says that the run was undone, but no rollback was begun.');
+      this.mustBeFinished('the run is called undone');
+    },
+    rejected: () => {
+      if (this.rejectedBy === undefined) this.problem('says that a hold was rejected, but no such decision is in the record.');
+    },
+    aborted: ({ reason }) => {
+      const isAsked = this.commands.some(({ command }) => command === 'abort');
+      if (!isAsked && reason !== cancelledReason) this.problem('says that the run was aborted, but nobody has signed that.');
+    },
+    refused: () => {
+      if (this.everBegun.size > 0) this.problem('says that the run was refused, but steps were begun.');
+    },
+  };
+}
+
+/** How a run ends that was cancelled from outside (workflows/runbook.ts). Nobody signs that. */
+const cancelledReason = 'cancelled through Temporal';
+
+const secondPerson: Policy = { name: '', atLeast: 1, of: everybody, exclude: [], reason: 'optional', expiresMs: 0 };
+
+/** A policy in the words of `holdpoint.yaml`, as far as it says who must sign. */
+function inWords({ atLeast, of: group, exclude }: Policy): string {
+  return `${atLeast} of ${group}${exclude.length > 0 ? `, not the ${exclude.join(', ')}` : ''}`;
+}
+
+function readParties(body: JsonObject): Parties | undefined {
+  const { policy, members, requester, askedBy } = body;
+  if (!isObject(policy ?? null) || !isListOfTexts(members) || typeof requester !== 'string') return undefined;
+  const { name, atLeast, of: group, exclude } = policy as JsonObject;
+  if (typeof name !== 'string' || typeof atLeast !== 'number' || typeof group !== 'string' || !isListOfTexts(exclude)) return undefined;
+  if (askedBy !== undefined && typeof askedBy !== 'string') return undefined;
+  return { policy: policy as unknown as Policy, members, requester, askedBy };
+}
+
+function isListOfTexts(value: Json | undefined): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function readPlan(value: Json | undefined): SpanPlan | undefined {
+  if (!isObject(value ?? null)) return undefined;
+  const { steps, inputs } = value as JsonObject;
+  if (!Array.isArray(steps) || !isObject(inputs ?? null)) return undefined;
+  const isStep = (step: Json): boolean =>
+    isObject(step) && typeof step.id === 'string' && isObject(step.plan ?? null) && Array.isArray((step.plan as JsonObject).effects);
+  return steps.every(isStep) ? (value as unknown as SpanPlan) : undefined;
+}
+
+/** The hash that a plan should have; a text that is none where it lacks what is hashed. */
+function hashOf(plan: SpanPlan): string {
+  try {
+    const { hash: _hash, ...span } = plan;
+    return sealSpan(span).hash;
+  } catch {
+    return 'none';
+  }
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing').slice(0, 100);
+}
