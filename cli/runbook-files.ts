@@ -17,7 +17,7 @@ const configurationFileDefault = 'holdpoint.yaml';
  */
 export async function readConfiguration(terminal: Terminal, given: string | undefined): Promise<Configuration | undefined> {
   const named = given ?? terminal.surroundings.env.HOLDPOINT_CONFIG;
-  const file = named ?? configurationFileDefault;
+  const file = configurationFile(terminal, given);
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -28,6 +28,11 @@ export async function readConfiguration(terminal: Terminal, given: string | unde
   const { configuration, problems } = loadConfiguration(text, file);
   if (!configuration) throw new UsageError(`The configuration ${file} cannot be used:`, undefined, problems.map(formatProblem));
   return configuration;
+}
+
+/** The path of holdpoint.yaml, which paths in it are relative to. */
+export function configurationFile(terminal: Terminal, given: string | undefined): string {
+  return given ?? terminal.surroundings.env.HOLDPOINT_CONFIG ?? configurationFileDefault;
 }
 
 /** Reads and checks a runbook before anything is started. Throws UsageError with every problem of the file. */

@@ -18,6 +18,8 @@ import {
   type EvidenceEntry,
   type LineProblem,
 } from '../domain/evidence/evidence.ts';
+import { checkAnchors, checkWorkers, proofOf, type AnchorReport } from './evidence-proof.ts';
+import type { Configuration, EvidenceBucket, EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import { meaningOf, type Authority, type Meaning, type WholeEntry } from '../domain/evidence/meaning.ts';
 import { refusalOfPreApproval, type PreApprovalUse } from '../domain/approval/pre-approval.ts';
 import type { ExpectedStatement, PreApprovalStatement } from '../domain/approval/statement.ts';
@@ -47,6 +49,15 @@ export interface EvidenceReport {
   kept?: number;
   ending: ChainReport['ending'];
   signatures: CheckedSignature[];
+  /** What a record in order proves, and what it does not, in sentences for an auditor; empty for one with problems. */
+  proven: string[];
+  notProven: string[];
+  /** What a holdpoint.yaml says otherwise now than a worker has recorded then. */
+  notes: string[];
+  /** Entries with the signature of a worker, and how many of them were made with a key of holdpoint.yaml. */
+  workers: { signed: number; known: number };
+  /** How many heads of the record were found in the second place; absent where none was looked at. */
+  anchors?: number;
   /** Sorted by line. `object` is the file of a directory or the object of a bucket that the problem was found in. */
   problems: (LineProblem & { object?: string })[];
   /** Of a record in S3, how many of its objects Object Lock keeps now, and the earliest end of that, as far as the reader may see it. */
@@ -55,8 +66,10 @@ export interface EvidenceReport {
 
 /** Where to find a record and what else to do with it. */
 export interface RecordOptions {
-  /** Groups and policies of a configuration, which releases of holds must satisfy, too. */
-  authority?: Pick<Authority, 'groups' | 'policies'>;
+  /** Groups and policies of a configuration, which releases of holds must satisfy, too, and the keys of its workers. */
+  authority?: Pick<Authority, 'groups' | 'policies'> & Pick<Configuration, 'workers'>;
+  /** The second place, where heads of records are put; a directory with its absolute path. */
+  anchor?: EvidencePlace;
   /** Region of its bucket; S3 says where it is if that is not right. */
   region?: string;
   /**
@@ -116,7 +129,9 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   const found = await findRecord(path, options);
   if ('sentence' in found) {
     const problems = [{ line: 1, sentence: found.sentence }];
-    return { path, ok: false, entries: 0, ending: 'open-or-cut-off', signatures: [], problems };
+    const workers = { signed: 0, known: 0 };
+    const nothing = { signatures: [], proven: [], notProven: [], notes: [], workers };
+    return { path, ok: false, entries: 0, ending: 'open-or-cut-off', ...nothing, problems };
   }
   const { chain, names, locks } = found;
   const signatures: CheckedSignature[] = [];
@@ -134,14 +149,38 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   // What a damaged record says cannot be followed, and the damage has been told.
   const isWhole = found.problems.length === 0 && kept.problems.length === 0;
   const meaning = isWhole ? readMeaning(chain, signatures, kept.values, people, options) : undefined;
-  for (const { line, sentence } of [...(meaning?.problems ?? []), ...(meaning?.differences ?? [])]) {
+  const workers = checkWorkers(chain, options.authority?.workers);
+  const run = chain.entries[0]?.entry.run;
+  const anchors = options.anchor && (await readAnchors(found, run ?? basename(path), options.anchor));
+  // A worker that is known vouches for what was the policy then: that it is another one now is no fault of the record.
+  const isVouched = ({ line }: LineProblem): boolean => workers.known.has(line);
+  const differences = meaning?.differences ?? [];
+  const notes = differences.filter(isVouched).map(({ sentence }) => sentence);
+  const more = [meaning?.problems, differences.filter((one) => !isVouched(one)), workers.problems, anchors?.problems];
+  for (const { line, sentence } of more.flatMap((list) => list ?? [])) {
     problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
   }
   problems.sort((one, other) => one.line - other.line);
   const { entries, ending } = chain;
-  const run = entries[0]?.entry.run;
-  const report = { path, run, ok: problems.length === 0, entries: entries.length, ending, signatures, problems };
-  return { ...report, ...(kept.count > 0 && { kept: kept.count }), ...(locks && { locked: lockedOf([...locks, ...kept.locks]) }) };
+  const isCompared = people !== undefined && options.authority !== undefined;
+  const ok = problems.length === 0;
+  const proof = ok ? proofOf({ chain, meaning, workers, anchors, isCompared }) : { proven: [], notProven: [] };
+  const count = { signed: workers.signed, known: workers.known.size };
+  const report = { path, run, ok, entries: entries.length, ending, signatures, ...proof, notes, workers: count, problems };
+  return {
+    ...report,
+    ...(anchors && { anchors: anchors.found }),
+    ...(kept.count > 0 && { kept: kept.count }),
+    ...(locks && { locked: lockedOf([...locks, ...kept.locks]) }),
+  };
+}
+
+async function readAnchors({ chain }: FoundRecord, run: string, place: EvidencePlace): Promise<AnchorReport> {
+  const objects = 's3' in place ? await bucketObjects(place.s3) : createDirectoryObjects(place.directory);
+  return checkAnchors(chain, run, objects).catch((error: unknown) => {
+    const { why, remedy } = objects.troubleOf(error);
+    throw new RecordUnreachableError(`The anchors of ${run} cannot be read from ${objects.pathOf('')}: ${why}.`, remedy);
+  });
 }
 
 /** What the record says, with what is kept beside it in its place. */
@@ -220,10 +259,14 @@ async function readFromFile(path: string): Promise<FoundRecord | { sentence: str
 async function readFromBucket(url: string, options: RecordOptions): Promise<FoundRecord> {
   const [, bucket, prefix, run] = bucketUrlPattern.exec(url) ?? [];
   if (bucket === undefined || run === undefined) throw noRecord(url);
-  // Whoever verifies what lies on a disk need not load the client of S3.
-  const { createBucketObjects, openBucket } = await import('../activities/storage/bucket.ts');
-  const objects = createBucketObjects(openBucket({ bucket, prefix, region: options.region ?? regionDefault }));
+  const objects = await bucketObjects({ bucket, prefix, region: options.region ?? regionDefault });
   return readFromStore(url, objects, run, options);
+}
+
+/** Whoever verifies what lies on a disk need not load the client of S3. */
+async function bucketObjects(bucket: EvidenceBucket): Promise<ObjectStore> {
+  const { createBucketObjects, openBucket } = await import('../activities/storage/bucket.ts');
+  return createBucketObjects(openBucket(bucket));
 }
 
 /** Reads a record of one object for each entry; writes it to a file where that is asked for. */

@@ -53,6 +53,11 @@ export async function createKey(person: string, directory: string): Promise<stri
  * @throws KeyError where there is none, where others may read it, or where it is not what `createKey` makes.
  */
 export async function readKey(person: string, directory: string): Promise<Signer> {
+  const { publicKey, privateKey } = await readKeyPair(person, directory);
+  return ed25519Signer(person, publicKey, async (bytes) => sign(null, bytes, privateKey));
+}
+
+async function readKeyPair(person: string, directory: string): Promise<{ publicKey: string; privateKey: KeyObject }> {
   const file = keyFile(person, directory);
   const jwk = privateJwkSchema.safeParse(parseJson(await readPrivately(person, file)));
   if (!jwk.success) throw malformed(file, 'it is not a private Ed25519 key in JWK form');
@@ -61,7 +66,17 @@ export async function readKey(person: string, directory: string): Promise<Signer
   if (privateKey === undefined) throw malformed(file, 'its private part is not an Ed25519 key');
   // A public part that belongs to another key would be copied to holdpoint.yaml, where no signature could match it.
   if (publicPart(privateKey) !== jwk.data.x) throw malformed(file, 'its public and private parts do not belong together');
-  return ed25519Signer(person, jwk.data.x, async (bytes) => sign(null, bytes, privateKey));
+  return { publicKey: jwk.data.x, privateKey };
+}
+
+/**
+ * Reads the key of a worker from its file; it signs without leaving this process.
+ *
+ * @throws KeyError as `readKey` does.
+ */
+export async function readKeyFile(file: string): Promise<{ publicKey: string; sign(bytes: Uint8Array): Uint8Array }> {
+  const { publicKey, privateKey } = await readKeyPair(path.basename(file, keySuffix), path.dirname(file));
+  return { publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
 /** The people who have a key in the directory, sorted; nobody where there is no directory. */

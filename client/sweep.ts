@@ -28,18 +28,20 @@ export async function sweepTargets(client: Client, settings: TemporalSettings, i
 
 /**
  * Asks for a sweep of all targets without waiting for it, as a worker does at its start: whatever has died with the last one is
- * found then. Workers that start at once share one sweep. Throws `temporal-unreachable`, `namespace-unknown`.
+ * found then. No two sweeps have the same id: somebody else's workflow that was called like it would keep it from being started.
+ * Returns its id. Throws `temporal-unreachable`, `namespace-unknown`.
  */
-export async function requestSweep(settings: TemporalSettings): Promise<void> {
+export async function requestSweep(settings: TemporalSettings): Promise<string> {
   const client = await connectTemporal(settings);
+  const workflowId = `sweep-at-start-${settings.taskQueue}-${randomUUID()}`;
   try {
     await client.workflow.start(sweepWorkflow, {
-      workflowId: `sweep-at-start-${settings.taskQueue}`,
-      workflowIdConflictPolicy: 'USE_EXISTING',
+      workflowId,
       taskQueue: settings.taskQueue,
       workflowExecutionTimeout: sweepTimeoutMs,
       args: [{ dryRun: false, askedBy: 'a worker that has started' } satisfies SweepInput],
     });
+    return workflowId;
   } finally {
     await client.connection.close();
   }

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
@@ -28,6 +29,12 @@ export function evidencePlace(file: string, { evidence = { directory: evidenceDi
   return 's3' in evidence ? evidence : { directory: resolve(dirname(file), evidence.directory) };
 }
 
+/** The second place where heads of records are put; undefined where there is none. */
+export function anchorPlace(file: string, { anchor }: Configuration): EvidencePlace | undefined {
+  if (!anchor || 's3' in anchor) return anchor;
+  return { directory: resolve(dirname(file), anchor.directory) };
+}
+
 /** Where large files are kept: where holdpoint.yaml says, or in `artifacts` beside the records of runs. */
 export function artifactsPlace(file: string, configuration: Configuration): EvidencePlace {
   const { artifacts } = configuration;
@@ -47,7 +54,12 @@ export function clustersOf(file: string, { clusters = {} }: Configuration): Reco
 }
 
 async function versionOf(file: string): Promise<string> {
-  const { mtimeMs, ctimeMs, size, ino } = await stat(file).catch((error: unknown) => Promise.reject(unreadable(file, error)));
+  const { mtimeMs, ctimeMs, size, ino, mode } = await stat(file).catch((error: unknown) => Promise.reject(unreadable(file, error)));
+  // Whoever may write to it says who may sign.
+  if ((mode & constants.S_IWOTH) !== 0) {
+    const cause = `everybody may write to it (mode ${(mode & 0o777).toString(8)}). Close it with: chmod o-w ${file}`;
+    throw new HoldpointError('configuration-invalid', { file, cause });
+  }
   return [mtimeMs, ctimeMs, size, ino].join(' ');
 }
 

@@ -10,6 +10,7 @@ const versionCharactersMax = 128;
 
 const settingsSchema = z.object({
   HOLDPOINT_CONFIG: z.string().min(1).default('holdpoint.yaml'),
+  HOLDPOINT_WORKER_KEY: z.string().min(1).optional(),
   HOLDPOINT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   HOLDPOINT_DEPLOYMENT: z
     .string()
@@ -28,6 +29,8 @@ const settingsSchema = z.object({
 export interface WorkerSettings extends TemporalSettings {
   /** Absolute path of holdpoint.yaml. */
   configurationFile: string;
+  /** Absolute path of the key that signs the entries of records, as `holdpoint keys create` makes it; undefined where there is none. */
+  keyFile?: string;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
   /** The build that the worker is; undefined where it is not versioned. */
   version?: WorkerVersion;
@@ -52,6 +55,7 @@ export function workerSettings(env: Readonly<Record<string, string | undefined>>
   return {
     ...temporalSettings(env),
     configurationFile: resolve(settings.HOLDPOINT_CONFIG),
+    keyFile: settings.HOLDPOINT_WORKER_KEY === undefined ? undefined : resolve(settings.HOLDPOINT_WORKER_KEY),
     logLevel: settings.HOLDPOINT_LOG_LEVEL,
     version: versionOf(settings),
   };

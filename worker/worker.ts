@@ -6,13 +6,17 @@ import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
+import type { Proof } from '../activities/evidence/record.ts';
 import { createEvidenceBucket } from '../activities/evidence/s3.ts';
 import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.ts';
+import { createBucketObjects, openBucket } from '../activities/storage/bucket.ts';
+import { createDirectoryObjects, diskTrouble, requireClosed } from '../activities/storage/directory.ts';
 import { createActivities } from '../activities/index.ts';
 import { connectTemporal, type TemporalSettings } from '../client/connection.ts';
+import { readKeyFile } from '../client/keys.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
-import { artifactsPlace, clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
+import { anchorPlace, artifactsPlace, clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
 import { workflowCode } from './workflow-code.ts';
@@ -32,7 +36,8 @@ const shutdownGraceMs = 10_000;
 export async function createWorker(settings: WorkerSettings, workflowBundle?: WorkerOptions['workflowBundle']): Promise<Worker> {
   const readConfiguration = createConfigurationReader(settings.configurationFile);
   const configuration = await readConfiguration();
-  const evidence = await openEvidence(settings.configurationFile, configuration);
+  const proof = await openProof(settings, configuration);
+  const evidence = await openEvidence(settings.configurationFile, configuration, proof);
   const artifacts = openArtifacts(settings.configurationFile, configuration);
   const clients = createClients(async () => clustersOf(settings.configurationFile, await readConfiguration()));
   const activities = createActivities({ systems: createSystems(clients, configuration.systems), evidence, artifacts, readConfiguration });
@@ -51,12 +56,35 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   });
 }
 
-/** A bucket is asked for its Object Lock first, so that a wrong one is heard of now, not when a run starts. */
-async function openEvidence(file: string, configuration: Configuration): Promise<EvidenceStore> {
-  const place = evidencePlace(file, configuration);
-  if ('directory' in place) return createEvidenceDirectory(place.directory);
+/** A key that `holdpoint.yaml` does not know yet is told of: its signatures do not count until it does. */
+async function openProof({ configurationFile, keyFile }: WorkerSettings, configuration: Configuration): Promise<Proof> {
+  const place = anchorPlace(configurationFile, configuration);
+  const anchor = place && ('s3' in place ? createBucketObjects(openBucket(place.s3)) : createDirectoryObjects(place.directory));
   const { logger } = Runtime.instance();
-  const store = createEvidenceBucket(place.s3);
+  const known = Object.values(configuration.workers ?? {});
+  if (keyFile === undefined) {
+    if (known.length > 0) logger.warn('HOLDPOINT_WORKER_KEY is not set: this worker signs no entries, which `evidence verify` objects to.');
+    return { anchor };
+  }
+  const signer = await readKeyFile(keyFile);
+  if (!known.some(({ key }) => key === signer.publicKey)) {
+    logger.warn(`The key of this worker is not in workers: of holdpoint.yaml; add it: { key: ${signer.publicKey}, from: … }.`);
+  }
+  return { anchor, signer };
+}
+
+/** A bucket is asked for its Object Lock first, so that a wrong one is heard of now, not when a run starts. */
+async function openEvidence(file: string, configuration: Configuration, proof: Proof): Promise<EvidenceStore> {
+  const place = evidencePlace(file, configuration);
+  if ('directory' in place) {
+    await requireClosed(place.directory).catch((error: unknown) => {
+      const { why, remedy } = diskTrouble(error);
+      throw new HoldpointError('configuration-invalid', { file, cause: `${why}. ${remedy}` }, { cause: error });
+    });
+    return createEvidenceDirectory(place.directory, proof);
+  }
+  const { logger } = Runtime.instance();
+  const store = createEvidenceBucket(place.s3, proof);
   try {
     const { isLocked, sentence } = await store.protection();
     logger.log(isLocked === false ? 'WARN' : 'INFO', sentence);

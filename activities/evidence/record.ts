@@ -1,4 +1,7 @@
 import {
+  anchoredKinds,
+  anchorOf,
+  bytesOfEntry,
   chain,
   digestOfBytes,
   endingKind,
@@ -10,7 +13,7 @@ import {
   readLine,
   type EvidenceEntry,
 } from '../../domain/evidence/evidence.ts';
-import { digestOf, digestOfText } from '../../domain/plan/plan.ts';
+import { canonicalText, digestOf, digestOfText } from '../../domain/plan/plan.ts';
 import type { ObjectStore } from '../storage/objects.ts';
 import { checkRecord, entryNameOf, readRecord, recordEntriesMax } from './entries.ts';
 import { EvidenceError, type EvidenceErrorCode, type EvidenceStore, type NewEntry, type Receipt } from './store.ts';
@@ -28,7 +31,23 @@ const renewAfterMs = 86_400_000;
 /** What the next entry follows from; bodies are not remembered. */
 type Link = EvidenceEntry | undefined;
 
+/** What makes a record one of a certain worker, and keeps it from being rewritten. */
+export interface Proof {
+  /** Signs each entry; entries are not signed where it is left out. */
+  signer?: EntrySigner;
+  /** A second place, where others cannot remove what is written: heads of records are put there as they grow. */
+  anchor?: ObjectStore;
+}
+
+/** The key of a worker. */
+export interface EntrySigner {
+  /** The `x` of its JWK. */
+  publicKey: string;
+  sign(bytes: Uint8Array): Uint8Array;
+}
+
 interface RunRecord {
+  proof: Proof;
   objects: ObjectStore;
   run: string;
   /** Where a person finds it. */
@@ -41,10 +60,10 @@ interface RunRecord {
  * that holds one canonical JSON line; what is kept under its digest is `payloads/<hex>`. Several processes may write at
  * once: an entry is only ever written where there is none, and whoever comes second compares.
  */
-export function createEvidenceStore(objects: ObjectStore): EvidenceStore {
+export function createEvidenceStore(objects: ObjectStore, proof: Proof = {}): EvidenceStore {
   const last = new LastEntries();
   const recordOf = (run: string): RunRecord => {
-    if (isRunId(run)) return { objects, run, path: objects.pathOf(run), last };
+    if (isRunId(run)) return { proof, objects, run, path: objects.pathOf(run), last };
     const message = `${JSON.stringify(run.slice(0, 200))} cannot be the id of a run.`;
     throw new EvidenceError('evidence-run-malformed', 'refuse', message, 'Use letters, digits, ".", "_" and "-", a letter or digit first.');
   };
@@ -125,7 +144,7 @@ async function appendEntry(record: RunRecord, entry: NewEntry): Promise<Receipt>
     const refusal = await refusalOf(record, previous, entry);
     // What lies there already was let in before, and is compared.
     if (refusal && !(await objects.get(name, 0))) throw refusal;
-    const sealed = sealAfter(previous, run, entry);
+    const sealed = sealAfter(previous, record, entry);
     const isWritten = await objects.putIfAbsent(name, Buffer.from(`${lineOf(sealed)}\n`));
     const found = isWritten ? sealed : await readEntry(record, entry.sequence);
     // The write that was in the way has failed, or the entry was removed since.
@@ -137,6 +156,7 @@ async function appendEntry(record: RunRecord, entry: NewEntry): Promise<Receipt>
       if (!follows(found, previous, run)) throw damaged(record, `entry ${found.sequence} does not follow from the one before`);
     }
     if (!isSame(found, entry)) throw conflict(record, entry, found);
+    await anchor(record, found);
     last.keep(found);
     return { sequence: found.sequence, at: found.at, hash: found.hash };
   }
@@ -158,6 +178,33 @@ async function refusalOf(record: RunRecord, previous: Link, entry: NewEntry): Pr
 
 function isSame(found: EvidenceEntry, { execution, kind, body }: NewEntry): boolean {
   return found.kind === kind && found.execution === execution && digestOf(found.body) === digestOf(body);
+}
+
+/** Puts the head of the record into the second place. What others have anchored there under its number must be the same entry. */
+async function anchor(record: RunRecord, entry: EvidenceEntry): Promise<void> {
+  const { anchor: place } = record.proof;
+  if (!place || !anchoredKinds.includes(entry.kind)) return;
+  const name = entryNameOf(entry.run, entry.sequence);
+  const bytes = Buffer.from(`${canonicalText({ ...anchorOf(entry) })}\n`);
+  try {
+    for (let writes = 1; writes <= writesMax; writes += 1) {
+      if (await place.putIfAbsent(name, bytes)) return;
+      const there = await place.get(name, evidenceLineBytesMax);
+      if (there === undefined) continue;
+      if (bytes.equals(there.bytes ?? new Uint8Array())) return;
+      throw stuck(
+        'evidence-conflict',
+        `Entry ${entry.sequence} of run ${entry.run} is anchored in ${place.pathOf(name)} already, as another entry.`,
+        `The record was made anew, or two runs share the id: check it with \`holdpoint evidence verify ${record.path}\`.`,
+      );
+    }
+  } catch (error) {
+    if (error instanceof EvidenceError) throw error;
+    const { consequence, why, remedy } = place.troubleOf(error);
+    const what = `Entry ${entry.sequence} of run ${entry.run} could not be anchored in ${place.pathOf(name)}`;
+    throw new EvidenceError('evidence-unwritable', consequence, `${what}: ${why}.`, remedy);
+  }
+  throw neverShown(`the anchor ${name}`);
 }
 
 /** Keeps bytes and returns their digest. */
@@ -239,9 +286,10 @@ function checkSequence({ run, path }: RunRecord, { sequence }: NewEntry): void {
   }
 }
 
-function sealAfter(previous: Link, run: string, { execution, kind, body }: NewEntry): EvidenceEntry {
+function sealAfter(previous: Link, { run, proof: { signer } }: RunRecord, { execution, kind, body }: NewEntry): EvidenceEntry {
   try {
-    return chain(previous, { run, execution, at: new Date().toISOString(), kind, body });
+    const entry = chain(previous, { run, execution, at: new Date().toISOString(), kind, body, worker: signer?.publicKey });
+    return signer ? { ...entry, signature: Buffer.from(signer.sign(bytesOfEntry(entry.hash))).toString('base64url') } : entry;
   } catch (error) {
     throw error instanceof RangeError ? malformed(run, error) : error;
   }

@@ -1,7 +1,7 @@
 import { GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
 import type { EvidenceBucket } from '../../runbooks/configuration/configuration.ts';
 import { bucketTrouble, createBucketObjects, openBucket, type Bucket } from '../storage/bucket.ts';
-import { createEvidenceStore } from './record.ts';
+import { createEvidenceStore, type Proof } from './record.ts';
 import { EvidenceError, type EvidenceStore } from './store.ts';
 
 /** What keeps the objects of a bucket from being removed. */
@@ -23,10 +23,10 @@ export interface EvidenceBucketStore extends EvidenceStore {
  * `s3://<bucket>/<prefix>/payloads/<hex>`. Object Lock is left to the bucket's default retention, so that whoever writes
  * records cannot shorten it.
  */
-export function createEvidenceBucket(place: EvidenceBucket): EvidenceBucketStore {
+export function createEvidenceBucket(place: EvidenceBucket, proof?: Proof): EvidenceBucketStore {
   const bucket = openBucket(place);
   return {
-    ...createEvidenceStore(createBucketObjects(bucket)),
+    ...createEvidenceStore(createBucketObjects(bucket), proof),
     protection: async () => {
       try {
         return await protectionOf(bucket);

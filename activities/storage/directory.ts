@@ -1,4 +1,5 @@
-import { access, open, readdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, lstat, open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { nameIfAbsent, removeAbandoned, syncName, systemCodeOf, writeUnfinished } from './new-file.ts';
 import type { ObjectStore, Trouble } from './objects.ts';
@@ -13,6 +14,8 @@ export function createDirectoryObjects(root: string): ObjectStore {
   return {
     putIfAbsent: async (name, bytes) => {
       const file = path.join(root, name);
+      await requireClosed(root);
+      await requireFolder(path.dirname(file));
       if (await isThere(file)) {
         // Whoever has put it there may have ended before its name was safe.
         await syncName(root, file);
@@ -22,16 +25,27 @@ export function createDirectoryObjects(root: string): ObjectStore {
       return nameIfAbsent(root, await writeUnfinished(root, [bytes]), name);
     },
     get: async (name, bytesMax) => {
-      const handle = await open(path.join(root, name), 'r').catch(absent);
+      const file = path.join(root, name);
+      await requireFolder(path.dirname(file));
+      // Without waiting for the other end of a pipe.
+      const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error: unknown) => {
+        if (systemCodeOf(error) === 'ELOOP') throw symbolicLink(file);
+        return absent(error);
+      });
       if (handle === undefined) return undefined;
       try {
-        const { size, mtime: modifiedAt } = await handle.stat();
+        const status = await handle.stat();
+        // Of a directory in its place the system speaks by itself.
+        if (!status.isFile() && !status.isDirectory())
+          throw new UnsafePlaceError(`${file} is not a file`, 'Find out who has put it there, and remove it.');
+        const { size, mtime: modifiedAt } = status;
         return size > bytesMax ? { modifiedAt } : { bytes: await handle.readFile(), modifiedAt };
       } finally {
         await handle.close();
       }
     },
     list: async (folder, namesMax) => {
+      await requireFolder(path.join(root, folder));
       const names = (await readdir(path.join(root, folder)).catch(absent)) ?? [];
       if (names.length > namesMax) throw new Error(`there are ${names.length} files, more than the ${namesMax} that any record has`);
       return names.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
@@ -40,6 +54,34 @@ export function createDirectoryObjects(root: string): ObjectStore {
     pathOf: (name) => path.join(root, name),
     troubleOf: diskTrouble,
   };
+}
+
+/** Something about a directory that lets others than its owner say what is in it. */
+class UnsafePlaceError extends Error {
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** Whoever may write to the directory can put something else in the place of what was kept. Throws where everybody may. */
+export async function requireClosed(root: string): Promise<void> {
+  const status = await stat(root).catch(absent);
+  if (status === undefined || (status.mode & constants.S_IWOTH) === 0) return;
+  const octal = (status.mode & 0o7777).toString(8);
+  throw new UnsafePlaceError(`everybody may write to the directory ${root} (mode ${octal})`, `Close it with: chmod o-w ${root}`);
+}
+
+/** A link in the place of a folder leads to where somebody else may say what is there. */
+async function requireFolder(folder: string): Promise<void> {
+  const status = await lstat(folder).catch(absent);
+  if (status?.isSymbolicLink()) throw symbolicLink(folder);
+}
+
+function symbolicLink(file: string): UnsafePlaceError {
+  return new UnsafePlaceError(`${file} is a symbolic link`, 'Find out who has put it there, and bring back what it stands for.');
 }
 
 const noAccess = 'Give the user that the worker runs as access to the directory and its files.';
@@ -54,6 +96,7 @@ const noLinkCodes = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
 
 /** Reads an error of the file system. */
 export function diskTrouble(error: unknown): Trouble {
+  if (error instanceof UnsafePlaceError) return { consequence: 'stuck', why: error.message, remedy: error.remedy };
   const code = systemCodeOf(error) ?? '';
   const why = String(error)
     .replace(/^Error: /, '')

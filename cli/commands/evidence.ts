@@ -1,10 +1,11 @@
+import { dirname, resolve } from 'node:path';
 import { RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
-import type { Configuration } from '../../runbooks/configuration/configuration.ts';
+import type { Configuration, EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { unreadable } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';
-import { readConfiguration } from '../runbook-files.ts';
+import { configurationFile, readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 
 type VerifyOptions = CommonOptions & { config?: string; output?: string };
@@ -21,18 +22,18 @@ export const registerEvidence: RegisterCommand = (program, context) => {
   withCommonOptions(evidence.command('verify'))
     .summary('check offline that no part of a record was changed, removed or moved, and that its signatures hold')
     .argument('<record>', 'the record, as `holdpoint show` names it: a directory or s3://BUCKET/PREFIX/RUN; or the file it was written to')
-    .option('--config <file>', 'holdpoint.yaml whose people must be the signers')
+    .option(
+      '--config <file>',
+      'holdpoint.yaml whose people, policies and workers must be those of the record, with the second place to compare',
+    )
     .option('--output <file>', 'write the record to a new file as JSON lines, too')
     .addHelpText('after', help)
     .action(async (record: string, options: VerifyOptions) => {
       const terminal = context.terminal(options);
       const configuration = await readConfiguration(terminal, options.config);
-      const report = await verify(terminal, record, configuration, options.output);
+      const report = await verify(terminal, record, configuration, options);
       terminal.result(report);
       showReport(terminal, record, report);
-      if (!configuration && report.signatures.length > 0) {
-        terminal.line(terminal.colors.dim('  The keys were taken from the record itself; --config holdpoint.yaml checks whose they are.'));
-      }
       const whole = report.ending === 'ended' ? exitCodes.done : exitCodes.holding;
       context.exit(report.ok ? whole : exitCodes.error);
     });
@@ -42,16 +43,25 @@ async function verify(
   terminal: Terminal,
   record: string,
   configuration: Configuration | undefined,
-  output: string | undefined,
+  { config, output }: VerifyOptions,
 ): Promise<EvidenceReport> {
   const place = configuration?.evidence;
   const region = place && 's3' in place ? place.s3.region : terminal.surroundings.env.AWS_REGION;
   try {
-    return await verifyEvidence(record, configuration?.people, { region, output, authority: configuration });
+    return await verifyEvidence(record, configuration?.people, {
+      region,
+      output,
+      authority: configuration,
+      anchor: anchorPlace(configurationFile(terminal, config), configuration?.anchor),
+    });
   } catch (error) {
     if (error instanceof RecordUnreachableError) throw error;
     throw unreadable(`The record ${record}`, error, '`holdpoint show` names the record of a run, as its worker sees it.');
   }
+}
+
+function anchorPlace(file: string, place: EvidencePlace | undefined): EvidencePlace | undefined {
+  return place && 'directory' in place ? { directory: resolve(dirname(file), place.directory) } : place;
 }
 
 function showReport(terminal: Terminal, record: string, report: EvidenceReport): void {
@@ -70,7 +80,15 @@ function showReport(terminal: Terminal, record: string, report: EvidenceReport):
   }
   if (report.ending !== 'ended')
     terminal.line('  The record does not end with the end of the run: the run is still open, or the end was cut off.');
+  for (const note of report.notes) terminal.line(`  ${colors.yellow('!')} ${note}`);
+  showProof(terminal, report);
   if (report.locked) terminal.line(`  ${lockSentence(report.locked)}`);
+}
+
+function showProof(terminal: Terminal, { proven, notProven }: EvidenceReport): void {
+  if (proven.length === 0) return;
+  terminal.lines(['', '  Proven:', ...proven.map((sentence) => `  + ${sentence}`)]);
+  terminal.lines(['  Not proven:', ...notProven.map((sentence) => `  - ${sentence}`)]);
 }
 
 function lockSentence({ objects, until }: NonNullable<EvidenceReport['locked']>): string {

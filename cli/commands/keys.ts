@@ -7,9 +7,10 @@ export const registerKeys: RegisterCommand = (program, context) => {
   const keys = program.command('keys');
   withCommonOptions(keys.command('create'))
     .summary('make your signing key; its public half goes into holdpoint.yaml')
-    .argument('<person>', 'your id in holdpoint.yaml, such as ada')
+    .argument('<person>', 'your id in holdpoint.yaml, such as ada; or a name for the worker')
+    .option('--worker', 'for a worker, which signs the entries of records with it')
     .addHelpText('after', '\nExample:\n  holdpoint keys create ada\n\nKeys are kept in $HOLDPOINT_KEYS, else ~/.config/holdpoint/keys.')
-    .action(async (person: string, options: CommonOptions) => {
+    .action(async (person: string, options: CommonOptions & { worker?: boolean }) => {
       const terminal = context.terminal(options);
       const directory = keyDirectory(terminal.surroundings.env);
       const publicKey = await createKey(person, directory);
@@ -18,8 +19,10 @@ export const registerKeys: RegisterCommand = (program, context) => {
         `Made the key of ${person} in ${directory}. It never leaves this machine; keep it to yourself.`,
         'Have the platform team add this to holdpoint.yaml:',
         '',
-        'people:',
-        `  ${person}: { name: "…", key: ${publicKey} }`,
+        ...(options.worker
+          ? ['workers:', `  ${person}: { key: ${publicKey}, from: ${terminal.surroundings.now().toISOString()} }`]
+          : ['people:', `  ${person}: { name: "…", key: ${publicKey} }`]),
+        ...(options.worker ? ['', `and start the worker with HOLDPOINT_WORKER_KEY=${directory}/${person}.jwk`] : []),
       ]);
     });
   withCommonOptions(keys.command('list'))

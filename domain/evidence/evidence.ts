@@ -8,7 +8,8 @@ import { claimNames, type ExpectedStatement, type StatementKind } from '../appro
 /**
  * One entry of the record of a run. Each names the hash of the one before it, so none can be changed, left out,
  * moved or added without a trace; the first names the digest of the run's id, so that records cannot be swapped.
- * Somebody who can rewrite the whole record can also make the chain anew: only the signatures in it hold against that.
+ * Somebody who can rewrite the whole record can also make the chain anew: only the signatures in it hold against that, those of
+ * people and that of the worker which has written the entry.
  */
 export interface EvidenceEntry {
   /** 1, 2, 3 … */
@@ -26,9 +27,19 @@ export interface EvidenceEntry {
   body: JsonObject;
   /** Hash of the entry before, or the digest of the run's id for the first. */
   previous: string;
-  /** `sha256:…` over the canonical JSON of everything else. */
+  /** The public key of the worker that has written it (`x` of the JWK); absent where the worker has none. */
+  worker?: string;
+  /** `sha256:…` over the canonical JSON of everything else but the signature. */
   hash: string;
+  /** The worker's Ed25519 signature over `bytesOfEntry`, base64url; absent where it has no key. */
+  signature?: string;
 }
+
+/** The head of a record as it is put into a second place: the entry without its body. */
+export type Anchor = Omit<EvidenceEntry, 'body' | 'previous'>;
+
+/** The kinds of entries whose head is put into a second place: before changes that were signed begin, and at the end. */
+export const anchoredKinds: readonly string[] = ['plan.made', 'hold.released', 'undo.started', 'run.ended'];
 
 /**
  * What stands in the body of an entry in the place of a value that is too large for it. The value itself is its canonical
@@ -115,6 +126,9 @@ const reservedFolders = [keptFolder, 'artifacts'];
 /** What a KeptValue takes at most. */
 const keptValueBytes = 128;
 const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
+const signedEntryKeys = [...entryKeys, 'signature', 'worker'];
+const signaturePattern = /^[A-Za-z0-9_-]{86}$/;
+const keyPattern = /^[A-Za-z0-9_-]{43}$/;
 const executionPattern = /^[A-Za-z0-9-]{1,64}$/;
 
 /** The kinds of entries that carry a signature, by the statement that was signed: the body repeats its claims. */
@@ -182,8 +196,11 @@ export function keptProblemOf(entry: EvidenceEntry, name: string, kept: KeptValu
  *
  * @throws RangeError where the body is too large or has no JSON form, or an id cannot be used.
  */
-export function chain(previous: EvidenceEntry | undefined, entry: Omit<EvidenceEntry, 'sequence' | 'previous' | 'hash'>): EvidenceEntry {
-  const { run, execution, at, kind, body } = entry;
+export function chain(
+  previous: EvidenceEntry | undefined,
+  entry: Pick<EvidenceEntry, 'run' | 'execution' | 'at' | 'kind' | 'body' | 'worker'>,
+): EvidenceEntry {
+  const { run, execution, at, kind, body, worker } = entry;
   if (!runPattern.test(run)) throw new RangeError(`${JSON.stringify(run)} cannot be the id of a run`);
   if (!kindPattern.test(kind)) throw new RangeError(`${JSON.stringify(kind)} cannot be the kind of an entry`);
   if (execution !== undefined && !executionPattern.test(execution)) {
@@ -196,9 +213,31 @@ export function chain(previous: EvidenceEntry | undefined, entry: Omit<EvidenceE
     throw new RangeError(`the body of ${kind} has ${bytes} bytes, and an entry holds at most ${evidenceBodyBytesMax}`);
   }
   const sequence = (previous?.sequence ?? 0) + 1;
-  const writer = execution === undefined ? {} : { execution };
-  const unsealed = { sequence, at, run, ...writer, kind, body, previous: previous?.hash ?? digestOfText(run) };
+  const written = { ...(execution !== undefined && { execution }), ...(worker !== undefined && { worker }) };
+  const unsealed = { sequence, at, run, ...written, kind, body, previous: previous?.hash ?? digestOfText(run) };
   return { ...unsealed, hash: digestOf(unsealed as JsonObject) };
+}
+
+/**
+ * The bytes that a worker signs for an entry. No statement of a person begins like this, so that neither passes for the other.
+ *
+ * @param hash that of the entry, which covers everything in it.
+ */
+export function bytesOfEntry(hash: string): Uint8Array {
+  return utf8ToBytes(`holdpoint evidence entry ${hash}`);
+}
+
+/** The head of a record, as it is put into a second place. */
+export function anchorOf({ body: _body, previous: _previous, ...head }: EvidenceEntry): Anchor {
+  return head;
+}
+
+/** What is wrong with a record for which a second place keeps that anchor; undefined where the record has just that entry. */
+export function anchorProblem({ sequence, hash }: Anchor, entries: readonly EvidenceEntry[]): string | undefined {
+  const entry = entries.find((candidate) => candidate.sequence === sequence);
+  if (entry?.hash === hash) return undefined;
+  if (entry) return `${nameOf(entry)} has the hash ${entry.hash}, but was anchored with ${hash}: the record was made anew since.`;
+  return `The record has no entry ${sequence}, but one was anchored with the hash ${hash}: it was cut off.`;
 }
 
 /** The one way to write an entry: canonical JSON, so that not even a space can be added unseen. Without the line's end. */
@@ -318,9 +357,14 @@ function missingBetween(highest: number, sequence: number, present: ReadonlySet<
 function isEntry(value: unknown): value is EvidenceEntry {
   if (!isObject(value)) return false;
   const entry: Record<string, unknown> = value;
-  const keys = Object.keys(entry).filter((key) => key !== 'execution');
-  if (keys.sort().join() !== entryKeys.join()) return false;
+  const keys = Object.keys(entry)
+    .filter((key) => key !== 'execution')
+    .sort()
+    .join();
+  const isSigned = keys === signedEntryKeys.sort().join();
+  if (!isSigned && keys !== entryKeys.join()) return false;
   return (
+    (!isSigned || (matches(entry.signature, signaturePattern) && matches(entry.worker, keyPattern))) &&
     Number.isSafeInteger(entry.sequence) &&
     Number(entry.sequence) >= 1 &&
     matches(entry.run, runPattern) &&
@@ -348,7 +392,7 @@ export function nameOf({ sequence, kind }: EvidenceEntry): string {
 }
 
 function hashOf(entry: EvidenceEntry): string {
-  const { hash: _hash, ...unsealed } = entry;
+  const { hash: _hash, signature: _signature, ...unsealed } = entry;
   try {
     return digestOf(unsealed);
   } catch {

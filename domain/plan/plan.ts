@@ -85,9 +85,14 @@ export interface SpanPlan {
 
 /** SHA-256 of the RFC 8785 canonical JSON of a value, as `sha256:<hex>`. */
 export function digestOf(value: Json): string {
+  return digestOfText(canonicalText(value));
+}
+
+/** The RFC 8785 canonical JSON of a value. */
+export function canonicalText(value: Json): string {
   const text = canonicalize(value);
   if (text === undefined) throw new TypeError('a value without a JSON form cannot be hashed');
-  return digestOfText(text);
+  return text;
 }
 
 /** SHA-256 of a text's UTF-8 bytes, as `sha256:<hex>`. */

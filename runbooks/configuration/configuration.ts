@@ -13,7 +13,7 @@ const ed25519KeyBytes = 32;
 const evidencePrefixCharactersMax = 512;
 const expiresDefault = '4h';
 const expiresMaxMs = 30 * 86_400_000;
-/** Entries of `people`, of `groups`, of `policies` and of `clusters`. */
+/** Entries of `people`, of `groups`, of `policies`, of `clusters` and of `workers`. */
 export const configurationEntriesMax = 1000;
 
 /** Someone who may start runs and decide on holds. */
@@ -29,6 +29,10 @@ export interface Configuration {
   /** Ids of people by the name of their group. */
   groups: Record<string, string[]>;
   policies: Record<string, Policy>;
+  /** The workers whose signatures under entries of records count, by their names. */
+  workers?: Record<string, WorkerKey>;
+  /** A second place where the heads of records are put; none if left out. */
+  anchor?: EvidencePlace;
   /** Where the records of runs are kept; the worker has a default. */
   evidence?: EvidencePlace;
   /** Where large files are kept; beside the records if left out. */
@@ -37,6 +41,16 @@ export interface Configuration {
   clusters?: Record<string, ClusterAccess>;
   /** The systems that a worker loads; all of them where it is left out. */
   systems?: SystemName[];
+}
+
+/** The key of a worker, and when entries are signed with it. */
+export interface WorkerKey {
+  /** The raw Ed25519 public key, base64url: the `x` of its JWK. */
+  key: string;
+  /** ISO 8601, UTC. */
+  from: string;
+  /** ISO 8601, UTC; still in use where it is left out. */
+  until?: string;
 }
 
 /** A context of a kubeconfig, whose path is relative to the file; or the cluster that the worker is a pod of. */
@@ -68,6 +82,13 @@ const duration = z
 const person = z.strictObject({
   name: z.string().min(1).max(200).describe('Full name, as others know the person.'),
   key: key.describe('Ed25519 public key, base64url: the `x` of its JWK. `holdpoint keys create` makes one.'),
+});
+
+const time = z.iso.datetime({ error: 'must be a time in UTC such as 2026-11-28T00:00:00Z' });
+const worker = z.strictObject({
+  key: key.describe('Ed25519 public key of the worker. `holdpoint keys create NAME --worker` makes one.'),
+  from: time.describe('When the key was first used.'),
+  until: time.describe('When it was used last; still in use if left out.').optional(),
 });
 
 const policy = z.strictObject({
@@ -120,7 +141,9 @@ export const configurationGrammar = z.strictObject({
   people: z.record(name, person).describe('People by a short id, which runs and records call them by.'),
   groups: z.record(name, z.array(z.string()).min(1)).describe('Lists of ids of people, by the name of the group.'),
   policies: z.record(name, policy).describe('Approval policies by name; the holds of runbooks refer to them.'),
+  workers: z.record(name, worker).describe('Keys of workers, by any name: they sign the entries of records.').optional(),
   evidence: placeOf('the records of runs are kept').optional(),
+  anchor: placeOf('the heads of records are put as well, and nobody can remove them').optional(),
   artifacts: placeOf('large files such as snapshots are kept; beside the records if left out').optional(),
   clusters: z
     .record(name, cluster)
@@ -154,7 +177,7 @@ function isEd25519Key(text: string): boolean {
 }
 
 function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['people', 'groups', 'policies', 'clusters'] as const) {
+  for (const part of ['people', 'groups', 'policies', 'clusters', 'workers'] as const) {
     const count = Object.keys(document[part] ?? {}).length;
     if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
   }
@@ -166,6 +189,14 @@ function checkKeys(document: ConfigurationDocument, sourceMap: SourceMap): void 
     const owner = owners.get(publicKey);
     if (owner === undefined) owners.set(publicKey, id);
     else sourceMap.error(['people', id, 'key'], `Is also the key of "${owner}"; everyone needs their own, or one person could sign twice.`);
+  }
+  for (const [id, { key: publicKey, from, until }] of Object.entries(document.workers ?? {})) {
+    const owner = owners.get(publicKey);
+    if (owner === undefined) owners.set(publicKey, id);
+    else
+      sourceMap.error(['workers', id, 'key'], `Is also the key of "${owner}"; a worker needs its own, or it could sign as somebody else.`);
+    if (until !== undefined && Date.parse(until) <= Date.parse(from))
+      sourceMap.error(['workers', id, 'until'], 'Must be later than `from`.');
   }
 }
 
@@ -194,7 +225,7 @@ function checkPolicies(document: ConfigurationDocument, sourceMap: SourceMap): v
 }
 
 function checkPlaces(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['evidence', 'artifacts'] as const) {
+  for (const part of ['evidence', 'artifacts', 'anchor'] as const) {
     const place = document[part];
     if (place && (place.directory === undefined) === (place.s3 === undefined)) {
       sourceMap.error([part], 'Must name either a `directory` or a bucket (`s3`), not both.');
@@ -226,7 +257,7 @@ function clusterAccessOf({ kubeconfig, context }: z.output<typeof cluster>): Clu
 }
 
 function configurationOf(document: ConfigurationDocument): Configuration {
-  const { people, groups, policies, systems } = document;
+  const { people, groups, policies, systems, workers } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
   const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
     id,
@@ -243,6 +274,8 @@ function configurationOf(document: ConfigurationDocument): Configuration {
     people,
     groups,
     policies: Object.fromEntries(complete),
+    workers,
+    anchor: placeIn(document.anchor),
     evidence: placeIn(document.evidence),
     artifacts: placeIn(document.artifacts),
     clusters: clusters && Object.fromEntries(clusters),

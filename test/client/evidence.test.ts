@@ -63,7 +63,10 @@ describe('the record of a run', () => {
     ['is in order, without the people of a configuration', () => kept, undefined],
     ['is in order when it was written to a file, with them', () => file, people],
   ])('that the store wrote %s', async (_title, place, known) => {
-    expect(await verifyEvidence(place(), known)).toEqual({
+    const { proven, notProven, ...report } = await verifyEvidence(place(), known);
+    expect(proven).toContain('bob signed the plan of hold sign-drain (request 1; 1 of sre, not the requester) before its steps began.');
+    expect(notProven.join('\n')).toContain('No entry is signed by a worker');
+    expect(report).toEqual({
       path: place(),
       run,
       ok: true,
@@ -73,6 +76,8 @@ describe('the record of a run', () => {
         { line: 1, sequence: 1, kind: 'run.started', person: 'ann', ok: true },
         { line: 6, sequence: 6, kind: 'decision.accepted', person: 'bob', ok: true },
       ],
+      notes: [],
+      workers: { signed: 0, known: 0 },
       problems: [],
     });
   });

@@ -35,7 +35,18 @@ const folderLaws: Record<string, FolderLaw> = {
   workflows: { ours: ['domain', 'workflows'], packages: ['@temporalio/workflow', '@temporalio/common'] },
   activities: { ours: ['domain', 'runbooks', 'activities'] },
   // Whatever a worker does is asked for through Temporal, which it finds as people do; what it asks for itself, at its start, is a sweep.
-  worker: { ours: ['activities', 'runbooks', 'domain', 'workflows/messages.ts', 'client/connection.ts', 'client/sweep.ts', 'worker'] },
+  worker: {
+    ours: [
+      'activities',
+      'runbooks',
+      'domain',
+      'workflows/messages.ts',
+      'client/connection.ts',
+      'client/keys.ts',
+      'client/sweep.ts',
+      'worker',
+    ],
+  },
   // A record is verified by the same code that wrote it and let its signatures in: two of them could disagree.
   client: {
     ours: [

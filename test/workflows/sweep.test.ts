@@ -104,14 +104,18 @@ describe('a sweep', () => {
     });
   }, 60_000);
 
-  test('is asked for by workers that start, who share one, and is replayed as it was', async () => {
+  test('is asked for by a worker that starts, also where a stranger has called a workflow like it, and is replayed', async () => {
     const { site } = await dead();
-    await Promise.all([requestSweep(engine.settings), requestSweep(engine.settings), requestSweep(engine.settings)]);
-    const id = `sweep-at-start-${engine.settings.taskQueue}`;
+    // Nobody works on that queue, so it stays open.
+    const taskQueue = `${engine.settings.taskQueue}-foreign`;
+    const workflowId = `sweep-at-start-${engine.settings.taskQueue}`;
+    const foreign = await engine.client.workflow.start('foreign', { workflowId, taskQueue });
+    const id = await requestSweep(engine.settings);
     const result = (await engine.handle(id).result()) as SweepResult;
     expect(result.targets.length).toBeGreaterThan(0);
     expect(site.marks.size).toBe(0);
     expect((await kindsOf(result.evidence ?? '')).at(-1)).toBe('run.ended');
     await engine.replay(id, { name: sweepWorkflow });
+    await foreign.terminate();
   }, 60_000);
 });

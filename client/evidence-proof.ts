@@ -1,0 +1,187 @@
+import { createPublicKey, verify, type KeyObject } from 'node:crypto';
+import { recordEntriesMax } from '../activities/evidence/entries.ts';
+import type { ObjectStore } from '../activities/storage/objects.ts';
+import {
+  anchoredKinds,
+  anchorProblem,
+  bytesOfEntry,
+  nameOf,
+  type Anchor,
+  type ChainReport,
+  type EvidenceEntry,
+  type LineProblem,
+} from '../domain/evidence/evidence.ts';
+import type { Meaning } from '../domain/evidence/meaning.ts';
+import { isObject, parseJson, type Json } from '../domain/json.ts';
+import type { Configuration } from '../runbooks/configuration/configuration.ts';
+
+/** An anchor is an entry without its body. */
+const anchorBytesMax = 4 * 1024;
+/** How many numbers of entries are listed in a sentence. */
+const numbersShownMax = 10;
+
+/** What the signatures of workers under the entries come to. */
+export interface WorkerSignatures {
+  /** Lines of entries that are signed with a key that the configuration has for that time. */
+  known: ReadonlySet<number>;
+  /** Names of those workers. */
+  names: string[];
+  /** Entries that are signed with whatever key, and entries that are not. */
+  signed: number;
+  unsigned: number;
+  problems: LineProblem[];
+}
+
+/** What a second place says of a record. */
+export interface AnchorReport {
+  /** Heads that were found there. */
+  found: number;
+  /** The last entry that one of them is of; what comes after it could be cut off unseen. */
+  last: number;
+  /** Entries whose head should be there, and is not. */
+  missing: number[];
+  problems: LineProblem[];
+}
+
+/** Checks the signature of the worker under each entry, with the keys of a configuration where there is one. */
+export function checkWorkers({ entries }: ChainReport, workers: Configuration['workers'] = {}): WorkerSignatures {
+  const begins = Object.values(workers).map(({ from }) => Date.parse(from));
+  const signedSinceMs = Math.min(...begins);
+  const known = new Set<number>();
+  const names = new Set<string>();
+  const keys = new Map<string, KeyObject | undefined>();
+  const problems: LineProblem[] = [];
+  let signed = 0;
+  for (const { line, entry } of entries) {
+    const { at, worker, signature } = entry;
+    if (worker === undefined || signature === undefined) {
+      if (Date.parse(at) >= signedSinceMs)
+        problems.push({ line, sentence: `${nameOf(entry)} is signed by no worker, though workers sign by then.` });
+      continue;
+    }
+    signed += 1;
+    const name = Object.keys(workers).find((candidate) => workers[candidate]?.key === worker);
+    if (!keys.has(worker)) keys.set(worker, publicKeyOf(worker));
+    const sentence = isSignature(entry, keys.get(worker), signature)
+      ? periodProblem(name, workers, at)
+      : 'has a signature that its worker has not made';
+    if (sentence !== undefined) problems.push({ line, sentence: `${nameOf(entry)} ${sentence}.` });
+    else if (name !== undefined) {
+      known.add(line);
+      names.add(name);
+    }
+  }
+  return { known, names: [...names], signed, unsigned: entries.length - signed, problems };
+}
+
+function publicKeyOf(x: string): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  } catch {
+    return undefined;
+  }
+}
+
+function isSignature({ hash }: EvidenceEntry, key: KeyObject | undefined, signature: string): boolean {
+  const bytes = Buffer.from(signature, 'base64url');
+  // The decoder is lenient: only the one spelling counts, or a character could be changed unseen.
+  return key !== undefined && bytes.toString('base64url') === signature && verify(null, bytesOfEntry(hash), key, bytes);
+}
+
+function periodProblem(name: string | undefined, workers: NonNullable<Configuration['workers']>, at: string): string | undefined {
+  if (Object.keys(workers).length === 0) return undefined;
+  const worker = name === undefined ? undefined : workers[name];
+  if (!worker) return 'is signed with a key that holdpoint.yaml has for no worker';
+  const { from, until } = worker;
+  const isInTime = Date.parse(at) >= Date.parse(from) && (until === undefined || Date.parse(at) <= Date.parse(until));
+  return isInTime ? undefined : `is signed with the key of ${name} at ${at}, which counts from ${from} until ${until ?? 'now'}`;
+}
+
+/** Compares a record with the heads of it that a second place keeps. Throws what that place throws. */
+export async function checkAnchors({ entries }: ChainReport, run: string, place: ObjectStore): Promise<AnchorReport> {
+  const problems: LineProblem[] = [];
+  const anchored = new Set<number>();
+  const all = entries.map(({ entry }) => entry);
+  const lastLine = Math.max(1, entries.at(-1)?.line ?? 1);
+  for (const name of await place.list(run, recordEntriesMax)) {
+    const anchor = readAnchor((await place.get(`${run}/${name}`, anchorBytesMax))?.bytes, run);
+    const where = place.pathOf(`${run}/${name}`);
+    const sentence = anchor ? anchorProblem(anchor, all) : 'It is no anchor of this run: somebody has put it there or changed it.';
+    const line = entries.find(({ entry }) => entry.sequence === anchor?.sequence)?.line ?? lastLine;
+    if (sentence !== undefined) problems.push({ line, sentence: `${sentence} (${where})` });
+    if (anchor) anchored.add(anchor.sequence);
+  }
+  const due = all.filter(({ kind }) => anchoredKinds.includes(kind)).map(({ sequence }) => sequence);
+  return { found: anchored.size, last: Math.max(0, ...anchored), missing: due.filter((sequence) => !anchored.has(sequence)), problems };
+}
+
+function readAnchor(bytes: Uint8Array | undefined, run: string): Anchor | undefined {
+  const value = bytes && (parseJson(bytes) as Json | undefined);
+  if (!isObject(value ?? null)) return undefined;
+  const anchor = value as unknown as Anchor;
+  return anchor.run === run && Number.isSafeInteger(anchor.sequence) && typeof anchor.hash === 'string' ? anchor : undefined;
+}
+
+/** What is known of a record that is in order, for the words of `proofOf`. */
+export interface Known {
+  chain: ChainReport;
+  meaning: Meaning | undefined;
+  workers: WorkerSignatures;
+  anchors: AnchorReport | undefined;
+  /** Whether the people, policies and workers of a configuration were compared. */
+  isCompared: boolean;
+}
+
+function changing(count: number): string {
+  return count === 1 ? 'one step that changes something was' : `${count} steps that change something were`;
+}
+
+/** What a record that is in order proves and what it does not, in sentences for an auditor. */
+export function proofOf({ chain, meaning, workers, anchors, isCompared }: Known): { proven: string[]; notProven: string[] } {
+  const proven = ['No entry was changed, moved or left out between the first one and the last one that is here.'];
+  const notProven: string[] = [];
+  const { start, released = [], begun } = meaning ?? {};
+  if (start && begun) {
+    proven.push(`${start.person} has signed the start on ${start.target}, and with it the document ${start.runbook} and the first plan.`);
+    for (const { hold, request, by, policy } of released) {
+      proven.push(`${by.join(', ')} signed the plan of hold ${hold} (request ${request}; ${policy}) before its steps began.`);
+    }
+    if (begun.hold > 0) proven.push(`Under plans that were signed at a hold, ${changing(begun.hold)} begun.`);
+    if (begun.start > 0) proven.push(`Under the plan that ${start.person} signed alone, ${changing(begun.start)} begun.`);
+    if (begun['signed-rollback'] > 0) proven.push(`Under a rollback that others have signed, ${changing(begun['signed-rollback'])} begun.`);
+    if (begun['automatic-rollback'] > 0) {
+      notProven.push('That the document asks for the automatic rollback: only its hash is in the record. Compare it with the document.');
+    }
+    notProven.push('That the document has no more steps or holds than the record: only its hash is in the record.');
+  }
+  if (!isCompared)
+    notProven.push('Whose the keys are and who may sign: they were taken from the record itself; --config holdpoint.yaml compares them.');
+  if (workers.known.size === chain.entries.length) {
+    proven.push(
+      `Every entry was written by a worker of holdpoint.yaml (${workers.names.join(', ')}): nobody else has made the record anew.`,
+    );
+    notProven.push(
+      'Anything against whoever holds the key of a worker: they can write other observations, results and times, and leave out ends.',
+    );
+  } else {
+    const what = workers.signed === 0 ? 'No entry is' : `${workers.unsigned} entries are not`;
+    const signed = workers.signed > 0 && workers.unsigned === 0 ? 'The keys of workers were not compared' : `${what} signed by a worker`;
+    notProven.push(
+      `Who has written the entries. ${signed}: whoever can write where records are kept could make anew ` +
+        'all that people have not signed, such as questions, policies as recorded, results and times.',
+    );
+  }
+  if (!anchors)
+    notProven.push('That nothing was cut off at the end and the record is the first one: no second place (anchor:) was compared.');
+  else if (anchors.missing.length === 0 && anchors.found > 0) {
+    proven.push(
+      `The second place has ${anchors.found} heads of this record, the last of entry ${anchors.last}: ` +
+        'up to there nothing was cut off or made anew.',
+    );
+  } else {
+    const missing = anchors.missing.slice(0, numbersShownMax).join(', ') || 'any entry';
+    notProven.push(`That the record is the one that was written first: the second place has no head of ${missing}.`);
+  }
+  notProven.push('That the world was as the worker has seen it: a record tells what was signed and reported.');
+  return { proven, notProven };
+}
