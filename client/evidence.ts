@@ -20,7 +20,7 @@ import {
 } from '../domain/evidence/evidence.ts';
 import { checkAnchors, checkWorkers, proofOf, type AnchorReport } from './evidence-proof.ts';
 import type { Configuration, EvidenceBucket, EvidencePlace } from '../runbooks/configuration/configuration.ts';
-import { meaningOf, type Authority, type Meaning, type WholeEntry } from '../domain/evidence/meaning.ts';
+import { meaningOf, type Authority, type WholeEntry } from '../domain/evidence/meaning.ts';
 import { refusalOfPreApproval, type PreApprovalUse } from '../domain/approval/pre-approval.ts';
 import type { ExpectedStatement, PreApprovalStatement } from '../domain/approval/statement.ts';
 import { ToldError } from '../domain/errors.ts';
@@ -126,12 +126,24 @@ function isBucketUrl(path: string): boolean {
  * @throws Error where a file cannot be read or is larger than any record; RecordUnreachableError for other records.
  */
 export async function verifyEvidence(path: string, people?: PeopleKeys, options: RecordOptions = {}): Promise<EvidenceReport> {
+  return (await readEvidence(path, people, options)).report;
+}
+
+/**
+ * Verifies a record as `verifyEvidence` does, and gives its entries as well, with what is kept beside them in its place: they are worth as
+ * much as the report says.
+ */
+export async function readEvidence(
+  path: string,
+  people?: PeopleKeys,
+  options: RecordOptions = {},
+): Promise<{ report: EvidenceReport; entries: WholeEntry[] }> {
   const found = await findRecord(path, options);
   if ('sentence' in found) {
     const problems = [{ line: 1, sentence: found.sentence }];
     const workers = { signed: 0, known: 0 };
     const nothing = { signatures: [], proven: [], notProven: [], notes: [], workers };
-    return { path, ok: false, entries: 0, ending: 'open-or-cut-off', ...nothing, problems };
+    return { report: { path, ok: false, entries: 0, ending: 'open-or-cut-off', ...nothing, problems }, entries: [] };
   }
   const { chain, names, locks } = found;
   const signatures: CheckedSignature[] = [];
@@ -148,7 +160,9 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   problems.push(...kept.problems);
   // What a damaged record says cannot be followed, and the damage has been told.
   const isWhole = found.problems.length === 0 && kept.problems.length === 0;
-  const meaning = isWhole ? readMeaning(chain, signatures, kept.values, people, options) : undefined;
+  const whole = wholeEntries(chain, signatures, kept.values);
+  const { authority } = options;
+  const meaning = isWhole ? meaningOf(whole, authority && people && { ...authority, people: Object.keys(people) }) : undefined;
   const workers = checkWorkers(chain, options.authority?.workers);
   const run = chain.entries[0]?.entry.run;
   const anchors = options.anchor && (await readAnchors(found, run ?? basename(path), options.anchor));
@@ -156,8 +170,8 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   const isVouched = ({ line }: LineProblem): boolean => workers.known.has(line);
   const differences = meaning?.differences ?? [];
   const notes = differences.filter(isVouched).map(({ sentence }) => sentence);
-  const more = [meaning?.problems, differences.filter((one) => !isVouched(one)), workers.problems, anchors?.problems];
-  for (const { line, sentence } of more.flatMap((list) => list ?? [])) {
+  const others = [meaning?.problems, differences.filter((one) => !isVouched(one)), workers.problems, anchors?.problems];
+  for (const { line, sentence } of others.flatMap((list) => list ?? [])) {
     problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
   }
   problems.sort((one, other) => one.line - other.line);
@@ -167,12 +181,12 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   const proof = ok ? proofOf({ chain, meaning, workers, anchors, isCompared }) : { proven: [], notProven: [] };
   const count = { signed: workers.signed, known: workers.known.size };
   const report = { path, run, ok, entries: entries.length, ending, signatures, ...proof, notes, workers: count, problems };
-  return {
-    ...report,
+  const more = {
     ...(anchors && { anchors: anchors.found }),
     ...(kept.count > 0 && { kept: kept.count }),
     ...(locks && { locked: lockedOf([...locks, ...kept.locks]) }),
   };
+  return { report: { ...report, ...more }, entries: whole };
 }
 
 async function readAnchors({ chain }: FoundRecord, run: string, place: EvidencePlace): Promise<AnchorReport> {
@@ -183,21 +197,14 @@ async function readAnchors({ chain }: FoundRecord, run: string, place: EvidenceP
   });
 }
 
-/** What the record says, with what is kept beside it in its place. */
-function readMeaning(
-  { entries }: ChainReport,
-  signatures: readonly CheckedSignature[],
-  values: ReadonlyMap<string, Json>,
-  people: PeopleKeys | undefined,
-  { authority }: RecordOptions,
-): Meaning {
+/** The entries with what is kept beside them in its place, as far as it is there. */
+function wholeEntries({ entries }: ChainReport, signatures: readonly CheckedSignature[], values: ReadonlyMap<string, Json>): WholeEntry[] {
   const unsigned = new Set(signatures.flatMap(({ line, ok }) => (ok ? [] : [line])));
-  const whole = entries.map(({ line, entry }): WholeEntry => {
+  return entries.map(({ line, entry }) => {
     const filled = keptValuesOf(entry).map(([name, { sha256 }]): [string, Json] => [name, values.get(sha256) ?? null]);
     const body: JsonObject = { ...entry.body, ...Object.fromEntries(filled) };
     return { line, entry: { ...entry, body }, isSigned: !unsigned.has(line) };
   });
-  return meaningOf(whole, authority && people && { ...authority, people: Object.keys(people) });
 }
 
 /** Checks what entries refer to; the same bytes are read once. */

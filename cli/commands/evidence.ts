@@ -1,8 +1,9 @@
 import { dirname, resolve } from 'node:path';
-import { RecordUnreachableError, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
+import { readEvidence, RecordUnreachableError, type EvidenceReport } from '../../client/evidence.ts';
 import type { Configuration, EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { unreadable } from '../errors.ts';
+import { recordLines } from '../evidence-view.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
@@ -31,11 +32,25 @@ export const registerEvidence: RegisterCommand = (program, context) => {
     .action(async (record: string, options: VerifyOptions) => {
       const terminal = context.terminal(options);
       const configuration = await readConfiguration(terminal, options.config);
-      const report = await verify(terminal, record, configuration, options);
+      const { report } = await verify(terminal, record, configuration, options);
       terminal.result(report);
       showReport(terminal, record, report);
       const whole = report.ending === 'ended' ? exitCodes.done : exitCodes.holding;
       context.exit(report.ok ? whole : exitCodes.error);
+    });
+  withCommonOptions(evidence.command('show'))
+    .summary('print a record for a reader: what happened when, who has signed what, what was changed; then what it proves')
+    .argument('<record>', 'the record, as for `evidence verify`')
+    .option('--config <file>', 'holdpoint.yaml to compare it with, as for `evidence verify`')
+    .addHelpText('after', '\nExample:\n  holdpoint evidence show evidence/r-20261121-7kq2m4')
+    .action(async (record: string, options: VerifyOptions) => {
+      const terminal = context.terminal(options);
+      const configuration = await readConfiguration(terminal, options.config);
+      const { report, entries } = await verify(terminal, record, configuration, options);
+      terminal.result({ report, entries: entries.map(({ entry }) => entry) });
+      terminal.lines([...recordLines(entries), '']);
+      showReport(terminal, record, report);
+      context.exit(report.ok ? exitCodes.done : exitCodes.error);
     });
 };
 
@@ -44,11 +59,11 @@ async function verify(
   record: string,
   configuration: Configuration | undefined,
   { config, output }: VerifyOptions,
-): Promise<EvidenceReport> {
+): ReturnType<typeof readEvidence> {
   const place = configuration?.evidence;
   const region = place && 's3' in place ? place.s3.region : terminal.surroundings.env.AWS_REGION;
   try {
-    return await verifyEvidence(record, configuration?.people, {
+    return await readEvidence(record, configuration?.people, {
       region,
       output,
       authority: configuration,
