@@ -1,5 +1,5 @@
 import { approvalsNeeded, everybody, signersOf, type Parties, type Policy } from '../approval/policy.ts';
-import { standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
+import { questionDigest, standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
 import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
 import { endingKind, nameOf, signedKinds, type EvidenceEntry, type LineProblem } from './evidence.ts';
@@ -108,6 +108,7 @@ class Reading {
     'plan.made': (body) => this.readFirstPlan(body),
     'hold.requested': (body) => this.readRequest(body),
     [signedKinds.decision]: (body) => this.readDecision(body),
+    'decision.voided': (body) => this.readVoided(body),
     'hold.released': (body) => this.readRelease(body),
     'hold.drifted': (body) => void this.closed(body),
     'hold.expired': (body) => void this.closed(body),
@@ -265,9 +266,13 @@ class Reading {
   private readDecision(body: JsonObject): void {
     const open = this.requestOf(body);
     if (!open || !this.at?.isSigned) return;
-    const { person, decision, reason, jws } = body;
+    const { person, decision, reason, jws, question } = body;
     const { request, decisions } = open;
     const who = textOf(person);
+    if (question !== questionDigest(request)) {
+      this.problem(`counts ${who}, who has answered another question than hold ${request.hold} asks.`);
+      return;
+    }
     if (!signersOf(request).includes(who)) {
       this.problem(`counts ${who}, who may not sign for hold ${request.hold}: ${signersOf(request).join(', ') || 'nobody'} may.`);
       return;
@@ -275,6 +280,13 @@ class Reading {
     if (decisions.some((other) => other.person === who)) this.problem(`counts ${who} twice for hold ${request.hold}.`);
     if (decision !== 'approve' && decision !== 'reject') return;
     decisions.push({ person: who, decision, reason: textOf(reason), at: this.at.entry.at, jws: textOf(jws) });
+  }
+
+  /** Whoever has left, or has another key by now, does not count any more. */
+  private readVoided(body: JsonObject): void {
+    const open = this.requestOf(body);
+    const place = open?.decisions.findIndex(({ person }) => person === body.person) ?? -1;
+    if (place >= 0) open?.decisions.splice(place, 1);
   }
 
   private readRelease(body: JsonObject): void {
