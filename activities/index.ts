@@ -9,6 +9,7 @@ import {
   type StepReport,
 } from '../domain/action.ts';
 import type { Policy } from '../domain/approval/policy.ts';
+import { judge as judgeByRules, refusalOfOperator } from '../domain/approval/rules.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark, rollbackKind } from '../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
@@ -112,12 +113,14 @@ export interface Activities {
   /**
    * With a group, its signer must belong to it at this moment. `earlier` are the words that others of it have signed before: the answer
    * says which of them do not count any more.
+   * `operates` is the target of the run that its signer would operate, which the rules of the configuration must let them.
    */
   verifySignature(request: {
     expected: ExpectedStatement;
     signature: string;
     group?: string;
     earlier?: { expected: ExpectedStatement; signature: string }[];
+    operates?: string;
   }): Promise<VerifiedSignature>;
 }
 
@@ -126,7 +129,6 @@ export function createActivities(parts: ActivityParts): Activities {
   const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
   // What anybody can send must not keep what has been signed waiting.
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
-  const plannerWith = (preparer: Preparer): Planner => ({ planStep, prepareNested: (request) => preparer.prepareNested(request) });
   const callers = new Callers();
   const judge = new Judge({
     evidence: parts.evidence,
@@ -134,6 +136,15 @@ export function createActivities(parts: ActivityParts): Activities {
     planRollback: (base, steps) => planRollback(base, steps, (name) => findAction(parts, name), contextNow),
     onlyReads: (name) => findAction(parts, name).declaration.change === 'reads',
   });
+  const planner = async (preparer: Preparer): Promise<Planner> => {
+    const configuration = await parts.readConfiguration();
+    return {
+      planStep,
+      prepareNested: (request) => preparer.prepareNested(request),
+      judge: ({ policy, ...span }) =>
+        judgeByRules(configuration, { ...span, policy: policy === undefined ? undefined : policyNow(configuration, policy).policy }),
+    };
+  };
   const activities: Activities = {
     prepare: async (request) => {
       const configuration = await parts.readConfiguration();
@@ -141,9 +152,9 @@ export function createActivities(parts: ActivityParts): Activities {
     },
     planRunbook: (request) =>
       withHeartbeats(async () =>
-        planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), plannerWith(ofRequests)),
+        planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), await planner(ofRequests)),
       ),
-    planSpan: (request) => withHeartbeats(() => planSpan(request, plannerWith(ofRuns))),
+    planSpan: (request) => withHeartbeats(async () => planSpan(request, await planner(ofRuns))),
     readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
@@ -169,7 +180,7 @@ export function createActivities(parts: ActivityParts): Activities {
       withHeartbeats(async () =>
         record(parts.evidence, await callers.present(callersOf.record), request, (run, plan) => judge.requireRollback(run, plan)),
       ),
-    verifySignature: async ({ expected, signature, group, earlier = [] }) => {
+    verifySignature: async ({ expected, signature, group, earlier = [], operates }) => {
       const configuration = await parts.readConfiguration();
       const { person } = expected;
       const publicKey = ownValue(configuration.people, person)?.key;
@@ -178,6 +189,10 @@ export function createActivities(parts: ActivityParts): Activities {
       if (group !== undefined && !membersOf(group, configuration).includes(person)) {
         const reason = `${person} has left the group ${group} since the signatures were requested.`;
         return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
+      }
+      const refusal = operates === undefined ? undefined : refusalOfOperator(configuration, operates, person);
+      if (refusal !== undefined) {
+        return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
       }
       const { at, nonce } = result.statement;
       const voided = earlier.flatMap(({ expected, signature }) => {
@@ -222,7 +237,7 @@ function refusalNow(
   configuration: Configuration,
 ): string | undefined {
   const { person } = expected;
-  const checked = checkSignature(signature, expected, configuration.people[person]?.key);
+  const checked = checkSignature(signature, expected, ownValue(configuration.people, person)?.key);
   if (!checked.ok) return checked.reason;
   return group === undefined || membersOf(group, configuration).includes(person) ? undefined : `${person} has left the group ${group}.`;
 }

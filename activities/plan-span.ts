@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { StepContext } from '../domain/action.ts';
+import type { JudgedSpan, JudgedStep, RuleFinding } from '../domain/approval/rules.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { ExpressionError, render } from '../domain/expression/expression.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -12,6 +13,7 @@ import { instancesOf, nestedInstances, resultOf, usesOf, withoutPlans, type Resu
 import type { PlannedStep } from '../domain/run/steps.ts';
 import type { Prepared } from './prepare.ts';
 import type { Preparer } from './preparer.ts';
+import { settingsOf } from './settings.ts';
 import { SpanSize, tooLarge } from './span-size.ts';
 
 /** Steps that one span may have once its lists and runbooks are taken apart; more belong into several runs. */
@@ -29,6 +31,8 @@ export type PlanStep = (action: string, input: JsonObject, context: StepContext)
 export interface Planner {
   planStep: PlanStep;
   prepareNested: Preparer['prepareNested'];
+  /** Says what the rules of the configuration have against the steps. */
+  judge(span: Omit<JudgedSpan, 'policy'> & { policy?: string }): RuleFinding[];
 }
 
 /** What a span is planned from. */
@@ -108,10 +112,33 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
     Object.assign(resultOf(expected, instance), { plan: found.plan });
     changes.push(...(found.plan.expects ?? []));
   }
+  const findings = planner.judge({ ...judgedSpanOf(base, hold), steps: judgedSteps(planned, steps) });
   const { digest, title } = base.runbook;
-  const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: planned });
+  const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: withBlockers(planned, findings) });
   const question = hold && hold.step.kind === 'hold' ? questionOf(hold.step, scopeOf(hold, expected, base.targetName)) : undefined;
   return { plan, steps, groups, rest, results: withoutPlans(expected), question, expected, changes };
+}
+
+function judgedSpanOf(
+  { targetName: target, requester }: PlanningBase,
+  hold: StepInstance | undefined,
+): Omit<JudgedSpan, 'steps' | 'policy'> & { policy?: string } {
+  return { target, requester, policy: hold?.step.kind === 'hold' ? hold.step.policy : undefined };
+}
+
+function judgedSteps(planned: readonly StepPlan[], steps: readonly PlannedStep[]): JudgedStep[] {
+  const changes = new Map(steps.map(({ id, change }) => [id, change]));
+  return planned.map(({ id, uses, input }) => ({ id, uses, change: changes.get(id) ?? 'reads', settings: settingsOf(uses, input) }));
+}
+
+/** What rules have against a step blocks it, as what the world has against it does: it is shown with the plan, and with the remedy. */
+function withBlockers(planned: readonly StepPlan[], findings: readonly RuleFinding[]): StepPlan[] {
+  return planned.map((step) => {
+    const own = findings.filter((finding) => finding.step === step.id);
+    if (own.length === 0) return step;
+    const blockers = own.map(({ rule, reason, remedy }) => ({ object: `\`${rule}\` of holdpoint.yaml`, reason, remedy }));
+    return { ...step, plan: { ...step.plan, blockers: [...step.plan.blockers, ...blockers] } };
+  });
 }
 
 interface Known {

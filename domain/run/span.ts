@@ -13,6 +13,8 @@ export interface PlanningBase {
   targetName: string;
   /** Empty where a plan is made before there is a run. */
   run: string;
+  /** Whoever has started the run; undefined where there is none yet. */
+  requester?: string;
 }
 
 /** The steps up to the next hold: what one set of signatures stands for. */

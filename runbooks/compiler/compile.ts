@@ -14,6 +14,7 @@ import { type DocumentOutline, type StepOutline, warnOfUnsignedChanges } from '.
 import type { Problem } from '../grammar/problem.ts';
 import { keyOfStarted, type NestedDocument, type NestedDocuments } from './reference.ts';
 import { checkShape } from '../grammar/shape.ts';
+import { warnOfRules } from './rules.ts';
 import { checkTarget } from './target.ts';
 
 /** A compiled runbook, unless there are errors among its problems. */
@@ -30,7 +31,8 @@ export interface Compilation {
 export function compileRunbook(text: string, file: string, configuration?: Configuration, documents: NestedDocuments = {}): Compilation {
   const composition = new Composition(documents, configuration, compileDocument);
   const started = composition.outlineOf({ text, file }, keyOfStarted(file));
-  warnOfUnsignedChanges(started);
+  if (configuration === undefined) warnOfUnsignedChanges(started);
+  else warnOfRules(started, configuration);
   const problems = composition.problems();
   return started.runbook === undefined ? { problems } : { runbook: started.runbook, problems };
 }

@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import type { Policy } from '../../domain/approval/policy.ts';
+import type { ChangeKind } from '../../domain/action.ts';
+import { everybody, type Policy } from '../../domain/approval/policy.ts';
+import type { Rule } from '../../domain/approval/rules.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
-import { systemNames, type SystemName } from '../actions/index.ts';
+import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
 import { parseDurationMs } from './duration.ts';
 import { apiVersion } from '../grammar/runbook.ts';
-import type { Problem } from '../grammar/problem.ts';
+import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
 
 const ed25519KeyBytes = 32;
@@ -13,7 +15,7 @@ const ed25519KeyBytes = 32;
 const evidencePrefixCharactersMax = 512;
 const expiresDefault = '4h';
 const expiresMaxMs = 30 * 86_400_000;
-/** Entries of `people`, of `groups`, of `policies`, of `clusters` and of `workers`. */
+/** Entries of `people`, of `groups`, of `policies`, of `clusters`, of `workers`, and of a list of rules. */
 export const configurationEntriesMax = 1000;
 
 /** Someone who may start runs and decide on holds. */
@@ -41,6 +43,8 @@ export interface Configuration {
   clusters?: Record<string, ClusterAccess>;
   /** The systems that a worker loads; all of them where it is left out. */
   systems?: SystemName[];
+  /** Who may start what on which targets, and what has to be signed for it. */
+  rules?: Rule[];
 }
 
 /** The key of a worker, and when entries are signed with it. */
@@ -134,6 +138,36 @@ const cluster = z.strictObject({
   inCluster: z.literal(true, 'must be true, or left out').describe('The cluster in which the worker is a pod.').optional(),
 });
 
+const kinds = ['reads', 'adds', 'changes', 'destroys'] as const satisfies ChangeKind[];
+const names = z.array(z.string()).min(1);
+
+const settingRule = z.strictObject({
+  action: z.string().describe('The action whose setting is meant.'),
+  setting: z.string().describe('A setting of it, as in `with`.'),
+  is: z.union([z.string(), z.number(), z.boolean()]).describe('The value that is meant; any value where nothing is said.').optional(),
+  above: z.number().describe('Values above this are meant.').optional(),
+  below: z.number().describe('Values below this are meant.').optional(),
+  policy: z.string().describe('The least policy that such a setting needs; it is forbidden if left out.').optional(),
+});
+
+const rule = z.strictObject({
+  targets: z
+    .array(
+      z
+        .string()
+        .max(253)
+        .regex(/^[\w.*-]+(\/[\w.*-]+)+$/, 'must be a target such as kubernetes/lab, with `*` for any characters of one of its parts'),
+    )
+    .min(1)
+    .describe('The targets that the rule is for, such as `eks/*/prod-*`; all of them if left out.')
+    .optional(),
+  changes: z.array(z.enum(kinds)).min(1).describe('The kinds of change that the rule is for; all of them if left out.').optional(),
+  operate: names.describe('Groups and people who may start and operate such runs; everybody in `people` if left out.').optional(),
+  start: names.describe('Groups and people whose start alone is enough for such changes, without a hold.').optional(),
+  policy: z.string().describe('The least policy that the hold above such changes must have.').optional(),
+  settings: z.array(settingRule).min(1).describe('Settings that are forbidden, or need a policy of their own.').optional(),
+});
+
 /** The whole language of holdpoint.yaml. */
 export const configurationGrammar = z.strictObject({
   apiVersion: z.literal(apiVersion).describe('Version of the language.'),
@@ -150,6 +184,11 @@ export const configurationGrammar = z.strictObject({
     .describe('Kubernetes clusters by the name that targets such as kubernetes/NAME call them by.')
     .optional(),
   systems: z.array(z.enum(systemNames())).min(1).describe('The systems that workers load; all of them if left out.').optional(),
+  rules: z
+    .array(rule)
+    .max(configurationEntriesMax)
+    .describe('Who may start what on which targets, and what has to be signed for it. Every rule that covers a step counts.')
+    .optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -165,6 +204,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkPolicies(document, sourceMap);
   checkPlaces(document, sourceMap);
   checkClusters(document, sourceMap);
+  checkRules(document, sourceMap);
   const problems = sourceMap.problems();
   return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
 }
@@ -251,13 +291,49 @@ function checkClusters({ clusters = {} }: ConfigurationDocument, sourceMap: Sour
   }
 }
 
+function checkRules({ rules = [], people, groups, policies }: ConfigurationDocument, sourceMap: SourceMap): void {
+  const known = [...Object.keys(groups), ...Object.keys(people), everybody];
+  const checkPolicy = (name: string | undefined, path: ValuePath): void => {
+    if (name === undefined || Object.hasOwn(policies, name)) return;
+    sourceMap.error([...path, 'policy'], `There is no policy "${name}".${didYouMean(name, Object.keys(policies))}`);
+  };
+  for (const [index, { operate = [], start = [], policy: least, settings = [] }] of rules.entries()) {
+    const path = ['rules', index];
+    for (const [key, list] of Object.entries({ operate, start })) {
+      for (const [place, name] of list.entries()) {
+        const message = `There is no group and nobody in people called "${name}".${didYouMean(name, known)}`;
+        if (!known.includes(name)) sourceMap.error([...path, key, place], message);
+      }
+    }
+    checkPolicy(least, path);
+    for (const [place, given] of settings.entries()) {
+      checkSetting(given, [...path, 'settings', place], sourceMap);
+      checkPolicy(given.policy, [...path, 'settings', place]);
+    }
+  }
+}
+
+function checkSetting({ action: name, setting }: z.output<typeof settingRule>, path: ValuePath, sourceMap: SourceMap): void {
+  const action = findAction(name);
+  if (action === undefined) {
+    sourceMap.error([...path, 'action'], `There is no action "${name}".${didYouMean(name, actionNames())}`);
+    return;
+  }
+  const settings = Object.keys(action.input.shape);
+  if (settings.includes(setting)) return;
+  sourceMap.error(
+    [...path, 'setting'],
+    `${name} has no setting "${setting}".${didYouMean(setting, settings)} There are: ${settings.join(', ')}.`,
+  );
+}
+
 /** Of clusters that have been checked. */
 function clusterAccessOf({ kubeconfig, context }: z.output<typeof cluster>): ClusterAccess {
   return kubeconfig === undefined || context === undefined ? { inCluster: true } : { kubeconfig, context };
 }
 
 function configurationOf(document: ConfigurationDocument): Configuration {
-  const { people, groups, policies, systems, workers } = document;
+  const { people, groups, policies, systems, workers, rules } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
   const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
     id,
@@ -280,5 +356,6 @@ function configurationOf(document: ConfigurationDocument): Configuration {
     artifacts: placeIn(document.artifacts),
     clusters: clusters && Object.fromEntries(clusters),
     systems,
+    rules,
   };
 }

@@ -31,7 +31,7 @@ export async function admit(run: Run, input: RunInput): Promise<Admitted> {
     );
     run.learnKeys(keys);
     const { runbook, inputs } = prepared;
-    progress = { base: { ...prepared, run: input.run }, results: {}, queue: instancesOf(runbook, inputs) };
+    progress = { base: { ...prepared, run: input.run, requester: input.requester }, results: {}, queue: instancesOf(runbook, inputs) };
     run.rows = rowsOf(progress.queue);
     const { name, title, digest } = runbook;
     Object.assign(run.state, { runbook: { name, title, digest }, inputs });

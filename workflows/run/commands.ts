@@ -43,7 +43,9 @@ export async function takeCommand(run: Run, progress: RunProgress, request: Comm
   const { signature, ...claims } = request;
   const { person, command, reason } = claims;
   const expected = { ...claims, kind: 'command' as const };
-  const answer = await run.verify({ expected, signature });
+  // Whoever sees that something goes wrong may stop it, whatever rules say of who goes on.
+  const operates = command === 'pause' || command === 'abort' ? undefined : run.state.target;
+  const answer = await run.verify({ expected, signature, operates });
   const verified = answer.ok && run.wasUsed(person, answer.nonce) ? usedBefore(person, command) : answer;
   if (!verified.ok) {
     await run.recordRefusal({ person, attempt: command, code: verified.code, reason: verified.reason });

@@ -22,6 +22,7 @@ const sound = `${head}  - { id: sign, hold: production-change }
     uses: kubernetes.drain
     with: { nodes: '\${inputs.nodes}' }
 `;
+const unsignedDrain = '  - { id: drain, uses: kubernetes.drain, with: { nodes: [a] } }\n';
 const policy = { name: 'production-change', atLeast: 1, of: 'sre', exclude: [], reason: 'optional', expiresMs: 1000 } as const;
 const configuration: Configuration = { people: {}, groups: {}, policies: { 'production-change': { ...policy, exclude: [] } } };
 
@@ -265,13 +266,51 @@ describe('a mistake is reported at its place', () => {
 
   test('a change without a hold above it is a warning, and the runbook is compiled all the same', () => {
     const create = '  - { id: new, uses: eks.createNodegroup, with: { name: a, like: b } }\n';
-    const drainIt = '  - { id: drain, uses: kubernetes.drain, with: { nodes: [a] } }\n';
-    const { runbook, problems } = compileRunbook(head + create + drainIt, 'r.yaml');
+    const { runbook, problems } = compileRunbook(head + create + unsignedDrain, 'r.yaml');
     expect(runbook?.steps).toHaveLength(2);
     expect(problems.map(formatProblem)).toEqual([
       'r.yaml:11:5 warning steps[1]: kubernetes.drain changes what is in use, but there is no hold above it:' +
         ' only the person who starts the run signs it.',
     ]);
+  });
+
+  test.each<[string, Configuration['rules'], string, string[]]>([
+    [
+      'a change without a hold',
+      undefined,
+      head + unsignedDrain,
+      [
+        'r.yaml:10:5 warning steps[0]: Will be refused by `rules` of the configuration: ' +
+          'kubernetes.drain changes what is in use on its target. There is no hold above it, and no rule lets the start be enough. Put a hold above it, or allow it with `start` of a rule.',
+      ],
+    ],
+    ['a change whose start may be enough on some targets', [{ targets: ['eks/*/test'], start: ['people'] }], head + unsignedDrain, []],
+    ['a rule for some targets, one of which it may be', [{ targets: ['eks/*/test'], policy: 'two' }], sound, []],
+    [
+      'a policy that is too weak',
+      [{ policy: 'two' }],
+      sound,
+      [
+        'r.yaml:11:5 warning steps[1]: Will be refused by `rules[0]` of the configuration: ' +
+          'kubernetes.drain changes what is in use on its target. It needs the policy two, at least, and production-change is weaker. Put a hold of the policy two above it.',
+      ],
+    ],
+    [
+      'a rule for the target, where that is written out',
+      [{ targets: ['eks/*/prod'], policy: 'two' }],
+      sound.replace('${inputs.cluster}', 'prod'),
+      [expect.stringContaining('changes what is in use on eks/eu-central-1/prod. It needs the policy two') as unknown as string],
+    ],
+    [
+      'a forbidden setting that is written out',
+      [{ settings: [{ action: 'kubernetes.drain', setting: 'force', is: true }] }],
+      sound.replace("}' }", "}', force: true }"),
+      [expect.stringContaining('kubernetes.drain has `force: true`, which is forbidden on its target. Take') as unknown as string],
+    ],
+  ])('%s is told by the rules of a configuration', (_title, rules, text, expected) => {
+    const two = { ...configuration.policies['production-change']!, name: 'two', atLeast: 2 };
+    const ruled = { ...configuration, policies: { ...configuration.policies, two }, rules };
+    expect(problemsOf(text, ruled)).toEqual(expected);
   });
 
   test('all problems of a file come at once, in the order of the document', () => {

@@ -74,8 +74,57 @@ test('clusters are reached by a context of a kubeconfig, or from within', () => 
   });
 });
 
+test('rules are read as they are', () => {
+  const rules = `rules:
+  - { targets: ['eks/*/prod-*'], changes: [destroys], operate: [sre, ada], start: [people], policy: test-change }
+  - settings: [{ action: kubernetes.drain, setting: force, is: true }, { action: kubernetes.drain, setting: nodesAtOnce, above: 9 }]
+`;
+  const { configuration, problems } = loadConfiguration(`${sound}${rules}`, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration?.rules).toEqual([
+    { targets: ['eks/*/prod-*'], changes: ['destroys'], operate: ['sre', 'ada'], start: ['people'], policy: 'test-change' },
+    {
+      settings: [
+        { action: 'kubernetes.drain', setting: 'force', is: true },
+        { action: 'kubernetes.drain', setting: 'nodesAtOnce', above: 9 },
+      ],
+    },
+  ]);
+});
+
 describe('a mistake is reported at its place', () => {
   test.each([
+    [
+      'a rule with an unknown policy',
+      `${sound}rules: [{ policy: test-chnage }]\n`,
+      'h.yaml:10:19 error rules[0].policy: There is no policy "test-chnage". Did you mean "test-change"?',
+    ],
+    [
+      'a rule with unknown people',
+      `${sound}rules: [{ operate: [ada, sra] }]\n`,
+      'h.yaml:10:26 error rules[0].operate[1]: There is no group and nobody in people called "sra". Did you mean "sre"?',
+    ],
+    [
+      'a rule for a kind of change that there is not',
+      `${sound}rules: [{ changes: [deletes] }]\n`,
+      'h.yaml:10:21 error rules[0].changes[0]: Must be "reads" or "adds" or "changes" or "destroys", but is the text "deletes".',
+    ],
+    [
+      'a rule for no target',
+      `${sound}rules: [{ targets: ['prod'] }]\n`,
+      'h.yaml:10:21 error rules[0].targets[0]: Must be a target such as kubernetes/lab, with `*` for any characters of one of its parts.',
+    ],
+    [
+      'a rule for an action that there is not',
+      `${sound}rules: [{ settings: [{ action: kubernetes.drian, setting: force }] }]\n`,
+      'h.yaml:10:32 error rules[0].settings[0].action: There is no action "kubernetes.drian". Did you mean "kubernetes.drain"?',
+    ],
+    [
+      'a rule for a setting that there is not',
+      `${sound}rules: [{ settings: [{ action: eks.deleteNodegroup, setting: nodegruop }] }]\n`,
+      'h.yaml:10:62 error rules[0].settings[0].setting: eks.deleteNodegroup has no setting "nodegruop". Did you mean "nodegroup"? ' +
+        'There are: nodegroup, createdBy.',
+    ],
     [
       'two places for evidence',
       `${sound}evidence: { directory: a, s3: { bucket: our-evidence, region: eu-central-1 } }\n`,
