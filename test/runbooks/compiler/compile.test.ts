@@ -281,7 +281,8 @@ describe('a mistake is reported at its place', () => {
       head + unsignedDrain,
       [
         'r.yaml:10:5 warning steps[0]: Will be refused by `rules` of the configuration: ' +
-          'kubernetes.drain changes what is in use on its target. There is no hold above it, and no rule lets the start be enough. Put a hold above it, or allow it with `start` of a rule.',
+          'kubernetes.drain changes what is in use on its target. There is no hold above it, and no rule lets the start be enough. ' +
+          'Put a hold above it, or allow it with `start` of a rule.',
       ],
     ],
     ['a change whose start may be enough on some targets', [{ targets: ['eks/*/test'], start: ['people'] }], head + unsignedDrain, []],
@@ -292,7 +293,8 @@ describe('a mistake is reported at its place', () => {
       sound,
       [
         'r.yaml:11:5 warning steps[1]: Will be refused by `rules[0]` of the configuration: ' +
-          'kubernetes.drain changes what is in use on its target. It needs the policy two, at least, and production-change is weaker. Put a hold of the policy two above it.',
+          'kubernetes.drain changes what is in use on its target. It needs the policy two, at least, and production-change is weaker. ' +
+          'Put a hold of the policy two above it.',
       ],
     ],
     [
