@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -27,6 +27,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'holdpoint-upload-'));
   keys = await makeKeys(join(directory, 'keys'));
   configuration = await writeConfiguration(directory, keys);
+  await appendFile(configuration, 'rules: [{ start: [people] }]\n');
   settings = { address: await temporalAddress(), namespace: 'default', taskQueue: cluster };
   client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
