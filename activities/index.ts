@@ -134,7 +134,7 @@ export function createActivities(parts: ActivityParts): Activities {
     evidence: parts.evidence,
     readConfiguration: () => parts.readConfiguration(),
     planRollback: (base, steps) => planRollback(base, steps, (name) => findAction(parts, name), contextNow),
-    onlyReads: (name) => findAction(parts, name).declaration.change === 'reads',
+    changeOf: (name) => findAction(parts, name).declaration.change,
   });
   const planner = async (preparer: Preparer): Promise<Planner> => {
     const configuration = await parts.readConfiguration();

@@ -1,10 +1,12 @@
-import type { StepContext } from '../domain/action.ts';
+import type { ChangeKind, StepContext } from '../domain/action.ts';
 import type { Policy } from '../domain/approval/policy.ts';
 import { questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
+import { judge } from '../domain/approval/rules.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
 import type { ClaimsOf, CommandName } from '../domain/approval/statement.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
+import { ownValue } from '../domain/map.ts';
 import type { StepPlan } from '../domain/plan/plan.ts';
 import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords } from '../domain/run/ledger.ts';
 import type { PlanningBase, Rollback } from '../domain/run/span.ts';
@@ -16,6 +18,7 @@ import { withoutFullStop } from './failure.ts';
 import { documentIn, Ledgers } from './ledgers.ts';
 import { policyNow } from './people/policy.ts';
 import { prepareRunbook, type Prepared } from './prepare.ts';
+import { settingsOf } from './settings.ts';
 import type { EvidenceStore } from './evidence/store.ts';
 import type { StepToUndo } from './plan-rollback.ts';
 
@@ -27,8 +30,7 @@ export interface JudgeParts {
   evidence: EvidenceStore;
   readConfiguration(): Promise<Configuration>;
   planRollback(base: PlanningBase, steps: readonly StepToUndo[]): Promise<Rollback>;
-  /** Whether an action only reads. */
-  onlyReads(action: string): boolean;
+  changeOf(action: string): ChangeKind;
 }
 
 /** A start whose signature holds. */
@@ -77,6 +79,8 @@ export class Judge {
     const grant = ledger.grant();
     if (!grant?.plan.steps.includes(begun.plan)) throw refuse('it is no part of the plan that is carried out now');
     this.requireGrant(ledger, grant, start, configuration, refuse);
+    // A rollback takes back what was allowed; who must sign it is said by its own signatures.
+    if (grant.by !== 'rollback') this.requireRules(begun.plan, grant, start, configuration, refuse);
     if (adopt && !isAdopted(begun.tryAgain, configuration)) throw refuse('nobody has signed that it adopts a change which is under way');
     return begun.plan;
   }
@@ -96,10 +100,24 @@ export class Judge {
     const configuration = await this.parts.readConfiguration();
     const start = startOf(ledger, configuration, refuse);
     const prepared = preparedFor(ledger, start, configuration, refuse);
-    const steps = [...ledger.steps].filter(([, { plan }]) => plan.plan.effects.length > 0 && !this.parts.onlyReads(plan.uses));
+    const steps = [...ledger.steps].filter(([, { plan }]) => plan.plan.effects.length > 0 && this.parts.changeOf(plan.uses) !== 'reads');
     const toUndo = steps.map(([id, { plan, finished, foreign }]) => ({ id, uses: plan.uses, plan: plan.plan, finished, foreign }));
     const own = await this.parts.planRollback({ ...prepared, run }, toUndo.reverse());
     if (own.plan.hash !== plan.hash) throw refuse('nobody has signed it, and it is not how this worker would undo what was begun');
+  }
+
+  /** Rules count as they are now, whatever the plan of the span has said. */
+  private requireRules(
+    { id, uses, input }: StepPlan,
+    grant: Grant,
+    { person: requester, target }: Start,
+    configuration: Configuration,
+    refuse: (cause: string) => HoldpointError,
+  ): void {
+    const policy = grant.by === 'hold' ? policyNow(configuration, grant.request.policy).policy : undefined;
+    const step = { id, uses, change: this.parts.changeOf(uses), settings: settingsOf(uses, input) };
+    const [finding] = judge(configuration, { target, requester, policy, steps: [step] });
+    if (finding) throw refuse(`${finding.rule} of holdpoint.yaml is against it. ${withoutFullStop(finding.reason)}`);
   }
 
   private requireGrant(
@@ -146,7 +164,7 @@ export class Judge {
 function startOf({ start }: Ledger, configuration: Configuration, refuse: (cause: string) => HoldpointError): Start {
   if (start?.claims.kind !== 'start') throw refuse('its record does not say who has started it');
   const { kind: _kind, ...claims } = start.claims;
-  const checked = checkSignature(start.jws, start.claims, configuration.people[claims.person]?.key);
+  const checked = checkSignature(start.jws, start.claims, ownValue(configuration.people, claims.person)?.key);
   if (!checked.ok) throw refuse(`its start does not count any more. ${withoutFullStop(checked.reason)}`);
   return claims;
 }
@@ -174,7 +192,7 @@ function shortfallNow(
     if (claims.kind !== 'decision' || claims.run !== run || claims.hold !== hold) continue;
     if (claims.request !== number || claims.planHash !== plan.hash || claims.question !== questionDigest({ question })) continue;
     const { person, decision, reason } = claims;
-    const checked = checkSignature(jws, claims, configuration.people[person]?.key);
+    const checked = checkSignature(jws, claims, ownValue(configuration.people, person)?.key);
     if (!checked.ok) voided.push(withoutFullStop(checked.reason));
     else if (!members.includes(person)) voided.push(`${person} does not belong to ${policy.of} now`);
     else counting.push({ person, decision, reason, at: checked.statement.at, jws });
@@ -207,5 +225,5 @@ function isCommand({ claims }: SignedWords, command: CommandName): boolean {
 }
 
 function isSigned({ claims, jws }: SignedWords, configuration: Configuration): boolean {
-  return checkSignature(jws, claims, configuration.people[claims.person]?.key).ok;
+  return checkSignature(jws, claims, ownValue(configuration.people, claims.person)?.key).ok;
 }

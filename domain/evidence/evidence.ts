@@ -215,7 +215,7 @@ export function chain(
   const sequence = (previous?.sequence ?? 0) + 1;
   const written = { ...(execution !== undefined && { execution }), ...(worker !== undefined && { worker }) };
   const unsealed = { sequence, at, run, ...written, kind, body, previous: previous?.hash ?? digestOfText(run) };
-  return { ...unsealed, hash: digestOf(unsealed as JsonObject) };
+  return { ...unsealed, hash: digestOf(unsealed) };
 }
 
 /**
