@@ -180,27 +180,7 @@ export function createActivities(parts: ActivityParts): Activities {
       withHeartbeats(async () =>
         record(parts.evidence, await callers.present(callersOf.record), request, (run, plan) => judge.requireRollback(run, plan)),
       ),
-    verifySignature: async ({ expected, signature, group, earlier = [], operates }) => {
-      const configuration = await parts.readConfiguration();
-      const { person } = expected;
-      const publicKey = ownValue(configuration.people, person)?.key;
-      const result = await verifyStatement(signature, expected, publicKey, new Date());
-      if (!result.ok) return result;
-      if (group !== undefined && !membersOf(group, configuration).includes(person)) {
-        const reason = `${person} has left the group ${group} since the signatures were requested.`;
-        return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
-      }
-      const refusal = operates === undefined ? undefined : refusalOfOperator(configuration, operates, person);
-      if (refusal !== undefined) {
-        return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
-      }
-      const { at, nonce } = result.statement;
-      const voided = earlier.flatMap(({ expected, signature }) => {
-        const reason = refusalNow(expected, signature, group, configuration);
-        return reason === undefined ? [] : { person: expected.person, reason };
-      });
-      return { ok: true, publicKey: publicKey ?? '', at, nonce, voided };
-    },
+    verifySignature: async (request) => verifySignature(request, await parts.readConfiguration()),
   };
   return guarded(activities, callers);
 }
@@ -227,6 +207,30 @@ function readPolicy(configuration: Configuration, name: string | undefined): Awa
     expiresAt: new Date(expiresAtMs).toISOString(),
     expiresAtMs,
   };
+}
+
+async function verifySignature(
+  { expected, signature, group, earlier = [], operates }: Parameters<Activities['verifySignature']>[0],
+  configuration: Configuration,
+): Promise<VerifiedSignature> {
+  const { person } = expected;
+  const publicKey = ownValue(configuration.people, person)?.key;
+  const result = await verifyStatement(signature, expected, publicKey, new Date());
+  if (!result.ok) return result;
+  if (group !== undefined && !membersOf(group, configuration).includes(person)) {
+    const reason = `${person} has left the group ${group} since the signatures were requested.`;
+    return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
+  }
+  const refusal = operates === undefined ? undefined : refusalOfOperator(configuration, operates, person);
+  if (refusal !== undefined) {
+    return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
+  }
+  const { at, nonce } = result.statement;
+  const voided = earlier.flatMap(({ expected, signature }) => {
+    const reason = refusalNow(expected, signature, group, configuration);
+    return reason === undefined ? [] : { person: expected.person, reason };
+  });
+  return { ok: true, publicKey: publicKey ?? '', at, nonce, voided };
 }
 
 /** Why what somebody has signed before does not count any more; undefined where it does. */

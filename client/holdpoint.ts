@@ -174,7 +174,7 @@ export class Holdpoint {
     return runs;
   }
 
-  /** The full state of a run by its id or its target. Throws `run-unknown`; `target-occupied` and `shown-forged` where what answers is not that run. */
+  /** The full state of a run by its id or its target. Throws `run-unknown`; `target-occupied`, `shown-forged` where it is not that run. */
   async state(name: string): Promise<RunState> {
     return (await this.look(await this.handleOf(name), name)).state;
   }

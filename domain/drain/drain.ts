@@ -64,7 +64,7 @@ export interface RefusedEviction {
 export interface DrainSnapshot {
   /** In the order in which they are to be drained. */
   nodes: readonly DrainNode[];
-  /** Those on the nodes, those of their StatefulSets, and those that find no node; all under the budgets, too, where `under` is not given. */
+  /** Those on the nodes, of their StatefulSets, and those that find no node; where `under` is not given, all under the budgets, too. */
   pods: readonly PodView[];
   budgets: readonly BudgetView[];
   /** The pods under a budget, on the nodes and elsewhere. */

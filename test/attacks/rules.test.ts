@@ -99,11 +99,12 @@ describe('whoever starts a run does not choose what has to be signed', () => {
     engine.configuration.rules = [{ start: ['people'] }];
     const { target, site, run } = await engine.working((fresh) => fresh.slow.add('first'));
     await engine.until(target, ({ steps }) => steps.some(({ status }) => status === 'running'));
-    engine.configuration.rules = [{ targets: everywhere, operate: ['sre'] }];
+    // Whoever has started it must stay among them: a worker holds the next step against the rules of that moment.
+    engine.configuration.rules = [{ start: ['people'] }, { targets: everywhere, operate: ['sre', 'dana'] }];
     await engine.sendVerb(target, 'oscar', { run, command: 'pause', step: '' });
     await engine.until(target, 'paused');
     await expect(engine.sendVerb(target, 'oscar', { run, command: 'resume', step: '' })).rejects.toMatchObject({
-      cause: { type: 'rule-operator', message: `oscar may not operate runs on ${target}: sre may.` },
+      cause: { type: 'rule-operator', message: `oscar may not operate runs on ${target}: sre and dana may.` },
     });
     site.slow.clear();
     await engine.sendVerb(target, 'ada', { run, command: 'resume', step: '' });

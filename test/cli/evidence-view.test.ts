@@ -16,8 +16,8 @@ test('a record is told line by line, with who has signed what, and nothing in it
   );
   const entries = sealed('r-1', hostile).map((entry) => ({ line: entry.sequence, entry, isSigned: entry.sequence !== 6 }));
   const shown = recordLines(entries).join('\n');
-  expect(shown).toMatch(/ {3}1 .* ann started node-maintenance on eks\/eu-central-1\/demo, with plan sha256:\w{12} {2}\[signature holds\]/);
-  expect(shown).toMatch(/bob signed approve at sign-drain over plan sha256:\w{12}: Grüße: gelesen {2}\[SIGNATURE DOES NOT HOLD\]/);
+  expect(shown).toMatch(/ {3}1 .* ann started node-maintenance on eks\/eu-central-1\/demo, with plan sha256:\w{32} {2}\[signature holds\]/);
+  expect(shown).toMatch(/bob signed approve at sign-drain over plan sha256:\w{32}: Grüße: gelesen {2}\[SIGNATURE DOES NOT HOLD\]/);
   expect(shown).toContain('policy production; its question: Drain?\\u{1b}[8m\\u{a}✓ \\u{202e}');
   expect(shown).toMatch(/step drain \(kubernetes\.drain\) began\n {8}Node\/a: drain/);
   expect(['\u001b', '\u202e'].filter((character) => shown.includes(character))).toEqual([]);

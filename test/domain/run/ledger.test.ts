@@ -29,7 +29,7 @@ function ledgerOf(...entries: [kind: string, body: object][]): Ledger {
 }
 
 const requested = (hold: string, number: number, plan: SpanPlan, more: object = {}): [string, object] => {
-  return ['hold.requested', { hold, number, plan, policy: { name: 'one' }, ...more }];
+  return ['hold.requested', { hold, number, plan, question: 'Go on?', policy: { name: 'one' }, ...more }];
 };
 const released = (hold: string, request: number): [string, object] => ['hold.released', { hold, request }];
 const first = planOf('look');
