@@ -20,6 +20,7 @@ import { refuseCommand, takeCommand } from './run/commands.ts';
 import { close } from './run/ending.ts';
 import { recordLossIn } from './run/failure.ts';
 import type { End, RunProgress } from './run/progress.ts';
+import { requireShape } from './run/input.ts';
 import { refusalFailure } from './run/refusal.ts';
 import { Run, RunEnded, type CarryOver } from './run/run.ts';
 import { carryOutSteps } from './steps/carry-out.ts';
@@ -41,6 +42,7 @@ export interface Continued {
  */
 export async function runbook(input: RunInput, handed?: Continued): Promise<RunResult> {
   const continued = workflowInfo().continuedFromExecutionRunId === undefined ? undefined : handed;
+  requireShape(input, continued);
   let progress = continued?.progress;
   let admission: Admission | undefined = continued && { admitted: true };
   // Both are asked for only by a run that has been admitted.

@@ -1,0 +1,28 @@
+import { ApplicationFailure } from '@temporalio/workflow';
+import { isObject } from '../../domain/json.ts';
+import type { RunInput } from '../messages.ts';
+
+const texts = ['run', 'target', 'requester', 'planHash', 'signature'] as const;
+
+/**
+ * Whoever reaches Temporal can start a run with anything. What has not even the shape of an input fails at once: an error of the code would
+ * have the server hand out the same task for ever.
+ */
+export function requireShape(input: RunInput, continued: unknown): void {
+  const given: unknown = input;
+  const isWhole =
+    isObject(given) &&
+    texts.every((name) => typeof given[name] === 'string') &&
+    isObject(given.inputs) &&
+    isObject(given.document) &&
+    typeof given.document.text === 'string' &&
+    typeof given.document.file === 'string' &&
+    (continued === undefined ||
+      (isObject(continued) && isObject(continued.run) && isObject(continued.run.state) && isObject(continued.progress)));
+  if (isWhole) return;
+  throw ApplicationFailure.create({
+    type: 'request-malformed',
+    message: 'This was not started by `holdpoint start`: what it was started with is not the input of a run.',
+    nonRetryable: true,
+  });
+}
