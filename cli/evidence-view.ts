@@ -1,5 +1,6 @@
 import type { WholeEntry } from '../domain/evidence/meaning.ts';
 import { isObject, type Json, type JsonObject } from '../domain/json.ts';
+import { ownValue } from '../domain/map.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import { formatTime } from './format.ts';
 
@@ -18,7 +19,7 @@ export function recordLines(entries: readonly WholeEntry[]): string[] {
 type Told = { says: string; more?: string[] };
 
 function told(kind: string, body: JsonObject): Told {
-  const tell = Object.hasOwn(tellers, kind) ? tellers[kind] : undefined;
+  const tell = ownValue(tellers, kind);
   return tell ? tell(body) : { says: text(kind) };
 }
 
@@ -58,11 +59,8 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
 };
 
 function effectsOf(plan: Json | undefined): string[] {
-  const steps = isObject(plan ?? null) ? (plan as JsonObject).steps : undefined;
-  if (!Array.isArray(steps)) return [];
-  return effectLines(
-    steps.flatMap((step) => (isObject(step) && isObject(step.plan ?? null) ? ((step.plan as JsonObject).effects ?? []) : [])),
-  );
+  if (!isObject(plan) || !Array.isArray(plan.steps)) return [];
+  return effectLines(plan.steps.flatMap((step) => (isObject(step) && isObject(step.plan) ? (step.plan.effects ?? []) : [])));
 }
 
 function effectLines(effects: Json | undefined): string[] {
@@ -73,7 +71,7 @@ function effectLines(effects: Json | undefined): string[] {
 }
 
 function nameIn(policy: Json | undefined): string {
-  return isObject(policy ?? null) ? text((policy as JsonObject).name) : 'unknown';
+  return isObject(policy) ? text(policy.name) : 'unknown';
 }
 
 function hash(value: Json | undefined): string {

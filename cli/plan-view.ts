@@ -1,7 +1,7 @@
 import { ZodDefault } from 'zod';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import { isObject, type Json } from '../domain/json.ts';
-import { getOrAdd } from '../domain/map.ts';
+import { getOrAdd, ownValue } from '../domain/map.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import type { Effect, Risk, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
 import { shownCharactersMax } from '../domain/visible.ts';
@@ -71,11 +71,11 @@ function settingsOf({ uses, input }: StepPlan): Setting[] {
   const dangers = (parsed?.success && declaration?.dangers?.(parsed.data)) || {};
   return Object.entries(input)
     .filter(([name, value]) => declaration === undefined || JSON.stringify(defaultOf(declaration, name)) !== JSON.stringify(value))
-    .map(([name, value]) => ({ name, value, danger: Object.hasOwn(dangers, name) ? dangers[name] : undefined }));
+    .map(([name, value]) => ({ name, value, danger: ownValue(dangers, name) }));
 }
 
 function defaultOf({ input }: ActionDeclaration, name: string): unknown {
-  const field: unknown = Object.hasOwn(input.shape, name) ? input.shape[name] : undefined;
+  const field: unknown = ownValue(input.shape, name);
   return field instanceof ZodDefault ? field.def.defaultValue : undefined;
 }
 

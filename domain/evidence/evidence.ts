@@ -361,7 +361,7 @@ function isEntry(value: unknown): value is EvidenceEntry {
     .filter((key) => key !== 'execution')
     .sort()
     .join();
-  const isSigned = keys === signedEntryKeys.sort().join();
+  const isSigned = keys === signedEntryKeys.join();
   if (!isSigned && keys !== entryKeys.join()) return false;
   return (
     (!isSigned || (matches(entry.signature, signaturePattern) && matches(entry.worker, keyPattern))) &&

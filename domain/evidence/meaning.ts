@@ -1,6 +1,7 @@
 import { approvalsNeeded, everybody, signersOf, type Parties, type Policy } from '../approval/policy.ts';
 import { questionDigest, standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
+import { ownValue } from '../map.ts';
 import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
 import { endingKind, nameOf, signedKinds, type EvidenceEntry, type LineProblem } from './evidence.ts';
 
@@ -94,7 +95,7 @@ class Reading {
   read(whole: WholeEntry): void {
     this.at = whole;
     const { kind, body } = whole.entry;
-    const rule = Object.hasOwn(this.rules, kind) ? this.rules[kind] : undefined;
+    const rule = ownValue(this.rules, kind);
     if (!rule) return;
     if (typeof body.jws === 'string') this.mustBeNew(body.jws);
     if (this.isRun && !this.start && kind !== signedKinds.start && kind !== endingKind) {
@@ -231,7 +232,7 @@ class Reading {
   private requiredBy({ hold, policy: { name, of: group }, requester, askedBy }: ApprovalRequest): Parties | undefined {
     if (!this.authority) return undefined;
     const { people, groups, policies } = this.authority;
-    const own = Object.hasOwn(policies, name) ? policies[name] : undefined;
+    const own = ownValue(policies, name);
     // Where no policy says who may sign an exception, one of all others does.
     const fallback = askedBy === undefined || group !== everybody ? undefined : { ...secondPerson, name };
     const policy = own ?? fallback;
