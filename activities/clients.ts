@@ -1,6 +1,7 @@
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
 import { HoldpointError } from '../domain/errors.ts';
+import { ownValue } from '../domain/map.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
 import { connectToEks } from './eks/cluster-access.ts';
@@ -52,7 +53,7 @@ export function createClients(readClusters: ReadClusters = async () => ({})): Cl
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {
   const clusters = await readClusters();
-  const access = Object.hasOwn(clusters, target.name) ? clusters[target.name] : undefined;
+  const access = ownValue(clusters, target.name);
   if (target.kind === 'kubernetes' && access) return access;
   const cause = `There is no Kubernetes cluster "${target.name}" in \`clusters\` of the configuration.`;
   throw new HoldpointError('target-not-configured', { target: formatTarget(target), cause });

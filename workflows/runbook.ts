@@ -1,4 +1,5 @@
 import { CancellationScope, condition, isCancellation, makeContinueAsNewFunc, setHandler, workflowInfo } from '@temporalio/workflow';
+import { cancelledReason } from '../domain/run/state.ts';
 import { refuseDecision, takeDecision } from './hold/decisions.ts';
 import { holdUntilReleased } from './hold/hold.ts';
 import {
@@ -103,7 +104,7 @@ async function endingOf(whole: () => Promise<End>): Promise<End> {
     return await whole();
   } catch (error) {
     if (error instanceof RunEnded) return { phase: error.phase, reason: error.message };
-    if (isCancellation(error)) return { phase: 'aborted', reason: 'cancelled through Temporal' };
+    if (isCancellation(error)) return { phase: 'aborted', reason: cancelledReason };
     const loss = recordLossIn(error);
     if (loss) return { phase: 'aborted', reason: `nothing more can be recorded, so nothing more is done: ${loss.reason}` };
     throw error;

@@ -1,3 +1,5 @@
+import { ownValue } from '../map.ts';
+
 /** What a selector asks of one label or field (meta/v1 LabelSelectorRequirement, core/v1 NodeSelectorRequirement). */
 export interface SelectorRequirement {
   key: string;
@@ -40,5 +42,5 @@ export function requirementHolds({ operator, values = [] }: SelectorRequirement,
 
 /** The value of a label; undefined where there is none. One may be called `constructor`, which every object seems to have. */
 export function labelOf(labels: Readonly<Record<string, string>>, key: string): string | undefined {
-  return Object.hasOwn(labels, key) ? labels[key] : undefined;
+  return ownValue(labels, key);
 }

@@ -3,6 +3,7 @@ import { questionDigest, standingOf, type ApprovalRequest, type Decision } from 
 import { isObject, type Json, type JsonObject } from '../json.ts';
 import { ownValue } from '../map.ts';
 import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
+import { cancelledReason } from '../run/state.ts';
 import { endingKind, nameOf, signedKinds, type EvidenceEntry, type LineProblem } from './evidence.ts';
 
 /** Who may sign what, to hold a record against besides what it says itself: that of a holdpoint.yaml. */
@@ -451,9 +452,6 @@ class Reading {
     },
   };
 }
-
-/** How a run ends that was cancelled from outside (workflows/runbook.ts). Nobody signs that. */
-const cancelledReason = 'cancelled through Temporal';
 
 const secondPerson: Policy = { name: '', atLeast: 1, of: everybody, exclude: [], reason: 'optional', expiresMs: 0 };
 

@@ -1,5 +1,6 @@
 import { Environment, EvaluationError, Optional, ParseError, TypeError as CelTypeError, type ASTNode } from '@marcbachmann/cel-js';
 import type { Json } from '../json.ts';
+import { ownValue } from '../map.ts';
 import type { Scope } from '../runbook.ts';
 import { closestName } from '../suggestion.ts';
 import { EvaluationBudget, meter, registerBoundedFunctions, useBoundedFunction, withWrittenNames } from './budget.ts';
@@ -286,7 +287,7 @@ function expressionError(expression: string, error: unknown, types: Record<strin
   if (error instanceof ParseError) return new ExpressionError(expression, 'syntax', problem, { at });
   if (error.code === 'unknown_variable') {
     const name = expression.slice(at, error.range?.end);
-    const refusal = Object.hasOwn(types, name) ? types[name]?.refusal : undefined;
+    const refusal = ownValue(types, name)?.refusal;
     if (refusal !== undefined) return new ExpressionError(expression, 'unknown', `${name}: ${refusal}`, { at });
     const variables = Object.keys(types).filter((variable) => types[variable]?.refusal === undefined);
     const among = variables.length === 0 ? '' : ` There are: ${variables.join(', ')}.`;
@@ -330,7 +331,7 @@ class ReferenceCheck {
 
   private visit(node: ASTNode): Reference | undefined {
     if (node.op === 'id') {
-      const type = Object.hasOwn(this.types, node.args) ? this.types[node.args] : undefined;
+      const type = ownValue(this.types, node.args);
       return type && { type, path: node.args, optional: false };
     }
     const step = selectionOf(node);
@@ -355,7 +356,7 @@ class ReferenceCheck {
   ): Reference {
     const path = pathTo(owner.path, name);
     const { at } = access;
-    const type = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    const type = ownValue(fields, name);
     if (type === undefined) throw this.unknownName(owner.path, fields, name, at);
     if (type.refusal !== undefined) throw new ExpressionError(this.expression, 'unknown', `${path}: ${type.refusal}`, { at });
     if (type.mayBeAbsent === true && !access.optional && !this.tested.has(path)) {

@@ -1,4 +1,5 @@
 import { isObject, type Json, type JsonObject } from '../json.ts';
+import { ownValue } from '../map.ts';
 import { digestOf, type ActionPlan, type Effect, type SpanPlan } from './plan.ts';
 
 /** One thing that differs between the signed plan and the present one. */
@@ -91,9 +92,4 @@ function flat(facts: JsonObject, path = ''): JsonObject {
     isObject(value) && Object.keys(value).length > 0 ? Object.entries(flat(value, `${path}${name}.`)) : [[`${path}${name}`, value]],
   );
   return Object.fromEntries(entries);
-}
-
-/** A name such as `constructor` must not find what every object inherits. */
-function ownValue(object: JsonObject, key: string): Json | undefined {
-  return Object.hasOwn(object, key) ? object[key] : undefined;
 }

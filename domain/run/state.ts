@@ -11,6 +11,9 @@ export type Phase =
 /** Phases in which a run is over. */
 export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'undone', 'refused'];
 
+/** How a run ends that was cancelled from outside, through Temporal: nobody signs that. */
+export const cancelledReason = 'cancelled through Temporal';
+
 /** A hold at which signatures are requested. */
 export interface HoldState {
   request: ApprovalRequest;

@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { ownValue } from '../../domain/map.ts';
 import type { Configuration } from '../configuration/configuration.ts';
 import type { SourceMap } from '../grammar/document.ts';
 import { compositionBytesMax, nestingMax, stepsMax } from '../grammar/runbook.ts';
@@ -62,7 +63,7 @@ export class Composition {
     }
     // Deeper ones are not sent along.
     if (this.open.length > nestingMax) return this.refuseDepth(this.open.length, sourceMap, path);
-    const document = Object.hasOwn(this.documents, key) ? this.documents[key] : undefined;
+    const document = ownValue(this.documents, key);
     if (document === undefined) {
       sourceMap.error(path, this.missing(reference, key, sourceMap.file));
       return undefined;

@@ -7,6 +7,7 @@ import {
   isWholeExpression,
 } from '../../domain/expression/expression.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
+import { ownValue } from '../../domain/map.ts';
 import type { SourceMap } from '../grammar/document.ts';
 import type { ValuePath } from '../grammar/problem.ts';
 import { checkShape, typeWords } from '../grammar/shape.ts';
@@ -143,7 +144,7 @@ function schemaAt(root: SchemaNode, path: ValuePath): { node?: SchemaNode; requi
     const properties: Record<string, SchemaNode> = node?.properties ?? {};
     required = typeof part === 'string' && (node?.required ?? []).includes(part);
     if (typeof part === 'number') node = node?.items;
-    else node = Object.hasOwn(properties, part) ? properties[part] : undefined;
+    else node = ownValue(properties, part);
   }
   return { node, required };
 }

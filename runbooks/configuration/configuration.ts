@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ChangeKind } from '../../domain/action.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import type { Rule } from '../../domain/approval/rules.ts';
+import { ownValue } from '../../domain/map.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
@@ -254,7 +255,7 @@ function checkGroups(document: ConfigurationDocument, sourceMap: SourceMap): voi
 function checkPolicies(document: ConfigurationDocument, sourceMap: SourceMap): void {
   const groups = Object.keys(document.groups);
   for (const [id, { of: group, atLeast }] of Object.entries(document.policies)) {
-    const members = Object.hasOwn(document.groups, group) ? document.groups[group] : undefined;
+    const members = ownValue(document.groups, group);
     if (members === undefined) {
       sourceMap.error(['policies', id, 'of'], `There is no group "${group}".${didYouMean(group, groups)}`);
     } else if (atLeast > new Set(members).size) {

@@ -3,6 +3,7 @@ import { CancellationScope, condition, isCancellation, upsertSearchAttributes, w
 import { checkSignature, type VerificationRefusal } from '../../domain/approval/signature.ts';
 import { stepCommands, type CommandName, type ExpectedStatement } from '../../domain/approval/statement.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { ownValue } from '../../domain/map.ts';
 import {
   givenCommand,
   initialIntent,
@@ -299,7 +300,7 @@ export class Run {
    */
   forgeryIn(expected: ExpectedStatement, signature: string): VerificationRefusal | undefined {
     const { person } = expected;
-    const checked = checkSignature(signature, expected, Object.hasOwn(this.keys, person) ? this.keys[person] : undefined);
+    const checked = checkSignature(signature, expected, ownValue(this.keys, person));
     return checked.ok || this.forgeriesLetIn < forgeriesLetInMax ? undefined : checked;
   }
 
