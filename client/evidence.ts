@@ -1,65 +1,31 @@
+import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { checkRecord, decode, readRecord } from '../activities/evidence/entries.ts';
-import { clockSkewMaxMs, verifySignature } from '../activities/people/verify.ts';
+import { checkRecord, decode, readRecord, recordEntriesMax } from '../activities/evidence/entries.ts';
 import { createDirectoryObjects } from '../activities/storage/directory.ts';
 import type { ObjectStore } from '../activities/storage/objects.ts';
 import {
+  bytesOfEntry,
   isRunId,
   keptBytesMax,
   keptPathOf,
-  keptProblemOf,
   keptValuesOf,
   recordBytesMax,
-  signedClaimsOf,
-  signedKinds,
   verifyChain,
-  type ChainReport,
   type EvidenceEntry,
-  type LineProblem,
 } from '../domain/evidence/evidence.ts';
-import { checkAnchors, checkWorkers, proofOf, type AnchorReport } from './evidence-proof.ts';
 import type { Configuration, EvidenceBucket, EvidencePlace } from '../runbooks/configuration/configuration.ts';
-import { meaningOf, type Authority, type WholeEntry } from '../domain/evidence/meaning.ts';
-import { refusalOfPreApproval, type PreApprovalUse } from '../domain/approval/pre-approval.ts';
-import type { ExpectedStatement, PreApprovalStatement } from '../domain/approval/statement.ts';
+import type { Authority, WholeEntry } from '../domain/evidence/meaning.ts';
+import type { FoundHead } from '../domain/evidence/proof.ts';
+import { verifyRecord, type PeopleKeys, type RecordInHand, type Verification } from '../domain/evidence/verification.ts';
 import { ToldError } from '../domain/errors.ts';
-import { parseJson, type Json, type JsonObject } from '../domain/json.ts';
-import { digestOf } from '../domain/plan/plan.ts';
-
-/** A signature of the record that was checked. */
-export interface CheckedSignature {
-  line: number;
-  sequence: number;
-  kind: string;
-  person: string;
-  /** Whether it is the person's, over exactly what the entry says. */
-  ok: boolean;
-}
+import { getOrAdd } from '../domain/map.ts';
 
 /** What can be said of a record without asking any server. */
-export interface EvidenceReport {
+export interface EvidenceReport extends Verification {
   path: string;
   /** The run of the first entry; undefined where no entry can be read. */
   run?: string;
-  /** No line is changed, missing, moved or added, every signature holds, and what was done follows from what was signed. */
-  ok: boolean;
-  entries: number;
-  /** How many values of entries are kept beside the record, because of their size; absent where there are none. */
-  kept?: number;
-  ending: ChainReport['ending'];
-  signatures: CheckedSignature[];
-  /** What a record in order proves, and what it does not, in sentences for an auditor; empty for one with problems. */
-  proven: string[];
-  notProven: string[];
-  /** What a holdpoint.yaml says otherwise now than a worker has recorded then. */
-  notes: string[];
-  /** Entries with the signature of a worker, and how many of them were made with a key of holdpoint.yaml. */
-  workers: { signed: number; known: number };
-  /** How many heads of the record were found in the second place; absent where none was looked at. */
-  anchors?: number;
-  /** Sorted by line. `object` is the file of a directory or the object of a bucket that the problem was found in. */
-  problems: (LineProblem & { object?: string })[];
   /** Of a record in S3, how many of its objects Object Lock keeps now, and the earliest end of that, as far as the reader may see it. */
   locked?: { objects: number; until?: string };
 }
@@ -89,9 +55,9 @@ export class RecordUnreachableError extends ToldError {
 }
 
 /** A record as it was found, before its signatures and what is kept beside it are checked. */
-interface FoundRecord {
-  chain: ChainReport;
-  problems: EvidenceReport['problems'];
+interface FoundRecord extends Pick<RecordInHand, 'chain' | 'problems'> {
+  /** The record as JSON lines. */
+  text: string;
   /** The files or objects behind the lines, of a record that has one for each entry. */
   names?: string[];
   /** Of a record in S3: until when each of its objects is locked. */
@@ -106,11 +72,19 @@ interface KeptBytes {
   lockedUntil?: Date;
 }
 
+/** A record that was read: what it comes to, its entries, and all that this was found out from. */
+export interface ReadRecord {
+  report: EvidenceReport;
+  /** With what is kept beside them in its place; they are worth as much as the report says. */
+  entries: WholeEntry[];
+  /** Undefined where there is no text to look at. */
+  inHand?: RecordInHand & { text: string };
+}
+
 const bucketUrlPattern = /^s3:\/\/([^/]+)\/(?:(.+)\/)?([^/]+)\/?$/;
 const regionDefault = 'us-east-1';
-
-/** The people of a configuration, by id, with their public keys (`x` of the JWK). */
-export type PeopleKeys = Readonly<Record<string, { key: string } | undefined>>;
+/** A head is an entry without its body. */
+const headBytesMax = 4 * 1024;
 
 /** Whether a record is named by `s3://bucket/prefix/run`. */
 function isBucketUrl(path: string): boolean {
@@ -129,15 +103,8 @@ export async function verifyEvidence(path: string, people?: PeopleKeys, options:
   return (await readEvidence(path, people, options)).report;
 }
 
-/**
- * Verifies a record as `verifyEvidence` does, and gives its entries as well, with what is kept beside them in its place: they are worth as
- * much as the report says.
- */
-export async function readEvidence(
-  path: string,
-  people?: PeopleKeys,
-  options: RecordOptions = {},
-): Promise<{ report: EvidenceReport; entries: WholeEntry[] }> {
+/** Verifies a record as `verifyEvidence` does, and gives its entries as well. */
+export async function readEvidence(path: string, people?: PeopleKeys, options: RecordOptions = {}): Promise<ReadRecord> {
   const found = await findRecord(path, options);
   if ('sentence' in found) {
     const problems = [{ line: 1, sentence: found.sentence }];
@@ -145,93 +112,72 @@ export async function readEvidence(
     const nothing = { signatures: [], proven: [], notProven: [], notes: [], workers };
     return { report: { path, ok: false, entries: 0, ending: 'open-or-cut-off', ...nothing, problems }, entries: [] };
   }
-  const { chain, names, locks } = found;
-  const signatures: CheckedSignature[] = [];
-  const problems = [...found.problems];
-  const started = chain.entries.find(({ entry }) => entry.kind === signedKinds.start)?.entry;
-  for (const { line, entry } of chain.entries) {
-    const checked = await checkSignature(entry, people, started);
-    if (checked === undefined) continue;
-    const { person, sentence } = checked;
-    signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person, ok: sentence === undefined });
-    if (sentence !== undefined) problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
-  }
-  const kept = await checkKept(found);
-  problems.push(...kept.problems);
-  // What a damaged record says cannot be followed, and the damage has been told.
-  const isWhole = found.problems.length === 0 && kept.problems.length === 0;
-  const whole = wholeEntries(chain, signatures, kept.values);
-  const { authority } = options;
-  const meaning = isWhole ? meaningOf(whole, authority && people && { ...authority, people: Object.keys(people) }) : undefined;
-  const workers = checkWorkers(chain, options.authority?.workers);
+  const { text, chain, names, locks } = found;
   const run = chain.entries[0]?.entry.run;
-  const anchors = options.anchor && (await readAnchors(found, run ?? basename(path), options.anchor));
-  // A worker that is known vouches for what was the policy then: that it is another one now is no fault of the record.
-  const isVouched = ({ line }: LineProblem): boolean => workers.known.has(line);
-  const differences = meaning?.differences ?? [];
-  const notes = differences.filter(isVouched).map(({ sentence }) => sentence);
-  const others = [meaning?.problems, differences.filter((one) => !isVouched(one)), workers.problems, anchors?.problems];
-  for (const { line, sentence } of others.flatMap((list) => list ?? [])) {
-    problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
-  }
-  problems.sort((one, other) => one.line - other.line);
-  const { entries, ending } = chain;
-  const isCompared = people !== undefined && options.authority !== undefined;
-  const ok = problems.length === 0;
-  const proof = ok ? proofOf({ chain, meaning, workers, anchors, isCompared }) : { proven: [], notProven: [] };
-  const count = { signed: workers.signed, known: workers.known.size };
-  const report = { path, run, ok, entries: entries.length, ending, signatures, ...proof, notes, workers: count, problems };
-  const more = {
-    ...(anchors && { anchors: anchors.found }),
-    ...(kept.count > 0 && { kept: kept.count }),
-    ...(locks && { locked: lockedOf([...locks, ...kept.locks]) }),
+  const kept = await readAllKept(found);
+  const inHand = {
+    text,
+    chain,
+    run: run ?? basename(path),
+    problems: found.problems,
+    kept: kept.bytes,
+    ...(options.anchor && { heads: await readHeads(run ?? basename(path), options.anchor) }),
   };
-  return { report: { ...report, ...more }, entries: whole };
+  const { verification, entries } = verifyRecord(inHand, { people, authority: options.authority }, signatureChecker());
+  const problems = verification.problems.map((problem) => ({ ...(names && { object: names[problem.line - 1] }), ...problem }));
+  const report = { path, run, ...verification, problems, ...(locks && { locked: lockedOf([...locks, ...kept.locks]) }) };
+  return { report, entries, inHand };
 }
 
-async function readAnchors({ chain }: FoundRecord, run: string, place: EvidencePlace): Promise<AnchorReport> {
-  const objects = 's3' in place ? await bucketObjects(place.s3) : createDirectoryObjects(place.directory);
-  return checkAnchors(chain, run, objects).catch((error: unknown) => {
-    const { why, remedy } = objects.troubleOf(error);
-    throw new RecordUnreachableError(`The anchors of ${run} cannot be read from ${objects.pathOf('')}: ${why}.`, remedy);
-  });
+/** Node checks signatures in a fiftieth of the time that JavaScript takes, of which a record may have thousands. */
+function signatureChecker(): (entry: EvidenceEntry) => boolean {
+  const keys = new Map<string, KeyObject | undefined>();
+  return ({ hash, worker = '', signature = '' }) => {
+    const key = getOrAdd(keys, worker, () => publicKeyOf(worker));
+    const bytes = Buffer.from(signature, 'base64url');
+    // The decoder is lenient: only the one spelling counts, or a character could be changed unseen.
+    return key !== undefined && bytes.toString('base64url') === signature && verify(null, bytesOfEntry(hash), key, bytes);
+  };
 }
 
-/** The entries with what is kept beside them in its place, as far as it is there. */
-function wholeEntries({ entries }: ChainReport, signatures: readonly CheckedSignature[], values: ReadonlyMap<string, Json>): WholeEntry[] {
-  const unsigned = new Set(signatures.flatMap(({ line, ok }) => (ok ? [] : [line])));
-  return entries.map(({ line, entry }) => {
-    const filled = keptValuesOf(entry).map(([name, { sha256 }]): [string, Json] => [name, values.get(sha256) ?? null]);
-    const body: JsonObject = { ...entry.body, ...Object.fromEntries(filled) };
-    return { line, entry: { ...entry, body }, isSigned: !unsigned.has(line) };
-  });
+function publicKeyOf(x: string): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  } catch {
+    return undefined;
+  }
 }
 
-/** Checks what entries refer to; the same bytes are read once. */
-async function checkKept({ chain, names, readKept }: FoundRecord): Promise<{
-  count: number;
-  /** What was read, by its digest. */
-  values: Map<string, Json>;
-  problems: EvidenceReport['problems'];
+/** Reads what entries refer to; the same bytes are read once. */
+async function readAllKept({ chain, readKept }: FoundRecord): Promise<{
+  bytes: Map<string, Uint8Array | undefined>;
   locks: (Date | undefined)[];
 }> {
-  const values = new Map<string, Json>();
-  const problems: EvidenceReport['problems'] = [];
-  const sound = new Map<string, Date | undefined>();
-  let count = 0;
-  for (const { line, entry } of chain.entries) {
-    for (const [name, kept] of keptValuesOf(entry)) {
-      count += 1;
-      if (sound.has(kept.sha256)) continue;
-      const { bytes, lockedUntil } = await readKept(kept.sha256);
-      const sentence = keptProblemOf(entry, name, kept, bytes);
-      if (sentence === undefined) {
-        sound.set(kept.sha256, lockedUntil);
-        values.set(kept.sha256, (parseJson(bytes ?? new Uint8Array()) ?? null) as Json);
-      } else problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
-    }
+  const bytes = new Map<string, Uint8Array | undefined>();
+  const locks: (Date | undefined)[] = [];
+  for (const [, { sha256 }] of chain.entries.flatMap(({ entry }) => keptValuesOf(entry))) {
+    if (bytes.has(sha256)) continue;
+    const kept = await readKept(sha256);
+    bytes.set(sha256, kept.bytes);
+    if (kept.bytes) locks.push(kept.lockedUntil);
   }
-  return { count, values, problems, locks: [...sound.values()] };
+  return { bytes, locks };
+}
+
+/** A second place that cannot be read proves nothing, and speaks against nothing. */
+async function readHeads(run: string, place: EvidencePlace): Promise<NonNullable<RecordInHand['heads']>> {
+  const objects = 's3' in place ? await bucketObjects(place.s3) : createDirectoryObjects(place.directory);
+  try {
+    const heads: FoundHead[] = [];
+    for (const name of await objects.list(run, recordEntriesMax)) {
+      const head = await objects.get(`${run}/${name}`, headBytesMax);
+      heads.push({ path: objects.pathOf(`${run}/${name}`), bytes: head?.bytes });
+    }
+    return heads;
+  } catch (error) {
+    const { why, remedy } = objects.troubleOf(error);
+    return { unreadable: `The second place ${objects.pathOf('')} cannot be read: ${why}. ${remedy}` };
+  }
 }
 
 function lockedOf(locks: readonly (Date | undefined)[]): NonNullable<EvidenceReport['locked']> {
@@ -260,7 +206,7 @@ async function readFromFile(path: string): Promise<FoundRecord | { sentence: str
   if (text === undefined) return { sentence: 'The file is not UTF-8 text: at least one byte was changed, or it is no record.' };
   const chain = verifyChain(text);
   const objects = createDirectoryObjects(dirname(path));
-  return { chain, problems: chain.problems, readKept: (digest) => readKept(objects, digest) };
+  return { text, chain, problems: chain.problems, readKept: (digest) => readKept(objects, digest) };
 }
 
 async function readFromBucket(url: string, options: RecordOptions): Promise<FoundRecord> {
@@ -291,7 +237,7 @@ async function readFromStore(path: string, objects: ObjectStore, run: string, { 
     if (output !== undefined && kept.bytes) await writeKept(join(dirname(output), keptPathOf(digest)), kept.bytes);
     return kept;
   };
-  return { chain, problems, names, locks: found.map(({ lockedUntil }) => lockedUntil), readKept: read };
+  return { text, chain, problems, names, locks: found.map(({ lockedUntil }) => lockedUntil), readKept: read };
 }
 
 async function readKept(objects: ObjectStore, digest: string): Promise<KeptBytes> {
@@ -322,51 +268,6 @@ async function writeKept(file: string, bytes: Uint8Array): Promise<void> {
 function refuseToWrite(file: string, error: unknown): never {
   const cause = error instanceof Error ? error.message : String(error);
   throw new RecordUnreachableError(`The record cannot be written to ${file}: ${cause}.`, 'Name a new file in a directory that is there.');
-}
-
-/** Undefined for an entry of a kind that needs no signature; a sentence where the signature is missing or does not hold. */
-async function checkSignature(
-  entry: EvidenceEntry,
-  people: PeopleKeys | undefined,
-  started: EvidenceEntry | undefined,
-): Promise<{ person: string; sentence?: string } | undefined> {
-  const signed = signedClaimsOf(entry);
-  if (signed === undefined) return undefined;
-  const { claims, jws, publicKey } = signed;
-  const name = `Entry ${entry.sequence} (${entry.kind})`;
-  if (typeof claims.person !== 'string' || typeof jws !== 'string' || typeof publicKey !== 'string') {
-    return { person: 'nobody', sentence: `${name} should be signed, but lacks the person, the signature or the key.` };
-  }
-  const { person } = claims;
-  // Claims that the body lacks are undefined here, and no signed claim is equal to that.
-  const result = await verifySignature(jws, claims as unknown as ExpectedStatement, publicKey);
-  if (!result.ok) return { person, sentence: `${name}: ${result.reason}` };
-  if (Date.parse(result.statement.at) > Date.parse(entry.at) + clockSkewMaxMs) {
-    return { person, sentence: `${name} was written at ${entry.at}, before ${person} signed it at ${result.statement.at}.` };
-  }
-  if (result.statement.kind === 'pre-approval') {
-    const writtenMs = Date.parse(entry.at);
-    // What is accepted in the last moment of an opening is written down after it.
-    const acceptedMs = Math.min(writtenMs, Math.max(writtenMs - clockSkewMaxMs, Date.parse(result.statement.notAfter)));
-    const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started), [], acceptedMs);
-    if (refusal) return { person, sentence: `${name} should not have been accepted. ${refusal.reason}` };
-  }
-  const known = people && Object.hasOwn(people, person) ? people[person] : undefined;
-  if (people !== undefined && known?.key !== publicKey) {
-    const why = known ? `the configuration names another key for ${person}` : `the configuration does not know ${person}`;
-    return { person, sentence: `${name} is signed with a key that cannot be vouched for: ${why}.` };
-  }
-  return { person };
-}
-
-/** What the run of a record asked for: the start says on what, with which runbook and inputs; the entry says the rest, and is signed. */
-function useOf(statement: PreApprovalStatement, started: EvidenceEntry | undefined): PreApprovalUse {
-  const { target, runbook, inputs } = started?.body ?? {};
-  // Large inputs are kept beside the record under the digest that a person signs.
-  const kept = started && keptValuesOf(started).find(([name]) => name === 'inputs')?.[1];
-  const inputsDigest = kept?.sha256 ?? (inputs === undefined ? undefined : digestOf(inputs));
-  const text = (value: Json | undefined): string => (typeof value === 'string' ? value : 'nothing');
-  return { ...statement, target: text(target), runbook: text(runbook), inputs: text(inputsDigest) };
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -17,6 +17,11 @@ export function timeMsOf(text: string): number | undefined {
   return daysSince1970(year, month, day) * dayMs + ((hour * 60 + minute) * 60 + second) * 1_000 + milliseconds;
 }
 
+/** As `timeMsOf`; NaN where the text is no such time, with which nothing compares. */
+export function msOf(text: string): number {
+  return timeMsOf(text) ?? Number.NaN;
+}
+
 function daysOfMonth(year: number, month: number): number {
   if (month === 2) return isLeapYear(year) ? 29 : 28;
   return [4, 6, 9, 11].includes(month) ? 30 : 31;

@@ -1,14 +1,11 @@
 import { refusalOfPeriod } from '../../domain/approval/pre-approval.ts';
 import { checkSignature, type VerificationRefusal, type VerificationResult } from '../../domain/approval/signature.ts';
-import type { ExpectedStatement, Statement } from '../../domain/approval/statement.ts';
+import { clockSkewMaxMs, type ExpectedStatement, type Statement } from '../../domain/approval/statement.ts';
 
 export type { VerificationCode, VerificationResult } from '../../domain/approval/signature.ts';
 
 /** How old a statement may be when it arrives: long enough for a worker to restart, too short to keep one in a drawer. */
 export const statementAgeMaxMs = 15 * 60_000;
-
-/** How far the clocks of a person and of a worker may be apart. */
-export const clockSkewMaxMs = 60_000;
 
 /**
  * Checks that a statement was signed by the person it must be from, says exactly what is expected, and is fresh. A pre-approval is
@@ -24,17 +21,8 @@ export async function verifyStatement(
   publicKey: string | undefined,
   now: Date,
 ): Promise<VerificationResult> {
-  const result = await verifySignature(jws, expected, publicKey);
+  const result = checkSignature(jws, expected, publicKey);
   return result.ok ? (unfreshness(result.statement, now) ?? result) : result;
-}
-
-/** As `verifyStatement`, but at any time afterwards: for the record of a run, whose statements are old by nature. */
-export async function verifySignature(
-  jws: string,
-  expected: ExpectedStatement,
-  publicKey: string | undefined,
-): Promise<VerificationResult> {
-  return checkSignature(jws, expected, publicKey);
 }
 
 function unfreshness(statement: Statement, now: Date): VerificationRefusal | undefined {

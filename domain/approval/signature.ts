@@ -101,7 +101,8 @@ function readToken(jws: string, person: string): Token | VerificationRefusal {
   return { header, payload, signature, signed: utf8ToBytes(parts.slice(0, 2).join('.')) };
 }
 
-function isSignedWith(key: Uint8Array, signature: Uint8Array, signed: Uint8Array): boolean {
+/** Whether a signature over some bytes was made with an Ed25519 key. */
+export function isSignedWith(key: Uint8Array, signature: Uint8Array, signed: Uint8Array): boolean {
   if (signature.length !== signatureBytes) return false;
   try {
     // As RFC 8032 has it: no points of small order, no second spelling of a point.
@@ -140,7 +141,7 @@ function readClaims(payload: Uint8Array, expected: ExpectedStatement): Verificat
 }
 
 /** The bytes of a text in base64url; undefined where it is not the one way to write them, so that equal bytes are equal texts. */
-function bytesOfBase64url(text: string): Uint8Array | undefined {
+export function bytesOfBase64url(text: string): Uint8Array | undefined {
   if (!/^[A-Za-z0-9_-]*$/.test(text)) return undefined;
   const bytes = new Uint8Array(Math.floor((text.length * 3) / 4));
   let bits = 0;

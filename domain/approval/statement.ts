@@ -106,6 +106,9 @@ export const statementType = 'holdpoint+jws';
 /** The only signature algorithm that is accepted; the key is Ed25519. */
 export const statementAlgorithm = 'EdDSA';
 
+/** How far the clocks of a person and of a worker may be apart. */
+export const clockSkewMaxMs = 60_000;
+
 /** How long a compact JWS may be; a reason of full length in any script fits. */
 export const statementCharactersMax = 12 * 1024;
 

@@ -1,24 +1,18 @@
-import { createPublicKey, verify, type KeyObject } from 'node:crypto';
-import { recordEntriesMax } from '../activities/evidence/entries.ts';
-import type { ObjectStore } from '../activities/storage/objects.ts';
-import {
-  anchoredKinds,
-  anchorProblem,
-  bytesOfEntry,
-  nameOf,
-  type Anchor,
-  type ChainReport,
-  type EvidenceEntry,
-  type LineProblem,
-} from '../domain/evidence/evidence.ts';
-import type { Meaning } from '../domain/evidence/meaning.ts';
-import { isObject, parseJson, type Json } from '../domain/json.ts';
-import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { anchoredKinds, anchorProblem, nameOf, type Anchor, type ChainReport, type EvidenceEntry, type LineProblem } from './evidence.ts';
+import { isObject, parseJson } from '../json.ts';
+import { ownValue } from '../map.ts';
+import { msOf } from '../time.ts';
+import type { Meaning } from './meaning.ts';
 
-/** An anchor is an entry without its body. */
-const anchorBytesMax = 4 * 1024;
 /** How many numbers of entries are listed in a sentence. */
 const numbersShownMax = 10;
+
+/** A key of a worker and when its signatures count; ISO 8601. */
+export interface WorkerKey {
+  key: string;
+  from: string;
+  until?: string;
+}
 
 /** What the signatures of workers under the entries come to. */
 export interface WorkerSignatures {
@@ -43,28 +37,32 @@ export interface AnchorReport {
   problems: LineProblem[];
 }
 
-/** Checks the signature of the worker under each entry, with the keys of a configuration where there is one. */
-export function checkWorkers({ entries }: ChainReport, workers: Configuration['workers'] = {}): WorkerSignatures {
-  const begins = Object.values(workers).map(({ from }) => Date.parse(from));
+/**
+ * Checks the signature of the worker under each entry, with the keys of a configuration where there is one.
+ *
+ * @param isSigned whether the signature in an entry is that of the key in it, over `bytesOfEntry`.
+ */
+export function checkWorkers(
+  { entries }: ChainReport,
+  workers: Readonly<Record<string, WorkerKey>> = {},
+  isSigned: (entry: EvidenceEntry) => boolean,
+): WorkerSignatures {
+  const begins = Object.values(workers).map(({ from }) => msOf(from));
   const signedSinceMs = Math.min(...begins);
   const known = new Set<number>();
   const names = new Set<string>();
-  const keys = new Map<string, KeyObject | undefined>();
   const problems: LineProblem[] = [];
   let signed = 0;
   for (const { line, entry } of entries) {
     const { at, worker, signature } = entry;
     if (worker === undefined || signature === undefined) {
-      if (Date.parse(at) >= signedSinceMs)
+      if (begins.length > 0 && !(msOf(at) < signedSinceMs))
         problems.push({ line, sentence: `${nameOf(entry)} is signed by no worker, though workers sign by then.` });
       continue;
     }
     signed += 1;
     const name = Object.keys(workers).find((candidate) => workers[candidate]?.key === worker);
-    if (!keys.has(worker)) keys.set(worker, publicKeyOf(worker));
-    const sentence = isSignature(entry, keys.get(worker), signature)
-      ? periodProblem(name, workers, at)
-      : 'has a signature that its worker has not made';
+    const sentence = isSigned(entry) ? periodProblem(name, workers, at) : 'has a signature that its worker has not made';
     if (sentence !== undefined) problems.push({ line, sentence: `${nameOf(entry)} ${sentence}.` });
     else if (name !== undefined) {
       known.add(line);
@@ -74,41 +72,34 @@ export function checkWorkers({ entries }: ChainReport, workers: Configuration['w
   return { known, names: [...names], signed, unsigned: entries.length - signed, problems };
 }
 
-function publicKeyOf(x: string): KeyObject | undefined {
-  try {
-    return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-  } catch {
-    return undefined;
-  }
-}
-
-function isSignature({ hash }: EvidenceEntry, key: KeyObject | undefined, signature: string): boolean {
-  const bytes = Buffer.from(signature, 'base64url');
-  // The decoder is lenient: only the one spelling counts, or a character could be changed unseen.
-  return key !== undefined && bytes.toString('base64url') === signature && verify(null, bytesOfEntry(hash), key, bytes);
-}
-
-function periodProblem(name: string | undefined, workers: NonNullable<Configuration['workers']>, at: string): string | undefined {
+function periodProblem(name: string | undefined, workers: Readonly<Record<string, WorkerKey>>, at: string): string | undefined {
   if (Object.keys(workers).length === 0) return undefined;
-  const worker = name === undefined ? undefined : workers[name];
+  const worker = name === undefined ? undefined : ownValue(workers, name);
   if (!worker) return 'is signed with a key that holdpoint.yaml has for no worker';
   const { from, until } = worker;
-  const isInTime = Date.parse(at) >= Date.parse(from) && (until === undefined || Date.parse(at) <= Date.parse(until));
+  const isInTime = msOf(at) >= msOf(from) && (until === undefined || msOf(at) <= msOf(until));
   return isInTime ? undefined : `is signed with the key of ${name} at ${at}, which counts from ${from} until ${until ?? 'now'}`;
 }
 
-/** Compares a record with the heads of it that a second place keeps. Throws what that place throws. */
-export async function checkAnchors({ entries }: ChainReport, run: string, place: ObjectStore): Promise<AnchorReport> {
+/** What was found in a second place under the name of a run. */
+export interface FoundHead {
+  /** Where a person finds it. */
+  path: string;
+  /** Undefined where it is larger than any head, or gone again. */
+  bytes?: Uint8Array;
+}
+
+/** Compares a record with the heads of it that a second place keeps. */
+export function checkAnchors({ entries }: ChainReport, run: string, heads: readonly FoundHead[]): AnchorReport {
   const problems: LineProblem[] = [];
   const anchored = new Set<number>();
   const all = entries.map(({ entry }) => entry);
   const lastLine = Math.max(1, entries.at(-1)?.line ?? 1);
-  for (const name of await place.list(run, recordEntriesMax)) {
-    const anchor = readAnchor((await place.get(`${run}/${name}`, anchorBytesMax))?.bytes, run);
-    const where = place.pathOf(`${run}/${name}`);
+  for (const { path, bytes } of heads) {
+    const anchor = readAnchor(bytes, run);
     const sentence = anchor ? anchorProblem(anchor, all) : 'It is no anchor of this run: somebody has put it there or changed it.';
     const line = entries.find(({ entry }) => entry.sequence === anchor?.sequence)?.line ?? lastLine;
-    if (sentence !== undefined) problems.push({ line, sentence: `${sentence} (${where})` });
+    if (sentence !== undefined) problems.push({ line, sentence: `${sentence} (${path})` });
     if (anchor) anchored.add(anchor.sequence);
   }
   const due = all.filter(({ kind }) => anchoredKinds.includes(kind)).map(({ sequence }) => sequence);
@@ -116,10 +107,10 @@ export async function checkAnchors({ entries }: ChainReport, run: string, place:
 }
 
 function readAnchor(bytes: Uint8Array | undefined, run: string): Anchor | undefined {
-  const value = bytes && (parseJson(bytes) as Json | undefined);
-  if (!isObject(value ?? null)) return undefined;
-  const anchor = value as unknown as Anchor;
-  return anchor.run === run && Number.isSafeInteger(anchor.sequence) && typeof anchor.hash === 'string' ? anchor : undefined;
+  const anchor = bytes && parseJson(bytes);
+  if (!isObject(anchor) || anchor.run !== run || !Number.isSafeInteger(anchor.sequence) || typeof anchor.hash !== 'string')
+    return undefined;
+  return anchor as unknown as Anchor;
 }
 
 /** What is known of a record that is in order, for the words of `proofOf`. */
@@ -127,7 +118,8 @@ export interface Known {
   chain: ChainReport;
   meaning: Meaning | undefined;
   workers: WorkerSignatures;
-  anchors: AnchorReport | undefined;
+  /** `unreadable`: why the second place could not be looked at. */
+  anchors: AnchorReport | { unreadable: string } | undefined;
   /** Whether the people, policies and workers of a configuration were compared. */
   isCompared: boolean;
 }
@@ -173,6 +165,8 @@ export function proofOf({ chain, meaning, workers, anchors, isCompared }: Known)
   }
   if (!anchors)
     notProven.push('That nothing was cut off at the end and the record is the first one: no second place (anchor:) was compared.');
+  else if ('unreadable' in anchors)
+    notProven.push('That nothing was cut off at the end and the record is the first one: the second place (anchor:) could not be read.');
   else if (anchors.missing.length === 0 && anchors.found > 0) {
     proven.push(
       `The second place has ${anchors.found} heads of this record, the last of entry ${anchors.last}: ` +
