@@ -15,3 +15,8 @@ export function programCommand(path: 'cli/main' | 'worker/main' | 'sandbox/main'
   if (hasFreshBuild()) return { command, args: [...first, join(buildDirectory, `${path}.js`)] };
   return { command, args: [...first, '--import', import.meta.resolve('tsx'), inFolder(`${path}.ts`)] };
 }
+
+/** A file of the build that a command hands on: of the build that it belongs to, or of that in dist/. */
+export function builtFile(path: string): string {
+  return import.meta.url.endsWith('.ts') ? join(buildDirectory, path) : fileURLToPath(new URL(`../${path}`, import.meta.url));
+}

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { CommandContext, CommonOptions, RegisterCommand } from './command.ts';
 import { reportError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { commandSummaries } from './operator-commands.ts';
 import { parserOutput, Terminal, type Surroundings } from './terminal.ts';
+import { versionOfPackage } from './version.ts';
 
 /** A file in `commands/` with what each of its commands does, in a line. */
 interface CommandFile {
@@ -173,10 +173,4 @@ function createProgram({ name, description, footer }: Program, surroundings: Sur
 
 function allCommands(command: Command): Command[] {
   return command.commands.flatMap((child) => [child, ...allCommands(child)]);
-}
-
-/** A build has a package.json of its own. */
-function versionOfPackage(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-  return version;
 }

@@ -31,6 +31,13 @@ export async function buildPrograms(directory: string, { entries, external = [] 
   });
 }
 
+/** Makes one script of an entry and all that it imports, for a browser to run from within a page. Throws with what esbuild says. */
+export async function buildScript(entry: string, file: string): Promise<void> {
+  // Not minified: whoever does not trust the page may read it.
+  const options = { bundle: true, platform: 'browser', format: 'iife', target: 'es2022', logLevel: 'error' } as const;
+  await build({ ...options, absWorkingDir: project, entryPoints: [entry], outfile: file });
+}
+
 /**
  * What a worker starts as a thread, and what starts it: as an entry it comes into a chunk of its own, from which the way to the thread is
  * the same whichever program it belongs to.

@@ -2,7 +2,7 @@
 import { chmod, mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleWorkflows } from '../worker/workflow-code.ts';
-import { buildPrograms, copyCompanions } from './build-programs.ts';
+import { buildPrograms, buildScript, copyCompanions } from './build-programs.ts';
 import { buildDirectory, buildMarker, hasFreshBuild } from './fresh-build.mjs';
 
 /** Makes dist/ anew unless it holds a build of just these sources. Throws with what esbuild or webpack says. */
@@ -20,6 +20,8 @@ async function buildAll(): Promise<void> {
     // The parts of Temporal in a worker share state, and one of them is native code.
     buildPrograms(buildDirectory, { entries: ['worker/main', 'activities/prepare-thread'], external: ['@temporalio/*'] }),
     copyCompanions(buildDirectory),
+    // The page of a record, which verifies it in the browser.
+    buildScript('cli/evidence-page/script.ts', join(buildDirectory, 'cli/evidence-page.js')),
   ]);
   await writeFile(join(buildDirectory, 'workflows/code.js'), code);
   for (const name of ['main', 'kubectl-holdpoint']) await chmod(join(buildDirectory, `cli/${name}.js`), 0o755);

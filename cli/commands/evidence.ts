@@ -1,22 +1,35 @@
+import { writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { readEvidence, RecordUnreachableError, type EvidenceReport } from '../../client/evidence.ts';
+import { readEvidence, RecordUnreachableError, type EvidenceReport, type ReadRecord } from '../../client/evidence.ts';
 import type { Configuration, EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { unreadable } from '../errors.ts';
+import { unreadable, UsageError } from '../errors.ts';
+import { pageDataOf } from '../evidence-page/data.ts';
+import { evidencePage } from '../evidence-page/page.ts';
 import { recordLines } from '../evidence-view.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted } from '../format.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
+import { versionOfPackage } from '../version.ts';
 
 type VerifyOptions = CommonOptions & { config?: string; output?: string };
+type ShowOptions = CommonOptions & { config?: string; html?: boolean; out?: string };
 
 const help = `
 Examples:
   holdpoint evidence verify evidence/r-20261121-7kq2m4
   holdpoint evidence verify s3://our-evidence/holdpoint/r-20261121-7kq2m4 --output r-20261121-7kq2m4.jsonl
 
-Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read, 3 it is intact but does not end with the end of its run.`;
+Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read, 3 it is intact, but does not end with the end of its run
+or could not be compared with the second place.`;
+
+const showHelp = `
+Examples:
+  holdpoint evidence show evidence/r-20261121-7kq2m4
+  holdpoint evidence show evidence/r-20261121-7kq2m4 --config holdpoint.yaml --html --out for-the-auditor.html
+
+Exit codes: 0 nothing was tampered with, 1 something was, 2 it cannot be read.`;
 
 export const registerEvidence: RegisterCommand = (program, context) => {
   const evidence = program.command('evidence');
@@ -35,24 +48,55 @@ export const registerEvidence: RegisterCommand = (program, context) => {
       const { report } = await verify(terminal, record, configuration, options);
       terminal.result(report);
       showReport(terminal, record, report);
-      const whole = report.ending === 'ended' ? exitCodes.done : exitCodes.holding;
-      context.exit(report.ok ? whole : exitCodes.error);
+      const isWhole = report.ending === 'ended' && report.anchors !== 'unreadable';
+      context.exit(!report.ok ? exitCodes.error : isWhole ? exitCodes.done : exitCodes.holding);
     });
   withCommonOptions(evidence.command('show'))
     .summary('print a record for a reader: what happened when, who has signed what, what was changed; then what it proves')
     .argument('<record>', 'the record, as for `evidence verify`')
     .option('--config <file>', 'holdpoint.yaml to compare it with, as for `evidence verify`')
-    .addHelpText('after', '\nExample:\n  holdpoint evidence show evidence/r-20261121-7kq2m4')
-    .action(async (record: string, options: VerifyOptions) => {
+    .option('--html', 'write it as one page that verifies itself in a browser, and loads nothing')
+    .option('--out <file>', 'the new file for the page; RUN.html in this folder if left out')
+    .addHelpText('after', showHelp)
+    .action(async (record: string, options: ShowOptions) => {
       const terminal = context.terminal(options);
+      if (options.out !== undefined && !options.html) throw new UsageError('--out is for a page.', 'Give --html, too.');
       const configuration = await readConfiguration(terminal, options.config);
-      const { report, entries } = await verify(terminal, record, configuration, options);
-      terminal.result({ report, entries: entries.map(({ entry }) => entry) });
-      terminal.lines([...recordLines(entries), '']);
+      const read = await verify(terminal, record, configuration, { config: options.config });
+      const { report, entries } = read;
+      const page = options.html ? await writePage(terminal, record, read, configuration, options) : undefined;
+      terminal.result(page === undefined ? { report, entries: entries.map(({ entry }) => entry) } : { report, page });
+      if (page === undefined) terminal.lines([...recordLines(entries), '']);
       showReport(terminal, record, report);
+      if (page !== undefined) terminal.line(`Wrote ${page}. Open it in a browser: it shows the record, and verifies it there.`);
       context.exit(report.ok ? exitCodes.done : exitCodes.error);
     });
 };
+
+/** Writes the page of a record to a new file, whatever the record is worth: the page says that itself. */
+async function writePage(
+  terminal: Terminal,
+  record: string,
+  { inHand }: ReadRecord,
+  configuration: Configuration | undefined,
+  { config, out }: ShowOptions,
+): Promise<string> {
+  if (!inHand) throw new UsageError(`${record} is no text that a page could show.`, 'Look at it with `holdpoint evidence verify`.');
+  const file = out ?? `${inHand.run}.html`;
+  const origin = {
+    record,
+    ...(configuration && { configuration: configurationFile(terminal, config) }),
+    madeAt: terminal.surroundings.now().toISOString(),
+    version: versionOfPackage(),
+  };
+  const page = await evidencePage(pageDataOf(inHand, { people: configuration?.people, authority: configuration }, origin));
+  // What is there may be another page that somebody wants to keep.
+  await writeFile(file, page, { flag: 'wx', mode: 0o600 }).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`The page cannot be written to ${file}: ${why}.`, 'Name a new file with --out.');
+  });
+  return file;
+}
 
 async function verify(
   terminal: Terminal,

@@ -112,6 +112,11 @@ export function sealSpan(span: Omit<SpanPlan, 'hash'>): SpanPlan {
 
 /** The hash of what is signed of a plan. Whoever shows a plan computes it from what is shown, and believes no other. */
 export function hashOfSpan(span: Omit<SpanPlan, 'hash'>): string {
+  return digestOfText(signedTextOf(span));
+}
+
+/** All that is signed of a plan, as RFC 8785 canonical JSON: the hash is the SHA-256 of this text in UTF-8. */
+export function signedTextOf(span: Omit<SpanPlan, 'hash'>): string {
   const signed = {
     target: span.target,
     runbook: span.runbook,
@@ -126,5 +131,5 @@ export function hashOfSpan(span: Omit<SpanPlan, 'hash'>): string {
       risks: plan.risks.map(({ object, risk }) => ({ object, risk })),
     })),
   };
-  return digestOf(signed);
+  return canonicalText(signed);
 }
