@@ -198,13 +198,17 @@ async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<R
   return { KUBECONFIG: file };
 }
 
-/** Keys for the demo's people and the policies that they sign under. */
+/** Keys for the demo's people and its workers, and the policies that they sign under. */
 async function writeConfiguration(directory: string, clusters: EnvironmentCluster['clusters']): Promise<Record<string, string>> {
   const keys = join(directory, 'keys');
   const people: string[] = [];
   for (const [person, name] of Object.entries(stagePeople)) {
     people.push(`  ${person}: { name: ${name}, key: ${await createKey(person, keys)} }`);
   }
+  // Apart from those of the people, of whom none is a worker.
+  const workerKeys = join(directory, 'worker-keys');
+  const worker = 'demo';
+  const workerKey = await createKey(worker, workerKeys);
   const configuration = join(directory, 'holdpoint.yaml');
   const text = [
     'apiVersion: holdpoint.dev/v1',
@@ -217,9 +221,11 @@ async function writeConfiguration(directory: string, clusters: EnvironmentCluste
     '  production-change: { atLeast: 1, of: sre, exclude: [requester], expires: 4h }',
     'evidence:',
     '  directory: evidence',
+    'workers:',
+    `  ${worker}: { key: ${workerKey}, from: ${new Date().toISOString()} }`,
     `clusters: ${JSON.stringify(clusters)}`,
     '',
   ];
   await writeFile(configuration, text.join('\n'));
-  return { HOLDPOINT_CONFIG: configuration, HOLDPOINT_KEYS: keys };
+  return { HOLDPOINT_CONFIG: configuration, HOLDPOINT_KEYS: keys, HOLDPOINT_WORKER_KEY: join(workerKeys, `${worker}.jwk`) };
 }

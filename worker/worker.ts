@@ -7,15 +7,16 @@ import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
 import type { Proof } from '../activities/evidence/record.ts';
-import { createEvidenceBucket } from '../activities/evidence/s3.ts';
+import { bucketProtection, createEvidenceBucket } from '../activities/evidence/s3.ts';
 import { EvidenceError, type EvidenceStore } from '../activities/evidence/store.ts';
 import { createBucketObjects, openBucket } from '../activities/storage/bucket.ts';
 import { createDirectoryObjects, diskTrouble, requireClosed } from '../activities/storage/directory.ts';
+import type { ObjectStore } from '../activities/storage/objects.ts';
 import { createActivities } from '../activities/index.ts';
 import { connectTemporal, type TemporalSettings } from '../client/connection.ts';
 import { readKeyFile } from '../client/keys.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import type { Configuration, EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import { anchorPlace, artifactsPlace, clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
@@ -58,8 +59,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
 
 /** A key that `holdpoint.yaml` does not know yet is told of: its signatures do not count until it does. */
 async function openProof({ configurationFile, keyFile }: WorkerSettings, configuration: Configuration): Promise<Proof> {
-  const place = anchorPlace(configurationFile, configuration);
-  const anchor = place && ('s3' in place ? createBucketObjects(openBucket(place.s3)) : createDirectoryObjects(place.directory));
+  const anchor = await openAnchor(configurationFile, configuration);
   const { logger } = Runtime.instance();
   const known = Object.values(configuration.workers ?? {});
   if (keyFile === undefined) {
@@ -73,20 +73,31 @@ async function openProof({ configurationFile, keyFile }: WorkerSettings, configu
   return { anchor, signer };
 }
 
-/** A bucket is asked for its Object Lock first, so that a wrong one is heard of now, not when a run starts. */
+async function openAnchor(file: string, configuration: Configuration): Promise<ObjectStore | undefined> {
+  const place = anchorPlace(file, configuration);
+  if (!place) return undefined;
+  await requireUsable(file, place, 'Heads of records');
+  return 's3' in place ? createBucketObjects(openBucket(place.s3)) : createDirectoryObjects(place.directory);
+}
+
 async function openEvidence(file: string, configuration: Configuration, proof: Proof): Promise<EvidenceStore> {
   const place = evidencePlace(file, configuration);
+  await requireUsable(file, place, 'Records');
+  return 's3' in place ? createEvidenceBucket(place.s3, proof) : createEvidenceDirectory(place.directory, proof);
+}
+
+/** A bucket is asked for its Object Lock first, so that a wrong one is heard of now, not when a run starts. */
+async function requireUsable(file: string, place: EvidencePlace, what: 'Records' | 'Heads of records'): Promise<void> {
   if ('directory' in place) {
     await requireClosed(place.directory).catch((error: unknown) => {
       const { why, remedy } = diskTrouble(error);
       throw new HoldpointError('configuration-invalid', { file, cause: `${why}. ${remedy}` }, { cause: error });
     });
-    return createEvidenceDirectory(place.directory, proof);
+    return;
   }
   const { logger } = Runtime.instance();
-  const store = createEvidenceBucket(place.s3, proof);
   try {
-    const { isLocked, sentence } = await store.protection();
+    const { isLocked, sentence } = await bucketProtection(place.s3, what);
     logger.log(isLocked === false ? 'WARN' : 'INFO', sentence);
   } catch (error) {
     if (!(error instanceof EvidenceError)) throw error;
@@ -94,7 +105,6 @@ async function openEvidence(file: string, configuration: Configuration, proof: P
     if (error.consequence !== 'retry') throw new HoldpointError('configuration-invalid', { file, cause }, { cause: error });
     logger.warn(cause);
   }
-  return store;
 }
 
 function openArtifacts(file: string, configuration: Configuration): ArtifactStore {

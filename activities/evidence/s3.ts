@@ -12,48 +12,45 @@ export interface Protection {
   sentence: string;
 }
 
-/** A bucket that keeps the records of runs. */
-export interface EvidenceBucketStore extends EvidenceStore {
-  /** Asks for the Object Lock of the bucket. Throws EvidenceError where the bucket cannot be used. */
-  protection(): Promise<Protection>;
-}
-
 /**
  * Keeps each run's record in `s3://<bucket>/<prefix>/<run>/`, one object per entry, and what is kept under its digest in
  * `s3://<bucket>/<prefix>/payloads/<hex>`. Object Lock is left to the bucket's default retention, so that whoever writes
  * records cannot shorten it.
  */
-export function createEvidenceBucket(place: EvidenceBucket, proof?: Proof): EvidenceBucketStore {
-  const bucket = openBucket(place);
-  return {
-    ...createEvidenceStore(createBucketObjects(bucket), proof),
-    protection: async () => {
-      try {
-        return await protectionOf(bucket);
-      } catch (error) {
-        const { consequence, why, remedy } = bucketTrouble(error, place.bucket);
-        const message = `The bucket ${place.bucket} cannot keep the records of runs: ${why}.`;
-        throw new EvidenceError('evidence-unwritable', consequence, message, remedy);
-      }
-    },
-  };
+export function createEvidenceBucket(place: EvidenceBucket, proof?: Proof): EvidenceStore {
+  return createEvidenceStore(createBucketObjects(openBucket(place)), proof);
 }
 
-async function protectionOf({ client, bucket }: Bucket): Promise<Protection> {
-  const where = `Records are kept in the bucket ${bucket}`;
+/**
+ * Asks for the Object Lock of a bucket. Throws EvidenceError where the bucket cannot be used.
+ *
+ * @param what is kept there, for sentences: `Records` or `Heads of records`.
+ */
+export async function bucketProtection(place: EvidenceBucket, what = 'Records'): Promise<Protection> {
+  try {
+    return await protectionOf(openBucket(place), what);
+  } catch (error) {
+    const { consequence, why, remedy } = bucketTrouble(error, place.bucket);
+    const message = `The bucket ${place.bucket} cannot keep ${what.toLowerCase()}: ${why}.`;
+    throw new EvidenceError('evidence-unwritable', consequence, message, remedy);
+  }
+}
+
+async function protectionOf({ client, bucket }: Bucket, what: string): Promise<Protection> {
+  const where = `${what} are kept in the bucket ${bucket}`;
   try {
     const { ObjectLockConfiguration: lock } = await client.send(new GetObjectLockConfigurationCommand({ Bucket: bucket }));
     const retention = lock?.Rule?.DefaultRetention;
     if (!retention) {
-      const sentence = `${where}, whose Object Lock has no default retention: entries are not locked. Give it one to lock them.`;
+      const sentence = `${where}, whose Object Lock has no default retention: they are not locked. Give it one to lock them.`;
       return { isLocked: false, sentence };
     }
     const time = retention.Days === undefined ? `${retention.Years} years` : `${retention.Days} days`;
-    return { isLocked: true, sentence: `${where}, which locks each entry for ${time} (Object Lock, ${retention.Mode}).` };
+    return { isLocked: true, sentence: `${where}, which locks each object for ${time} (Object Lock, ${retention.Mode}).` };
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
     if (name === 'ObjectLockConfigurationNotFoundError') {
-      return { isLocked: false, sentence: `${where}, which has no Object Lock: whoever may delete objects can remove entries.` };
+      return { isLocked: false, sentence: `${where}, which has no Object Lock: whoever may delete objects can remove them.` };
     }
     // The right to ask (s3:GetBucketObjectLockConfiguration) is not needed for writing, and some stores have no Object Lock.
     if (name === 'AccessDenied' || name === 'NotImplemented') {

@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import { afterEach, expect, test } from '@jest/globals';
 import { startEnvironment, type EnvironmentCluster } from '../../cli/environment.ts';
 import { connectTemporal, temporalSettings } from '../../client/connection.ts';
+import { readKeyFile } from '../../client/keys.ts';
+import { loadConfiguration } from '../../runbooks/configuration/configuration.ts';
 
 /** As somebody has them who works with another server all day. */
 const ofAnotherServer = {
@@ -29,6 +32,10 @@ testWithOwn('a demo has a Temporal server of its own, whatever is set for anothe
     const settings = temporalSettings({ ...process.env, ...environment.env });
     expect(settings).toMatchObject({ address: environment.env.TEMPORAL_ADDRESS, namespace: 'default' });
     expect(settings.access?.options.tls).toBe(false);
+    // What its worker writes is signed, with a key that its holdpoint.yaml has.
+    const { HOLDPOINT_WORKER_KEY: keyFile = '', HOLDPOINT_CONFIG: file = '' } = environment.env;
+    const { configuration } = loadConfiguration(await readFile(file, 'utf8'), file);
+    expect(configuration?.workers).toMatchObject({ demo: { key: (await readKeyFile(keyFile)).publicKey } });
     const client = await connectTemporal(settings);
     await client.connection.close();
   } finally {

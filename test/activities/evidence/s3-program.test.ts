@@ -1,20 +1,18 @@
-import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { PassThrough, Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createEvidenceBucket, type EvidenceBucketStore } from '../../../activities/evidence/s3.ts';
-import { runCli } from '../../../cli/program.ts';
-import { programCommand } from '../../../cli/program-files.ts';
+import { createEvidenceBucket } from '../../../activities/evidence/s3.ts';
+import type { EvidenceStore } from '../../../activities/evidence/store.ts';
 import { lineOf } from '../../../domain/evidence/evidence.ts';
+import { runCommand } from '../../support/run-command.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { openPlaces, region, type Places } from './places.ts';
 
 const run = 'r-20261121-7kq2m';
 const url = `s3://records/holdpoint/${run}`;
 
 let places: Places;
-let store: EvidenceBucketStore;
+let store: EvidenceStore;
 
 beforeEach(async () => {
   places = await openPlaces();
@@ -29,46 +27,23 @@ async function append(count: number): Promise<void> {
 }
 
 /** `holdpoint evidence verify …` as somebody types it. */
-async function verify(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const said = { stdout: '', stderr: '' };
-  const into = (name: keyof typeof said): Writable =>
-    new Writable({
-      write: (chunk: Buffer, _encoding, done) => {
-        said[name] += chunk.toString();
-        done();
-      },
-    });
-  const surroundings = { stdin: new PassThrough(), stdout: into('stdout'), stderr: into('stderr') };
-  const signal = new AbortController().signal;
-  const code = await runCli(['evidence', 'verify', ...args], { ...surroundings, env: process.env, now: () => new Date(), signal });
-  return { code, ...said };
-}
-
-/** Starts one of the programs as a process. */
-async function start(path: 'cli/main' | 'worker/main', words: string[], env: object = {}): Promise<{ code: number; stderr: string }> {
-  const { command, args } = programCommand(path);
-  const child = execFile(command, [...args, ...words], { env: { ...process.env, ...env } });
-  let stderr = '';
-  child.stderr?.on('data', (text: string) => (stderr += text));
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, stderr };
-}
+const verify = (...args: string[]) => runCommand('evidence', 'verify', ...args);
 
 async function startWorker(bucket: string): Promise<string> {
   const file = path.join(places.home, `${bucket}.yaml`);
   const head = 'apiVersion: holdpoint.dev/v1\nkind: Configuration\npeople: {}\ngroups: {}\npolicies: {}\n';
   await writeFile(file, `${head}evidence: { s3: { bucket: ${bucket}, region: ${region} } }\n`);
-  const { code, stderr } = await start('worker/main', [], { HOLDPOINT_CONFIG: file, TEMPORAL_ADDRESS: '127.0.0.1:1' });
+  const { code, stderr } = await startProgram('worker/main', [], { HOLDPOINT_CONFIG: file, TEMPORAL_ADDRESS: '127.0.0.1:1' });
   expect(code).toBe(1);
   return stderr;
 }
 
 test('a worker says at its start whether the bucket locks its objects, and goes no further if there is no bucket', async () => {
   const [started, refused] = await Promise.all([startWorker('locked'), startWorker('nowhere')]);
-  expect(started).toContain('Records are kept in the bucket locked, which locks each entry for 30 days (Object Lock, COMPLIANCE).');
+  expect(started).toContain('Records are kept in the bucket locked, which locks each object for 30 days (Object Lock, COMPLIANCE).');
   // It got as far as Temporal, of which there is none here.
   expect(started).toContain('No Temporal server answers at 127.0.0.1:1');
-  const why = 'The bucket nowhere cannot keep the records of runs: the bucket nowhere does not exist.';
+  const why = 'The bucket nowhere cannot keep records: the bucket nowhere does not exist.';
   expect(refused).toContain(`nowhere.yaml cannot be used: ${why}`);
   expect(refused).not.toContain('Temporal server');
 });
@@ -103,7 +78,7 @@ test('whoever verifies hears of an object that was removed, and of a bucket that
 
 test('whoever verifies hears that S3 does not answer', async () => {
   await places.s3.stop();
-  const { code, stderr } = await start('cli/main', ['evidence', 'verify', url]);
+  const { code, stderr } = await startProgram('cli/main', ['evidence', 'verify', url]);
   expect(code).toBe(2);
   expect(stderr).toContain(`The record ${url} cannot be read: S3 did not answer (ECONNREFUSED).`);
 });

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createEvidenceBucket, type EvidenceBucketStore } from '../../../activities/evidence/s3.ts';
-import type { NewEntry, Receipt } from '../../../activities/evidence/store.ts';
+import { bucketProtection, createEvidenceBucket } from '../../../activities/evidence/s3.ts';
+import type { EvidenceStore, NewEntry, Receipt } from '../../../activities/evidence/store.ts';
 import { verifyEvidence } from '../../../client/evidence.ts';
 import { chain, lineOf, type EvidenceEntry } from '../../../domain/evidence/evidence.ts';
 import { S3Refusal } from '../../../sandbox/s3/answers.ts';
@@ -16,7 +16,7 @@ const url = `s3://records/holdpoint/${run}`;
 
 let places: Places;
 let s3: ServedS3;
-let store: EvidenceBucketStore;
+let store: EvidenceStore;
 
 beforeEach(async () => {
   places = await openPlaces();
@@ -134,7 +134,11 @@ describe('trouble with S3', () => {
 
   test('whose bucket is missing is named when writing, reading and starting', async () => {
     const nowhere = createEvidenceBucket({ ...place, bucket: 'nowhere' });
-    for (const work of [() => nowhere.append(run, entryOf(1)), () => nowhere.read(run), () => nowhere.protection()]) {
+    for (const work of [
+      () => nowhere.append(run, entryOf(1)),
+      () => nowhere.read(run),
+      () => bucketProtection({ ...place, bucket: 'nowhere' }),
+    ]) {
       const error = await errorOf(work());
       expect(error.consequence).toBe('stuck');
       expect(error.message).toContain(': the bucket nowhere does not exist.');
@@ -157,13 +161,13 @@ describe('trouble with S3', () => {
 
 describe('Object Lock', () => {
   test('is told when a worker starts: with its retention, as missing, or as not known', async () => {
-    expect(await createEvidenceBucket({ ...place, bucket: 'locked' }).protection()).toEqual({
+    expect(await bucketProtection({ ...place, bucket: 'locked' })).toEqual({
       isLocked: true,
-      sentence: 'Records are kept in the bucket locked, which locks each entry for 30 days (Object Lock, COMPLIANCE).',
+      sentence: 'Records are kept in the bucket locked, which locks each object for 30 days (Object Lock, COMPLIANCE).',
     });
-    expect(await store.protection()).toMatchObject({ isLocked: false, sentence: expect.stringContaining('no Object Lock') });
+    expect(await bucketProtection(place)).toMatchObject({ isLocked: false, sentence: expect.stringContaining('no Object Lock') });
     s3.addFault({ operation: 'GetObjectLockConfiguration', effect: new S3Refusal(403, 'AccessDenied', 'Access Denied'), times: 1 });
-    expect((await store.protection()).isLocked).toBeUndefined();
+    expect((await bucketProtection(place)).isLocked).toBeUndefined();
   });
 
   test('of the bucket keeps the entries, and a verification says how many and until when', async () => {
