@@ -20,6 +20,16 @@ export function withCommonOptions(command: Command): Command {
   return command.option('--json', 'print one JSON object instead of text').option('--no-color', 'no colours (as with NO_COLOR)');
 }
 
+/** Whether a plan is shown with all that its hash covers. */
+export interface FullOption {
+  full?: boolean;
+}
+
+/** The option of commands that show a plan to whoever signs it. */
+export function withFullOption(command: Command): Command {
+  return command.option('--full', 'show all that the hash of the plan covers, such as facts, as JSON');
+}
+
 /** Where a person's key may be. */
 export const signerKinds = ['file', 'ssh-agent'] as const;
 

@@ -3,11 +3,12 @@ import type { Forecast } from '../domain/plan/forecast.ts';
 import { isObject, type Json } from '../domain/json.ts';
 import { getOrAdd, ownValue } from '../domain/map.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
-import type { Effect, Risk, SpanPlan, StepPlan } from '../domain/plan/plan.ts';
-import { shownCharactersMax } from '../domain/visible.ts';
+import { signedTextOf, type Effect, type Risk, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
+import { shownCharactersMax, visibleJson } from '../domain/visible.ts';
 import type { ActionDeclaration } from '../runbooks/actions/declaration.ts';
 import { findAction } from '../runbooks/actions/index.ts';
 import { counted, formatDuration } from './format.ts';
+import type { FullOption } from './command.ts';
 import type { Colors, Terminal } from './terminal.ts';
 
 const valueCharactersMax = 120;
@@ -26,6 +27,16 @@ export function planLines(plan: SpanPlan, { colors }: Terminal, options = { fore
     ...Object.entries(plan.inputs).flatMap(([name, value]) => valueLines(`  input ${name}: `, value)),
     ...plan.steps.flatMap((step) => stepLines(step, colors, options)),
   ];
+}
+
+/**
+ * All that the hash of a plan covers, facts and defaults included, as JSON: in its canonical form (RFC 8785) its SHA-256 is the hash.
+ */
+export function signedTextLines(plan: SpanPlan, colors: Colors): string[] {
+  const lines = JSON.stringify(JSON.parse(signedTextOf(plan)), undefined, 2)
+    .split('\n')
+    .map(visibleJson);
+  return [`  ${colors.dim('All that the hash covers:')}`, ...lines.flatMap((line) => pieces(`    ${line}`))];
 }
 
 /** What a signature over a plan stands for, in a sentence, and its hash. */
@@ -144,7 +155,7 @@ export function questionLine(question: string, colors: Colors): string {
 }
 
 /** A whole forecast: the first span, which a start signs, and what is expected to follow. */
-export function forecastLines(forecast: Forecast, terminal: Terminal): string[] {
+export function forecastLines(forecast: Forecast, terminal: Terminal, { full = false }: FullOption = {}): string[] {
   const { colors } = terminal;
   const lines: string[] = [];
   forecast.spans.forEach(({ hold, plan }, index) => {
@@ -156,6 +167,7 @@ export function forecastLines(forecast: Forecast, terminal: Terminal): string[] 
     // The first one has told of runbook and inputs, which are those of all.
     const steps = plan.steps.flatMap((step) => stepLines(step, colors, { forecast: true }));
     lines.push(...(index === 0 ? planLines(plan, terminal) : steps));
+    if (full && index === 0) lines.push(...signedTextLines(plan, colors));
     if (hold?.question) lines.push(questionLine(hold.question, colors));
     lines.push(...hashLines(plan, colors));
   });

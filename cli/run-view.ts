@@ -4,13 +4,14 @@ import { standingOf } from '../domain/approval/request.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import { counted, formatDuration, formatTime, listOfNames } from './format.ts';
-import { differenceLines, hashLines, planLines, questionLine } from './plan-view.ts';
+import { differenceLines, hashLines, planLines, questionLine, signedTextLines } from './plan-view.ts';
+import type { FullOption } from './command.ts';
 import type { Colors, Terminal } from './terminal.ts';
 import { commandSummaries } from './operator-commands.ts';
 import { fit, itemLines } from './progress-view.ts';
 
 /** A run as a person sees it: its steps, what is under way, and what is asked of whom. */
-export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boolean }): string[] {
+export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boolean } & FullOption): string[] {
   const { colors } = terminal;
   const { state } = live;
   const lines = [
@@ -114,7 +115,7 @@ function stepTime({ startedAt, endedAt }: StepState, terminal: Terminal): string
  * A hold as it is put to the approvers: what has drifted, the plan if wanted, whose turn it is; after that the question, in its author's
  * words, and last what is signed. Nothing that somebody else has written comes after the hash.
  */
-export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean }): string[] {
+export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean } & FullOption): string[] {
   const { colors } = terminal;
   const { request } = hold;
   const standing = standingOf(request, hold.decisions);
@@ -125,6 +126,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
     lines.push(...differenceLines(hold.drift, terminal));
   }
   if (options.plan) lines.push(...planLines(hold.plan, terminal));
+  if (options.full) lines.push(...signedTextLines(hold.plan, colors));
   if (request.askedBy !== undefined) lines.push(`  asked for by ${request.askedBy}, who can take it back: holdpoint resume ${state.run}`);
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
   const waits = standing.state === 'waiting' ? standing : undefined;

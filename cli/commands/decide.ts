@@ -4,8 +4,10 @@ import { HoldpointError } from '../../domain/errors.ts';
 import { hashDigitsMin, shortHash } from '../../domain/plan/plan.ts';
 import {
   withCommonOptions,
+  withFullOption,
   withSignerOptions,
   type CommonOptions,
+  type FullOption,
   type CommandContext,
   type RegisterCommand,
   type SignerOptions,
@@ -18,7 +20,7 @@ import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
 
-interface DecideOptions extends CommonOptions, SignerOptions {
+interface DecideOptions extends CommonOptions, FullOption, SignerOptions {
   plan?: string;
   reason?: string;
 }
@@ -31,7 +33,7 @@ export const registerDecide: RegisterCommand = (program, context) => {
 };
 
 function registerDecision(decision: DecisionKind, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
-  withSignerOptions(withCommonOptions(program.command(decision)))
+  withFullOption(withSignerOptions(withCommonOptions(program.command(decision))))
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option(
       '--plan <hash>',
@@ -95,7 +97,7 @@ async function seen(
     const remedy = `Read it with \`holdpoint show ${state.run}\`, then give run and hash: ${command}`;
     throw new UsageError('Nobody can be shown the plan here.', remedy);
   }
-  terminal.lines(runLines({ state, progress: {}, retrying: [] }, terminal, { plan: true }));
+  terminal.lines(runLines({ state, progress: {}, retrying: [] }, terminal, { plan: true, full: options.full }));
   terminal.line();
   return terminal.confirm(decision === 'approve' ? `Sign this plan for ${state.run}?` : `Reject it and end ${state.run}?`);
 }

@@ -1,9 +1,12 @@
+import type { CompiledRunbook } from '../../domain/runbook.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
+import { rulesOfUnknownTargets } from '../../runbooks/compiler/rules.ts';
+import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { formatProblem, type Problem } from '../../runbooks/grammar/problem.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted } from '../format.ts';
+import { counted, listOfNames } from '../format.ts';
 import { readConfiguration } from '../runbook-files.ts';
 
 interface LintOptions extends CommonOptions {
@@ -21,14 +24,23 @@ export const registerLint: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const configuration = await readConfiguration(terminal, options.config);
       const files = (names.length > 0 ? names : shippedRunbooks()).map(readRunbook);
-      const problems = eachOnce(files.flatMap(({ text, file, runbooks }) => compileRunbook(text, file, configuration, runbooks).problems));
+      const compiled = files.map(({ text, file, runbooks }) => ({ file, ...compileRunbook(text, file, configuration, runbooks) }));
+      const problems = eachOnce(compiled.flatMap((each) => each.problems));
+      const notes = configuration ? compiled.flatMap(({ file, runbook }) => notesOf(file, runbook, configuration)) : [];
       const refused = problems.filter(({ severity }) => options.strict || severity === 'error');
-      terminal.result({ files: files.map(({ file }) => file), problems, ok: refused.length === 0 });
-      terminal.lines(problems.map(formatProblem));
+      terminal.result({ files: files.map(({ file }) => file), problems, notes, ok: refused.length === 0 });
+      terminal.lines([...problems.map(formatProblem), ...notes]);
       terminal.line(`${counted(files.length, 'runbook')}, ${counted(problems.length, 'problem')}.`);
       context.exit(refused.length > 0 ? exitCodes.usage : exitCodes.done);
     });
 };
+
+/** What could not be looked at, so that no problem does not pass for allowed. */
+function notesOf(file: string, runbook: CompiledRunbook | undefined, configuration: Configuration): string[] {
+  const rules = runbook ? rulesOfUnknownTargets(runbook, configuration) : [];
+  if (rules.length === 0) return [];
+  return [`${file}: note: its inputs decide on its target, so ${listOfNames(rules)}, for some targets, could not be looked at; plans are.`];
+}
 
 /** A runbook that others carry out has its problems told by each of them. */
 function eachOnce(problems: readonly Problem[]): Problem[] {

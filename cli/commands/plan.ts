@@ -1,18 +1,18 @@
 import type { Forecast } from '../../domain/plan/forecast.ts';
-import { collect, withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { collect, withCommonOptions, withFullOption, type CommonOptions, type FullOption, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { shellWords } from '../format.ts';
 import { forecastLines } from '../plan-view.ts';
 import { loadRunbook, readInputs } from '../runbook-files.ts';
 import { withHoldpoint } from '../session.ts';
 
-interface PlanOptions extends CommonOptions {
+interface PlanOptions extends CommonOptions, FullOption {
   input?: string[];
   config?: string;
 }
 
 export const registerPlan: RegisterCommand = (program, context) => {
-  withCommonOptions(program.command('plan'))
+  withFullOption(withCommonOptions(program.command('plan')))
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
     .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--config <file>', 'holdpoint.yaml to check policies against')
@@ -28,7 +28,7 @@ export const registerPlan: RegisterCommand = (program, context) => {
       const forecast = await withHoldpoint(terminal, (holdpoint) => holdpoint.plan(document, inputs));
       const blocked = (forecast.spans[0]?.plan.steps ?? []).some(({ plan }) => plan.blockers.length > 0);
       terminal.result({ ...forecast, blocked });
-      terminal.lines(forecastLines(forecast, terminal));
+      terminal.lines(forecastLines(forecast, terminal, options));
       terminal.line();
       terminal.line(blocked ? 'It is blocked: it cannot be started now.' : `Start it with: ${startCommand(name, options, forecast)}`);
       context.exit(blocked ? exitCodes.error : exitCodes.done);

@@ -1,11 +1,11 @@
-import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { withCommonOptions, withFullOption, type CommonOptions, type FullOption, type RegisterCommand } from '../command.ts';
 import { exitCodeOf } from '../exit-codes.ts';
 import { runLines } from '../run-view.ts';
 import { withHoldpoint } from '../session.ts';
 import { isOver, RunWatch } from '../watch.ts';
 
 export const registerShow: RegisterCommand = (program, context) => {
-  withCommonOptions(program.command('show'))
+  withFullOption(withCommonOptions(program.command('show')))
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option('--watch', 'stay and show it until it is over (Ctrl-C leaves the run alone)')
     .addHelpText(
@@ -13,13 +13,13 @@ export const registerShow: RegisterCommand = (program, context) => {
       '\nExample:\n  holdpoint show eks/eu-central-1/demo --watch\n\n' +
         'Exit codes: 0 going on or done, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
     )
-    .action(async (name: string, options: CommonOptions & { watch?: boolean }) => {
+    .action(async (name: string, options: CommonOptions & FullOption & { watch?: boolean }) => {
       const terminal = context.terminal(options);
       const live = await withHoldpoint(terminal, (holdpoint) =>
         options.watch ? new RunWatch(holdpoint, terminal).watch(name, isOver) : holdpoint.live(name),
       );
       terminal.result({ ...live.state, progress: live.progress, retrying: live.retrying });
-      if (!options.watch || !terminal.interactive) terminal.lines(runLines(live, terminal, { plan: true }));
+      if (!options.watch || !terminal.interactive) terminal.lines(runLines(live, terminal, { plan: true, full: options.full }));
       context.exit(exitCodeOf(live.state.phase));
     });
 };

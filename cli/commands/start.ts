@@ -6,7 +6,16 @@ import type { Signer } from '../../client/signing.ts';
 import { differenceOf } from '../../domain/plan/difference.ts';
 import { hashDigitsMin, shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { Admission } from '../../workflows/messages.ts';
-import { collect, withCommonOptions, withSignerOptions, type CommonOptions, type RegisterCommand, type SignerOptions } from '../command.ts';
+import {
+  collect,
+  withCommonOptions,
+  withFullOption,
+  withSignerOptions,
+  type CommonOptions,
+  type FullOption,
+  type RegisterCommand,
+  type SignerOptions,
+} from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { hashMatches } from '../format.ts';
@@ -18,7 +27,7 @@ import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 
-interface StartOptions extends CommonOptions, SignerOptions {
+interface StartOptions extends CommonOptions, FullOption, SignerOptions {
   input?: string[];
   config?: string;
   plan?: string;
@@ -27,7 +36,7 @@ interface StartOptions extends CommonOptions, SignerOptions {
 }
 
 export const registerStart: RegisterCommand = (program, context) => {
-  withSignerOptions(withCommonOptions(program.command('start')))
+  withFullOption(withSignerOptions(withCommonOptions(program.command('start'))))
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
     .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')
@@ -95,7 +104,7 @@ async function agreed(forecast: Forecast, options: StartOptions, terminal: Termi
     const remedy = 'Give --plan HASH (from `holdpoint plan`), or --yes for whatever is planned now.';
     throw new UsageError('Nobody can be asked here whether to start this plan.', remedy);
   }
-  terminal.lines(forecastLines(forecast, terminal));
+  terminal.lines(forecastLines(forecast, terminal, options));
   terminal.line();
   return terminal.confirm('Start it, signing the first part?');
 }

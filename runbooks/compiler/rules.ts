@@ -17,6 +17,15 @@ export function warnOfRules(started: DocumentOutline, book: RuleBook): void {
   warnOf(started, started.runbook, undefined, { target: isKnown ? target : 'its target', book: { ...book, rules } });
 }
 
+/**
+ * The places of the rules that `warnOfRules` cannot look at, as an expression decides on the target and they are for some targets only:
+ * what they ask for is told when a run is planned.
+ */
+export function rulesOfUnknownTargets({ target }: CompiledRunbook, { rules = [] }: Pick<RuleBook, 'rules'>): string[] {
+  if (expressionsIn(target).length === 0) return [];
+  return rules.flatMap(({ targets }, index) => (targets === undefined ? [] : [`rules[${index}]`]));
+}
+
 function ruleForAnyTarget(rule: Rule): Rule[] {
   if (rule.targets === undefined) return [rule];
   // It asks for nothing here, but keeps its place among the rules.
