@@ -131,10 +131,9 @@ export function remedyForShutBudget(budget: BudgetView, workloads: readonly stri
   return `${name}${over} demands ${desiredHealthy} healthy of ${expectedPods} pods. Have its owner ${wish}, then plan again.`;
 }
 
-/** The PodDisruptionBudget as its controller would have it with these pods. */
-export function recounted(budget: BudgetView, pods: readonly PodView[]): BudgetView {
+/** The PodDisruptionBudget as its controller would have it with so many healthy pods. */
+export function recounted(budget: BudgetView, currentHealthy: number): BudgetView {
   if (budget.syncFailure !== undefined) return budget;
-  const currentHealthy = pods.filter(({ ready, terminating }) => ready && !terminating).length;
   const desiredHealthy = budget.statusIsCurrent ? budget.desiredHealthy : healthyDemanded(budget, budget.expectedPods);
   return {
     ...budget,

@@ -1,7 +1,7 @@
 import { getOrAdd } from '../map.ts';
-import { BudgetIndex, recounted, type BudgetView } from './budget.ts';
+import { recounted, type BudgetView } from './budget.ts';
 import { nextDrainMoves, type DrainNode, type DrainSnapshot, type DrainSettings } from './drain.ts';
-import { hasEnded, workloadOf, type PodView } from './pod.ts';
+import { hasEnded, ordinalOf, workloadOf, type PodView } from './pod.ts';
 import { PodsThatMatter } from './pods-that-matter.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
@@ -53,8 +53,10 @@ class Play {
   private readonly there: ReadonlySet<string>;
   private readonly happenings: Happening[] = [];
   private readonly waves: DrainWave[] = [];
-  /** By their UIDs. */
-  private readonly pods: Map<string, PodView>;
+  /** UIDs of the pods that are there at the moment of the play. */
+  private readonly present: Set<string>;
+  /** These pods. To sort them anew at every moment would take longer than all else that is planned. */
+  private readonly matter: PodsThatMatter;
   private budgets: readonly BudgetView[];
   private nowMs: number;
   private looks = 0;
@@ -62,24 +64,26 @@ class Play {
   constructor(snapshot: DrainSnapshot, settings: DrainSettings) {
     const { pods, nodes, budgets, nowMs } = snapshot;
     const drained = new Set(nodes.map(({ name }) => name));
-    const matter = new PodsThatMatter(drained, pods, budgets);
-    this.pods = new Map(matter.pods().map((pod) => [pod.uid, pod]));
-    this.there = new Set(this.pods.keys());
-    this.budgets = matter.budgets(budgets);
+    this.matter = new PodsThatMatter(drained, pods, budgets);
+    const there = this.matter.pods();
+    this.there = new Set(there.map(({ uid }) => uid));
+    this.present = new Set(this.there);
+    this.budgets = this.matter.budgets(budgets);
     this.startupMs = startupTimes(pods, new Set(pods.filter(({ node }) => drained.has(node)).map(workloadOf)));
     this.workloads = workloadsByName(snapshot.workloads);
     this.snapshot = snapshot;
     this.settings = settings;
     this.nowMs = nowMs;
-    for (const pod of this.pods.values()) if (pod.terminating) this.expect('ends', pod, Math.max(0, (pod.graceEndsAtMs ?? nowMs) - nowMs));
+    for (const pod of there) if (pod.terminating) this.expect('ends', pod, Math.max(0, (pod.graceEndsAtMs ?? nowMs) - nowMs));
   }
 
   run(): DrainForecast {
     const beganAtMs = this.nowMs;
     const lastsMs = (): number => this.nowMs - beganAtMs;
     for (;;) {
-      this.looks += this.pods.size;
-      const { begin, evict, surge, remove, blocked, later } = nextDrainMoves(this.sceneNow(), this.settings);
+      const scene = this.sceneNow();
+      this.looks += scene.pods.length;
+      const { begin, evict, surge, remove, blocked, later } = nextDrainMoves(scene, this.settings);
       for (const name of begin) this.began.set(name, this.nowMs);
       const going = [...evict, ...surge, ...remove.map(({ pod }) => pod)];
       if (going.length > 0) this.waves.push({ afterMs: lastsMs(), pods: going });
@@ -101,14 +105,15 @@ class Play {
       node.turnBeganMs === undefined ? { ...node, turnBeganMs: this.began.get(node.name), seenAtTurn: this.there } : node,
     );
     const quiet = { asked: new Set<string>(), refused: new Map<string, never>(), hasDestination: true };
-    return { ...this.snapshot, ...quiet, nodes, pods: [...this.pods.values()], budgets: this.budgets, nowMs: this.nowMs };
+    const pods = { pods: this.matter.singlePods(), under: (budget: BudgetView) => this.matter.under(budget) };
+    return { ...this.snapshot, ...quiet, ...pods, nodes, budgets: this.budgets, nowMs: this.nowMs };
   }
 
   private send(pod: PodView): void {
     const shutdownMs = Math.min(pod.graceMs, shutdownMaxMs);
     const comesFirst = isSurged(this.workloads.get(workloadOf(pod)), this.settings.singletons);
     const going = { ...pod, terminating: true, graceEndsAtMs: this.nowMs + shutdownMs };
-    this.replace(pod, going);
+    this.put(pod, going);
     this.expect('ends', going, shutdownMs + (comesFirst ? this.startupOf(pod) : 0));
     // A ReplicaSet makes up for a pod that is on its way out at once, a StatefulSet when it is gone.
     if (pod.owner && pod.owner.kind !== 'StatefulSet' && !hasEnded(pod)) this.come(pod);
@@ -116,9 +121,11 @@ class Play {
 
   private come(gone: PodView): void {
     if (gone.owner === undefined || gone.owner.kind === 'Job' || gone.owner.kind === 'DaemonSet') return;
+    // Those of a StatefulSet take the name of the one that is gone, others come while it is still there.
+    const name = ordinalOf(gone) === undefined ? `${gone.name}'` : gone.name;
     const uid = `${gone.uid}'`;
-    const pod = { ...gone, uid, node: '', ready: false, terminating: false, graceEndsAtMs: undefined, createdAtMs: this.nowMs };
-    this.pods.set(uid, pod);
+    const pod = { ...gone, name, uid, node: '', ready: false, terminating: false, graceEndsAtMs: undefined, createdAtMs: this.nowMs };
+    this.put(undefined, pod);
     this.expect('is ready', pod, this.startupOf(pod));
   }
 
@@ -130,7 +137,8 @@ class Play {
     const due = this.happenings.filter(({ atMs }) => atMs <= next);
     this.happenings.splice(0, this.happenings.length, ...this.happenings.filter(({ atMs }) => atMs > next));
     for (const { pod, happens } of due) {
-      if (happens === 'is ready') this.replace(pod, { ...pod, ready: true, phase: 'Running' });
+      if (!this.present.has(pod.uid)) continue;
+      if (happens === 'is ready') this.put(pod, { ...pod, ready: true, phase: 'Running' });
       else this.end(pod);
     }
     this.recount(new Set(due.map(({ pod }) => pod.namespace)));
@@ -138,18 +146,20 @@ class Play {
   }
 
   private recount(namespaces: ReadonlySet<string>): void {
-    this.looks += this.pods.size;
-    const covered = new BudgetIndex(this.budgets.filter(({ namespace }) => namespaces.has(namespace))).cover([...this.pods.values()]);
-    this.budgets = this.budgets.map((budget) => (namespaces.has(budget.namespace) ? recounted(budget, covered.get(budget) ?? []) : budget));
+    this.budgets = this.budgets.map((budget) =>
+      namespaces.has(budget.namespace) ? recounted(budget, this.matter.under(budget)?.serving ?? 0) : budget,
+    );
   }
 
   private end(pod: PodView): void {
-    this.pods.delete(pod.uid);
+    this.put(pod, undefined);
     if (pod.owner?.kind === 'StatefulSet' && !hasEnded(pod)) this.come(pod);
   }
 
-  private replace({ uid }: PodView, by: PodView): void {
-    if (this.pods.has(uid)) this.pods.set(uid, by);
+  private put(before: PodView | undefined, after: PodView | undefined): void {
+    if (before) this.present.delete(before.uid);
+    if (after) this.present.add(after.uid);
+    this.matter.see(before, after);
   }
 
   private expect(happens: Happening['happens'], pod: PodView, inMs: number): void {

@@ -47,8 +47,12 @@ export function parseMilliQuantity(text: string): number {
 function parseScaled(text: string, scale: number): number {
   const [matched, sign, whole = '', fraction = '', suffix = ''] = quantityPattern.exec(text) ?? [];
   if (matched === undefined || whole + fraction === '') throw new RangeError(`"${text}" is no quantity`);
-  const digits = BigInt(whole + fraction) << BigInt(binaryExponents[suffix] ?? 0);
   const exponent = decimalExponentOf(suffix) - fraction.length + scale;
+  const binaryExponent = binaryExponents[suffix] ?? 0;
+  // Most are small and whole, and there are a hundred thousand of them in a large cluster.
+  const amountOfMost = Number(whole) * 2 ** binaryExponent * 10 ** exponent;
+  if (fraction === '' && sign === '' && exponent >= 0 && Number.isSafeInteger(amountOfMost)) return amountOfMost;
+  const digits = BigInt(whole + fraction) << BigInt(binaryExponent);
   const amount = Number(digits === 0n ? 0n : timesPowerOfTen(digits, exponent));
   return sign === '-' ? -amount : amount;
 }

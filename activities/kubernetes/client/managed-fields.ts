@@ -2,6 +2,10 @@ const opening = Buffer.from('"managedFields":[');
 /** That a pod was made with the name of its node is all that lists are asked of it: see `ignoredCordon` in drain/view.ts. */
 const nodeName = Buffer.from('"f:nodeName"');
 const madeWithNode = Buffer.from('{"fieldsV1":{"f:spec":{"f:nodeName":{}}}}');
+/** API servers write `managedFields` last in the metadata, so that it mostly ends here, which is found much faster than by brackets. */
+const usualEnd = Buffer.from(']},"spec":{');
+/** No key of `managedFields` is that: where it comes before the usual end, that belongs to another object. */
+const otherObject = Buffer.from('"metadata":{');
 const quote = 0x22;
 const backslash = 0x5c;
 const openBracket = 0x5b;
@@ -18,7 +22,7 @@ export function withoutManagedFields(json: Buffer): Buffer {
   for (let at = json.indexOf(opening); at >= 0; at = json.indexOf(opening, at)) {
     const first = at + opening.length;
     // Within a text a quote would have a backslash before it, so this is a key.
-    const end = json[at - 1] === backslash ? -1 : endOfList(json, first);
+    const end = json[at - 1] === backslash ? -1 : (usualEndOfList(json, first) ?? endOfList(json, first));
     if (end < 0) {
       at = first;
       continue;
@@ -29,6 +33,12 @@ export function withoutManagedFields(json: Buffer): Buffer {
     at = end;
   }
   return kept.length === 0 ? json : Buffer.concat([...kept, json.subarray(from)]);
+}
+
+/** The same as endOfList for the list of an object that is written as API servers do; undefined where that is not sure. */
+function usualEndOfList(json: Buffer, from: number): number | undefined {
+  const end = json.indexOf(usualEnd, from);
+  return end < 0 || json.subarray(from, end).includes(otherObject) ? undefined : end;
 }
 
 /** The place of the bracket that closes a list whose items begin here; -1 where there is none. */

@@ -34,6 +34,21 @@ test('The managedFields of a pod are left out, with texts that look like bracket
   });
 });
 
+test('Objects that are written as API servers do, with and without a spec, are told from each other.', () => {
+  const hard = fc.constantFrom(']},"spec":{', '"metadata":{', '\\', '"]}', 'f:a');
+  const managedFields = fc.array(fc.record({ manager: hard, fieldsV1: fc.dictionary(hard, fc.constant({}), { maxKeys: 2 }) }), {
+    maxLength: 2,
+  });
+  const labels = fc.dictionary(hard, hard, { maxKeys: 2 });
+  const pod = fc.record({ metadata: fc.record({ labels, managedFields }), spec: fc.record({ name: hard }) });
+  const bare = fc.record({ metadata: fc.record({ managedFields, uid: hard }), data: labels });
+  fc.assert(
+    fc.property(fc.array(fc.oneof(pod, bare), { maxLength: 4 }), (items) =>
+      expect(read(JSON.stringify({ items }))).toEqual(emptied({ items })),
+    ),
+  );
+});
+
 test('Of the fields of a pod only spec.nodeName is kept: it says that the pod was made with the name of its node.', () => {
   const owner = {
     manager: 'kube-controller-manager',
