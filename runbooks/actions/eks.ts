@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { declareAction, hourMs, listOfText, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 
 // EKS API, CreateNodegroup: letters, digits, `-` and `_`, not at the beginning; at most 63 characters.
@@ -65,6 +65,14 @@ const eksUpdateNodegroupVersion = declareAction({
     nodegroup: nodegroupName.describe('Name of the node group.'),
     version: kubernetesVersion.describe('Kubernetes version to go to; this or releaseVersion must be given.').optional(),
     releaseVersion: releaseVersion.describe('AMI release to go to; this or version must be given.').optional(),
+    zeroBudgets: z
+      .enum(['block', 'wait'])
+      .default('block')
+      .describe(
+        'What a PDB means that allows 0 disruptions however many pods are healthy: the plan is blocked, or people sign that EKS asks ' +
+          'for its pods for 15 minutes a node, and then gives the update up. Those of operators that are no part of Kubernetes are ' +
+          'signed in any case.',
+      ),
     force: z.boolean().default(false).describe('Let EKS terminate nodes whose pods cannot be evicted within 15 minutes.'),
     waitForUpdate: z
       .boolean()

@@ -2,13 +2,20 @@ import type { Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { Target } from '../../../domain/target.ts';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
-import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
+import type { PodView } from '../../../domain/drain/pod.ts';
+import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
 import type { ExpectedChange } from '../../../domain/plan/expected.ts';
 import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { evictionBlockers } from '../../kubernetes/drain/eviction-blockers.ts';
+import {
+  evictionObstacles,
+  isAccepted,
+  zeroBudgetBlockers,
+  zeroBudgetRisks,
+  type EvictionObstacles,
+} from '../../kubernetes/drain/eviction-blockers.ts';
 import { askForUpdate } from '../update/ask-for-update.ts';
 import { nodesAdded } from './expected-nodes.ts';
 import { findNodegroup, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
@@ -19,6 +26,7 @@ import { observeUpdate } from '../update/watch-update.ts';
 
 /** A managed update takes about five minutes a node: boot, drain, a fixed wait of one minute, termination. */
 const estimateMsPerNode = 5 * 60_000;
+const noObstacles: EvictionObstacles = { zero: [], blockers: [] };
 
 type UpdateInput = ActionInput<'eks.updateNodegroupVersion'>;
 
@@ -28,9 +36,9 @@ export function updateNodegroupVersionAction(clients: Clients): AnyAction {
     declaration: actions['eks.updateNodegroupVersion'],
     plan: (input, context) => planUpdate(clients, input, context),
     observe: (plan, context) => observeUpdate(clients, plan, context),
-    act: async ({ facts }, context) => {
-      await requireOpenBudgets(clients, facts, context);
-      await askForUpdate(clients, facts, context);
+    act: async (plan, context) => {
+      await requireOpenBudgets(clients, plan, context);
+      await askForUpdate(clients, plan.facts, context);
     },
     undo: async ({ facts }, _context, seen) => undoUpdate(facts, seen),
   });
@@ -54,11 +62,19 @@ async function planUpdate(clients: Clients, input: UpdateInput, { target }: Acti
   };
   const there = !updating && isAt(nodegroup, facts) && (await isUniform(clients, target, input.nodegroup, present));
   const object = `Nodegroup/${target.name}/${input.nodegroup}`;
-  const budgets = there || input.force ? [] : await evictionBlockers(clients, target, names);
+  const { zero, blockers } = there || input.force ? noObstacles : await evictionObstacles(clients, target, names);
   return {
     ...emptyPlan(facts),
     effects: there ? [] : updateEffects(object, nodegroup, facts),
-    blockers: [...updateBlockers(object, nodegroup, facts, cluster.version ?? ''), ...budgets],
+    risks: zeroBudgetRisks(
+      zero.filter((found) => isAccepted(found, input)),
+      waitOfEks,
+    ),
+    blockers: [
+      ...updateBlockers(object, nodegroup, facts, cluster.version ?? ''),
+      ...zeroBudgetBlockers(zero.filter((found) => !isAccepted(found, input))),
+      ...blockers,
+    ],
     notes: [
       ...(input.force ? ['force: EKS terminates nodes whose pods it cannot evict within 15 minutes, budgets or not.'] : []),
       ...(updating ? [await warningOfUpdate(clients, target, input)] : []),
@@ -67,6 +83,16 @@ async function planUpdate(clients: Clients, input: UpdateInput, { target }: Acti
     outputs: { nodegroup: input.nodegroup, releaseVersion: facts.to.releaseVersion ?? facts.from.releaseVersion },
     expects: there ? [] : updateExpects(object, nodegroup, facts, present),
     estimateMs: there ? 0 : names.length * estimateMsPerNode,
+  };
+}
+
+/** What EKS does about a budget that allows 0 disruptions: it knows no other deadline. */
+function waitOfEks(pods: readonly PodView[]): Pick<Risk, 'detail' | 'remedy'> {
+  return {
+    detail:
+      `EKS cordons the nodes and asks for its pods (${pods.length}) for 15 minutes a node; where they have not gone by then, it gives ` +
+      'the whole update up and takes it back, which ends the new nodes after another 15 minutes, whatever PDBs say.',
+    remedy: 'Have its owner say that it is changed in time, or rotate the node group instead (node-group-rotation), which waits.',
   };
 }
 
@@ -131,15 +157,19 @@ function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFact
 
 /**
  * A PDB may allow no disruption any more since the plan was made. EKS would give the update up, and on its rollback end new nodes after 15
- * minutes whatever PDBs say (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), so none is begun.
- * Throws `action-stuck` with the budget, and `kubernetes-…` errors.
+ * minutes whatever PDBs say (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html), so none is begun, unless people
+ * have signed that for this PDB. Throws `action-stuck` with the budget, and `kubernetes-…` errors.
  */
-async function requireOpenBudgets(clients: Clients, { nodegroup, force }: UpdateFacts, { target }: ActionContext): Promise<void> {
+async function requireOpenBudgets(clients: Clients, { facts, risks }: PlanOf<UpdateFacts>, { target }: ActionContext): Promise<void> {
+  const { nodegroup, force } = facts;
   // What is in progress already is not begun by asking for it again, and may be this step's own.
   if (force || (await findNodegroup(clients, target, nodegroup))?.status === 'UPDATING') return;
   const nodes = await nodesOfNodegroup(clients, target, nodegroup);
   const names = nodes.map(({ metadata }) => metadata?.name ?? '');
-  const [blocker] = await evictionBlockers(clients, target, names);
+  const { zero, blockers } = await evictionObstacles(clients, target, names);
+  const signed = new Set(risks.map(({ object }) => object));
+  const shut = zeroBudgetBlockers(zero).filter(({ object }) => !signed.has(object));
+  const [blocker] = [...shut, ...blockers];
   if (!blocker) return;
   const reason = `EKS could not empty the nodes of ${nodegroup}, so it was not asked to: ${blocker.object}: ${blocker.reason}`;
   throw stuckError({ state: 'stuck', reason, remedy: blocker.remedy });

@@ -5,9 +5,9 @@ import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { groupBy } from '../../../domain/map.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { cordonOwner, cordonState } from '../cordon/owner-annotation.ts';
-import { twoBudgetsBlockers, zeroBudgetBlockers } from './eviction-blockers.ts';
+import { isAccepted, twoBudgetsBlockers, zeroBudgetBlockers } from './eviction-blockers.ts';
 import type { DrainInput, SignedSettings } from './facts.ts';
-import { isAccepted, withoutSurged, type PodsOfDrain } from './pods-of-drain.ts';
+import { withoutSurged, type PodsOfDrain } from './pods-of-drain.ts';
 import type { DrainReview } from './review.ts';
 
 /** Workloads whose several pods are told one by one. */
@@ -22,7 +22,7 @@ export function drainBlockers(
 ): Blocker[] {
   return [
     ...foreignCordonBlockers(nodes, run, input),
-    ...zeroBudgetBlockers(zero.filter((found) => !isAccepted(found, settings))).map(withWayOut),
+    ...zeroBudgetBlockers(zero.filter((found) => !isAccepted(found, settings))),
     ...twoBudgetsBlockers(withoutSurged(moved, known, settings), budgets),
     ...lossBlockers(moved, input),
     ...returnBlockers(moved),
@@ -30,11 +30,6 @@ export function drainBlockers(
     ...surgeBlockers(singletons, known, settings),
     ...localVolumeBlockers(review, input),
   ];
-}
-
-/** Nobody can tell from the numbers whether something will change them; whoever knows can say so. */
-function withWayOut({ remedy, ...blocker }: Blocker): Blocker {
-  return { ...blocker, remedy: `${remedy} Where a controller will allow it as the drain goes on, plan with \`zeroBudgets: wait\`.` };
 }
 
 /** Pods that come to the same node again at once: however often they are evicted, the node is never empty, and they are down each time. */

@@ -19,9 +19,10 @@ import { cordonEffect, cordonFacts, foreignCordonWarnings, undoCordons } from '.
 import { cordonState, turnBegan } from '../cordon/owner-annotation.ts';
 import { readCluster, type ClusterReading } from './cluster-state.ts';
 import { drainBlockers } from './drain-blockers.ts';
+import { isAccepted } from './eviction-blockers.ts';
 import { expectedReading, type ExpectedReading } from './expected-reading.ts';
 import { drainSettings, type DrainFacts, type DrainInput, type SignedSettings } from './facts.ts';
-import { isAccepted, leaves, podsOfDrain, type PodsOfDrain } from './pods-of-drain.ts';
+import { leaves, podsOfDrain, type PodsOfDrain } from './pods-of-drain.ts';
 import { reviewDrain, type DrainReview } from './review.ts';
 import { drainRisks } from './risks.ts';
 import { DrainSession } from './session.ts';

@@ -77,11 +77,6 @@ export function withoutSurged(
   return pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), singletons));
 }
 
-/** Whether a drain waits for a budget that allows 0 disruptions, instead of being blocked by it. */
-export function isAccepted({ opener }: ZeroBudget, settings: SignedSettings): boolean {
-  return opener !== undefined || settings.zeroBudgets === 'wait';
-}
-
 /** Whether a drain with these settings moves the pod. */
 export function leaves(pod: PodView, { daemonSets }: SignedSettings): boolean {
   return !staysOnNode(pod) || (daemonSets === 'evict' && isDaemon(pod) && !pod.mirror);

@@ -1,9 +1,9 @@
-import { budgetName } from '../../../domain/drain/budget.ts';
 import { podName, workloadOf } from '../../../domain/drain/pod.ts';
 import { isSurged } from '../../../domain/drain/workload.ts';
 import type { Risk } from '../../../domain/plan/plan.ts';
+import { isAccepted, zeroBudgetRisks } from './eviction-blockers.ts';
 import type { DrainInput } from './facts.ts';
-import { isAccepted, type PodsOfDrain } from './pods-of-drain.ts';
+import type { PodsOfDrain } from './pods-of-drain.ts';
 import type { DrainReview } from './review.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { DrainReview } from './review.ts';
  * docs/how-it-works.md. What the input does not allow is a blocker instead, and no risk.
  */
 export function drainRisks(pods: PodsOfDrain, review: DrainReview, input: DrainInput): Risk[] {
-  return [...placementRisks(review, input), ...zeroBudgetRisks(pods), ...lossRisks(pods, input), ...downtimeRisks(pods)];
+  return [...placementRisks(review, input), ...budgetRisks(pods), ...lossRisks(pods, input), ...downtimeRisks(pods)];
 }
 
 function placementRisks({ problems }: DrainReview, { deleteEmptyDirData }: DrainInput): Risk[] {
@@ -21,17 +21,14 @@ function placementRisks({ problems }: DrainReview, { deleteEmptyDirData }: Drain
 }
 
 /** Budgets that are waited for, though nothing in their numbers will change. */
-function zeroBudgetRisks({ zero, settings }: PodsOfDrain): Risk[] {
-  return zero
-    .filter((found) => isAccepted(found, settings))
-    .map(({ budget, reason, pods, opener }) => ({
-      object: `PodDisruptionBudget/${budgetName(budget)}`,
-      risk: `it allows 0 disruptions until ${opener?.name ?? 'its owner'} changes that`,
-      detail:
-        `${reason} ${opener?.when ? `${opener.name} ${opener.when}. ` : ''}Its pods here (${pods.length}) are asked for again after ` +
-        '1, 2, 4 … 30 s, and go as soon as it allows it; all others go meanwhile.',
-      remedy: 'Plan with a `podDeadline`, so that the drain does not wait for ever where nothing changes.',
-    }));
+function budgetRisks({ zero, settings }: PodsOfDrain): Risk[] {
+  const accepted = zero.filter((found) => isAccepted(found, settings));
+  return zeroBudgetRisks(accepted, (pods) => ({
+    detail:
+      `Its pods here (${pods.length}) are asked for again after 1, 2, 4 … 30 s, and go as soon as it allows it; ` +
+      'all others go meanwhile.',
+    remedy: 'Plan with a `podDeadline`, so that the drain does not wait for ever where nothing changes.',
+  }));
 }
 
 function lossRisks({ lost }: PodsOfDrain, { force, deleteEmptyDirData }: DrainInput): Risk[] {

@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-eks';
 import { findNodegroup, readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
 import type { JsonObject } from '../../../domain/json.ts';
-import type { WorldSeed } from '../../../sandbox/seed.ts';
+import type { Manifest, WorldSeed } from '../../../sandbox/seed.ts';
 import { budget, deployment, eventually } from '../../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../../support/cluster.ts';
 import { once, type ProxiedRequest, type Treatment } from '../../support/proxy.ts';
@@ -148,7 +148,10 @@ describe('the plan', () => {
       {
         object: 'PodDisruptionBudget/shop/web',
         reason: 'It allows 0 disruptions: 3 of 3 pods must stay healthy.',
-        remedy: expect.stringContaining('Have its owner allow one disruption (maxUnavailable: 1)'),
+        remedy:
+          'PodDisruptionBudget shop/web (maxUnavailable: 0) over Deployment shop/web demands 3 healthy of 3 pods. Have its owner allow ' +
+          'one disruption (maxUnavailable: 1), then plan again. Where a controller will allow it as the drain goes on, plan with ' +
+          '`zeroBudgets: wait`.',
       },
       expect.objectContaining({ object: expect.stringMatching(/^Pod\/shop\/api-/) }),
     ]);
@@ -276,6 +279,54 @@ describe('carrying it out', () => {
     await updateAsSomebodyElse();
     await waitUntilAtRest();
     expect(await demo.observe(update, plan)).toMatchObject({ state: 'done', outputs: { nodegroup: 'blue', releaseVersion: release } });
+  });
+});
+
+describe('a PDB that allows 0 disruptions until a controller changes that', () => {
+  const named = { namespace: 'shop', name: 'web' };
+  const shut = [deployment('web', 3), budget('web', { maxUnavailable: 0 })];
+  const ofOperator = { object: 'PodDisruptionBudget/shop/web', risk: 'it allows 0 disruptions until Pool shop/web changes that' };
+
+  /** The PDB is of a controller that is no part of Kubernetes. */
+  const owned = (): Manifest => {
+    const made = budget('web', { maxUnavailable: 0 });
+    const owner = { apiVersion: 'pools.example.com/v1', kind: 'Pool', name: 'web', uid: 'p-1', controller: true };
+    const metadata = { ...made.metadata, ownerReferences: [owner] };
+    return { ...made, metadata };
+  };
+
+  /** Takes the PDB away when EKS has cordoned a node, as operators do. */
+  async function openOnCordon(): Promise<void> {
+    await eventually('a cordon', async () => ((await demo.nodes()).some(({ spec }) => spec?.unschedulable) ? true : undefined));
+    await demo.others.policy.deleteNamespacedPodDisruptionBudget(named);
+  }
+
+  test.each([
+    ['of an operator is a risk', [deployment('web', 3), owned()], {}, ofOperator],
+    ['of anybody else is one where the input says so', shut, { zeroBudgets: 'wait' }, { object: ofOperator.object }],
+  ])('%s, and EKS goes on when it is changed in time.', async (_title, manifests, settings, risk) => {
+    await start(worldWith(manifests), moderate);
+    const plan = await demo.plan(update, { ...input, ...settings });
+    expect(plan).toMatchObject({ blockers: [], risks: [risk] });
+    expect(plan.risks[0]?.detail).toContain('for 15 minutes a node; where they have not gone by then, it gives the whole update up');
+    const [performed] = await Promise.all([demo.perform(update, plan), openOnCordon()]);
+    expect(performed).toMatchObject({ before: 'todo', acts: 1 });
+    expect(demo.report().violations).toEqual([]);
+  });
+
+  test('that nobody has signed keeps the update from being begun, whoever it belongs to.', async () => {
+    await start(worldWith([deployment('web', 3)]));
+    const plan = await demo.plan(update, { ...input, zeroBudgets: 'wait' });
+    await demo.others.policy.createNamespacedPodDisruptionBudget({ namespace: 'shop', body: owned() });
+    await eventually('the PDB to be counted', async () => {
+      const { status } = await demo.others.policy.readNamespacedPodDisruptionBudget(named);
+      return status?.expectedPods === 3 ? true : undefined;
+    });
+    expect(await failureOf(demo.perform(update, plan))).toMatchObject({
+      code: 'action-stuck',
+      message: expect.stringContaining('so it was not asked to: PodDisruptionBudget/shop/web: It allows 0 disruptions'),
+    });
+    expect(await updateIds()).toEqual([]);
   });
 });
 
