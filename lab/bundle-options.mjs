@@ -1,3 +1,17 @@
+/** Of the Kubernetes client only what is used shall be loaded: it does not say itself that its files do nothing but define classes. */
+const partOfKubernetesClient = {
+  name: 'part-of-kubernetes-client',
+  setup(build) {
+    const filter = /^(@kubernetes\/client-node$|\.)/;
+    build.onResolve({ filter }, async ({ path, pluginData, ...options }) => {
+      const isOurs = path.startsWith('@') || options.resolveDir.includes('@kubernetes/client-node/');
+      if (pluginData === partOfKubernetesClient || !isOurs) return undefined;
+      const found = await build.resolve(path, { ...options, pluginData: partOfKubernetesClient });
+      return { ...found, sideEffects: false };
+    });
+  },
+};
+
 /** How everything of ours is bundled that Node runs: programs, and the packages that tests load. */
 export const bundleOptions = {
   bundle: true,
@@ -15,4 +29,5 @@ export const bundleOptions = {
   keepNames: true,
   minifyWhitespace: true,
   logLevel: 'error',
+  plugins: [partOfKubernetesClient],
 };

@@ -1,6 +1,6 @@
-import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createClients } from '../../activities/clients.ts';
+import { apiPath } from '../../activities/kubernetes/client/connect.ts';
 import { region } from './world.ts';
 
 /** What the minimal workflow can do. */
@@ -13,9 +13,8 @@ function createMinimalActivities(): MinimalActivities {
   const clients = createClients();
   return {
     cordon: async (cluster, node) => {
-      const { core } = await clients.kubernetes({ kind: 'eks', region, name: cluster });
-      const body = { spec: { unschedulable: true } };
-      await core.patchNode({ name: node, body }, setHeaderOptions('Content-Type', PatchStrategy.MergePatch));
+      const apis = await clients.kubernetes({ kind: 'eks', region, name: cluster });
+      await apis.request('PATCH', apiPath`/api/v1/nodes/${node}`, { body: { spec: { unschedulable: true } } });
     },
   };
 }

@@ -1,8 +1,9 @@
-import { PatchStrategy, setHeaderOptions, type V1Node } from '@kubernetes/client-node';
+import type { V1Node } from '@kubernetes/client-node';
 import { z } from 'zod';
 import { defineAction, emptyPlan, type AnyAction } from '../../activities/action.ts';
 import type { Clients } from '../../activities/clients.ts';
 import { kubernetesCode, kubernetesError } from '../../activities/failure.ts';
+import { apiPath } from '../../activities/kubernetes/client/connect.ts';
 import { findNodes, inParallel, readNode } from '../../activities/kubernetes/client/read.ts';
 import { declareAction } from '../../runbooks/actions/declaration.ts';
 
@@ -70,13 +71,13 @@ export function labelNodesAction(clients: Clients): AnyAction {
 
     // One push. Looks at each node before it touches it, and sends the version that it has seen along.
     act: async ({ facts: { nodes, key, value } }, { target }) => {
-      const { core, ...apis } = await clients.kubernetes(target);
+      const apis = await clients.kubernetes(target);
       await inParallel(nodes, async ({ name, uid }) => {
-        const node = await readNode({ core, ...apis }, target.name, name);
+        const node = await readNode(apis, target.name, name);
         if (node?.metadata?.uid !== uid || labelOf(node, key) === value) return;
         const body = { metadata: { resourceVersion: node.metadata.resourceVersion, labels: { [key]: value } } };
-        const asMerge = setHeaderOptions('Content-Type', PatchStrategy.MergePatch);
-        await core.patchNode({ name, body, fieldManager: 'holdpoint' }, asMerge).catch((error: unknown) => {
+        const contents = { query: { fieldManager: 'holdpoint' }, body };
+        await apis.request('PATCH', apiPath`/api/v1/nodes/${name}`, contents).catch((error: unknown) => {
           // 409: somebody was faster; the next look tells what is left to do.
           if (kubernetesCode(error) !== 409) throw kubernetesError(error, `label node ${name}`, target.name);
         });

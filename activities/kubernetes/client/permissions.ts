@@ -1,6 +1,7 @@
 import { getOrAdd } from '../../../domain/map.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { kubernetesError } from '../../failure.ts';
+import type { V1SelfSubjectAccessReview } from '@kubernetes/client-node';
 import type { KubernetesApis } from './connect.ts';
 import { readPatiently } from './list.ts';
 import { inParallel } from './read.ts';
@@ -54,13 +55,13 @@ export async function mayI(apis: KubernetesApis, cluster: string, asks: readonly
   return [...missing.values()].map((some) => missingPermission(some, apis.user));
 }
 
-async function isAllowed({ authorization }: KubernetesApis, cluster: string, { verb, group, resource: asked }: Ask): Promise<boolean> {
+async function isAllowed(apis: KubernetesApis, cluster: string, { verb, group, resource: asked }: Ask): Promise<boolean> {
   const [resource, subresource] = asked.split('/');
   try {
+    const resourceAttributes = { verb, group, resource, ...(subresource === undefined ? {} : { subresource }) };
+    const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } };
     const review = await readPatiently(() =>
-      authorization.createSelfSubjectAccessReview({
-        body: { spec: { resourceAttributes: { verb, group, resource, ...(subresource === undefined ? {} : { subresource }) } } },
-      }),
+      apis.request<V1SelfSubjectAccessReview>('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { body }),
     );
     return review.status?.allowed === true;
   } catch (error) {

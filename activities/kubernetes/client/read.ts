@@ -3,7 +3,7 @@ import pMap from 'p-map';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
-import type { KubernetesApis } from './connect.ts';
+import { apiPath, type KubernetesApis } from './connect.ts';
 import { kinds, viewedAs } from './kinds.ts';
 import { itemsOf, readList, readPatiently, type Kind, type ListOptions } from './list.ts';
 import { budgetView, podView } from '../drain/view.ts';
@@ -21,9 +21,9 @@ export async function listNodes(apis: KubernetesApis, cluster: string, labelSele
 }
 
 /** A node by its name; undefined where it does not exist. */
-export async function readNode({ core }: KubernetesApis, cluster: string, name: string): Promise<V1Node | undefined> {
+export async function readNode(apis: KubernetesApis, cluster: string, name: string): Promise<V1Node | undefined> {
   try {
-    return await readPatiently(() => core.readNode({ name }));
+    return await readPatiently(() => apis.request<V1Node>('GET', apiPath`/api/v1/nodes/${name}`));
   } catch (error) {
     if (kubernetesCode(error) === 404) return undefined;
     throw kubernetesError(error, `read node ${name}`, cluster);

@@ -1,7 +1,7 @@
-import { PatchStrategy, setHeaderOptions, type V1Node } from '@kubernetes/client-node';
+import type { V1Node } from '@kubernetes/client-node';
 import { cut } from '../../../domain/visible.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
-import type { KubernetesApis } from '../client/connect.ts';
+import { apiPath, type KubernetesApis } from '../client/connect.ts';
 import { inParallel, listNodes, readNode } from '../client/read.ts';
 
 /** The annotation by which a cordon says whose it is: the id of the run. A cordon without it is somebody else's. */
@@ -277,10 +277,8 @@ function hasChanged(error: unknown): boolean {
 }
 
 /** Carries the version that was looked at: if anybody has changed the node since, the API server answers 409. */
-async function patchNode({ core }: KubernetesApis, node: V1Node, { labels, annotations, spec }: NodeChange): Promise<void> {
+async function patchNode(apis: KubernetesApis, node: V1Node, { labels, annotations, spec }: NodeChange): Promise<void> {
   const { name = '', resourceVersion } = node.metadata ?? {};
-  await core.patchNode(
-    { name, fieldManager, body: { metadata: { resourceVersion, labels, annotations }, spec } },
-    setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
-  );
+  const body = { metadata: { resourceVersion, labels, annotations }, spec };
+  await apis.request('PATCH', apiPath`/api/v1/nodes/${name}`, { query: { fieldManager }, body });
 }

@@ -2,7 +2,7 @@ import { ApiException, type V1DeleteOptions } from '@kubernetes/client-node';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { EvictionAnswer } from '../../../domain/drain/requests.ts';
 import { kubernetesCode, kubernetesError, kubernetesMessage, withoutFullStop } from '../../failure.ts';
-import type { KubernetesApis } from '../client/connect.ts';
+import { apiPath, type KubernetesApis } from '../client/connect.ts';
 
 const reasonCharactersMax = 300;
 /** As the API server words what webhooks and ValidatingAdmissionPolicies deny (k8s.io/apiserver, pkg/admission/plugin). */
@@ -16,7 +16,7 @@ const denialByAdmission = /admission webhook ".+" denied the request|ValidatingA
  * Throws `kubernetes-…` errors where the answer is unknown or a person must look.
  */
 export async function evictPod(
-  { core }: KubernetesApis,
+  apis: KubernetesApis,
   cluster: string,
   { namespace, name, uid, version }: PodView,
   { gracePeriodSeconds, asSeen = false }: { gracePeriodSeconds?: number; asSeen?: boolean } = {},
@@ -24,11 +24,8 @@ export async function evictPod(
   const preconditions = { uid, ...(asSeen && { resourceVersion: version }) };
   const deleteOptions: V1DeleteOptions = { preconditions, ...(gracePeriodSeconds !== undefined && { gracePeriodSeconds }) };
   try {
-    await core.createNamespacedPodEviction({
-      namespace,
-      name,
-      body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { namespace, name }, deleteOptions },
-    });
+    const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { namespace, name }, deleteOptions };
+    await apis.request('POST', apiPath`/api/v1/namespaces/${namespace}/pods/${name}/eviction`, { body });
     return { answer: 'evicted' };
   } catch (error) {
     return readRefusal(error, `evict pod ${namespace}/${name}`, cluster);
@@ -37,14 +34,14 @@ export async function evictPod(
 
 /** Deletes exactly this pod, past its budget; without any grace where nobody is there to end it. Throws `kubernetes-…` errors. */
 export async function deletePod(
-  { core }: KubernetesApis,
+  apis: KubernetesApis,
   cluster: string,
   { namespace, name, uid }: PodView,
   force: boolean,
 ): Promise<EvictionAnswer> {
   try {
     const body: V1DeleteOptions = { preconditions: { uid }, ...(force && { gracePeriodSeconds: 0 }) };
-    await core.deleteNamespacedPod({ namespace, name, body });
+    await apis.request('DELETE', apiPath`/api/v1/namespaces/${namespace}/pods/${name}`, { body });
     return { answer: 'evicted' };
   } catch (error) {
     return readRefusal(error, `delete pod ${namespace}/${name}`, cluster);

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import type { V1VolumeAttachmentList } from '@kubernetes/client-node';
 import { readCluster } from '../../../../activities/kubernetes/drain/cluster-state.ts';
 import { reviewDrain, type DrainReview } from '../../../../activities/kubernetes/drain/review.ts';
 import type { Progress } from '../../../../domain/action.ts';
@@ -79,7 +80,8 @@ test('A drain is over only when the volumes of the pods that moved are detached 
   const onProgress = (progress?: Progress): void => void (progress && told.push(progress.summary));
   await demo.perform('kubernetes.drain', plan, { onProgress });
   expect(told).toContain('1 of 1 pods gone, 1 volumes still attached');
-  const { items } = await (await demo.clients.kubernetes(demo.target)).storage.listVolumeAttachment();
+  const apis = await demo.clients.kubernetes(demo.target);
+  const { items } = await apis.request<V1VolumeAttachmentList>('GET', '/apis/storage.k8s.io/v1/volumeattachments');
   expect(items.filter(({ spec }) => spec.nodeName === node)).toEqual([]);
 });
 
