@@ -99,7 +99,7 @@ export class Holdpoint {
         workflowExecutionTimeout: planTimeoutMs,
         args: [{ document, inputs }],
       });
-      requireHonestForecast(forecast as Forecast, document, inputs);
+      await requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {
       throw refusalIn(error) ?? error;

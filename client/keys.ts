@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyO
 import { mkdir, open, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
 import { parseJson } from '../domain/json.ts';
 import { ed25519Signer, KeyError, type Signer } from './signing.ts';

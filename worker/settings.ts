@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { temporalSettings, type TemporalSettings } from '../client/connection.ts';
 import { ToldError } from '../domain/errors.ts';
 import type { WorkerVersion } from './versioning.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ChangeKind } from '../../domain/action.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import type { Rule } from '../../domain/approval/rules.ts';

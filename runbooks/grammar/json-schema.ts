@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { ActionDeclaration } from '../actions/declaration.ts';
 import { actionNames, actions } from '../actions/index.ts';

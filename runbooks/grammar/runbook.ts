@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { expressionLengthMax } from '../../domain/expression/expression.ts';
 import { elementsMax } from '../../domain/runbook.ts';
 import { targetKinds } from '../targets.ts';

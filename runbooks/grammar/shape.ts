@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Json } from '../../domain/json.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import type { SourceMap } from './document.ts';
