@@ -18,6 +18,8 @@ export interface Caller {
   execution: string;
   /** Whether it has continued that other execution as new, at once or over more than one history. */
   continues(execution: string): Promise<boolean>;
+  /** The execution that has started it, where a workflow has. */
+  parent?: { execution: string };
 }
 
 /** What the server knows of the beginning of an execution. It never changes. */
@@ -27,6 +29,8 @@ interface Origin {
   /** The execution that it has continued as new. */
   continued?: string;
   isReset: boolean;
+  /** The execution of the workflow that has started it. */
+  parent?: string;
 }
 
 /** Finds out who calls: each worker keeps one, for what it has heard from Temporal. */
@@ -51,7 +55,8 @@ export class Callers {
       throw refuse(`${caller} was started on the queue ${origin.taskQueue}, which is not this worker's`);
     }
     if (origin.isReset) throw refuse(`${caller} was made by a reset of another execution, which would do again what that one has done`);
-    return { workflowType, workflowId, execution, continues: (other) => this.continues(workflowId, execution, other) };
+    const continues: Caller['continues'] = (other) => this.continues(workflowId, execution, other);
+    return { workflowType, workflowId, execution, continues, ...(origin.parent !== undefined && { parent: { execution: origin.parent } }) };
   }
 
   private async continues(workflowId: string, execution: string, other: string): Promise<boolean> {
@@ -91,11 +96,12 @@ async function readOrigin(workflowId: string, runId: string): Promise<Origin> {
     }),
   );
   const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
-  const { workflowType, taskQueue, continuedExecutionRunId, originalExecutionRunId, initiator } = started ?? {};
+  const { workflowType, taskQueue, continuedExecutionRunId, originalExecutionRunId, initiator, parentWorkflowExecution } = started ?? {};
   return {
     workflowType: workflowType?.name ?? '',
     taskQueue: taskQueue?.name ?? '',
     ...(continuedExecutionRunId && Number(initiator) === continuedByItself && { continued: continuedExecutionRunId }),
     isReset: originalExecutionRunId !== runId,
+    ...(parentWorkflowExecution?.runId && { parent: parentWorkflowExecution.runId }),
   };
 }

@@ -17,7 +17,8 @@ import { ownValue } from '../domain/map.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
-import { planWorkflow, runWorkflow, sweepWorkflow } from '../domain/run/names.ts';
+import { channelsFor, eventOf, type NotificationEvent } from '../domain/notification.ts';
+import { notifyWorkflow, planWorkflow, runWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
@@ -36,6 +37,8 @@ import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
 import type { Prepared } from './prepare.ts';
 import { Preparer } from './preparer.ts';
+import type { Delivery } from './notify/channel.ts';
+import { Outbox, type OutboxParts, type Told } from './notify/outbox.ts';
 import { keysNow, membersOf, policyNow, type PublicKeys } from './people/policy.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
@@ -60,8 +63,12 @@ const callersOf: Record<keyof Activities, readonly string[]> = {
   targetsOfRuns: [sweepWorkflow],
   findOwnerAnnotations: [sweepWorkflow],
   liftOwnerAnnotations: [sweepWorkflow],
-  record: [runWorkflow, sweepWorkflow],
+  record: [runWorkflow, sweepWorkflow, notifyWorkflow],
   verifySignature: [runWorkflow],
+  routeNotification: [notifyWorkflow],
+  sendNotification: [notifyWorkflow],
+  isOpenRun: [notifyWorkflow],
+  testChannel: [testChannelWorkflow],
 };
 
 /** What activities work with; the worker puts it together. */
@@ -72,6 +79,8 @@ export interface ActivityParts {
   artifacts: ArtifactStore;
   /** Reads holdpoint.yaml as it is now: people who have left must not be able to sign. */
   readConfiguration(): Promise<Configuration>;
+  /** Whom to tell of what as it says now, with absolute paths; nobody is told of anything where it is left out. */
+  readNotifications?: OutboxParts['readNotifications'];
   /** How long a sweep leaves a target alone after its run has ended. */
   sweepSettleMs?: number;
 }
@@ -108,8 +117,15 @@ export interface Activities {
   findOwnerAnnotations(request: { target: string }): Promise<OwnerAnnotationsFound>;
   /** Lifts owner annotations that `findOwnerAnnotations` has called dead; returns those that were there to be lifted. */
   liftOwnerAnnotations(request: { target: string; annotations: OwnerAnnotation[] }): Promise<{ lifted: OwnerAnnotation[] }>;
-  /** Writes entries in their order, the first under that number; returns when each was written. May be repeated. */
-  record(request: { run: string; sequence: number; entries: Pick<NewEntry, 'kind' | 'body'>[] }): Promise<{ at: string[]; path: string }>;
+  /**
+   * Writes entries in their order, the first under that number; returns when each was written. May be repeated. `toTell` are the numbers
+   * of those that people are to be told of.
+   */
+  record(request: {
+    run: string;
+    sequence: number;
+    entries: Pick<NewEntry, 'kind' | 'body'>[];
+  }): Promise<{ at: string[]; path: string; toTell?: number[] }>;
   /**
    * With a group, its signer must belong to it at this moment. `earlier` are the words that others of it have signed before: the answer
    * says which of them do not count any more.
@@ -122,6 +138,14 @@ export interface Activities {
     earlier?: { expected: ExpectedStatement; signature: string }[];
     operates?: string;
   }): Promise<VerifiedSignature>;
+  /** Over which channels people are told of an entry, and of what. */
+  routeNotification(request: Told): Promise<{ event?: NotificationEvent; channels: string[] }>;
+  /** Sends the message of an entry over a channel, once; never fails for what the channel does. */
+  sendNotification(request: Told & { channel: string; mayRepeat: boolean }): Promise<Delivery>;
+  /** Whether the run is the one that is open on the target. */
+  isOpenRun(request: { run: string; target: string }): Promise<boolean>;
+  /** Sends a message that is marked as a test over a channel. */
+  testChannel(request: { channel: string }): Promise<Delivery>;
 }
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
@@ -130,6 +154,8 @@ export function createActivities(parts: ActivityParts): Activities {
   // What anybody can send must not keep what has been signed waiting.
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
   const callers = new Callers();
+  const readNotifications = parts.readNotifications ?? (async () => undefined);
+  const outbox = new Outbox({ evidence: parts.evidence, readNotifications });
   const judge = new Judge({
     evidence: parts.evidence,
     readConfiguration: () => parts.readConfiguration(),
@@ -177,12 +203,35 @@ export function createActivities(parts: ActivityParts): Activities {
     liftOwnerAnnotations: ({ target, annotations }) =>
       withHeartbeats(async () => ({ lifted: await liftOwnerAnnotations(sweepParts(parts, target), annotations) })),
     record: (request) =>
-      withHeartbeats(async () =>
-        record(parts.evidence, await callers.present(callersOf.record), request, (run, plan) => judge.requireRollback(run, plan)),
-      ),
+      withHeartbeats(async () => {
+        const caller = await callers.present(callersOf.record);
+        const written = await record(parts.evidence, caller, request, (run, plan) => judge.requireRollback(run, plan));
+        const toTell = caller.workflowType === runWorkflow ? await entriesToTell(request, readNotifications) : [];
+        return { ...written, ...(toTell.length > 0 && { toTell }) };
+      }),
     verifySignature: async (request) => verifySignature(request, await parts.readConfiguration()),
+    ...outboxActivities(outbox, callers),
   };
   return guarded(activities, callers);
+}
+
+/** What tells people of entries of records. */
+function outboxActivities(
+  outbox: Outbox,
+  callers: Callers,
+): Pick<Activities, 'routeNotification' | 'sendNotification' | 'isOpenRun' | 'testChannel'> {
+  return {
+    routeNotification: (told) => withHeartbeats(async () => outbox.route(await callers.present(callersOf.routeNotification), told)),
+    sendNotification: ({ channel, mayRepeat, ...told }) =>
+      withHeartbeats(async () =>
+        outbox.send(await callers.present(callersOf.sendNotification), told, channel, mayRepeat ? 'repeat' : undefined),
+      ),
+    isOpenRun: async ({ run, target }) => {
+      const latest = await latestRunOf(target);
+      return latest.state === 'open' && latest.run === run;
+    },
+    testChannel: ({ channel }) => withHeartbeats(() => outbox.test(channel)),
+  };
 }
 
 function sweepParts({ systems, evidence, sweepSettleMs: settleMs = sweepSettleMs }: ActivityParts, target: string): SweepParts {
@@ -258,10 +307,10 @@ async function record(
   requireRollback: Judge['requireRollback'],
 ): ReturnType<Activities['record']> {
   const { execution, workflowType } = caller;
-  if (workflowType === sweepWorkflow && run !== `sweep-${execution}`) {
+  if (workflowType !== runWorkflow && run !== `${workflowType}-${execution}`) {
     throw new HoldpointError('caller-refused', {
       activity: 'record',
-      cause: `a sweep writes no record but its own, and this is that of ${run}`,
+      cause: `a ${workflowType} writes no record but its own, and this is that of ${run}`,
     });
   }
   const at: string[] = [];
@@ -278,6 +327,21 @@ async function record(
     }
   }
   return { at, path: evidence.pathOf(run) };
+}
+
+/** The numbers of the entries that people are to be told of. Where nobody can say now, the outbox finds out. */
+async function entriesToTell(
+  { sequence, entries }: Parameters<Activities['record']>[0],
+  readNotifications: OutboxParts['readNotifications'],
+): Promise<number[]> {
+  const telling = entries.flatMap((entry, index) => (eventOf(entry) === undefined ? [] : [{ entry, sequence: sequence + index }]));
+  if (telling.length === 0) return [];
+  try {
+    const { routes = [] } = (await readNotifications()) ?? {};
+    return telling.flatMap(({ entry, sequence }) => (channelsFor(routes, entry).length > 0 ? [sequence] : []));
+  } catch {
+    return telling.map(({ sequence }) => sequence);
+  }
 }
 
 /** An entry that no record can take, or whose place is taken, is not tried again: a person hears of it. */

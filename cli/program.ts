@@ -81,6 +81,10 @@ const commandFiles: readonly CommandFile[] = [
     summaries: { sweep: 'lift the cordons and other owner annotations of runs that are over' },
     load: async () => (await import('./commands/sweep.ts')).registerSweep,
   },
+  {
+    summaries: { notifications: 'send a test message over a channel' },
+    load: async () => (await import('./commands/notifications.ts')).registerNotifications,
+  },
   { summaries: { evidence: 'check the record of a run' }, load: async () => (await import('./commands/evidence.ts')).registerEvidence },
   { summaries: { keys: 'the keys that people sign with' }, load: async () => (await import('./commands/keys.ts')).registerKeys },
   {

@@ -1,5 +1,5 @@
 import type { StepState } from '../domain/run/steps.ts';
-import type { HoldState, Phase, RunState } from '../domain/run/state.ts';
+import type { HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
 import { standingOf } from '../domain/approval/request.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
@@ -23,10 +23,17 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
   if (live.retrying.length > 0) lines.push('', ...live.retrying.map((retrying) => `${colors.yellow('!')} ${retryingText(retrying)}`));
   if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, options));
   if (state.notice) lines.push('', `${colors.yellow('!')} ${state.notice}`);
+  if (state.notifications?.length) lines.push('', ...state.notifications.map((trouble) => untoldLine(trouble, colors)));
   if (state.stuck) lines.push('', ...stuckLines(state, colors));
   if (state.phase === 'paused' || state.phase === 'stuck') lines.push(...choiceLines(state, colors));
   if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
   return lines;
+}
+
+/** That people could not be told of something, and why. */
+function untoldLine({ event, channel, reason, state, attempts }: NotificationTrouble, colors: Colors): string {
+  const becomes = state === 'trying' ? 'is being tried again' : `was given up after ${counted(attempts, 'attempt')}`;
+  return `${colors.yellow('!')} channel ${channel} was not told of "${event}", which ${becomes}: ${reason}`;
 }
 
 /** That something is being tried again, and why. */

@@ -34,12 +34,14 @@ import {
   searchAttributes,
   stateQuery,
   commandUpdate,
+  testChannelWorkflow,
   type Admission,
   type DecisionAnswer,
   type RefusedAttempt,
   type RunInput,
   type SweepResult,
   type CommandResult,
+  type TestResult,
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
 import { refusalIn } from './remote-error.ts';
@@ -49,6 +51,8 @@ import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
 
 const planTimeoutMs = 3 * 60_000;
+/** A worker sends the message at once, or is lost. */
+const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
 
 /** A row of the list of runs. */
@@ -148,6 +152,18 @@ export class Holdpoint {
    */
   sweep(options: { targets?: string[]; dryRun: boolean }): Promise<SweepResult> {
     return sweepTargets(this.client, this.settings, options);
+  }
+
+  /** Has a worker send a test message over a channel of its configuration. Throws `worker-missing`. */
+  async testChannel(channel: string): Promise<TestResult> {
+    await requireWorker(this.client, this.settings);
+    const result: unknown = await this.client.workflow.execute(testChannelWorkflow, {
+      workflowId: `test-channel-${randomUUID()}`,
+      taskQueue: this.settings.taskQueue,
+      workflowExecutionTimeout: testTimeoutMs,
+      args: [{ channel }],
+    });
+    return result as TestResult;
   }
 
   /** The runs that are open, or the newest ones of all. */

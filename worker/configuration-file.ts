@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
 import { loadConfiguration, type ClusterAccess, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
+import { withPaths, type Notifications } from '../runbooks/configuration/notifications.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
 
 /** Where evidence goes when holdpoint.yaml does not say, beside that file. */
@@ -51,6 +52,11 @@ export function clustersOf(file: string, { clusters = {} }: Configuration): Reco
     return [name, 'kubeconfig' in access ? { ...access, kubeconfig: resolve(dirname(file), access.kubeconfig) } : access];
   });
   return Object.fromEntries(absolute);
+}
+
+/** Whom to tell of what, with absolute paths; undefined where nobody is told of anything. */
+export function notificationsOf(file: string, { notifications }: Configuration): Notifications | undefined {
+  return notifications && withPaths(notifications, (path) => resolve(dirname(file), path));
 }
 
 async function versionOf(file: string): Promise<string> {

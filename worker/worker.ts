@@ -17,7 +17,14 @@ import { connectTemporal, type TemporalSettings } from '../client/connection.ts'
 import { readKeyFile } from '../client/keys.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Configuration, EvidencePlace } from '../runbooks/configuration/configuration.ts';
-import { anchorPlace, artifactsPlace, clustersOf, createConfigurationReader, evidencePlace } from './configuration-file.ts';
+import {
+  anchorPlace,
+  artifactsPlace,
+  clustersOf,
+  createConfigurationReader,
+  evidencePlace,
+  notificationsOf,
+} from './configuration-file.ts';
 import type { WorkerSettings } from './settings.ts';
 import { deploymentOptionsOf } from './versioning.ts';
 import { workflowCode } from './workflow-code.ts';
@@ -41,7 +48,13 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   const evidence = await openEvidence(settings.configurationFile, configuration, proof);
   const artifacts = openArtifacts(settings.configurationFile, configuration);
   const clients = createClients(async () => clustersOf(settings.configurationFile, await readConfiguration()));
-  const activities = createActivities({ systems: createSystems(clients, configuration.systems), evidence, artifacts, readConfiguration });
+  const activities = createActivities({
+    systems: createSystems(clients, configuration.systems),
+    evidence,
+    artifacts,
+    readConfiguration,
+    readNotifications: async () => notificationsOf(settings.configurationFile, await readConfiguration()),
+  });
   return Worker.create({
     connection: await connect(settings),
     namespace: settings.namespace,

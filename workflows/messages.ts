@@ -3,9 +3,9 @@ import type { ClaimsOf } from '../domain/approval/statement.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
-import type { Phase, RunState } from '../domain/run/state.ts';
+import type { NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
 
-export { planWorkflow, runWorkflow, searchAttributes, sweepWorkflow } from '../domain/run/names.ts';
+export { notifyWorkflow, planWorkflow, runWorkflow, searchAttributes, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
 
 export interface PlanInput {
   document: RunbookDocument;
@@ -64,6 +64,26 @@ export interface SweepResult {
   evidence?: string;
 }
 
+/** The entry of a record that people are to be told of. */
+export interface NotifyInput {
+  run: string;
+  target: string;
+  sequence: number;
+}
+
+/** How it goes with telling people, for the run: `delivered` after there was trouble. */
+export interface NotificationNews extends Omit<NotificationTrouble, 'state'> {
+  run: string;
+  state: NotificationTrouble['state'] | 'delivered';
+}
+
+/** What became of a test message. */
+export interface TestResult {
+  delivered: boolean;
+  /** Why it was not delivered, or nobody knows. */
+  reason?: string;
+}
+
 /** What became of the start: whether the first span was the one that the requester has signed. */
 export type Admission =
   { admitted: true } | { admitted: false; code: string; reason: string; remedy: string; plan?: SpanPlan; blockers?: Blocker[] };
@@ -104,3 +124,4 @@ export const admissionUpdate = defineUpdate<Admission>('admission');
 export const decideUpdate = defineUpdate<DecisionAnswer, [DecisionRequest]>('decide');
 export const commandUpdate = defineUpdate<CommandResult, [CommandRequest]>('command');
 export const attemptRefusedSignal = defineSignal<[RefusedAttempt]>('attemptRefused');
+export const notificationSignal = defineSignal<[NotificationNews]>('notification');

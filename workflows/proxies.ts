@@ -88,3 +88,17 @@ export function performer({ limits, runsOn }: { limits: ActionLimits; runsOn?: s
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   });
 }
+
+/** What finds out whom to tell. */
+export const router = proxyActivities<Pick<Activities, 'routeNotification' | 'isOpenRun'>>({
+  startToCloseTimeout: '30s',
+  heartbeatTimeout,
+  retry: { initialInterval: '1s', maximumInterval: '1 minute', maximumAttempts: 60 },
+});
+
+/** Sends a message once: whether it is sent again is for the workflow to say, which knows what became of it. */
+export const sender = proxyActivities<Pick<Activities, 'sendNotification' | 'testChannel'>>({
+  startToCloseTimeout: '1 minute',
+  heartbeatTimeout,
+  retry: { maximumAttempts: 1 },
+});

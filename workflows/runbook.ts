@@ -7,6 +7,7 @@ import {
   attemptRefusedSignal,
   commandUpdate,
   decideUpdate,
+  notificationSignal,
   stateQuery,
   type Admission,
   type CommandRequest,
@@ -90,6 +91,7 @@ function listen(run: Run, progress: () => RunProgress, admission: () => Admissio
     { validator: () => requireFewerThan(admissionsAsked, admissionsAskedMax) },
   );
   setHandler(attemptRefusedSignal, (attempt) => run.recordRefusal(attempt));
+  setHandler(notificationSignal, (news) => run.hearOfNotification(news));
   setHandler(decideUpdate, (request) => takeDecision(run, request), {
     validator: (request: DecisionRequest) => refuseDecision(run, request),
   });

@@ -99,6 +99,12 @@ export function createEvidenceStore(objects: ObjectStore, proof: Proof = {}): Ev
       const what = `The record of run ${run} could not be read from ${record.path}`;
       return trying('evidence-unreadable', what, () => readEntries(record));
     },
+    readEntry: async (run, sequence) => {
+      const record = recordOf(run);
+      checkSequence(record, { sequence });
+      const what = `Entry ${sequence} of run ${run} could not be read from ${record.path}`;
+      return trying('evidence-unreadable', what, () => readEntry(record, sequence));
+    },
     keep: (bytes) =>
       trying('evidence-unwritable', `${bytes.length} bytes could not be kept in ${objects.pathOf('')}`, () => keep(objects, bytes)),
     fetch: (digest) =>
@@ -276,7 +282,7 @@ async function readEntries(record: RunRecord): Promise<EvidenceEntry[]> {
   return report.entries.map(({ entry }) => entry);
 }
 
-function checkSequence({ run, path }: RunRecord, { sequence }: NewEntry): void {
+function checkSequence({ run, path }: RunRecord, { sequence }: Pick<NewEntry, 'sequence'>): void {
   if (!Number.isSafeInteger(sequence) || sequence < 1) {
     throw malformed(run, new RangeError(`the entries of a run are numbered 1, 2, 3 …, not ${sequence}`));
   }

@@ -16,6 +16,8 @@ export interface EvidenceStore {
   readAfter(run: string, known: Pick<EvidenceEntry, 'sequence' | 'hash'>): Promise<EvidenceEntry[]>;
   /** All entries of a run, in order; none for a run without a record. Throws EvidenceError where the record is damaged. */
   read(run: string): Promise<EvidenceEntry[]>;
+  /** One entry, as it lies there; undefined where there is none. Throws EvidenceError where it is damaged. */
+  readEntry(run: string, sequence: number): Promise<EvidenceEntry | undefined>;
   /** Where a person finds the record. */
   pathOf(run: string): string;
   /**

@@ -1,3 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileTrouble } from '../../domain/file-trouble.ts';
+import { problemsOfTemplate } from '../../domain/notification.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { rulesOfUnknownTargets } from '../../runbooks/compiler/rules.ts';
@@ -7,7 +11,7 @@ import { formatProblem, type Problem } from '../../runbooks/grammar/problem.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted, listOfNames } from '../format.ts';
-import { readConfiguration } from '../runbook-files.ts';
+import { configurationFile, readConfiguration } from '../runbook-files.ts';
 
 interface LintOptions extends CommonOptions {
   strict?: boolean;
@@ -23,9 +27,10 @@ export const registerLint: RegisterCommand = (program, context) => {
     .action(async (names: string[], options: LintOptions) => {
       const terminal = context.terminal(options);
       const configuration = await readConfiguration(terminal, options.config);
+      const templates = templateProblems(configurationFile(terminal, options.config), configuration);
       const files = (names.length > 0 ? names : shippedRunbooks()).map(readRunbook);
       const compiled = files.map(({ text, file, runbooks }) => ({ file, ...compileRunbook(text, file, configuration, runbooks) }));
-      const problems = eachOnce(compiled.flatMap((each) => each.problems));
+      const problems = eachOnce([...templates, ...compiled.flatMap((each) => each.problems)]);
       const notes = configuration ? compiled.flatMap(({ file, runbook }) => notesOf(file, runbook, configuration)) : [];
       const refused = problems.filter(({ severity }) => options.strict || severity === 'error');
       terminal.result({ files: files.map(({ file }) => file), problems, notes, ok: refused.length === 0 });
@@ -40,6 +45,20 @@ function notesOf(file: string, runbook: CompiledRunbook | undefined, configurati
   const rules = runbook ? rulesOfUnknownTargets(runbook, configuration) : [];
   if (rules.length === 0) return [];
   return [`${file}: note: its inputs decide on its target, so ${listOfNames(rules)}, for some targets, could not be looked at; plans are.`];
+}
+
+/** What is wrong with the texts that notifications have in the place of those that are built in. */
+function templateProblems(file: string, configuration: Configuration | undefined): Problem[] {
+  const templates = Object.values(configuration?.notifications?.templates ?? {});
+  return templates.flatMap((path) => {
+    const template = resolve(dirname(file), path);
+    const problem = (message: string): Problem => ({ file: template, line: 1, column: 1, path: '', severity: 'error', message });
+    try {
+      return problemsOfTemplate(readFileSync(template, 'utf8')).map(problem);
+    } catch (error) {
+      return [problem(`Cannot be read: ${fileTrouble(error) ?? String(error)}.`)];
+    }
+  });
 }
 
 /** A runbook that others carry out has its problems told by each of them. */

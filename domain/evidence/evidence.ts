@@ -115,6 +115,9 @@ export const endingKind = 'run.ended';
 /** The kind of the entry with which a run turns round, to roll back. */
 export const rollbackKind = 'undo.started';
 
+/** The kind of the entry that says over which channel people could not be told of what, and why. */
+export const undeliveredKind = 'notification.undelivered';
+
 const runPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const kindPattern = /^[a-z][A-Za-z0-9.-]{0,99}$/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;

@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject } from '../json.ts';
 import { ownValue } from '../map.ts';
 import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
 import { cancelledReason } from '../run/state.ts';
-import { endingKind, nameOf, signedKinds, type EvidenceEntry, type LineProblem } from './evidence.ts';
+import { endingKind, nameOf, signedKinds, undeliveredKind, type EvidenceEntry, type LineProblem } from './evidence.ts';
 
 /** Who may sign what, to hold a record against besides what it says itself: that of a holdpoint.yaml. */
 export interface Authority {
@@ -52,8 +52,8 @@ interface OpenRequest {
   decisions: Decision[];
 }
 
-/** The kinds of a record that is not of a run: a sweep, a drain by hand. Nobody signs those. */
-const otherBeginnings = ['sweep.started', 'drain.planned'];
+/** The kinds of a record that is not of a run: a sweep, a drain by hand, messages that came to nobody. Nobody signs those. */
+const otherBeginnings = ['sweep.started', 'drain.planned', undeliveredKind];
 
 /**
  * Looks whether what a record says follows from what people have signed in it: each plan has its hash, each release of a hold its

@@ -4,6 +4,10 @@ export const runWorkflow = 'runbook';
 export const planWorkflow = 'planRunbook';
 /** Name of the one that lifts what dead runs have left. */
 export const sweepWorkflow = 'sweep';
+/** Name of the one that tells people of one entry of a record. */
+export const notifyWorkflow = 'notify';
+/** Name of the one that sends a test message over a channel. */
+export const testChannelWorkflow = 'testChannel';
 
 /** The search attributes by which runs are listed; all are keywords. */
 export const searchAttributes = {

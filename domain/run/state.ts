@@ -31,6 +31,18 @@ export interface StuckState {
   remedy: string;
 }
 
+/** People could not be told of something, so far or at all. */
+export interface NotificationTrouble {
+  /** The number of the entry of the record. */
+  sequence: number;
+  /** One of `notificationEvents`. */
+  event: string;
+  channel: string;
+  state: 'trying' | 'undelivered';
+  reason: string;
+  attempts: number;
+}
+
 /** How a run stands, as it is shown: the answer to the state query. */
 export interface RunState {
   run: string;
@@ -53,4 +65,8 @@ export interface RunState {
   /** Where the record is, as the worker sees it. */
   evidence: string;
   refusedAttempts: number;
+  /** Messages that were given up. */
+  undelivered?: number;
+  /** Channels over which people could not be told of something; the last ones. */
+  notifications?: NotificationTrouble[];
 }

@@ -10,6 +10,7 @@ import { parseDurationMs } from './duration.ts';
 import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
+import { checkNotifications, notificationsGrammar, notificationsOf, type Notifications } from './notifications.ts';
 
 const ed25519KeyBytes = 32;
 /** A key of S3 has 1,024 bytes at most, of which the run and the entry take 142. */
@@ -46,6 +47,8 @@ export interface Configuration {
   systems?: SystemName[];
   /** Who may start what on which targets, and what has to be signed for it. */
   rules?: Rule[];
+  /** Whom to tell of what, and how; nobody where it is left out. */
+  notifications?: Notifications;
 }
 
 /** The key of a worker, and when entries are signed with it. */
@@ -190,6 +193,7 @@ export const configurationGrammar = z.strictObject({
     .max(configurationEntriesMax)
     .describe('Who may start what on which targets, and what has to be signed for it. Every rule that covers a step counts.')
     .optional(),
+  notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -206,6 +210,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkPlaces(document, sourceMap);
   checkClusters(document, sourceMap);
   checkRules(document, sourceMap);
+  if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
   const problems = sourceMap.problems();
   return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
 }
@@ -358,5 +363,6 @@ function configurationOf(document: ConfigurationDocument): Configuration {
     clusters: clusters && Object.fromEntries(clusters),
     systems,
     rules,
+    notifications: document.notifications && notificationsOf(document.notifications),
   };
 }

@@ -193,6 +193,7 @@ export async function startEngine(
       },
     },
     readConfiguration: async () => configuration,
+    readNotifications: async () => configuration.notifications,
     // An attempt of these tests hears of its end with a heartbeat, ten of which come in a second.
     sweepSettleMs: 2_000,
   });

@@ -30,6 +30,7 @@ export async function close(run: Run, progress: RunProgress | undefined, end: En
   state.ended = { at, reason: end.reason, leftovers };
   run.enter(end.phase);
   await condition(allHandlersFinished);
+  await run.allWritten();
   return { run: state.run, phase: end.phase, reason: end.reason, evidence: state.evidence };
 }
 

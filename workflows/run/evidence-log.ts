@@ -1,11 +1,14 @@
 import { CancellationScope } from '@temporalio/workflow';
-import { endingKind } from '../../domain/evidence/evidence.ts';
+import { endingKind, undeliveredKind } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import type { NotificationTrouble } from '../../domain/run/state.ts';
 import type { RefusedAttempt } from '../messages.ts';
 import { recorder } from '../proxies.ts';
 
 /** Refused attempts that are written down one by one; beyond that they are only counted, so that nobody can flood the record. */
 const refusedAttemptsRecordedMax = 200;
+/** Messages that could not be delivered and are written down one by one; the run is told of them by signals, which anybody can send. */
+const undeliveredRecordedMax = 200;
 /** How much of each text of a refused attempt is written down: anybody can send them, of any length. */
 const refusedTextCharactersMax = 2_000;
 /** Entries that one activity writes. */
@@ -38,10 +41,14 @@ export class EvidenceLog {
   private sealed = false;
   private waiting: Waiting[] = [];
   private written: Promise<unknown> = Promise.resolve();
+  private telling: Promise<unknown> = Promise.resolve();
+  private readonly tell: (sequence: number) => Promise<unknown>;
 
-  constructor(run: string, sequence: number) {
+  /** `tell` has people told of an entry, by something that outlives this execution; resolves when that has begun. */
+  constructor(run: string, sequence: number, tell: (sequence: number) => Promise<unknown> = async () => undefined) {
     this.run = run;
     this.sequence = sequence;
+    this.tell = tell;
   }
 
   /** Returns when the entry is safe, and all before it. Not even an abort cuts it off. */
@@ -69,6 +76,12 @@ export class EvidenceLog {
     return (this.written = this.written.then(() => this.writeWaiting()));
   }
 
+  /** Writes what was noted, and resolves when people are being told of it: an execution that ends earlier would not tell them. */
+  async settle(): Promise<void> {
+    await this.flush();
+    await this.telling;
+  }
+
   private async writeWaiting(): Promise<void> {
     while (this.waiting.length > 0) {
       const some = this.waiting.splice(0, entriesAtOnceMax);
@@ -82,8 +95,9 @@ export class EvidenceLog {
   private async areWritten(entries: readonly Waiting[], reject?: (error: unknown) => void): Promise<boolean> {
     const request = { run: this.run, sequence: this.sequence + 1, entries: entries.map(({ kind, body }) => ({ kind, body })) };
     try {
-      const { at, path } = await CancellationScope.nonCancellable(() => recorder.record(request));
+      const { at, path, toTell = [] } = await CancellationScope.nonCancellable(() => recorder.record(request));
       this.sequence += entries.length;
+      for (const sequence of toTell) this.telling = Promise.all([this.telling, this.tell(sequence)]);
       for (const [index, { resolve }] of entries.entries()) resolve({ at: at[index] ?? '', path });
       return true;
     } catch (error) {
@@ -99,6 +113,18 @@ export class EvidenceLog {
     const [person, attempted, code, reason] = [told.person, told.attempt, told.code, told.reason].map(writable);
     await this.write('attempt.refused', { person, attempt: attempted, code, reason } as JsonObject);
   }
+
+  /** Writes down that people could not be told of an entry, unless the record has ended or there were too many before. */
+  async writeUndelivered(trouble: NotificationTrouble, number: number): Promise<void> {
+    if (this.sealed || number > undeliveredRecordedMax) return;
+    await this.write(undeliveredKind, undeliveredEntry(trouble));
+  }
+}
+
+/** The entry of a message that could not be delivered. */
+export function undeliveredEntry({ sequence, event, channel, reason, attempts }: NotificationTrouble): JsonObject {
+  const [told, over, why] = [event, channel, reason].map(writable);
+  return { entry: Number(sequence), event: told, channel: over, reason: why, attempts: Number(attempts) } as JsonObject;
 }
 
 /** Whether no record can refuse the entry: it is small, and has a canonical form. */

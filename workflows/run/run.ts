@@ -21,7 +21,9 @@ import {
 import type { Phase, RunState } from '../../domain/run/state.ts';
 import { openSteps, shownSteps, stepsToUndo, withParts, type OpenStep, type StepRow, type StepState } from '../../domain/run/steps.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
-import { searchAttributes, type RefusedAttempt, type RunInput } from '../messages.ts';
+import { searchAttributes, type NotificationNews, type RefusedAttempt, type RunInput } from '../messages.ts';
+import { startTelling } from '../notify/start.ts';
+import { takeNews } from '../notify/trouble.ts';
 import { reads, shortReads, verifier, type ShortReads } from '../proxies.ts';
 import { EvidenceLog } from './evidence-log.ts';
 import { failureOf, recordLossIn, type Failure } from './failure.ts';
@@ -92,7 +94,7 @@ export class Run {
   constructor(input: RunInput, duties: RunDuties, carried?: CarryOver) {
     this.duties = duties;
     this.rollover = new Rollover(
-      () => this.log.flush(),
+      () => this.log.settle(),
       () => duties.continueAsNew(),
     );
     this.state = carried?.state ?? {
@@ -107,7 +109,8 @@ export class Run {
       evidence: '',
       refusedAttempts: 0,
     };
-    this.log = new EvidenceLog(this.state.run, carried?.sequence ?? 0);
+    const { run, target } = input;
+    this.log = new EvidenceLog(this.state.run, carried?.sequence ?? 0, (sequence) => startTelling({ run, target, sequence }));
     if (!carried) return;
     this.rows = carried.rows;
     this.noncesUsed = new Set(carried.nonces);
@@ -215,6 +218,22 @@ export class Run {
       // Whoever tells of it must not end the run: that is for what the run itself records.
       if (!recordLossIn(error)) throw error;
     }
+  }
+
+  /** Hears how it goes with telling people of an entry. What they were not told of is put into the record. */
+  async hearOfNotification(news: NotificationNews): Promise<void> {
+    const undelivered = takeNews(this.state, news);
+    if (!undelivered) return;
+    try {
+      await this.log.writeUndelivered(undelivered, this.state.undelivered ?? 0);
+    } catch (error) {
+      if (!recordLossIn(error)) throw error;
+    }
+  }
+
+  /** Resolves when everything is written, and people are being told of it. */
+  allWritten(): Promise<void> {
+    return this.log.settle();
   }
 
   /** Whether there is anything that a rollback would take back. */
