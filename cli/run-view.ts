@@ -17,6 +17,7 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
   const lines = [
     `${colors.bold(state.runbook.title || state.run)} on ${colors.bold(state.target)}`,
     `${colors.dim('run')} ${state.run}  ${colors.dim('started by')} ${state.requester}  ${phaseText(state, colors)}`,
+    ...(state.ticket ? [`${colors.dim('ticket')} ${[state.ticket.id, state.ticket.link ?? ''].join('  ').trimEnd()}`] : []),
     '',
     ...stepTable(live, terminal),
   ];

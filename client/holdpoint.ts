@@ -43,6 +43,7 @@ import {
   type CommandResult,
   type TestResult,
 } from '../workflows/messages.ts';
+import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
@@ -113,9 +114,14 @@ export class Holdpoint {
   /**
    * Signs the start of a run of what a forecast has shown, and submits it. Throws what `submitStart` does, and KeyError.
    */
-  async start(document: RunbookDocument, forecast: Forecast, signer: Signer): Promise<{ run: string; admission: Admission }> {
+  async start(
+    document: RunbookDocument,
+    forecast: Forecast,
+    signer: Signer,
+    ticket?: Ticket,
+  ): Promise<{ run: string; admission: Admission }> {
     const run = newRunId(new Date());
-    const statement = statementFor({ kind: 'start', run, forecast }, signedBy(signer));
+    const statement = statementFor({ kind: 'start', run, forecast, ...(ticket && { ticket }) }, signedBy(signer));
     return { run, admission: await this.submitStart(statement, await signer.sign(statement), { document, forecast }) };
   }
 
@@ -129,8 +135,9 @@ export class Holdpoint {
     { document, forecast }: { document: RunbookDocument; forecast: Pick<Forecast, 'inputs' | 'runbook'> },
   ): Promise<Admission> {
     await requireWorker(this.client, this.settings);
-    const { run, target, person, planHash } = statement;
-    const input: RunInput = { run, target, document, inputs: forecast.inputs, requester: person, planHash, signature };
+    const { run, target, person, planHash, ticket: id, ticketLink: link } = statement;
+    const ticket = id === undefined ? {} : { ticket: { id, ...(link !== undefined && { link }) } };
+    const input: RunInput = { run, target, document, inputs: forecast.inputs, requester: person, planHash, signature, ...ticket };
     const start = new WithStartWorkflowOperation(runWorkflow, {
       workflowId: target,
       taskQueue: this.settings.taskQueue,

@@ -3,6 +3,7 @@ import type { ClaimsOf } from '../domain/approval/statement.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
+import type { Ticket } from '../domain/ticket.ts';
 import type { NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
 
 export { notifyWorkflow, planWorkflow, runWorkflow, searchAttributes, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
@@ -19,6 +20,8 @@ export interface RunInput extends PlanInput {
   requester: string;
   /** Hash of the first span as it was shown to the requester. */
   planHash: string;
+  /** What the run is done for; part of the statement. */
+  ticket?: Ticket;
   /** The requester's signed StartStatement, a compact JWS. */
   signature: string;
 }

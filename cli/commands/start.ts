@@ -4,6 +4,7 @@ import type { Holdpoint } from '../../client/holdpoint.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import type { Signer } from '../../client/signing.ts';
 import { differenceOf } from '../../domain/plan/difference.ts';
+import { ticketProblem, type Ticket } from '../../domain/ticket.ts';
 import { hashDigitsMin, shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { Admission } from '../../workflows/messages.ts';
 import {
@@ -33,6 +34,8 @@ interface StartOptions extends CommonOptions, FullOption, SignerOptions {
   plan?: string;
   yes?: boolean;
   watch?: boolean;
+  ticket?: string;
+  ticketLink?: string;
 }
 
 export const registerStart: RegisterCommand = (program, context) => {
@@ -41,6 +44,8 @@ export const registerStart: RegisterCommand = (program, context) => {
     .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')
     .option('--yes', 'start what is planned now without asking')
+    .option('--ticket <id>', 'what the run is done for, such as CHG-1234; it is part of what you sign')
+    .option('--ticket-link <url>', 'where that ticket is found')
     .option('--watch', 'stay and show the run until it needs people or is over')
     .option('--config <file>', 'holdpoint.yaml to check policies against')
     .addHelpText(
@@ -54,10 +59,11 @@ export const registerStart: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const loaded = await loadRunbook(terminal, name, options.config);
       const inputs = readInputs(loaded.runbook, options.input ?? []);
+      const ticket = ticketIn(options);
       const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
         const forecast = await holdpoint.plan(loaded.document, inputs);
-        const run = await startPlanned(holdpoint, { document: loaded.document, forecast, signer, options }, terminal);
+        const run = await startPlanned(holdpoint, { document: loaded.document, forecast, signer, ticket, options }, terminal);
         if (run === undefined) return context.exit(exitCodes.error);
         context.exit(await report(holdpoint, run, forecast, options, terminal));
       });
@@ -68,13 +74,14 @@ interface Start {
   document: RunbookDocument;
   forecast: Forecast;
   signer: Signer;
+  ticket: Ticket | undefined;
   options: StartOptions;
 }
 
 /** Starts the run if the person wants this plan; undefined where they do not. */
 async function startPlanned(
   holdpoint: Holdpoint,
-  { document, forecast, signer, options }: Start,
+  { document, forecast, signer, ticket, options }: Start,
   terminal: Terminal,
 ): Promise<string | undefined> {
   const shown = forecast.spans[0]?.plan;
@@ -84,9 +91,18 @@ async function startPlanned(
     terminal.line('Not started.');
     return undefined;
   }
-  const { run, admission } = await holdpoint.start(document, forecast, signer);
+  const { run, admission } = await holdpoint.start(document, forecast, signer, ticket);
   if (!admission.admitted) throw refused(admission, shown, terminal);
   return run;
+}
+
+function ticketIn({ ticket: id, ticketLink: link }: StartOptions): Ticket | undefined {
+  if (id === undefined && link === undefined) return undefined;
+  if (id === undefined) throw new UsageError('A --ticket-link belongs to a --ticket.');
+  const ticket = { id, ...(link !== undefined && { link }) };
+  const problem = ticketProblem(ticket);
+  if (problem !== undefined) throw new UsageError(problem);
+  return ticket;
 }
 
 function requireSameHash(typed: string, shown: SpanPlan): void {

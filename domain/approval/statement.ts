@@ -1,5 +1,6 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { questionDigest, type ApprovalRequest } from './request.ts';
+import type { Ticket } from '../ticket.ts';
 import { timeMsOf } from '../time.ts';
 
 /**
@@ -56,6 +57,12 @@ const claimTypes = {
   revocation: { person: 'text', target: 'text', preApproval: 'text', reason: 'text' },
 } as const satisfies Record<string, Record<string, ClaimType>>;
 
+/** Claims that a statement may have besides. One that is there is signed like the others, and one that is not expected is a difference. */
+const optionalClaims = {
+  /** What the run is done for: the id of a ticket, and its link. */
+  start: ['ticket', 'ticketLink'],
+} as const satisfies Partial<Record<StatementKind, readonly string[]>>;
+
 const freshnessTypes = { at: 'time', nonce: 'text' } as const satisfies Record<string, ClaimType>;
 
 type ClaimTypes = typeof claimTypes;
@@ -64,7 +71,11 @@ type ValueOf<Type> = Type extends readonly (infer Word)[] ? Word : Type extends 
 export type StatementKind = keyof ClaimTypes;
 
 /** The claims of a kind of statement that are known to whoever asks for it. */
-export type ClaimsOf<Kind extends StatementKind> = { -readonly [Name in keyof ClaimTypes[Kind]]: ValueOf<ClaimTypes[Kind][Name]> };
+export type ClaimsOf<Kind extends StatementKind> = { -readonly [Name in keyof ClaimTypes[Kind]]: ValueOf<ClaimTypes[Kind][Name]> } & {
+  [Name in OptionalClaim<Kind>]?: string;
+};
+
+type OptionalClaim<Kind extends StatementKind> = Kind extends keyof typeof optionalClaims ? (typeof optionalClaims)[Kind][number] : never;
 
 /** What only its signer knows of a statement: when it was signed (ISO 8601, UTC), and something that no other statement has. */
 interface Freshness {
@@ -88,7 +99,12 @@ export type ExpectedStatement = WithoutFreshness<Statement>;
 
 /** What a person was shown, and what they want to say to it; `statementFor` makes the statement of it. */
 export type Shown =
-  | { kind: 'start'; run: string; forecast: { target: string; runbook: { digest: string }; spans: readonly { plan: { hash: string } }[] } }
+  | {
+      kind: 'start';
+      run: string;
+      forecast: { target: string; runbook: { digest: string }; spans: readonly { plan: { hash: string } }[] };
+      ticket?: Ticket;
+    }
   | {
       kind: 'decision';
       run: string;
@@ -137,8 +153,9 @@ export function statementFor<Kind extends StatementKind>(
 function shownClaims(shown: Shown): { kind: StatementKind } {
   switch (shown.kind) {
     case 'start': {
-      const { kind, run, forecast } = shown;
-      return claims({ kind, run, target: forecast.target, runbook: forecast.runbook.digest, planHash: forecast.spans[0]?.plan.hash ?? '' });
+      const { kind, run, forecast, ticket } = shown;
+      const planHash = forecast.spans[0]?.plan.hash ?? '';
+      return claims({ kind, run, target: forecast.target, runbook: forecast.runbook.digest, planHash, ...ticketClaims(ticket) });
     }
     case 'decision': {
       const { kind, run, request, decision, reason } = shown;
@@ -155,6 +172,12 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
     case 'revocation':
       return shown;
   }
+}
+
+/** A ticket as claims; none where there is none. */
+export function ticketClaims(ticket: Ticket | undefined): Pick<ClaimsOf<'start'>, 'ticket' | 'ticketLink'> {
+  if (!ticket) return {};
+  return { ticket: ticket.id, ...(ticket.link !== undefined && { ticketLink: ticket.link }) };
 }
 
 /** Has the compiler see that no claim is missing. */
@@ -207,6 +230,11 @@ export function claimNames(kind: StatementKind, writtenAs?: 'text' | 'integer'):
   return Object.entries(types).flatMap(([name, type]) => (isWanted(type) ? [name] : []));
 }
 
+/** The names of the claims that a statement of a kind may have besides. */
+export function optionalClaimNames(kind: string): readonly string[] {
+  return Object.hasOwn(optionalClaims, kind) ? optionalClaims[kind as keyof typeof optionalClaims] : [];
+}
+
 /** What a statement says to whoever asked for it: all but what its signer alone knows. */
 export function expectedOf<Of extends Statement>(statement: Of): WithoutFreshness<Of> {
   const { at: _at, nonce: _nonce, ...expected } = statement;
@@ -224,6 +252,8 @@ export function readStatement(value: unknown): { statement: Statement } | { wron
   const { kind } = values;
   if (typeof kind !== 'string' || !Object.hasOwn(claimTypes, kind)) return { wrong: ['kind'] };
   const types: Record<string, ClaimType> = { ...claimTypes[kind as StatementKind], ...freshnessTypes };
+  const optional = optionalClaimNames(kind).filter((name) => values[name] !== undefined);
+  for (const name of optional) types[name] = 'text';
   const unknown = Object.keys(values).filter((name) => name !== 'kind' && !Object.hasOwn(types, name));
   const misfits = Object.entries(types).flatMap(([name, type]) => (isOfType(values[name], type) ? [] : [name]));
   const wrong = [...misfits, ...unknown, ...(values.nonce === '' ? ['nonce'] : [])];
@@ -246,5 +276,6 @@ export function differingClaim(
   for (const [claim, value] of Object.entries(expected)) {
     if (signed[claim] !== value) return { claim, signed: signed[claim], expected: value };
   }
-  return undefined;
+  const surplus = optionalClaimNames(claims.kind).find((name) => signed[name] !== undefined && !Object.hasOwn(expected, name));
+  return surplus === undefined ? undefined : { claim: surplus, signed: signed[surplus], expected: undefined };
 }

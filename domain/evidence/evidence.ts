@@ -3,7 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { isObject, parseJson, type Json, type JsonObject } from '../json.ts';
 import { digestOf, digestOfText } from '../plan/plan.ts';
-import { claimNames, type ExpectedStatement, type StatementKind } from '../approval/statement.ts';
+import { claimNames, optionalClaimNames, type ExpectedStatement, type StatementKind } from '../approval/statement.ts';
 
 /**
  * One entry of the record of a run. Each names the hash of the one before it, so none can be changed, left out,
@@ -312,6 +312,7 @@ export function signedClaimsOf(
   if (kind === undefined) return undefined;
   const claims: { [claim: string]: Json | undefined } = { kind };
   for (const name of claimNames(kind)) claims[name] = name === 'run' ? entry.run : entry.body[name];
+  for (const name of optionalClaimNames(kind)) if (entry.body[name] !== undefined) claims[name] = entry.body[name];
   return { claims, jws: entry.body.jws, publicKey: entry.body.publicKey };
 }
 

@@ -3,6 +3,7 @@ import type { CommandName } from '../approval/statement.ts';
 import type { JsonObject } from '../json.ts';
 import type { PlanDifference } from '../plan/difference.ts';
 import type { SpanPlan } from '../plan/plan.ts';
+import type { Ticket } from '../ticket.ts';
 import type { StepState } from './steps.ts';
 
 export type Phase =
@@ -50,6 +51,8 @@ export interface RunState {
   runbook: { name: string; title: string; digest: string };
   inputs: JsonObject;
   requester: string;
+  /** What it is done for, as whoever has started it has signed. */
+  ticket?: Ticket;
   phase: Phase;
   steps: StepState[];
   hold?: HoldState;

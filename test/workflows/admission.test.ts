@@ -170,3 +170,20 @@ describe('the worker checks again what a client should have checked', () => {
     await expect(engine.begin(second.cluster)).resolves.toMatchObject({ admission: { admitted: true } });
   });
 });
+
+test('a ticket is signed with the start, shown and recorded; another one than was signed is refused', async () => {
+  const ticket = { id: 'CHG-7', link: 'https://tickets.example/CHG-7' };
+  const { forecast, target } = await plannedSite();
+  const { run, admission } = await engine.holdpoint.start(runbookOf(), forecast, engine.keys.dana, ticket);
+  expect(admission).toEqual({ admitted: true });
+  expect((await engine.until(target, 'holding')).ticket).toEqual(ticket);
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  const [started] = await engine.entries(run);
+  expect(started?.body).toMatchObject({ ticket: ticket.id, ticketLink: ticket.link });
+  await engine.verifiedKinds(run);
+  const other = await plannedSite();
+  const sent = await send(other.forecast, { ticket });
+  expect(sent.admission).toMatchObject({ admitted: false, code: 'claim-differs' });
+  await expectRefused(other.target, sent.run);
+});

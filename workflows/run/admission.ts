@@ -1,9 +1,10 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { signedEvidence, isRunId } from '../../domain/evidence/evidence.ts';
-import type { ExpectedStatement } from '../../domain/approval/statement.ts';
+import { ticketClaims, type ExpectedStatement } from '../../domain/approval/statement.ts';
 import { blockedBy, type Span } from '../../domain/run/span.ts';
 import { rowsOf } from '../../domain/run/steps.ts';
 import { instancesOf } from '../../domain/run/step-tree.ts';
+import { ticketProblem } from '../../domain/ticket.ts';
 import { toJson } from '../json.ts';
 import type { Admission, RunInput } from '../messages.ts';
 import { planNextSpan } from '../steps/span.ts';
@@ -46,8 +47,10 @@ export async function admit(run: Run, input: RunInput): Promise<Admitted> {
 }
 
 /** What only a client other than ours can have got wrong; undefined where nothing is. */
-function misfitOf({ run, target }: RunInput): Failure | undefined {
+function misfitOf({ run, target, ticket }: RunInput): Failure | undefined {
   const remedy = 'Start runs with `holdpoint start`.';
+  const misfit = ticket && ticketProblem(ticket);
+  if (misfit !== undefined) return { code: 'request-malformed', reason: misfit, remedy };
   const { workflowId } = workflowInfo();
   if (!isRunId(run)) return { code: 'run-id-malformed', reason: `${JSON.stringify(run)} cannot be the id of a run.`, remedy };
   // The workflow id is the lock of the target.
@@ -57,8 +60,9 @@ function misfitOf({ run, target }: RunInput): Failure | undefined {
 
 /** Verifies the requester's signature and notes the start; returns why it does not count. */
 async function verifyStart(run: Run, input: RunInput, { base }: RunProgress): Promise<Failure | undefined> {
-  const { requester: person, target, planHash, signature } = input;
-  const expected: ExpectedStatement = { kind: 'start', person, run: input.run, target, runbook: base.runbook.digest, planHash };
+  const { requester: person, run: id, target, planHash, signature, ticket } = input;
+  const runbook = base.runbook.digest;
+  const expected: ExpectedStatement = { kind: 'start', person, run: id, target, runbook, planHash, ...ticketClaims(ticket) };
   const verified = await run.verify({ expected, signature });
   if (!verified.ok) {
     const { code, reason, remedy } = verified;

@@ -4,6 +4,12 @@ import type { RunInput } from '../messages.ts';
 
 const texts = ['run', 'target', 'requester', 'planHash', 'signature'] as const;
 
+/** Whether what is given as a ticket is none, or has the shape of one. */
+function isTicket(given: unknown): boolean {
+  if (given === undefined) return true;
+  return isObject(given) && typeof given.id === 'string' && (given.link === undefined || typeof given.link === 'string');
+}
+
 /**
  * Whoever reaches Temporal can start a run with anything. What has not even the shape of an input fails at once: an error of the code would
  * have the server hand out the same task for ever.
@@ -17,6 +23,7 @@ export function requireShape(input: RunInput, continued: unknown): void {
     isObject(given.document) &&
     typeof given.document.text === 'string' &&
     typeof given.document.file === 'string' &&
+    isTicket(given.ticket) &&
     (continued === undefined ||
       (isObject(continued) && isObject(continued.run) && isObject(continued.run.state) && isObject(continued.progress)));
   if (isWhole) return;

@@ -103,6 +103,7 @@ export class Run {
       runbook: { name: '', title: '', digest: '' },
       inputs: input.inputs,
       requester: input.requester,
+      ...(input.ticket && { ticket: input.ticket }),
       phase: 'planning',
       steps: [],
       commands: [],

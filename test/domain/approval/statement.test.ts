@@ -140,3 +140,25 @@ describe('what somebody has signed', () => {
     ['nothing', [], ['the whole']],
   ])('is refused with %s', (_what, value, wrong) => expect(readStatement(value)).toEqual({ wrong }));
 });
+
+describe('a ticket', () => {
+  const { kind, run, target, runbook, planHash, person, at, nonce } = statements.start;
+  const forecast = { target, runbook: { digest: runbook }, spans: [{ plan: { hash: planHash } }] };
+  const ticket = { id: 'CHG-7', link: 'https://tickets.example/CHG-7' };
+  const statement = statementFor({ kind, run, forecast, ticket }, { person, at, nonce });
+
+  test('is signed with the start, and a start without one is signed as before', () => {
+    expect(statement).toEqual({ ...statements.start, ticket: ticket.id, ticketLink: ticket.link });
+    expect(readStatement(JSON.parse(JSON.stringify(statement)))).toEqual({ statement });
+    expect(statementFor({ kind, run, forecast }, { person, at, nonce })).toEqual(statements.start);
+  });
+
+  test('that is another one, or that nobody expects, is a difference', () => {
+    expect(differingClaim(statement, expectedOf(statement))).toBeUndefined();
+    expect(differingClaim(statement, { ...expectedOf(statement), ticket: 'CHG-8' })?.claim).toBe('ticket');
+    expect(differingClaim(statement, expectedOf(statements.start))?.claim).toBe('ticket');
+    expect(differingClaim(statements.start, expectedOf(statement))?.claim).toBe('ticket');
+    expect(readStatement({ ...statements.decision, ticket: 'CHG-7' })).toEqual({ wrong: ['ticket'] });
+    expect(readStatement({ ...statement, ticketLink: 7 })).toEqual({ wrong: ['ticketLink'] });
+  });
+});
