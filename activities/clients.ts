@@ -1,3 +1,4 @@
+import type { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
 import { HoldpointError } from '../domain/errors.ts';
@@ -5,6 +6,7 @@ import { ownValue } from '../domain/map.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
 import { connectToEks } from './eks/cluster-access.ts';
+import type { ReadEndpoints } from './gate/endpoint.ts';
 import type { KubernetesApis } from './kubernetes/client/connect.ts';
 import { connectToCluster } from './kubernetes/client/kubeconfig.ts';
 
@@ -18,6 +20,9 @@ const connectionAgeMaxMs = 10 * 60_000;
 export interface Clients {
   eks(region: string): EKSClient;
   ec2(region: string): Promise<EC2>;
+  cloudwatch(region: string): Promise<CloudWatch>;
+  /** What gates may ask over HTTP. */
+  endpoints: ReadEndpoints;
   /** Throws `cluster-unknown`, `target-not-configured`, `kubeconfig-invalid`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
 }
@@ -26,7 +31,7 @@ export interface Clients {
 export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>>;
 
 /** Makes the clients. For AWS, endpoint and credentials come from where the AWS SDK looks for them. */
-export function createClients(readClusters: ReadClusters = async () => ({})): Clients {
+export function createClients(readClusters: ReadClusters = async () => ({}), endpoints: ReadEndpoints = async () => ({})): Clients {
   const requestHandler = { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs };
   const settings = { maxAttempts: attemptsMax, requestHandler };
   const eks = onePerRegion((region) => new EKSClient({ region, ...settings }));
@@ -34,6 +39,10 @@ export function createClients(readClusters: ReadClusters = async () => ({})): Cl
     // Two megabytes, which most runs have no use for.
     const { EC2 } = await import('@aws-sdk/client-ec2');
     return new EC2({ region, ...settings });
+  });
+  const cloudwatch = onePerRegion(async (region) => {
+    const { CloudWatch } = await import('@aws-sdk/client-cloudwatch');
+    return new CloudWatch({ region, ...settings });
   });
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number; access: object }>();
   const kubernetes = async (target: Target): Promise<KubernetesApis> => {
@@ -48,7 +57,7 @@ export function createClients(readClusters: ReadClusters = async () => ({})): Cl
     apis.catch(() => connections.delete(key));
     return apis;
   };
-  return { eks, ec2, kubernetes };
+  return { eks, ec2, cloudwatch, endpoints, kubernetes };
 }
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {

@@ -5,6 +5,11 @@ import type { Target } from './target.ts';
 /** What may become of the world by an action: reads it, adds what nothing uses yet, changes what is there, or takes it away for good. */
 export type ChangeKind = 'reads' | 'adds' | 'changes' | 'destroys';
 
+/** Whether an action is a gate: it changes nothing, and to go past it is a decision that the people of the policy sign. */
+export function isGate(action: string): boolean {
+  return action.startsWith('gate.');
+}
+
 /** For whom an action works: data, which comes from the workflow. */
 export interface StepContext {
   /** Id of the run, e.g. `r-20261121-7kq2m`; empty where a plan is made before there is a run. */

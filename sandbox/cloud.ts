@@ -1,22 +1,25 @@
 import type { RequestListener } from 'node:http';
+import { createCloudwatchHandler, isCloudwatchRequest, type Alarm } from './cloudwatch/handler.ts';
 import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
 import type { EksWorld } from './eks/account.ts';
 import { createEksHandler, type EksHandler } from './eks/handler.ts';
 import { createS3Handler, isS3Request } from './s3/handler.ts';
 
-/** The AWS face of a world: EKS, what belongs to it of EC2, and a bucket for evidence, on one endpoint. */
+/** The AWS face of a world: EKS, what belongs to it of EC2, alarms of CloudWatch, and a bucket for evidence, on one endpoint. */
 export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses'> {
   handle: RequestListener;
 }
 
 /** Makes the AWS face of a world. */
-export function createCloud(world: EksWorld): Cloud {
+export function createCloud(world: EksWorld & { readonly alarms?: ReadonlyMap<string, Alarm> }): Cloud {
   const eks = createEksHandler(world);
   const ec2 = createEc2Handler(eks.subnets, world.faults);
+  const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults);
   const s3 = createS3Handler([{ name: 'evidence', objectLock: { retention: { mode: 'GOVERNANCE', days: 1 } } }]);
   return {
     handle: (request, response) => {
       if (isS3Request(request)) s3.handle(request, response);
+      else if (isCloudwatchRequest(request)) cloudwatch(request, response);
       else if (isEc2Request(request)) ec2(request, response);
       else eks.handle(request, response);
     },

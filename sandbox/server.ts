@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { serveKubernetes } from './kubernetes/api.ts';
 import { badRequest, noSuchPath } from './kubernetes/errors.ts';
 import { readJson, sendError, sendJson } from './kubernetes/wire.ts';
+import { servePrometheus } from './prometheus/handler.ts';
 import { createWorld } from './world.ts';
 import type { SimulatedWorld, WorldOptions } from './world.ts';
 
@@ -80,6 +81,8 @@ async function serve({ world, fallback, external }: Served, request: IncomingMes
     const countRequest = (method: string, kind: string): void => world.observer.countRequest(method, kind);
     const address = { path: `/${rest.join('/')}`, query: searchParams, countRequest, faults: world.faults };
     await serveKubernetes(cluster, request, response, address);
+  } else if (part === 'prometheus') {
+    servePrometheus(request, response, world.queries);
   } else if (fallback) {
     // Express-like handlers may be asynchronous in fact; the type of a listener only promises void.
     await Promise.resolve(fallback(request, response));

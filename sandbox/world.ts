@@ -1,4 +1,5 @@
 import { Clock } from './clock.ts';
+import type { Alarm } from './cloudwatch/handler.ts';
 import type { SandboxCluster } from './cluster.ts';
 import { Faults } from './faults.ts';
 import type { FaultSettings } from './faults.ts';
@@ -6,6 +7,7 @@ import { KubernetesCluster } from './kubernetes/cluster.ts';
 import { Baseline } from './leftovers.ts';
 import type { LeftoverReport, NodegroupView, Premises } from './leftovers.ts';
 import { Observer } from './observer.ts';
+import type { QueryResult } from './prometheus/handler.ts';
 import { Random } from './random.ts';
 import { initialNodes } from './seed.ts';
 import type { ClusterSeed, WorldSeed } from './seed.ts';
@@ -43,6 +45,9 @@ export class SimulatedWorld implements World {
   readonly observer: Observer;
   readonly faults: Faults;
   readonly clusters = new Map<string, KubernetesCluster>();
+  /** Alarms of CloudWatch by name, and what Prometheus answers by query. */
+  readonly alarms = new Map<string, Alarm>();
+  readonly queries = new Map<string, QueryResult>();
   /** Where the world is served; known once the server listens. */
   baseUrl = '';
   private nodegroups: () => NodegroupView[] = () => [];

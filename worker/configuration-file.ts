@@ -3,7 +3,9 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
 import { loadConfiguration, type ClusterAccess, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
+import type { Endpoint } from '../runbooks/configuration/endpoints.ts';
 import { withPaths, type Notifications } from '../runbooks/configuration/notifications.ts';
+import { secretWithPath } from '../runbooks/configuration/secret.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
 
 /** Where evidence goes when holdpoint.yaml does not say, beside that file. */
@@ -52,6 +54,15 @@ export function clustersOf(file: string, { clusters = {} }: Configuration): Reco
     return [name, 'kubeconfig' in access ? { ...access, kubeconfig: resolve(dirname(file), access.kubeconfig) } : access];
   });
   return Object.fromEntries(absolute);
+}
+
+/** What gates may ask over HTTP, with absolute paths. */
+export function endpointsOf(file: string, { endpoints = {} }: Configuration): Record<string, Endpoint> {
+  const absolute = (path: string): string => resolve(dirname(file), path);
+  const complete = Object.entries(endpoints).map(([name, endpoint]): [string, Endpoint] => {
+    return [name, endpoint.token ? { ...endpoint, token: secretWithPath(endpoint.token, absolute) } : endpoint];
+  });
+  return Object.fromEntries(complete);
 }
 
 /** Whom to tell of what, with absolute paths; undefined where nobody is told of anything. */

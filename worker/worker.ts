@@ -22,6 +22,7 @@ import {
   artifactsPlace,
   clustersOf,
   createConfigurationReader,
+  endpointsOf,
   evidencePlace,
   notificationsOf,
 } from './configuration-file.ts';
@@ -47,7 +48,11 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   const proof = await openProof(settings, configuration);
   const evidence = await openEvidence(settings.configurationFile, configuration, proof);
   const artifacts = openArtifacts(settings.configurationFile, configuration);
-  const clients = createClients(async () => clustersOf(settings.configurationFile, await readConfiguration()));
+  const { configurationFile: file } = settings;
+  const clients = createClients(
+    async () => clustersOf(file, await readConfiguration()),
+    async () => endpointsOf(file, await readConfiguration()),
+  );
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),
     evidence,

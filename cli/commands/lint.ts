@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { fileTrouble } from '../../domain/file-trouble.ts';
 import { problemsOfTemplate } from '../../domain/notification.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
@@ -51,7 +51,7 @@ function notesOf(file: string, runbook: CompiledRunbook | undefined, configurati
 function templateProblems(file: string, configuration: Configuration | undefined): Problem[] {
   const templates = Object.values(configuration?.notifications?.templates ?? {});
   return templates.flatMap((path) => {
-    const template = resolve(dirname(file), path);
+    const template = isAbsolute(path) ? path : join(dirname(file), path);
     const problem = (message: string): Problem => ({ file: template, line: 1, column: 1, path: '', severity: 'error', message });
     try {
       return problemsOfTemplate(readFileSync(template, 'utf8')).map(problem);

@@ -1,3 +1,4 @@
+import { isGate } from '../action.ts';
 import { approvalsNeeded, everybody, signersOf, type Parties, type Policy } from '../approval/policy.ts';
 import { questionDigest, standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
@@ -200,7 +201,7 @@ class Reading {
     const texts = { question: textOf(body.question), requestedAt: textOf(body.requestedAt), expiresAt: textOf(body.expiresAt) };
     const request = { ...parties, hold, number, planHash, ...texts, members: [...parties.members] };
     this.open.set(hold, { request, plan, decisions: [] });
-    this.compareWithAuthority(request);
+    this.compareWithAuthority(request, plan);
   }
 
   /** What an operator has asked for is signed by others, so it must be there that somebody has asked. */
@@ -213,8 +214,8 @@ class Reading {
   }
 
   /** Differences as such may be changes of holdpoint.yaml since; whether the signatures are enough is looked at when it is released. */
-  private compareWithAuthority(request: ApprovalRequest): void {
-    const required = this.requiredBy(request);
+  private compareWithAuthority(request: ApprovalRequest, plan: SpanPlan | undefined): void {
+    const required = this.requiredBy(request, plan);
     if (!required) return;
     const recorded = inWords(request.policy);
     const wanted = inWords(required.policy);
@@ -230,7 +231,10 @@ class Reading {
   }
 
   /** The policy and people that the holdpoint.yaml asks for; undefined where there is none to compare with, or it lacks the policy. */
-  private requiredBy({ hold, policy: { name, of: group }, requester, askedBy }: ApprovalRequest): Parties | undefined {
+  private requiredBy(
+    { hold, policy: { name, of: group }, requester, askedBy }: ApprovalRequest,
+    plan: SpanPlan | undefined,
+  ): Parties | undefined {
     if (!this.authority) return undefined;
     const { people, groups, policies } = this.authority;
     const own = ownValue(policies, name);
@@ -238,8 +242,8 @@ class Reading {
     const fallback = askedBy === undefined || group !== everybody ? undefined : { ...secondPerson, name };
     const policy = own ?? fallback;
     if (!policy) return undefined;
-    // One other person is enough to leave a step out or to take it for done.
-    const isOfOneStep = askedBy !== undefined && /^(skip|done):/.test(hold);
+    // One other person is enough to leave a step out or to take it for done, unless it is a gate.
+    const isOfOneStep = askedBy !== undefined && /^(skip|done):/.test(hold) && !isGate(plan?.steps[0]?.uses ?? '');
     const members = groups[policy.of] ?? (policy.of === everybody ? people : []);
     return { policy: isOfOneStep ? { ...policy, atLeast: 1 } : policy, members, requester, askedBy };
   }
@@ -302,16 +306,16 @@ class Reading {
       this.problem(`releases hold ${hold} for which ${inWords(policy)} must sign, but ${signed} did: signatures are missing.`);
       return;
     }
-    this.mustSuffice(request, standing.by);
+    this.mustSuffice(open, standing.by);
     this.meaning.released.push({ hold, request: number, by: standing.by, policy: inWords(policy) });
     if (request.askedBy !== undefined) this.exceptions.set(hold, { planHash, by: standing.by });
     else if (plan) this.carryOut(plan, 'hold');
   }
 
   /** The signatures must be enough for the holdpoint.yaml as well, whatever policy was recorded. */
-  private mustSuffice(request: ApprovalRequest, by: readonly string[]): void {
+  private mustSuffice({ request, plan }: OpenRequest, by: readonly string[]): void {
     if (!this.authority) return;
-    const required = this.requiredBy(request);
+    const required = this.requiredBy(request, plan);
     if (!required) {
       this.problem(`releases hold ${request.hold} by the policy ${request.policy.name}, which holdpoint.yaml does not have.`);
       return;

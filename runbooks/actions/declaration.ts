@@ -13,8 +13,8 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   name: string;
   /** One sentence for people who look for an action. */
   summary: string;
-  /** The kinds of target that it works on, such as `eks`. */
-  worksOn: readonly string[];
+  /** The kinds of target that it works on, such as `eks`; every kind where it is left out. */
+  worksOn?: readonly string[];
   /** Shape of `with`, strict: unknown keys are refused. The cluster is never part of it, it comes from the run's target. */
   input: Input;
   /**

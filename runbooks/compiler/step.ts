@@ -118,7 +118,7 @@ function checkUses(uses: Json | undefined, context: StepContext): ReturnType<typ
     sourceMap.error(path, `There is no action "${uses}".${didYouMean(uses, names)} There are: ${names.join(', ')}.`);
     return undefined;
   }
-  checkKinds(`The action ${action.name}`, action.worksOn, context, 'uses');
+  if (action.worksOn) checkKinds(`The action ${action.name}`, action.worksOn, context, 'uses');
   const system = systemOf({ action: action.name });
   const loaded = configuration?.systems;
   if (system !== undefined && loaded !== undefined && !loaded.includes(system)) {

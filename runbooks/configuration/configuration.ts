@@ -10,6 +10,7 @@ import { parseDurationMs } from './duration.ts';
 import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
+import { checkEndpoints, endpointGrammar, endpointsOf, type Endpoint } from './endpoints.ts';
 import { checkNotifications, notificationsGrammar, notificationsOf, type Notifications } from './notifications.ts';
 
 const ed25519KeyBytes = 32;
@@ -47,6 +48,8 @@ export interface Configuration {
   systems?: SystemName[];
   /** Who may start what on which targets, and what has to be signed for it. */
   rules?: Rule[];
+  /** What gates may ask over HTTP, by name. */
+  endpoints?: Record<string, Endpoint>;
   /** Whom to tell of what, and how; nobody where it is left out. */
   notifications?: Notifications;
 }
@@ -193,6 +196,7 @@ export const configurationGrammar = z.strictObject({
     .max(configurationEntriesMax)
     .describe('Who may start what on which targets, and what has to be signed for it. Every rule that covers a step counts.')
     .optional(),
+  endpoints: z.record(name, endpointGrammar).describe('What gates may ask over HTTP, by name.').optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
 });
 
@@ -210,6 +214,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkPlaces(document, sourceMap);
   checkClusters(document, sourceMap);
   checkRules(document, sourceMap);
+  checkEndpoints(document.endpoints ?? {}, sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
   const problems = sourceMap.problems();
   return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
@@ -223,7 +228,7 @@ function isEd25519Key(text: string): boolean {
 }
 
 function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['people', 'groups', 'policies', 'clusters', 'workers'] as const) {
+  for (const part of ['people', 'groups', 'policies', 'clusters', 'workers', 'endpoints'] as const) {
     const count = Object.keys(document[part] ?? {}).length;
     if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
   }
@@ -363,6 +368,7 @@ function configurationOf(document: ConfigurationDocument): Configuration {
     clusters: clusters && Object.fromEntries(clusters),
     systems,
     rules,
+    endpoints: document.endpoints && endpointsOf(document.endpoints),
     notifications: document.notifications && notificationsOf(document.notifications),
   };
 }

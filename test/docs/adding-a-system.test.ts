@@ -14,14 +14,14 @@ const lines = [
   {
     file: 'runbooks/actions/index.ts',
     added: "import { lamp } from './lamp.ts';",
-    list: 'export const systems = { eks, kubernetes }',
-    longer: 'export const systems = { eks, kubernetes, lamp }',
+    list: 'export const systems = { eks, kubernetes, gate }',
+    longer: 'export const systems = { eks, kubernetes, gate, lamp }',
   },
   {
     file: 'activities/catalogue.ts',
     added: "import { lampSystem } from './lamp/system.ts';",
-    list: '{ eks: eksSystem, kubernetes: kubernetesSystem }',
-    longer: '{ eks: eksSystem, kubernetes: kubernetesSystem, lamp: lampSystem }',
+    list: '{ eks: eksSystem, kubernetes: kubernetesSystem, gate: gateSystem }',
+    longer: '{ eks: eksSystem, kubernetes: kubernetesSystem, gate: gateSystem, lamp: lampSystem }',
   },
 ];
 

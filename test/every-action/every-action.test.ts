@@ -7,7 +7,7 @@ import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { region, startCluster, type TestCluster } from '../support/cluster.ts';
 import type { ProxiedRequest } from '../support/proxy.ts';
 import { differencesOf, inWords, lookAtRest, type WorldView } from '../support/scenario-world.ts';
-import { missingScenario, scenarios, type ActionScenario } from './scenarios.ts';
+import { missingScenario, openedByPeople, scenarios, type ActionScenario } from './scenarios.ts';
 
 /** An action that writes more often is cut at this many of its writes, the first and the last among them. */
 const cutsMax = 5;
@@ -41,9 +41,9 @@ async function differencesSince(before: WorldView, cluster: TestCluster): Promis
   return differences.filter((one) => timeless(one.before) !== timeless(one.after)).map(inWords);
 }
 
-/** Reviews of one's own permissions are sent as a POST, and change nothing. */
+/** Reviews of one's own permissions, and the questions of EC2 and CloudWatch to the root, are sent as a POST and change nothing. */
 function isWrite({ method, path }: Pick<ProxiedRequest, 'method' | 'path'>): boolean {
-  return method !== 'GET' && !path.endsWith('accessreviews');
+  return method !== 'GET' && !path.endsWith('accessreviews') && path !== '/';
 }
 
 function writesOf({ proxy }: TestCluster): number {
@@ -185,6 +185,6 @@ test('every action is carried out here, and so is everything that the shipped ru
   );
   expect(used.length).toBeGreaterThan(0);
   const known = new Set<string>(scenarios.map(({ action }) => action));
-  const missing = [...new Set([...used, ...actionNames()])].filter((action) => !known.has(action));
+  const missing = [...new Set([...used, ...actionNames()])].filter((action) => !known.has(action) && !openedByPeople.includes(action));
   expect(missing.map(missingScenario)).toEqual([]);
 });

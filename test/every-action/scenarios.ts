@@ -30,6 +30,23 @@ async function cordonFirst(cluster: TestCluster): Promise<void> {
 
 export const scenarios: readonly ActionScenario[] = [
   {
+    action: 'gate.http',
+    seed: () => worldWith([]),
+    input: async () => ({ endpoint: 'sandbox', path: '/sandbox/clusters', field: 'clusters.0.name', equals: 'demo' }),
+  },
+  {
+    action: 'gate.prometheus',
+    seed: () => worldWith([]),
+    before: async ({ sandbox }) => void sandbox.world.queries.set('up', { vector: [{ metric: { job: 'web' }, value: '1' }] }),
+    input: async () => ({ endpoint: 'metrics', query: 'up', equals: 1 }),
+  },
+  {
+    action: 'gate.cloudwatchAlarms',
+    seed: () => worldWith([]),
+    before: async ({ sandbox }) => void sandbox.world.alarms.set('latency', { name: 'latency', kind: 'metric', state: 'OK' }),
+    input: async () => ({ names: ['latency'] }),
+  },
+  {
     action: 'eks.preflight',
     seed: () => worldWith(workloads),
     input: async () => ({ nodegroup: 'blue' }),
@@ -69,6 +86,9 @@ export const scenarios: readonly ActionScenario[] = [
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2), nodesAtOnce: 2 }),
   },
 ];
+
+/** Actions that no worker finishes by itself; test/workflows/gates.test.ts has them. */
+export const openedByPeople: readonly string[] = ['gate.manualCheck'];
 
 /** What to tell whoever has added an action. */
 export function missingScenario(action: string): string {

@@ -10,6 +10,7 @@ import type { ActionContext, Observation, Undo } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
+import { createCloudwatchHandler, isCloudwatchRequest } from '../../sandbox/cloudwatch/handler.ts';
 import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
 import type { ObserverReport } from '../../sandbox/observer.ts';
 import { nodeSpecOf, type Manifest, type WorldSeed } from '../../sandbox/seed.ts';
@@ -90,13 +91,19 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     seed,
     speed,
     randomSeed: 7,
-    cloud: (world) => (eks = createEksHandler(world)).handle,
+    cloud: (world) => {
+      const { handle } = (eks = createEksHandler(world));
+      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults);
+      return (request, response) => (isCloudwatchRequest(request) ? cloudwatch(request, response) : handle(request, response));
+    },
   });
   const proxy = await startProxy(sandbox.url);
   // The endpoint that EKS names for the Kubernetes API leads through the proxy too.
   sandbox.world.baseUrl = proxy.url;
   useEnvironment(proxy.url);
-  const clients = createClients();
+  const makeClients = (): Clients =>
+    createClients(undefined, async () => ({ sandbox: { url: proxy.url }, metrics: { url: `${proxy.url}/prometheus` } }));
+  const clients = makeClients();
   const systems = createSystems(clients);
   let actions = actionsOf(systems);
   const name = seed.clusters[0]?.name ?? '';
@@ -142,7 +149,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     pods: async () => (await others.core.listPodForAllNamespaces()).items,
     report: () => sandbox.world.observer.summary(),
     renew: () => {
-      actions = actionsOf(createSystems(createClients()));
+      actions = actionsOf(createSystems(makeClients()));
     },
     stop: async () => {
       await proxy.stop();

@@ -14,6 +14,8 @@ import { createArtifactDirectory } from '../../activities/artifacts/directory.ts
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../../activities/evidence/payloads.ts';
 import type { EvidenceStore } from '../../activities/evidence/store.ts';
+import { createClients } from '../../activities/clients.ts';
+import { gateSystem } from '../../activities/gate/system.ts';
 import { createActivities } from '../../activities/index.ts';
 import type { OwnerAnnotation, TargetAnnotations } from '../../activities/system.ts';
 import type { Target } from '../../domain/target.ts';
@@ -179,12 +181,14 @@ export async function startEngine(
   };
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
+  // Gates are the real ones.
+  const gates = gateSystem(createClients(undefined, async () => configuration.endpoints ?? {}));
   const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], annotations: scriptedAnnotations(sites) };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const bundle = await workflowBundle();
   const activities = createActivities({
     artifacts: createArtifactDirectory(join(directory, 'artifacts')),
-    systems: [scripted],
+    systems: [scripted, gates],
     evidence: {
       ...evidence,
       append: async (run, entry) => {

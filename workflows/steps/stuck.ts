@@ -1,4 +1,4 @@
-import type { Observation } from '../../domain/action.ts';
+import { isGate, type Observation } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { sealSpan, type ActionPlan, type Effect, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
@@ -47,15 +47,21 @@ async function isSettled(run: Run, progress: RunProgress, step: OpenStep, plan: 
   }
 }
 
-/** Leaves a step out. Somebody else signs that: what the step would have done is part of what was signed before. */
+/**
+ * Leaves a step out. Somebody else signs that: what the step would have done is part of what was signed before. To go past a gate, as many
+ * sign as the policy asks for.
+ */
 async function skip(run: Run, progress: RunProgress, step: OpenStep, plan: ActionPlan, command: OperatorCommand): Promise<boolean> {
-  const { id } = step.planned;
+  const { id, uses } = step.planned;
   const { person, reason } = command;
-  const change = 'leave this step out; what it has not done by now stays undone';
-  const facts = { askedBy: person, reason, leavesOut: plan.effects.map(({ object, change }) => `${object}: ${change}`) };
-  const exceptional = exceptionOf(progress, step, { object: `step ${id}`, change }, facts);
+  const change = isGate(uses)
+    ? 'go on although this gate is shut; nothing is looked at any more'
+    : 'leave this step out; what it has not done by now stays undone';
+  const facts: JsonObject = { askedBy: person, reason, leavesOut: plan.effects.map(({ object, change }) => `${object}: ${change}`) };
+  if (isGate(uses)) facts.gate = plan.facts;
+  const exceptional = exceptionOf(progress, step, [{ object: `step ${id}`, change }], facts);
   const text = `Leave out step ${id}? ${person} asks for it: ${reason}`;
-  const exception = { hold: `skip:${id}`, text, plan: async () => exceptional, signers: 'second-person' } as const;
+  const exception = { hold: `skip:${id}`, text, plan: async () => exceptional, signers: signersFor(uses) };
   const signers = await signedException(run, progress, command, exception);
   if (!signers) return false;
   const { at } = await run.record('step.skipped', { step: id, askedBy: person, reason, signedBy: signers });
@@ -78,18 +84,30 @@ async function takeAsDone(run: Run, progress: RunProgress, step: OpenStep, plan:
     // What cannot even be looked at can only be vouched for by people.
     if (!failureOf(error)) throw error;
   }
-  const change = 'take it for done by hand, although a look does not show it';
+  const effects = doneByHand(id, plan);
   const exception = {
     hold: `done:${id}`,
     text: `Take step ${id} for done? ${person} says it was done by hand: ${reason}`,
     plan: async (): Promise<SpanPlan> => {
       const facts = { askedBy: person, reason, seen: await seenNow(look) };
-      return exceptionOf(progress, step, { object: `step ${id}`, change }, facts);
+      return exceptionOf(progress, step, effects, facts);
     },
-    signers: 'second-person',
-  } as const;
+    signers: signersFor(uses),
+  };
   const signers = await signedException(run, progress, command, exception);
   return signers ? takeDone(run, progress, step, command, { outputs: plan.outputs, signers }) : false;
+}
+
+/** What is signed where a look does not show that a step was done; of a checklist each item. */
+function doneByHand(id: string, { facts: { items } }: ActionPlan): Effect[] {
+  const object = `step ${id}`;
+  if (Array.isArray(items))
+    return items.map((item) => ({ object, change: `checked by hand: ${typeof item === 'string' ? item : JSON.stringify(item)}` }));
+  return [{ object, change: 'take it for done by hand, although a look does not show it' }];
+}
+
+function signersFor(uses: string): 'policy' | 'second-person' {
+  return isGate(uses) ? 'policy' : 'second-person';
 }
 
 async function seenNow(look: () => Promise<Observation>): Promise<string> {
@@ -119,8 +137,8 @@ async function takeDone(
   return true;
 }
 
-function exceptionOf({ base }: RunProgress, { planned: { id, uses } }: OpenStep, effect: Effect, facts: JsonObject): SpanPlan {
-  const plan = { effects: [effect], facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
+function exceptionOf({ base }: RunProgress, { planned: { id, uses } }: OpenStep, effects: Effect[], facts: JsonObject): SpanPlan {
+  const plan = { effects, facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
   const { digest, title } = base.runbook;
   const steps = [{ id, uses, input: {}, plan }];
   return sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps });
