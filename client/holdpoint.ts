@@ -88,6 +88,8 @@ export interface Retrying {
 export class Holdpoint {
   private readonly client: Client;
   private readonly settings: TemporalSettings;
+  /** The execution in which each state was seen: what is said to that need not be looked for again. */
+  private readonly seenIn = new WeakMap<object, { workflowId: string; runId: string }>();
 
   constructor(client: Client, settings: TemporalSettings) {
     this.client = client;
@@ -221,14 +223,24 @@ export class Holdpoint {
    * and question. Throws what `submit` does, and KeyError.
    */
   async decide(
-    { run, target }: Pick<RunState, 'run' | 'target'>,
+    state: Pick<RunState, 'run' | 'target'>,
     request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>,
     decision: 'approve' | 'reject',
     reason: string,
     signer: Signer,
   ): Promise<DecisionAnswer> {
+    const { run, target } = state;
     const statement = statementFor({ kind: 'decision', run, request, decision, reason }, signedBy(signer));
-    return this.submit(target, statement, await signer.sign(statement));
+    const signature = await signer.sign(statement);
+    const seen = this.seenIn.get(state);
+    if (!seen) return this.submit(target, statement, signature);
+    try {
+      return await this.sendDecision(this.client.workflow.getHandle(seen.workflowId, seen.runId), statement, signature);
+    } catch (error) {
+      // It is over by now, or has gone on as new.
+      if (error instanceof WorkflowNotFoundError) return this.submit(target, statement, signature);
+      throw error;
+    }
   }
 
   /**
@@ -318,6 +330,7 @@ export class Holdpoint {
       requireRun(workflow, this.settings.taskQueue);
       const state = await handle.query(stateQuery);
       requireHonestState(name, state, workflow.workflowId);
+      this.seenIn.set(state, { workflowId: workflow.workflowId, runId: workflow.runId });
       return { state, raw: workflow.raw };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });

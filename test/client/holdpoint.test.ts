@@ -62,6 +62,23 @@ test('what was signed elsewhere is submitted without any key: a start, a command
   await expect(holdpoint.submit(target, pause, signature)).rejects.toMatchObject({ code: 'command-refused' });
 });
 
+test('a decision goes to the execution that was seen, and where that is over, whoever has taken its place is told apart', async () => {
+  const { cluster, target } = engine.newSite();
+  const { holdpoint, keys } = engine;
+  await engine.begin(cluster);
+  await engine.until(target, 'holding');
+  const seen = await holdpoint.state(target);
+  await expect(holdpoint.decide(seen, seen.hold!.request, 'approve', 'fine', keys.ada)).resolves.toEqual({ state: 'approved', missing: 0 });
+  await engine.until(target, 'done');
+  await engine.handle(target).result();
+  await expect(holdpoint.decide(seen, seen.hold!.request, 'approve', 'late', keys.ada)).rejects.toMatchObject({ code: 'hold-not-waiting' });
+  await engine.begin(cluster);
+  await engine.until(target, 'holding');
+  await expect(holdpoint.decide(seen, seen.hold!.request, 'approve', 'later', keys.ada)).rejects.toMatchObject({ code: 'run-differs' });
+  const present = await engine.until(target, ({ refusedAttempts }) => refusedAttempts === 1);
+  expect(present.hold?.decisions).toEqual([]);
+});
+
 test('two starts at once: one of them has the target', async () => {
   const { cluster, target } = engine.newSite();
   const answers = await Promise.allSettled([engine.begin(cluster, runbookOf(), 'dana'), engine.begin(cluster, runbookOf(), 'grace')]);
