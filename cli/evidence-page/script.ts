@@ -1,4 +1,5 @@
 import { parseJson } from '../../domain/json.ts';
+import { visible } from '../../domain/visible.ts';
 import type { PageData } from './data.ts';
 import { makerIn, type PageDocument } from './elements.ts';
 import { dataElement, pageElement } from './ids.ts';
@@ -14,7 +15,7 @@ async function main(): Promise<void> {
   if (!page) return;
   try {
     const data = parseJson(document.getElementById(dataElement)?.textContent ?? '') as PageData;
-    document.title = `Record of ${data.run}`;
+    document.title = `Record of ${visible(data.run)}`;
     const shown = recordView(data, await verifyPage(data), make);
     page.textContent = '';
     page.append(...shown);

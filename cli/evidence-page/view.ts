@@ -31,7 +31,8 @@ function verdict(
   make: Make,
 ): PageElement {
   const people = [...new Set(signatures.map(({ person }) => person))];
-  const size = `${counted(entries, 'entry', 'entries')}, ${counted(signatures.length, 'signature')} (${listOfNames(people)})`;
+  const signers = people.length > 0 ? ` (${listOfNames(people)})` : '';
+  const size = `${counted(entries, 'entry', 'entries')}, ${counted(signatures.length, 'signature')}${signers}`;
   const section = make('section');
   const say = (kind: string, text: string): void => {
     const line = make('p', text);
