@@ -1,7 +1,7 @@
 import type { ChangeKind, StepContext } from '../domain/action.ts';
 import type { Policy } from '../domain/approval/policy.ts';
 import { questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
-import { judge } from '../domain/approval/rules.ts';
+import { judge, refusalOfOperator } from '../domain/approval/rules.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
 import type { ClaimsOf, CommandName } from '../domain/approval/statement.ts';
 import { HoldpointError } from '../domain/errors.ts';
@@ -79,7 +79,7 @@ export class Judge {
     const grant = ledger.grant();
     if (!grant?.plan.steps.includes(begun.plan)) throw refuse('it is no part of the plan that is carried out now');
     this.requireGrant(ledger, grant, start, configuration, refuse);
-    // A rollback takes back what was allowed; who must sign it is said by its own signatures.
+    // A rollback takes back what rules have let in: one that has become stricter must not keep the world half changed (decision 0027).
     if (grant.by !== 'rollback') this.requireRules(begun.plan, grant, start, configuration, refuse);
     if (adopt && !isAdopted(begun.tryAgain, configuration)) throw refuse('nobody has signed that it adopts a change which is under way');
     return begun.plan;
@@ -148,7 +148,7 @@ export class Judge {
     if (!plan.steps.every(({ id }) => id.startsWith(undoPrefix))) throw refuse('it is no part of a rollback');
     const { request, failedStep } = grant;
     if (request) {
-      requireAsked(ledger, request, configuration, refuse);
+      requireAsked(ledger, request, start.target, configuration, refuse);
       const possible = ledger.releasedHold ? policiesOfHold(ledger.releasedHold.hold) : policiesIn(runbook);
       if (possible.length > 0 && !possible.includes(request.policy)) throw refuse(`policy ${request.policy} does not release its rollback`);
       quorum(request, possible.length > 0 ? request.policy : undefined);
@@ -205,15 +205,18 @@ function shortfallNow(
   return `hold ${hold} lacks ${standing.missing} of the ${policy.atLeast} signatures that policy ${policy.name} asks for now${why}`;
 }
 
-/** Whoever is said to have asked for a rollback must have signed that: they cannot be the second person. */
+/** Whoever is said to have asked for a rollback must have signed that, and be somebody who may: they cannot be the second person. */
 function requireAsked(
   { commands }: Ledger,
   { askedBy }: RequestInRecord,
+  target: string,
   configuration: Configuration,
   refuse: (cause: string) => HoldpointError,
 ): void {
   const asked = commands.some((words) => isCommand(words, 'undo') && words.claims.person === askedBy && isSigned(words, configuration));
-  if (!asked) throw refuse(`${askedBy ?? 'nobody'} has not signed that the run is to be rolled back`);
+  if (!asked || askedBy === undefined) throw refuse(`${askedBy ?? 'nobody'} has not signed that the run is to be rolled back`);
+  const refusal = refusalOfOperator(configuration, target, askedBy);
+  if (refusal !== undefined) throw refuse(withoutFullStop(refusal));
 }
 
 function isAdopted(words: SignedWords | undefined, configuration: Configuration): boolean {

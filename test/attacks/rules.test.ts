@@ -110,4 +110,24 @@ describe('whoever starts a run does not choose what has to be signed', () => {
     await engine.sendVerb(target, 'ada', { run, command: 'resume', step: '' });
     await engine.until(target, 'done');
   });
+
+  test('a rollback comes to nothing that somebody has asked for whom no rule lets operate the target by now', async () => {
+    engine.configuration.rules = [{ start: ['people'] }];
+    const { target, site, run } = await engine.working((fresh) => fresh.slow.add('first'));
+    await engine.until(target, ({ steps }) => steps.some(({ status }) => status === 'running'));
+    await engine.sendVerb(target, 'oscar', { run, command: 'pause', step: '' });
+    await engine.until(target, 'paused');
+    site.slow.clear();
+    await engine.sendVerb(target, 'oscar', { run, command: 'undo', step: '' });
+    await engine.until(target, 'holding');
+    engine.configuration.rules = [{ start: ['people'] }, { targets: everywhere, operate: ['sre', 'dana'] }];
+    await engine.decide(target, 'ada');
+    const { stuck } = await engine.until(target, 'stuck');
+    expect(stuck).toMatchObject({ code: 'step-not-signed', reason: expect.stringContaining(`oscar may not operate runs on ${target}`) });
+    expect(site.undone).toEqual([]);
+    // Whose command counts again, the rollback goes on.
+    engine.configuration.rules = [{ start: ['people'] }];
+    await engine.sendVerb(target, 'dana', { run, command: 'retry', step: stuck?.step ?? '' });
+    await engine.until(target, 'undone');
+  });
 });
