@@ -9,10 +9,13 @@ import { connectToEks } from './eks/cluster-access.ts';
 import type { ReadEndpoints } from './gate/endpoint.ts';
 import type { KubernetesApis } from './kubernetes/client/connect.ts';
 import { connectToCluster } from './kubernetes/client/kubeconfig.ts';
+import { rememberingSessionToken } from './secrets.ts';
 
 const requestTimeoutMs = 10_000;
 const connectionTimeoutMs = 5_000;
 const attemptsMax = 3;
+/** After the request was signed. */
+const lastStep = { step: 'deserialize', priority: 'low' } as const;
 /** A connection is made anew after this time, so that an endpoint, an authority or a kubeconfig that has changed is noticed. */
 const connectionAgeMaxMs = 10 * 60_000;
 
@@ -34,11 +37,17 @@ export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>
 export function createClients(readClusters: ReadClusters = async () => ({}), endpoints: ReadEndpoints = async () => ({})): Clients {
   const requestHandler = { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs };
   const settings = { maxAttempts: attemptsMax, requestHandler };
-  const eks = onePerRegion((region) => new EKSClient({ region, ...settings }));
+  const eks = onePerRegion((region) => {
+    const client = new EKSClient({ region, ...settings });
+    client.middlewareStack.add(rememberingSessionToken, lastStep);
+    return client;
+  });
   const ec2 = onePerRegion(async (region) => {
     // Two megabytes, which most runs have no use for.
     const { EC2 } = await import('@aws-sdk/client-ec2');
-    return new EC2({ region, ...settings });
+    const client = new EC2({ region, ...settings });
+    client.middlewareStack.add(rememberingSessionToken, lastStep);
+    return client;
   });
   const cloudwatch = onePerRegion(async (region) => {
     const { CloudWatch } = await import('@aws-sdk/client-cloudwatch');

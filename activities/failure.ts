@@ -4,6 +4,7 @@ import type { Target } from '../domain/target.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { cut } from '../domain/visible.ts';
 import { EvidenceError } from './evidence/store.ts';
+import { withoutCredentials, withoutSecrets } from './secrets.ts';
 
 const awsDeniedNames = new Set([
   'AccessDeniedException',
@@ -59,11 +60,8 @@ const networkNames = new Set(['AbortError', 'TimeoutError', 'SyntaxError']);
 const networkTypes = new Set(['invalid-json', 'body-timeout', 'request-timeout', 'max-size']);
 /** How much of somebody else's message is told; the rest would fill screens and records. */
 export const messageCharactersMax = 1_000;
-/** What follows these words may be a secret. */
-const secretNames = 'token|secret|signature|credential|password|passwd|authorization|api-?key';
-const secretWords = new RegExp(`\\b([\\w-]*(?:${secretNames})[\\w-]*)(["']?\\s*[:=]\\s*)(?:bearer\\s+|basic\\s+)?["']?[^\\s"',;&]+`, 'gi');
-/** Tokens, keys and signatures: a word of letters and digits that is longer than names are, a JWT, an access key of AWS. */
-const secretShapes = /\b(?:eyJ[\w-]+(?:\.[\w-]*)*|A[KS]IA[A-Z0-9]{12,}|[A-Za-z0-9+/_=-]{40,})/g;
+/** How much of it is looked at. */
+const readCharactersMax = 64 * 1024;
 /** How deep the cause of an error is looked for. */
 const causesMax = 5;
 
@@ -104,10 +102,15 @@ export function kubernetesError(error: unknown, call: string, cluster: string): 
 
 /** The message of a Kubernetes Status, or of whatever else was thrown. */
 export function kubernetesMessage(error: unknown): string {
-  if (!(error instanceof ApiException)) return cut(messageOf(error), messageCharactersMax);
+  if (!(error instanceof ApiException)) return said(messageOf(error));
   const body: unknown = error.body;
   const text = typeof body === 'string' ? parsedMessage(body) : (body as { message?: unknown } | null)?.message;
-  return typeof text === 'string' && text !== '' ? cut(text, messageCharactersMax) : `HTTP ${error.code}`;
+  return typeof text === 'string' && text !== '' ? said(text) : `HTTP ${error.code}`;
+}
+
+/** Somebody else's message as it is told; cut last, as half of a credential would not be recognised. */
+function said(text: string): string {
+  return cut(withoutCredentials(text.slice(0, readCharactersMax)), messageCharactersMax);
 }
 
 /** The HTTP status of a Kubernetes error; undefined where no answer came. */
@@ -132,7 +135,7 @@ export function toFailure(error: unknown): ApplicationFailure {
   }
   return ApplicationFailure.create({
     type: 'unexpected',
-    message: `An unexpected error: ${nameOf(error) === 'Error' ? '' : `${nameOf(error)}: `}${messageOf(error)}`,
+    message: `An unexpected error: ${nameOf(error) === 'Error' ? '' : `${nameOf(error)}: `}${said(messageOf(error))}`,
     details: [{ remedy: 'Look at the log of the worker, then try again.' }],
   });
 }
@@ -180,13 +183,8 @@ export function connectionLost(message: string): Error {
 function told(error: unknown, name: string): string {
   const [line = ''] = messageOf(error).split('\n');
   const isOfSignature = name === 'InvalidSignatureException' || name === 'SignatureDoesNotMatch';
-  const shown = cut(line, messageCharactersMax);
+  const shown = said(line);
   return isOfSignature ? withoutSecrets(shown) : shown;
-}
-
-/** What another program has said, with what may be a secret taken out of it. */
-export function withoutSecrets(text: string): string {
-  return text.replace(secretWords, '$1$2(left out)').replace(secretShapes, '(left out)');
 }
 
 function nameOf(error: unknown): string {

@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { CompiledRunbook, RunbookDocument } from '../domain/runbook.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { compileRunbook } from '../runbooks/compiler/compile.ts';
 import { loadConfiguration, type Configuration } from '../runbooks/configuration/configuration.ts';
+import { writableByAll } from '../runbooks/configuration/file-mode.ts';
 import { checkInputs, parseInputArguments } from '../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../runbooks/library.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
@@ -19,15 +20,27 @@ export async function readConfiguration(terminal: Terminal, given: string | unde
   const named = given ?? terminal.surroundings.env.HOLDPOINT_CONFIG;
   const file = configurationFile(terminal, given);
   let text: string;
+  let mode: number;
   try {
-    text = await readFile(file, 'utf8');
+    ({ text, mode } = await readWithMode(file));
   } catch (error) {
     if (named === undefined) return undefined;
     throw unreadable(`The configuration ${file}`, error, 'Name another one with --config or HOLDPOINT_CONFIG.');
   }
+  const refusal = writableByAll(file, mode);
+  if (refusal !== undefined) throw new UsageError(`The configuration ${file} is not believed: ${refusal}`);
   const { configuration, problems } = loadConfiguration(text, file);
   if (!configuration) throw new UsageError(`The configuration ${file} cannot be used:`, undefined, problems.map(formatProblem));
   return configuration;
+}
+
+async function readWithMode(file: string): Promise<{ text: string; mode: number }> {
+  const handle = await open(file);
+  try {
+    return { mode: (await handle.stat()).mode, text: await handle.readFile('utf8') };
+  } finally {
+    await handle.close();
+  }
 }
 
 /** The path of holdpoint.yaml, which paths in it are relative to. */

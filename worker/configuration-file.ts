@@ -1,9 +1,9 @@
-import { constants } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
 import { loadConfiguration, type ClusterAccess, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import type { Endpoint } from '../runbooks/configuration/endpoints.ts';
+import { writableByAll } from '../runbooks/configuration/file-mode.ts';
 import { withPaths, type Notifications } from '../runbooks/configuration/notifications.ts';
 import { secretWithPath } from '../runbooks/configuration/secret.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
@@ -72,11 +72,8 @@ export function notificationsOf(file: string, { notifications }: Configuration):
 
 async function versionOf(file: string): Promise<string> {
   const { mtimeMs, ctimeMs, size, ino, mode } = await stat(file).catch((error: unknown) => Promise.reject(unreadable(file, error)));
-  // Whoever may write to it says who may sign.
-  if ((mode & constants.S_IWOTH) !== 0) {
-    const cause = `everybody may write to it (mode ${(mode & 0o777).toString(8)}). Close it with: chmod o-w ${file}`;
-    throw new HoldpointError('configuration-invalid', { file, cause });
-  }
+  const cause = writableByAll(file, mode);
+  if (cause !== undefined) throw new HoldpointError('configuration-invalid', { file, cause });
   return [mtimeMs, ctimeMs, size, ino].join(' ');
 }
 

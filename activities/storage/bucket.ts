@@ -8,6 +8,7 @@ import {
   type GetObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import type { EvidenceBucket } from '../../runbooks/configuration/configuration.ts';
+import { rememberingSessionToken, withoutCredentials } from '../secrets.ts';
 import type { ObjectStore, Trouble } from './objects.ts';
 
 const requestTimeoutMs = 10_000;
@@ -91,7 +92,7 @@ export async function readObject({ client, bucket, prefix }: Bucket, name: strin
 /** The region is where to begin: AWS says if the bucket is in another one, and the client follows. */
 function createClient(region: string, requestTimeout: number): S3Client {
   const { AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 } = process.env;
-  return new S3Client({
+  const client = new S3Client({
     region,
     followRegionRedirects: true,
     // Stores other than AWS's seldom have a host name per bucket.
@@ -99,6 +100,8 @@ function createClient(region: string, requestTimeout: number): S3Client {
     maxAttempts: attemptsMax,
     requestHandler: { requestTimeout, connectionTimeout: connectionTimeoutMs },
   });
+  client.middlewareStack.add(rememberingSessionToken, { step: 'deserialize', priority: 'low' });
+  return client;
 }
 
 const credentialNames = new Set(['ExpiredToken', 'InvalidToken', 'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'TokenRefreshRequired']);
@@ -124,7 +127,7 @@ export function bucketTrouble(error: unknown, bucket: string): Trouble {
   }
   if (status === 401 || status === 403) {
     const remedy = `Allow s3:PutObject, s3:GetObject and s3:ListBucket on ${bucket}, and the use of its KMS key if it has one.`;
-    return { consequence: 'stuck', why: `S3 denied access (${name}: ${withoutStop(message)})`, remedy };
+    return { consequence: 'stuck', why: `S3 denied access (${name}: ${withoutStop(withoutCredentials(message))})`, remedy };
   }
   if (busyNames.has(name) || status === 429 || status >= 500) {
     return { consequence: 'retry', why: `S3 could not take the request just now (${name})`, remedy: 'Wait; it will be tried again.' };
@@ -133,7 +136,11 @@ export function bucketTrouble(error: unknown, bucket: string): Trouble {
     const why = `S3 did not answer (${typeof code === 'string' ? code : name})`;
     return { consequence: 'retry', why, remedy: 'Check the network and the endpoint (AWS_ENDPOINT_URL), then try again.' };
   }
-  return { consequence: 'retry', why: withoutStop(message || name), remedy: 'Read the reason, and put it right in S3.' };
+  return {
+    consequence: 'retry',
+    why: withoutStop(withoutCredentials(message) || name),
+    remedy: 'Read the reason, and put it right in S3.',
+  };
 }
 
 function withoutStop(message: string): string {

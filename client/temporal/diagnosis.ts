@@ -20,7 +20,8 @@ const deniedCodes = [7, 16];
  */
 export async function connectionError(settings: TemporalSettings, error: unknown): Promise<HoldpointError> {
   const { address, namespace, access } = settings;
-  const refusal = refusalIn(error);
+  // A server, or a proxy before it, may send back what it was shown.
+  const refusal = refusalIn(error)?.replaceAll(access?.options.apiKey || '\0', '(left out)');
   if (refusal !== undefined) {
     const { who, remedy } = presentedBy(access);
     return new HoldpointError('temporal-denied', { address, namespace, who, cause: refusal }, { cause: error, remedy });

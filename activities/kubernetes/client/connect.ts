@@ -3,6 +3,7 @@ import { request as secureRequest, type RequestOptions } from 'node:https';
 import { ApiException, KubeConfig } from '@kubernetes/client-node';
 import fetch from 'node-fetch';
 import { connectionLost } from '../../failure.ts';
+import { rememberSecret } from '../../secrets.ts';
 import { credentialSourceOf, RenewedCredential, type Credential } from './credentials.ts';
 
 const requestTimeoutMs = 15_000;
@@ -98,6 +99,8 @@ class Connections {
     await this.configWith(credential).applyToHTTPSOptions(options);
     const headers = Object.fromEntries(Object.entries(options.headers ?? {}).map(([name, value]) => [name, String(value)]));
     if (options.auth) headers.Authorization = `Basic ${base64(options.auth)}`;
+    rememberSecret(headers.Authorization?.replace(/^\S+ /, ''));
+    rememberSecret(options.auth?.replace(/^[^:]*:/, ''));
     const madeOf = [options.ca, options.cert, options.key].map(String).join();
     if (this.shared?.madeOf !== madeOf) {
       this.shared = { agent: Object.assign(options.agent as Agent, { keepAlive: true }), madeOf };

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Cluster, User } from '@kubernetes/client-node';
 import { cut, visible } from '../../../domain/visible.ts';
-import { credentialMissing, withoutSecrets } from '../../failure.ts';
+import { credentialMissing } from '../../failure.ts';
+import { withoutSecrets } from '../../secrets.ts';
 
 /** A credential is renewed when this share of its life is left, or this much where that is less: a request takes its time, too. */
 const renewalShare = 0.25;

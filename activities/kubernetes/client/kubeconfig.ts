@@ -46,6 +46,15 @@ export function connectByKubeconfig(options: KubeconfigOptions): KubeconfigConne
   const cluster = config.getCurrentCluster();
   if (!cluster?.server) return fail(`its context "${name}" leads to the cluster "${context.cluster}", of which it says no server`);
   const server = cluster.server.replace(/\/+$/, '');
+  // It would stand in every error of the network.
+  if (/^[a-z]+:\/\/[^/]*@/i.test(server)) {
+    const remedy = 'Put user and password into the user of the kubeconfig, and take them out of the address of the server.';
+    throw new HoldpointError(
+      'kubeconfig-invalid',
+      { file, cause: `its cluster "${cluster.name}" has a password in the address of its server` },
+      { remedy },
+    );
+  }
   // The client refuses plain HTTP unless told that there is nothing to verify.
   if (server.startsWith('http://')) {
     config.clusters = config.clusters.map((other) => (other === cluster ? { ...cluster, skipTLSVerify: true } : other));
