@@ -9,7 +9,7 @@ import { connectToEks } from './eks/cluster-access.ts';
 import type { ReadEndpoints } from './gate/endpoint.ts';
 import type { KubernetesApis } from './kubernetes/client/connect.ts';
 import { connectToCluster } from './kubernetes/client/kubeconfig.ts';
-import { rememberingSessionToken } from './secrets.ts';
+import { rememberingCredentials } from './secrets.ts';
 
 const requestTimeoutMs = 10_000;
 const connectionTimeoutMs = 5_000;
@@ -39,14 +39,14 @@ export function createClients(readClusters: ReadClusters = async () => ({}), end
   const settings = { maxAttempts: attemptsMax, requestHandler };
   const eks = onePerRegion((region) => {
     const client = new EKSClient({ region, ...settings });
-    client.middlewareStack.add(rememberingSessionToken, lastStep);
+    client.middlewareStack.add(rememberingCredentials, lastStep);
     return client;
   });
   const ec2 = onePerRegion(async (region) => {
     // Two megabytes, which most runs have no use for.
     const { EC2 } = await import('@aws-sdk/client-ec2');
     const client = new EC2({ region, ...settings });
-    client.middlewareStack.add(rememberingSessionToken, lastStep);
+    client.middlewareStack.add(rememberingCredentials, lastStep);
     return client;
   });
   const cloudwatch = onePerRegion(async (region) => {

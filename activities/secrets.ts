@@ -32,12 +32,14 @@ export function rememberSecret(secret: string | undefined): void {
   if (remembered.size > rememberedMax && oldest !== undefined) remembered.delete(oldest);
 }
 
-/** A step of the clients of AWS: remembers the token of the session that a request is sent with. */
-export function rememberingSessionToken<Args extends { request: unknown }, Result>(
+/** A step of the clients of AWS: remembers the key's id and the token of the session that a request is sent with. */
+export function rememberingCredentials<Args extends { request: unknown }, Result>(
   next: (args: Args) => Promise<Result>,
 ): (args: Args) => Promise<Result> {
   return async (args) => {
-    rememberSecret((args.request as { headers?: Record<string, string | undefined> }).headers?.['x-amz-security-token']);
+    const { headers = {} } = args.request as { headers?: Record<string, string | undefined> };
+    rememberSecret(headers['x-amz-security-token']);
+    rememberSecret(/Credential=([^/]+)\//.exec(headers.authorization ?? '')?.[1]);
     return next(args);
   };
 }

@@ -8,7 +8,7 @@ import {
   type GetObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import type { EvidenceBucket } from '../../runbooks/configuration/configuration.ts';
-import { rememberingSessionToken, withoutCredentials } from '../secrets.ts';
+import { rememberingCredentials, withoutCredentials } from '../secrets.ts';
 import type { ObjectStore, Trouble } from './objects.ts';
 
 const requestTimeoutMs = 10_000;
@@ -100,7 +100,7 @@ function createClient(region: string, requestTimeout: number): S3Client {
     maxAttempts: attemptsMax,
     requestHandler: { requestTimeout, connectionTimeout: connectionTimeoutMs },
   });
-  client.middlewareStack.add(rememberingSessionToken, { step: 'deserialize', priority: 'low' });
+  client.middlewareStack.add(rememberingCredentials, { step: 'deserialize', priority: 'low' });
   return client;
 }
 

@@ -1,4 +1,4 @@
-import { createServer, request as sendRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, request as sendRequest, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** A request on its way through. */
@@ -6,6 +6,7 @@ export interface ProxiedRequest {
   method: string;
   /** With the query. */
   path: string;
+  headers: IncomingHttpHeaders;
   body: string;
 }
 
@@ -56,7 +57,7 @@ async function handle(proxy: Proxy, upstream: string, incoming: IncomingMessage,
   const body = Buffer.concat(chunks);
   const { method = 'GET', url: path = '/' } = incoming;
   proxy.requests.push(`${method} ${path}`);
-  const treatment = await proxy.treat({ method, path, body: body.toString() });
+  const treatment = await proxy.treat({ method, path, headers: incoming.headers, body: body.toString() });
   if (treatment === 'lose-request') {
     outgoing.destroy();
     return;
