@@ -345,7 +345,7 @@ describe('a run with every kind of credential in place', () => {
     expect(await call(...plan)).toMatchObject({ code: 0 });
   }, 120_000);
 
-  test.each([
+  test.each<[string, string[], () => Record<string, string>]>([
     ['the environment', fromEnvironment],
     ['a profile', fromProfile],
   ])(
