@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  isGrpcDeadlineError,
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
@@ -55,6 +56,8 @@ const planTimeoutMs = 3 * 60_000;
 /** A worker sends the message at once, or is lost. */
 const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
+/** How long a run may take to say how it stands: left alone, the client asks for half a minute, and says only that it has failed. */
+const answerTimeoutMs = 10_000;
 
 /** A row of the list of runs. */
 export interface RunSummary {
@@ -328,13 +331,24 @@ export class Holdpoint {
     try {
       const workflow = await handle.describe();
       requireRun(workflow, this.settings.taskQueue);
-      const state = await handle.query(stateQuery);
+      const state = await this.stateOf(handle);
       requireHonestState(name, state, workflow.workflowId);
       this.seenIn.set(state, { workflowId: workflow.workflowId, runId: workflow.runId });
       return { state, raw: workflow.raw };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });
       throw error;
+    }
+  }
+
+  /** Throws `run-silent` where nobody answers in time. */
+  private async stateOf(handle: WorkflowHandle): Promise<RunState> {
+    try {
+      return await this.client.connection.withDeadline(Date.now() + answerTimeoutMs, () => handle.query(stateQuery));
+    } catch (error) {
+      if (!isGrpcDeadlineError(error)) throw error;
+      const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
+      throw new HoldpointError('run-silent', details, { cause: error });
     }
   }
 }

@@ -241,6 +241,11 @@ export const errorKinds = {
     message: 'The Temporal server at {address} has no namespace {namespace}.',
     remedy: 'Check TEMPORAL_NAMESPACE, or have the namespace created.',
   },
+  'run-silent': {
+    consequence: 'retry',
+    message: 'The run on {target} has not answered within {seconds} s: no worker on the task queue {queue} has taken the question.',
+    remedy: 'Start a worker, or look into the logs of those that run; then try again.',
+  },
   'worker-missing': {
     consequence: 'refuse',
     message: 'No worker is listening on the task queue {queue} of {address}.',
