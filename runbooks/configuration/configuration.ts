@@ -2,10 +2,12 @@ import * as z from 'zod';
 import type { ChangeKind } from '../../domain/action.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import type { Rule } from '../../domain/approval/rules.ts';
+import type { CalendarDefinition } from '../../domain/calendar/definition.ts';
 import { ownValue } from '../../domain/map.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
+import { calendarsGrammar, checkCalendars, definitionsOf } from './calendars.ts';
 import { parseDurationMs } from './duration.ts';
 import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
@@ -52,6 +54,8 @@ export interface Configuration {
   endpoints?: Record<string, Endpoint>;
   /** Whom to tell of what, and how; nobody where it is left out. */
   notifications?: Notifications;
+  /** When maintenance may be done, by the names that windows of runbooks and schedules refer to. */
+  calendars?: Record<string, CalendarDefinition>;
 }
 
 /** The key of a worker, and when entries are signed with it. */
@@ -198,6 +202,7 @@ export const configurationGrammar = z.strictObject({
     .optional(),
   endpoints: z.record(name, endpointGrammar).describe('What gates may ask over HTTP, by name.').optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
+  calendars: calendarsGrammar.describe('When maintenance may be done: `window` of runbooks and schedules name them.').optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -216,8 +221,9 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkRules(document, sourceMap);
   checkEndpoints(document.endpoints ?? {}, sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
+  checkCalendars(document.calendars, sourceMap);
   const problems = sourceMap.problems();
-  return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document), problems };
+  return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document, sourceMap), problems };
 }
 
 type ConfigurationDocument = z.output<typeof configurationGrammar>;
@@ -343,8 +349,8 @@ function clusterAccessOf({ kubeconfig, context }: z.output<typeof cluster>): Clu
   return kubeconfig === undefined || context === undefined ? { inCluster: true } : { kubeconfig, context };
 }
 
-function configurationOf(document: ConfigurationDocument): Configuration {
-  const { people, groups, policies, systems, workers, rules } = document;
+function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap): Configuration {
+  const { people, groups, policies, systems, workers, rules, calendars } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
   const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
     id,
@@ -370,5 +376,6 @@ function configurationOf(document: ConfigurationDocument): Configuration {
     rules,
     endpoints: document.endpoints && endpointsOf(document.endpoints),
     notifications: document.notifications && notificationsOf(document.notifications),
+    calendars: calendars && definitionsOf(calendars, sourceMap),
   };
 }

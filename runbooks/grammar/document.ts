@@ -69,9 +69,17 @@ export class SourceMap {
 
   /** Reports a problem at an offset of the text. */
   report(severity: Problem['severity'], path: ValuePath, offset: number, message: string): void {
+    this.found.push({ severity, file: this.file, ...this.positionAt(offset), path: formatPath(path), message: clipped(message) });
+  }
+
+  /** Where a value is written, or the innermost thing around it; from 1. */
+  positionOf(path: ValuePath): { line: number; column: number } {
+    return this.positionAt(this.offsetOf(path));
+  }
+
+  private positionAt(offset: number): { line: number; column: number } {
     const line = this.lineOf(offset);
-    const column = offset - this.lineStarts[line - 1]! + 1;
-    this.found.push({ severity, file: this.file, line, column, path: formatPath(path), message: clipped(message) });
+    return { line, column: offset - this.lineStarts[line - 1]! + 1 };
   }
 
   /** The line of an offset, from 1. (The counter of the YAML library misses lines of texts that it cannot read.) */

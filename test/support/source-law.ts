@@ -27,7 +27,19 @@ interface FolderLaw {
 
 /** Who may import whom (docs: the house). `bench` and `test` may import anything. */
 const folderLaws: Record<string, FolderLaw> = {
-  domain: { ours: ['domain'], packages: ['canonicalize', '@noble/hashes', '@noble/ed25519', '@marcbachmann/cel-js', 're2js'] },
+  domain: {
+    ours: ['domain'],
+    packages: [
+      'canonicalize',
+      '@noble/hashes',
+      '@noble/ed25519',
+      '@marcbachmann/cel-js',
+      're2js',
+      'temporal-polyfill',
+      'rrule-temporal',
+      'ical.js',
+    ],
+  },
   runbooks: {
     ours: ['domain', 'runbooks'],
     packages: ['zod', 'yaml', 'ajv', 'ajv-formats', 're2js', 'node:fs', 'node:path', 'node:url'],
@@ -51,8 +63,19 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/evidence/entries.ts', 'activities/storage'],
   },
-  // Drains alone, with the user's own kubeconfig: they need no worker.
-  cli: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'lab', 'activities/kubernetes/drain/by-hand.ts', 'cli'] },
+  // Drains alone, with the user's own kubeconfig, and calendars, which are the same on every machine: they need no worker.
+  cli: {
+    ours: [
+      'client',
+      'runbooks',
+      'workflows/messages.ts',
+      'domain',
+      'lab',
+      'activities/kubernetes/drain/by-hand.ts',
+      'activities/calendar/read-calendars.ts',
+      'cli',
+    ],
+  },
   sandbox: { ours: ['sandbox'] },
   // What is built is ours, too: the workflow code as workers run it.
   lab: { ours: ['lab', 'worker/workflow-code.ts'] },
