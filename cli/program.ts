@@ -86,6 +86,10 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/notifications.ts')).registerNotifications,
   },
   { summaries: { evidence: 'check the record of a run' }, load: async () => (await import('./commands/evidence.ts')).registerEvidence },
+  {
+    summaries: { calendar: 'when maintenance may be done: list calendars, preview their openings, explain why one is open or shut' },
+    load: async () => (await import('./commands/calendar.ts')).registerCalendar,
+  },
   { summaries: { keys: 'the keys that people sign with' }, load: async () => (await import('./commands/keys.ts')).registerKeys },
   {
     summaries: { worker: 'run a worker: it carries out runs with its own AWS credentials' },

@@ -1,0 +1,72 @@
+import { calendarCopies, readCalendars, type CalendarsNow } from '../activities/calendar/read-calendars.ts';
+import type { Calendar, Opening } from '../domain/calendar/calendar.ts';
+import { momentsOf, wallMsOf } from '../domain/calendar/zone.ts';
+import { didYouMean } from '../domain/suggestion.ts';
+import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { UsageError } from './errors.ts';
+import { configurationFile, readConfiguration } from './runbook-files.ts';
+import type { Terminal } from './terminal.ts';
+
+/** The calendars of holdpoint.yaml as they are now. Throws UsageError where the file has none, or an iCal file of it cannot be used. */
+export async function loadCalendars(
+  terminal: Terminal,
+  config: string | undefined,
+): Promise<CalendarsNow & { definitions: NonNullable<Configuration['calendars']> }> {
+  const file = configurationFile(terminal, config);
+  const definitions = (await readConfiguration(terminal, config))?.calendars;
+  if (definitions === undefined) {
+    throw new UsageError(
+      `There are no calendars in ${file}.`,
+      'Add `calendars` to it, or name another one with --config or HOLDPOINT_CONFIG.',
+    );
+  }
+  const { surroundings } = terminal;
+  const read = await readCalendars(definitions, {
+    file,
+    copiesFolder: calendarCopies(surroundings.env),
+    nowMs: surroundings.now().getTime(),
+  });
+  if (read.problems.length > 0) throw new UsageError(`The calendars of ${file} cannot be used:`, undefined, read.problems);
+  return { ...read, definitions };
+}
+
+/** The calendar of that name. Throws UsageError where there is none. */
+export function calendarNamed(calendars: ReadonlyMap<string, Calendar>, name: string): Calendar {
+  const calendar = calendars.get(name);
+  if (calendar) return calendar;
+  throw new UsageError(
+    `There is no calendar "${name}".${didYouMean(name, calendars.keys())}`,
+    '`holdpoint calendar list` shows what there is.',
+  );
+}
+
+/** The zone of whoever looks. */
+export function zoneOfUser(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/**
+ * Reads a time of the command line: with `Z` or an offset, or a day or local time of the user's zone. Throws UsageError; a local time that
+ * comes twice or never needs an offset.
+ */
+export function momentOf(text: string, option: string): number {
+  if (/T\d\d:\d\d.*(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))) return Date.parse(text);
+  const local = wallMsOf(text);
+  const zone = zoneOfUser();
+  const moments = local && momentsOf(local.wallMs, zone);
+  if (moments?.kind === 'once' || (moments && local?.isDay)) return moments.first;
+  const why = moments === undefined ? 'is no time' : `is shown by the clocks of ${zone} ${moments.kind}`;
+  throw new UsageError(`${option} ${text} ${why}.`, 'Write it as 2026-11-28, 2026-11-28T22:00 or 2026-11-28T22:00+09:00.');
+}
+
+/** A time in a zone, which is named: `Sat 28 Nov 2026, 22:00 GMT+9`. */
+export function timeIn(zone: string, atMs: number): string {
+  const format = { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' } as const;
+  // The formatter has a comma behind the weekday, too.
+  return new Intl.DateTimeFormat('en-GB', { ...format, timeZone: zone, timeZoneName: 'short' }).format(atMs).replace(',', '');
+}
+
+/** An opening as data, in UTC. */
+export function openingJson({ opensMs, closesMs }: Opening): { opens: string; closes: string | null } {
+  return { opens: new Date(opensMs).toISOString(), closes: closesMs === undefined ? null : new Date(closesMs).toISOString() };
+}
