@@ -10,7 +10,7 @@ import { fileTrouble } from '../../domain/file-trouble.ts';
 
 /** How long an address may take to answer. */
 const answerTimeoutMs = 5_000;
-/** An address is asked again only after so long: steps look at their calendar each time. */
+/** An address is asked again only after so long. */
 const copyFreshMs = 60_000;
 
 /** Freezes of an address, and when they were read from it. */

@@ -54,7 +54,7 @@ export interface Configuration {
   endpoints?: Record<string, Endpoint>;
   /** Whom to tell of what, and how; nobody where it is left out. */
   notifications?: Notifications;
-  /** When maintenance may be done, by the names that windows of runbooks and schedules refer to. */
+  /** When maintenance may be done, by the names of the calendars. */
   calendars?: Record<string, CalendarDefinition>;
 }
 
@@ -202,7 +202,7 @@ export const configurationGrammar = z.strictObject({
     .optional(),
   endpoints: z.record(name, endpointGrammar).describe('What gates may ask over HTTP, by name.').optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
-  calendars: calendarsGrammar.describe('When maintenance may be done: `window` of runbooks and schedules name them.').optional(),
+  calendars: calendarsGrammar.describe('When maintenance may be done: windows, and freezes that win over them.').optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
