@@ -8,7 +8,7 @@ import {
   type StepContext,
   type StepReport,
 } from '../domain/action.ts';
-import type { Policy } from '../domain/approval/policy.ts';
+import { membersOf, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { judge as judgeByRules, refusalOfOperator } from '../domain/approval/rules.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark, rollbackKind } from '../domain/evidence/evidence.ts';
@@ -39,7 +39,7 @@ import type { Prepared } from './prepare.ts';
 import { Preparer } from './preparer.ts';
 import type { Delivery } from './notify/channel.ts';
 import { Outbox, type OutboxParts, type Told } from './notify/outbox.ts';
-import { keysNow, membersOf, policyNow, type PublicKeys } from './people/policy.ts';
+import { keysNow, policyNow, type PublicKeys } from './people/policy.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
 import { findOwnerAnnotations, liftOwnerAnnotations, sweepSettleMs, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
@@ -86,7 +86,7 @@ export interface ActivityParts {
 }
 
 export type VerifiedSignature =
-  | { ok: true; publicKey: string; at: string; nonce: string; voided: { person: string; reason: string }[] }
+  | { ok: true; publicKey: string; at: string; nonce: string; nowMs?: number; voided: { person: string; reason: string }[] }
   | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
@@ -97,10 +97,8 @@ export interface Activities {
   planRunbook(request: { document: RunbookDocument; inputs: JsonObject }): Promise<Forecast>;
   /** Plans the steps up to the next hold. */
   planSpan(request: SpanRequest): Promise<Span>;
-  /** Without a policy, one other person of all who are known. `expiresAtMs` is milliseconds since 1970. */
-  readPolicy(request: {
-    policy?: string;
-  }): Promise<{ policy: Policy; members: string[]; keys: PublicKeys; requestedAt: string; expiresAt: string; expiresAtMs: number }>;
+  /** Without a policy, one other person of all who are known. */
+  readPolicy(request: { policy?: string }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string }>;
   /** Looks once how far a step is, without acting. */
   observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
   /** Plans how to take steps back; `steps` begin with the one that was begun last. */
@@ -127,15 +125,15 @@ export interface Activities {
     entries: Pick<NewEntry, 'kind' | 'body'>[];
   }): Promise<{ at: string[]; path: string; toTell?: number[] }>;
   /**
-   * With a group, its signer must belong to it at this moment. `earlier` are the words that others of it have signed before: the answer
-   * says which of them do not count any more.
+   * With groups, its signer must belong to each of them at this moment; to one at least. `earlier` are the words that others have signed
+   * before, with the groups that they were in: the answer says which of them do not count any more.
    * `operates` is the target of the run that its signer would operate, which the rules of the configuration must let them.
    */
   verifySignature(request: {
     expected: ExpectedStatement;
     signature: string;
-    group?: string;
-    earlier?: { expected: ExpectedStatement; signature: string }[];
+    groups?: string[];
+    earlier?: { expected: ExpectedStatement; signature: string; groups: string[] }[];
     operates?: string;
   }): Promise<VerifiedSignature>;
   /** Over which channels people are told of an entry, and of what. */
@@ -245,54 +243,54 @@ function findAction({ systems }: ActivityParts, name: string): AnyAction {
 }
 
 function readPolicy(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['readPolicy']>> {
-  const { policy, members } = policyNow(configuration, name);
+  const current = policyNow(configuration, name);
   const now = Date.now();
-  const expiresAtMs = now + policy.expiresMs;
   return {
-    policy,
-    members,
+    ...current,
     keys: keysNow(configuration),
     requestedAt: new Date(now).toISOString(),
-    expiresAt: new Date(expiresAtMs).toISOString(),
-    expiresAtMs,
+    expiresAt: new Date(now + current.policy.expiresMs).toISOString(),
   };
 }
 
 async function verifySignature(
-  { expected, signature, group, earlier = [], operates }: Parameters<Activities['verifySignature']>[0],
+  { expected, signature, groups, earlier = [], operates }: Parameters<Activities['verifySignature']>[0],
   configuration: Configuration,
 ): Promise<VerifiedSignature> {
   const { person } = expected;
   const publicKey = ownValue(configuration.people, person)?.key;
-  const result = await verifyStatement(signature, expected, publicKey, new Date());
+  const now = new Date();
+  const result = await verifyStatement(signature, expected, publicKey, now);
   if (!result.ok) return result;
-  if (group !== undefined && !membersOf(group, configuration).includes(person)) {
-    const reason = `${person} has left the group ${group} since the signatures were requested.`;
-    return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${group}.` };
+  const left = groups?.find((group) => !membersOf(configuration, group).includes(person));
+  if (left !== undefined) {
+    const reason = `${person} has left the group ${left} since the signatures were requested.`;
+    return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${left}.` };
   }
   const refusal = operates === undefined ? undefined : refusalOfOperator(configuration, operates, person);
   if (refusal !== undefined) {
     return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
   }
   const { at, nonce } = result.statement;
-  const voided = earlier.flatMap(({ expected, signature }) => {
-    const reason = refusalNow(expected, signature, group, configuration);
+  const voided = earlier.flatMap(({ expected, signature, groups }) => {
+    const reason = refusalNow(expected, signature, groups, configuration);
     return reason === undefined ? [] : { person: expected.person, reason };
   });
-  return { ok: true, publicKey: publicKey ?? '', at, nonce, voided };
+  return { ok: true, publicKey: publicKey ?? '', at, nonce, nowMs: now.getTime(), voided };
 }
 
 /** Why what somebody has signed before does not count any more; undefined where it does. */
 function refusalNow(
   expected: ExpectedStatement,
   signature: string,
-  group: string | undefined,
+  groups: readonly string[],
   configuration: Configuration,
 ): string | undefined {
   const { person } = expected;
   const checked = checkSignature(signature, expected, ownValue(configuration.people, person)?.key);
   if (!checked.ok) return checked.reason;
-  return group === undefined || membersOf(group, configuration).includes(person) ? undefined : `${person} has left the group ${group}.`;
+  const left = groups.find((group) => !membersOf(configuration, group).includes(person));
+  return left === undefined ? undefined : `${person} has left the group ${left}.`;
 }
 
 /** For what only looks; ends when the activity is cancelled. */

@@ -1,6 +1,6 @@
 import type { ChangeKind, StepContext } from '../domain/action.ts';
-import type { Policy } from '../domain/approval/policy.ts';
-import { questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
+import { groupsNamedBy, requirementInWords, type Policy, type PolicyWithPeople } from '../domain/approval/policy.ts';
+import { approvalId, questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
 import { judge, refusalOfOperator } from '../domain/approval/rules.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
 import type { ClaimsOf, CommandName } from '../domain/approval/statement.ts';
@@ -11,6 +11,7 @@ import type { StepPlan } from '../domain/plan/plan.ts';
 import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords } from '../domain/run/ledger.ts';
 import type { PlanningBase, Rollback } from '../domain/run/span.ts';
 import { policiesIn, stepsAt } from '../domain/run/step-tree.ts';
+import { clockSkewMaxMs } from '../domain/time.ts';
 import { formatTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import type { Caller } from './caller.ts';
@@ -181,28 +182,39 @@ function preparedFor(ledger: Ledger, start: Start, configuration: Configuration,
 
 /** Why the signatures of a request do not suffice now; undefined where they do. */
 function shortfallNow(
-  { hold, number, plan, question, askedBy, decisions }: RequestInRecord,
+  requested: RequestInRecord,
   { run, person: requester }: Start,
-  { policy, members }: { policy: Policy; members: string[] },
+  { policy, members, groups }: PolicyWithPeople,
   configuration: Configuration,
 ): string | undefined {
+  const { hold, number, plan, question, askedBy, earlierApprovers, decisions, withdrawn, releasedAtMs = 0 } = requested;
   const voided: string[] = [];
   const counting: Decision[] = [];
   for (const { claims, jws } of decisions) {
-    if (claims.kind !== 'decision' || claims.run !== run || claims.hold !== hold) continue;
+    if ((claims.kind !== 'decision' && claims.kind !== 'deferred-approval') || withdrawn.has(approvalId(jws))) continue;
+    if (claims.run !== run || claims.hold !== hold) continue;
     if (claims.request !== number || claims.planHash !== plan.hash || claims.question !== questionDigest({ question })) continue;
-    const { person, decision, reason } = claims;
+    const { person, reason } = claims;
+    const word = claims.kind === 'decision' ? { decision: claims.decision } : { decision: 'approve' as const, from: claims.from };
     const checked = checkSignature(jws, claims, ownValue(configuration.people, person)?.key);
     if (!checked.ok) voided.push(withoutFullStop(checked.reason));
-    else if (!members.includes(person)) voided.push(`${person} does not belong to ${policy.of} now`);
-    else counting.push({ person, decision, reason, at: checked.statement.at, jws });
+    else if (!members.includes(person)) voided.push(`${person} does not belong to ${groupsNamedBy(policy).join(' or ')} now`);
+    else counting.push({ person, ...word, reason, at: checked.statement.at, jws });
   }
-  const request = { hold, number, question, planHash: plan.hash, policy, members, requester, askedBy, requestedAt: '', expiresAt: '' };
-  const standing = standingOf(request, counting);
+  const parties = { policy, members, groups, requester, askedBy, earlierApprovers, escalatedAt: escalationOf(requested, policy) };
+  const request = { hold, number, question, planHash: plan.hash, ...parties, requestedAt: '', expiresAt: '' };
+  const standing = standingOf(request, counting, releasedAtMs + clockSkewMaxMs);
   if (standing.state === 'approved') return undefined;
   if (standing.state === 'rejected') return `${standing.by} has rejected its plan at hold ${hold}`;
   const why = voided.length === 0 ? '' : ` (${voided.join('; ')})`;
-  return `hold ${hold} lacks ${standing.missing} of the ${policy.atLeast} signatures that policy ${policy.name} asks for now${why}`;
+  const asked = `policy ${policy.name} (${requirementInWords(policy)})`;
+  return `hold ${hold} lacks ${standing.inWords}, which ${asked} asks for now${why}`;
+}
+
+/** When further people could sign: only where the record shows that the hold had waited for so long. */
+function escalationOf({ requestedAtMs, escalatedAtMs }: RequestInRecord, { escalate }: Policy): string | undefined {
+  if (!escalate || escalatedAtMs === undefined) return undefined;
+  return escalatedAtMs + clockSkewMaxMs >= requestedAtMs + escalate.afterMs ? 'escalated' : undefined;
 }
 
 /** Whoever is said to have asked for a rollback must have signed that, and be somebody who may: they cannot be the second person. */

@@ -73,7 +73,11 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/show.ts')).registerShow,
   },
   {
-    summaries: { approve: 'sign the plan that a run waits for at its hold', reject: 'end a run at its hold, with a reason' },
+    summaries: {
+      approve: 'sign the plan that a run waits for at its hold',
+      reject: 'end a run at its hold, with a reason',
+      withdraw: 'take your own approval back',
+    },
     load: async () => (await import('./commands/decide.ts')).registerDecide,
   },
   { summaries: commandSummaries, load: async () => (await import('./commands/operate.ts')).registerOperate },
@@ -89,6 +93,10 @@ const commandFiles: readonly CommandFile[] = [
   {
     summaries: { calendar: 'when maintenance may be done: list calendars, preview their openings, explain why one is open or shut' },
     load: async () => (await import('./commands/calendar.ts')).registerCalendar,
+  },
+  {
+    summaries: { policy: 'explain the policies of holdpoint.yaml' },
+    load: async () => (await import('./commands/policy.ts')).registerPolicy,
   },
   { summaries: { keys: 'the keys that people sign with' }, load: async () => (await import('./commands/keys.ts')).registerKeys },
   {

@@ -1,6 +1,6 @@
 import type { StepState } from '../domain/run/steps.ts';
 import type { HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
-import { standingOf } from '../domain/approval/request.ts';
+import { standingOf, type Decision } from '../domain/approval/request.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
 import { counted, formatDuration, formatTime, listOfNames } from './format.ts';
@@ -126,8 +126,8 @@ function stepTime({ startedAt, endedAt }: StepState, terminal: Terminal): string
 export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean } & FullOption): string[] {
   const { colors } = terminal;
   const { request } = hold;
-  const standing = standingOf(request, hold.decisions);
-  const signed = hold.decisions.filter(({ decision }) => decision === 'approve').map(({ person }) => person);
+  const standing = standingOf(request, hold.decisions, terminal.surroundings.now().getTime());
+  const signed = hold.decisions.filter(({ decision }) => decision === 'approve').map(signatureText);
   const lines = [`${colors.magenta('■')} ${colors.bold(`Hold ${request.hold}`)} of ${state.run}`];
   if (hold.drift) {
     lines.push(`  ${colors.yellow('The plan has changed after it was signed; the signatures are void. What differs:')}`);
@@ -140,13 +140,22 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   const waits = standing.state === 'waiting' ? standing : undefined;
   if (waits) {
     const who = waits.maySign.length > 0 ? `${listOfNames(waits.maySign)} may sign` : 'nobody is left who may';
-    const signatures = counted(waits.missing, 'signature');
-    lines.push(`  waits for ${signatures} of ${request.policy.of} (${who}); closes ${formatTime(request.expiresAt)}`);
+    lines.push(`  waits for ${waits.inWords} (${who}); closes ${formatTime(request.expiresAt)}`);
+    const { escalate } = request.policy;
+    if (escalate) {
+      const fromMs = Date.parse(request.requestedAt) + escalate.afterMs;
+      const since = request.escalatedAt ?? new Date(fromMs).toISOString();
+      lines.push(`  people of ${escalate.to} may sign as well from ${formatTime(since)} on`);
+    }
   }
   if (request.question !== '') lines.push(questionLine(request.question, colors));
   if (options.plan) lines.push(...hashLines(hold.plan, colors));
   if (waits) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   return lines;
+}
+
+function signatureText({ person, from }: Decision): string {
+  return from === undefined ? person : `${person} (counts from ${formatTime(from)} on)`;
 }
 
 function stuckLines(state: RunState, colors: Colors): string[] {

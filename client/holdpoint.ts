@@ -13,7 +13,7 @@ import type { temporal } from '@temporalio/proto';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import { endPhases, type RunState } from '../domain/run/state.ts';
-import type { ApprovalRequest } from '../domain/approval/request.ts';
+import { approvalId, type ApprovalRequest } from '../domain/approval/request.ts';
 import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
@@ -24,7 +24,9 @@ import {
   type CommandName,
   type CommandStatement,
   type DecisionStatement,
+  type DeferredApprovalStatement,
   type StartStatement,
+  type WithdrawalStatement,
 } from '../domain/approval/statement.ts';
 import {
   admissionUpdate,
@@ -41,6 +43,7 @@ import {
   type RefusedAttempt,
   type RunInput,
   type SweepResult,
+  type WordAtHold,
   type CommandResult,
   type TestResult,
 } from '../workflows/messages.ts';
@@ -58,6 +61,9 @@ const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
 /** How long a run may take to say how it stands: left alone, the client asks for half a minute, and says only that it has failed. */
 const answerTimeoutMs = 10_000;
+
+/** What a person can say at a hold. */
+export type StatementAtHold = DecisionStatement | DeferredApprovalStatement | WithdrawalStatement;
 
 /** A row of the list of runs. */
 export interface RunSummary {
@@ -246,6 +252,27 @@ export class Holdpoint {
     }
   }
 
+  /** Signs an approval that counts from a time on (ISO 8601, UTC), and submits it. Throws what `decide` does. */
+  async approveFrom(
+    { run, target }: Pick<RunState, 'run' | 'target'>,
+    request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>,
+    from: string,
+    reason: string,
+    signer: Signer,
+  ): Promise<DecisionAnswer> {
+    const statement = statementFor({ kind: 'deferred-approval', run, request, from, reason }, signedBy(signer));
+    return this.submit(target, statement, await signer.sign(statement));
+  }
+
+  /** Signs that an approval is taken back, and submits that. Throws what `decide` does. */
+  async withdraw({ run, target, hold }: RunState, reason: string, signer: Signer): Promise<DecisionAnswer> {
+    const own = hold?.decisions.find(({ person }) => person === signer.person);
+    const request = hold?.request ?? { hold: '', number: 0, planHash: '' };
+    const approval = own === undefined ? '' : approvalId(own.jws);
+    const statement = statementFor({ kind: 'withdrawal', run, request, approval, reason }, signedBy(signer));
+    return this.submit(target, statement, await signer.sign(statement));
+  }
+
   /**
    * Signs an operator's command to a run, and submits it; a command about a step means the one that is stuck now.
    * Throws what `submit` does, and KeyError.
@@ -263,18 +290,17 @@ export class Holdpoint {
    * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `run-unknown`, `shown-forged`;
    * where the run is over, `hold-not-waiting` for a decision and `command-refused` for a command.
    */
-  submit(name: string, statement: DecisionStatement, signature: string): Promise<DecisionAnswer>;
+  submit(name: string, statement: StatementAtHold, signature: string): Promise<DecisionAnswer>;
   submit(name: string, statement: CommandStatement, signature: string): Promise<CommandResult>;
-  async submit(name: string, statement: DecisionStatement | CommandStatement, signature: string): Promise<DecisionAnswer | CommandResult> {
+  async submit(name: string, statement: StatementAtHold | CommandStatement, signature: string): Promise<DecisionAnswer | CommandResult> {
     const handle = await this.handleOf(name);
     requireNotEnded((await this.look(handle, name)).state, statement);
-    return statement.kind === 'decision' ? this.sendDecision(handle, statement, signature) : this.sendCommand(handle, statement, signature);
+    return statement.kind === 'command' ? this.sendCommand(handle, statement, signature) : this.sendDecision(handle, statement, signature);
   }
 
-  private sendDecision(handle: WorkflowHandle, statement: DecisionStatement, signature: string): Promise<DecisionAnswer> {
-    const { kind: _kind, ...claims } = expectedOf(statement);
-    const request = { ...claims, signature };
-    const attempt = { person: claims.person, attempt: claims.decision };
+  private sendDecision(handle: WorkflowHandle, statement: StatementAtHold, signature: string): Promise<DecisionAnswer> {
+    const request = { ...expectedOf(statement), signature } as WordAtHold;
+    const attempt = { person: statement.person, attempt: attemptOf(statement) };
     return this.attempt(handle, attempt, () => handle.executeUpdate(decideUpdate, { args: [request] }));
   }
 
@@ -367,9 +393,14 @@ async function tell(handle: WorkflowHandle, attempt: RefusedAttempt): Promise<vo
   });
 }
 
-function requireNotEnded({ run, phase }: RunState, statement: DecisionStatement | CommandStatement): void {
+function attemptOf(statement: StatementAtHold): string {
+  if (statement.kind === 'withdrawal') return 'withdraw';
+  return statement.kind === 'decision' ? statement.decision : 'approve';
+}
+
+function requireNotEnded({ run, phase }: RunState, statement: StatementAtHold | CommandStatement): void {
   if (!endPhases.includes(phase)) return;
-  if (statement.kind === 'decision') throw new HoldpointError('hold-not-waiting', { run, phase });
+  if (statement.kind !== 'command') throw new HoldpointError('hold-not-waiting', { run, phase });
   throw new HoldpointError('command-refused', { run, command: statement.command, cause: `it is ${phase}`, possible: 'nothing' });
 }
 

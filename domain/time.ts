@@ -1,5 +1,8 @@
 const timePattern = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,3}))?Z$/;
 
+/** How far the clocks of two machines may be apart that have to agree. */
+export const clockSkewMaxMs = 60_000;
+
 const dayMs = 86_400_000;
 
 /**

@@ -94,6 +94,13 @@ export type Admission =
 /** A decision as it is sent: its claims in clear, for the validator, and the signed statement, for the handler. */
 export type DecisionRequest = ClaimsOf<'decision'> & { signature: string };
 
+/** An approval for later, and the withdrawal of an approval, sent like a decision. */
+export type DeferredApprovalRequest = ClaimsOf<'deferred-approval'> & { kind: 'deferred-approval'; signature: string };
+export type WithdrawalRequest = ClaimsOf<'withdrawal'> & { kind: 'withdrawal'; signature: string };
+
+/** Whatever can be said at a hold. */
+export type WordAtHold = (DecisionRequest & { kind?: 'decision' }) | DeferredApprovalRequest | WithdrawalRequest;
+
 /** What a decision has led to. */
 export interface DecisionAnswer {
   state: 'waiting' | 'approved' | 'rejected';
@@ -124,7 +131,7 @@ export interface RefusedAttempt {
 
 export const stateQuery = defineQuery<RunState>('state');
 export const admissionUpdate = defineUpdate<Admission>('admission');
-export const decideUpdate = defineUpdate<DecisionAnswer, [DecisionRequest]>('decide');
+export const decideUpdate = defineUpdate<DecisionAnswer, [WordAtHold]>('decide');
 export const commandUpdate = defineUpdate<CommandResult, [CommandRequest]>('command');
 export const attemptRefusedSignal = defineSignal<[RefusedAttempt]>('attemptRefused');
 export const notificationSignal = defineSignal<[NotificationNews]>('notification');

@@ -11,9 +11,9 @@ import {
   stateQuery,
   type Admission,
   type CommandRequest,
-  type DecisionRequest,
   type RunInput,
   type RunResult,
+  type WordAtHold,
 } from './messages.ts';
 import { askToRollBack, RollingBack } from './rollback/plan.ts';
 import { rollBack } from './rollback/rollback.ts';
@@ -93,7 +93,7 @@ function listen(run: Run, progress: () => RunProgress, admission: () => Admissio
   setHandler(attemptRefusedSignal, (attempt) => run.recordRefusal(attempt));
   setHandler(notificationSignal, (news) => run.hearOfNotification(news));
   setHandler(decideUpdate, (request) => takeDecision(run, request), {
-    validator: (request: DecisionRequest) => refuseDecision(run, request),
+    validator: (request: WordAtHold) => refuseDecision(run, request),
   });
   setHandler(commandUpdate, (request) => takeCommand(run, progress(), request), {
     validator: (request: CommandRequest) => refuseCommand(run, request),

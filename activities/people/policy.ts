@@ -1,4 +1,4 @@
-import { everybody, type Policy } from '../../domain/approval/policy.ts';
+import { everybody, withPeople, type Policy, type PolicyWithPeople } from '../../domain/approval/policy.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { ownValue } from '../../domain/map.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
@@ -13,16 +13,11 @@ const secondPerson: Policy = {
   expiresMs: 24 * 3_600_000,
 };
 
-/** A policy as it is now, with the people of its group; without a name, one other person of all who are known. Throws `policy-unknown`. */
-export function policyNow(configuration: Configuration, name: string | undefined): { policy: Policy; members: string[] } {
+/** A policy as it is now, with the people of its groups; without a name, one other person of all who are known. Throws `policy-unknown`. */
+export function policyNow(configuration: Configuration, name: string | undefined): PolicyWithPeople {
   const policy = name === undefined ? secondPerson : ownValue(configuration.policies, name);
   if (!policy) throw new HoldpointError('policy-unknown', { policy: name ?? '' });
-  return { policy, members: membersOf(policy.of, configuration) };
-}
-
-/** The people of a group at this moment. */
-export function membersOf(group: string, { people, groups }: Configuration): string[] {
-  return ownValue(groups, group) ?? (group === everybody ? Object.keys(people) : []);
+  return withPeople(policy, configuration);
 }
 
 /** Public keys by person. */

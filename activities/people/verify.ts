@@ -1,6 +1,7 @@
 import { refusalOfPeriod } from '../../domain/approval/pre-approval.ts';
 import { checkSignature, type VerificationRefusal, type VerificationResult } from '../../domain/approval/signature.ts';
-import { clockSkewMaxMs, type ExpectedStatement, type Statement } from '../../domain/approval/statement.ts';
+import { clockSkewMaxMs } from '../../domain/time.ts';
+import type { ExpectedStatement, Statement } from '../../domain/approval/statement.ts';
 
 export type { VerificationCode, VerificationResult } from '../../domain/approval/signature.ts';
 

@@ -14,7 +14,7 @@ import {
 } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { hashMatches } from '../format.ts';
+import { formatTime, hashMatches } from '../format.ts';
 import { runLines } from '../run-view.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
@@ -23,6 +23,7 @@ import type { Terminal } from '../terminal.ts';
 interface DecideOptions extends CommonOptions, FullOption, SignerOptions {
   plan?: string;
   reason?: string;
+  from?: string;
 }
 
 type DecisionKind = 'approve' | 'reject';
@@ -30,10 +31,43 @@ type DecisionKind = 'approve' | 'reject';
 export const registerDecide: RegisterCommand = (program, context) => {
   registerDecision('approve', program, context);
   registerDecision('reject', program, context);
+  registerWithdraw(program, context);
 };
 
+function registerWithdraw(program: Parameters<RegisterCommand>[0], context: CommandContext): void {
+  withSignerOptions(withCommonOptions(program.command('withdraw')))
+    .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
+    .option('--reason <text>', 'why, for the record')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint withdraw eks/eu-central-1/demo --as ada --reason "the shop team has called"\n\n' +
+        'It counts until the steps begin that the approval stands for.\n\nExit codes: 0 taken back, 1 refused, 2 bad input.',
+    )
+    .action(async (name: string, options: DecideOptions) => {
+      const terminal = context.terminal(options);
+      const signer = await signerOf(terminal, options);
+      await withHoldpoint(terminal, async (holdpoint) => {
+        const state = await holdpoint.state(name);
+        if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
+        const { hold, number } = state.hold.request;
+        const answer = await holdpoint.withdraw(state, options.reason ?? '', signer);
+        terminal.result({ run: state.run, hold, request: number, person: signer.person, ...answer });
+        terminal.line(`${signer.person} has taken back the approval at hold ${hold} of ${state.run}.`);
+      });
+    });
+}
+
+/** The time of `--from`, in UTC. Throws UsageError where it is none. */
+function timeOf(text: string): string {
+  const atMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : NaN;
+  if (!Number.isNaN(atMs)) return new Date(atMs).toISOString();
+  throw new UsageError(`${text} is no time with its zone.`, 'Write it such as 2026-11-28T02:00+09:00 or 2026-11-27T17:00Z.');
+}
+
 function registerDecision(decision: DecisionKind, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
-  withFullOption(withSignerOptions(withCommonOptions(program.command(decision))))
+  const command = withFullOption(withSignerOptions(withCommonOptions(program.command(decision))));
+  if (decision === 'approve') command.option('--from <time>', 'let the approval count from then on, such as 2026-11-28T02:00+09:00');
+  command
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option(
       '--plan <hash>',
@@ -50,6 +84,7 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
     .action(async (name: string, options: DecideOptions) => {
       const terminal = context.terminal(options);
       if (options.plan !== undefined) requireRunId(name, decision);
+      const from = options.from === undefined ? undefined : timeOf(options.from);
       const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
@@ -59,11 +94,17 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
           return context.exit(exitCodes.error);
         }
         const { hold, number, planHash } = state.hold.request;
-        const answer = await holdpoint.decide(state, state.hold.request, decision, options.reason ?? '', signer);
-        terminal.result({ run: state.run, hold, request: number, planHash, decision, person: signer.person, ...answer });
+        const reason = options.reason ?? '';
+        const answer =
+          from === undefined
+            ? await holdpoint.decide(state, state.hold.request, decision, reason, signer)
+            : await holdpoint.approveFrom(state, state.hold.request, from, reason, signer);
+        const later = from === undefined ? {} : { from };
+        terminal.result({ run: state.run, hold, request: number, planHash, decision, ...later, person: signer.person, ...answer });
+        const begins = from === undefined ? '' : `, which counts from ${formatTime(from)} on`;
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
         const decided = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
-        terminal.line(`${signer.person} has ${decided} at hold ${hold} of ${state.run}${rest}.`);
+        terminal.line(`${signer.person} has ${decided} at hold ${hold} of ${state.run}${begins}${rest}.`);
       });
     });
 }

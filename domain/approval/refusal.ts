@@ -1,7 +1,8 @@
 import { shortHash } from '../plan/plan.ts';
+import { timeMsOf } from '../time.ts';
 import { unseenIn } from '../visible.ts';
-import { isExcluded, signersOf, type Policy } from './policy.ts';
-import { questionDigest, standingOf, type ApprovalRequest, type Decision } from './request.ts';
+import { exclusionOf, groupRequirementsOf, groupsNamedBy, requirementInWords, signersOf, type Policy } from './policy.ts';
+import { approvalId, questionDigest, standingOf, type ApprovalRequest, type Decision } from './request.ts';
 
 /** What a person asks for when deciding: the claims of the statement that the rules look at. */
 export interface Attempt {
@@ -13,7 +14,15 @@ export interface Attempt {
   /** Absent in histories of runs from before questions were signed; the shape of what is sent is looked at before. */
   question?: string;
   decision: 'approve' | 'reject';
+  /** Of an approval that counts from later on; ISO 8601, UTC. */
+  from?: string;
   reason: string;
+}
+
+/** What a person asks for when taking an approval back. */
+export interface WithdrawalAttempt extends Omit<Attempt, 'question' | 'decision' | 'from'> {
+  /** See `approvalId`. */
+  approval: string;
 }
 
 /** Why an attempt does not count, from the widest reason (not this run) to the narrowest (a reason that is too long). */
@@ -30,9 +39,13 @@ export type RefusalCode =
   | 'plan-differs'
   | 'question-differs'
   | 'decision-unknown'
+  | 'deferral-too-late'
   | 'already-decided'
+  | 'nothing-to-withdraw'
   | 'verdict-reached'
   | 'requester-excluded'
+  | 'earlier-approver-excluded'
+  | 'person-excluded'
   | 'asker-excluded'
   | 'not-in-group'
   | 'reason-missing'
@@ -58,12 +71,14 @@ const lookAgain = 'Look at the run again with `holdpoint show` and decide on wha
  * It looks at `decisions` as those of this very request: a request that replaces another one starts with none.
  *
  * @param run the run that was asked, as the attempt may be meant for an earlier run on the same target.
+ * @param nowMs milliseconds since 1970.
  */
 export function refusalOf(
   request: ApprovalRequest | undefined,
   decisions: readonly Decision[],
   attempt: Attempt,
   run: string,
+  nowMs: number,
 ): Refusal | undefined {
   if (attempt.run !== run) return otherRun(attempt, run);
   if (request === undefined) return notWaiting(attempt);
@@ -73,13 +88,52 @@ export function refusalOf(
     otherPlan(request, attempt) ??
     otherQuestion(request, attempt) ??
     unknownDecision(attempt) ??
-    alreadySettled(request, decisions, attempt) ??
+    alreadySettled(request, decisions, attempt, nowMs) ??
     notEntitled(request, attempt) ??
+    tooLate(request, attempt) ??
     unfitReason(request.policy, attempt)
   );
 }
 
-function otherRun(attempt: Attempt, run: string): Refusal {
+/** Says why an approval cannot be taken back, or undefined where it can: by its signer, until the steps that it stands for begin. */
+export function refusalOfWithdrawal(
+  request: ApprovalRequest | undefined,
+  decisions: readonly Decision[],
+  attempt: WithdrawalAttempt,
+  run: string,
+): Refusal | undefined {
+  if (attempt.run !== run) return otherRun(attempt, run);
+  if (request === undefined) return notWaiting(attempt);
+  return (
+    otherRequest(request, attempt) ??
+    closed(request) ??
+    otherPlan(request, attempt) ??
+    nothingToWithdraw(request, decisions, attempt) ??
+    tooLong(attempt.reason) ??
+    refusalOfUnreadable(attempt.reason)
+  );
+}
+
+function nothingToWithdraw(request: ApprovalRequest, decisions: readonly Decision[], attempt: WithdrawalAttempt): Refusal | undefined {
+  const own = decisions.find(({ person, decision }) => person === attempt.person && decision === 'approve');
+  if (own && approvalId(own.jws) === attempt.approval) return undefined;
+  return {
+    code: 'nothing-to-withdraw',
+    reason: `${attempt.person} has given no such approval at request ${request.number} of hold ${request.hold} that could be taken back.`,
+    remedy: lookAgain,
+  };
+}
+
+function tooLate(request: ApprovalRequest, { from }: Attempt): Refusal | undefined {
+  if (from === undefined || (timeMsOf(from) ?? Infinity) < (timeMsOf(request.expiresAt) ?? Infinity)) return undefined;
+  return {
+    code: 'deferral-too-late',
+    reason: `The approval is to count from ${from} on, but hold ${request.hold} closes at ${request.expiresAt}.`,
+    remedy: 'Let it count sooner.',
+  };
+}
+
+function otherRun(attempt: Pick<Attempt, 'run'>, run: string): Refusal {
   return {
     code: 'run-differs',
     reason: `The decision is for run ${attempt.run}, but the open run of this target is ${run}.`,
@@ -87,7 +141,7 @@ function otherRun(attempt: Attempt, run: string): Refusal {
   };
 }
 
-function notWaiting(attempt: Attempt): Refusal {
+function notWaiting(attempt: Pick<Attempt, 'run' | 'hold'>): Refusal {
   return {
     code: 'hold-not-waiting',
     reason: `Run ${attempt.run} is not waiting at a hold now, so nothing can be decided on hold ${attempt.hold}.`,
@@ -95,7 +149,7 @@ function notWaiting(attempt: Attempt): Refusal {
   };
 }
 
-function otherRequest(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+function otherRequest(request: ApprovalRequest, attempt: Pick<Attempt, 'hold' | 'request'>): Refusal | undefined {
   if (attempt.hold !== request.hold) {
     return {
       code: 'hold-differs',
@@ -151,7 +205,7 @@ function closed({ hold, number: request, closed: closing, expiresAt }: ApprovalR
   }
 }
 
-function otherPlan(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+function otherPlan(request: ApprovalRequest, attempt: Pick<Attempt, 'planHash'>): Refusal | undefined {
   if (attempt.planHash === request.planHash) return undefined;
   return {
     code: 'plan-differs',
@@ -181,7 +235,7 @@ function unknownDecision({ decision }: { decision: string }): Refusal | undefine
   };
 }
 
-function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[], attempt: Attempt): Refusal | undefined {
+function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[], attempt: Attempt, nowMs: number): Refusal | undefined {
   const own = decisions.find(({ person }) => person === attempt.person);
   if (own) {
     return {
@@ -189,11 +243,11 @@ function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[]
       reason: `${attempt.person} has already ${pastOf(own.decision)} request ${request.number} of hold ${request.hold}, at ${own.at}.`,
       remedy:
         own.decision === 'approve'
-          ? 'A person counts once. To take an approval back, have the run aborted with `holdpoint abort`.'
+          ? 'A person counts once. To take an approval back, use `holdpoint withdraw`.'
           : 'A rejection stands. Start a new run if the work is wanted after all.',
     };
   }
-  const standing = standingOf(request, decisions);
+  const standing = standingOf(request, decisions, nowMs);
   if (standing.state === 'waiting') return undefined;
   const verdict = standing.state === 'approved' ? `approved by ${standing.by.join(', ')}` : `rejected by ${standing.by}`;
   return {
@@ -204,33 +258,40 @@ function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[]
   };
 }
 
-/** The requester comes before the group: joining the group would not help them. */
+/** Who is excluded comes before the group: joining the group would not help them. */
 function notEntitled(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
   const { policy, hold } = request;
-  if (attempt.person === request.askedBy) {
-    return {
-      code: 'asker-excluded',
-      reason: `${attempt.person} has asked for what is to be signed at hold ${hold}; somebody else must decide on it.`,
-      remedy: `Ask somebody else: ${othersOf(request)}. To take it back, use \`holdpoint resume\`.`,
-    };
+  const { person } = attempt;
+  const groups = groupRequirementsOf(policy).length === 1 ? `group ${groupsNamedBy(policy)[0]}` : requirementInWords(policy);
+  const askOther = `Ask somebody else of ${groups}: ${othersOf(request)}.`;
+  switch (exclusionOf(request, person)) {
+    case 'asker': {
+      const reason = `${person} has asked for what is to be signed at hold ${hold}; somebody else must decide on it.`;
+      const remedy = `Ask somebody else: ${othersOf(request)}. To take it back, use \`holdpoint resume\`.`;
+      return { code: 'asker-excluded', reason, remedy };
+    }
+    case 'requester': {
+      const reason = `${person} started the run, and policy ${policy.name} does not let the requester decide on hold ${hold}.`;
+      const remedy = attempt.decision === 'reject' ? 'The run is yours: stop it with `holdpoint abort` instead.' : askOther;
+      return { code: 'requester-excluded', reason, remedy };
+    }
+    case 'earlier-approvers': {
+      const reason = `${person} has signed at an earlier hold, and policy ${policy.name} wants others to decide on hold ${hold}.`;
+      return { code: 'earlier-approver-excluded', reason, remedy: askOther };
+    }
+    case 'person': {
+      const reason = `Policy ${policy.name} does not let ${person} decide on hold ${hold}.`;
+      return { code: 'person-excluded', reason, remedy: askOther };
+    }
+    case undefined:
   }
-  if (isExcluded(policy, request.requester, attempt.person)) {
-    const rejects = attempt.decision === 'reject';
-    return {
-      code: 'requester-excluded',
-      reason: `${attempt.person} started the run, and policy ${policy.name} does not let the requester decide on hold ${hold}.`,
-      remedy: rejects
-        ? 'The run is yours: stop it with `holdpoint abort` instead.'
-        : `Ask somebody else of group ${policy.of}: ${othersOf(request)}.`,
-    };
-  }
-  if (request.members.includes(attempt.person)) return undefined;
+  if (signersOf(request).includes(person)) return undefined;
   return {
     code: 'not-in-group',
     reason:
-      `Policy ${policy.name} wants hold ${hold} decided by group ${policy.of}, and ${attempt.person} was not in it ` +
+      `Policy ${policy.name} wants hold ${hold} decided by ${groups}, and ${person} was not in it ` +
       `when the signatures were requested at ${request.requestedAt}.`,
-    remedy: `Ask somebody of group ${policy.of}: ${othersOf(request)}.`,
+    remedy: `Ask somebody of ${groups}: ${othersOf(request)}.`,
   };
 }
 
@@ -253,7 +314,11 @@ function unfitReason(policy: Policy, { reason, decision }: Attempt): Refusal | u
       remedy: 'Say why, with `--reason`.',
     };
   }
-  if (reason.length <= reasonCharactersMax) return refusalOfUnreadable(reason);
+  return tooLong(reason) ?? refusalOfUnreadable(reason);
+}
+
+function tooLong(reason: string): Refusal | undefined {
+  if (reason.length <= reasonCharactersMax) return undefined;
   return {
     code: 'reason-too-long',
     reason: `The reason has ${reason.length} characters; at most ${reasonCharactersMax} are kept.`,

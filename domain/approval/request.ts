@@ -1,5 +1,6 @@
 import { digestOfText } from '../plan/plan.ts';
-import { approvalsNeeded, signersOf, type Policy } from './policy.ts';
+import { timeMsOf } from '../time.ts';
+import { exclusionOf, fulfilmentOf, rejectionsNeeded, signersOf, type Parties } from './policy.ts';
 
 /** Why a request takes no more decisions, whatever its standing. */
 export interface Closing {
@@ -11,21 +12,19 @@ export interface Closing {
 }
 
 /** A request for the signatures of a hold, as it is put to the approvers; after drift they are requested anew under the next number. */
-export interface ApprovalRequest {
+export interface ApprovalRequest extends Parties {
   hold: string;
   /** 1 for the first time, 2 after the first drift … */
   number: number;
   question: string;
   planHash: string;
-  policy: Policy;
-  /** People of the policy's group when the signatures were requested. */
+  /** People of the groups of the policy when the signatures were requested. */
   members: string[];
-  requester: string;
-  /** The operator who has asked for what is to be signed, where that is not a step of the runbook: they cannot be the second person. */
-  askedBy?: string;
   /** ISO 8601, UTC. */
   requestedAt: string;
   expiresAt: string;
+  /** How often those who may sign were reminded; left out before the first time. */
+  reminders?: number;
   /** Set by the engine once the request takes no more decisions; late ones are then refused with this reason. */
   closed?: Closing;
 }
@@ -38,11 +37,18 @@ export interface Decision {
   at: string;
   /** The compact JWS. */
   jws: string;
+  /** It counts from then on; ISO 8601, UTC. At once where it is left out. */
+  from?: string;
+  /** The person in whose place it was given; their own where it is left out. */
+  inPlaceOf?: string;
 }
 
-/** How far a request has come. `maySign` are the people whose signature would still count, in the order of the members. */
+/**
+ * How far a request has come. `missing` is the fewest signatures that are missing, `inWords` of which groups, and `maySign` are the people
+ * whose signature would still count, in the order of the members.
+ */
 export type Standing =
-  | { state: 'waiting'; missing: number; maySign: string[] }
+  | { state: 'waiting'; missing: number; inWords: string; maySign: string[] }
   | { state: 'approved'; by: string[] }
   | { state: 'rejected'; by: string; reason: string };
 
@@ -54,14 +60,43 @@ export function questionDigest({ question }: Pick<ApprovalRequest, 'question'>):
   return digestOfText(question);
 }
 
-/** Counts the decisions of a request: one rejection ends it, and each person counts once, if the policy lets them count at all. */
-export function standingOf(request: ApprovalRequest, decisions: readonly Decision[]): Standing {
+/** What a withdrawal names: the digest of the signed approval, a compact JWS. */
+export function approvalId(jws: string): string {
+  return digestOfText(jws);
+}
+
+/** When a decision begins to count, in milliseconds since 1970; 0 for one that counts at once. */
+export function effectiveAtMs({ from }: Pick<Decision, 'from'>): number {
+  return from === undefined ? 0 : (timeMsOf(from) ?? Infinity);
+}
+
+/**
+ * Counts the decisions of a request: enough rejections end it, and each person counts once, if the policy lets them count at all. The
+ * order of the decisions decides on nothing but the order of names.
+ *
+ * @param nowMs milliseconds since 1970: an approval that counts from later on is not there yet.
+ */
+export function standingOf(request: ApprovalRequest, decisions: readonly Decision[], nowMs: number): Standing {
   const signers = signersOf(request);
-  const counted = decisions.filter(({ person }) => signers.includes(person));
-  const rejection = counted.find(({ decision }) => decision === 'reject');
+  const counted = decisions.filter(
+    ({ person, inPlaceOf = person }) => signers.includes(inPlaceOf) && exclusionOf(request, person) === undefined,
+  );
+  const rejections = eachOnce(counted.filter(({ decision }) => decision === 'reject'));
+  const rejection = rejections[rejectionsNeeded(request.policy) - 1];
   if (rejection) return { state: 'rejected', by: rejection.person, reason: rejection.reason };
-  const approvers = [...new Set(counted.filter(({ decision }) => decision === 'approve').map(({ person }) => person))];
-  const missing = approvalsNeeded(request.policy) - approvers.length;
-  if (missing <= 0) return { state: 'approved', by: approvers };
-  return { state: 'waiting', missing, maySign: signers.filter((person) => !approvers.includes(person)) };
+  const rejecters = new Set(decisions.flatMap(({ person, decision }) => (decision === 'reject' ? [person] : [])));
+  const given = counted.filter(({ person, decision }) => decision === 'approve' && !rejecters.has(person));
+  const approvals = given.filter((decision) => effectiveAtMs(decision) <= nowMs);
+  const { missing, inWords, maySign } = fulfilmentOf(request, approvals);
+  if (missing === 0) return { state: 'approved', by: eachOnce(approvals).map(({ person }) => person) };
+  return {
+    state: 'waiting',
+    missing,
+    inWords,
+    maySign: maySign.filter((person) => !rejecters.has(person) && !given.some((other) => other.person === person)),
+  };
+}
+
+function eachOnce(decisions: readonly Decision[]): Decision[] {
+  return decisions.filter(({ person }, place) => decisions.findIndex((other) => other.person === person) === place);
 }

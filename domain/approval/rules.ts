@@ -1,7 +1,16 @@
 import type { ChangeKind } from '../action.ts';
 import type { Json, JsonObject } from '../json.ts';
 import { ownValue } from '../map.ts';
-import { everybody, type Policy } from './policy.ts';
+import { assign } from './assignment.ts';
+import {
+  alternativesOf,
+  membersOf,
+  rejectionsNeeded,
+  type Escalation,
+  type GroupRequirement,
+  type PeopleBook,
+  type Policy,
+} from './policy.ts';
 
 /** A rule of holdpoint.yaml: what must hold for changes of some kinds to some targets. Every rule that covers a step counts. */
 export interface Rule {
@@ -91,15 +100,42 @@ export function refusalOfOperator(book: RuleBook, target: string, person: string
   return first?.operate && `${person} may not operate runs on ${target}: ${namesOf(first.operate)} may.`;
 }
 
-/** Whether whoever can release a hold by one policy could also release it by the other: as many people, of the same ones or fewer. */
-export function isAtLeast(given: Policy, least: Policy, book: Pick<RuleBook, 'groups' | 'people'>): boolean {
-  const allowed = membersOf(book, least.of);
-  return (
-    given.atLeast >= least.atLeast &&
-    membersOf(book, given.of).every((person) => allowed.includes(person)) &&
+/**
+ * Whether whoever can release a hold by one policy could also release it by the other. It is true only where that is seen from the
+ * groups: for each way to meet the one there must be a way to meet the other whose places are all covered, each by a place of its own
+ * for the same people or for fewer.
+ */
+export function isAtLeast(given: Policy, least: Policy, book: PeopleBook): boolean {
+  const strict =
     least.exclude.every((excluded) => given.exclude.includes(excluded)) &&
-    (least.reason === 'optional' || given.reason === 'required')
-  );
+    rejectionsNeeded(given) <= rejectionsNeeded(least) &&
+    (least.reason === 'optional' || given.reason === 'required') &&
+    isNoWider(given.escalate, least.escalate, book);
+  if (!strict) return false;
+  const ways = alternativesOf(least);
+  return alternativesOf(given).every((way) => ways.some((other) => coversPlaces(way, other, book)));
+}
+
+/** Whether further people may sign no sooner than by the other policy, and none but its. */
+function isNoWider(given: Escalation | undefined, least: Escalation | undefined, book: PeopleBook): boolean {
+  if (given === undefined) return true;
+  return least !== undefined && given.afterMs >= least.afterMs && isWithin(book, given.to, least.to);
+}
+
+/** Whether each place of the one can be given a place of its own of the other, whose people could all fill it. */
+function coversPlaces(given: readonly GroupRequirement[], least: readonly GroupRequirement[], book: PeopleBook): boolean {
+  const claims = given.flatMap(({ atLeast }, index) => Array.from({ length: atLeast }, (_, place) => `${index} ${place}`));
+  const slots = least.map(({ atLeast: count, of: allowed }) => {
+    const fitting = claims.filter((claim) => isWithin(book, given[Number.parseInt(claim, 10)]!.of, allowed));
+    return { count, people: new Set(fitting) };
+  });
+  const signed = claims.map((claim) => ({ signer: claim, authority: claim }));
+  return assign(signed, slots).missing === 0;
+}
+
+function isWithin(book: PeopleBook, group: string, other: string): boolean {
+  const allowed = membersOf(book, other);
+  return membersOf(book, group).every((person) => allowed.includes(person));
 }
 
 /** Whether a pattern of targets covers one: `*` stands for any characters of one part. */
@@ -209,10 +245,6 @@ function by(requester: string | undefined): string {
 
 function isAmong(book: RuleBook, names: readonly string[], person: string): boolean {
   return names.some((name) => name === person || membersOf(book, name).includes(person));
-}
-
-function membersOf({ groups, people }: Pick<RuleBook, 'groups' | 'people'>, group: string): string[] {
-  return ownValue(groups, group) ?? (group === everybody ? Object.keys(people) : []);
 }
 
 function namesOf(names: readonly string[]): string {

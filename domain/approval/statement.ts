@@ -35,6 +35,19 @@ const claimTypes = {
     decision: ['approve', 'reject'],
     reason: 'text',
   },
+  /** An approval that counts from a later time on. */
+  'deferred-approval': {
+    person: 'text',
+    run: 'text',
+    hold: 'text',
+    request: 'integer',
+    planHash: 'text',
+    question: 'text',
+    from: 'time',
+    reason: 'text',
+  },
+  /** Takes one's own approval back. `approval` is the digest of the signed approval, see `approvalId`. */
+  withdrawal: { person: 'text', run: 'text', hold: 'text', request: 'integer', planHash: 'text', approval: 'text', reason: 'text' },
   /** An operator tells a run what to do. `step` is the stuck step that is meant, empty for a command about the whole run. */
   command: { person: 'text', run: 'text', command: commandNames, step: 'text', reason: 'text' },
   /**
@@ -86,6 +99,8 @@ interface Freshness {
 export type StatementOf<Kind extends StatementKind> = { kind: Kind } & ClaimsOf<Kind> & Freshness;
 export type StartStatement = StatementOf<'start'>;
 export type DecisionStatement = StatementOf<'decision'>;
+export type DeferredApprovalStatement = StatementOf<'deferred-approval'>;
+export type WithdrawalStatement = StatementOf<'withdrawal'>;
 export type CommandStatement = StatementOf<'command'>;
 export type PreApprovalStatement = StatementOf<'pre-approval'>;
 
@@ -112,6 +127,14 @@ export type Shown =
       decision: DecisionStatement['decision'];
       reason: string;
     }
+  | {
+      kind: 'deferred-approval';
+      run: string;
+      request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>;
+      from: string;
+      reason: string;
+    }
+  | { kind: 'withdrawal'; run: string; request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>; approval: string; reason: string }
   | { kind: 'command'; state: { run: string; stuck?: { step: string } }; command: CommandName; reason: string }
   | ({ kind: 'pre-approval' } & Omit<ClaimsOf<'pre-approval'>, 'person'>)
   | ({ kind: 'revocation' } & Omit<ClaimsOf<'revocation'>, 'person'>);
@@ -121,9 +144,6 @@ export const statementType = 'holdpoint+jws';
 
 /** The only signature algorithm that is accepted; the key is Ed25519. */
 export const statementAlgorithm = 'EdDSA';
-
-/** How far the clocks of a person and of a worker may be apart. */
-export const clockSkewMaxMs = 60_000;
 
 /** How long a compact JWS may be; a reason of full length in any script fits. */
 export const statementCharactersMax = 12 * 1024;
@@ -162,6 +182,16 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
       const { hold, number, planHash } = request;
       const question = questionDigest(request);
       return claims({ kind, run, hold, request: number, planHash, question, decision, reason });
+    }
+    case 'deferred-approval': {
+      const { kind, run, request, from, reason } = shown;
+      const { hold, number, planHash } = request;
+      return claims({ kind, run, hold, request: number, planHash, question: questionDigest(request), from, reason });
+    }
+    case 'withdrawal': {
+      const { kind, run, request, approval, reason } = shown;
+      const { hold, number, planHash } = request;
+      return claims({ kind, run, hold, request: number, planHash, approval, reason });
     }
     case 'command': {
       const { kind, state, command, reason } = shown;

@@ -138,6 +138,8 @@ const executionPattern = /^[A-Za-z0-9-]{1,64}$/;
 export const signedKinds = {
   start: 'run.started',
   decision: 'decision.accepted',
+  'deferred-approval': 'decision.deferred',
+  withdrawal: 'decision.withdrawn',
   command: 'command.accepted',
   'pre-approval': 'pre-approval.accepted',
   revocation: 'pre-approval.revoked',

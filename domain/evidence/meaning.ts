@@ -1,6 +1,18 @@
 import { isGate } from '../action.ts';
-import { approvalsNeeded, everybody, signersOf, type Parties, type Policy } from '../approval/policy.ts';
-import { questionDigest, standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
+import {
+  everybody,
+  fulfilmentOf,
+  groupsNamedBy,
+  policyInWords,
+  readRequirement,
+  secondPersonOf,
+  signersOf,
+  withPeople,
+  type Parties,
+  type Policy,
+} from '../approval/policy.ts';
+import { approvalId, questionDigest, standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
+import { clockSkewMaxMs, timeMsOf } from '../time.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
 import { ownValue } from '../map.ts';
 import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
@@ -82,6 +94,8 @@ class Reading {
   private readonly exceptions = new Map<string, { planHash: string; by: string[] }>();
   private readonly commands: JsonObject[] = [];
   private readonly statements = new Map<string, number>();
+  /** Who has signed at the holds of the runbook that were released. */
+  private readonly approvers = new Set<string>();
   private readonly everBegun = new Set<string>();
   private readonly failed = new Set<string>();
   private start: JsonObject | undefined;
@@ -111,6 +125,9 @@ class Reading {
     'plan.made': (body) => this.readFirstPlan(body),
     'hold.requested': (body) => this.readRequest(body),
     [signedKinds.decision]: (body) => this.readDecision(body),
+    [signedKinds['deferred-approval']]: (body) => this.readDecision(body),
+    [signedKinds.withdrawal]: (body) => this.readTakenBack(body),
+    'hold.escalated': (body) => this.readEscalation(body),
     'decision.voided': (body) => this.readVoided(body),
     'hold.released': (body) => this.readRelease(body),
     'hold.drifted': (body) => void this.closed(body),
@@ -125,6 +142,11 @@ class Reading {
     'undo.started': (body) => this.readRollback(body),
     [endingKind]: (body) => this.readEnd(body),
   };
+
+  /** When the entry was written, at the latest that another clock may say. */
+  private nowMs(): number {
+    return (timeMsOf(this.at?.entry.at ?? '') ?? 0) + clockSkewMaxMs;
+  }
 
   private problem(sentence: string): void {
     if (this.at) this.meaning.problems.push({ line: this.at.line, sentence: `${nameOf(this.at.entry)} ${sentence}` });
@@ -199,7 +221,8 @@ class Reading {
     if (askedBy === undefined) this.mustBeFinished(`hold ${hold} was put up for signature`);
     else this.mustBeAskedFor(hold, askedBy, plan);
     const texts = { question: textOf(body.question), requestedAt: textOf(body.requestedAt), expiresAt: textOf(body.expiresAt) };
-    const request = { ...parties, hold, number, planHash, ...texts, members: [...parties.members] };
+    const earlierApprovers = [...this.approvers];
+    const request = { ...parties, hold, number, planHash, ...texts, members: [...parties.members], earlierApprovers };
     this.open.set(hold, { request, plan, decisions: [] });
     this.compareWithAuthority(request, plan);
   }
@@ -217,8 +240,8 @@ class Reading {
   private compareWithAuthority(request: ApprovalRequest, plan: SpanPlan | undefined): void {
     const required = this.requiredBy(request, plan);
     if (!required) return;
-    const recorded = inWords(request.policy);
-    const wanted = inWords(required.policy);
+    const recorded = policyInWords(request.policy);
+    const wanted = policyInWords(required.policy);
     if (recorded !== wanted) this.differs(`records the policy ${request.policy.name} as ${recorded}, but holdpoint.yaml has ${wanted}.`);
     const added = request.members.filter((person) => !required.members.includes(person));
     const missing = required.members.filter((person) => !request.members.includes(person));
@@ -227,25 +250,25 @@ class Reading {
       ...added.map((person) => `${person} is not in holdpoint.yaml`),
       ...missing.map((person) => `${person} is not in the record`),
     ];
-    this.differs(`records other people of ${request.policy.of} than holdpoint.yaml: ${told.join(', ')}.`);
+    this.differs(`records other people of ${groupsNamedBy(request.policy).join(', ')} than holdpoint.yaml: ${told.join(', ')}.`);
   }
 
   /** The policy and people that the holdpoint.yaml asks for; undefined where there is none to compare with, or it lacks the policy. */
-  private requiredBy(
-    { hold, policy: { name, of: group }, requester, askedBy }: ApprovalRequest,
-    plan: SpanPlan | undefined,
-  ): Parties | undefined {
+  private requiredBy(request: ApprovalRequest, plan: SpanPlan | undefined): Parties | undefined {
+    const { hold, policy: recorded, requester, askedBy, earlierApprovers, escalatedAt } = request;
     if (!this.authority) return undefined;
     const { people, groups, policies } = this.authority;
+    const { name } = recorded;
     const own = ownValue(policies, name);
     // Where no policy says who may sign an exception, one of all others does.
-    const fallback = askedBy === undefined || group !== everybody ? undefined : { ...secondPerson, name };
+    const isByAnybody = askedBy !== undefined && groupsNamedBy(recorded).join() === everybody;
+    const fallback = !isByAnybody ? undefined : { ...secondPerson, name };
     const policy = own ?? fallback;
     if (!policy) return undefined;
     // One other person is enough to leave a step out or to take it for done, unless it is a gate.
     const isOfOneStep = askedBy !== undefined && /^(skip|done):/.test(hold) && !isGate(plan?.steps[0]?.uses ?? '');
-    const members = groups[policy.of] ?? (policy.of === everybody ? people : []);
-    return { policy: isOfOneStep ? { ...policy, atLeast: 1 } : policy, members, requester, askedBy };
+    const book = { people: Object.fromEntries(people.map((person) => [person, {}])), groups };
+    return { ...withPeople(isOfOneStep ? secondPersonOf(policy) : policy, book), requester, askedBy, earlierApprovers, escalatedAt };
   }
 
   /** The request that an entry is about: that of its hold, with its number and hash. */
@@ -272,7 +295,9 @@ class Reading {
   private readDecision(body: JsonObject): void {
     const open = this.requestOf(body);
     if (!open || !this.at?.isSigned) return;
-    const { person, decision, reason, jws, question } = body;
+    const { person, from, reason, jws, question } = body;
+    // Of an approval for later, that it is one is said by its kind.
+    const decision = this.at.entry.kind === signedKinds['deferred-approval'] ? 'approve' : body.decision;
     const { request, decisions } = open;
     const who = textOf(person);
     if (question !== questionDigest(request)) {
@@ -285,7 +310,29 @@ class Reading {
     }
     if (decisions.some((other) => other.person === who)) this.problem(`counts ${who} twice for hold ${request.hold}.`);
     if (decision !== 'approve' && decision !== 'reject') return;
-    decisions.push({ person: who, decision, reason: textOf(reason), at: this.at.entry.at, jws: textOf(jws) });
+    const later = typeof from === 'string' ? { from } : {};
+    decisions.push({ person: who, decision, reason: textOf(reason), at: this.at.entry.at, jws: textOf(jws), ...later });
+  }
+
+  private readTakenBack(body: JsonObject): void {
+    const open = this.requestOf(body);
+    if (!open || !this.at?.isSigned) return;
+    const place = open.decisions.findIndex(({ person, jws }) => person === body.person && approvalId(jws) === body.approval);
+    if (place >= 0) open.decisions.splice(place, 1);
+    else this.problem(`takes back an approval of ${textOf(body.person)} that is not in the record.`);
+  }
+
+  /** Further people could sign from then on, if the hold had waited for as long as its policy says. */
+  private readEscalation(body: JsonObject): void {
+    const open = this.requestOf(body);
+    if (!open || !this.at) return;
+    const { request } = open;
+    const { escalate } = request.policy;
+    const dueMs = (timeMsOf(request.requestedAt) ?? Infinity) + (escalate?.afterMs ?? Infinity);
+    const atMs = timeMsOf(this.at.entry.at) ?? 0;
+    if (escalate?.to !== body.to || atMs + clockSkewMaxMs < dueMs) {
+      this.problem(`lets people of ${textOf(body.to)} sign for hold ${request.hold}, whose policy does not say so by then.`);
+    } else request.escalatedAt = this.at.entry.at;
   }
 
   /** Whoever has left, or has another key by now, does not count any more. */
@@ -300,16 +347,20 @@ class Reading {
     if (!open) return;
     const { request, plan, decisions } = open;
     const { hold, number, policy, planHash } = request;
-    const standing = standingOf(request, decisions);
+    const standing = standingOf(request, decisions, this.nowMs());
     if (standing.state !== 'approved') {
       const signed = decisions.map(({ person }) => person).join(', ') || 'nobody';
-      this.problem(`releases hold ${hold} for which ${inWords(policy)} must sign, but ${signed} did: signatures are missing.`);
+      this.problem(`releases hold ${hold} for which ${policyInWords(policy)} must sign, but ${signed} did: signatures are missing.`);
       return;
     }
     this.mustSuffice(open, standing.by);
-    this.meaning.released.push({ hold, request: number, by: standing.by, policy: inWords(policy) });
-    if (request.askedBy !== undefined) this.exceptions.set(hold, { planHash, by: standing.by });
-    else if (plan) this.carryOut(plan, 'hold');
+    this.meaning.released.push({ hold, request: number, by: standing.by, policy: policyInWords(policy) });
+    if (request.askedBy !== undefined) {
+      this.exceptions.set(hold, { planHash, by: standing.by });
+      return;
+    }
+    for (const person of standing.by) this.approvers.add(person);
+    if (plan) this.carryOut(plan, 'hold');
   }
 
   /** The signatures must be enough for the holdpoint.yaml as well, whatever policy was recorded. */
@@ -320,12 +371,12 @@ class Reading {
       this.problem(`releases hold ${request.hold} by the policy ${request.policy.name}, which holdpoint.yaml does not have.`);
       return;
     }
+    const approvals = by.map((person) => ({ person }));
+    if (fulfilmentOf(required, approvals).missing === 0) return;
     const signers = signersOf(required);
-    const counted = by.filter((person) => signers.includes(person));
-    if (counted.length >= approvalsNeeded(required.policy)) return;
-    const who = counted.join(', ') || 'nobody';
+    const who = by.filter((person) => signers.includes(person)).join(', ') || 'nobody';
     this.problem(
-      `releases hold ${request.hold}, for which holdpoint.yaml asks for ${inWords(required.policy)}; of them ${who} has signed.`,
+      `releases hold ${request.hold}, for which holdpoint.yaml asks for ${policyInWords(required.policy)}; of them ${who} has signed.`,
     );
   }
 
@@ -338,7 +389,8 @@ class Reading {
   private readRejection(body: JsonObject): void {
     const open = this.closed(body);
     if (!open) return;
-    const rejected = open.decisions.some(({ person, decision }) => decision === 'reject' && person === body.by);
+    const isRejected = standingOf(open.request, open.decisions, this.nowMs()).state === 'rejected';
+    const rejected = isRejected && open.decisions.some(({ person, decision }) => decision === 'reject' && person === body.by);
     if (!rejected) this.problem(`says that ${textOf(body.by)} rejected hold ${textOf(body.hold)}, which nobody of that name has signed.`);
     if (open.request.askedBy === undefined) this.rejectedBy = body.by;
   }
@@ -459,18 +511,23 @@ class Reading {
 
 const secondPerson: Policy = { name: '', atLeast: 1, of: everybody, exclude: [], reason: 'optional', expiresMs: 0 };
 
-/** A policy in the words of `holdpoint.yaml`, as far as it says who must sign. */
-function inWords({ atLeast, of: group, exclude }: Policy): string {
-  return `${atLeast} of ${group}${exclude.length > 0 ? `, not the ${exclude.join(', ')}` : ''}`;
+function readParties(body: JsonObject): Parties | undefined {
+  const { policy: told, members, groups: toldGroups, requester, askedBy } = body;
+  if (!isObject(told) || !isListOfTexts(members) || typeof requester !== 'string') return undefined;
+  const { name, exclude, escalate } = told;
+  if (typeof name !== 'string' || !readRequirement(told) || !isListOfTexts(exclude)) return undefined;
+  if (escalate !== undefined && (!isObject(escalate) || typeof escalate.to !== 'string' || typeof escalate.afterMs !== 'number'))
+    return undefined;
+  if (askedBy !== undefined && typeof askedBy !== 'string') return undefined;
+  const policy = told as unknown as Policy;
+  const groups = readGroups(toldGroups);
+  // The members are those of one group only.
+  if (groups === undefined && groupsNamedBy(policy).length > 1) return undefined;
+  return { policy, members, groups, requester, askedBy };
 }
 
-function readParties(body: JsonObject): Parties | undefined {
-  const { policy, members, requester, askedBy } = body;
-  if (!isObject(policy ?? null) || !isListOfTexts(members) || typeof requester !== 'string') return undefined;
-  const { name, atLeast, of: group, exclude } = policy as JsonObject;
-  if (typeof name !== 'string' || typeof atLeast !== 'number' || typeof group !== 'string' || !isListOfTexts(exclude)) return undefined;
-  if (askedBy !== undefined && typeof askedBy !== 'string') return undefined;
-  return { policy: policy as unknown as Policy, members, requester, askedBy };
+function readGroups(value: Json | undefined): Parties['groups'] {
+  return isObject(value) && Object.values(value).every(isListOfTexts) ? (value as Record<string, string[]>) : undefined;
 }
 
 function isListOfTexts(value: Json | undefined): value is string[] {

@@ -1,6 +1,7 @@
 import { refusalOfPreApproval, type PreApprovalUse } from '../approval/pre-approval.ts';
 import { checkSignature } from '../approval/signature.ts';
-import { clockSkewMaxMs, type ExpectedStatement, type PreApprovalStatement } from '../approval/statement.ts';
+import type { ExpectedStatement, PreApprovalStatement } from '../approval/statement.ts';
+import { clockSkewMaxMs } from '../time.ts';
 import { parseJson, type Json, type JsonObject } from '../json.ts';
 import { ownValue } from '../map.ts';
 import { msOf } from '../time.ts';

@@ -1,6 +1,8 @@
+import { approvalId } from '../approval/request.ts';
 import type { ExpectedStatement } from '../approval/statement.ts';
 import { endingKind, rollbackKind, signedClaimsOf, signedKinds, type EvidenceEntry } from '../evidence/evidence.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
+import { timeMsOf } from '../time.ts';
 import { sealSpan, type SpanPlan, type StepPlan } from '../plan/plan.ts';
 
 /** What somebody is said to have signed; whether they have is for whoever knows their key to find out. */
@@ -19,7 +21,15 @@ export interface RequestInRecord {
   policy: string;
   /** The operator who has asked for it, where it is no hold of the runbook. */
   askedBy?: string;
+  /** People who are said to have approved at holds of the runbook that were released before; one too many only excludes somebody. */
+  earlierApprovers: string[];
   decisions: SignedWords[];
+  /** Approvals that were taken back, by `approvalId`. */
+  withdrawn: Set<string>;
+  /** When it was put up, when further people could sign, and when it was released, in milliseconds since 1970. */
+  requestedAtMs: number;
+  escalatedAtMs?: number;
+  releasedAtMs?: number;
   state: 'open' | 'closed' | 'released';
 }
 
@@ -61,6 +71,7 @@ export class Ledger {
   /** The hold of the runbook that was released last. */
   releasedHold: RequestInRecord | undefined;
   private readonly requests = new Map<string, RequestInRecord>();
+  private readonly approvers = new Set<string>();
   private firstPlan: SpanPlan | undefined;
   private rollback: Extract<Grant, { by: 'rollback' }> | undefined;
   private rollbackRequest: RequestInRecord | undefined;
@@ -104,7 +115,7 @@ export class Ledger {
         break;
       default:
         if (kind.startsWith('step.')) this.takeStep(kind, body);
-        else this.takeRequest(kind, body, signed);
+        else this.takeRequest(entry, signed);
     }
   }
 
@@ -131,21 +142,29 @@ export class Ledger {
     if (step && kind === 'step.done') step.finished = true;
   }
 
-  private takeRequest(kind: string, body: JsonObject, signed: SignedWords | undefined): void {
-    const hold = textOf(signed?.claims.kind === 'decision' ? signed.claims.hold : body.hold);
+  private takeRequest({ kind, body, at }: EvidenceEntry, signed: SignedWords | undefined): void {
+    const hold = textOf(body.hold);
+    const atMs = timeMsOf(at) ?? 0;
     const request = this.requests.get(hold);
     switch (kind) {
       case 'hold.requested': {
-        const made = requestIn(body);
+        const made = requestIn(body, atMs, [...this.approvers]);
         // Numbers are never given twice, so that no signature fits a second request.
         if (made && made.number > (request?.number ?? 0)) this.requests.set(hold, made);
         break;
       }
       case signedKinds.decision:
+      case signedKinds['deferred-approval']:
         if (signed) request?.decisions.push(signed);
         break;
+      case signedKinds.withdrawal:
+        request?.withdrawn.add(textOf(body.approval));
+        break;
+      case 'hold.escalated':
+        if (request && request.number === body.request) request.escalatedAtMs ??= atMs;
+        break;
       case 'hold.released':
-        if (request?.state === 'open' && request.number === body.request) this.release(request);
+        if (request?.state === 'open' && request.number === body.request) this.release(request, atMs);
         break;
       case 'hold.drifted':
       case 'hold.expired':
@@ -159,10 +178,16 @@ export class Ledger {
     }
   }
 
-  private release(request: RequestInRecord): void {
+  private release(request: RequestInRecord, atMs: number): void {
     request.state = 'released';
-    if (request.askedBy === undefined) this.releasedHold = request;
-    else if (request.hold === rollbackHold) this.rollbackRequest = request;
+    request.releasedAtMs = atMs;
+    if (request.askedBy === undefined) {
+      this.releasedHold = request;
+      for (const { claims, jws } of request.decisions) {
+        const isApproval = claims.kind === 'deferred-approval' || (claims.kind === 'decision' && claims.decision === 'approve');
+        if (isApproval && !request.withdrawn.has(approvalId(jws))) this.approvers.add(claims.person);
+      }
+    } else if (request.hold === rollbackHold) this.rollbackRequest = request;
   }
 
   private turnRound(plan: SpanPlan | undefined): void {
@@ -182,12 +207,17 @@ function signedWordsIn(entry: EvidenceEntry): SignedWords | undefined {
   return { claims: signed.claims as unknown as ExpectedStatement, jws: signed.jws };
 }
 
-function requestIn({ hold, number, plan: told, question, policy, askedBy }: JsonObject): RequestInRecord | undefined {
-  const plan = planIn(told);
+function requestIn(
+  { hold, number, plan: plannedAs, question, policy, askedBy }: JsonObject,
+  requestedAtMs: number,
+  earlierApprovers: string[],
+): RequestInRecord | undefined {
+  const plan = planIn(plannedAs);
   const name = isObject(policy) ? policy.name : undefined;
   const isWhole = typeof hold === 'string' && typeof number === 'number' && typeof question === 'string' && typeof name === 'string';
   if (!plan || !isWhole) return undefined;
-  const request: RequestInRecord = { hold, number, plan, question, policy: name, decisions: [], state: 'open' };
+  const told = { hold, number, plan, question, policy: name };
+  const request: RequestInRecord = { ...told, earlierApprovers, decisions: [], withdrawn: new Set(), requestedAtMs, state: 'open' };
   if (typeof askedBy === 'string') request.askedBy = askedBy;
   return request;
 }

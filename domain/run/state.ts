@@ -20,6 +20,8 @@ export interface HoldState {
   request: ApprovalRequest;
   plan: SpanPlan;
   decisions: Decision[];
+  /** Approvals that were taken back, or do not count any more: a copy of one must not count again. */
+  withdrawn?: Decision[];
   /** What has changed since the request before this one was signed. */
   drift?: PlanDifference;
 }

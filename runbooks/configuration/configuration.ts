@@ -8,7 +8,7 @@ import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
 import { calendarsGrammar, checkCalendars, definitionsOf } from './calendars.ts';
-import { parseDurationMs } from './duration.ts';
+import { checkPolicies, policiesOf, policy } from './policies.ts';
 import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
@@ -18,8 +18,6 @@ import { checkNotifications, notificationsGrammar, notificationsOf, type Notific
 const ed25519KeyBytes = 32;
 /** A key of S3 has 1,024 bytes at most, of which the run and the entry take 142. */
 const evidencePrefixCharactersMax = 512;
-const expiresDefault = '4h';
-const expiresMaxMs = 30 * 86_400_000;
 /** Entries of `people`, of `groups`, of `policies`, of `clusters`, of `workers`, and of a list of rules. */
 export const configurationEntriesMax = 1000;
 
@@ -89,11 +87,6 @@ const name = z
 const key = z.string().refine(isEd25519Key, {
   error: 'must be an Ed25519 public key: the `x` of its JWK, 43 characters of base64url',
 });
-const duration = z
-  .string()
-  .refine((text) => (parseDurationMs(text) ?? 0) > 0, { error: 'must be a duration such as 90s, 15m, 4h, 2d or PT4H30M' })
-  .refine((text) => (parseDurationMs(text) ?? 0) <= expiresMaxMs, { error: 'must be 30 days at most' });
-
 const person = z.strictObject({
   name: z.string().min(1).max(200).describe('Full name, as others know the person.'),
   key: key.describe('Ed25519 public key, base64url: the `x` of its JWK. `holdpoint keys create` makes one.'),
@@ -104,18 +97,6 @@ const worker = z.strictObject({
   key: key.describe('Ed25519 public key of the worker. `holdpoint keys create NAME --worker` makes one.'),
   from: time.describe('When the key was first used.'),
   until: time.describe('When it was used last; still in use if left out.').optional(),
-});
-
-const policy = z.strictObject({
-  atLeast: z.int().min(1).describe('How many different people must approve.'),
-  of: z.string().describe('The group they belong to.'),
-  exclude: z
-    .array(z.enum(['requester']))
-    .max(1)
-    .describe('Who does not count: the requester, who started the run.')
-    .optional(),
-  reason: z.enum(['required', 'optional']).describe('Whether a decision needs a reason; optional if left out.').optional(),
-  expires: duration.describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d; ${expiresDefault} if left out.`).optional(),
 });
 
 const evidenceBucket = z.strictObject({
@@ -268,19 +249,6 @@ function checkGroups(document: ConfigurationDocument, sourceMap: SourceMap): voi
   }
 }
 
-function checkPolicies(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  const groups = Object.keys(document.groups);
-  for (const [id, { of: group, atLeast }] of Object.entries(document.policies)) {
-    const members = ownValue(document.groups, group);
-    if (members === undefined) {
-      sourceMap.error(['policies', id, 'of'], `There is no group "${group}".${didYouMean(group, groups)}`);
-    } else if (atLeast > new Set(members).size) {
-      const message = `Asks for ${atLeast} people, but the group "${group}" has ${new Set(members).size}: the hold could never open.`;
-      sourceMap.error(['policies', id, 'atLeast'], message);
-    }
-  }
-}
-
 function checkPlaces(document: ConfigurationDocument, sourceMap: SourceMap): void {
   for (const part of ['evidence', 'artifacts', 'anchor'] as const) {
     const place = document[part];
@@ -352,21 +320,10 @@ function clusterAccessOf({ kubeconfig, context }: z.output<typeof cluster>): Clu
 function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap): Configuration {
   const { people, groups, policies, systems, workers, rules, calendars } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
-  const complete = Object.entries(policies).map(([id, given]): [string, Policy] => [
-    id,
-    {
-      name: id,
-      atLeast: given.atLeast,
-      of: given.of,
-      exclude: given.exclude ?? [],
-      reason: given.reason ?? 'optional',
-      expiresMs: parseDurationMs(given.expires ?? expiresDefault)!,
-    },
-  ]);
   return {
     people,
     groups,
-    policies: Object.fromEntries(complete),
+    policies: policiesOf(policies),
     workers,
     anchor: placeIn(document.anchor),
     evidence: placeIn(document.evidence),

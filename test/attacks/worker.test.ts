@@ -200,8 +200,8 @@ test('a fake worker on the queue of ours makes no real one act: what it says of 
   });
   await untilTrue(async () => (await failuresOf(target)).length > 0);
   expect(await failuresOf(target)).toEqual([
-    `perform step-not-signed: Step work of run ${run} is not carried out: hold sign lacks 1 of the 2 signatures that policy two asks for ` +
-      'now (The statement of grace is not a signed token that can be read: it is no compact JWS).',
+    `perform step-not-signed: Step work of run ${run} is not carried out: hold sign lacks 1 signature of sre, ` +
+      'which policy two (2 of sre) asks for now (The statement of grace is not a signed token that can be read: it is no compact JWS).',
   ]);
   expect(site.done).toEqual([]);
   const beside = await engine.working();

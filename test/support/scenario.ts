@@ -341,7 +341,7 @@ export function told(differences: readonly Difference[]): string[] {
 
 /** The hold that waits for signatures; one that has them all is shown until the second look is over, and is not open any more. */
 function openHoldOf({ hold }: RunState): HoldState | undefined {
-  return hold && !hold.request.closed && standingOf(hold.request, hold.decisions).state === 'waiting' ? hold : undefined;
+  return hold && !hold.request.closed && standingOf(hold.request, hold.decisions, Date.now()).state === 'waiting' ? hold : undefined;
 }
 
 function inShort(state: RunState | undefined): string {

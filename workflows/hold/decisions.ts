@@ -1,41 +1,55 @@
-import { refusalOf, type Refusal } from '../../domain/approval/refusal.ts';
-import { questionDigest, standingOf } from '../../domain/approval/request.ts';
-import { claimNames, type ExpectedStatement } from '../../domain/approval/statement.ts';
+import { groupsOf } from '../../domain/approval/policy.ts';
+import { refusalOf, refusalOfWithdrawal } from '../../domain/approval/refusal.ts';
+import { questionDigest, standingOf, type Decision } from '../../domain/approval/request.ts';
+import { claimNames, type ExpectedStatement, type StatementKind } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { HoldState } from '../../domain/run/state.ts';
-import type { DecisionAnswer, DecisionRequest } from '../messages.ts';
+import type { DecisionAnswer, WordAtHold } from '../messages.ts';
 import { refusalFailure, requireShape } from '../run/refusal.ts';
 import type { Run } from '../run/run.ts';
 
+type Expected = Extract<ExpectedStatement, { kind: NonNullable<WordAtHold['kind']> }>;
+
+/** The kinds of statements that are said at a hold. */
+const kindsAtHold: readonly StatementKind[] = ['decision', 'deferred-approval', 'withdrawal'];
+
 /** The validator of a decision: refuses what the state shows to be wrong. It must not be async, or it would refuse nothing. */
-export function refuseDecision(run: Run, sent: DecisionRequest): void {
-  requireShape(sent, [...claimNames('decision', 'text'), 'signature'], claimNames('decision', 'integer'));
-  const refusal = refusalOfDecision(run, sent);
+export function refuseDecision(run: Run, sent: WordAtHold): void {
+  const kind: StatementKind = sent.kind ?? 'decision';
+  if (!kindsAtHold.includes(kind)) {
+    const reason = `At a hold nothing can be said of the kind ${JSON.stringify(kind)?.slice(0, 100)}.`;
+    throw refusalFailure({ code: 'request-malformed', reason, remedy: 'Use the same version of `holdpoint` as the worker.' });
+  }
+  requireShape(sent, [...claimNames(kind, 'text'), 'signature'], claimNames(kind, 'integer'));
+  const expected = expectedIn(sent);
+  const refusal = refusalOfWord(run, expected, sent.signature);
   if (refusal) throw refusalFailure(refusal);
-  const { signature, ...claims } = sent;
-  const forgery = run.forgeryIn({ ...claims, kind: 'decision' }, signature);
+  const forgery = run.forgeryIn(expected, sent.signature);
   if (forgery) throw refusalFailure(forgery);
 }
 
 /** Verifies the signature of a decision against the people of this moment and counts it, if it still may count then. */
-export async function takeDecision(run: Run, sent: DecisionRequest): Promise<DecisionAnswer> {
-  const { signature, ...claims } = sent;
-  const expected = { ...claims, kind: 'decision' as const };
-  const { person, decision, reason } = sent;
-  const group = run.state.hold?.request.policy.of;
-  const verified = await run.verify({ expected, signature, group, earlier: earlierDecisions(run) });
+export async function takeDecision(run: Run, sent: WordAtHold): Promise<DecisionAnswer> {
+  const { signature } = sent;
+  const expected = expectedIn(sent);
+  const { person } = expected;
+  const request = run.state.hold?.request;
+  const groups = request && groupsOf(request, person);
+  // Whoever takes an approval back has left nobody's group by that.
+  const asked = expected.kind === 'withdrawal' ? { expected, signature } : { expected, signature, groups, earlier: earlierDecisions(run) };
+  const verified = await run.verify(asked);
   // The request may have been closed, or the same person may have decided, while the signature was verified.
-  const refusal = verified.ok ? refusalOfDecision(run, sent) : verified;
+  const refusal = verified.ok ? refusalOfWord(run, expected, signature) : verified;
   if (!verified.ok || refusal || !run.state.hold) {
     const closed = { code: 'hold-not-waiting', reason: 'The hold does not wait for signatures any more.', remedy: 'Look again.' };
     const { code, reason: why, remedy } = refusal ?? closed;
-    await run.recordRefusal({ person, attempt: decision, code, reason: why });
+    await run.recordRefusal({ person, attempt: attemptOf(expected), code, reason: why });
     throw refusalFailure({ code, reason: why, remedy }, true);
   }
   const held = run.state.hold;
   for (const { person, reason } of verified.voided ?? []) voidDecision(run, held, person, reason);
-  held.decisions.push({ person, decision, reason, at: verified.at, jws: signature });
-  const standing = standingOf(held.request, held.decisions);
+  count(held, expected, { at: verified.at, jws: signature });
+  const standing = standingOf(held.request, held.decisions, run.nowMs);
   // Whoever looks after their decision must not see the hold as still waiting.
   if (standing.state !== 'waiting') run.enter('planning');
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
@@ -44,14 +58,40 @@ export async function takeDecision(run: Run, sent: DecisionRequest): Promise<Dec
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };
 }
 
+function expectedIn({ signature: _signature, ...claims }: WordAtHold): Expected {
+  return { ...claims, kind: claims.kind ?? 'decision' } as Expected;
+}
+
+function attemptOf(expected: Expected): string {
+  if (expected.kind === 'withdrawal') return 'withdraw';
+  return expected.kind === 'decision' ? expected.decision : 'approve';
+}
+
+/** Adds a decision to those that count, or takes one out. */
+function count(held: HoldState, expected: Expected, signed: { at: string; jws: string }): void {
+  const { person, reason } = expected;
+  if (expected.kind === 'withdrawal') {
+    const taken = held.decisions.filter((decision) => decision.person === person);
+    held.decisions.splice(0, held.decisions.length, ...held.decisions.filter((decision) => decision.person !== person));
+    held.withdrawn = [...(held.withdrawn ?? []), ...taken];
+  } else if (expected.kind === 'deferred-approval') {
+    held.decisions.push({ person, decision: 'approve', reason, from: expected.from, ...signed });
+  } else held.decisions.push({ person, decision: expected.decision, reason, ...signed });
+}
+
 /** What others have signed at the hold that waits: people may have left since, or been given another key. */
-function earlierDecisions({ state: { run, hold: held } }: Run): { expected: ExpectedStatement; signature: string }[] {
+function earlierDecisions({ state: { run, hold: held } }: Run): { expected: ExpectedStatement; signature: string; groups: string[] }[] {
   if (!held) return [];
-  const { hold, number: request, planHash } = held.request;
-  const question = questionDigest(held.request);
-  return held.decisions.map(({ person, decision, reason, jws }) => {
-    return { expected: { kind: 'decision', person, run, hold, request, planHash, question, decision, reason }, signature: jws };
+  const { request } = held;
+  return held.decisions.map((decision) => {
+    return { expected: statementOf(run, held, decision), signature: decision.jws, groups: groupsOf(request, decision.person) };
   });
+}
+
+function statementOf(run: string, { request }: HoldState, { person, decision, reason, from }: Decision): ExpectedStatement {
+  const { hold, number, planHash } = request;
+  const claims = { person, run, hold, request: number, planHash, question: questionDigest(request), reason };
+  return from === undefined ? { kind: 'decision', ...claims, decision } : { kind: 'deferred-approval', ...claims, from };
 }
 
 /** Takes a decision back that does not count any more: whoever has given it may decide again, if they may sign again. */
@@ -63,7 +103,14 @@ function voidDecision(run: Run, held: HoldState, person: string, reason: string)
   void run.note('decision.voided', { hold, request, person, reason });
 }
 
-function refusalOfDecision(run: Run, sent: DecisionRequest): Refusal | undefined {
+function refusalOfWord(run: Run, expected: Expected, signature: string): { code: string; reason: string; remedy: string } | undefined {
   const held = run.state.hold;
-  return refusalOf(held?.request, held?.decisions ?? [], sent, run.state.run);
+  const decisions = held?.decisions ?? [];
+  if (expected.kind === 'withdrawal') return refusalOfWithdrawal(held?.request, decisions, expected, run.state.run);
+  const attempt = expected.kind === 'decision' ? expected : { ...expected, decision: 'approve' as const };
+  const refusal = refusalOf(held?.request, decisions, attempt, run.state.run, run.nowMs);
+  const isTakenBack = held?.withdrawn?.some(({ jws }) => jws === signature) === true;
+  if (refusal || !isTakenBack) return refusal;
+  const reason = `This approval of ${expected.person} was taken back; a copy of it does not count.`;
+  return { code: 'statement-used', reason, remedy: 'Sign anew.' };
 }

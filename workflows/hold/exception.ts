@@ -1,4 +1,4 @@
-import { shortfallOf, type Policy } from '../../domain/approval/policy.ts';
+import { secondPersonOf, shortfallOf, type Policy } from '../../domain/approval/policy.ts';
 import type { SpanPlan } from '../../domain/plan/plan.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
 import type { CompiledStep } from '../../domain/runbook.ts';
@@ -42,6 +42,7 @@ export async function signedException(
       plan: async () => ({ plan: await plan(), text, subject: undefined }),
       policy: () => policyOf(run, progress, person, signers),
       askedBy: person,
+      earlierApprovers: progress.approvers,
       requestsMax,
       attempt: (work) => work(),
     });
@@ -82,8 +83,9 @@ function noticeOf(result: Exclude<Outcome<unknown>, { outcome: 'released' }>): s
 async function policyOf(run: Run, progress: RunProgress, askedBy: string, signers: Exception['signers']): Promise<CurrentPolicy> {
   const comingSteps = [...(progress.span?.rest ?? []), ...progress.queue].map(({ step }) => step);
   const current = await run.read(({ readPolicy }) => readPolicy({ policy: progress.policy ?? firstPolicy(comingSteps) }));
-  const policy: Policy = signers === 'policy' ? current.policy : { ...current.policy, atLeast: 1 };
-  const reason = shortfallOf({ ...current, policy, requester: run.state.requester, askedBy });
+  const policy: Policy = signers === 'policy' ? current.policy : secondPersonOf(current.policy);
+  const { approvers: earlierApprovers } = progress;
+  const reason = shortfallOf({ ...current, policy, requester: run.state.requester, askedBy, earlierApprovers });
   if (reason !== undefined) throw new NobodySigns(`Nobody can sign it. ${reason}`);
   return { ...current, policy };
 }

@@ -1,4 +1,4 @@
-import { shortfallOf } from '../../domain/approval/policy.ts';
+import { groupsNamedBy, requirementInWords, shortfallOf } from '../../domain/approval/policy.ts';
 import { blockedBy, type Span } from '../../domain/run/span.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
 import type { RunProgress } from '../run/progress.ts';
@@ -31,6 +31,7 @@ export async function holdUntilReleased(run: Run, instance: StepInstance, progre
     switch (result.outcome) {
       case 'released':
         Object.assign(shown, { status: 'done', summary: `signed by ${result.by.join(', ')}` });
+        progress.approvers = [...new Set([...(progress.approvers ?? []), ...result.by])];
         void run.note('hold.released', result.entry, (at) => (shown.endedAt = at));
         return result.subject;
       case 'rejected': {
@@ -67,13 +68,14 @@ function questionOf(run: Run, instance: StepInstance, progress: RunProgress): Qu
       const span = await unblockedSpan(run, instance, progress);
       return { plan: span.plan, text: span.question ?? '', subject: span };
     },
-    policy: () => reachablePolicy(run, id, step.kind === 'hold' ? step.policy : ''),
+    policy: () => reachablePolicy(run, id, step.kind === 'hold' ? step.policy : '', progress.approvers),
+    earlierApprovers: progress.approvers,
     requestsMax,
     attempt: (work) => run.untilItWorks(id, work),
     onRequest: ({ request, plan }) => {
       const shown = run.step(id);
       shown.startedAt ??= request.requestedAt;
-      shown.summary = `${request.policy.atLeast} of ${request.policy.of} must sign ${shortHash(plan.hash)}`;
+      shown.summary = `${requirementInWords(request.policy)} must sign ${shortHash(plan.hash)}`;
     },
   };
 }
@@ -91,12 +93,14 @@ async function unblockedSpan(run: Run, instance: StepInstance, progress: RunProg
 }
 
 /** The policy as it is now. A hold that nobody could release by signing would only expire: an operator hears of it at once. */
-async function reachablePolicy(run: Run, id: string, name: string): Promise<CurrentPolicy> {
+async function reachablePolicy(run: Run, id: string, name: string, earlierApprovers: readonly string[] = []): Promise<CurrentPolicy> {
   for (;;) {
     const current = await run.untilItWorks(id, () => run.read(({ readPolicy }) => readPolicy({ policy: name })));
-    const reason = shortfallOf({ ...current, requester: run.state.requester });
+    const reason = shortfallOf({ ...current, requester: run.state.requester, earlierApprovers });
     if (reason === undefined) return current;
-    const remedy = `Add people to the group ${current.policy.of} in holdpoint.yaml, then try again; or abort the run.`;
+    const groups = groupsNamedBy(current.policy);
+    const which = groups.length === 1 ? `the group ${groups[0]}` : `one of the groups ${groups.join(', ')}`;
+    const remedy = `Add people to ${which} in holdpoint.yaml, then try again; or abort the run.`;
     await run.stuckUntilRetried(id, { code: 'policy-unreachable', reason, remedy });
   }
 }

@@ -1,8 +1,10 @@
+import { nextEventOf, type HoldEvent } from '../../domain/approval/hold-events.ts';
 import { standingOf, type ApprovalRequest } from '../../domain/approval/request.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { differenceOf, type PlanDifference } from '../../domain/plan/difference.ts';
 import type { SpanPlan } from '../../domain/plan/plan.ts';
 import type { HoldState } from '../../domain/run/state.ts';
+import { timeMsOf } from '../../domain/time.ts';
 import { toJson } from '../json.ts';
 import type { reads } from '../proxies.ts';
 import type { Run } from '../run/run.ts';
@@ -19,6 +21,8 @@ export interface Question<Subject> {
   policy: () => Promise<CurrentPolicy>;
   /** The operator who has asked for it, where it is no step of the runbook. */
   askedBy?: string;
+  /** People who have signed at earlier holds of the run. */
+  earlierApprovers?: readonly string[];
   /** How often it is requested anew because the plan keeps changing. */
   requestsMax: number;
   /** Does what may fail, and says what follows then. */
@@ -60,9 +64,16 @@ export async function requestSignatures<Subject>(run: Run, question: Question<Su
     if (question.askedBy === undefined) await run.safePoint();
     const { plan, subject } = await question.plan();
     if (plan.hash === planHash) {
+      const standing = standingOf(waiting.request, waiting.decisions, run.nowMs);
+      if (standing.state !== 'approved') {
+        // Somebody has taken their approval back, or a rejection came, at the last moment.
+        held = waiting;
+        run.enter('holding');
+        requests -= 1;
+        continue;
+      }
       run.state.hold = undefined;
-      const by = waiting.decisions.map(({ person }) => person);
-      return { outcome: 'released', subject, by, entry: { hold, request: number, planHash } };
+      return { outcome: 'released', subject, by: standing.by, entry: { hold, request: number, planHash } };
     }
     drift = differenceOf(waiting.plan, plan);
     const drifted = { hold, request: number, planHash, presentHash: plan.hash, difference: toJson(drift) };
@@ -74,39 +85,40 @@ export async function requestSignatures<Subject>(run: Run, question: Question<Su
 
 /** Puts a plan up for signature. */
 async function putUp<Subject>(run: Run, question: Question<Subject>, drift: PlanDifference | undefined): Promise<HoldState> {
-  const { hold, askedBy, attempt, onRequest } = question;
+  const { hold, askedBy, earlierApprovers, attempt, onRequest } = question;
   const { plan, text } = await question.plan();
-  const { policy, members, keys, requestedAt, expiresAt, expiresAtMs } = await question.policy();
+  const { policy, members, groups, keys, requestedAt, expiresAt } = await question.policy();
   run.learnKeys(keys);
+  run.learnTime(timeMsOf(requestedAt) ?? 0);
   const { requester } = run.state;
   const number = run.nextRequest(hold);
-  const parties = { policy, members, requester, askedBy };
+  const parties = { policy, members, groups, requester, askedBy, earlierApprovers };
   const request: ApprovalRequest = { hold, number, question: text, planHash: plan.hash, ...parties, requestedAt, expiresAt };
   const entry = { ...toJson(request), plan: toJson(plan), drift: drift ? toJson(drift) : null };
   await attempt(() => run.record('hold.requested', entry));
   const held: HoldState = { request, plan, decisions: [], drift };
-  run.takeDecisionsFor(policy.expiresMs, expiresAtMs);
   run.state.hold = held;
   run.enter('holding');
   onRequest?.(held);
   return held;
 }
 
-/** Waits for what the people say. Throws RunEnded where the run is aborted. */
-async function verdictOf(run: Run, { request, decisions }: HoldState): Promise<Verdict> {
-  const isDecided = (): boolean => standingOf(request, decisions).state !== 'waiting';
+/** Waits for what the people say, and has happen what is due meanwhile. Throws RunEnded where the run is aborted. */
+async function verdictOf(run: Run, held: HoldState): Promise<Verdict> {
+  const { request } = held;
+  const isDecided = (): boolean => standingOf(request, held.decisions, run.nowMs).state !== 'waiting';
   const isOver = (): boolean => isDecided() || run.abortedAt() !== undefined || run.withdrawnAt() !== undefined || run.undoAsked();
-  const inTime = isOver() || (await run.waitUntil(isOver, run.decisionsMs));
+  const isInTime = await eventsUntil(run, held, isOver);
   const abortedAt = run.abortedAt();
   if (abortedAt !== undefined) {
     request.closed = { because: 'aborted', at: abortedAt };
     await run.safePoint();
   }
-  const standing = standingOf(request, decisions);
+  const standing = standingOf(request, held.decisions, run.nowMs);
   if (standing.state !== 'waiting') return standing.state;
   const { hold, number, expiresAt } = request;
   const withdrawnAt = run.withdrawnAt();
-  if (withdrawnAt === undefined && !inTime) {
+  if (withdrawnAt === undefined && !isInTime) {
     request.closed = { because: 'expired', at: expiresAt };
     await run.record('hold.expired', { hold, request: number, expiresAt });
     return 'expired';
@@ -117,8 +129,36 @@ async function verdictOf(run: Run, { request, decisions }: HoldState): Promise<V
   return withdrawnAt === undefined ? 'undo' : 'withdrawn';
 }
 
+/** Waits until it is over, from one event of the hold to the next; false where the hold expires first. */
+async function eventsUntil(run: Run, held: HoldState, isOver: () => boolean): Promise<boolean> {
+  const nextEvent = (): HoldEvent => nextEventOf(held.request, held.decisions, run.nowMs);
+  while (!isOver()) {
+    const awaited = nextEvent();
+    // An approval for later may come, or be taken back.
+    const isAnother = (): boolean => nextEvent().atMs !== awaited.atMs;
+    // A timer of no time at all would mean none.
+    const isInTime = await run.waitUntil(() => isOver() || isAnother(), Math.max(awaited.atMs - run.nowMs, 1));
+    if (isInTime) continue;
+    run.learnTime(awaited.atMs);
+    if (awaited.event === 'expires') return isOver();
+    await happen(run, held, awaited);
+  }
+  return true;
+}
+
+async function happen(run: Run, { request }: HoldState, event: HoldEvent): Promise<void> {
+  const about = { hold: request.hold, request: request.number };
+  if (event.event === 'escalates') {
+    const { at } = await run.record('hold.escalated', { ...about, to: event.to });
+    request.escalatedAt = at;
+  } else if (event.event === 'reminds') {
+    request.reminders = event.number;
+    await run.record('hold.reminded', { ...about, number: event.number });
+  }
+}
+
 async function rejection(run: Run, { request, decisions }: HoldState): Promise<{ outcome: 'rejected'; by: string; reason: string }> {
-  const standing = standingOf(request, decisions);
+  const standing = standingOf(request, decisions, run.nowMs);
   const { by, reason } = standing.state === 'rejected' ? standing : { by: 'nobody', reason: '' };
   await run.record('hold.rejected', { hold: request.hold, request: request.number, by });
   return { outcome: 'rejected', by, reason };

@@ -12,6 +12,8 @@ export interface RunProgress {
   span?: SignedSpan & { rest: StepInstance[] };
   /** The policy of the hold that was released last. */
   policy?: string;
+  /** Everybody who has signed at the holds that were released. */
+  approvers?: string[];
   /** The rollback, once it has begun, and why. */
   rollback?: Rollback & { reason: string };
 }

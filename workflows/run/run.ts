@@ -55,7 +55,6 @@ export interface CarryOver {
   intent: Intent;
   pausedFrom: Phase;
   stuckFrom?: { phase: Phase; status: StepState['status'] };
-  deadlineMs: number;
   rollingBack: boolean;
   /** Absent in what an older version has handed over. */
   keys?: Record<string, string>;
@@ -75,12 +74,10 @@ export class Run {
   rows: StepRow[] = [];
   /** The scope of the activities that change the world at this moment: pause and abort cancel it. */
   performing: CancellationScope | undefined;
-  /** For how long the present request for signatures takes decisions. */
-  decisionsMs = 0;
   rollingBack = false;
   readonly rollover: Rollover;
   private intent = initialIntent;
-  private deadlineMs = 0;
+  private clockMs = workflowInfo().startTime.getTime();
   private pausedFrom: Phase = 'planning';
   private stuckFrom: CarryOver['stuckFrom'];
   private noncesUsed = new Set<string>();
@@ -119,7 +116,6 @@ export class Run {
     this.intent = carried.intent;
     this.pausedFrom = carried.pausedFrom;
     this.stuckFrom = carried.stuckFrom;
-    this.takeDecisionsFor(carried.deadlineMs - workflowInfo().startTime.getTime(), carried.deadlineMs);
     this.rollingBack = carried.rollingBack;
     this.learnKeys(carried.keys);
   }
@@ -135,7 +131,6 @@ export class Run {
       intent: this.intent,
       pausedFrom: this.pausedFrom,
       stuckFrom: this.stuckFrom,
-      deadlineMs: this.deadlineMs,
       rollingBack: this.rollingBack,
       keys: this.keys,
     };
@@ -328,8 +323,11 @@ export class Run {
   async verify(request: Parameters<typeof verifier.verifySignature>[0]): Promise<Awaited<ReturnType<typeof verifier.verifySignature>>> {
     this.rollover.countUpdate();
     const verified = await this.withinTask(() => CancellationScope.nonCancellable(() => verifier.verifySignature(request)));
-    if (verified.ok) this.keys[request.expected.person] = verified.publicKey;
-    else this.forgeriesLetIn += 1;
+    if (verified.ok) {
+      this.keys[request.expected.person] = verified.publicKey;
+      // Workers of an older version do not tell.
+      this.learnTime(verified.nowMs ?? 0);
+    } else this.forgeriesLetIn += 1;
     return verified;
   }
 
@@ -369,11 +367,17 @@ export class Run {
     return (this.requests[hold] = (this.requests[hold] ?? 0) + 1);
   }
 
-  /** Sets until when a request takes decisions: the time from now, and the moment, in milliseconds since 1970. */
-  takeDecisionsFor(timeMs: number, deadlineMs: number): void {
-    // A timer of no time at all would mean none.
-    this.decisionsMs = Math.max(timeMs, 1);
-    this.deadlineMs = deadlineMs;
+  /**
+   * What time it is at least, in milliseconds since 1970: a workflow has no clock, but what workers tell, and timers that have run out. It
+   * never goes back.
+   */
+  get nowMs(): number {
+    return this.clockMs;
+  }
+
+  /** Takes note of a time that has come. */
+  learnTime(nowMs: number): void {
+    this.clockMs = Math.max(this.clockMs, nowMs);
   }
 
   /**

@@ -1,12 +1,12 @@
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { CompactSign } from 'jose';
+import { clockSkewMaxMs } from '../../../domain/time.ts';
 import { statementAgeMaxMs, verifyStatement } from '../../../activities/people/verify.ts';
 import { ed25519Signer } from '../../../client/signing.ts';
 import { checkSignature } from '../../../domain/approval/signature.ts';
 import {
   claimNames,
-  clockSkewMaxMs,
   expectedOf,
   type DecisionStatement,
   type ExpectedStatement,

@@ -7,6 +7,7 @@ import { digestOfText } from '../../../domain/plan/plan.ts';
 
 const run = 'r-20261121-7kq2m';
 const planHash = digestOfText('the plan');
+const nowMs = Date.parse('2026-11-21T10:10:00Z');
 const otherHash = digestOfText('another plan');
 
 const policy: Policy = {
@@ -159,7 +160,7 @@ const cases: Case[] = [
     decisions: [decided('ann')],
     code: 'already-decided',
     reason: 'ann has already approved request 2 of hold sign-drain, at 2026-11-21T10:05:00Z.',
-    remedy: 'A person counts once. To take an approval back, have the run aborted',
+    remedy: 'A person counts once. To take an approval back, use `holdpoint withdraw`',
   },
   {
     title: 'takes a rejection back',
@@ -205,6 +206,41 @@ const cases: Case[] = [
     remedy: 'The run is yours: stop it with `holdpoint abort` instead.',
   },
   {
+    title: 'is from somebody who has signed at a hold before, where others must',
+    request: { ...request, policy: { ...policy, exclude: ['earlier-approvers'] }, earlierApprovers: ['ann'] },
+    code: 'earlier-approver-excluded',
+    reason: 'ann has signed at an earlier hold, and policy production-change wants others to decide on hold sign-drain.',
+    remedy: 'Ask somebody else of group sre: bob, cleo, rita.',
+  },
+  {
+    title: 'is from somebody whom the policy names as one who does not count',
+    request: { ...request, policy: { ...policy, exclude: ['ann'] } },
+    code: 'person-excluded',
+    reason: 'Policy production-change does not let ann decide on hold sign-drain.',
+    remedy: 'Ask somebody else of group sre: bob, cleo, rita.',
+  },
+  {
+    title: 'is from somebody outside of several groups',
+    request: {
+      ...request,
+      policy: {
+        all: [
+          { atLeast: 1, of: 'sre' },
+          { atLeast: 1, of: 'dba' },
+        ],
+        name: 'both',
+        exclude: [],
+        reason: 'optional',
+        expiresMs: 1,
+      },
+      members: ['bob', 'cleo'],
+      groups: { sre: ['bob'], dba: ['cleo'] },
+    },
+    code: 'not-in-group',
+    reason: 'Policy both wants hold sign-drain decided by 1 of sre and 1 of dba, and ann was not in it when',
+    remedy: 'Ask somebody of 1 of sre and 1 of dba: bob, cleo.',
+  },
+  {
     title: 'is from somebody outside of the group',
     attempt: { person: 'mallory', reason: '' },
     code: 'not-in-group',
@@ -239,52 +275,61 @@ const cases: Case[] = [
 describe('an attempt to decide', () => {
   test.each(cases)('is refused when it $title', (row) => {
     const asked = row.request === null ? undefined : (row.request ?? request);
-    const refusal = refusalOf(asked, row.decisions ?? [], { ...attempt, ...row.attempt } as Attempt, run);
+    const refusal = refusalOf(asked, row.decisions ?? [], { ...attempt, ...row.attempt } as Attempt, run, nowMs);
     expect(refusal?.code).toBe(row.code);
     expect(refusal?.reason).toContain(row.reason);
     expect(refusal?.remedy).toContain(row.remedy);
   });
 
   test('counts when it is what the hold asks for, also with a reason of the full length', () => {
-    expect(refusalOf(request, [], attempt, run)).toBeUndefined();
-    expect(refusalOf(request, [decided('bob')], { ...attempt, decision: 'reject' }, run)).toBeUndefined();
-    expect(refusalOf(request, [], { ...attempt, reason: 'x'.repeat(reasonCharactersMax) }, run)).toBeUndefined();
+    expect(refusalOf(request, [], attempt, run, nowMs)).toBeUndefined();
+    expect(refusalOf(request, [decided('bob')], { ...attempt, decision: 'reject' }, run, nowMs)).toBeUndefined();
+    expect(refusalOf(request, [], { ...attempt, reason: 'x'.repeat(reasonCharactersMax) }, run, nowMs)).toBeUndefined();
   });
 
   test('needs no reason, and may be of the requester, where the policy says so', () => {
     const lenient: ApprovalRequest = { ...request, policy: { ...policy, exclude: [], reason: 'optional' } };
-    expect(refusalOf(lenient, [], { ...attempt, person: 'rita', reason: '' }, run)).toBeUndefined();
-    expect(standingOf(lenient, [decided('rita'), decided('ann')]).state).toBe('approved');
+    expect(refusalOf(lenient, [], { ...attempt, person: 'rita', reason: '' }, run, nowMs)).toBeUndefined();
+    expect(standingOf(lenient, [decided('rita'), decided('ann')], nowMs).state).toBe('approved');
   });
 });
 
 describe('the standing of a hold', () => {
   test('names how many are missing and who may still sign', () => {
-    expect(standingOf(request, [])).toEqual({ state: 'waiting', missing: 2, maySign: ['ann', 'bob', 'cleo'] });
-    expect(standingOf(request, [decided('bob')])).toEqual({ state: 'waiting', missing: 1, maySign: ['ann', 'cleo'] });
+    expect(standingOf(request, [], nowMs)).toMatchObject({ state: 'waiting', missing: 2, maySign: ['ann', 'bob', 'cleo'] });
+    expect(standingOf(request, [decided('bob')], nowMs)).toMatchObject({ state: 'waiting', missing: 1, maySign: ['ann', 'cleo'] });
   });
 
   test('is approved by enough different people, and rejected by one', () => {
-    expect(standingOf(request, [decided('bob'), decided('ann')])).toEqual({ state: 'approved', by: ['bob', 'ann'] });
-    expect(standingOf(request, [decided('bob'), decided('ann', 'reject', 'it is Friday')])).toEqual({
+    expect(standingOf(request, [decided('bob'), decided('ann')], nowMs)).toEqual({ state: 'approved', by: ['bob', 'ann'] });
+    expect(standingOf(request, [decided('bob'), decided('ann', 'reject', 'it is Friday')], nowMs)).toEqual({
       state: 'rejected',
       by: 'ann',
       reason: 'it is Friday',
     });
   });
 
+  test('is rejected by as many different people as the policy asks for, who approve nothing any more', () => {
+    const lenient = { ...request, policy: { ...policy, deny: 2 } };
+    const [ann, bob] = [decided('ann', 'reject'), decided('bob', 'reject', 'nor me')];
+    expect(standingOf(lenient, [ann, decided('cleo')], nowMs)).toMatchObject({ state: 'waiting', missing: 1, maySign: ['bob'] });
+    expect(standingOf(lenient, [ann, decided('bob'), decided('cleo')], nowMs)).toMatchObject({ state: 'approved', by: ['bob', 'cleo'] });
+    expect(standingOf(lenient, [ann, decided('ann', 'reject')], nowMs).state).toBe('waiting');
+    expect(standingOf(lenient, [ann, bob], nowMs)).toEqual({ state: 'rejected', by: 'bob', reason: 'nor me' });
+  });
+
   test('counts neither strangers, nor the requester, nor one person twice, even if they were let in', () => {
     const smuggled = [decided('mallory'), decided('rita'), decided('ann'), decided('ann'), decided('mallory', 'reject')];
-    expect(standingOf(request, smuggled)).toEqual({ state: 'waiting', missing: 1, maySign: ['bob', 'cleo'] });
+    expect(standingOf(request, smuggled, nowMs)).toMatchObject({ state: 'waiting', missing: 1, maySign: ['bob', 'cleo'] });
   });
 
   test('does not count one person twice because the group lists them twice', () => {
     const doubled = { ...request, members: ['ann', 'ann'] };
-    expect(standingOf(doubled, [decided('ann')])).toEqual({ state: 'waiting', missing: 1, maySign: [] });
+    expect(standingOf(doubled, [decided('ann')], nowMs)).toMatchObject({ state: 'waiting', missing: 1, maySign: [] });
   });
 
   test('is never approved by nobody, whatever the policy asks for', () => {
-    expect(standingOf({ ...request, policy: { ...policy, atLeast: 0 } }, []).state).toBe('waiting');
+    expect(standingOf({ ...request, policy: { ...policy, atLeast: 0 } }, [], nowMs).state).toBe('waiting');
   });
 });
 
@@ -292,7 +337,7 @@ describe('the standing of a hold', () => {
 function play(attempts: readonly Attempt[]): Decision[] {
   const decisions: Decision[] = [];
   for (const each of attempts) {
-    if (refusalOf(request, decisions, each, run) === undefined) decisions.push({ ...decided(each.person), ...each });
+    if (refusalOf(request, decisions, each, run, nowMs) === undefined) decisions.push({ ...decided(each.person), ...each });
   }
   return decisions;
 }
@@ -322,14 +367,14 @@ describe('no sequence of attempts', () => {
     ['one member alone', fc.constant('ann')],
     ['one member with the requester and strangers', fc.constantFrom('ann', 'rita', 'mallory', 'eve')],
   ])('of %s approves a hold that needs two', (_who, people) => {
-    fc.assert(fc.property(attemptsOf(people), (attempts) => standingOf(request, play(attempts)).state !== 'approved'));
+    fc.assert(fc.property(attemptsOf(people), (attempts) => standingOf(request, play(attempts), nowMs).state !== 'approved'));
   });
 
   test('of anybody approves otherwise than by two fitting approvals of different members before any fitting rejection', () => {
     let approvals = 0;
     fc.assert(
       fc.property(attemptsOf(fc.constantFrom('ann', 'bob', 'cleo', 'rita', 'mallory')), (attempts) => {
-        const approved = standingOf(request, play(attempts)).state === 'approved';
+        const approved = standingOf(request, play(attempts), nowMs).state === 'approved';
         if (approved) approvals += 1;
         expect(approved).toBe(isApprovedByHand(attempts));
       }),

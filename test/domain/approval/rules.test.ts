@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ChangeKind } from '../../../domain/action.ts';
-import type { Policy } from '../../../domain/approval/policy.ts';
+import type { Policy, PolicyTerms, Requirement } from '../../../domain/approval/policy.ts';
 import {
   isAtLeast,
   judge,
@@ -159,6 +159,39 @@ describe('a policy that is at least as strong as another', () => {
     ['one', 'reasoned', false],
   ])('%s for %s: %s', (given, least, expected) => {
     expect(isAtLeast(policies[given], policies[least], book())).toBe(expected);
+  });
+});
+
+describe('whether a policy of several groups is at least another one', () => {
+  const sre = (atLeast: number): Requirement => ({ atLeast, of: 'sre' });
+  const leads = (atLeast: number): Requirement => ({ atLeast, of: 'leads' });
+  const terms = { name: 'p', exclude: [], reason: 'optional' as const, expiresMs: 1 };
+  test.each<[string, Requirement & Partial<PolicyTerms>, Requirement & Partial<PolicyTerms>, boolean]>([
+    ['one of each for one of the wider one', { all: [sre(1), leads(1)] }, sre(1), true],
+    ['one of each for two of the wider one', { all: [sre(1), leads(1)] }, sre(2), true],
+    ['two of the wider one for one of each', sre(2), { all: [sre(1), leads(1)] }, false],
+    ['two of the smaller one for one of each', leads(2), { all: [sre(1), leads(1)] }, true],
+    ['one of the smaller one for one of each', leads(1), { all: [sre(1), leads(1)] }, false],
+    ['either, of which one is too weak', { any: [sre(2), leads(1)] }, sre(2), false],
+    ['either, both strong enough', { any: [sre(2), leads(2)] }, sre(2), true],
+    ['one of what the other leaves a choice of', leads(1), { any: [leads(1), sre(2)] }, true],
+    ['one that takes more rejections', { ...sre(1), deny: 2 }, sre(1), false],
+    ['one that takes fewer rejections', sre(1), { ...sre(1), deny: 2 }, true],
+    ['one that others may sign later', { ...leads(1), escalate: { afterMs: 1, to: 'sre' } }, leads(1), false],
+    [
+      'one that the same may sign sooner',
+      { ...leads(1), escalate: { afterMs: 1, to: 'sre' } },
+      { ...leads(1), escalate: { afterMs: 2, to: 'sre' } },
+      false,
+    ],
+    [
+      'one that fewer may sign later',
+      { ...leads(1), escalate: { afterMs: 2, to: 'leads' } },
+      { ...leads(1), escalate: { afterMs: 1, to: 'sre' } },
+      true,
+    ],
+  ])('%s', (_title, given, least, expected) => {
+    expect(isAtLeast({ ...terms, ...given }, { ...terms, ...least }, book())).toBe(expected);
   });
 });
 

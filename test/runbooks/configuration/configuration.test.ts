@@ -47,6 +47,20 @@ test('a sound configuration is read with its defaults filled in', () => {
   });
 });
 
+test('a policy may combine groups', () => {
+  const combined = 'any: [{ atLeast: 2, of: sre }, { all: [{ atLeast: 1, of: sre }] }], exclude: [earlier-approvers], deny: 1';
+  const { configuration, problems } = loadConfiguration(sound.replace('atLeast: 1, of: sre', combined), 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration?.policies['test-change']).toEqual({
+    name: 'test-change',
+    any: [{ atLeast: 2, of: 'sre' }, { all: [{ atLeast: 1, of: 'sre' }] }],
+    exclude: ['earlier-approvers'],
+    reason: 'optional',
+    deny: 1,
+    expiresMs: 14_400_000,
+  });
+});
+
 test('artifacts may be kept in a place of their own', () => {
   const { configuration, problems } = loadConfiguration(`${sound}artifacts: { directory: /mnt/snapshots }\n`, 'h.yaml');
   expect(problems).toEqual([]);
@@ -242,7 +256,62 @@ describe('a mistake is reported at its place', () => {
     [
       'an exclusion that is not known',
       sound.replace('[requester]', '[requestor]'),
-      'h.yaml:8:55 error policies.production-change.exclude[0]: Must be "requester", but is the text "requestor".',
+      'h.yaml:8:55 error policies.production-change.exclude[0]: Must be "requester", "earlier-approvers" or somebody in people',
+    ],
+    [
+      'a person who is excluded twice',
+      sound.replace('[requester]', '[requester, requester]'),
+      'h.yaml:8:66 error policies.production-change.exclude[1]: "requester" is there twice.',
+    ],
+    [
+      'nobody left who could sign',
+      sound.replace('[requester]', '[ada]'),
+      'h.yaml:8:22 error policies.production-change: Asks for more different people than its groups have, without ada: the',
+    ],
+    [
+      'more rejections than people',
+      sound.replace('atLeast: 1, of: sre', 'atLeast: 1, of: sre, deny: 3'),
+      'h.yaml:9:45 error policies.test-change.deny: Asks for 3 rejections, but only 2 people may decide: nobody could close the hold.',
+    ],
+    [
+      'a close with a window, before there are any',
+      sound.replace('expires: 90s', "expires: at the window's close"),
+      'h.yaml:8:94 error policies.production-change.expires: There are no windows yet that a hold could close with: give a time',
+    ],
+    [
+      'two ways at once to say who signs',
+      sound.replace('{ atLeast: 1, of: sre }', '{ atLeast: 1, of: sre, any: [{ atLeast: 1, of: sre }] }'),
+      'h.yaml:9:16 error policies.test-change: Must ask for one thing: `atLeast` and `of`, or `all`, or `any`.',
+    ],
+    [
+      'an unknown group deep within',
+      sound.replace('{ atLeast: 1, of: sre }', '{ all: [{ any: [{ atLeast: 1, of: dba }] }] }'),
+      'h.yaml:9:50 error policies.test-change.all[0].any[0].of: There is no group "dba".',
+    ],
+    [
+      'an unknown key deep within',
+      sound.replace('{ atLeast: 1, of: sre }', '{ all: [{ atleast: 1, of: sre }] }'),
+      'h.yaml:9:26 error policies.test-change.all[0].atleast: Unknown key. Did you mean "atLeast"?',
+    ],
+    [
+      'nothing to meet',
+      sound.replace('{ atLeast: 1, of: sre }', '{ all: [] }'),
+      'h.yaml:9:23 error policies.test-change.all: Must have at least 1 entries.',
+    ],
+    [
+      'a number without its group',
+      sound.replace('{ atLeast: 1, of: sre }', '{ atLeast: 1 }'),
+      'h.yaml:9:3 error policies.test-change.of: Is missing.',
+    ],
+    [
+      'more than the limits allow',
+      sound.replace('{ atLeast: 1, of: sre }', '{ all: [{ all: [{ all: [{ all: [{ all: [{ any: [{ atLeast: 1, of: sre }] }] }] }] }] }] }'),
+      'h.yaml:9:16 error policies.test-change: `all` and `any` stand in each other 5 deep at most.',
+    ],
+    [
+      'the same two people for three places of two groups',
+      sound.replace('{ atLeast: 1, of: sre }', '{ all: [{ atLeast: 2, of: sre }, { atLeast: 1, of: sre }] }'),
+      'h.yaml:9:16 error policies.test-change: Asks for more different people than its groups have: the hold could never open.',
     ],
     [
       'a person id with capitals',

@@ -1,0 +1,192 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createKey, readKey } from '../../client/keys.ts';
+import { refusalIn } from '../../client/remote-error.ts';
+import type { Signer } from '../../client/signing.ts';
+import type { Policy } from '../../domain/approval/policy.ts';
+import { statementFor, type Statement } from '../../domain/approval/statement.ts';
+import type { RunState } from '../../domain/run/state.ts';
+import { decideUpdate, type WordAtHold } from '../../workflows/messages.ts';
+import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+
+const terms = { exclude: ['requester'], reason: 'optional' as const, expiresMs: 600_000 };
+const crowdCount = 20;
+const policies: Record<string, Policy> = {
+  impatient: {
+    name: 'impatient',
+    atLeast: 1,
+    of: 'leads',
+    ...terms,
+    remindMs: 2_000,
+    escalate: { afterMs: 3_000, to: 'sre' },
+    expiresMs: 20_000,
+  },
+  crowd: { name: 'crowd', atLeast: crowdCount, of: 'crowd', ...terms },
+};
+
+let engine: Engine;
+let directory: string;
+let crowd: Signer[];
+beforeAll(async () => {
+  engine = await startEngine('approvals');
+  directory = await mkdtemp(join(tmpdir(), 'holdpoint-crowd-'));
+  const names = Array.from({ length: crowdCount }, (_, index) => `p${index}`);
+  for (const name of names) await createKey(name, directory);
+  crowd = await Promise.all(names.map((name) => readKey(name, directory)));
+  for (const { person, publicKey } of crowd) engine.configuration.people[person] = { name: person, key: publicKey };
+  Object.assign(engine.configuration.policies, policies);
+  Object.assign(engine.configuration.groups, { leads: ['linus'], crowd: names });
+});
+afterAll(async () => {
+  await engine.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+interface Held {
+  run: string;
+  target: string;
+  site: ReturnType<Engine['newSite']>['site'];
+  state: RunState;
+}
+
+async function heldRun(policy: string): Promise<Held> {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy }));
+  return { run, target, site, state: await engine.until(target, 'holding') };
+}
+
+/** Some seconds from now, by the clock that the worker has as well. */
+const inSeconds = (seconds: number): string => new Date(Date.now() + seconds * 1_000).toISOString();
+
+/** What a rogue client sends: a statement, well signed, past everything that ours checks. */
+async function signedWord(statement: Statement, person: Person, sent: object = statement): Promise<WordAtHold> {
+  const { at: _at, nonce: _nonce, ...claims } = sent as Record<string, unknown>;
+  return { ...claims, signature: await engine.keys[person].sign(statement) } as unknown as WordAtHold;
+}
+
+async function codeOf(target: string, word: WordAtHold): Promise<string | undefined> {
+  return engine
+    .handle(target)
+    .executeUpdate(decideUpdate, { args: [word] })
+    .then(
+      () => 'taken',
+      (error: unknown) => refusalIn(error)?.code,
+    );
+}
+
+describe('an approval that counts from later on', () => {
+  test('is waited for, and releases the hold by itself when its time has come', async () => {
+    const { target, site, run, state } = await heldRun('one');
+    const from = inSeconds(4);
+    const answer = await engine.holdpoint.approveFrom(state, state.hold!.request, from, 'in the night', engine.keys.ada);
+    expect(answer).toEqual({ state: 'waiting', missing: 1 });
+    expect(site.done).toEqual([]);
+    await engine.until(target, 'done');
+    const entries = await engine.entries(run);
+    expect(entries.find(({ kind }) => kind === 'decision.deferred')?.body).toMatchObject({ person: 'ada', from });
+    expect(Date.parse(entries.find(({ kind }) => kind === 'hold.released')!.at)).toBeGreaterThanOrEqual(Date.parse(from));
+    await engine.verifiedKinds(run);
+    await engine.replay(target);
+  });
+
+  test('is nothing that others could let count at once', async () => {
+    const { target, run, state } = await heldRun('one');
+    const shown = { kind: 'deferred-approval' as const, run, request: state.hold!.request, from: inSeconds(300), reason: '' };
+    const statement = statementFor(shown, { person: 'ada', at: new Date().toISOString(), nonce: 'n-later' });
+    const { from: _from, ...stripped } = statement;
+    expect(await codeOf(target, await signedWord(statement, 'ada', { ...stripped, kind: 'decision', decision: 'approve' }))).toBe(
+      'claim-differs',
+    );
+    expect(await codeOf(target, await signedWord(statement, 'ada', { ...statement, from: inSeconds(0) }))).toBe('claim-differs');
+    expect((await engine.until(target, 'holding')).hold?.decisions).toEqual([]);
+  });
+
+  test('that would count only when the hold has closed is refused', async () => {
+    const { state } = await heldRun('one');
+    const late = engine.holdpoint.approveFrom(state, state.hold!.request, inSeconds(3_600), '', engine.keys.ada);
+    await expect(late).rejects.toMatchObject({ code: 'deferral-too-late' });
+  });
+});
+
+describe('an approval that is taken back', () => {
+  test('does not count, nor does a copy of it, and its signer may approve again', async () => {
+    const { target, site, run, state } = await heldRun('two');
+    const shown = { kind: 'decision' as const, run, request: state.hold!.request, decision: 'approve' as const, reason: '' };
+    const approval = await signedWord(statementFor(shown, { person: 'ada', at: new Date().toISOString(), nonce: 'n-1' }), 'ada');
+    expect(await codeOf(target, approval)).toBe('taken');
+    const signed = await engine.until(target, ({ hold }) => hold?.decisions.length === 1);
+    await expect(engine.holdpoint.withdraw(signed, 'wait', engine.keys.grace)).rejects.toMatchObject({ code: 'nothing-to-withdraw' });
+    await expect(engine.holdpoint.withdraw(signed, 'wait', engine.keys.ada)).resolves.toEqual({ state: 'waiting', missing: 2 });
+    expect(await codeOf(target, approval)).toBe('statement-used');
+    await expect(engine.decide(target, 'grace')).resolves.toEqual({ state: 'waiting', missing: 1 });
+    expect(site.done).toEqual([]);
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'done');
+    await expect(engine.verifiedKinds(run)).resolves.toContain('decision.withdrawn');
+    await engine.replay(target);
+  });
+
+  test('at the last moment, when the hold has its signatures and the run is about to go on, keeps the hold closed', async () => {
+    const { target, site, run } = await heldRun('one');
+    await engine.holdpoint.operate(target, 'pause', 'lunch', engine.keys.dana);
+    await engine.decide(target, 'ada');
+    const paused = await engine.until(target, 'paused');
+    await engine.holdpoint.withdraw(paused, 'not today', engine.keys.ada);
+    await engine.holdpoint.operate(target, 'resume', 'back', engine.keys.dana);
+    const again = await engine.until(target, 'holding');
+    expect([again.hold?.request.number, again.hold?.decisions, site.done]).toEqual([1, [], []]);
+    await engine.decide(target, 'grace');
+    await engine.until(target, 'done');
+    await engine.verifiedKinds(run);
+    await engine.replay(target);
+  });
+
+  test('after the steps have begun is not', async () => {
+    const { target, site, state } = await heldRun('one');
+    site.slow.add('first');
+    await engine.decide(target, 'ada');
+    await engine.until(target, ({ steps }) => steps.some(({ id, status }) => id === 'work' && status === 'running'));
+    await expect(engine.holdpoint.withdraw(state, 'too late', engine.keys.ada)).rejects.toMatchObject({ code: 'hold-not-waiting' });
+    site.finishSlow();
+    await engine.until(target, 'done');
+  });
+});
+
+test('a hold reminds, lets others sign, and closes, in this order', async () => {
+  const { target, site, run } = await heldRun('impatient');
+  await expect(engine.decide(target, 'ada')).rejects.toMatchObject({ code: 'not-in-group' });
+  await engine.until(target, 'stuck');
+  const kinds = (await engine.verifiedKinds(run)).filter((kind) => kind.startsWith('hold.'));
+  expect(kinds.slice(0, 4)).toEqual(['hold.requested', 'hold.reminded', 'hold.escalated', 'hold.reminded']);
+  expect(kinds.at(-1)).toBe('hold.expired');
+  expect(site.done).toEqual([]);
+  await engine.holdpoint.operate(target, 'retry', 'people are back', engine.keys.dana);
+  await engine.until(target, ({ hold }) => hold?.request.number === 2 && hold.request.escalatedAt !== undefined);
+  await expect(engine.decide(target, 'ada')).resolves.toMatchObject({ state: 'approved' });
+  await engine.until(target, 'done');
+  await engine.verifiedKinds(run);
+  await engine.replay(target);
+});
+
+test('twenty people who sign at once are all counted, once each', async () => {
+  const { target, run, state } = await heldRun('crowd');
+  const answers = await Promise.all(
+    crowd.map((signer) => engine.holdpoint.decide(state, state.hold!.request, 'approve', 'read it', signer)),
+  );
+  expect(answers.filter(({ state: standing }) => standing === 'approved')).toHaveLength(1);
+  await engine.until(target, 'done');
+  const signed = (await engine.entries(run)).filter(({ kind }) => kind === 'decision.accepted').map(({ body }) => body.person);
+  expect([...signed].sort()).toEqual(crowd.map(({ person }) => person).sort());
+  await engine.verifiedKinds(run);
+  await engine.replay(target);
+});
+
+test('words at a hold that are of no kind, or of one for something else, are refused', async () => {
+  const { target, run } = await heldRun('one');
+  for (const kind of ['start', 'constructor', 7, null]) {
+    expect(await codeOf(target, { kind, run, signature: 'x' } as unknown as WordAtHold)).toBe('request-malformed');
+  }
+  expect((await engine.until(target, 'holding')).hold?.decisions).toEqual([]);
+});
