@@ -69,6 +69,7 @@ const callersOf: Record<keyof Activities, readonly string[]> = {
   sendNotification: [notifyWorkflow],
   isOpenRun: [notifyWorkflow],
   testChannel: [testChannelWorkflow],
+  findVoided: [runWorkflow],
 };
 
 /** What activities work with; the worker puts it together. */
@@ -85,8 +86,21 @@ export interface ActivityParts {
   sweepSettleMs?: number;
 }
 
+/** What somebody has signed before, with the groups that they were in then. */
+export interface EarlierWord {
+  expected: ExpectedStatement;
+  signature: string;
+  groups: string[];
+}
+
+/** Whose word does not count any more, and why. */
+export interface VoidedWord {
+  person: string;
+  reason: string;
+}
+
 export type VerifiedSignature =
-  | { ok: true; publicKey: string; at: string; nonce: string; nowMs?: number; voided: { person: string; reason: string }[] }
+  | { ok: true; publicKey: string; at: string; nonce: string; nowMs?: number; voided: VoidedWord[] }
   | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
@@ -133,7 +147,7 @@ export interface Activities {
     expected: ExpectedStatement;
     signature: string;
     groups?: string[];
-    earlier?: { expected: ExpectedStatement; signature: string; groups: string[] }[];
+    earlier?: EarlierWord[];
     operates?: string;
   }): Promise<VerifiedSignature>;
   /** Over which channels people are told of an entry, and of what. */
@@ -144,6 +158,8 @@ export interface Activities {
   isOpenRun(request: { run: string; target: string }): Promise<boolean>;
   /** Sends a message that is marked as a test over a channel. */
   testChannel(request: { channel: string }): Promise<Delivery>;
+  /** Says which of the words that were signed before do not count at this moment. */
+  findVoided(request: { earlier: EarlierWord[] }): Promise<VoidedWord[]>;
 }
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
@@ -209,6 +225,7 @@ export function createActivities(parts: ActivityParts): Activities {
       }),
     verifySignature: async (request) => verifySignature(request, await parts.readConfiguration()),
     ...outboxActivities(outbox, callers),
+    findVoided: async ({ earlier }) => voidedNow(earlier, await parts.readConfiguration()),
   };
   return guarded(activities, callers);
 }
@@ -272,11 +289,14 @@ async function verifySignature(
     return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
   }
   const { at, nonce } = result.statement;
-  const voided = earlier.flatMap(({ expected, signature, groups }) => {
+  return { ok: true, publicKey: publicKey ?? '', at, nonce, nowMs: now.getTime(), voided: voidedNow(earlier, configuration) };
+}
+
+function voidedNow(earlier: readonly EarlierWord[], configuration: Configuration): VoidedWord[] {
+  return earlier.flatMap(({ expected, signature, groups }) => {
     const reason = refusalNow(expected, signature, groups, configuration);
     return reason === undefined ? [] : { person: expected.person, reason };
   });
-  return { ok: true, publicKey: publicKey ?? '', at, nonce, nowMs: now.getTime(), voided };
 }
 
 /** Why what somebody has signed before does not count any more; undefined where it does. */

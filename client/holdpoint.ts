@@ -61,6 +61,10 @@ const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
 /** How long a run may take to say how it stands: left alone, the client asks for half a minute, and says only that it has failed. */
 const answerTimeoutMs = 10_000;
+/** What the Temporal server calls an update that a worker has taken and not answered. */
+const unprocessedUpdate = 'UnprocessedUpdate';
+/** How often a word is sent whose update was not answered. */
+const sendsMax = 5;
 
 /** What a person can say at a hold. */
 export type StatementAtHold = DecisionStatement | DeferredApprovalStatement | WithdrawalStatement;
@@ -317,13 +321,17 @@ export class Holdpoint {
     { person, attempt }: Pick<RefusedAttempt, 'person' | 'attempt'>,
     send: () => Promise<Answer>,
   ): Promise<Answer> {
-    try {
-      return await send();
-    } catch (error) {
-      const refusal = refusalIn(error);
-      if (!refusal) throw error;
-      if (!refusal.recorded) await tell(handle, { person, attempt, code: refusal.code, reason: refusal.message });
-      throw refusal;
+    for (let sends = 1; ; sends += 1) {
+      try {
+        return await send();
+      } catch (error) {
+        const refusal = refusalIn(error);
+        if (!refusal) throw error;
+        // Where many come at once, a worker may leave one unanswered. Nothing has come of it, so it may be sent again.
+        if (refusal.code === unprocessedUpdate && sends < sendsMax) continue;
+        if (!refusal.recorded) await tell(handle, { person, attempt, code: refusal.code, reason: refusal.message });
+        throw refusal;
+      }
     }
   }
 

@@ -71,7 +71,7 @@ export const sweeper = proxyActivities<Pick<Activities, 'targetsOfRuns' | 'findO
 });
 
 /** Signatures are verified against the people of this moment, within the workflow task that decides. */
-export const verifier = proxyLocalActivities<Pick<Activities, 'verifySignature'>>({
+export const verifier = proxyLocalActivities<Pick<Activities, 'verifySignature' | 'findVoided'>>({
   startToCloseTimeout: '10s',
   retry: { maximumAttempts: 5 },
 });

@@ -91,6 +91,23 @@ describe('an approval that counts from later on', () => {
     await engine.replay(target);
   });
 
+  test('does not count where its signer has left when its time comes', async () => {
+    const { target, site, run, state } = await heldRun('one');
+    await engine.holdpoint.approveFrom(state, state.hold!.request, inSeconds(3), 'in the night', engine.keys.ada);
+    const { sre = [] } = engine.configuration.groups;
+    engine.configuration.groups.sre = sre.filter((person) => person !== 'ada');
+    try {
+      await engine.until(target, ({ hold }) => hold?.decisions.length === 0);
+      expect(site.done).toEqual([]);
+      await engine.decide(target, 'grace');
+      await engine.until(target, 'done');
+    } finally {
+      engine.configuration.groups.sre = sre;
+    }
+    await expect(engine.verifiedKinds(run)).resolves.toContain('decision.voided');
+    await engine.replay(target);
+  });
+
   test('is nothing that others could let count at once', async () => {
     const { target, run, state } = await heldRun('one');
     const shown = { kind: 'deferred-approval' as const, run, request: state.hold!.request, from: inSeconds(300), reason: '' };

@@ -1,3 +1,4 @@
+import type { EarlierWord } from '../../activities/index.ts';
 import { groupsOf } from '../../domain/approval/policy.ts';
 import { refusalOf, refusalOfWithdrawal } from '../../domain/approval/refusal.ts';
 import { questionDigest, standingOf, type Decision } from '../../domain/approval/request.ts';
@@ -79,8 +80,13 @@ function count(held: HoldState, expected: Expected, signed: { at: string; jws: s
   } else held.decisions.push({ person, decision: expected.decision, reason, ...signed });
 }
 
+/** Takes back what does not count any more, where nobody signs by whose signature a worker would find out. */
+export async function recheckDecisions(run: Run, held: HoldState): Promise<void> {
+  for (const { person, reason } of await run.findVoided(earlierDecisions(run))) voidDecision(run, held, person, reason);
+}
+
 /** What others have signed at the hold that waits: people may have left since, or been given another key. */
-function earlierDecisions({ state: { run, hold: held } }: Run): { expected: ExpectedStatement; signature: string; groups: string[] }[] {
+function earlierDecisions({ state: { run, hold: held } }: Run): EarlierWord[] {
   if (!held) return [];
   const { request } = held;
   return held.decisions.map((decision) => {

@@ -7,6 +7,7 @@ import type { HoldState } from '../../domain/run/state.ts';
 import { timeMsOf } from '../../domain/time.ts';
 import { toJson } from '../json.ts';
 import type { reads } from '../proxies.ts';
+import { recheckDecisions } from './decisions.ts';
 import type { Run } from '../run/run.ts';
 
 /** A policy as it is now, with the people of its group. */
@@ -146,7 +147,8 @@ async function eventsUntil(run: Run, held: HoldState, isOver: () => boolean): Pr
   return true;
 }
 
-async function happen(run: Run, { request }: HoldState, event: HoldEvent): Promise<void> {
+async function happen(run: Run, held: HoldState, event: HoldEvent): Promise<void> {
+  const { request } = held;
   const about = { hold: request.hold, request: request.number };
   if (event.event === 'escalates') {
     const { at } = await run.record('hold.escalated', { ...about, to: event.to });
@@ -154,7 +156,7 @@ async function happen(run: Run, { request }: HoldState, event: HoldEvent): Promi
   } else if (event.event === 'reminds') {
     request.reminders = event.number;
     await run.record('hold.reminded', { ...about, number: event.number });
-  }
+  } else await recheckDecisions(run, held);
 }
 
 async function rejection(run: Run, { request, decisions }: HoldState): Promise<{ outcome: 'rejected'; by: string; reason: string }> {

@@ -331,6 +331,11 @@ export class Run {
     return verified;
   }
 
+  /** Says whose words do not count any more. */
+  findVoided(earlier: Parameters<typeof verifier.findVoided>[0]['earlier']): ReturnType<typeof verifier.findVoided> {
+    return this.withinTask(() => CancellationScope.nonCancellable(() => verifier.findVoided({ earlier })));
+  }
+
   /**
    * Reads something within the workflow task at hand. What takes longer, or fails, is read by an activity of its own, which is patient
    * and whose failure is told; what was noted is written meanwhile.
