@@ -19,6 +19,7 @@ import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
 import { channelsFor, eventOf, type NotificationEvent } from '../domain/notification.ts';
 import { notifyWorkflow, planWorkflow, runWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
+import { timeMsOf } from '../domain/time.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
@@ -91,6 +92,14 @@ export interface EarlierWord {
   expected: ExpectedStatement;
   signature: string;
   groups: string[];
+  delegation?: SignedDelegation;
+}
+
+/** A delegation that an approval is given under, with the groups that its signer was in then. */
+export interface SignedDelegation {
+  expected: ExpectedStatement;
+  signature: string;
+  groups: string[];
 }
 
 /** Whose word does not count any more, and why. */
@@ -100,7 +109,7 @@ export interface VoidedWord {
 }
 
 export type VerifiedSignature =
-  | { ok: true; publicKey: string; at: string; nonce: string; nowMs?: number; voided: VoidedWord[] }
+  | { ok: true; publicKey: string; at: string; nonce: string; nowMs?: number; delegatorKey?: string; voided: VoidedWord[] }
   | { ok: false; code: string; reason: string; remedy: string };
 
 /** Everything that workflows can ask of the world. */
@@ -147,6 +156,7 @@ export interface Activities {
     expected: ExpectedStatement;
     signature: string;
     groups?: string[];
+    delegation?: SignedDelegation;
     earlier?: EarlierWord[];
     operates?: string;
   }): Promise<VerifiedSignature>;
@@ -271,7 +281,7 @@ function readPolicy(configuration: Configuration, name: string | undefined): Awa
 }
 
 async function verifySignature(
-  { expected, signature, groups, earlier = [], operates }: Parameters<Activities['verifySignature']>[0],
+  { expected, signature, groups, delegation, earlier = [], operates }: Parameters<Activities['verifySignature']>[0],
   configuration: Configuration,
 ): Promise<VerifiedSignature> {
   const { person } = expected;
@@ -284,17 +294,24 @@ async function verifySignature(
     const reason = `${person} has left the group ${left} since the signatures were requested.`;
     return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${left}.` };
   }
+  const unfounded = delegation && refusalOfSignedDelegation(delegation, now.getTime(), configuration);
+  if (unfounded !== undefined)
+    return { ok: false, code: 'delegation-ended', reason: unfounded, remedy: 'Ask the person who has delegated it.' };
   const refusal = operates === undefined ? undefined : refusalOfOperator(configuration, operates, person);
   if (refusal !== undefined) {
     return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
   }
   const { at, nonce } = result.statement;
-  return { ok: true, publicKey: publicKey ?? '', at, nonce, nowMs: now.getTime(), voided: voidedNow(earlier, configuration) };
+  const voided = voidedNow(earlier, configuration);
+  const delegatorKey = delegation && ownValue(configuration.people, delegation.expected.person)?.key;
+  return { ok: true, publicKey: publicKey ?? '', at, nonce, nowMs: now.getTime(), ...(delegatorKey && { delegatorKey }), voided };
 }
 
 function voidedNow(earlier: readonly EarlierWord[], configuration: Configuration): VoidedWord[] {
-  return earlier.flatMap(({ expected, signature, groups }) => {
-    const reason = refusalNow(expected, signature, groups, configuration);
+  return earlier.flatMap(({ expected, signature, groups, delegation }) => {
+    const reason =
+      refusalNow(expected, signature, groups, configuration) ??
+      (delegation && refusalOfSignedDelegation(delegation, Date.now(), configuration));
     return reason === undefined ? [] : { person: expected.person, reason };
   });
 }
@@ -311,6 +328,17 @@ function refusalNow(
   if (!checked.ok) return checked.reason;
   const left = groups.find((group) => !membersOf(configuration, group).includes(person));
   return left === undefined ? undefined : `${person} has left the group ${left}.`;
+}
+
+/** Why a delegation does not count at this moment: who has signed it has left, or it has ended. What it is for is seen by the run. */
+function refusalOfSignedDelegation(
+  { expected, signature, groups }: SignedDelegation,
+  nowMs: number,
+  configuration: Configuration,
+): string | undefined {
+  const until = expected.kind === 'delegation' ? expected.until : '';
+  if ((timeMsOf(until) ?? 0) < nowMs) return `The delegation of ${expected.person} ended at ${until}.`;
+  return refusalNow(expected, signature, groups, configuration);
 }
 
 /** For what only looks; ends when the activity is cancelled. */

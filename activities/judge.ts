@@ -1,5 +1,6 @@
 import type { ChangeKind, StepContext } from '../domain/action.ts';
-import { groupsNamedBy, requirementInWords, type Policy, type PolicyWithPeople } from '../domain/approval/policy.ts';
+import { refusalOfDelegation } from '../domain/approval/delegation.ts';
+import { groupsNamedBy, requirementInWords, type Parties, type Policy, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { approvalId, questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
 import { judge, refusalOfOperator } from '../domain/approval/rules.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
@@ -136,7 +137,7 @@ export class Judge {
     }
     const { runbook } = preparedFor(ledger, start, configuration, refuse);
     const quorum = (request: RequestInRecord, name: string | undefined): void => {
-      const shortfall = shortfallNow(request, start, policyNow(configuration, name), configuration);
+      const shortfall = shortfallNow(request, start, policyNow(configuration, name), configuration, ledger.delegations);
       if (shortfall !== undefined) throw refuse(shortfall);
     };
     const policiesOfHold = (id: string): string[] => stepsAt(runbook, id).flatMap((step) => (step.kind === 'hold' ? step.policy : []));
@@ -186,22 +187,30 @@ function shortfallNow(
   { run, person: requester }: Start,
   { policy, members, groups }: PolicyWithPeople,
   configuration: Configuration,
+  delegations: Ledger['delegations'],
 ): string | undefined {
   const { hold, number, plan, question, askedBy, earlierApprovers, decisions, withdrawn, releasedAtMs = 0 } = requested;
+  const parties = { policy, members, groups, requester, askedBy, earlierApprovers, escalatedAt: escalationOf(requested, policy) };
   const voided: string[] = [];
   const counting: Decision[] = [];
   for (const { claims, jws } of decisions) {
-    if ((claims.kind !== 'decision' && claims.kind !== 'deferred-approval') || withdrawn.has(approvalId(jws))) continue;
+    const isOfHold = claims.kind === 'decision' || claims.kind === 'deferred-approval' || claims.kind === 'delegated-approval';
+    if (!isOfHold || withdrawn.has(approvalId(jws))) continue;
     if (claims.run !== run || claims.hold !== hold) continue;
     if (claims.request !== number || claims.planHash !== plan.hash || claims.question !== questionDigest({ question })) continue;
     const { person, reason } = claims;
-    const word = claims.kind === 'decision' ? { decision: claims.decision } : { decision: 'approve' as const, from: claims.from };
+    const decision = claims.kind === 'decision' ? claims.decision : 'approve';
+    const word = { decision, ...(claims.kind === 'deferred-approval' && { from: claims.from }) };
     const checked = checkSignature(jws, claims, ownValue(configuration.people, person)?.key);
     if (!checked.ok) voided.push(withoutFullStop(checked.reason));
-    else if (!members.includes(person)) voided.push(`${person} does not belong to ${groupsNamedBy(policy).join(' or ')} now`);
+    else if (claims.kind === 'delegated-approval') {
+      const delegation = delegations.get(claims.delegation);
+      const problem = delegationProblem(delegation, person, parties, releasedAtMs, configuration);
+      if (problem !== undefined) voided.push(withoutFullStop(problem));
+      else counting.push({ person, ...word, reason, at: checked.statement.at, jws, inPlaceOf: delegation!.claims.person });
+    } else if (!members.includes(person)) voided.push(`${person} does not belong to ${groupsNamedBy(policy).join(' or ')} now`);
     else counting.push({ person, ...word, reason, at: checked.statement.at, jws });
   }
-  const parties = { policy, members, groups, requester, askedBy, earlierApprovers, escalatedAt: escalationOf(requested, policy) };
   const request = { hold, number, question, planHash: plan.hash, ...parties, requestedAt: '', expiresAt: '' };
   const standing = standingOf(request, counting, releasedAtMs + clockSkewMaxMs);
   if (standing.state === 'approved') return undefined;
@@ -209,6 +218,21 @@ function shortfallNow(
   const why = voided.length === 0 ? '' : ` (${voided.join('; ')})`;
   const asked = `policy ${policy.name} (${requirementInWords(policy)})`;
   return `hold ${hold} lacks ${standing.inWords}, which ${asked} asks for now${why}`;
+}
+
+/** Why an approval in the place of somebody else does not count; the delegation must have held when the hold was released. */
+function delegationProblem(
+  delegation: SignedWords | undefined,
+  delegate: string,
+  parties: Parties,
+  releasedAtMs: number,
+  configuration: Configuration,
+): string | undefined {
+  if (delegation?.claims.kind !== 'delegation') return `the delegation that ${delegate} has signed under is not in the record`;
+  const checked = checkSignature(delegation.jws, delegation.claims, ownValue(configuration.people, delegation.claims.person)?.key);
+  if (!checked.ok) return checked.reason;
+  if (checked.statement.kind !== 'delegation') return `${delegation.claims.person} has signed no delegation`;
+  return refusalOfDelegation(checked.statement, parties, delegate, releasedAtMs - clockSkewMaxMs)?.reason;
 }
 
 /** When further people could sign: only where the record shows that the hold had waited for so long. */

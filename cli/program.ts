@@ -80,6 +80,10 @@ const commandFiles: readonly CommandFile[] = [
     },
     load: async () => (await import('./commands/decide.ts')).registerDecide,
   },
+  {
+    summaries: { delegate: 'let somebody else approve in your place, until a time' },
+    load: async () => (await import('./commands/delegate.ts')).registerDelegate,
+  },
   { summaries: commandSummaries, load: async () => (await import('./commands/operate.ts')).registerOperate },
   {
     summaries: { sweep: 'lift the cordons and other owner annotations of runs that are over' },

@@ -1,5 +1,6 @@
 import type { StepState } from '../domain/run/steps.ts';
 import type { HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
+import { readDelegation } from '../domain/approval/delegation.ts';
 import { standingOf, type Decision } from '../domain/approval/request.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
@@ -154,7 +155,11 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   return lines;
 }
 
-function signatureText({ person, from }: Decision): string {
+function signatureText({ person, from, inPlaceOf, delegation }: Decision): string {
+  if (inPlaceOf !== undefined) {
+    const until = readDelegation(delegation ?? '')?.until;
+    return `${person} in the place of ${inPlaceOf} (who has delegated it until ${formatTime(until)})`;
+  }
   return from === undefined ? person : `${person} (counts from ${formatTime(from)} on)`;
 }
 

@@ -25,6 +25,7 @@ import {
   type CommandStatement,
   type DecisionStatement,
   type DeferredApprovalStatement,
+  type DelegatedApprovalStatement,
   type StartStatement,
   type WithdrawalStatement,
 } from '../domain/approval/statement.ts';
@@ -67,7 +68,7 @@ const unprocessedUpdate = 'UnprocessedUpdate';
 const sendsMax = 5;
 
 /** What a person can say at a hold. */
-export type StatementAtHold = DecisionStatement | DeferredApprovalStatement | WithdrawalStatement;
+export type StatementAtHold = DecisionStatement | DeferredApprovalStatement | DelegatedApprovalStatement | WithdrawalStatement;
 
 /** A row of the list of runs. */
 export interface RunSummary {
@@ -268,6 +269,23 @@ export class Holdpoint {
     return this.submit(target, statement, await signer.sign(statement));
   }
 
+  /**
+   * Signs an approval in the place of somebody else, and submits it. Throws what `decide` does.
+   *
+   * @param delegation what the other person has signed, a compact JWS.
+   */
+  async approveInPlace(
+    { run, target }: Pick<RunState, 'run' | 'target'>,
+    request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>,
+    delegation: string,
+    reason: string,
+    signer: Signer,
+  ): Promise<DecisionAnswer> {
+    const shown = { kind: 'delegated-approval' as const, run, request, delegation: approvalId(delegation), reason };
+    const statement = statementFor(shown, signedBy(signer));
+    return this.submit(target, statement, await signer.sign(statement), delegation);
+  }
+
   /** Signs that an approval is taken back, and submits that. Throws what `decide` does. */
   async withdraw({ run, target, hold }: RunState, reason: string, signer: Signer): Promise<DecisionAnswer> {
     const own = hold?.decisions.find(({ person }) => person === signer.person);
@@ -294,16 +312,28 @@ export class Holdpoint {
    * Throws RefusedError with the run's reason (the refused attempt is in the run's record then, too), `run-unknown`, `shown-forged`;
    * where the run is over, `hold-not-waiting` for a decision and `command-refused` for a command.
    */
-  submit(name: string, statement: StatementAtHold, signature: string): Promise<DecisionAnswer>;
+  submit(name: string, statement: StatementAtHold, signature: string, delegation?: string): Promise<DecisionAnswer>;
   submit(name: string, statement: CommandStatement, signature: string): Promise<CommandResult>;
-  async submit(name: string, statement: StatementAtHold | CommandStatement, signature: string): Promise<DecisionAnswer | CommandResult> {
+  async submit(
+    name: string,
+    statement: StatementAtHold | CommandStatement,
+    signature: string,
+    delegation?: string,
+  ): Promise<DecisionAnswer | CommandResult> {
     const handle = await this.handleOf(name);
     requireNotEnded((await this.look(handle, name)).state, statement);
-    return statement.kind === 'command' ? this.sendCommand(handle, statement, signature) : this.sendDecision(handle, statement, signature);
+    if (statement.kind === 'command') return this.sendCommand(handle, statement, signature);
+    return this.sendDecision(handle, statement, signature, delegation);
   }
 
-  private sendDecision(handle: WorkflowHandle, statement: StatementAtHold, signature: string): Promise<DecisionAnswer> {
-    const request = { ...expectedOf(statement), signature } as WordAtHold;
+  private sendDecision(
+    handle: WorkflowHandle,
+    statement: StatementAtHold,
+    signature: string,
+    delegation: string | undefined,
+  ): Promise<DecisionAnswer> {
+    const under = delegation === undefined ? {} : { delegationSignature: delegation };
+    const request = { ...expectedOf(statement), signature, ...under } as WordAtHold;
     const attempt = { person: statement.person, attempt: attemptOf(statement) };
     return this.attempt(handle, attempt, () => handle.executeUpdate(decideUpdate, { args: [request] }));
   }

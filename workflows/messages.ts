@@ -98,8 +98,15 @@ export type DecisionRequest = ClaimsOf<'decision'> & { signature: string };
 export type DeferredApprovalRequest = ClaimsOf<'deferred-approval'> & { kind: 'deferred-approval'; signature: string };
 export type WithdrawalRequest = ClaimsOf<'withdrawal'> & { kind: 'withdrawal'; signature: string };
 
+/** With what the other person has signed, a compact JWS. */
+export type DelegatedApprovalRequest = ClaimsOf<'delegated-approval'> & {
+  kind: 'delegated-approval';
+  signature: string;
+  delegationSignature: string;
+};
+
 /** Whatever can be said at a hold. */
-export type WordAtHold = (DecisionRequest & { kind?: 'decision' }) | DeferredApprovalRequest | WithdrawalRequest;
+export type WordAtHold = (DecisionRequest & { kind?: 'decision' }) | DeferredApprovalRequest | DelegatedApprovalRequest | WithdrawalRequest;
 
 /** What a decision has led to. */
 export interface DecisionAnswer {

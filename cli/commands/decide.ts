@@ -1,3 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import type { Holdpoint } from '../../client/holdpoint.ts';
+import type { Signer } from '../../client/signing.ts';
+import { readDelegation } from '../../domain/approval/delegation.ts';
+import type { DecisionAnswer } from '../../workflows/messages.ts';
 import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { RefusedError } from '../../client/remote-error.ts';
 import { HoldpointError } from '../../domain/errors.ts';
@@ -12,7 +17,7 @@ import {
   type RegisterCommand,
   type SignerOptions,
 } from '../command.ts';
-import { UsageError } from '../errors.ts';
+import { unreadable, UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { formatTime, hashMatches } from '../format.ts';
 import { runLines } from '../run-view.ts';
@@ -24,6 +29,7 @@ interface DecideOptions extends CommonOptions, FullOption, SignerOptions {
   plan?: string;
   reason?: string;
   from?: string;
+  delegation?: string;
 }
 
 type DecisionKind = 'approve' | 'reject';
@@ -57,8 +63,30 @@ function registerWithdraw(program: Parameters<RegisterCommand>[0], context: Comm
     });
 }
 
-/** The time of `--from`, in UTC. Throws UsageError where it is none. */
-function timeOf(text: string): string {
+async function decided(
+  holdpoint: Holdpoint,
+  state: RunState,
+  { request }: HoldState,
+  word: { decision: DecisionKind; from?: string; delegation?: string; reason: string },
+  signer: Signer,
+): Promise<DecisionAnswer> {
+  const { decision, from, delegation, reason } = word;
+  if (delegation !== undefined) return holdpoint.approveInPlace(state, request, delegation, reason, signer);
+  if (from !== undefined) return holdpoint.approveFrom(state, request, from, reason, signer);
+  return holdpoint.decide(state, request, decision, reason, signer);
+}
+
+/** The signed delegation in a file. */
+async function delegationIn(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw unreadable(`The delegation ${file}`, error);
+  });
+  if (readDelegation(text.trim())) return text.trim();
+  throw new UsageError(`${file} has no delegation.`, 'Ask for the file that `holdpoint delegate` has written.');
+}
+
+/** A time that was typed, in UTC. Throws UsageError where it is none. */
+export function timeOf(text: string): string {
   const atMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : NaN;
   if (!Number.isNaN(atMs)) return new Date(atMs).toISOString();
   throw new UsageError(`${text} is no time with its zone.`, 'Write it such as 2026-11-28T02:00+09:00 or 2026-11-27T17:00Z.');
@@ -66,7 +94,10 @@ function timeOf(text: string): string {
 
 function registerDecision(decision: DecisionKind, program: Parameters<RegisterCommand>[0], context: CommandContext): void {
   const command = withFullOption(withSignerOptions(withCommonOptions(program.command(decision))));
-  if (decision === 'approve') command.option('--from <time>', 'let the approval count from then on, such as 2026-11-28T02:00+09:00');
+  if (decision === 'approve')
+    command
+      .option('--from <time>', 'let the approval count from then on, such as 2026-11-28T02:00+09:00')
+      .option('--delegation <file>', 'approve in the place of whoever has signed the delegation in the file');
   command
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option(
@@ -85,6 +116,10 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
       const terminal = context.terminal(options);
       if (options.plan !== undefined) requireRunId(name, decision);
       const from = options.from === undefined ? undefined : timeOf(options.from);
+      if (from !== undefined && options.delegation !== undefined) {
+        throw new UsageError('--from and --delegation cannot be given together.', 'Approve when the time has come.');
+      }
+      const delegation = options.delegation === undefined ? undefined : await delegationIn(options.delegation);
       const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
@@ -95,16 +130,13 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
         }
         const { hold, number, planHash } = state.hold.request;
         const reason = options.reason ?? '';
-        const answer =
-          from === undefined
-            ? await holdpoint.decide(state, state.hold.request, decision, reason, signer)
-            : await holdpoint.approveFrom(state, state.hold.request, from, reason, signer);
+        const answer = await decided(holdpoint, state, state.hold, { decision, from, delegation, reason }, signer);
         const later = from === undefined ? {} : { from };
         terminal.result({ run: state.run, hold, request: number, planHash, decision, ...later, person: signer.person, ...answer });
         const begins = from === undefined ? '' : `, which counts from ${formatTime(from)} on`;
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
-        const decided = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
-        terminal.line(`${signer.person} has ${decided} at hold ${hold} of ${state.run}${begins}${rest}.`);
+        const done = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
+        terminal.line(`${signer.person} has ${done} at hold ${hold} of ${state.run}${begins}${rest}.`);
       });
     });
 }

@@ -29,6 +29,8 @@ export interface PolicyTerms {
   deny?: number;
   /** People of a further group may sign as well when the hold has waited for so long. */
   escalate?: Escalation;
+  /** Whether somebody may sign in the place of another, by a delegation; nobody where it is left out. */
+  delegate?: 'allowed';
   /** Those who may sign are told again each time that the hold has waited for so long. */
   remindMs?: number;
 }
@@ -216,8 +218,7 @@ export function shortfallOf(parties: Parties): string | undefined {
 /** The policy by which one other person signs, of those who could sign for the policy itself. */
 export function secondPersonOf(policy: Policy): Policy {
   if (!partsOf(policy)) return { ...policy, atLeast: 1 };
-  const { name, exclude, reason, expiresMs, escalate, remindMs, deny } = policy;
-  const terms = { name, exclude, reason, expiresMs, ...(escalate && { escalate }), ...(remindMs && { remindMs }), ...(deny && { deny }) };
+  const { all: _all, any: _any, ...terms } = policy as PolicyTerms & { all?: Requirement[]; any?: Requirement[] };
   const groups = new Set(groupRequirementsOf(policy).map(({ of: group }) => group));
   return { any: [...groups].map((group) => ({ atLeast: 1, of: group })), ...terms };
 }

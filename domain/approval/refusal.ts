@@ -1,4 +1,6 @@
 import { shortHash } from '../plan/plan.ts';
+import { refusalOfDelegation, type DelegationRefusal } from './delegation.ts';
+import type { DelegationStatement } from './statement.ts';
 import { timeMsOf } from '../time.ts';
 import { unseenIn } from '../visible.ts';
 import { exclusionOf, groupRequirementsOf, groupsNamedBy, requirementInWords, signersOf, type Policy } from './policy.ts';
@@ -16,11 +18,13 @@ export interface Attempt {
   decision: 'approve' | 'reject';
   /** Of an approval that counts from later on; ISO 8601, UTC. */
   from?: string;
+  /** Of an approval in the place of somebody else: what they have signed. */
+  under?: DelegationStatement;
   reason: string;
 }
 
 /** What a person asks for when taking an approval back. */
-export interface WithdrawalAttempt extends Omit<Attempt, 'question' | 'decision' | 'from'> {
+export interface WithdrawalAttempt extends Omit<Attempt, 'question' | 'decision' | 'from' | 'under'> {
   /** See `approvalId`. */
   approval: string;
 }
@@ -42,6 +46,7 @@ export type RefusalCode =
   | 'deferral-too-late'
   | 'already-decided'
   | 'nothing-to-withdraw'
+  | DelegationRefusal['code']
   | 'verdict-reached'
   | 'requester-excluded'
   | 'earlier-approver-excluded'
@@ -89,7 +94,7 @@ export function refusalOf(
     otherQuestion(request, attempt) ??
     unknownDecision(attempt) ??
     alreadySettled(request, decisions, attempt, nowMs) ??
-    notEntitled(request, attempt) ??
+    notEntitled(request, attempt, nowMs) ??
     tooLate(request, attempt) ??
     unfitReason(request.policy, attempt)
   );
@@ -259,7 +264,7 @@ function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[]
 }
 
 /** Who is excluded comes before the group: joining the group would not help them. */
-function notEntitled(request: ApprovalRequest, attempt: Attempt): Refusal | undefined {
+function notEntitled(request: ApprovalRequest, attempt: Attempt, nowMs: number): Refusal | undefined {
   const { policy, hold } = request;
   const { person } = attempt;
   const groups = groupRequirementsOf(policy).length === 1 ? `group ${groupsNamedBy(policy)[0]}` : requirementInWords(policy);
@@ -285,11 +290,14 @@ function notEntitled(request: ApprovalRequest, attempt: Attempt): Refusal | unde
     }
     case undefined:
   }
-  if (signersOf(request).includes(person)) return undefined;
+  const { under } = attempt;
+  const refusal = under && refusalOfDelegation(under, request, person, nowMs);
+  if (refusal) return refusal;
+  if (signersOf(request).includes(under?.person ?? person)) return undefined;
   return {
     code: 'not-in-group',
     reason:
-      `Policy ${policy.name} wants hold ${hold} decided by ${groups}, and ${person} was not in it ` +
+      `Policy ${policy.name} wants hold ${hold} decided by ${groups}, and ${under?.person ?? person} was not in it ` +
       `when the signatures were requested at ${request.requestedAt}.`,
     remedy: `Ask somebody of ${groups}: ${othersOf(request)}.`,
   };

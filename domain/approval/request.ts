@@ -41,6 +41,8 @@ export interface Decision {
   from?: string;
   /** The person in whose place it was given; their own where it is left out. */
   inPlaceOf?: string;
+  /** Their signed delegation, a compact JWS. */
+  delegation?: string;
 }
 
 /**

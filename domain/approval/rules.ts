@@ -110,6 +110,7 @@ export function isAtLeast(given: Policy, least: Policy, book: PeopleBook): boole
     least.exclude.every((excluded) => given.exclude.includes(excluded)) &&
     rejectionsNeeded(given) <= rejectionsNeeded(least) &&
     (least.reason === 'optional' || given.reason === 'required') &&
+    (given.delegate === undefined || least.delegate !== undefined) &&
     isNoWider(given.escalate, least.escalate, book);
   if (!strict) return false;
   const ways = alternativesOf(least);

@@ -46,6 +46,19 @@ const claimTypes = {
     from: 'time',
     reason: 'text',
   },
+  /** An approval in the place of somebody else. `delegation` is the digest of their signed delegation, see `approvalId`. */
+  'delegated-approval': {
+    person: 'text',
+    run: 'text',
+    hold: 'text',
+    request: 'integer',
+    planHash: 'text',
+    question: 'text',
+    delegation: 'text',
+    reason: 'text',
+  },
+  /** Lets another person approve in one's own place. `scope` is `policy/NAME` or `group/NAME`; it ends at `until`. */
+  delegation: { person: 'text', to: 'text', scope: 'text', until: 'time', reason: 'text' },
   /** Takes one's own approval back. `approval` is the digest of the signed approval, see `approvalId`. */
   withdrawal: { person: 'text', run: 'text', hold: 'text', request: 'integer', planHash: 'text', approval: 'text', reason: 'text' },
   /** An operator tells a run what to do. `step` is the stuck step that is meant, empty for a command about the whole run. */
@@ -100,6 +113,8 @@ export type StatementOf<Kind extends StatementKind> = { kind: Kind } & ClaimsOf<
 export type StartStatement = StatementOf<'start'>;
 export type DecisionStatement = StatementOf<'decision'>;
 export type DeferredApprovalStatement = StatementOf<'deferred-approval'>;
+export type DelegatedApprovalStatement = StatementOf<'delegated-approval'>;
+export type DelegationStatement = StatementOf<'delegation'>;
 export type WithdrawalStatement = StatementOf<'withdrawal'>;
 export type CommandStatement = StatementOf<'command'>;
 export type PreApprovalStatement = StatementOf<'pre-approval'>;
@@ -134,6 +149,14 @@ export type Shown =
       from: string;
       reason: string;
     }
+  | {
+      kind: 'delegated-approval';
+      run: string;
+      request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>;
+      delegation: string;
+      reason: string;
+    }
+  | ({ kind: 'delegation' } & Omit<ClaimsOf<'delegation'>, 'person'>)
   | { kind: 'withdrawal'; run: string; request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>; approval: string; reason: string }
   | { kind: 'command'; state: { run: string; stuck?: { step: string } }; command: CommandName; reason: string }
   | ({ kind: 'pre-approval' } & Omit<ClaimsOf<'pre-approval'>, 'person'>)
@@ -188,6 +211,11 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
       const { hold, number, planHash } = request;
       return claims({ kind, run, hold, request: number, planHash, question: questionDigest(request), from, reason });
     }
+    case 'delegated-approval': {
+      const { kind, run, request, delegation, reason } = shown;
+      const { hold, number, planHash } = request;
+      return claims({ kind, run, hold, request: number, planHash, question: questionDigest(request), delegation, reason });
+    }
     case 'withdrawal': {
       const { kind, run, request, approval, reason } = shown;
       const { hold, number, planHash } = request;
@@ -198,6 +226,7 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
       const step = stepCommands.includes(command) ? (state.stuck?.step ?? '') : '';
       return claims({ kind, run: state.run, command, step, reason });
     }
+    case 'delegation':
     case 'pre-approval':
     case 'revocation':
       return shown;

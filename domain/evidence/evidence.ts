@@ -139,6 +139,8 @@ export const signedKinds = {
   start: 'run.started',
   decision: 'decision.accepted',
   'deferred-approval': 'decision.deferred',
+  'delegated-approval': 'decision.delegated',
+  delegation: 'delegation.accepted',
   withdrawal: 'decision.withdrawn',
   command: 'command.accepted',
   'pre-approval': 'pre-approval.accepted',

@@ -1,6 +1,7 @@
 import { isGate } from '../action.ts';
 import {
   everybody,
+  exclusionOf,
   fulfilmentOf,
   groupsNamedBy,
   policyInWords,
@@ -11,6 +12,8 @@ import {
   type Parties,
   type Policy,
 } from '../approval/policy.ts';
+import { readDelegation, refusalOfDelegation } from '../approval/delegation.ts';
+import type { DelegationStatement } from '../approval/statement.ts';
 import { approvalId, questionDigest, standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
 import { clockSkewMaxMs, timeMsOf } from '../time.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
@@ -94,6 +97,7 @@ class Reading {
   private readonly exceptions = new Map<string, { planHash: string; by: string[] }>();
   private readonly commands: JsonObject[] = [];
   private readonly statements = new Map<string, number>();
+  private readonly delegations = new Map<string, DelegationStatement>();
   /** Who has signed at the holds of the runbook that were released. */
   private readonly approvers = new Set<string>();
   private readonly everBegun = new Set<string>();
@@ -113,7 +117,8 @@ class Reading {
     const { kind, body } = whole.entry;
     const rule = ownValue(this.rules, kind);
     if (!rule) return;
-    if (typeof body.jws === 'string') this.mustBeNew(body.jws);
+    // A delegation may be used at several holds.
+    if (typeof body.jws === 'string' && kind !== signedKinds.delegation) this.mustBeNew(body.jws);
     if (this.isRun && !this.start && kind !== signedKinds.start && kind !== endingKind) {
       this.problem('comes before anybody has signed the start of the run.');
     }
@@ -126,6 +131,8 @@ class Reading {
     'hold.requested': (body) => this.readRequest(body),
     [signedKinds.decision]: (body) => this.readDecision(body),
     [signedKinds['deferred-approval']]: (body) => this.readDecision(body),
+    [signedKinds['delegated-approval']]: (body) => this.readDecision(body),
+    [signedKinds.delegation]: (body) => this.readDelegation(body),
     [signedKinds.withdrawal]: (body) => this.readTakenBack(body),
     'hold.escalated': (body) => this.readEscalation(body),
     'decision.voided': (body) => this.readVoided(body),
@@ -296,22 +303,36 @@ class Reading {
     const open = this.requestOf(body);
     if (!open || !this.at?.isSigned) return;
     const { person, from, reason, jws, question } = body;
-    // Of an approval for later, that it is one is said by its kind.
-    const decision = this.at.entry.kind === signedKinds['deferred-approval'] ? 'approve' : body.decision;
+    // Of other approvals, that they are some is said by their kind.
+    const decision = this.at.entry.kind === signedKinds.decision ? body.decision : 'approve';
+    const delegation = this.at.entry.kind === signedKinds['delegated-approval'] ? this.delegations.get(textOf(body.delegation)) : undefined;
     const { request, decisions } = open;
     const who = textOf(person);
     if (question !== questionDigest(request)) {
       this.problem(`counts ${who}, who has answered another question than hold ${request.hold} asks.`);
       return;
     }
-    if (!signersOf(request).includes(who)) {
+    if (this.at.entry.kind === signedKinds['delegated-approval']) {
+      const atMs = (timeMsOf(this.at.entry.at) ?? 0) - clockSkewMaxMs;
+      const problem = delegation ? refusalOfDelegation(delegation, request, who, atMs)?.reason : 'Its delegation is not in the record.';
+      if (problem !== undefined) {
+        this.problem(`counts ${who}, who has signed in the place of somebody else. ${problem}`);
+        return;
+      }
+    }
+    if (!signersOf(request).includes(delegation?.person ?? who) || exclusionOf(request, who) !== undefined) {
       this.problem(`counts ${who}, who may not sign for hold ${request.hold}: ${signersOf(request).join(', ') || 'nobody'} may.`);
       return;
     }
     if (decisions.some((other) => other.person === who)) this.problem(`counts ${who} twice for hold ${request.hold}.`);
     if (decision !== 'approve' && decision !== 'reject') return;
-    const later = typeof from === 'string' ? { from } : {};
-    decisions.push({ person: who, decision, reason: textOf(reason), at: this.at.entry.at, jws: textOf(jws), ...later });
+    const more = { ...(typeof from === 'string' && { from }), ...(delegation && { inPlaceOf: delegation.person }) };
+    decisions.push({ person: who, decision, reason: textOf(reason), at: this.at.entry.at, jws: textOf(jws), ...more });
+  }
+
+  private readDelegation({ jws }: JsonObject): void {
+    const delegation = typeof jws === 'string' && this.at?.isSigned ? readDelegation(jws) : undefined;
+    if (delegation && typeof jws === 'string') this.delegations.set(approvalId(jws), delegation);
   }
 
   private readTakenBack(body: JsonObject): void {
@@ -364,14 +385,17 @@ class Reading {
   }
 
   /** The signatures must be enough for the holdpoint.yaml as well, whatever policy was recorded. */
-  private mustSuffice({ request, plan }: OpenRequest, by: readonly string[]): void {
+  private mustSuffice({ request, plan, decisions }: OpenRequest, by: readonly string[]): void {
     if (!this.authority) return;
     const required = this.requiredBy(request, plan);
     if (!required) {
       this.problem(`releases hold ${request.hold} by the policy ${request.policy.name}, which holdpoint.yaml does not have.`);
       return;
     }
-    const approvals = by.map((person) => ({ person }));
+    const mayDelegate = required.policy.delegate === 'allowed';
+    const approvals = decisions.filter(
+      ({ person, decision, inPlaceOf }) => decision === 'approve' && by.includes(person) && (inPlaceOf === undefined || mayDelegate),
+    );
     if (fulfilmentOf(required, approvals).missing === 0) return;
     const signers = signersOf(required);
     const who = by.filter((person) => signers.includes(person)).join(', ') || 'nobody';

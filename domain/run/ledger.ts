@@ -52,6 +52,8 @@ export type Grant =
   | { by: 'rollback'; plan: SpanPlan; request?: RequestInRecord; failedStep?: string };
 
 const rollbackHold = 'undo';
+/** The kinds of statements that are approvals, whatever they say. */
+const approvalKinds: readonly string[] = ['deferred-approval', 'delegated-approval'];
 
 /**
  * What the record of a run says of what was signed and done, entry by entry. Nothing in it is believed: whoever acts upon it verifies the
@@ -66,6 +68,8 @@ export class Ledger {
   document: Json | undefined;
   /** The rest of what was said to the run: commands that were accepted. */
   readonly commands: SignedWords[] = [];
+  /** Delegations that approvals are given under, by `approvalId`. */
+  readonly delegations = new Map<string, SignedWords>();
   /** Steps that were begun, in that order. */
   readonly steps = new Map<string, StepInRecord>();
   /** The hold of the runbook that was released last. */
@@ -109,6 +113,9 @@ export class Ledger {
         break;
       case signedKinds.command:
         if (signed) this.takeCommand(signed);
+        break;
+      case signedKinds.delegation:
+        if (signed) this.delegations.set(approvalId(signed.jws), signed);
         break;
       case endingKind:
         this.ended = true;
@@ -155,6 +162,7 @@ export class Ledger {
       }
       case signedKinds.decision:
       case signedKinds['deferred-approval']:
+      case signedKinds['delegated-approval']:
         if (signed) request?.decisions.push(signed);
         break;
       case signedKinds.withdrawal:
@@ -184,7 +192,7 @@ export class Ledger {
     if (request.askedBy === undefined) {
       this.releasedHold = request;
       for (const { claims, jws } of request.decisions) {
-        const isApproval = claims.kind === 'deferred-approval' || (claims.kind === 'decision' && claims.decision === 'approve');
+        const isApproval = approvalKinds.includes(claims.kind) || (claims.kind === 'decision' && claims.decision === 'approve');
         if (isApproval && !request.withdrawn.has(approvalId(jws))) this.approvers.add(claims.person);
       }
     } else if (request.hold === rollbackHold) this.rollbackRequest = request;

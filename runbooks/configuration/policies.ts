@@ -81,6 +81,10 @@ export const policy = z.strictObject({
   expires: durationOr(windowsClose)
     .describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d; ${expiresDefault} if left out.`)
     .optional(),
+  delegate: z
+    .enum(['allowed'])
+    .describe('Whether somebody may sign in the place of another, by a delegation; nobody if left out.')
+    .optional(),
   remind: durationOr().describe('How often those who may still sign are told again: 30m, 2h; never if left out.').optional(),
   escalate: z
     .strictObject({
@@ -123,9 +127,10 @@ export function policiesOf(policies: Record<string, PolicyDocument>): Record<str
 }
 
 function policyOf(id: string, given: PolicyDocument): Policy {
-  const { exclude = [], reason = 'optional', deny, expires = expiresDefault, remind, escalate } = given;
+  const { exclude = [], reason = 'optional', deny, delegate, expires = expiresDefault, remind, escalate } = given;
   const terms: PolicyTerms = { name: id, exclude, reason, expiresMs: msOf(expires) };
   if (deny !== undefined) terms.deny = deny;
+  if (delegate) terms.delegate = delegate;
   if (remind !== undefined) terms.remindMs = msOf(remind);
   if (escalate) terms.escalate = { afterMs: msOf(escalate.after), to: escalate.to };
   return { ...requirementOf(given), ...terms };

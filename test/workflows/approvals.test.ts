@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +7,9 @@ import { createKey, readKey } from '../../client/keys.ts';
 import { refusalIn } from '../../client/remote-error.ts';
 import type { Signer } from '../../client/signing.ts';
 import type { Policy } from '../../domain/approval/policy.ts';
-import { statementFor, type Statement } from '../../domain/approval/statement.ts';
+import { bytesToSign, signedWith, statementFor, type DelegationStatement, type Statement } from '../../domain/approval/statement.ts';
 import type { RunState } from '../../domain/run/state.ts';
-import { decideUpdate, type WordAtHold } from '../../workflows/messages.ts';
+import { decideUpdate, type DecisionAnswer, type WordAtHold } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
 
 const terms = { exclude: ['requester'], reason: 'optional' as const, expiresMs: 600_000 };
@@ -23,6 +24,7 @@ const policies: Record<string, Policy> = {
     escalate: { afterMs: 3_000, to: 'sre' },
     expiresMs: 20_000,
   },
+  deputized: { name: 'deputized', atLeast: 2, of: 'sre', ...terms, delegate: 'allowed' },
   crowd: { name: 'crowd', atLeast: crowdCount, of: 'crowd', ...terms },
 };
 
@@ -168,6 +170,64 @@ describe('an approval that is taken back', () => {
     await expect(engine.holdpoint.withdraw(state, 'too late', engine.keys.ada)).rejects.toMatchObject({ code: 'hold-not-waiting' });
     site.finishSlow();
     await engine.until(target, 'done');
+  });
+});
+
+describe('an approval in the place of somebody else', () => {
+  /** What ada has signed for oscar, who is in no group. */
+  async function delegationOf(rest: Partial<DelegationStatement> = {}): Promise<string> {
+    const shown = { kind: 'delegation' as const, to: 'oscar', scope: 'policy/deputized', until: inSeconds(3_600), reason: 'on leave' };
+    const statement = statementFor(shown, { person: 'ada', at: new Date().toISOString(), nonce: `n-${Date.now()}` });
+    return engine.keys.ada.sign({ ...statement, ...rest });
+  }
+  const approve = (state: RunState, delegation: string): Promise<DecisionAnswer> =>
+    engine.holdpoint.approveInPlace(state, state.hold!.request, delegation, 'ada is away', engine.keys.oscar);
+
+  test('counts for them, once, and the record shows both signatures', async () => {
+    const { target, site, run, state } = await heldRun('deputized');
+    await expect(approve(state, await delegationOf())).resolves.toEqual({ state: 'waiting', missing: 1 });
+    // The delegator is counted already.
+    await expect(engine.decide(target, 'ada')).resolves.toEqual({ state: 'waiting', missing: 1 });
+    expect(site.done).toEqual([]);
+    await engine.decide(target, 'grace');
+    await engine.until(target, 'done');
+    const kinds = await engine.verifiedKinds(run);
+    expect(kinds.slice(kinds.indexOf('delegation.accepted'))).toEqual(expect.arrayContaining(['decision.delegated', 'hold.released']));
+    await engine.replay(target);
+  });
+
+  test.each<[string, () => Promise<string>, string, string]>([
+    ['has ended', () => delegationOf({ at: inSeconds(-60), until: inSeconds(-1) }), 'deputized', 'delegation-ended'],
+    ['is for another policy', () => delegationOf({ scope: 'policy/one' }), 'deputized', 'delegation-out-of-scope'],
+    ['is to somebody else', () => delegationOf({ to: 'grace' }), 'deputized', 'delegation-out-of-scope'],
+    ['the policy does not allow', () => delegationOf({ scope: 'policy/two' }), 'two', 'delegation-out-of-scope'],
+    ['is none', async () => 'e30.e30.e30', 'deputized', 'delegation-malformed'],
+  ])('under a delegation that %s is refused', async (_title, delegation, policy, code) => {
+    const { state, site } = await heldRun(policy);
+    await expect(approve(state, await delegation())).rejects.toMatchObject({ code });
+    expect(site.done).toEqual([]);
+  });
+
+  test('under a delegation that its signer has not signed is refused', async () => {
+    const { state } = await heldRun('deputized');
+    const shown = { kind: 'delegation' as const, to: 'oscar', scope: 'policy/deputized', until: inSeconds(3_600), reason: '' };
+    const statement = statementFor(shown, { person: 'ada', at: new Date().toISOString(), nonce: 'n-forged' });
+    const bytes = bytesToSign({ ...statement, person: 'ada' });
+    const forged = signedWith(statement, sign(null, bytes, generateKeyPairSync('ed25519').privateKey));
+    await expect(approve(state, forged)).rejects.toMatchObject({ code: expect.stringMatching(/signature-forged|delegation-ended/) });
+  });
+
+  test('does not count any more where the delegator has left by the time that the hold has its signatures', async () => {
+    const { target, site, state } = await heldRun('deputized');
+    await approve(state, await delegationOf());
+    const { sre = [] } = engine.configuration.groups;
+    engine.configuration.groups.sre = sre.filter((person) => person !== 'ada');
+    try {
+      await expect(engine.decide(target, 'grace')).resolves.toEqual({ state: 'waiting', missing: 1 });
+      expect(site.done).toEqual([]);
+    } finally {
+      engine.configuration.groups.sre = sre;
+    }
   });
 });
 

@@ -1,8 +1,15 @@
 import type { EarlierWord } from '../../activities/index.ts';
 import { groupsOf } from '../../domain/approval/policy.ts';
 import { refusalOf, refusalOfWithdrawal } from '../../domain/approval/refusal.ts';
-import { questionDigest, standingOf, type Decision } from '../../domain/approval/request.ts';
-import { claimNames, type ExpectedStatement, type StatementKind } from '../../domain/approval/statement.ts';
+import { readDelegation } from '../../domain/approval/delegation.ts';
+import { approvalId, questionDigest, standingOf, type Decision } from '../../domain/approval/request.ts';
+import {
+  claimNames,
+  expectedOf,
+  type DelegationStatement,
+  type ExpectedStatement,
+  type StatementKind,
+} from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import type { HoldState } from '../../domain/run/state.ts';
 import type { DecisionAnswer, WordAtHold } from '../messages.ts';
@@ -12,7 +19,7 @@ import type { Run } from '../run/run.ts';
 type Expected = Extract<ExpectedStatement, { kind: NonNullable<WordAtHold['kind']> }>;
 
 /** The kinds of statements that are said at a hold. */
-const kindsAtHold: readonly StatementKind[] = ['decision', 'deferred-approval', 'withdrawal'];
+const kindsAtHold: readonly StatementKind[] = ['decision', 'deferred-approval', 'delegated-approval', 'withdrawal'];
 
 /** The validator of a decision: refuses what the state shows to be wrong. It must not be async, or it would refuse nothing. */
 export function refuseDecision(run: Run, sent: WordAtHold): void {
@@ -21,11 +28,13 @@ export function refuseDecision(run: Run, sent: WordAtHold): void {
     const reason = `At a hold nothing can be said of the kind ${JSON.stringify(kind)?.slice(0, 100)}.`;
     throw refusalFailure({ code: 'request-malformed', reason, remedy: 'Use the same version of `holdpoint` as the worker.' });
   }
-  requireShape(sent, [...claimNames(kind, 'text'), 'signature'], claimNames(kind, 'integer'));
+  const signatures = kind === 'delegated-approval' ? ['signature', 'delegationSignature'] : ['signature'];
+  requireShape(sent, [...claimNames(kind, 'text'), ...signatures], claimNames(kind, 'integer'));
   const expected = expectedIn(sent);
-  const refusal = refusalOfWord(run, expected, sent.signature);
+  const delegation = delegationIn(sent);
+  const refusal = refusalOfWord(run, expected, sent.signature, delegation);
   if (refusal) throw refusalFailure(refusal);
-  const forgery = run.forgeryIn(expected, sent.signature);
+  const forgery = run.forgeryIn(expected, sent.signature) ?? (delegation && run.forgeryIn(delegation.expected, delegation.signature));
   if (forgery) throw refusalFailure(forgery);
 }
 
@@ -35,12 +44,16 @@ export async function takeDecision(run: Run, sent: WordAtHold): Promise<Decision
   const expected = expectedIn(sent);
   const { person } = expected;
   const request = run.state.hold?.request;
-  const groups = request && groupsOf(request, person);
+  const told = delegationIn(sent);
+  const delegation = told && request && { ...told, groups: groupsOf(request, told.statement.person) };
+  const groups = request && !delegation ? groupsOf(request, person) : undefined;
   // Whoever takes an approval back has left nobody's group by that.
-  const asked = expected.kind === 'withdrawal' ? { expected, signature } : { expected, signature, groups, earlier: earlierDecisions(run) };
-  const verified = await run.verify(asked);
+  const isWithdrawal = expected.kind === 'withdrawal';
+  const verified = await run.verify(
+    isWithdrawal ? { expected, signature } : { expected, signature, groups, delegation, earlier: earlierDecisions(run) },
+  );
   // The request may have been closed, or the same person may have decided, while the signature was verified.
-  const refusal = verified.ok ? refusalOfWord(run, expected, signature) : verified;
+  const refusal = verified.ok ? refusalOfWord(run, expected, signature, told) : verified;
   if (!verified.ok || refusal || !run.state.hold) {
     const closed = { code: 'hold-not-waiting', reason: 'The hold does not wait for signatures any more.', remedy: 'Look again.' };
     const { code, reason: why, remedy } = refusal ?? closed;
@@ -49,18 +62,41 @@ export async function takeDecision(run: Run, sent: WordAtHold): Promise<Decision
   }
   const held = run.state.hold;
   for (const { person, reason } of verified.voided ?? []) voidDecision(run, held, person, reason);
-  count(held, expected, { at: verified.at, jws: signature });
+  count(held, expected, { at: verified.at, jws: signature }, told);
   const standing = standingOf(held.request, held.decisions, run.nowMs);
   // Whoever looks after their decision must not see the hold as still waiting.
   if (standing.state !== 'waiting') run.enter('planning');
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
+  if (told) {
+    const other = signedEvidence(told.expected, told.signature, verified.delegatorKey ?? '');
+    void run.note(other.kind, other.body);
+  }
   // The last one of a hold is written with what follows from it, when the plan has been looked at once more.
   await (standing.state === 'approved' && held.request.askedBy === undefined ? run.note(kind, body) : run.record(kind, body));
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };
 }
 
-function expectedIn({ signature: _signature, ...claims }: WordAtHold): Expected {
-  return { ...claims, kind: claims.kind ?? 'decision' } as Expected;
+function expectedIn(sent: WordAtHold): Expected {
+  const { signature: _signature, ...claims } = sent;
+  const { delegationSignature: _delegation, ...rest } = claims as typeof claims & { delegationSignature?: string };
+  return { ...rest, kind: rest.kind ?? 'decision' } as Expected;
+}
+
+/** A delegation as it came with an approval. */
+interface ToldDelegation {
+  statement: DelegationStatement;
+  expected: ExpectedStatement;
+  signature: string;
+}
+
+/** The delegation that an approval is given under; undefined for other words. Refuses what is none, or another than the one signed for. */
+function delegationIn(sent: WordAtHold): ToldDelegation | undefined {
+  if (sent.kind !== 'delegated-approval') return undefined;
+  const { delegationSignature: signature, delegation } = sent;
+  const statement = readDelegation(signature);
+  if (statement && approvalId(signature) === delegation) return { statement, expected: expectedOf(statement), signature };
+  const reason = `The approval of ${sent.person} comes without the delegation that it is given under.`;
+  throw refusalFailure({ code: 'delegation-malformed', reason, remedy: 'Approve with `--delegation FILE`, which has the delegation.' });
 }
 
 function attemptOf(expected: Expected): string {
@@ -69,7 +105,7 @@ function attemptOf(expected: Expected): string {
 }
 
 /** Adds a decision to those that count, or takes one out. */
-function count(held: HoldState, expected: Expected, signed: { at: string; jws: string }): void {
+function count(held: HoldState, expected: Expected, signed: { at: string; jws: string }, delegation: ToldDelegation | undefined): void {
   const { person, reason } = expected;
   if (expected.kind === 'withdrawal') {
     const taken = held.decisions.filter((decision) => decision.person === person);
@@ -77,6 +113,9 @@ function count(held: HoldState, expected: Expected, signed: { at: string; jws: s
     held.withdrawn = [...(held.withdrawn ?? []), ...taken];
   } else if (expected.kind === 'deferred-approval') {
     held.decisions.push({ person, decision: 'approve', reason, from: expected.from, ...signed });
+  } else if (expected.kind === 'delegated-approval') {
+    const under = { inPlaceOf: delegation?.statement.person, delegation: delegation?.signature };
+    held.decisions.push({ person, decision: 'approve', reason, ...under, ...signed });
   } else held.decisions.push({ person, decision: expected.decision, reason, ...signed });
 }
 
@@ -90,13 +129,19 @@ function earlierDecisions({ state: { run, hold: held } }: Run): EarlierWord[] {
   if (!held) return [];
   const { request } = held;
   return held.decisions.map((decision) => {
-    return { expected: statementOf(run, held, decision), signature: decision.jws, groups: groupsOf(request, decision.person) };
+    const { jws: signature, delegation, inPlaceOf } = decision;
+    const word = { expected: statementOf(run, held, decision), signature };
+    const statement = delegation === undefined ? undefined : readDelegation(delegation);
+    if (delegation === undefined || !statement) return { ...word, groups: groupsOf(request, decision.person) };
+    const told = { statement, expected: expectedOf(statement), signature: delegation };
+    return { ...word, groups: [], delegation: { ...told, groups: groupsOf(request, inPlaceOf ?? '') } };
   });
 }
 
-function statementOf(run: string, { request }: HoldState, { person, decision, reason, from }: Decision): ExpectedStatement {
+function statementOf(run: string, { request }: HoldState, { person, decision, reason, from, delegation }: Decision): ExpectedStatement {
   const { hold, number, planHash } = request;
   const claims = { person, run, hold, request: number, planHash, question: questionDigest(request), reason };
+  if (delegation !== undefined) return { kind: 'delegated-approval', ...claims, delegation: approvalId(delegation) };
   return from === undefined ? { kind: 'decision', ...claims, decision } : { kind: 'deferred-approval', ...claims, from };
 }
 
@@ -109,11 +154,17 @@ function voidDecision(run: Run, held: HoldState, person: string, reason: string)
   void run.note('decision.voided', { hold, request, person, reason });
 }
 
-function refusalOfWord(run: Run, expected: Expected, signature: string): { code: string; reason: string; remedy: string } | undefined {
+function refusalOfWord(
+  run: Run,
+  expected: Expected,
+  signature: string,
+  delegation: ToldDelegation | undefined,
+): { code: string; reason: string; remedy: string } | undefined {
   const held = run.state.hold;
   const decisions = held?.decisions ?? [];
   if (expected.kind === 'withdrawal') return refusalOfWithdrawal(held?.request, decisions, expected, run.state.run);
-  const attempt = expected.kind === 'decision' ? expected : { ...expected, decision: 'approve' as const };
+  const under = delegation?.statement;
+  const attempt = expected.kind === 'decision' ? expected : { ...expected, decision: 'approve' as const, under };
   const refusal = refusalOf(held?.request, decisions, attempt, run.state.run, run.nowMs);
   const isTakenBack = held?.withdrawn?.some(({ jws }) => jws === signature) === true;
   if (refusal || !isTakenBack) return refusal;

@@ -71,6 +71,8 @@ describe('who meets a policy of several groups', () => {
     expect(satisfied(parties({ atLeast: 2, of: 'dba' }), [forAda!, forEdgar!])).toBe(false);
     expect(satisfied(parties({ atLeast: 2, of: 'dba' }), [forAda!, ...by('ada')])).toBe(false);
     expect(satisfied(parties({ atLeast: 2, of: 'dba' }), [forAda!, ...by('edgar')])).toBe(true);
+    // ada is in both groups: she and whoever signs for her must not fill a place of each.
+    expect(satisfied(parties(oneOfEach), [forAda!, ...by('ada')])).toBe(false);
   });
 
   test('whoever is excluded counts neither themselves nor through somebody else, nor does anybody through them', () => {
