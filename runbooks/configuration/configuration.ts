@@ -3,7 +3,6 @@ import type { ChangeKind } from '../../domain/action.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import type { Rule } from '../../domain/approval/rules.ts';
 import type { CalendarDefinition } from '../../domain/calendar/definition.ts';
-import { ownValue } from '../../domain/map.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
