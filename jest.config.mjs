@@ -1,8 +1,8 @@
-import { bundledPackages } from './test/support/bundled-packages.mjs';
-
 /** Tests run as ESM through swc; the Temporal dev server they share is started once by the global setup. */
 export default {
-  testEnvironment: 'node',
+  // Packages are loaded once for all files of a process, and everything is in the realm that Node starts with, as in a worker.
+  testEnvironment: '<rootDir>/test/support/one-realm-environment.mjs',
+  runtime: '<rootDir>/test/support/one-realm-runtime.mjs',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
@@ -16,8 +16,6 @@ export default {
   testTimeout: 180_000,
   // One more than the cores of the smallest machine: much of the time goes by while a test waits for a world to move.
   maxWorkers: 3,
-  moduleNameMapper: await bundledPackages(),
-  setupFiles: ['<rootDir>/test/support/stack-traces.mjs'],
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/file-times-reporter.mjs', '<rootDir>/test/support/closing-line-reporter.mjs'],

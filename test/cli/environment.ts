@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { DefaultLogger, Runtime, type WorkflowBundle } from '@temporalio/worker';
+import type { WorkflowBundle } from '@temporalio/worker';
 import { programCommand } from '../../cli/program-files.ts';
 import { runCli } from '../../cli/program.ts';
 import { connectTemporal as connectClient } from '../../client/connection.ts';
@@ -16,6 +16,7 @@ import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoWorld } from '../../sandbox/worlds/demo.ts';
 import { createWorker } from '../../worker/worker.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
+import { quietTemporal } from '../support/quiet-temporal.ts';
 import { workflowBundle } from '../support/shared.ts';
 import { connectTemporal, temporalAddress } from '../support/temporal.ts';
 
@@ -188,7 +189,7 @@ let bundle: Promise<WorkflowBundle> | undefined;
 
 function bundled(): Promise<WorkflowBundle> {
   if (bundle === undefined) {
-    Runtime.install({ logger: new DefaultLogger('ERROR') });
+    quietTemporal();
     bundle = workflowBundle();
   }
   return bundle;

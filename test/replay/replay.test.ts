@@ -2,10 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
-import { DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import * as workflows from '../../workflows/index.ts';
 import { historiesDirectory } from '../support/recorded-history.ts';
+import { quietTemporal } from '../support/quiet-temporal.ts';
 import { workflowBundle } from '../support/shared.ts';
 
 /** Recorded by `npm run record-histories` when workflow code was changed on purpose; see docs/changing-workflow-code.md. */
@@ -15,7 +16,7 @@ const histories = readdirSync(historiesDirectory)
 
 let bundle: WorkflowBundle;
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  quietTemporal();
   bundle = await workflowBundle();
 });
 afterAll(() => Runtime.instance().shutdown());

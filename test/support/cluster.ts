@@ -1,4 +1,3 @@
-import { types } from 'node:util';
 import { AppsV1Api, CoreV1Api, KubeConfig, PolicyV1Api, type V1Node, type V1Pod } from '@kubernetes/client-node';
 import type { Target } from '../../domain/target.ts';
 import { createSystems } from '../../activities/catalogue.ts';
@@ -51,17 +50,6 @@ export interface TestCluster {
   renew(): void;
   stop(): Promise<void>;
 }
-
-/**
- * Errors of Node's own modules come from outside of the realm that jest runs a test in, where `instanceof Error` does not know
- * them: clients would report a broken connection otherwise than in a worker.
- */
-Object.defineProperty(Error, Symbol.hasInstance, {
-  value(this: unknown, thing: unknown): boolean {
-    if (this === Error && types.isNativeError(thing)) return true;
-    return Function.prototype[Symbol.hasInstance].call(this, thing);
-  },
-});
 
 export type PerformOptions = Partial<PerformanceSurroundings> & { context?: Partial<ActionContext> };
 

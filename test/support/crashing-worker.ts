@@ -3,8 +3,9 @@ import { HoldpointError } from '../../domain/errors.ts';
 import { parseTarget } from '../../runbooks/targets.ts';
 import { inTheMiddle, killingEntries } from './borders.ts';
 import { Deaths, type FailingStep } from './deaths.ts';
+import { quietTemporal } from './quiet-temporal.ts';
 import type { Interference } from './scenario-activities.ts';
-import { makeWorker, quietTemporal } from './scenario-worker.ts';
+import { makeWorker } from './scenario-worker.ts';
 
 /**
  * For how long a run that is at a place waits for the others that the same death can serve: a worker takes seconds to start. It must

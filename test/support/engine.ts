@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Phase, RunState } from '../../domain/run/state.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
@@ -43,6 +43,7 @@ import {
   type CommandResult,
   type CommandRequest,
 } from '../../workflows/messages.ts';
+import { quietTemporal } from './quiet-temporal.ts';
 import { isRecording, recordHistory } from './recorded-history.ts';
 import { workflowBundle } from './shared.ts';
 import { temporalAddress } from './temporal.ts';
@@ -184,7 +185,7 @@ export async function startEngine(
   // Gates are the real ones.
   const gates = gateSystem(createClients(undefined, async () => configuration.endpoints ?? {}));
   const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], annotations: scriptedAnnotations(sites) };
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  quietTemporal();
   const bundle = await workflowBundle();
   const activities = createActivities({
     artifacts: createArtifactDirectory(join(directory, 'artifacts')),

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createArtifactDirectory } from '../../activities/artifacts/directory.ts';
 import { createSystems } from '../../activities/catalogue.ts';
 import { createClients } from '../../activities/clients.ts';
@@ -39,10 +39,4 @@ export async function makeWorker(
     shutdownForceTime: 5_000,
   });
   return { worker, connection };
-}
-
-/** Only errors are logged: that a server or a worker is away is what the tests want. To be called before anything of Temporal's is used. */
-export function quietTemporal(): void {
-  const filter = makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' });
-  Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter } } });
 }

@@ -3,7 +3,8 @@ import { programCommand } from '../../cli/program-files.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { useEnvironment } from './cluster.ts';
 import type { Interference } from './scenario-activities.ts';
-import { makeWorker, quietTemporal } from './scenario-worker.ts';
+import { quietTemporal } from './quiet-temporal.ts';
+import { makeWorker } from './scenario-worker.ts';
 import type { Environment } from './scenario.ts';
 import { workflowBundle } from './shared.ts';
 

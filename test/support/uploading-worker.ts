@@ -10,7 +10,7 @@ import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { actions } from '../../runbooks/actions/index.ts';
 import { createConfigurationReader } from '../../worker/configuration-file.ts';
-import { quietTemporal } from './scenario-worker.ts';
+import { quietTemporal } from './quiet-temporal.ts';
 
 const parts = 6;
 const heartbeatThrottleMs = 100;
