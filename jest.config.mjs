@@ -14,8 +14,9 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testTimeout: 180_000,
-  // One more than the cores of the smallest machine: much of the time goes by while a test waits for a world to move.
-  maxWorkers: 3,
+  // Twice the cores of the smallest machine: half of the time goes by while a test waits for a world to move.
+  maxWorkers: 4,
+  testSequencer: '<rootDir>/test/support/longest-first.mjs',
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/file-times-reporter.mjs', '<rootDir>/test/support/closing-line-reporter.mjs'],

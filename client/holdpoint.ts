@@ -330,7 +330,7 @@ export class Holdpoint {
     handle: WorkflowHandle,
     statement: StatementAtHold,
     signature: string,
-    delegation: string | undefined,
+    delegation?: string,
   ): Promise<DecisionAnswer> {
     const under = delegation === undefined ? {} : { delegationSignature: delegation };
     const request = { ...expectedOf(statement), signature, ...under } as WordAtHold;

@@ -6,9 +6,10 @@ import type { Json } from '../../domain/json.ts';
 import { planWorkflow, runWorkflow, sweepWorkflow, type RunInput } from '../../workflows/messages.ts';
 import { Random } from '../../sandbox/random.ts';
 import { runbookOf, startEngine, untilTrue, workAtOnce, type Engine, type Site } from '../support/engine.ts';
+import { isExhaustive } from '../support/exhaustive.ts';
 import { startStranger, type Stranger } from './stranger.ts';
 
-const seeds = 50;
+const seeds = isExhaustive ? 50 : 20;
 /** Runs that wait for their signatures while so many seeds are sent. */
 const seedsPerRun = 10;
 const messagesPerSeed = 8;

@@ -10,10 +10,11 @@ import { verifyEvidence, type EvidenceReport, type RecordOptions } from '../../c
 import { bytesOfEntry, chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { startEngine, runbookOf, type Engine } from '../support/engine.ts';
+import { isExhaustive } from '../support/exhaustive.ts';
 import { newWorkerKey } from '../support/worker-key.ts';
 
-/** How many edits are tried, with the seed that they are made from; `npm run test:exhaustive` tries 2,000. */
-const editsCount = Number(process.env.HOLDPOINT_TEST_EDITS ?? 500);
+/** How many edits are tried, with the seed that they are made from. */
+const editsCount = isExhaustive ? 2_000 : 300;
 const seed = 20_261_128;
 
 let engine: Engine;

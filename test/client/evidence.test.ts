@@ -9,6 +9,7 @@ import type { PeopleKeys } from '../../domain/evidence/verification.ts';
 import { ed25519Signer, type Signer } from '../../client/signing.ts';
 import { chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { isExhaustive } from '../support/exhaustive.ts';
 import { approvalOf, planOfStep, signed, writtenOfRun } from '../support/signed-record.ts';
 
 const run = 'r-20261121-7kq2m';
@@ -86,7 +87,7 @@ describe('the record of a run', () => {
   test('shows any single byte that was changed, added or removed', async () => {
     const bytes = await readFile(file);
     const target = path.join(directory, 'damaged.jsonl');
-    for (let place = 0; place < bytes.length; place += 7) {
+    for (let place = 0; place < bytes.length; place += isExhaustive ? 7 : 35) {
       const flipped = Buffer.from(bytes);
       flipped[place] = (flipped[place] ?? 0) ^ (1 << (place % 8));
       const removed = Buffer.concat([bytes.subarray(0, place), bytes.subarray(place + 1)]);

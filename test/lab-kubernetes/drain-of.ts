@@ -3,7 +3,7 @@ import { connectByKubeconfig } from '../../activities/kubernetes/client/kubeconf
 import { drainAction } from '../../activities/kubernetes/drain/drain.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
-import { fromSetup } from './real-world.ts';
+import { labKubeconfig } from './real-world.ts';
 
 const limitMs = 100_000;
 const waitMaxMs = 500;
@@ -13,7 +13,7 @@ export function drainOf(nodes: readonly string[]): {
   plan(settings?: object): Promise<ActionPlan>;
   carryOut(plan: ActionPlan): Promise<Performance>;
 } {
-  const { apis, cluster } = connectByKubeconfig({ kubeconfig: fromSetup('HOLDPOINT_LAB_KUBECONFIG'), env: {} });
+  const { apis, cluster } = connectByKubeconfig({ kubeconfig: labKubeconfig(), env: {} });
   const none = (): never => {
     throw new Error('a drain needs no AWS');
   };

@@ -11,7 +11,7 @@ import { region, useEnvironment } from '../support/cluster.ts';
 import { BudgetWatcher } from './budget-watcher.ts';
 import { namespace, needed, nodesOfGroup, podsOn, startNodegroupWorld } from './nodegroup-world.ts';
 import { send, type Door } from './raw.ts';
-import { fromSetup, realWorld } from './real-world.ts';
+import { labKubeconfig, realWorld } from './real-world.ts';
 import { eventually, leaveNothing, until, type PodSeen } from './world.ts';
 
 const nodesDrained = 3;
@@ -91,5 +91,5 @@ describe('node groups whose nodes are in a real cluster', () => {
 });
 
 async function requesterSettled(): Promise<void> {
-  await untilSettled(requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG'))), { namespace });
+  await untilSettled(requester(await readKubeconfig(labKubeconfig())), { namespace });
 }

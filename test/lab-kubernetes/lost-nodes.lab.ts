@@ -5,7 +5,7 @@ import { failureOf } from '../support/cluster.ts';
 import { drainOf } from './drain-of.ts';
 import { followEvictions } from './evictions.ts';
 import { send, type Door } from './raw.ts';
-import { fromSetup, realWorld } from './real-world.ts';
+import { labKubeconfig, realWorld } from './real-world.ts';
 import { inPool, leaveNothing, until, type PodSeen } from './world.ts';
 
 const namespace = 'lost-nodes';
@@ -19,7 +19,7 @@ let request: KubernetesRequest;
 
 beforeAll(async () => {
   ({ door } = await realWorld());
-  request = requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG')));
+  request = requester(await readKubeconfig(labKubeconfig()));
   const options = { namespace, readinessSeconds: 0.5, shutdownSeconds: 0.3 };
   const manifests = [
     ...workloadManifests({ ...options, name: 'free', replicas: 16 }),

@@ -4,7 +4,7 @@ import { startExternalSandbox } from '../../sandbox/external/sandbox.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
 import { worldWith } from '../support/cluster.ts';
 import { send, type Door } from './raw.ts';
-import { fromSetup } from './real-world.ts';
+import { labKubeconfig } from './real-world.ts';
 import { inPool, type PodSeen } from './world.ts';
 
 export const namespace = 'shop';
@@ -22,7 +22,7 @@ export const needed = { web: 11, cart: 5, db: 2 };
 
 /** Starts the EKS of a cluster whose node group `blue` has its six nodes in the real cluster, and waits until its pods are Ready. */
 export async function startNodegroupWorld(): Promise<Sandbox> {
-  const kubeconfig = fromSetup('HOLDPOINT_LAB_KUBECONFIG');
+  const kubeconfig = labKubeconfig();
   // On the nodes of the node group only: other tests have nodes of their own in the same cluster.
   const manifests = inPool(
     workloads.flatMap((workload) => workloadManifests({ ...workload, readinessSeconds: 0.5, shutdownSeconds: 0.3 })),

@@ -6,16 +6,21 @@ import type { KubernetesWorld } from './world.ts';
 
 const runFile = promisify(execFile);
 
+/** The kubeconfig of the control plane of this worker of jest. */
+export function labKubeconfig(): string {
+  return fromSetup(`HOLDPOINT_LAB_KUBECONFIG_${process.env.JEST_WORKER_ID}`);
+}
+
 /** The environment variable that the global setup has filled. */
-export function fromSetup(name: string): string {
+function fromSetup(name: string): string {
   const value = process.env[name];
   if (value === undefined) throw new Error(`${name} is not set: run these tests with \`npm run test:lab\``);
   return value;
 }
 
-/** The control plane that all files of `npm run test:lab` share. */
+/** The control plane that half of the files of `npm run test:lab` share. */
 export async function realWorld(): Promise<KubernetesWorld> {
-  const { server, certificateAuthority, token } = await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG'));
+  const { server, certificateAuthority, token } = await readKubeconfig(labKubeconfig());
   const door = { url: server, certificateAuthority, token };
   return { door, forgetVersions: () => compact(door), stop: async () => undefined };
 }
@@ -29,5 +34,6 @@ async function compact(door: KubernetesWorld['door']): Promise<void> {
 }
 
 async function etcdctl(...args: string[]): Promise<void> {
-  await runFile(fromSetup('HOLDPOINT_LAB_ETCDCTL'), [`--endpoints=${fromSetup('HOLDPOINT_LAB_ETCD')}`, ...args]);
+  const etcd = fromSetup(`HOLDPOINT_LAB_ETCD_${process.env.JEST_WORKER_ID}`);
+  await runFile(fromSetup('HOLDPOINT_LAB_ETCDCTL'), [`--endpoints=${etcd}`, ...args]);
 }

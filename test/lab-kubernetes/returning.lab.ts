@@ -4,7 +4,7 @@ import { createAll, nodeManifests } from '../../lab/workloads.ts';
 import { failureOf } from '../support/cluster.ts';
 import { drainOf } from './drain-of.ts';
 import { send, type Door } from './raw.ts';
-import { fromSetup, realWorld } from './real-world.ts';
+import { labKubeconfig, realWorld } from './real-world.ts';
 import { eventually, leaveNothing, podTemplate, until, type PodSeen } from './world.ts';
 
 /** So long a case from the field watches how many pods come and go. */
@@ -17,7 +17,7 @@ let after: () => Promise<void> = async () => undefined;
 
 beforeAll(async () => {
   ({ door } = await realWorld());
-  request = requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG')));
+  request = requester(await readKubeconfig(labKubeconfig()));
 });
 
 // Other tests share the cluster, and count its nodes.

@@ -11,7 +11,7 @@ import { perform } from '../../activities/perform.ts';
 import { kubeconfigOf, readKubeconfig, requester, type KubernetesRequest } from '../../lab/kubernetes-access.ts';
 import { createAll, nodeManifests, untilSettled, workloadManifests } from '../../lab/workloads.ts';
 import { send, type Door } from './raw.ts';
-import { fromSetup, realWorld } from './real-world.ts';
+import { labKubeconfig, realWorld } from './real-world.ts';
 import { inPool, leaveNothing, type PodSeen } from './world.ts';
 
 const namespace = 'rights';
@@ -26,7 +26,7 @@ let directory: string;
 
 beforeAll(async () => {
   ({ door } = await realWorld());
-  request = requester(await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG')));
+  request = requester(await readKubeconfig(labKubeconfig()));
   directory = await mkdtemp(join(tmpdir(), 'holdpoint-rights-'));
   const space = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } };
   const web = workloadManifests({ name: 'web', namespace, replicas: 3, budget: { maxUnavailable: 1 }, readinessSeconds: 0.2 });
@@ -57,7 +57,7 @@ async function rightsOfPage(): Promise<string> {
   expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 201]);
   const { token } = answers[3]?.body?.status as { token: string };
   const file = join(directory, 'kubeconfig');
-  const admin = await readKubeconfig(fromSetup('HOLDPOINT_LAB_KUBECONFIG'));
+  const admin = await readKubeconfig(labKubeconfig());
   await writeFile(file, kubeconfigOf({ ...admin, token }), { mode: 0o600 });
   return file;
 }
