@@ -43,10 +43,8 @@ export function requireHonestState(name: string, state: RunState, workflowId: st
 /** Sees that a forecast is of that document with those inputs, and has the hash that it names. Throws `shown-forged`. */
 export async function requireHonestForecast(forecast: Forecast, document: RunbookDocument, inputs: JsonObject): Promise<void> {
   // Whoever only looks at a run needs no compiler, which takes a tenth of a second to load.
-  const [{ compileRunbook }, { checkInputs }] = await Promise.all([
-    import('../runbooks/compiler/compile.ts'),
-    import('../runbooks/compiler/inputs.ts'),
-  ]);
+  const { compileRunbook } = await import('../runbooks/compiler/compile.ts');
+  const { checkInputs } = await import('../runbooks/compiler/inputs.ts');
   const of = { name: document.file, workflow: 'that has made the plan' };
   const { runbook } = compileRunbook(document.text, document.file, undefined, document.runbooks);
   // What this version cannot read, the command line has refused already; other clients believe their worker there.

@@ -35,7 +35,7 @@ function answerWith(state: RunState): { stop: () => Promise<void> } {
   return { stop: () => ((isOver = true), answering) };
 }
 
-test('what a fake worker says of a hold is refused where it does not fit, and where it does fit, a signature on it does nothing', async () => {
+test('what a fake worker says of a hold is refused where it does not fit, and where it fits, a signature on it does nothing', async () => {
   const { cluster, target, site } = engine.newSite();
   const { run } = await engine.begin(cluster);
   const genuine = await engine.until(target, 'holding');

@@ -229,7 +229,8 @@ function echoing(
     left -= 1;
     const said = [authorization, session].flat().filter((value) => value !== '');
     const inBase64 = said.map((value) => Buffer.from(value).toString('base64'));
-    const text = `you came with Authorization: ${said.join(' and ')}; that is ${inBase64.join(' and ')} and ${said.map(encodeURIComponent).join()}`;
+    const others = [...inBase64, ...said.map(encodeURIComponent)].join(' and ');
+    const text = `you came with Authorization: ${said.join(' and ')}; that is ${others}`;
     return {
       status,
       headers: { 'content-type': 'application/json', 'x-amzn-errortype': 'AccessDeniedException' },
