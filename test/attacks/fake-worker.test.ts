@@ -19,20 +19,19 @@ afterAll(() => engine.stop());
 function answerWith(state: RunState): { stop: () => Promise<void> } {
   const { namespace, taskQueue } = engine.settings;
   const { workflowService, connection } = engine.client;
-  let isOver = false;
+  const over = new AbortController();
+  const poll = () => workflowService.pollWorkflowTaskQueue({ namespace, taskQueue: { name: taskQueue }, identity: 'fake' });
   const answering = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const task = await connection
-        .withDeadline(Date.now() + pollMs, () =>
-          workflowService.pollWorkflowTaskQueue({ namespace, taskQueue: { name: taskQueue }, identity: 'fake' }),
-        )
+        .withDeadline(Date.now() + pollMs, () => connection.withAbortSignal(over.signal, poll))
         .catch(() => undefined);
       if (!task?.query) continue;
       const queryResult = { payloads: [defaultPayloadConverter.toPayload(state)] };
       await workflowService.respondQueryTaskCompleted({ namespace, taskToken: task.taskToken, completedType: answered, queryResult });
     }
   })();
-  return { stop: () => ((isOver = true), answering) };
+  return { stop: () => (over.abort(), answering) };
 }
 
 test('what a fake worker says of a hold is refused where it does not fit, and where it fits, a signature on it does nothing', async () => {
@@ -45,7 +44,16 @@ test('what a fake worker says of a hold is refused where it does not fit, and wh
     ...genuine,
     hold: { ...hold, plan, request: { ...hold.request, planHash } },
   });
-  let signing: Promise<unknown> = Promise.resolve();
+  /** What the client shows while the fake worker answers with that. */
+  const shownBy = async (forged: RunState): Promise<RunState> => {
+    const fake = answerWith(forged);
+    try {
+      return await engine.holdpoint.state(target);
+    } finally {
+      await fake.stop();
+    }
+  };
+  let shown: RunState | undefined;
   await engine.replaceWorker(async () => {
     for (const forged of [
       // Another plan under the hash of the genuine one, with that hash and with its own; another title; another run.
@@ -54,20 +62,13 @@ test('what a fake worker says of a hold is refused where it does not fit, and wh
       { ...genuine, runbook: { ...genuine.runbook, title: 'A drill' } },
       { ...genuine, target: `${target}-other` },
     ]) {
-      const fake = answerWith(forged);
-      await expect(engine.holdpoint.state(target)).rejects.toMatchObject({ code: 'shown-forged' });
-      await fake.stop();
+      await expect(shownBy(forged)).rejects.toMatchObject({ code: 'shown-forged' });
     }
     // It fits, and is what somebody signs.
-    const fake = answerWith(showing(harmless, harmless.hash));
-    const shown = await engine.holdpoint.state(target);
-    expect(shown.hold?.plan.steps).toEqual([]);
-    signing = engine.holdpoint.decide(shown, shown.hold!.request, 'approve', '', engine.keys.ada);
-    signing.catch(() => undefined);
-    // The decision is on its way when it has been looked at whom it goes to.
-    await engine.holdpoint.state(target);
-    await fake.stop();
+    shown = await shownBy(showing(harmless, harmless.hash));
   });
+  expect(shown?.hold?.plan.steps).toEqual([]);
+  const signing = engine.holdpoint.decide(shown!, shown!.hold!.request, 'approve', '', engine.keys.ada);
   await expect(signing).rejects.toMatchObject({ code: 'plan-differs' });
   expect(site.done).toEqual([]);
   expect(await engine.until(target, 'holding')).toMatchObject({ hold: { decisions: [] } });
