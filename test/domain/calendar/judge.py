@@ -48,8 +48,15 @@ def local_times(question):
         day += timedelta(days=1)
 
 
+def offsets(zone, seconds):
+    return [round(datetime.fromtimestamp(at, ZoneInfo(zone)).utcoffset().total_seconds() * 1000) for at in seconds]
+
+
 answers = []
 for asked in json.load(sys.stdin):
+    if "offsetsAt" in asked:
+        answers.append(offsets(asked["zone"], asked["offsetsAt"]))
+        continue
     found = [opening(opens, closes, asked) for opens, closes in local_times(asked)]
     answers.append(sorted([round(begin * 1000), round(end * 1000)] for begin, end in filter(None, found)))
 json.dump(answers, sys.stdout)
