@@ -410,11 +410,16 @@ export class Holdpoint {
     try {
       return await this.client.connection.withDeadline(Date.now() + answerTimeoutMs, () => handle.query(stateQuery));
     } catch (error) {
-      if (!isGrpcDeadlineError(error)) throw error;
+      if (!isGrpcDeadlineError(error) && !saysThatNobodyPolls(error)) throw error;
       const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
       throw new HoldpointError('run-silent', details, { cause: error });
     }
   }
+}
+
+/** Whether the Temporal server has seen no worker on the queue for a while: it refuses a query at once then (FAILED_PRECONDITION). */
+function saysThatNobodyPolls(error: unknown): boolean {
+  return error instanceof Error && /no poller seen/i.test(`${error.message} ${String((error.cause as Error | undefined)?.message)}`);
 }
 
 /** What the heartbeats of an activity tell; only those of steps do. */
