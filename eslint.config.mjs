@@ -18,6 +18,18 @@ export default tseslint.config(
       'no-console': 'error',
     },
   },
+  {
+    files: ['activities/**', 'cli/**', 'client/**', 'runbooks/**', 'sandbox/**', 'worker/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ImportDeclaration[importKind!="type"][source.value="zod"] > ImportSpecifier[imported.name="z"]',
+          message: "Write import * as z from 'zod': the object `z` holds all of zod, and brings 460 KB into every program.",
+        },
+      ],
+    },
+  },
   { files: ['cli/**', 'bench/**', 'lab/**', 'sandbox/main.ts', 'test/support/**'], rules: { 'no-console': 'off' } },
   {
     files: ['**/*.mjs'],

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Random } from './random.ts';
 
 /** What can go wrong with a request, whichever face of the world it is for. */

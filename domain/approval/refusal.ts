@@ -85,12 +85,9 @@ export function refusalOf(
   run: string,
   nowMs: number,
 ): Refusal | undefined {
-  if (attempt.run !== run) return otherRun(attempt, run);
-  if (request === undefined) return notWaiting(attempt);
+  const elsewhere = refusalOfAddress(request, attempt, run);
+  if (elsewhere || request === undefined) return elsewhere;
   return (
-    otherRequest(request, attempt) ??
-    closed(request) ??
-    otherPlan(request, attempt) ??
     otherQuestion(request, attempt) ??
     unknownDecision(attempt) ??
     alreadySettled(request, decisions, attempt, nowMs) ??
@@ -107,16 +104,20 @@ export function refusalOfWithdrawal(
   attempt: WithdrawalAttempt,
   run: string,
 ): Refusal | undefined {
+  const elsewhere = refusalOfAddress(request, attempt, run);
+  if (elsewhere || request === undefined) return elsewhere;
+  return nothingToWithdraw(request, decisions, attempt) ?? tooLong(attempt.reason) ?? refusalOfUnreadable(attempt.reason);
+}
+
+/** Says why what somebody says is not for this request; undefined only where there is one, open, that it is for. */
+function refusalOfAddress(
+  request: ApprovalRequest | undefined,
+  attempt: Pick<Attempt, 'run' | 'hold' | 'request' | 'planHash'>,
+  run: string,
+): Refusal | undefined {
   if (attempt.run !== run) return otherRun(attempt, run);
   if (request === undefined) return notWaiting(attempt);
-  return (
-    otherRequest(request, attempt) ??
-    closed(request) ??
-    otherPlan(request, attempt) ??
-    nothingToWithdraw(request, decisions, attempt) ??
-    tooLong(attempt.reason) ??
-    refusalOfUnreadable(attempt.reason)
-  );
+  return otherRequest(request, attempt) ?? closed(request) ?? otherPlan(request, attempt);
 }
 
 function nothingToWithdraw(request: ApprovalRequest, decisions: readonly Decision[], attempt: WithdrawalAttempt): Refusal | undefined {

@@ -17,6 +17,16 @@ export const stepCommands: readonly CommandName[] = ['retry', 'skip', 'done', 'a
 /** How a claim is written: any text, a whole number, a time (ISO 8601, UTC), or one of a few words. */
 type ClaimType = 'text' | 'integer' | 'time' | readonly string[];
 
+/** What an answer to a request for approval says that it answers. `question` is the digest of its question, see `questionDigest`. */
+const answerClaims = {
+  person: 'text',
+  run: 'text',
+  hold: 'text',
+  request: 'integer',
+  planHash: 'text',
+  question: 'text',
+} as const satisfies Record<string, ClaimType>;
+
 /**
  * What people sign, by the kind of statement: each claim with its type. This is the one list of them: what is signed, sent, verified
  * and found again in evidence follows from it. Every statement has `kind`, `at` (when it was signed) and `nonce` besides.
@@ -24,36 +34,21 @@ type ClaimType = 'text' | 'integer' | 'time' | readonly string[];
 const claimTypes = {
   /** The requester starts a run. `runbook` is the digest of the document, `planHash` that of the first span as it was shown. */
   start: { person: 'text', run: 'text', target: 'text', runbook: 'text', planHash: 'text' },
-  /** An answer to a request for approval. `question` is the digest of its question, as `questionDigest` makes it. */
+  /** An answer to a request for approval. */
   decision: {
-    person: 'text',
-    run: 'text',
-    hold: 'text',
-    request: 'integer',
-    planHash: 'text',
-    question: 'text',
+    ...answerClaims,
     decision: ['approve', 'reject'],
     reason: 'text',
   },
   /** An approval that counts from a later time on. */
   'deferred-approval': {
-    person: 'text',
-    run: 'text',
-    hold: 'text',
-    request: 'integer',
-    planHash: 'text',
-    question: 'text',
+    ...answerClaims,
     from: 'time',
     reason: 'text',
   },
   /** An approval in the place of somebody else. `delegation` is the digest of their signed delegation, see `approvalId`. */
   'delegated-approval': {
-    person: 'text',
-    run: 'text',
-    hold: 'text',
-    request: 'integer',
-    planHash: 'text',
-    question: 'text',
+    ...answerClaims,
     delegation: 'text',
     reason: 'text',
   },

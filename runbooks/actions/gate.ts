@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDurationMs } from '../configuration/duration.ts';
 import { declareAction, hourMs, minuteMs, type SystemDeclaration } from './declaration.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { calendarsOf, type CalendarDefinition, type FreezeDefinition } from '../../domain/calendar/definition.ts';
 import { clockChangeDefault, windowMaxMs } from '../../domain/calendar/window.ts';
 import { formatPath } from '../grammar/problem.ts';

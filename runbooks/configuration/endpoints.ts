@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SourceMap } from '../grammar/document.ts';
 import { httpUrl, secretFile, secretOf, secretVariable, type Secret } from './secret.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { notificationEvents, type NotificationEvent, type Route } from '../../domain/notification.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import type { SourceMap } from '../grammar/document.ts';

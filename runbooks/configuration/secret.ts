@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Where a secret is; it is read whenever it is needed, and kept nowhere. */
 export type Secret = { file: string } | { environment: string };

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { faultsOfRequest, type Faults } from '../faults.ts';
+import { readBody } from '../request-body.ts';
 
 const requestBytesMax = 64 * 1024;
 const targetPrefix = 'GraniteServiceVersion20100801.';
@@ -68,14 +69,8 @@ function describeAlarms(input: DescribeAlarmsInput, all: readonly Alarm[], respo
 }
 
 async function readInput(request: IncomingMessage): Promise<DescribeAlarmsInput> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > requestBytesMax) throw new Error('the request is too large');
-    chunks.push(chunk);
-  }
-  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as DescribeAlarmsInput;
+  const body = await readBody(request, requestBytesMax, () => new Error('the request is too large'));
+  return JSON.parse(body.toString('utf8')) as DescribeAlarmsInput;
 }
 
 function refuse(response: ServerResponse, status: number, code: string, message: string): void {

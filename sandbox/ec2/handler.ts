@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SubnetView } from '../eks/handler.ts';
 import { faultsOfRequest, type Faults } from '../faults.ts';
+import { readBody } from '../request-body.ts';
 
 const requestBytesMax = 64 * 1024;
 const xmlNamespace = 'http://ec2.amazonaws.com/doc/2016-11-15/';
@@ -69,12 +70,6 @@ function escape(text: string): string {
 }
 
 async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > requestBytesMax) throw new Error('the request is too large');
-    chunks.push(chunk);
-  }
-  return new URLSearchParams(Buffer.concat(chunks).toString());
+  const body = await readBody(request, requestBytesMax, () => new Error('the request is too large'));
+  return new URLSearchParams(body.toString());
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ShownObject } from '../double-effects.ts';
 import { faultsOfRequest } from '../faults.ts';
 import type { NodegroupView } from '../leftovers.ts';
+import { readBody } from '../request-body.ts';
 import type { ClusterSeed } from '../seed.ts';
 import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
@@ -209,16 +210,11 @@ function decode(part: string): string {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limits.requestBodyBytes) throw new EksError(413, 'RequestEntityTooLargeException', 'The request is too large');
-    chunks.push(chunk);
-  }
-  if (size === 0) return undefined;
+  const tooLarge = (): Error => new EksError(413, 'RequestEntityTooLargeException', 'The request is too large');
+  const body = await readBody(request, limits.requestBodyBytes, tooLarge);
+  if (body.length === 0) return undefined;
   try {
-    return JSON.parse(Buffer.concat(chunks).toString()) as unknown;
+    return JSON.parse(body.toString()) as unknown;
   } catch {
     throw new EksError(400, 'SerializationException', 'The body is not JSON');
   }

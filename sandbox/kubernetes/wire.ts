@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { readBody } from '../request-body.ts';
 import { ApiError, badRequest, unsupportedMediaType } from './errors.ts';
 import type { Json, JsonObject } from './json.ts';
 
@@ -27,17 +28,12 @@ export function contentType(request: IncomingMessage): string {
 
 /** The JSON body of a request, undefined where it is empty; throws an ApiError for what is too large or no JSON. */
 export async function readJson(request: IncomingMessage): Promise<Json | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > bodyBytesMax) throw new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${bodyBytesMax}`);
-    chunks.push(chunk);
-  }
-  if (bytes === 0) return undefined;
+  const tooLarge = (): Error => new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${bodyBytesMax}`);
+  const body = await readBody(request, bodyBytesMax, tooLarge);
+  if (body.length === 0) return undefined;
   if (contentType(request).includes('protobuf')) throw unsupportedMediaType(contentType(request), ['application/json']);
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Json;
+    return JSON.parse(body.toString('utf8')) as Json;
   } catch (error) {
     throw badRequest(`the body of the request is no JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
