@@ -214,8 +214,7 @@ async function verifySignature(
   configuration: Configuration,
 ): Promise<VerifiedSignature> {
   const { person } = expected;
-  const publicKey = ownValue(configuration.people, person)?.key;
-  const result = await verifyStatement(signature, expected, publicKey, new Date());
+  const result = verifyStatement(signature, expected, ownValue(configuration.people, person), new Date());
   if (!result.ok) return result;
   if (group !== undefined && !membersOf(group, configuration).includes(person)) {
     const reason = `${person} has left the group ${group} since the signatures were requested.`;
@@ -225,12 +224,15 @@ async function verifySignature(
   if (refusal !== undefined) {
     return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
   }
-  const { at, nonce } = result.statement;
+  const {
+    statement: { at, nonce },
+    key: publicKey,
+  } = result;
   const voided = earlier.flatMap(({ expected, signature }) => {
     const reason = refusalNow(expected, signature, group, configuration);
     return reason === undefined ? [] : { person: expected.person, reason };
   });
-  return { ok: true, publicKey: publicKey ?? '', at, nonce, voided };
+  return { ok: true, publicKey, at, nonce, voided };
 }
 
 /** Why what somebody has signed before does not count any more; undefined where it does. */
@@ -241,7 +243,7 @@ function refusalNow(
   configuration: Configuration,
 ): string | undefined {
   const { person } = expected;
-  const checked = checkSignature(signature, expected, ownValue(configuration.people, person)?.key);
+  const checked = checkSignature(signature, expected, ownValue(configuration.people, person), Date.now());
   if (!checked.ok) return checked.reason;
   return group === undefined || membersOf(group, configuration).includes(person) ? undefined : `${person} has left the group ${group}.`;
 }

@@ -164,7 +164,7 @@ export class Judge {
 function startOf({ start }: Ledger, configuration: Configuration, refuse: (cause: string) => HoldpointError): Start {
   if (start?.claims.kind !== 'start') throw refuse('its record does not say who has started it');
   const { kind: _kind, ...claims } = start.claims;
-  const checked = checkSignature(start.jws, start.claims, ownValue(configuration.people, claims.person)?.key);
+  const checked = checkSignature(start.jws, start.claims, ownValue(configuration.people, claims.person), Date.now());
   if (!checked.ok) throw refuse(`its start does not count any more. ${withoutFullStop(checked.reason)}`);
   return claims;
 }
@@ -192,7 +192,7 @@ function shortfallNow(
     if (claims.kind !== 'decision' || claims.run !== run || claims.hold !== hold) continue;
     if (claims.request !== number || claims.planHash !== plan.hash || claims.question !== questionDigest({ question })) continue;
     const { person, decision, reason } = claims;
-    const checked = checkSignature(jws, claims, ownValue(configuration.people, person)?.key);
+    const checked = checkSignature(jws, claims, ownValue(configuration.people, person), Date.now());
     if (!checked.ok) voided.push(withoutFullStop(checked.reason));
     else if (!members.includes(person)) voided.push(`${person} does not belong to ${policy.of} now`);
     else counting.push({ person, decision, reason, at: checked.statement.at, jws });
@@ -225,5 +225,5 @@ function isCommand({ claims }: SignedWords, command: CommandName): boolean {
 }
 
 function isSigned({ claims, jws }: SignedWords, configuration: Configuration): boolean {
-  return checkSignature(jws, claims, ownValue(configuration.people, claims.person)?.key).ok;
+  return checkSignature(jws, claims, ownValue(configuration.people, claims.person), Date.now()).ok;
 }

@@ -20,8 +20,8 @@ export function withCommonOptions(command: Command): Command {
   return command.option('--json', 'print one JSON object instead of text').option('--no-color', 'no colours (as with NO_COLOR)');
 }
 
-/** Where a person's key may be. */
-export const signerKinds = ['file', 'ssh-agent'] as const;
+/** Where a person's key may be: a file of `holdpoint keys create`, an SSH agent, the file of an SSH key. */
+export const signerKinds = ['file', 'ssh-agent', 'ssh-file'] as const;
 
 /** Who signs, and with what. */
 export interface SignerOptions {

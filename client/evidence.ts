@@ -1,7 +1,7 @@
 import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { checkRecord, decode, readRecord } from '../activities/evidence/entries.ts';
-import { clockSkewMaxMs, verifySignature } from '../activities/people/verify.ts';
+import { clockSkewMaxMs } from '../activities/people/verify.ts';
 import { createDirectoryObjects } from '../activities/storage/directory.ts';
 import type { ObjectStore } from '../activities/storage/objects.ts';
 import {
@@ -18,10 +18,13 @@ import {
   type EvidenceEntry,
   type LineProblem,
 } from '../domain/evidence/evidence.ts';
+import { KeyCheck } from './evidence-keys.ts';
 import { checkAnchors, checkWorkers, proofOf, type AnchorReport } from './evidence-proof.ts';
 import type { Configuration, EvidenceBucket, EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import { meaningOf, type Authority, type WholeEntry } from '../domain/evidence/meaning.ts';
+import { keyOfText, textOfKey, type PeopleKeys } from '../domain/approval/keys.ts';
 import { refusalOfPreApproval, type PreApprovalUse } from '../domain/approval/pre-approval.ts';
+import { checkSignature, type VerificationResult } from '../domain/approval/signature.ts';
 import type { ExpectedStatement, PreApprovalStatement } from '../domain/approval/statement.ts';
 import { ToldError } from '../domain/errors.ts';
 import { parseJson, type Json, type JsonObject } from '../domain/json.ts';
@@ -100,6 +103,8 @@ interface FoundRecord {
   readKept: (digest: string) => Promise<KeptBytes>;
 }
 
+type Verified = Extract<VerificationResult, { ok: true }>;
+
 /** `bytes` is undefined where there is nothing, and empty where there is more than was ever kept. */
 interface KeptBytes {
   bytes: Uint8Array | undefined;
@@ -108,9 +113,6 @@ interface KeptBytes {
 
 const bucketUrlPattern = /^s3:\/\/([^/]+)\/(?:(.+)\/)?([^/]+)\/?$/;
 const regionDefault = 'us-east-1';
-
-/** The people of a configuration, by id, with their public keys (`x` of the JWK). */
-export type PeopleKeys = Readonly<Record<string, { key: string } | undefined>>;
 
 /** Whether a record is named by `s3://bucket/prefix/run`. */
 function isBucketUrl(path: string): boolean {
@@ -147,13 +149,17 @@ export async function readEvidence(
   }
   const { chain, names, locks } = found;
   const signatures: CheckedSignature[] = [];
+  const revokedLater: LineProblem[] = [];
+  const keys = people && new KeyCheck(people);
   const problems = [...found.problems];
   const started = chain.entries.find(({ entry }) => entry.kind === signedKinds.start)?.entry;
   for (const { line, entry } of chain.entries) {
-    const checked = await checkSignature(entry, people, started);
-    if (checked === undefined) continue;
-    const { person, sentence } = checked;
-    signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person, ok: sentence === undefined });
+    keys?.forget(entry);
+    const checked = checkSigned(entry, started);
+    const ofKey = checked?.result ? keys?.ofSigned(entry, checked.result) : keys?.ofRelease(entry);
+    const sentence = checked?.sentence ?? ofKey?.sentence;
+    if (ofKey?.revokedLater !== undefined) revokedLater.push({ line, sentence: ofKey.revokedLater });
+    if (checked) signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person: checked.person, ok: sentence === undefined });
     if (sentence !== undefined) problems.push({ line, sentence, ...(names && { object: names[line - 1] }) });
   }
   const kept = await checkKept(found);
@@ -168,7 +174,7 @@ export async function readEvidence(
   const anchors = options.anchor && (await readAnchors(found, run ?? basename(path), options.anchor));
   // A worker that is known vouches for what was the policy then: that it is another one now is no fault of the record.
   const isVouched = ({ line }: LineProblem): boolean => workers.known.has(line);
-  const differences = meaning?.differences ?? [];
+  const differences = [...(meaning?.differences ?? []), ...revokedLater];
   const notes = differences.filter(isVouched).map(({ sentence }) => sentence);
   const others = [meaning?.problems, differences.filter((one) => !isVouched(one)), workers.problems, anchors?.problems];
   for (const { line, sentence } of others.flatMap((list) => list ?? [])) {
@@ -325,11 +331,10 @@ function refuseToWrite(file: string, error: unknown): never {
 }
 
 /** Undefined for an entry of a kind that needs no signature; a sentence where the signature is missing or does not hold. */
-async function checkSignature(
+function checkSigned(
   entry: EvidenceEntry,
-  people: PeopleKeys | undefined,
   started: EvidenceEntry | undefined,
-): Promise<{ person: string; sentence?: string } | undefined> {
+): { person: string; sentence: string; result?: undefined } | { person: string; sentence?: undefined; result: Verified } | undefined {
   const signed = signedClaimsOf(entry);
   if (signed === undefined) return undefined;
   const { claims, jws, publicKey } = signed;
@@ -339,7 +344,10 @@ async function checkSignature(
   }
   const { person } = claims;
   // Claims that the body lacks are undefined here, and no signed claim is equal to that.
-  const result = await verifySignature(jws, claims as unknown as ExpectedStatement, publicKey);
+  const recorded = keyOfText(publicKey);
+  if (!recorded || textOfKey(recorded) !== publicKey)
+    return { person, sentence: `${name} is signed with ${JSON.stringify(publicKey.slice(0, 100))}, which is no public key.` };
+  const result = checkSignature(jws, claims as unknown as ExpectedStatement, { keys: [recorded] }, 'signing');
   if (!result.ok) return { person, sentence: `${name}: ${result.reason}` };
   if (Date.parse(result.statement.at) > Date.parse(entry.at) + clockSkewMaxMs) {
     return { person, sentence: `${name} was written at ${entry.at}, before ${person} signed it at ${result.statement.at}.` };
@@ -351,12 +359,7 @@ async function checkSignature(
     const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started), [], acceptedMs);
     if (refusal) return { person, sentence: `${name} should not have been accepted. ${refusal.reason}` };
   }
-  const known = people && Object.hasOwn(people, person) ? people[person] : undefined;
-  if (people !== undefined && known?.key !== publicKey) {
-    const why = known ? `the configuration names another key for ${person}` : `the configuration does not know ${person}`;
-    return { person, sentence: `${name} is signed with a key that cannot be vouched for: ${why}.` };
-  }
-  return { person };
+  return { person, result };
 }
 
 /** What the run of a record asked for: the start says on what, with which runbook and inputs; the entry says the rest, and is signed. */

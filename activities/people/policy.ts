@@ -1,3 +1,4 @@
+import { keysOf, type PersonKey } from '../../domain/approval/keys.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { ownValue } from '../../domain/map.ts';
@@ -25,10 +26,10 @@ export function membersOf(group: string, { people, groups }: Configuration): str
   return ownValue(groups, group) ?? (group === everybody ? Object.keys(people) : []);
 }
 
-/** Public keys by person. */
-export type PublicKeys = Record<string, string>;
+/** Public keys by person, with the times between which they count. */
+export type PublicKeys = Record<string, readonly PersonKey[]>;
 
 /** The keys of all people at this moment. */
 export function keysNow({ people }: Configuration): PublicKeys {
-  return Object.fromEntries(Object.entries(people).map(([person, { key }]) => [person, key]));
+  return Object.fromEntries(Object.entries(people).map(([person, keys]) => [person, keysOf(keys)]));
 }
