@@ -42,6 +42,7 @@ import {
   type CommandResult,
 } from '../workflows/messages.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
+import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
 import { newRunId } from './run-id.ts';
@@ -172,6 +173,11 @@ export class Holdpoint {
       if (runs.length >= (options.most ?? runsListedMax)) break;
     }
     return runs;
+  }
+
+  /** The holds of all runs that a person may sign now. */
+  inbox(person: string): Promise<Inbox> {
+    return readInbox(this.client, this.settings, person, (target) => this.state(target));
   }
 
   /** The full state of a run by its id or its target. Throws `run-unknown`; `target-occupied`, `shown-forged` where it is not that run. */
