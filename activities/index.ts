@@ -22,7 +22,7 @@ import { notifyWorkflow, planWorkflow, runWorkflow, sweepWorkflow, testChannelWo
 import { timeMsOf } from '../domain/time.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
-import { checkSignature } from '../domain/approval/signature.ts';
+import { checkSignature, type VerificationResult } from '../domain/approval/signature.ts';
 import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { parseTarget } from '../runbooks/targets.ts';
@@ -285,9 +285,8 @@ async function verifySignature(
   configuration: Configuration,
 ): Promise<VerifiedSignature> {
   const { person } = expected;
-  const publicKey = ownValue(configuration.people, person)?.key;
   const now = new Date();
-  const result = await verifyStatement(signature, expected, publicKey, now);
+  const result = verifyStatement(signature, expected, ownValue(configuration.people, person), now);
   if (!result.ok) return result;
   const left = groups?.find((group) => !membersOf(configuration, group).includes(person));
   if (left !== undefined) {
@@ -301,10 +300,21 @@ async function verifySignature(
   if (refusal !== undefined) {
     return { ok: false, code: 'rule-operator', reason: refusal, remedy: 'Have one of them send it; `pause` and `abort` anybody may.' };
   }
-  const { at, nonce } = result.statement;
+  const {
+    statement: { at, nonce },
+    key: publicKey,
+  } = result;
   const voided = voidedNow(earlier, configuration);
-  const delegatorKey = delegation && ownValue(configuration.people, delegation.expected.person)?.key;
-  return { ok: true, publicKey: publicKey ?? '', at, nonce, nowMs: now.getTime(), ...(delegatorKey && { delegatorKey }), voided };
+  const delegated = delegation && checkNow(delegation, configuration);
+  return { ok: true, publicKey, at, nonce, nowMs: now.getTime(), ...(delegated?.ok && { delegatorKey: delegated.key }), voided };
+}
+
+/** Whether the signature of a statement holds, with a key that is good at this moment. */
+function checkNow(
+  { expected, signature }: Pick<SignedDelegation, 'expected' | 'signature'>,
+  { people }: Configuration,
+): VerificationResult {
+  return checkSignature(signature, expected, ownValue(people, expected.person), Date.now());
 }
 
 function voidedNow(earlier: readonly EarlierWord[], configuration: Configuration): VoidedWord[] {
@@ -324,7 +334,7 @@ function refusalNow(
   configuration: Configuration,
 ): string | undefined {
   const { person } = expected;
-  const checked = checkSignature(signature, expected, ownValue(configuration.people, person)?.key);
+  const checked = checkNow({ expected, signature }, configuration);
   if (!checked.ok) return checked.reason;
   const left = groups.find((group) => !membersOf(configuration, group).includes(person));
   return left === undefined ? undefined : `${person} has left the group ${left}.`;

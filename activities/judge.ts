@@ -166,7 +166,7 @@ export class Judge {
 function startOf({ start }: Ledger, configuration: Configuration, refuse: (cause: string) => HoldpointError): Start {
   if (start?.claims.kind !== 'start') throw refuse('its record does not say who has started it');
   const { kind: _kind, ...claims } = start.claims;
-  const checked = checkSignature(start.jws, start.claims, ownValue(configuration.people, claims.person)?.key);
+  const checked = checkSignature(start.jws, start.claims, ownValue(configuration.people, claims.person), Date.now());
   if (!checked.ok) throw refuse(`its start does not count any more. ${withoutFullStop(checked.reason)}`);
   return claims;
 }
@@ -201,7 +201,7 @@ function shortfallNow(
     const { person, reason } = claims;
     const decision = claims.kind === 'decision' ? claims.decision : 'approve';
     const word = { decision, ...(claims.kind === 'deferred-approval' && { from: claims.from }) };
-    const checked = checkSignature(jws, claims, ownValue(configuration.people, person)?.key);
+    const checked = checkSignature(jws, claims, ownValue(configuration.people, person), Date.now());
     if (!checked.ok) voided.push(withoutFullStop(checked.reason));
     else if (claims.kind === 'delegated-approval') {
       const delegation = delegations.get(claims.delegation);
@@ -229,7 +229,7 @@ function delegationProblem(
   configuration: Configuration,
 ): string | undefined {
   if (delegation?.claims.kind !== 'delegation') return `the delegation that ${delegate} has signed under is not in the record`;
-  const checked = checkSignature(delegation.jws, delegation.claims, ownValue(configuration.people, delegation.claims.person)?.key);
+  const checked = checkSignature(delegation.jws, delegation.claims, ownValue(configuration.people, delegation.claims.person), Date.now());
   if (!checked.ok) return checked.reason;
   if (checked.statement.kind !== 'delegation') return `${delegation.claims.person} has signed no delegation`;
   return refusalOfDelegation(checked.statement, parties, delegate, releasedAtMs - clockSkewMaxMs)?.reason;
@@ -264,5 +264,5 @@ function isCommand({ claims }: SignedWords, command: CommandName): boolean {
 }
 
 function isSigned({ claims, jws }: SignedWords, configuration: Configuration): boolean {
-  return checkSignature(jws, claims, ownValue(configuration.people, claims.person)?.key).ok;
+  return checkSignature(jws, claims, ownValue(configuration.people, claims.person), Date.now()).ok;
 }

@@ -30,8 +30,8 @@ export function withFullOption(command: Command): Command {
   return command.option('--full', 'show all that the hash of the plan covers, such as facts, as JSON');
 }
 
-/** Where a person's key may be. */
-export const signerKinds = ['file', 'ssh-agent'] as const;
+/** Where a person's key may be: a file of `holdpoint keys create`, an SSH agent, the file of an SSH key. */
+export const signerKinds = ['file', 'ssh-agent', 'ssh-file'] as const;
 
 /** Who signs, and with what. */
 export interface SignerOptions {

@@ -69,6 +69,10 @@ const commandFiles: readonly CommandFile[] = [
   },
   { summaries: { runs: 'list the open runs, or all of them' }, load: async () => (await import('./commands/runs.ts')).registerRuns },
   {
+    summaries: { inbox: 'list what waits for your signature, over all runs' },
+    load: async () => (await import('./commands/inbox.ts')).registerInbox,
+  },
+  {
     summaries: { show: 'show a run: its steps, what is under way, what it waits for' },
     load: async () => (await import('./commands/show.ts')).registerShow,
   },

@@ -17,7 +17,8 @@ import {
 import type { Configuration, EvidenceBucket, EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import type { Authority, WholeEntry } from '../domain/evidence/meaning.ts';
 import type { FoundHead } from '../domain/evidence/proof.ts';
-import { verifyRecord, type PeopleKeys, type RecordInHand, type Verification } from '../domain/evidence/verification.ts';
+import { verifyRecord, type RecordInHand, type Verification } from '../domain/evidence/verification.ts';
+import type { PeopleKeys } from '../domain/approval/keys.ts';
 import { ToldError } from '../domain/errors.ts';
 import { getOrAdd } from '../domain/map.ts';
 

@@ -50,6 +50,7 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
+import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
 import { newRunId } from './run-id.ts';
@@ -211,6 +212,11 @@ export class Holdpoint {
       if (runs.length >= (options.most ?? runsListedMax)) break;
     }
     return runs;
+  }
+
+  /** The holds of all runs that a person may sign now. */
+  inbox(person: string): Promise<Inbox> {
+    return readInbox(this.client, this.settings, person, (target) => this.state(target));
   }
 
   /** The full state of a run by its id or its target. Throws `run-unknown`; `target-occupied`, `shown-forged` where it is not that run. */

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, stat, type FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import * as z from 'zod';
-import { isPersonId, statementAlgorithm } from '../domain/approval/statement.ts';
+import { isPersonId } from '../domain/approval/statement.ts';
 import { parseJson } from '../domain/json.ts';
 import { ed25519Signer, KeyError, type Signer } from './signing.ts';
 
@@ -36,7 +36,7 @@ export async function createKey(person: string, directory: string): Promise<stri
   await makePrivateDirectory(directory);
   const { privateKey } = generateKeyPairSync('ed25519');
   const { d, x } = privateKey.export({ format: 'jwk' });
-  const jwk = { kty: 'OKP', crv: 'Ed25519', alg: statementAlgorithm, use: 'sig', kid: person, d, x };
+  const jwk = { kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig', kid: person, d, x };
   const handle = await createOnce(person, file);
   try {
     await handle.writeFile(`${JSON.stringify(jwk)}\n`);

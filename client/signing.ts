@@ -1,14 +1,20 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { algorithmOf, checkWithKey, textOfKey, type PersonKey } from '../domain/approval/keys.ts';
+import { encodeSshSignature } from '../domain/approval/sshsig.ts';
 import { ToldError } from '../domain/errors.ts';
-import { bytesToSign, signedWith, statementCharactersMax, type Statement } from '../domain/approval/statement.ts';
+import { bytesToSign, signedWith, statementCharactersMax, type Statement, type StatementAlgorithm } from '../domain/approval/statement.ts';
 
 /** An Ed25519 signature (RFC 8032). */
-const signatureBytes = 64;
+const ed25519Bytes = 64;
 
-/** Whatever signs for a person: a key file, an SSH agent, later a browser. What is sent and verified does not depend on which. */
+const signatureBytes: Record<StatementAlgorithm, number> = {
+  EdDSA: ed25519Bytes,
+  SSHSIG: encodeSshSignature({ key: new Uint8Array(32), hash: 'sha512', signature: new Uint8Array(ed25519Bytes) }).length,
+};
+
+/** Whatever signs for a person: a key file, an SSH agent, later a browser. What is sent does not depend on which. */
 export interface Signer {
   person: string;
-  /** `people.<person>.key` in holdpoint.yaml. */
+  /** As records keep it: `11qYAYKx…` or `ssh-ed25519 AAAA…`. */
   publicKey: string;
   /** Gives the signed statement as it is sent. Throws KeyError where it cannot be signed, or is another person's. */
   sign(statement: Statement): Promise<string>;
@@ -24,30 +30,39 @@ export class KeyError extends ToldError {
 }
 
 /**
- * A signer out of whatever signs bytes with an Ed25519 key. Each signature is checked before it is used, so that a fault of what holds
- * the key is told here and not by a worker.
+ * A signer out of whatever signs bytes with an Ed25519 key.
  *
  * @param publicKey the `x` of the JWK, base64url.
  */
 export function ed25519Signer(person: string, publicKey: string, signBytes: (bytes: Uint8Array) => Promise<Uint8Array>): Signer {
+  return signerWith(person, { type: 'ed25519', key: publicKey }, signBytes);
+}
+
+/**
+ * A signer out of whatever makes the signatures of a key's type. Each signature is checked before it is used, so that a fault of what
+ * holds the key is told here and not by a worker.
+ *
+ * @param makeSignature of the bytes that are given: 64 bytes of Ed25519, or an SSH signature.
+ */
+export function signerWith(person: string, key: PersonKey, makeSignature: (bytes: Uint8Array) => Promise<Uint8Array>): Signer {
+  const algorithm = algorithmOf(key);
   return {
     person,
-    publicKey,
+    publicKey: textOfKey(key) ?? key.key,
     sign: async (statement) => {
       if (statement.person !== person) {
         throw new KeyError(`The statement is from ${statement.person}, but the key belongs to ${person}.`, 'Sign with your own key.');
       }
-      const charactersCount = signedWith(statement, new Uint8Array(signatureBytes)).length;
+      const charactersCount = signedWith(statement, new Uint8Array(signatureBytes[algorithm]), algorithm).length;
       if (charactersCount > statementCharactersMax) {
         throw new KeyError(
           `The signed statement would have ${charactersCount} characters; at most ${statementCharactersMax} are accepted.`,
           'Give a shorter reason.',
         );
       }
-      const bytes = bytesToSign(statement);
-      const signature = await signBytes(bytes);
-      const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: publicKey }, format: 'jwk' });
-      if (verify(null, bytes, key, signature)) return signedWith(statement, signature);
+      const bytes = bytesToSign(statement, algorithm);
+      const signature = await makeSignature(bytes);
+      if (checkWithKey(key, signature, bytes) === 'holds') return signedWith(statement, signature, algorithm);
       throw new KeyError(`What holds the key of ${person} has made a signature that does not fit the key.`, 'Sign with another key.');
     },
   };

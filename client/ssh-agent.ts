@@ -1,23 +1,20 @@
 import { connect } from 'node:net';
-import { HoldpointError } from '../domain/errors.ts';
-import { isPersonId } from '../domain/approval/statement.ts';
-import { ed25519Signer, KeyError, type Signer } from './signing.ts';
+import { bytesOfKey, type PeopleKeys } from '../domain/approval/keys.ts';
+import { bytesForSsh, encodeSshSignature, sshHashDefault, sshKeyBlob, sshKeyType } from '../domain/approval/sshsig.ts';
+import { KeyError, signerWith, type Signer } from './signing.ts';
+import { chooseKey } from './ssh-choice.ts';
 
 /** An Ed25519 key that an SSH agent signs with. */
 export interface AgentKey {
-  /** As in holdpoint.yaml: the 32 bytes of the key, base64url. */
+  /** The 32 bytes of the key, base64url, as a key of type ed25519 is in holdpoint.yaml. */
   publicKey: string;
   /** What its owner has called it. */
   comment: string;
 }
 
-/** The people of a configuration, by id. */
-type PeopleKeys = Readonly<Record<string, { key: string } | undefined>>;
-
 /** The numbers of the messages of the agent protocol (draft-ietf-sshm-ssh-agent, section 6.1). */
 const messages = { requestIdentities: 11, identitiesAnswer: 12, signRequest: 13, signResponse: 14 };
 
-const keyType = 'ssh-ed25519';
 const keyBytes = 32;
 
 /** An agent answers at once, unless somebody has to confirm a signature or touch a device. */
@@ -43,7 +40,7 @@ export async function agentKeys(socket: string | undefined): Promise<AgentKey[]>
   for (let index = 0; index < count; index += 1) {
     const blob = new Reader(answer.text());
     const comment = answer.text().toString('utf8').replaceAll(/\p{C}/gu, '?').slice(0, commentCharactersMax);
-    if (blob.text().toString('latin1') !== keyType) continue;
+    if (blob.text().toString('latin1') !== sshKeyType) continue;
     const key = blob.text();
     if (key.length !== keyBytes) throw garbled();
     keys.push({ publicKey: key.toString('base64url'), comment });
@@ -67,48 +64,19 @@ export async function agentSigner(socket: string | undefined, person: string | u
       'Add one with `ssh-add ~/.ssh/id_ed25519` (`ssh-keygen -t ed25519` makes one), or unlock the agent with `ssh-add -X`.',
     );
   }
-  const signer = person ?? personOf(keys, people);
-  const key = keyOf(signer, keys, people);
-  return ed25519Signer(signer, key, (bytes) => signByAgent(socket, key, signer, bytes));
+  const source = { name: 'the SSH agent', keys: keys.map((key) => Buffer.from(key, 'base64url')), types: ['ed25519', 'ssh'] as const };
+  const { person: signer, key } = chooseKey(source, person, people);
+  const bytesOf = bytesOfKey(key) ?? new Uint8Array();
+  return signerWith(signer, key, async (bytes) => {
+    if (key.type === 'ed25519') return signByAgent(socket, bytesOf, signer, bytes);
+    const signature = await signByAgent(socket, bytesOf, signer, bytesForSsh(bytes));
+    return encodeSshSignature({ key: bytesOf, hash: sshHashDefault, signature });
+  });
 }
 
-function personOf(keys: readonly string[], people: PeopleKeys = {}): string {
-  const owners = Object.keys(people).filter((person) => keys.includes(people[person]?.key ?? ''));
-  const [only, second] = owners;
-  if (only === undefined) {
-    throw new KeyError(
-      'No key of the SSH agent is known to belong to anybody.',
-      'Say who you are with --as NAME, or have your key from `holdpoint keys list` added to holdpoint.yaml.',
-    );
-  }
-  if (second === undefined) return only;
-  throw new HoldpointError('person-unnamed', { cause: `the SSH agent has keys of ${owners.join(', ')}` });
-}
-
-function keyOf(person: string, keys: readonly string[], people: PeopleKeys | undefined): string {
-  if (!isPersonId(person)) {
-    throw new KeyError(`${JSON.stringify(person)} cannot be the id of a person.`, 'Give the id that holdpoint.yaml has of you.');
-  }
-  const known = people && Object.hasOwn(people, person) ? people[person]?.key : undefined;
-  if (known !== undefined) {
-    if (keys.includes(known)) return known;
-    throw new KeyError(
-      `The SSH agent does not have the key that holdpoint.yaml names for ${person}.`,
-      `Add it with \`ssh-add\`, or have people.${person}.key changed to one that \`holdpoint keys list\` shows.`,
-    );
-  }
-  const [only, second] = keys;
-  if (only !== undefined && second === undefined) return only;
-  throw new KeyError(
-    `The SSH agent has ${keys.length} Ed25519 keys, and nothing says which one is that of ${person}.`,
-    `Work where holdpoint.yaml is, or name it in HOLDPOINT_CONFIG, with people.${person}.key in it.`,
-  );
-}
-
-async function signByAgent(socket: string | undefined, key: string, person: string, bytes: Uint8Array): Promise<Uint8Array> {
-  const blob = Buffer.concat([lengthThen(Buffer.from(keyType)), lengthThen(Buffer.from(key, 'base64url'))]);
+async function signByAgent(socket: string | undefined, key: Uint8Array, person: string, bytes: Uint8Array): Promise<Uint8Array> {
   const noFlags = Buffer.alloc(4);
-  const request = Buffer.concat([Buffer.of(messages.signRequest), lengthThen(blob), lengthThen(bytes), noFlags]);
+  const request = Buffer.concat([Buffer.of(messages.signRequest), lengthThen(sshKeyBlob(key)), lengthThen(bytes), noFlags]);
   const answer = await ask(socket, request, messages.signResponse, signTimeoutMs);
   if (answer === undefined) {
     throw new KeyError(
@@ -117,7 +85,7 @@ async function signByAgent(socket: string | undefined, key: string, person: stri
     );
   }
   const signature = new Reader(answer.text());
-  if (signature.text().toString('latin1') !== keyType) throw garbled();
+  if (signature.text().toString('latin1') !== sshKeyType) throw garbled();
   return signature.text();
 }
 

@@ -1,3 +1,4 @@
+import { keysOf, type PersonKey } from '../../domain/approval/keys.ts';
 import { everybody, withPeople, type Policy, type PolicyWithPeople } from '../../domain/approval/policy.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { ownValue } from '../../domain/map.ts';
@@ -20,10 +21,10 @@ export function policyNow(configuration: Configuration, name: string | undefined
   return withPeople(policy, configuration);
 }
 
-/** Public keys by person. */
-export type PublicKeys = Record<string, string>;
+/** Public keys by person, with the times between which they count. */
+export type PublicKeys = Record<string, readonly PersonKey[]>;
 
 /** The keys of all people at this moment. */
 export function keysNow({ people }: Configuration): PublicKeys {
-  return Object.fromEntries(Object.entries(people).map(([person, { key }]) => [person, key]));
+  return Object.fromEntries(Object.entries(people).map(([person, keys]) => [person, keysOf(keys)]));
 }

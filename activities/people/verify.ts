@@ -1,28 +1,22 @@
 import { refusalOfPeriod } from '../../domain/approval/pre-approval.ts';
+import type { PersonKeys } from '../../domain/approval/keys.ts';
 import { checkSignature, type VerificationRefusal, type VerificationResult } from '../../domain/approval/signature.ts';
 import { clockSkewMaxMs } from '../../domain/time.ts';
 import type { ExpectedStatement, Statement } from '../../domain/approval/statement.ts';
-
-export type { VerificationCode, VerificationResult } from '../../domain/approval/signature.ts';
 
 /** How old a statement may be when it arrives: long enough for a worker to restart, too short to keep one in a drawer. */
 export const statementAgeMaxMs = 15 * 60_000;
 
 /**
- * Checks that a statement was signed by the person it must be from, says exactly what is expected, and is fresh. A pre-approval is
- * fresh until its opening ends; whether the opening has begun is for `refusalOfPreApproval` to say.
+ * Checks that a statement was signed by the person it must be from with a key that is good, says exactly what is expected, and is fresh.
+ * A pre-approval is fresh until its opening ends; whether the opening has begun is for `refusalOfPreApproval` to say.
  *
  * @param jws compact JWS as it came over the wire.
  * @param expected every claim but `at` and `nonce`, from what was asked for and what the run knows; its person must be the signer.
- * @param publicKey the person's public key (the `x` of an Ed25519 JWK, base64url), undefined where the person is not known.
+ * @param keys the person as holdpoint.yaml has them, undefined where they are not known.
  */
-export async function verifyStatement(
-  jws: string,
-  expected: ExpectedStatement,
-  publicKey: string | undefined,
-  now: Date,
-): Promise<VerificationResult> {
-  const result = checkSignature(jws, expected, publicKey);
+export function verifyStatement(jws: string, expected: ExpectedStatement, keys: PersonKeys | undefined, now: Date): VerificationResult {
+  const result = checkSignature(jws, expected, keys, now.getTime());
   return result.ok ? (unfreshness(result.statement, now) ?? result) : result;
 }
 

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { readEvidence, RecordUnreachableError, type EvidenceReport, type ReadRecord } from '../../client/evidence.ts';
+import { exportSshSignatures } from '../../client/evidence-export.ts';
 import type { Configuration, EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { unreadable, UsageError } from '../errors.ts';
@@ -70,6 +71,30 @@ export const registerEvidence: RegisterCommand = (program, context) => {
       showReport(terminal, record, report);
       if (page !== undefined) terminal.line(`Wrote ${page}. Open it in a browser: it shows the record, and verifies it there.`);
       context.exit(report.ok ? exitCodes.done : exitCodes.error);
+    });
+  withCommonOptions(evidence.command('export'))
+    .summary('write the SSH signatures of a record to a new folder, for `ssh-keygen -Y verify`')
+    .argument('<record>', 'the record, as for `evidence verify`')
+    .requiredOption('--to <folder>', 'the new folder')
+    .option('--config <file>', 'holdpoint.yaml whose keys are written, instead of those that the record names')
+    .addHelpText('after', '\nExample:\n  holdpoint evidence export evidence/r-20261121-7kq2m4 --to signatures')
+    .action(async (record: string, options: VerifyOptions & { to: string }) => {
+      const terminal = context.terminal(options);
+      const configuration = await readConfiguration(terminal, options.config);
+      const { report, entries } = await verify(terminal, record, configuration, options);
+      if (!report.ok) {
+        terminal.result(report);
+        showReport(terminal, record, report);
+        return context.exit(exitCodes.error);
+      }
+      const exported = await exportSshSignatures(entries, options.to, configuration?.people);
+      terminal.result({ folder: options.to, ...exported });
+      const { signatures, others } = exported;
+      terminal.line(
+        `Wrote ${counted(signatures.length, 'SSH signature')} to ${options.to}; ${others} more are of other keys. In that folder:`,
+      );
+      terminal.lines(signatures.map(({ command }) => `  ${command}`));
+      if (!configuration) terminal.line('The keys are those that the record names; --config takes those of holdpoint.yaml.');
     });
 };
 

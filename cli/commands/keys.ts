@@ -1,7 +1,24 @@
+import { agentKeys } from '../../client/ssh-agent.ts';
 import { createKey, keyDirectory, knownPeople, readKey } from '../../client/keys.ts';
 import { KeyError } from '../../client/signing.ts';
-import { agentKeys } from '../../client/ssh-agent.ts';
+import { readSshPublicKey, sshKeyFile } from '../../client/ssh-file.ts';
+import {
+  bytesOfKey,
+  fingerprintOf,
+  keysOf,
+  stateOfKey,
+  type KeyState,
+  type PeopleKeys,
+  type PersonKey,
+} from '../../domain/approval/keys.ts';
+import { isPersonId } from '../../domain/approval/statement.ts';
+import { sshLineOf } from '../../domain/approval/sshsig.ts';
+import { base64urlOf } from '../../domain/base64.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { formatTime, table } from '../format.ts';
+import { readConfiguration } from '../runbook-files.ts';
+import type { Terminal } from '../terminal.ts';
 
 export const registerKeys: RegisterCommand = (program, context) => {
   const keys = program.command('keys');
@@ -25,40 +42,145 @@ export const registerKeys: RegisterCommand = (program, context) => {
         ...(options.worker ? ['', `and start the worker with HOLDPOINT_WORKER_KEY=${directory}/${person}.jwk`] : []),
       ]);
     });
+  withCommonOptions(keys.command('enrol'))
+    .summary('print your SSH key as it goes into holdpoint.yaml: you need no new key')
+    .argument('<person>', 'your id in holdpoint.yaml, such as ada')
+    .argument('[file]', 'your public SSH key; else the only Ed25519 key of the SSH agent, else ~/.ssh/id_ed25519.pub')
+    .addHelpText('after', '\nExample:\n  holdpoint keys enrol ada ~/.ssh/id_ed25519.pub\n\nOnly the public half is read.')
+    .action(async (person: string, file: string | undefined, options: CommonOptions) => {
+      const terminal = context.terminal(options);
+      if (!isPersonId(person)) {
+        const remedy = 'Use up to 63 lower-case letters, digits, ".", "_" and "-", a letter first.';
+        throw new UsageError(`${JSON.stringify(person)} cannot be the id of a person.`, remedy);
+      }
+      const { key, comment, from: source } = await keyToEnrol(terminal, file);
+      const from = terminal.surroundings.now().toISOString();
+      const line = comment === '' ? sshLineOf(key) : `${sshLineOf(key)} ${comment}`;
+      const enrolled: PersonKey = { type: 'ssh', key: line, from };
+      terminal.result({ person, ...enrolled, fingerprint: fingerprintOf(enrolled), source });
+      terminal.lines([
+        `The key ${fingerprintOf(enrolled)} of ${source}. Have the platform team add this to holdpoint.yaml:`,
+        '',
+        'people:',
+        `  ${person}:`,
+        '    name: "…"',
+        '    keys:',
+        // JSON is YAML, whatever the comment holds.
+        `      - { type: ssh, key: ${JSON.stringify(line)}, from: ${from} }`,
+      ]);
+    });
   withCommonOptions(keys.command('list'))
-    .summary('the keys that you can sign with: key files and those of an SSH agent')
+    .summary('the keys that you can sign with, and how they stand in holdpoint.yaml; with --people those of everybody')
+    .option('--people', 'the keys of all people in holdpoint.yaml instead')
+    .option('--config <file>', 'holdpoint.yaml to look in (else HOLDPOINT_CONFIG, else ./holdpoint.yaml)')
     .addHelpText(
       'after',
-      '\nExample:\n  holdpoint keys list\n\nA key of an agent signs with `--signer ssh-agent` or HOLDPOINT_SIGNER=ssh-agent.',
+      '\nExamples:\n  holdpoint keys list\n  holdpoint keys list --people\n\n' +
+        'A key of an agent signs with `--signer ssh-agent` or HOLDPOINT_SIGNER=ssh-agent, that of ~/.ssh/id_ed25519 with `ssh-file`.',
     )
-    .action(async (options: CommonOptions) => {
+    .action(async (options: CommonOptions & { people?: boolean; config?: string }) => {
       const terminal = context.terminal(options);
-      const { env } = terminal.surroundings;
-      const directory = keyDirectory(env);
-      const { usable, problems } = await allKeys(directory, env.SSH_AUTH_SOCK);
-      terminal.result({ keys: usable, problems });
-      for (const { signer, person, comment, key } of usable) {
-        terminal.line(signer === 'file' ? `Key file of ${person} in ${directory}:` : `SSH agent, ${comment || 'without a comment'}:`);
-        terminal.line(`  key: ${key}`);
-      }
-      if (usable.length === 0) terminal.line('There is no key to sign with. `holdpoint keys create NAME` makes one.');
-      for (const { message, remedy } of problems) terminal.lines([message, `  ${remedy}`]);
+      const people = (await readConfiguration(terminal, options.config))?.people;
+      if (options.people) {
+        if (!people) throw new UsageError('There is no holdpoint.yaml here.', 'Name it with --config or HOLDPOINT_CONFIG.');
+        listPeople(terminal, people);
+      } else await listOwn(terminal, people);
     });
 };
 
+async function keyToEnrol(terminal: Terminal, file: string | undefined): Promise<{ key: Uint8Array; comment: string; from: string }> {
+  const { env } = terminal.surroundings;
+  if (file === undefined && env.SSH_AUTH_SOCK) {
+    const [only, second] = await agentKeys(env.SSH_AUTH_SOCK);
+    if (second) {
+      throw new UsageError('The SSH agent has several Ed25519 keys.', 'Name the file of yours: `holdpoint keys enrol NAME FILE.pub`.');
+    }
+    if (only) return { key: Buffer.from(only.publicKey, 'base64url'), comment: only.comment, from: 'the SSH agent' };
+  }
+  const named = file ?? sshKeyFile(env);
+  return { ...(await readSshPublicKey(named)), from: named };
+}
+
+/** A key of holdpoint.yaml with how it stands. */
+function told(person: string, key: PersonKey, now: Date): PersonKey & { person: string; state: KeyState; fingerprint: string } {
+  return { person, ...key, state: stateOfKey(key, now.getTime()), fingerprint: fingerprintOf(key) ?? '' };
+}
+
+function listPeople(terminal: Terminal, people: PeopleKeys): void {
+  const now = terminal.surroundings.now();
+  const keys = Object.entries(people).flatMap(([person, known]) => keysOf(known).map((key) => told(person, key, now)));
+  terminal.result({ keys });
+  const rows = keys.map((key) => [key.person, key.type, key.fingerprint, stateText(key)]);
+  terminal.lines(table([['PERSON', 'TYPE', 'FINGERPRINT', 'STATE'], ...rows]));
+}
+
+/** In the user's zone: times in holdpoint.yaml are in UTC. */
+function stateText({ state, from, until, revoked }: PersonKey & { state: KeyState }): string {
+  switch (state) {
+    case 'early':
+      return `counts from ${formatTime(from)}`;
+    case 'over':
+      return `over since ${formatTime(until)}`;
+    case 'revoked':
+      return `revoked since ${formatTime(revoked)}`;
+    case 'good': {
+      const end = revoked ?? until;
+      return end === undefined ? 'good' : `good until ${formatTime(end)}`;
+    }
+  }
+}
+
 interface UsableKey {
-  signer: 'file' | 'ssh-agent';
+  signer: 'file' | 'ssh-agent' | 'ssh-file';
   /** Of a key file, which is somebody's. */
   person?: string;
-  /** Of an agent's key: what its owner has called it. */
+  /** Of an SSH key: what its owner has called it. */
   comment?: string;
+  /** Of an SSH key: its file. */
+  file?: string;
+  /** As `type: ed25519` has it. */
   key: string;
+}
+
+async function listOwn(terminal: Terminal, people: PeopleKeys | undefined): Promise<void> {
+  const { env } = terminal.surroundings;
+  const directory = keyDirectory(env);
+  const { usable, problems } = await allKeys(directory, env);
+  const now = terminal.surroundings.now();
+  const keys = usable.map((key) => ({ ...key, configured: people ? entriesOf(key.key, people, now) : undefined }));
+  terminal.result({ keys, problems });
+  for (const { signer, person, comment, file, key, configured } of keys) {
+    const names = {
+      file: `Key file of ${person} in ${directory}`,
+      'ssh-agent': `SSH agent, ${comment || 'without a comment'}`,
+      'ssh-file': `SSH key ${file}`,
+    };
+    terminal.lines([`${names[signer]}:`, `  key: ${key}`]);
+    if (signer !== 'file') terminal.line(`  ssh: ${sshLineOf(Buffer.from(key, 'base64url'))}`);
+    for (const entry of configured ?? []) terminal.line(`  in holdpoint.yaml: ${entry.person}, type ${entry.type}, ${stateText(entry)}`);
+    if (configured?.length === 0) terminal.line('  not in holdpoint.yaml');
+  }
+  if (usable.length === 0) {
+    terminal.line(
+      'There is no key to sign with. `holdpoint keys create NAME` makes one. Or use your SSH key: `holdpoint keys enrol NAME`.',
+    );
+  }
+  for (const { message, remedy } of problems) terminal.lines([message, `  ${remedy}`]);
+}
+
+function entriesOf(key: string, people: PeopleKeys, now: Date): ReturnType<typeof told>[] {
+  const isSame = (other: PersonKey): boolean => base64urlOf(bytesOfKey(other) ?? new Uint8Array()) === key;
+  return Object.entries(people).flatMap(([person, known]) =>
+    keysOf(known)
+      .filter(isSame)
+      .map((one) => told(person, one, now)),
+  );
 }
 
 /** A key that cannot be used hides no other one. */
 async function allKeys(
   directory: string,
-  socket: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
 ): Promise<{ usable: UsableKey[]; problems: Pick<KeyError, 'message' | 'remedy'>[] }> {
   const problems: Pick<KeyError, 'message' | 'remedy'>[] = [];
   const orProblem = async (reading: Promise<UsableKey[]>): Promise<UsableKey[]> => {
@@ -75,9 +197,16 @@ async function allKeys(
     { signer: 'file', person, key: (await readKey(person, directory)).publicKey },
   ];
   const ofAgent = async (): Promise<UsableKey[]> =>
-    (await agentKeys(socket)).map(({ publicKey, comment }) => ({ signer: 'ssh-agent', comment, key: publicKey }));
+    (await agentKeys(env.SSH_AUTH_SOCK)).map(({ publicKey, comment }) => ({ signer: 'ssh-agent', comment, key: publicKey }));
+  const ofSshFile = async (file: string): Promise<UsableKey[]> => {
+    const { key, comment } = await readSshPublicKey(file);
+    return [{ signer: 'ssh-file', comment, file, key: base64urlOf(key) }];
+  };
   const usable: UsableKey[] = [];
   for (const person of await knownPeople(directory)) usable.push(...(await orProblem(ofFile(person))));
-  if (socket) usable.push(...(await orProblem(ofAgent())));
+  if (env.SSH_AUTH_SOCK) usable.push(...(await orProblem(ofAgent())));
+  // The usual file need not be there, nor be of the type that is taken; one that was named must.
+  const sshFile = ofSshFile(sshKeyFile(env));
+  usable.push(...(await (env.HOLDPOINT_SSH_KEY ? orProblem(sshFile) : sshFile.catch(() => []))));
   return { usable, problems };
 }

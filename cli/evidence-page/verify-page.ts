@@ -1,4 +1,5 @@
-import { bytesOfBase64url, isSignedWith } from '../../domain/approval/signature.ts';
+import { isEd25519 } from '../../domain/approval/keys.ts';
+import { bytesOfBase64url } from '../../domain/base64.ts';
 import { bytesOfEntry, verifyChain, type ChainReport, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { WholeEntry } from '../../domain/evidence/meaning.ts';
 import { verifyRecord, type RecordInHand, type Verification } from '../../domain/evidence/verification.ts';
@@ -48,7 +49,7 @@ async function fastestCheck(): Promise<Check> {
   try {
     await subtle.generateKey('Ed25519', false, ['sign', 'verify']);
   } catch {
-    return async (key, signature, bytes) => isSignedWith(key, signature, bytes);
+    return async (key, signature, bytes) => isEd25519(signature, bytes, key);
   }
   return async (key, signature, bytes) => {
     try {

@@ -1,4 +1,5 @@
-import { bytesOfBase64url } from '../../domain/approval/signature.ts';
+import { keysOf, textOfKey } from '../../domain/approval/keys.ts';
+import { bytesOfBase64url } from '../../domain/base64.ts';
 import { signedKinds } from '../../domain/evidence/evidence.ts';
 import type { WholeEntry } from '../../domain/evidence/meaning.ts';
 import { toldOf } from '../../domain/evidence/narrative.ts';
@@ -73,7 +74,7 @@ function trustedKeys({ trust, origin }: PageData, { entries }: PageVerification,
   for (const { entry } of entries) {
     const { person, publicKey, jws } = entry.body;
     if (typeof jws === 'string' && typeof person === 'string' && typeof publicKey === 'string') {
-      const isKnown = trust.people !== undefined && ownValue(trust.people, person)?.key === publicKey;
+      const isKnown = keysOf(ownValue(trust.people ?? {}, person)).some((key) => textOfKey(key) === publicKey);
       const source = isKnown ? configuration : 'the record itself: whose it is, is not proven';
       rows.set(`person ${person} ${publicKey}`, [`${person} (person)`, publicKey, digestOfText(publicKey), source]);
     }

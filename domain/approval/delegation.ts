@@ -1,7 +1,7 @@
 import { parseJson } from '../json.ts';
 import { timeMsOf } from '../time.ts';
 import { groupsOf, type Parties } from './policy.ts';
-import { bytesOfBase64url } from './signature.ts';
+import { bytesOfBase64url } from '../base64.ts';
 import { readStatement, type DelegationStatement } from './statement.ts';
 
 /** For how long a delegation may last. */

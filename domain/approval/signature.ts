@@ -1,21 +1,17 @@
-import { hashes, verify } from '@noble/ed25519';
-import { sha512 } from '@noble/hashes/sha2.js';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { bytesOfBase64url } from '../base64.ts';
 import { isObject, parseJson } from '../json.ts';
+import { timeMsOf } from '../time.ts';
+import { algorithmOf, checkWithKey, keysOf, stateOfKey, textOfKey, type KeyState, type PersonKey, type PersonKeys } from './keys.ts';
 import type { PreApprovalCode } from './pre-approval.ts';
 import {
-  base64urlAlphabet,
-  base64urlOf,
   differingClaim,
   readStatement,
-  statementAlgorithm,
   statementCharactersMax,
   statementType,
   type ExpectedStatement,
   type Statement,
 } from './statement.ts';
-
-hashes.sha512 = sha512;
 
 export type VerificationCode =
   | 'person-unknown'
@@ -25,6 +21,9 @@ export type VerificationCode =
   | 'algorithm-refused'
   | 'signer-differs'
   | 'signature-forged'
+  | 'key-early'
+  | 'key-over'
+  | 'key-revoked'
   | 'claim-differs'
   | 'statement-from-future'
   | 'statement-stale'
@@ -38,45 +37,51 @@ export interface VerificationRefusal {
   remedy: string;
 }
 
-export type VerificationResult = { ok: true; statement: Statement } | VerificationRefusal;
+/** `key` is the one that has signed, as records keep it. */
+export type VerificationResult = { ok: true; statement: Statement; key: string } | VerificationRefusal;
 
 /** How many claims are named that are wrong. */
 const wrongClaimsShownMax = 5;
-const publicKeyBytes = 32;
-const signatureBytes = 64;
 const headerNames: readonly string[] = ['alg', 'kid', 'typ'];
 
 /**
- * Checks that a statement was signed by the person it must be from, and says exactly what is expected, whenever that was. It is pure and
- * gives its answer at once, so that workflows can ask before anything gets into their history.
+ * Checks that a statement was signed by the person it must be from, says exactly what is expected, and was signed with a key that was good
+ * then and still is when it takes effect. It is pure and gives its answer at once, so that workflows can ask before anything gets into
+ * their history.
  *
  * @param jws compact JWS as it came over the wire.
  * @param expected every claim but `at` and `nonce`, from what was asked for and what the run knows; its person must be the signer.
- * @param publicKey the person's public key (the `x` of an Ed25519 JWK, base64url), undefined where the person is not known.
+ * @param keys the person as holdpoint.yaml has them, undefined where they are not known.
+ * @param effectAtMs when what was signed takes effect, in milliseconds since 1970: now, for whoever acts upon it. `signing` asks only
+ * whether the key was good when it was used.
  */
-export function checkSignature(jws: string, expected: ExpectedStatement, publicKey: string | undefined): VerificationResult {
+export function checkSignature(
+  jws: string,
+  expected: ExpectedStatement,
+  keys: PersonKeys | undefined,
+  effectAtMs: number | 'signing',
+): VerificationResult {
   const { person } = expected;
-  if (publicKey === undefined) {
-    const remedy = `Have the platform team add people.${person}.key to holdpoint.yaml.`;
+  const candidates = keysOf(keys);
+  if (candidates.length === 0) {
+    const remedy = `Have the platform team add a key of ${person} to people in holdpoint.yaml.`;
     return refused('person-unknown', `No public key of ${person} is known.`, remedy);
   }
   if (jws.length > statementCharactersMax) {
     const reason = `The statement of ${person} has ${jws.length} characters; at most ${statementCharactersMax} are read.`;
     return refused('statement-too-large', reason, 'Give a shorter reason.');
   }
-  const key = bytesOfBase64url(publicKey);
-  if (key?.length !== publicKeyBytes) {
-    const reason = `The public key of ${person} is not an Ed25519 key in base64url.`;
-    return refused('key-malformed', reason, `Have people.${person}.key in holdpoint.yaml corrected; \`holdpoint keys create\` makes one.`);
+  if (candidates.some((key) => textOfKey(key) === undefined)) {
+    const reason = `A public key of ${person} is none: neither Ed25519 in base64url nor an ssh-ed25519 line.`;
+    return refused('key-malformed', reason, `Have the keys of ${person} in holdpoint.yaml corrected; \`holdpoint keys\` prints them.`);
   }
-  const token = readToken(jws, person);
+  const token = readToken(jws, person, candidates);
   if ('code' in token) return token;
-  const { header, payload, signature, signed } = token;
-  if (!isSignedWith(key, signature, signed)) {
-    const reason = `The signature does not match the key of ${person}: another key made it, or the statement was changed after signing.`;
-    return refused('signature-forged', reason, `Have ${person} sign again, with the key that holdpoint.yaml names for them.`);
-  }
-  return headerProblem(header, person) ?? readClaims(payload, expected);
+  const key = signingKey(token, person, candidates);
+  if ('code' in key) return key;
+  const read = headerProblem(token.header, person) ?? readClaims(token.payload, expected);
+  if (!read.ok) return read;
+  return keyProblem(key, read.statement, effectAtMs) ?? { ...read, key: textOfKey(key) ?? '' };
 }
 
 interface Token {
@@ -88,29 +93,59 @@ interface Token {
 }
 
 /** Reads the one form of a JWS that is accepted (RFC 7515, compact): nothing in its header may change how it is verified. */
-function readToken(jws: string, person: string): Token | VerificationRefusal {
+function readToken(jws: string, person: string, keys: readonly PersonKey[]): Token | VerificationRefusal {
   const parts = jws.split('.');
   const [head, payload, signature] = parts.map(bytesOfBase64url);
   const header = head && parseJson(head);
   if (parts.length !== 3 || !payload || !signature || !isObject(header)) return unreadable(person, 'it is no compact JWS');
-  if (header.alg !== statementAlgorithm) {
-    const reason = `The statement of ${person} is not signed with ${statementAlgorithm}, the only algorithm that is accepted.`;
-    return refused('algorithm-refused', reason, 'Sign with `holdpoint`.');
+  const algorithms = [...new Set(keys.map(algorithmOf))];
+  if (!algorithms.some((algorithm) => algorithm === header.alg)) {
+    const accepted = algorithms.join(' or ');
+    const reason = `The statement of ${person} is signed with ${quote(header.alg)}, and the keys of ${person} sign with ${accepted}.`;
+    const remedy = 'Sign with one of the keys that `holdpoint keys list --people` shows, where holdpoint.yaml is.';
+    return refused('algorithm-refused', reason, remedy);
   }
   if ('crit' in header || 'b64' in header) return unreadable(person, 'its header asks for an extension');
   return { header, payload, signature, signed: utf8ToBytes(parts.slice(0, 2).join('.')) };
 }
 
-/** Whether a signature over some bytes was made with an Ed25519 key. */
-export function isSignedWith(key: Uint8Array, signature: Uint8Array, signed: Uint8Array): boolean {
-  if (signature.length !== signatureBytes) return false;
-  try {
-    // As RFC 8032 has it: no points of small order, no second spelling of a point.
-    return verify(signature, signed, key, { zip215: false });
-  } catch {
-    return false;
+/** The key that has signed, of those that sign as the header says. */
+function signingKey({ header, signature, signed }: Token, person: string, keys: readonly PersonKey[]): PersonKey | VerificationRefusal {
+  let wrong: string | undefined;
+  for (const key of keys.filter((candidate) => algorithmOf(candidate) === header.alg)) {
+    const finding = checkWithKey(key, signature, signed);
+    if (finding === 'holds') return key;
+    if (finding !== 'forged') ({ wrong } = finding);
   }
+  if (wrong !== undefined) return unreadable(person, wrong);
+  const reason = `The signature does not match the key of ${person}: another key made it, or the statement was changed after signing.`;
+  return refused('signature-forged', reason, `Have ${person} sign again, with a key that holdpoint.yaml names for them.`);
 }
+
+/** A key must be good when it was used and when that takes effect; the one moment alone would let a revoked key, or a new one, count. */
+function keyProblem(key: PersonKey, { person, at }: Statement, effectAtMs: number | 'signing'): VerificationRefusal | undefined {
+  const signedAtMs = timeMsOf(at) ?? NaN;
+  for (const moment of effectAtMs === 'signing' ? [signedAtMs] : [effectAtMs, signedAtMs]) {
+    const state = stateOfKey(key, moment);
+    if (state !== 'good') return keyRefusals[state](key, person, at);
+  }
+  return undefined;
+}
+
+const keyRefusals: Record<Exclude<KeyState, 'good'>, (key: PersonKey, person: string, at: string) => VerificationRefusal> = {
+  early: ({ from }, person, at) => {
+    const reason = `${person} signed at ${at} with a key that counts from ${from} on.`;
+    return refused('key-early', reason, 'Sign anew when the key counts, or with another key.');
+  },
+  over: ({ until }, person, at) => {
+    const reason = `${person} signed at ${at} with a key that counts until ${until} only.`;
+    return refused('key-over', reason, 'Sign anew with the key that holdpoint.yaml has for now.');
+  },
+  revoked: ({ revoked }, person, at) => {
+    const reason = `${person} signed at ${at} with a key that is revoked since ${revoked}.`;
+    return refused('key-revoked', reason, `Have ${person} sign anew with another key.`);
+  },
+};
 
 function headerProblem(header: Record<string, unknown>, person: string): VerificationRefusal | undefined {
   if (header.typ !== statementType) {
@@ -125,7 +160,7 @@ function headerProblem(header: Record<string, unknown>, person: string): Verific
   return unknown === undefined ? undefined : unreadable(person, `its header has ${quote(unknown)}`);
 }
 
-function readClaims(payload: Uint8Array, expected: ExpectedStatement): VerificationResult {
+function readClaims(payload: Uint8Array, expected: ExpectedStatement): { ok: true; statement: Statement } | VerificationRefusal {
   const read = readStatement(parseJson(payload));
   if ('wrong' in read) {
     const wrong = read.wrong.slice(0, wrongClaimsShownMax).map(quote).join(', ');
@@ -138,24 +173,6 @@ function readClaims(payload: Uint8Array, expected: ExpectedStatement): Verificat
   const { claim, signed, expected: wanted } = difference;
   const reason = `${expected.person} signed ${claim} ${quote(signed)}, but it should be ${quote(wanted)}.`;
   return refused('claim-differs', reason, 'Look at the run with `holdpoint show` and sign what is shown there.');
-}
-
-/** The bytes of a text in base64url; undefined where it is not the one way to write them, so that equal bytes are equal texts. */
-export function bytesOfBase64url(text: string): Uint8Array | undefined {
-  if (!/^[A-Za-z0-9_-]*$/.test(text)) return undefined;
-  const bytes = new Uint8Array(Math.floor((text.length * 3) / 4));
-  let bits = 0;
-  let bitCount = 0;
-  let length = 0;
-  for (const character of text) {
-    bits = (bits << 6) | base64urlAlphabet.indexOf(character);
-    bitCount += 6;
-    if (bitCount < 8) continue;
-    bitCount -= 8;
-    bytes[length++] = (bits >> bitCount) & 255;
-    bits &= (1 << bitCount) - 1;
-  }
-  return base64urlOf(bytes) === text ? bytes : undefined;
 }
 
 function unreadable(person: string, why: string): VerificationRefusal {

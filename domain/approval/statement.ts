@@ -1,4 +1,5 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { base64urlOf } from '../base64.ts';
 import { questionDigest, type ApprovalRequest } from './request.ts';
 import type { Ticket } from '../ticket.ts';
 import { timeMsOf } from '../time.ts';
@@ -160,14 +161,14 @@ export type Shown =
 /** The `typ` of the JWS header, so that no other token signed with the same key passes for a statement. */
 export const statementType = 'holdpoint+jws';
 
-/** The only signature algorithm that is accepted; the key is Ed25519. */
-export const statementAlgorithm = 'EdDSA';
+/**
+ * How a statement is signed, as the `alg` of its JWS header says: `EdDSA` by the key itself (RFC 8037), `SSHSIG` as `ssh-keygen -Y sign`
+ * does. Which of them is accepted, the key that holdpoint.yaml has of the person says, never the header.
+ */
+export type StatementAlgorithm = 'EdDSA' | 'SSHSIG';
 
 /** How long a compact JWS may be; a reason of full length in any script fits. */
 export const statementCharactersMax = 12 * 1024;
-
-/** The characters of base64url, by their values. */
-export const base64urlAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 const personPattern = /^[a-z][a-z0-9._-]{0,62}$/;
 
@@ -240,37 +241,27 @@ function claims<Kind extends StatementKind>(values: { kind: Kind } & Omit<Claims
 }
 
 /**
- * The bytes that an Ed25519 key signs for a statement: the signing input of a JWS (RFC 7515, section 5.1), with header and claims as
- * canonical JSON (RFC 8785), so that every client signs the same bytes for the same statement.
+ * The bytes that are signed for a statement: the signing input of a JWS (RFC 7515, section 5.1), with header and claims as
+ * canonical JSON (RFC 8785), so that every client signs the same bytes for the same statement. With `SSHSIG` they are the message that
+ * `ssh-keygen -Y sign` is given.
  */
-export function bytesToSign(statement: Statement): Uint8Array {
-  return utf8ToBytes(signingInputOf(statement));
+export function bytesToSign(statement: Statement, algorithm: StatementAlgorithm = 'EdDSA'): Uint8Array {
+  return utf8ToBytes(signingInputOf(statement, algorithm));
 }
 
-/** A statement with its Ed25519 signature over `bytesToSign`, as it is sent and kept: a compact JWS. */
-export function signedWith(statement: Statement, signature: Uint8Array): string {
-  return `${signingInputOf(statement)}.${base64urlOf(signature)}`;
+/** A statement with its signature over `bytesToSign`, as it is sent and kept: a compact JWS. */
+export function signedWith(statement: Statement, signature: Uint8Array, algorithm: StatementAlgorithm = 'EdDSA'): string {
+  return `${signingInputOf(statement, algorithm)}.${base64urlOf(signature)}`;
 }
 
-function signingInputOf(statement: Statement): string {
-  const header = { alg: statementAlgorithm, typ: statementType, kid: statement.person };
+function signingInputOf(statement: Statement, algorithm: StatementAlgorithm): string {
+  const header = { alg: algorithm, typ: statementType, kid: statement.person };
   return [header, statement].map((part) => base64urlOf(utf8ToBytes(flatJsonOf(part)))).join('.');
 }
 
 /** Of texts and whole numbers by name, RFC 8785 is nothing but the order of the names. */
 function flatJsonOf(values: object): string {
   return JSON.stringify(Object.fromEntries(Object.entries(values).sort(([one], [other]) => (one < other ? -1 : 1))));
-}
-
-/** Bytes in base64url, without padding (RFC 4648). By hand, as workflow code has neither Buffer nor btoa. */
-export function base64urlOf(bytes: Uint8Array): string {
-  let text = '';
-  for (let place = 0; place < bytes.length; place += 3) {
-    const [one = 0, two = 0, three = 0] = bytes.subarray(place, place + 3);
-    const group = (one << 16) | (two << 8) | three;
-    for (const shift of [18, 12, 6, 0]) text += base64urlAlphabet.charAt((group >> shift) & 63);
-  }
-  return text.slice(0, Math.ceil((bytes.length * 4) / 3));
 }
 
 /**

@@ -1,9 +1,9 @@
 import { refusalOfPreApproval, type PreApprovalUse } from '../approval/pre-approval.ts';
-import { checkSignature } from '../approval/signature.ts';
+import { keyOfText, textOfKey, type PeopleKeys } from '../approval/keys.ts';
+import { checkSignature, type VerificationResult } from '../approval/signature.ts';
 import type { ExpectedStatement, PreApprovalStatement } from '../approval/statement.ts';
 import { clockSkewMaxMs } from '../time.ts';
 import { parseJson, type Json, type JsonObject } from '../json.ts';
-import { ownValue } from '../map.ts';
 import { msOf } from '../time.ts';
 import { digestOf } from '../plan/plan.ts';
 import {
@@ -16,11 +16,9 @@ import {
   type EvidenceEntry,
   type LineProblem,
 } from './evidence.ts';
+import { KeyCheck } from './keys.ts';
 import { meaningOf, type Authority, type WholeEntry } from './meaning.ts';
 import { checkAnchors, checkWorkers, proofOf, type FoundHead, type WorkerKey } from './proof.ts';
-
-/** The people of a configuration, by id, with their public keys (`x` of the JWK). */
-export type PeopleKeys = Readonly<Record<string, { key: string } | undefined>>;
 
 /** What a record is held against besides itself: what a holdpoint.yaml says. */
 export interface Trust {
@@ -29,6 +27,8 @@ export interface Trust {
   /** Groups and policies, which releases of holds must satisfy, too, and the keys of workers. */
   authority?: Pick<Authority, 'groups' | 'policies'> & { workers?: Readonly<Record<string, WorkerKey>> };
 }
+
+type Verified = Extract<VerificationResult, { ok: true }>;
 
 /** A record and what belongs to it, as it was found. */
 export interface RecordInHand {
@@ -102,7 +102,7 @@ export function verifyRecord(
   const compared = anchors && 'found' in anchors ? anchors : undefined;
   // A worker that is known vouches for what was the policy then: that it is another one now is no fault of the record.
   const isVouched = ({ line }: LineProblem): boolean => workers.known.has(line);
-  const differences = meaning?.differences ?? [];
+  const differences = [...(meaning?.differences ?? []), ...statements.revokedLater];
   const problems: FoundProblem[] = [
     ...record.problems,
     ...statements.problems,
@@ -135,18 +135,22 @@ export function verifyRecord(
 function checkStatements(
   { entries }: ChainReport,
   people: PeopleKeys | undefined,
-): { signatures: CheckedSignature[]; problems: LineProblem[] } {
+): { signatures: CheckedSignature[]; problems: LineProblem[]; revokedLater: LineProblem[] } {
   const started = entries.find(({ entry }) => entry.kind === signedKinds.start)?.entry;
   const signatures: CheckedSignature[] = [];
   const problems: LineProblem[] = [];
+  const revokedLater: LineProblem[] = [];
+  const keys = people && new KeyCheck(people);
   for (const { line, entry } of entries) {
-    const checked = checkStatement(entry, people, started);
-    if (checked === undefined) continue;
-    const { person, sentence } = checked;
-    signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person, ok: sentence === undefined });
+    keys?.forget(entry);
+    const checked = checkStatement(entry, started);
+    const ofKey = checked?.result ? keys?.ofSigned(entry, checked.result) : keys?.ofRelease(entry);
+    const sentence = checked?.sentence ?? ofKey?.sentence;
+    if (ofKey?.revokedLater !== undefined) revokedLater.push({ line, sentence: ofKey.revokedLater });
+    if (checked) signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person: checked.person, ok: sentence === undefined });
     if (sentence !== undefined) problems.push({ line, sentence });
   }
-  return { signatures, problems };
+  return { signatures, problems, revokedLater };
 }
 
 /** The entries with what is kept beside them in its place, as far as it is there. */
@@ -180,9 +184,8 @@ function checkKept({ chain, kept: there }: RecordInHand): { count: number; value
 /** Undefined for an entry of a kind that needs no signature; a sentence where the signature is missing or does not hold. */
 function checkStatement(
   entry: EvidenceEntry,
-  people: PeopleKeys | undefined,
   started: EvidenceEntry | undefined,
-): { person: string; sentence?: string } | undefined {
+): { person: string; sentence: string; result?: undefined } | { person: string; sentence?: undefined; result: Verified } | undefined {
   const signed = signedClaimsOf(entry);
   if (signed === undefined) return undefined;
   const { claims, jws, publicKey } = signed;
@@ -192,7 +195,10 @@ function checkStatement(
   }
   const { person } = claims;
   // Claims that the body lacks are undefined here, and no signed claim is equal to that.
-  const result = checkSignature(jws, claims as unknown as ExpectedStatement, publicKey);
+  const recorded = keyOfText(publicKey);
+  if (!recorded || textOfKey(recorded) !== publicKey)
+    return { person, sentence: `${name} is signed with ${JSON.stringify(publicKey.slice(0, 100))}, which is no public key.` };
+  const result = checkSignature(jws, claims as unknown as ExpectedStatement, { keys: [recorded] }, 'signing');
   if (!result.ok) return { person, sentence: `${name}: ${result.reason}` };
   const writtenMs = msOf(entry.at);
   if (!(msOf(result.statement.at) <= writtenMs + clockSkewMaxMs)) {
@@ -204,12 +210,7 @@ function checkStatement(
     const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started), [], acceptedMs);
     if (refusal) return { person, sentence: `${name} should not have been accepted. ${refusal.reason}` };
   }
-  const known = people && ownValue(people, person);
-  if (people !== undefined && known?.key !== publicKey) {
-    const why = known ? `the configuration names another key for ${person}` : `the configuration does not know ${person}`;
-    return { person, sentence: `${name} is signed with a key that cannot be vouched for: ${why}.` };
-  }
-  return { person };
+  return { person, result };
 }
 
 /** What the run of a record asked for: the start says on what, with which runbook and inputs; the entry says the rest, and is signed. */

@@ -1,8 +1,10 @@
 import * as z from 'zod';
 import type { ChangeKind } from '../../domain/action.ts';
+import { bytesOfKey, keysOf, keysPerPersonMax, keyTypeNames, type PersonKey, type PersonKeys } from '../../domain/approval/keys.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import type { Rule } from '../../domain/approval/rules.ts';
 import type { CalendarDefinition } from '../../domain/calendar/definition.ts';
+import { timeMsOf } from '../../domain/time.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
@@ -20,11 +22,9 @@ const evidencePrefixCharactersMax = 512;
 /** Entries of `people`, of `groups`, of `policies`, of `clusters`, of `workers`, and of a list of rules. */
 export const configurationEntriesMax = 1000;
 
-/** Someone who may start runs and decide on holds. */
-export interface Person {
+/** Someone who may start runs and decide on holds, with their public keys. */
+export interface Person extends PersonKeys {
   name: string;
-  /** The raw Ed25519 public key, base64url: the `x` of its JWK. */
-  key: string;
 }
 
 /** A holdpoint.yaml that has been read and checked. */
@@ -86,10 +86,30 @@ const name = z
 const key = z.string().refine(isEd25519Key, {
   error: 'must be an Ed25519 public key: the `x` of its JWK, 43 characters of base64url',
 });
-const person = z.strictObject({
-  name: z.string().min(1).max(200).describe('Full name, as others know the person.'),
-  key: key.describe('Ed25519 public key, base64url: the `x` of its JWK. `holdpoint keys create` makes one.'),
+const keyTime = z.string().refine((text) => timeMsOf(text) !== undefined, { error: 'must be a time in UTC such as 2026-11-28T00:00:00Z' });
+const personKey = z.strictObject({
+  type: z
+    .enum(keyTypeNames)
+    .describe('`ed25519`: the `x` of a JWK, as `holdpoint keys create` makes it. `ssh`: an ssh-ed25519 line, as in authorized_keys.'),
+  key: z.string().max(1000).describe('The public key, as its type is written.'),
+  from: keyTime.describe('What was signed before this does not count; it always counts if left out.').optional(),
+  until: keyTime.describe('From this moment on the key does not count: another one has taken its place.').optional(),
+  revoked: keyTime
+    .describe('From this moment on nothing counts that was ever signed with the key: it may be in the wrong hands.')
+    .optional(),
 });
+const person = z
+  .strictObject({
+    name: z.string().min(1).max(200).describe('Full name, as others know the person.'),
+    key: key.describe('Ed25519 public key, base64url: the `x` of its JWK. Short for one entry of `keys` that always counts.').optional(),
+    keys: z
+      .array(personKey)
+      .min(1)
+      .max(keysPerPersonMax)
+      .describe('The public keys of the person; `holdpoint keys enrol` prints one.')
+      .optional(),
+  })
+  .meta({ oneOf: [{ required: ['key'] }, { required: ['keys'] }] });
 
 const time = z.iso.datetime({ error: 'must be a time in UTC such as 2026-11-28T00:00:00Z' });
 const worker = z.strictObject({
@@ -222,10 +242,14 @@ function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void
 
 function checkKeys(document: ConfigurationDocument, sourceMap: SourceMap): void {
   const owners = new Map<string, string>();
-  for (const [id, { key: publicKey }] of Object.entries(document.people)) {
-    const owner = owners.get(publicKey);
-    if (owner === undefined) owners.set(publicKey, id);
-    else sourceMap.error(['people', id, 'key'], `Is also the key of "${owner}"; everyone needs their own, or one person could sign twice.`);
+  for (const [id, person] of Object.entries(document.people)) {
+    if ((person.key === undefined) === (person.keys === undefined)) {
+      sourceMap.error(['people', id], 'Must have either a `key` or a list of `keys`.');
+      continue;
+    }
+    for (const [index, key] of keysOf(person).entries()) {
+      checkPersonKey(key, person.keys ? ['people', id, 'keys', index] : ['people', id], id, owners, sourceMap);
+    }
   }
   for (const [id, { key: publicKey, from, until }] of Object.entries(document.workers ?? {})) {
     const owner = owners.get(publicKey);
@@ -234,6 +258,31 @@ function checkKeys(document: ConfigurationDocument, sourceMap: SourceMap): void 
       sourceMap.error(['workers', id, 'key'], `Is also the key of "${owner}"; a worker needs its own, or it could sign as somebody else.`);
     if (until !== undefined && Date.parse(until) <= Date.parse(from))
       sourceMap.error(['workers', id, 'until'], 'Must be later than `from`.');
+  }
+}
+
+/** `owners` are those of the keys before, by their bytes: one key written in two ways has one owner, too. */
+function checkPersonKey(given: PersonKey, path: ValuePath, id: string, owners: Map<string, string>, sourceMap: SourceMap): void {
+  const bytes = bytesOfKey(given);
+  if (!bytes) {
+    const wanted = {
+      ed25519: 'an Ed25519 public key: the `x` of its JWK, 43 characters of base64url',
+      ssh: 'a line `ssh-ed25519 AAAA… comment`, without options before it; `ssh-keygen -t ed25519` makes such a key',
+    };
+    sourceMap.error([...path, 'key'], `Must be ${wanted[given.type]}.`);
+    return;
+  }
+  const publicKey = Buffer.from(bytes).toString('base64url');
+  const owner = owners.get(publicKey);
+  if (owner !== undefined && owner !== id) {
+    sourceMap.error([...path, 'key'], `Is also the key of "${owner}"; everyone needs their own, or one person could sign twice.`);
+  }
+  const place = `${id} ${given.type} ${publicKey}`;
+  if (owners.has(place)) sourceMap.error([...path, 'key'], 'Is in the list twice.');
+  owners.set(publicKey, id).set(place, id);
+  const { from, until } = given;
+  if (from !== undefined && until !== undefined && Date.parse(until) <= Date.parse(from)) {
+    sourceMap.error([...path, 'until'], 'Must be later than `from`.');
   }
 }
 

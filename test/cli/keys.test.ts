@@ -44,6 +44,51 @@ describe('keys list', () => {
   });
 });
 
+describe('keys of holdpoint.yaml', () => {
+  const key = 'AAAAC3NzaC1lZDI1NTE5AAAAIB0vKFHEDY6pzR5KRijtHgpbFRVC1Jv77HwgmlxyzlkU';
+
+  test('are enrolled by a line that can be put there as it is', async () => {
+    const file = join(environment.directory, 'id.pub');
+    await writeFile(file, `ssh-ed25519 ${key} "eve"@laptop: home\n`);
+    const { code, stdout } = await environment.call(['keys', 'enrol', 'eve', file]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('SHA256:');
+    const people = stdout.slice(stdout.indexOf('people:\n') + 'people:\n'.length);
+    const configuration = join(environment.directory, 'holdpoint.yaml');
+    await writeFile(configuration, (await readFile(configuration, 'utf8')).replace('people:\n', `people:\n${people}`));
+    const list = await environment.call(['keys', 'list', '--people']);
+    expect(list.code).toBe(0);
+    expect(list.stdout).toMatch(/^eve +ssh +SHA256:\S{43} +good$/m);
+    expect(list.stdout).toMatch(/^ada +ed25519 +SHA256:\S{43} +good$/m);
+  });
+
+  test('are listed with their state, in the zone of the user', async () => {
+    const configuration = join(environment.directory, 'holdpoint.yaml');
+    const [revoked, over, later] = ['revoked: 2020-01-01T00:00:00Z', 'until: 2021-01-01T00:00:00Z', 'from: 2999-01-01T00:00:00Z'];
+    for (const [times, words] of [
+      [revoked, 'revoked since 1 Jan 2020'],
+      [over, 'over since 1 Jan 2021'],
+      [later, 'counts from 1 Jan 2999'],
+    ]) {
+      const text = await readFile(configuration, 'utf8');
+      const line = `  eve: { name: Eve, keys: [{ type: ssh, key: ssh-ed25519 ${key}, ${times} }] }`;
+      await writeFile(configuration, text.replace(/people:\n( {2}eve.*\n)?/, `people:\n${line}\n`));
+      const { stdout } = await environment.call(['keys', 'list', '--people']);
+      expect(stdout).toMatch(new RegExp(`^eve +ssh +\\S+ +${words}, 00:00:00 UTC$`, 'm'));
+    }
+  });
+
+  test('cannot be enrolled from a private key or a key of another type, whose text is not repeated', async () => {
+    const file = join(environment.directory, 'id.pub');
+    await writeFile(file, '-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n');
+    const outcome = await environment.call(['keys', 'enrol', 'eve', file]);
+    expect(outcome.code).toBe(1);
+    expect(told(outcome)).toContain('is not one line with a key of type ssh-ed25519.');
+    expect(told(outcome)).not.toContain('c2VjcmV0');
+    expect((await environment.call(['keys', 'enrol', 'Eve!', file])).code).toBe(2);
+  });
+});
+
 describe('who signs', () => {
   test.each<[string, string[], Record<string, string>, string]>([
     [

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createEvidenceDirectory } from '../../activities/evidence/directory.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
-import type { PeopleKeys } from '../../domain/evidence/verification.ts';
 import { ed25519Signer, type Signer } from '../../client/signing.ts';
+import type { PeopleKeys } from '../../domain/approval/keys.ts';
 import { chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { isExhaustive } from '../support/exhaustive.ts';
@@ -128,7 +128,7 @@ describe('a record that was sealed anew from its first line', () => {
     ['the reason', { reason: '' }, 'bob signed reason "Grüße: gelesen", but it should be "".'],
     ['the person', { person: 'ann' }, 'The statement is to be from ann, but its header names "bob" as the signer.'],
     ['the key', { publicKey: ann.publicKey }, 'The signature does not match the key of bob'],
-    ['the key for something that is none', { publicKey: 'oops' }, 'The public key of bob is not an Ed25519 key in base64url.'],
+    ['the key for something that is none', { publicKey: 'oops' }, 'is signed with "oops", which is no public key.'],
     ['the signature', { jws: 'a.b.c' }, 'is not a signed token that can be read'],
     ['the signature for nothing', { jws: null }, 'should be signed, but lacks the person, the signature or the key.'],
   ])('and in which %s was changed is found out by the signature', async (_title, change, sentence) => {

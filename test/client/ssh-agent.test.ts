@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { verifyStatement } from '../../activities/people/verify.ts';
 import { KeyError } from '../../client/signing.ts';
 import { agentKeys, agentSigner } from '../../client/ssh-agent.ts';
 import { expectedOf } from '../../domain/approval/statement.ts';
+import { hasOpenSsh, openSsh } from '../support/openssh.ts';
 import { statements } from '../support/statements.ts';
 
 const statement = statements.decision;
@@ -128,7 +129,7 @@ describe('a pretended agent', () => {
     });
     const signer = await agentSigner(socket, 'ann', undefined);
     const jws = await signer.sign(statement);
-    expect(await verifyStatement(jws, expectedOf(statement), ada.publicKey, new Date(statement.at))).toEqual({ ok: true, statement });
+    expect(verifyStatement(jws, expectedOf(statement), { key: ada.publicKey }, new Date(statement.at))).toMatchObject({ ok: true });
   });
 
   test.each<[string, Buffer, string]>([
@@ -233,9 +234,7 @@ describe('no agent', () => {
   });
 });
 
-const hasOpenSsh = spawnSync('ssh-agent', ['-V']).error === undefined;
-
-(hasOpenSsh ? describe : describe.skip)('the agent of OpenSSH', () => {
+(hasOpenSsh('signing with a real SSH agent') ? describe : describe.skip)('the agent of OpenSSH', () => {
   let home: string;
   let agent: ChildProcess;
   let env: NodeJS.ProcessEnv;
@@ -263,16 +262,24 @@ const hasOpenSsh = spawnSync('ssh-agent', ['-V']).error === undefined;
   });
 
   function run(command: string, ...args: string[]): void {
-    const { status, stderr } = spawnSync(command, args, { env, encoding: 'utf8', input: '' });
-    if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr}`);
+    openSsh(command, args, { env });
   }
 
   test('lists the key and signs what a worker accepts', async () => {
     expect(await agentKeys(env.SSH_AUTH_SOCK)).toEqual([{ publicKey: expect.stringMatching(/^[\w-]{43}$/), comment: 'ann@laptop' }]);
     const signer = await agentSigner(env.SSH_AUTH_SOCK, undefined, { ann: { key: publicKey } });
     expect(signer.person).toBe('ann');
-    const result = await verifyStatement(await signer.sign(statement), expectedOf(statement), publicKey, new Date(statement.at));
-    expect(result).toEqual({ ok: true, statement });
+    const result = verifyStatement(await signer.sign(statement), expectedOf(statement), { key: publicKey }, new Date(statement.at));
+    expect(result).toEqual({ ok: true, statement, key: publicKey });
+  });
+
+  test('makes SSH signatures where the key is of type ssh, which a worker accepts', async () => {
+    const [, line = ''] = /^(ssh-ed25519 .*)$/m.exec(openSsh('ssh-add', ['-L'], { env })) ?? [];
+    const people = { ann: { keys: [{ type: 'ssh' as const, key: line }] } };
+    const signer = await agentSigner(env.SSH_AUTH_SOCK, undefined, people);
+    const result = verifyStatement(await signer.sign(statement), expectedOf(statement), people.ann, new Date(statement.at));
+    expect(result).toMatchObject({ ok: true, statement, key: signer.publicKey });
+    expect(signer.publicKey).toMatch(/^ssh-ed25519 [A-Za-z0-9+/=]+$/);
   });
 
   test('that is locked offers nothing and signs nothing, and works again when it is unlocked', async () => {

@@ -1,9 +1,9 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
 import { CancellationScope, condition, isCancellation, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { keyOfText, keysOf, keysPerPersonMax, textOfKey, type PersonKey } from '../../domain/approval/keys.ts';
 import { checkSignature, type VerificationRefusal } from '../../domain/approval/signature.ts';
 import { stepCommands, type CommandName, type ExpectedStatement } from '../../domain/approval/statement.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import { ownValue } from '../../domain/map.ts';
 import {
   givenCommand,
   initialIntent,
@@ -57,8 +57,11 @@ export interface CarryOver {
   stuckFrom?: { phase: Phase; status: StepState['status'] };
   rollingBack: boolean;
   /** Absent in what an older version has handed over. */
-  keys?: Record<string, string>;
+  keys?: KnownKeys;
 }
+
+/** Public keys by person; a text where a worker or a history of an older version has told it. */
+type KnownKeys = Record<string, readonly PersonKey[] | string>;
 
 /** What a run asks of the workflow around it. */
 export interface RunDuties {
@@ -82,7 +85,7 @@ export class Run {
   private stuckFrom: CarryOver['stuckFrom'];
   private noncesUsed = new Set<string>();
   private requests: Record<string, number> = {};
-  private keys: Record<string, string> = {};
+  private keys: Record<string, readonly PersonKey[]> = {};
   private forgeriesLetIn = 0;
   private inTask: Promise<unknown> = Promise.resolve();
   private readonly log: EvidenceLog;
@@ -305,8 +308,10 @@ export class Run {
   }
 
   /** Takes the public keys of all people as a worker has just read them. Workers of an older version tell none. */
-  learnKeys(keys: Record<string, string> | undefined): void {
-    if (keys) this.keys = keys;
+  learnKeys(known: KnownKeys | undefined): void {
+    if (!known) return;
+    const entries = Object.entries(known);
+    this.keys = Object.fromEntries(entries.map(([person, keys]) => [person, typeof keys === 'string' ? keysOf({ key: keys }) : keys]));
   }
 
   /**
@@ -315,7 +320,8 @@ export class Run {
    */
   forgeryIn(expected: ExpectedStatement, signature: string): VerificationRefusal | undefined {
     const { person } = expected;
-    const checked = checkSignature(signature, expected, ownValue(this.keys, person));
+    // When it takes effect is for a worker to say, which has a clock.
+    const checked = checkSignature(signature, expected, { keys: this.keysOf(person) }, 'signing');
     return checked.ok || this.forgeriesLetIn < forgeriesLetInMax ? undefined : checked;
   }
 
@@ -324,7 +330,7 @@ export class Run {
     this.rollover.countUpdate();
     const verified = await this.withinTask(() => CancellationScope.nonCancellable(() => verifier.verifySignature(request)));
     if (verified.ok) {
-      this.keys[request.expected.person] = verified.publicKey;
+      this.learnKey(request.expected.person, verified.publicKey);
       // Workers of an older version do not tell.
       this.learnTime(verified.nowMs ?? 0);
     } else this.forgeriesLetIn += 1;
@@ -334,6 +340,17 @@ export class Run {
   /** Says whose words do not count any more. */
   findVoided(earlier: Parameters<typeof verifier.findVoided>[0]['earlier']): ReturnType<typeof verifier.findVoided> {
     return this.withinTask(() => CancellationScope.nonCancellable(() => verifier.findVoided({ earlier })));
+  }
+
+  /** A key that a worker has just found good takes the place of what was known of it. */
+  private learnKey(person: string, text: string): void {
+    const key = keyOfText(text);
+    const others = this.keysOf(person).filter((known) => textOfKey(known) !== text);
+    if (key) this.keys[person] = [...others, key].slice(-keysPerPersonMax);
+  }
+
+  private keysOf(person: string): readonly PersonKey[] {
+    return Object.hasOwn(this.keys, person) ? (this.keys[person] ?? []) : [];
   }
 
   /**

@@ -40,17 +40,18 @@ function forge(head: object, payload: unknown, key = ann): string {
   return `${content}.${sign(null, Buffer.from(content), key.privateKey).toString('base64url')}`;
 }
 
-async function codeOf(jws: string, publicKey: string | undefined = ann.publicKey): Promise<string> {
-  const result = await verifyStatement(jws, expectedOf(statement), publicKey, now);
+async function codeOf(jws: string, publicKey = ann.publicKey): Promise<string> {
+  const result = verifyStatement(jws, expectedOf(statement), { key: publicKey }, now);
   return result.ok ? 'ok' : result.code;
 }
 
 describe('a statement', () => {
   test.each(statementsByKind)('of kind %s that says what is expected is accepted', async (_kind, claims) => {
     const jws = await ann.sign(claims);
-    expect(await verifyStatement(jws, expectedOf(claims), ann.publicKey, now)).toEqual({
+    expect(verifyStatement(jws, expectedOf(claims), { key: ann.publicKey }, now)).toEqual({
       ok: true,
       statement: claims,
+      key: ann.publicKey,
     });
   });
 
@@ -61,7 +62,7 @@ describe('a statement', () => {
     const expected = { ...expectedOf(signed), [claim]: 'other' } as unknown as ExpectedStatement;
     // Who it is expected from is compared with the header first.
     const code = claim === 'person' ? 'signer-differs' : 'claim-differs';
-    expect(await verifyStatement(forge(header, signed), expected, ann.publicKey, now)).toMatchObject({ ok: false, code });
+    expect(verifyStatement(forge(header, signed), expected, { key: ann.publicKey }, now)).toMatchObject({ ok: false, code });
   });
 
   test.each<[string, object, unknown, string]>([
@@ -90,7 +91,12 @@ describe('a statement', () => {
   });
 
   test('tells which claim differs, and what was expected', async () => {
-    const result = await verifyStatement(forge(header, { ...statement, planHash: 'sha256:9' }), expectedOf(statement), ann.publicKey, now);
+    const result = verifyStatement(
+      forge(header, { ...statement, planHash: 'sha256:9' }),
+      expectedOf(statement),
+      { key: ann.publicKey },
+      now,
+    );
     expect(result).toEqual({
       ok: false,
       code: 'claim-differs',
@@ -171,11 +177,11 @@ describe('the key of the signer', () => {
   const jws = forge(header, statement);
 
   test('that nobody knows is asked for', async () => {
-    expect(await verifyStatement(jws, expectedOf(statement), undefined, now)).toEqual({
+    expect(verifyStatement(jws, expectedOf(statement), undefined, now)).toEqual({
       ok: false,
       code: 'person-unknown',
       reason: 'No public key of ann is known.',
-      remedy: 'Have the platform team add people.ann.key to holdpoint.yaml.',
+      remedy: 'Have the platform team add a key of ann to people in holdpoint.yaml.',
     });
   });
 
@@ -192,7 +198,7 @@ describe('the key of the signer', () => {
 describe('the age of a statement', () => {
   async function codeAt(offsetMs: number): Promise<string> {
     const arrival = new Date(Date.parse(statement.at) + offsetMs);
-    const result = await verifyStatement(forge(header, statement), expectedOf(statement), ann.publicKey, arrival);
+    const result = verifyStatement(forge(header, statement), expectedOf(statement), { key: ann.publicKey }, arrival);
     return result.ok ? 'ok' : `${result.code}: ${result.reason}`;
   }
 
@@ -213,7 +219,7 @@ describe('the age of a statement', () => {
       'statement-stale: The statement of ann was signed at 2026-11-21T10:00:00.000Z and arrived at 2026-11-21T10:16:00.001Z; ' +
         'it counts for 15 minutes.',
     );
-    expect(checkSignature(forge(header, statement), expectedOf(statement), ann.publicKey).ok).toBe(true);
+    expect(checkSignature(forge(header, statement), expectedOf(statement), { key: ann.publicKey }, 'signing').ok).toBe(true);
   });
 });
 
@@ -222,7 +228,7 @@ describe('the age of a pre-approval', () => {
 
   async function codeAt(arrival: string, change: Partial<typeof preApproval> = {}): Promise<string> {
     const signed = { ...preApproval, ...change };
-    const result = await verifyStatement(forge(header, signed), expectedOf(signed), ann.publicKey, new Date(arrival));
+    const result = verifyStatement(forge(header, signed), expectedOf(signed), { key: ann.publicKey }, new Date(arrival));
     return result.ok ? 'ok' : result.code;
   }
 

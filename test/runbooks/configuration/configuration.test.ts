@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { sshLineOf } from '../../../domain/approval/sshsig.ts';
 import { loadConfiguration } from '../../../runbooks/configuration/configuration.ts';
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
 import { formatProblem } from '../../../runbooks/grammar/problem.ts';
@@ -58,6 +59,73 @@ test('a policy may combine groups', () => {
     reason: 'optional',
     deny: 1,
     expiresMs: 14_400_000,
+  });
+});
+
+// A key as a line of authorized_keys.
+const sshLine = (key: string): string => `${sshLineOf(Buffer.from(key, 'base64url'))} someone@laptop`;
+
+test('people may have several keys, of several types, with times', () => {
+  const ssh = `{ type: ssh, key: "${sshLine(linusKey)}", from: 2026-11-28T00:00:00Z }`;
+  const keys = `[${ssh}, { type: ed25519, key: ${adaKey}, until: 2026-12-01T00:00:00Z }]`;
+  const { configuration, problems } = loadConfiguration(sound.replace(`key: ${adaKey}`, `keys: ${keys}`), 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration?.people.ada).toEqual({
+    name: 'Ada',
+    keys: [
+      { type: 'ssh', key: sshLine(linusKey), from: '2026-11-28T00:00:00Z' },
+      { type: 'ed25519', key: adaKey, until: '2026-12-01T00:00:00Z' },
+    ],
+  });
+});
+
+describe('a mistake in the keys of somebody is reported at its place', () => {
+  const ssh = (rest = ''): string => `{ type: ssh, key: "${sshLine(linusKey)}"${rest} }`;
+
+  test.each([
+    ['no key', '', 'h.yaml:4:8 error people.ada: Must have either a `key` or a list of `keys`.'],
+    ['both', `key: ${adaKey}, keys: [${ssh()}]`, 'h.yaml:4:8 error people.ada: Must have either a `key` or a list of `keys`.'],
+    ['an empty list', 'keys: []', 'h.yaml:4:27 error people.ada.keys: Must have at least 1 entries.'],
+    [
+      'too many',
+      `keys: [${Array.from({ length: 9 }, () => ssh()).join()}]`,
+      'h.yaml:4:27 error people.ada.keys: Must have at most 8 entries.',
+    ],
+    [
+      'a type that there is not',
+      'keys: [{ type: passkey, key: x }]',
+      'h.yaml:4:36 error people.ada.keys[0].type: Must be "ed25519" or "ssh", but is the text "passkey".',
+    ],
+    [
+      'a key of another SSH type',
+      'keys: [{ type: ssh, key: ssh-rsa AAAAB3NzaC1yc2E }]',
+      'h.yaml:4:46 error people.ada.keys[0].key: Must be a line `ssh-ed25519 AAAA… comment`, without options before it; ' +
+        '`ssh-keygen -t ed25519` makes such a key.',
+    ],
+    [
+      'a time that is none',
+      `keys: [${ssh(', revoked: 2026-02-30T00:00:00Z')}]`,
+      'revoked: Must be a time in UTC such as 2026-11-28T00:00:00Z.',
+    ],
+    [
+      'a time that ends before it begins',
+      `keys: [${ssh(', from: 2026-11-28T00:00:00Z, until: 2026-11-28T00:00:00Z')}]`,
+      'until: Must be later than `from`.',
+    ],
+    ['a key twice', `keys: [${ssh()}, ${ssh()}]`, 'people.ada.keys[1].key: Is in the list twice.'],
+    [
+      'the key of somebody else in another form',
+      `keys: [{ type: ssh, key: "${sshLine(graceKey)}" }]`,
+      'people.grace.key: Is also the key of "ada"; everyone needs their own, or one person could sign twice.',
+    ],
+  ])('%s', (_what, keys, problem) => {
+    const text = sound.replace(`key: ${adaKey}`, keys).replace('name: Ada,  }', 'name: Ada }');
+    expect(problemsOf(text).join('\n')).toContain(problem);
+  });
+
+  test('but one key may be there as both types, for whoever goes over from one to the other', () => {
+    const keys = `keys: [{ type: ssh, key: "${sshLine(adaKey)}" }, { type: ed25519, key: ${adaKey} }]`;
+    expect(loadConfiguration(sound.replace(`key: ${adaKey}`, keys), 'h.yaml').problems).toEqual([]);
   });
 });
 

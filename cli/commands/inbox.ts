@@ -1,0 +1,53 @@
+import { keyDirectory, knownPeople } from '../../client/keys.ts';
+import { HoldpointError } from '../../domain/errors.ts';
+import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { counted, formatDuration, formatTime } from '../format.ts';
+import { withHoldpoint } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+
+export const registerInbox: RegisterCommand = (program, context) => {
+  withCommonOptions(program.command('inbox'))
+    .option('--as <person>', 'whose (else HOLDPOINT_PERSON, else that of the only key there is)')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint inbox --as ada\n\n' +
+        'Exit codes: 0 nothing waits for you, 3 something does, 1 some runs could not be read, so that something may be missing.',
+    )
+    .action(async (options: CommonOptions & { as?: string }) => {
+      const terminal = context.terminal(options);
+      const person = await personOf(terminal, options.as);
+      const inbox = await withHoldpoint(terminal, (holdpoint) => holdpoint.inbox(person));
+      const { items, unread, more } = inbox;
+      terminal.result({ person, ...inbox });
+      const { colors } = terminal;
+      if (items.length === 0) terminal.line(`Nothing waits for ${person}.`);
+      for (const item of items) {
+        const asked = item.askedBy === undefined ? '' : `, asked for by ${item.askedBy}`;
+        terminal.lines([
+          `${colors.magenta('■')} ${colors.bold(item.title)} on ${colors.bold(item.target)}  hold ${item.hold} of ${item.run}${asked}`,
+          `  started by ${item.requester}; waits since ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
+            `closes in ${formatDuration(item.leftMs)}, ${formatTime(item.expiresAt)}`,
+          colors.dim(`  holdpoint show ${item.run}`),
+        ]);
+      }
+      for (const { target, reason } of unread)
+        terminal.line(`${colors.yellow('!')} ${target} waits at a hold and could not be read: ${reason}`);
+      if (more) terminal.line(`${colors.yellow('!')} More runs wait at holds than were looked at.`);
+      if (unread.length > 0 || more) context.exit(exitCodes.error);
+      else context.exit(items.length > 0 ? exitCodes.holding : exitCodes.done);
+    });
+};
+
+/** To look at what waits, no key is needed. */
+async function personOf(terminal: Terminal, as: string | undefined): Promise<string> {
+  const { env } = terminal.surroundings;
+  const named = as ?? (env.HOLDPOINT_PERSON || undefined);
+  if (named !== undefined) return named;
+  const directory = keyDirectory(env);
+  const people = await knownPeople(directory);
+  const [only, second] = people;
+  if (only !== undefined && second === undefined) return only;
+  const cause = only === undefined ? `there is no key in ${directory}` : `there are keys of ${people.join(', ')} in ${directory}`;
+  throw new HoldpointError('person-unnamed', { cause });
+}

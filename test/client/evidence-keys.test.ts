@@ -1,0 +1,155 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { exportSshSignatures } from '../../client/evidence-export.ts';
+import { readEvidence, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
+import { signerWith, type Signer } from '../../client/signing.ts';
+import type { PersonKey } from '../../domain/approval/keys.ts';
+import { bytesForSsh, encodeSshSignature, sshHashDefault, sshLineOf } from '../../domain/approval/sshsig.ts';
+import { bytesOfEntry, chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
+import { hasOpenSsh, openSsh } from '../support/openssh.ts';
+import { writtenOfRun } from '../support/signed-record.ts';
+import { newWorkerKey } from '../support/worker-key.ts';
+
+const run = 'r-20261121-7kq2m';
+const worker = newWorkerKey();
+
+function sshKey(person: string): { key: PersonKey; signer: Signer } {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const bytes = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  const key: PersonKey = { type: 'ssh', key: `${sshLineOf(bytes)} ${person}@laptop` };
+  const signer = signerWith(person, key, async (message) =>
+    encodeSshSignature({ key: bytes, hash: sshHashDefault, signature: sign(null, bytesForSsh(message), privateKey) }),
+  );
+  return { key, signer };
+}
+
+const ann = sshKey('ann');
+const bob = sshKey('bob');
+
+let directory: string;
+/** What bob has signed, when that was taken, and when the hold was released: an hour later each time. */
+let decidedAt: number;
+let releasedAt: number;
+const hour = 3_600_000;
+
+/** A record whose entries are an hour apart, with the signatures of a worker or without. */
+async function recordOf(name: string, vouched: boolean): Promise<string> {
+  const entries: EvidenceEntry[] = [];
+  let atMs = Date.now();
+  for (const written of await writtenOfRun(run, ann.signer, bob.signer)) {
+    const at = new Date(atMs).toISOString();
+    const entry = chain(entries.at(-1), { run, at, ...written, worker: vouched ? worker.publicKey : undefined });
+    const signature = Buffer.from(worker.sign(bytesOfEntry(entry.hash))).toString('base64url');
+    entries.push(vouched ? { ...entry, signature } : entry);
+    if (entry.kind === 'decision.accepted') decidedAt = atMs;
+    if (entry.kind === 'hold.released') releasedAt = atMs;
+    atMs += hour;
+  }
+  const file = path.join(directory, name);
+  await writeFile(file, entries.map((entry) => `${lineOf(entry)}\n`).join(''));
+  return file;
+}
+
+let vouched: string;
+let unvouched: string;
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'holdpoint-keys-'));
+  unvouched = await recordOf('unvouched.jsonl', false);
+  vouched = await recordOf('vouched.jsonl', true);
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const time = (ms: number): string => new Date(ms).toISOString();
+const policies = {
+  production: {
+    name: 'production',
+    atLeast: 1,
+    of: 'sre',
+    exclude: ['requester' as const],
+    reason: 'optional' as const,
+    expiresMs: 60_000,
+  },
+};
+const authority = { groups: { sre: ['ann', 'bob'] }, policies, workers: { blue: { key: worker.publicKey, from: '2020-01-01T00:00:00Z' } } };
+
+function verified(file: string, times: Partial<PersonKey>): Promise<EvidenceReport> {
+  const { workers: _workers, ...unsigned } = authority;
+  const people = { ann: { keys: [ann.key] }, bob: { keys: [{ ...bob.key, ...times }] } };
+  return verifyEvidence(file, people, { authority: file === vouched ? authority : unsigned });
+}
+
+test('a record of SSH signatures is verified with public keys alone, with a configuration or without', async () => {
+  expect(await verifyEvidence(vouched)).toMatchObject({ ok: true, problems: [] });
+  expect(await verified(vouched, {})).toMatchObject({ ok: true, problems: [], notes: [] });
+});
+
+const withOpenSsh = hasOpenSsh('verifying the signatures of a record with ssh-keygen') ? test : test.skip;
+
+withOpenSsh('its signatures are verified by ssh-keygen, too, once they are exported', async () => {
+  const { entries } = await readEvidence(vouched);
+  const folder = path.join(directory, 'exported');
+  const people = { ann: { keys: [ann.key] }, bob: { keys: [bob.key] } };
+  const { signatures, others } = await exportSshSignatures(entries, folder, people);
+  expect([signatures.map(({ sequence, person }) => [sequence, person]), others]).toEqual([
+    [
+      [1, 'ann'],
+      [6, 'bob'],
+    ],
+    0,
+  ]);
+  for (const { command, person, file } of signatures) {
+    expect(openSsh('sh', ['-c', `cd ${folder} && ${command}`])).toContain(`Good "holdpoint" signature for ${person}`);
+    expect(JSON.parse(await readFile(path.join(folder, `${file}.json`), 'utf8'))).toMatchObject({ person, run });
+  }
+  const [start, decision] = signatures;
+  expect(() => openSsh('sh', ['-c', `cd ${folder} && ${decision?.command.replace(/< .*/, `< ${start?.file}`)}`])).toThrow('ended with');
+  expect(() => openSsh('sh', ['-c', `cd ${folder} && ${decision?.command.replace('-I bob', '-I ann')}`])).toThrow('ended with');
+  await expect(exportSshSignatures(entries, folder, people)).rejects.toThrow('it is there already');
+});
+
+describe('the time of a key', () => {
+  test('may have ended since: it was good then', async () => {
+    expect(await verified(vouched, { until: time(releasedAt + 1) })).toMatchObject({ ok: true, problems: [], notes: [] });
+    expect(await verified(unvouched, { until: time(releasedAt + 1) })).toMatchObject({ ok: true, problems: [], notes: [] });
+  });
+
+  test.each<[string, () => Partial<PersonKey>, string]>([
+    ['before the signature was taken', () => ({ until: time(decidedAt - hour / 2) }), 'Entry 6 (decision.accepted) of'],
+    ['before the signature was made', () => ({ from: time(decidedAt) }), 'Entry 6 (decision.accepted) of'],
+    ['before the hold was released', () => ({ until: time(releasedAt - hour / 2) }), 'Entry 7 (hold.released) of'],
+  ])('that does not fit, %s, is a problem', async (_what, times, sentence) => {
+    const { ok, problems } = await verified(vouched, times());
+    expect(ok).toBe(false);
+    expect(problems[0]?.sentence).toContain(sentence);
+    expect(problems[0]?.sentence).toContain('key of bob that counts');
+  });
+});
+
+describe('a key that is revoked', () => {
+  test('after all of it was written is noted, where a known worker vouches for when that was', async () => {
+    const report = await verified(vouched, { revoked: time(releasedAt + 1) });
+    expect(report).toMatchObject({ ok: true, problems: [] });
+    expect(report.notes).toEqual([
+      expect.stringMatching(/^Entry 6 \(decision\.accepted\) of .* is signed with a key of bob that was revoked later, at /),
+    ]);
+  });
+
+  test('is a problem where nobody vouches for when that was: whoever has the key could have dated it back', async () => {
+    const { ok, problems } = await verified(unvouched, { revoked: time(releasedAt + 1) });
+    expect(ok).toBe(false);
+    expect(problems[0]?.sentence).toContain('is signed with a key of bob that was revoked later');
+  });
+
+  test.each<[string, () => string, string]>([
+    ['before the signature', () => time(decidedAt - 2 * hour), 'Entry 6 (decision.accepted) of'],
+    ['between the signature and the release', () => time(releasedAt - hour / 2), 'Entry 7 (hold.released) of'],
+  ])('%s is a problem', async (_what, revoked, sentence) => {
+    const { ok, problems } = await verified(vouched, { revoked: revoked() });
+    expect(ok).toBe(false);
+    expect(problems[0]?.sentence).toContain(sentence);
+    expect(problems[0]?.sentence).toContain('key of bob that is revoked since');
+  });
+});

@@ -1,0 +1,134 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { verifyEvidence } from '../../client/evidence.ts';
+import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
+import { signerWith } from '../../client/signing.ts';
+import type { PersonKey } from '../../domain/approval/keys.ts';
+import { bytesForSsh, encodeSshSignature, sshHashDefault, sshLineOf } from '../../domain/approval/sshsig.ts';
+import type { Person as Known } from '../../runbooks/configuration/configuration.ts';
+import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+
+let engine: Engine;
+let people: Record<string, Known>;
+beforeAll(async () => {
+  engine = await startEngine('keys');
+  people = structuredClone(engine.configuration.people);
+});
+afterEach(() => {
+  Object.assign(engine.configuration.people, structuredClone(people));
+});
+afterAll(() => engine.stop());
+
+/** From now on the person has that key, too. */
+function addKey(person: Person, key: PersonKey): void {
+  const { name, key: own = '' } = people[person] ?? { name: person };
+  engine.configuration.people[person] = { name, keys: [{ type: 'ed25519', key: own }, key] };
+}
+
+/** From now on the key that everybody has from the start counts so. */
+function setTimes(person: Person, times: Partial<PersonKey>): void {
+  const { name, key = '' } = people[person] ?? { name: person };
+  engine.configuration.people[person] = { name, keys: [{ type: 'ed25519', key, ...times }] };
+}
+
+function newSshSigner(person: Person): { key: PersonKey; signer: ReturnType<typeof signerWith> } {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const bytes = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  const key: PersonKey = { type: 'ssh', key: `${sshLineOf(bytes)} ${person}@laptop` };
+  const signer = signerWith(person, key, async (message) =>
+    encodeSshSignature({ key: bytes, hash: sshHashDefault, signature: sign(null, bytesForSsh(message), privateKey) }),
+  );
+  return { key, signer };
+}
+
+async function heldRun(policy: string): Promise<{ run: string; target: string; site: ReturnType<Engine['newSite']>['site'] }> {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy }));
+  await engine.until(target, 'holding');
+  return { run, target, site };
+}
+
+async function refusalOf(attempt: Promise<unknown>): Promise<RefusedError | undefined> {
+  return attempt.then(
+    () => undefined,
+    (error: unknown) => refusalIn(error) ?? (error as RefusedError),
+  );
+}
+
+async function decideWith(target: string, signer: ReturnType<typeof signerWith>): Promise<unknown> {
+  const state = await engine.holdpoint.state(target);
+  if (!state.hold) throw new Error('no hold waits');
+  return engine.holdpoint.decide(state, state.hold.request, 'approve', '', signer);
+}
+
+test('an SSH key signs through the run and its worker, and its record is verified with public keys alone', async () => {
+  const { key, signer } = newSshSigner('ada');
+  addKey('ada', key);
+  const { run, target } = await heldRun('one');
+  await decideWith(target, signer);
+  await engine.until(target, 'done');
+  await engine.verifiedKinds(run);
+  const accepted = (await engine.entries(run)).find(({ kind }) => kind === 'decision.accepted');
+  expect(accepted?.body.publicKey).toBe(signer.publicKey);
+  expect(await verifyEvidence(engine.evidence.pathOf(run))).toMatchObject({ ok: true });
+  await engine.replay(target);
+});
+
+test('a key that was added after the signatures were requested signs, too, and keeps the older one', async () => {
+  const { target } = await heldRun('two');
+  const { key, signer } = newSshSigner('ada');
+  expect(await refusalOf(decideWith(target, signer))).toMatchObject({ code: 'algorithm-refused' });
+  addKey('ada', key);
+  await decideWith(target, signer);
+  await engine.decide(target, 'grace');
+  await engine.until(target, 'done');
+});
+
+test.each<[string, (now: number) => Partial<PersonKey>, string]>([
+  ['revoked a second ago', (now) => ({ revoked: new Date(now - 1_000).toISOString() }), 'key-revoked'],
+  ['over since a second ago', (now) => ({ until: new Date(now - 1_000).toISOString() }), 'key-over'],
+  ['for later', (now) => ({ from: new Date(now + 3_600_000).toISOString() }), 'key-early'],
+])('a decision with a key that is %s has no effect, and is in the record', async (_what, times, code) => {
+  const { run, target, site } = await heldRun('one');
+  setTimes('ada', times(Date.now()));
+  expect(await refusalOf(engine.decide(target, 'ada'))).toMatchObject({ code });
+  await engine.until(target, ({ refusedAttempts }) => refusedAttempts === 1);
+  expect((await engine.until(target, 'holding')).hold?.decisions).toEqual([]);
+  expect(site.done).toEqual([]);
+  await engine.decide(target, 'grace');
+  await engine.until(target, 'done');
+  const refused = (await engine.entries(run)).find(({ kind }) => kind === 'attempt.refused');
+  expect(refused?.body).toMatchObject({ person: 'ada', code });
+});
+
+test('what was signed with a key that was revoked since does not count when the last one signs', async () => {
+  const { run, target, site } = await heldRun('two');
+  await engine.decide(target, 'ada');
+  setTimes('ada', { revoked: new Date().toISOString() });
+  expect(await engine.decide(target, 'grace')).toEqual({ state: 'waiting', missing: 1 });
+  expect(site.done).toEqual([]);
+  const { signer, key } = newSshSigner('ada');
+  addKey('ada', key);
+  await decideWith(target, signer);
+  await engine.until(target, 'done');
+  const voided = (await engine.entries(run)).find(({ kind }) => kind === 'decision.voided');
+  expect(voided?.body).toMatchObject({ person: 'ada', reason: expect.stringContaining('with a key that is revoked since') });
+});
+
+test('a step whose signature was revoked after the hold was released is not carried out', async () => {
+  const { target, site } = await heldRun('one');
+  site.slow.add('first');
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'running');
+  await engine.holdpoint.operate(target, 'pause', '', engine.keys.dana);
+  await engine.until(target, 'paused');
+  setTimes('ada', { revoked: new Date().toISOString() });
+  site.finishSlow();
+  const done = [...site.done];
+  await engine.holdpoint.operate(target, 'resume', '', engine.keys.dana);
+  const { stuck } = await engine.until(target, 'stuck');
+  expect(stuck).toMatchObject({ code: 'step-not-signed', reason: expect.stringContaining('with a key that is revoked since') });
+  expect(site.done).toEqual(done);
+  await engine.holdpoint.operate(target, 'abort', '', engine.keys.dana);
+  await engine.until(target, 'aborted');
+});
