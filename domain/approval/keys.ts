@@ -136,7 +136,7 @@ export function stateOfKey({ from, until, revoked }: PersonKey, atMs: number): K
   return atMs >= ms(from, -Infinity) ? 'good' : 'early';
 }
 
-/** Whether a signature is that of an Ed25519 key, as RFC 8032 has it: no points of small order, no second spelling of a point or a number. */
+/** Whether a signature is that of an Ed25519 key (RFC 8032): no points of small order, no second spelling of a point or a number. */
 export function isEd25519(signature: Uint8Array, signed: Uint8Array, key: Uint8Array): boolean {
   if (signature.length !== signatureBytes) return false;
   try {
