@@ -40,6 +40,8 @@ export class EvidenceLog {
   /** The entry that ends the record is on its way: none may come after it. */
   private sealed = false;
   private waiting: Waiting[] = [];
+  /** How many of those that wait, the first ones, somebody has asked to be written. */
+  private askedFor = 0;
   private written: Promise<unknown> = Promise.resolve();
   private telling: Promise<unknown> = Promise.resolve();
   private readonly tell: (sequence: number) => Promise<unknown>;
@@ -73,6 +75,7 @@ export class EvidenceLog {
 
   /** Writes what was noted; resolves when all is written that was asked for before, or could not be. */
   flush(): Promise<unknown> {
+    this.askedFor = this.waiting.length;
     return (this.written = this.written.then(() => this.writeWaiting()));
   }
 
@@ -83,8 +86,11 @@ export class EvidenceLog {
   }
 
   private async writeWaiting(): Promise<void> {
-    while (this.waiting.length > 0) {
-      const some = this.waiting.splice(0, entriesAtOnceMax);
+    // What was only noted meanwhile stays: whether it comes before or after the answer of a worker, of two that arrive together, is not
+    // the same each time that the history is replayed.
+    while (this.askedFor > 0) {
+      const some = this.waiting.splice(0, Math.min(this.askedFor, entriesAtOnceMax));
+      this.askedFor -= some.length;
       if (some.length > 1 && (await this.areWritten(some))) continue;
       // One of several that cannot be written must not take the others with it; those that were are recognised.
       for (const one of some) await this.areWritten([one], one.reject);
