@@ -13,8 +13,34 @@ export interface ClusterSeed {
   /** Kubernetes minor version of the control plane, e.g. `1.33`. */
   version: string;
   nodegroups: NodegroupSeed[];
+  /** What EKS finds to say about upgrades and rollbacks; nothing if left out. */
+  insights?: InsightSeed[];
+  /** How long ago the control plane was upgraded to its version; it was created at it if left out. */
+  upgradedMsAgo?: number;
   /** Kubernetes objects that are applied in this order: namespaces, workloads, budgets. */
   manifests: Manifest[];
+}
+
+/** Something that EKS finds about a cluster (`Insight` of the API). */
+export interface InsightSeed {
+  name: string;
+  category: 'UPGRADE_READINESS' | 'ROLLBACK_READINESS' | 'MISCONFIGURATION';
+  /** The version to which it speaks, e.g. `1.34`. */
+  kubernetesVersion: string;
+  status: 'PASSING' | 'WARNING' | 'ERROR' | 'UNKNOWN';
+  /** What the next refresh finds; the same if left out. */
+  afterRefresh?: InsightSeed['status'];
+  reason: string;
+  description: string;
+  recommendation: string;
+  /** e.g. `/apis/policy/v1beta1/podsecuritypolicies/restricted`. */
+  resources: string[];
+  deprecations: {
+    usage: string;
+    replacedWith: string;
+    stopServingVersion: string;
+    clients: { userAgent: string; numberOfRequestsLast30Days: number; lastRequestAt: Date }[];
+  }[];
 }
 
 /** A managed node group as it stands when the world starts. */

@@ -102,7 +102,7 @@ export async function readCluster(clients: Clients, target: Target): Promise<Clu
   return cluster;
 }
 
-function clusterBlockers(cluster: Cluster): Blocker[] {
+export function clusterBlockers(cluster: Cluster): Blocker[] {
   const object = `Cluster/${cluster.name ?? ''}`;
   const blockers: Blocker[] = [];
   if (cluster.status !== 'ACTIVE' && cluster.status !== 'UPDATING') {
@@ -133,7 +133,7 @@ async function updateBlockers(clients: Clients, target: Target, cluster: Cluster
   });
 }
 
-function listNodegroups(clients: Clients, target: Target): Promise<string[]> {
+export function listNodegroups(clients: Clients, target: Target): Promise<string[]> {
   return listAllOf('ListNodegroups', target, async (nextToken) => {
     const command = new ListNodegroupsCommand({ clusterName: target.name, maxResults: pageSize, nextToken });
     const { nodegroups: items, nextToken: next } = await clients.eks(target.region).send(command);

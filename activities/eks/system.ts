@@ -1,5 +1,7 @@
 import type { Clients } from '../clients.ts';
 import type { System } from '../system.ts';
+import { rollbackControlPlaneAction, updateControlPlaneAction } from './control-plane/change-version.ts';
+import { refreshInsightsAction } from './control-plane/refresh-insights.ts';
 import { createNodegroupAction } from './nodegroup/create.ts';
 import { deleteNodegroupAction } from './nodegroup/delete.ts';
 import { updateNodegroupVersionAction } from './nodegroup/update-version.ts';
@@ -14,6 +16,9 @@ export function eksSystem(clients: Clients): System {
       createNodegroupAction(clients),
       deleteNodegroupAction(clients),
       updateNodegroupVersionAction(clients),
+      refreshInsightsAction(clients),
+      updateControlPlaneAction(clients),
+      rollbackControlPlaneAction(clients),
     ],
   };
 }

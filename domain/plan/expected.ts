@@ -53,3 +53,9 @@ export function expectedNodes(expected: readonly ExpectedChange[]): ExpectedNode
     Array.from({ length: node.count }, (_, index) => ({ ...node, name: `${node.name} (${index + 1})`, count: 1 })),
   );
 }
+
+/** The version that an object will have by then; undefined where no step changes it. */
+export function expectedVersion(expected: readonly ExpectedChange[], object: string): string | undefined {
+  const changes = expected.flatMap((each) => (each.change === 'version' && each.object === object ? [each.version] : []));
+  return changes.at(-1);
+}

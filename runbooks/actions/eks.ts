@@ -87,6 +87,56 @@ const eksUpdateNodegroupVersion = declareAction({
   outputs: { nodegroup: text, releaseVersion: text },
 });
 
+const eksRefreshInsights = declareAction({
+  name: 'eks.refreshInsights',
+  summary: 'Has EKS look anew at what speaks against another version of the control plane, and waits for it.',
+  worksOn,
+  input: z.strictObject({}),
+  change: 'reads',
+  limits: { timeoutMs: 30 * minuteMs },
+  outputs: {},
+});
+
+const versionChange = z.strictObject({
+  version: kubernetesVersion.describe('Kubernetes version to go to.'),
+  waive: z
+    .array(
+      z.strictObject({
+        insight: z.string().min(1).max(200).describe('Name of the insight, as EKS gives it.'),
+        reason: z.string().min(1).max(500).describe('Why it does not matter here; people sign it.'),
+        until: z.iso.datetime({ error: 'must be a time in UTC such as 2026-11-28T00:00:00Z' }).describe('When it ends.').optional(),
+      }),
+    )
+    .max(50)
+    .default([])
+    .describe('Findings of EKS against the version that people go past by signing.'),
+});
+const dangersOfWaivers = ({ waive }: z.output<typeof versionChange>): { waive: string | undefined } => ({
+  waive: waive.length > 0 ? 'EKS is told to go past what it finds against the version' : undefined,
+});
+
+const eksUpdateControlPlane = declareAction({
+  name: 'eks.updateControlPlane',
+  summary: 'Has EKS take the control plane one minor version up.',
+  worksOn,
+  input: versionChange,
+  dangers: dangersOfWaivers,
+  change: 'changes',
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { version: text },
+});
+
+const eksRollbackControlPlane = declareAction({
+  name: 'eks.rollbackControlPlane',
+  summary: 'Has EKS take the control plane back to the minor version from which it was upgraded in the last 7 days.',
+  worksOn,
+  input: versionChange,
+  dangers: dangersOfWaivers,
+  change: 'changes',
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { version: text },
+});
+
 /** EKS clusters, and what can be done to them through the API of AWS. */
 export const eks = {
   name: 'eks',
@@ -114,5 +164,8 @@ export const eks = {
     'eks.createNodegroup': eksCreateNodegroup,
     'eks.deleteNodegroup': eksDeleteNodegroup,
     'eks.updateNodegroupVersion': eksUpdateNodegroupVersion,
+    'eks.refreshInsights': eksRefreshInsights,
+    'eks.updateControlPlane': eksUpdateControlPlane,
+    'eks.rollbackControlPlane': eksRollbackControlPlane,
   },
 } as const satisfies SystemDeclaration;

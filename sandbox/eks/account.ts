@@ -6,8 +6,10 @@ import type { NodegroupView } from '../leftovers.ts';
 import type { Random } from '../random.ts';
 import { initialNodes, type ClusterSeed, type NodegroupSeed, type WorldSeed } from '../seed.ts';
 import { resourceNotFound } from './errors.ts';
+import { insightsOf } from './insights.ts';
 import { accountId, limits, type Cluster, type Nodegroup, type NodegroupIssue, type Update } from './model.ts';
 import { amiIdOf, amiReleases } from './releases.ts';
+import { addUpdate } from './updates.ts';
 
 /** What EKS needs of a world: its time, its chance and its clusters. */
 export interface EksWorld {
@@ -153,10 +155,20 @@ export class Account {
       subnets: zones.map((zone) => ({ id: `subnet-0${random.text(16)}`, zone })),
       tags: {},
       updates: [],
+      insights: insightsOf(seed.insights ?? [], () => random.uuid(), this.world.clock.now()),
       nodegroups: new Map(),
     };
+    if (seed.upgradedMsAgo !== undefined) this.addUpgrade(cluster, new Date(this.world.clock.now().getTime() - seed.upgradedMsAgo));
     this.clusters.set(seed.name, cluster);
     for (const nodegroup of seed.nodegroups) this.adoptNodegroup(cluster, seed, nodegroup);
+  }
+
+  /** An upgrade to the version of the cluster that was over before the world started. */
+  private addUpgrade(cluster: Cluster, at: Date): void {
+    const id = this.world.random.stream(`eks/upgraded/${cluster.name}`).uuid();
+    const params = { Version: cluster.version, PlatformVersion: cluster.platformVersion };
+    addUpdate(cluster, { id, type: 'VersionUpdate', params, at }).status = 'Successful';
+    cluster.createdAt = new Date(at.getTime() - 30 * 86_400_000);
   }
 
   /** A cluster that was removed from the world is gone here too. */
@@ -195,7 +207,13 @@ export class Account {
 
 /** Copies what is altered in place; everything else is only ever replaced. */
 function copyOf(cluster: Cluster): Cluster {
-  const copy: Cluster = { ...cluster, updates: cluster.updates.map(copyOfUpdate), nodegroups: new Map() };
+  const copy: Cluster = {
+    ...cluster,
+    updates: cluster.updates.map(copyOfUpdate),
+    insights: cluster.insights.map((insight) => ({ ...insight })),
+    ...(cluster.insightsRefresh && { insightsRefresh: { ...cluster.insightsRefresh } }),
+    nodegroups: new Map(),
+  };
   for (const [name, nodegroup] of cluster.nodegroups) {
     const { issues, updates, instances } = nodegroup;
     const lists = { issues: [...issues], updates: updates.map(copyOfUpdate), instances: [...instances] };

@@ -1,5 +1,6 @@
 import type { Account } from './account.ts';
-import { invalidParameter } from './errors.ts';
+import { invalidParameter, invalidRequest, notReady } from './errors.ts';
+import { blocks } from './insights.ts';
 import type { Cluster, Update } from './model.ts';
 import { minorOf } from './releases.ts';
 import { readBody, updateClusterVersionBody } from './requests.ts';
@@ -12,28 +13,46 @@ const controlPlaneUpdateMs = [8 * 60_000, 10 * 60_000] as const;
 /** Kubelets may be this many minor versions behind the API server (Kubernetes version skew policy). */
 const kubeletSkew = 3;
 
+/** A rollback is taken on for so long after the upgrade that it takes back. */
+const rollbackMs = 7 * 86_400_000;
+
 /**
- * Starts UpdateClusterVersion: one minor version up, and no node group left too far behind.
- * @throws EksError ResourceInUseException, InvalidParameterException.
+ * Starts UpdateClusterVersion: one minor version up with no node group left too far behind, or back to the one before
+ * (https://docs.aws.amazon.com/eks/latest/userguide/rollback-cluster.html; the words of those refusals are not EKS's own).
+ * @throws EksError ResourceInUseException, InvalidParameterException, InvalidRequestException, InvalidStateException.
  */
 export function updateClusterVersion(account: Account, cluster: Cluster, body: unknown): Update {
-  const { version } = readBody(updateClusterVersionBody, body, { clusterName: cluster.name });
-  refuseDuringClusterUpdate(cluster, 'VersionUpdate');
-  refuseStep(cluster, version);
-  refuseSkew(cluster, version);
+  const { version, force } = readBody(updateClusterVersionBody, body, { clusterName: cluster.name });
   const { clock, random } = account.world;
+  const type = minorOf(version) === (minorOf(cluster.version) ?? 0) - 1 ? 'VersionRollback' : 'VersionUpdate';
+  refuseDuringClusterUpdate(cluster, type);
+  if (type === 'VersionUpdate') {
+    refuseStep(cluster, version);
+    refuseSkew(cluster, version);
+  } else refuseRollback(cluster, version, clock.now());
+  const category = type === 'VersionUpdate' ? 'UPGRADE_READINESS' : 'ROLLBACK_READINESS';
+  if (!force && cluster.insights.some((insight) => blocks(insight, category, version))) {
+    throw notReady(type === 'VersionUpdate' ? 'Upgrade' : 'Rollback', { clusterName: cluster.name });
+  }
   const chance = random.stream(`eks/update/${cluster.name}/${version}/${cluster.updates.length}`);
   const [patch] = cluster.platformVersion.match(/\d+/) ?? ['1'];
   const platformVersion = `eks.${Number(patch) + 1}`;
   const update = addUpdate(cluster, {
     id: chance.uuid(),
-    type: 'VersionUpdate',
+    type,
     params: { Version: version, PlatformVersion: platformVersion },
     at: clock.now(),
   });
   cluster.status = 'UPDATING';
   void pause(clock, chance.between(...controlPlaneUpdateMs)).then(() => {
-    Object.assign(cluster, { version, platformVersion, status: 'ACTIVE' });
+    cluster.status = 'ACTIVE';
+    const failure = cluster.failsUpdates;
+    if (failure !== undefined) {
+      // What does not pass the health checks of EKS is taken back by itself.
+      Object.assign(update, { status: 'Failed', errors: [failure] });
+      return;
+    }
+    Object.assign(cluster, { version, platformVersion });
     cluster.nodes.setVersion(version);
     update.status = 'Successful';
   });
@@ -46,6 +65,23 @@ function refuseStep(cluster: Cluster, version: string): void {
   if (wanted === undefined) throw invalidParameter('unsupported Kubernetes version', subject);
   if (wanted === (minorOf(cluster.version) ?? 0) + 1) return;
   throw invalidParameter(`Unsupported Kubernetes minor version update from ${cluster.version} to ${version}`, subject);
+}
+
+function refuseRollback(cluster: Cluster, version: string, now: Date): void {
+  const subject = { clusterName: cluster.name };
+  const upgrade = cluster.updates.findLast(
+    ({ type, status, params }) =>
+      type === 'VersionUpdate' &&
+      status === 'Successful' &&
+      params.some((param) => param.type === 'Version' && param.value === cluster.version),
+  );
+  if (!upgrade)
+    throw invalidRequest(`Cluster ${cluster.name} was not upgraded to ${cluster.version}, so it cannot be rolled back`, subject);
+  if (now.getTime() - upgrade.createdAt.getTime() > rollbackMs) {
+    throw invalidRequest(`Cluster ${cluster.name} was upgraded more than 7 days ago, so it cannot be rolled back`, subject);
+  }
+  const newer = [...cluster.nodegroups.values()].filter((nodegroup) => (minorOf(nodegroup.version) ?? 0) > (minorOf(version) ?? 0));
+  if (newer.length > 0) throw notReady('Rollback', subject);
 }
 
 function refuseSkew(cluster: Cluster, version: string): void {

@@ -39,6 +39,15 @@ export function limitExceeded(message: string, subject?: ErrorSubject): EksError
   return new EksError(400, 'ResourceLimitExceededException', message, subject);
 }
 
+/** What EKS finds speaks against the change; in the words of EKS (https://github.com/hashicorp/terraform-provider-aws/issues/42031). */
+export function notReady(kind: 'Upgrade' | 'Rollback', subject?: ErrorSubject): EksError {
+  const word = kind.toLowerCase();
+  const message =
+    `${kind} readiness issues detected. Call the EKS ListInsights API to view ${word} blocking issues detected by EKS. ` +
+    `Pass the force flag to override ${word} readiness errors and proceed with ${word}.`;
+  return new EksError(400, 'InvalidStateException', message, subject);
+}
+
 /** Too many requests: EKS says so in two ways, and only the text of the second one gives it away. */
 export function throttled(inOtherWords: boolean): EksError {
   if (inOtherWords) return invalidRequest('Request limit exceeded.');

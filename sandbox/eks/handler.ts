@@ -4,11 +4,12 @@ import type { ShownObject } from '../double-effects.ts';
 import { faultsOfRequest } from '../faults.ts';
 import type { NodegroupView } from '../leftovers.ts';
 import { readBody } from '../request-body.ts';
-import type { ClusterSeed } from '../seed.ts';
+import type { ClusterSeed, InsightSeed } from '../seed.ts';
 import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
 import { EksError, serverFailure, throttled } from './errors.ts';
-import { limits, type Nodegroup, type NodegroupIssue } from './model.ts';
+import { insightsOf } from './insights.ts';
+import { limits, type Nodegroup, type NodegroupIssue, type UpdateError } from './model.ts';
 import { operations, type Call, type Operation } from './operations.ts';
 import { Past } from './past.ts';
 import { RequestTokens } from './request-tokens.ts';
@@ -24,6 +25,10 @@ export interface EksHandler {
    * rest. Without an issue it is well again.
    */
   setNodegroupIssue: (clusterName: string, nodegroupName: string, issue: NodegroupIssue | undefined) => void;
+  /** Has every update of a control plane fail with an error, after its time; without one they succeed again. */
+  setUpdateFailure: (clusterName: string, failure: UpdateError | undefined) => void;
+  /** Says what EKS finds about a cluster from now on. */
+  setInsights: (clusterName: string, insights: readonly InsightSeed[]) => void;
   /** The subnets of all clusters, as EC2 shows them. */
   subnets: () => SubnetView[];
   /** Says how many addresses of a subnet are free, instead of what its nodes and pods leave. */
@@ -63,6 +68,17 @@ export function createEksHandler(world: EksWorld): EksHandler {
     setNodegroupIssue(clusterName, nodegroupName, issue) {
       account.injectIssue(clusterName, nodegroupName, issue);
     },
+    setUpdateFailure(clusterName, failure) {
+      const cluster = account.allClusters().find(({ name }) => name === clusterName);
+      if (!cluster) return;
+      if (failure) cluster.failsUpdates = failure;
+      else delete cluster.failsUpdates;
+    },
+    setInsights(clusterName, insights) {
+      const cluster = account.allClusters().find(({ name }) => name === clusterName);
+      const random = world.random.stream(`eks/insights/${clusterName}`);
+      if (cluster) cluster.insights = insightsOf(insights, () => random.uuid(), world.clock.now());
+    },
     subnets: () => subnetViews(account, freeAddresses),
     setFreeAddresses(subnetId, count) {
       freeAddresses.set(subnetId, count);
@@ -94,7 +110,7 @@ async function serve(service: Service, request: IncomingMessage, response: Serve
   const region = regionOf(request);
   const url = new URL(request.url ?? '/', 'http://eks');
   const { operation, path } = route(request.method ?? 'GET', url.pathname);
-  const reads = operation.method === 'GET';
+  const reads = operation.method === 'GET' || operation.reads === true;
   const fault = faults.draw({ operation: operation.name, reads, possible: faultsOfRequest({ stale: reads }) });
   if (!(await faults.strike(fault, response))) return;
   if (fault?.kind === 'throttle') throw throttled(fault.severity < throttledInOtherWords);

@@ -1,5 +1,6 @@
 import type { SandboxCluster } from '../cluster.ts';
 import type { Random } from '../random.ts';
+import type { InsightSeed } from '../seed.ts';
 
 /** The AWS account that everything in the sandbox belongs to. */
 export const accountId = '111122223333';
@@ -35,12 +36,13 @@ export interface NodegroupIssue {
 
 /** Why an update failed (`ErrorCode` of the API). */
 export interface UpdateError {
-  errorCode: 'NodeCreationFailure' | 'PodEvictionFailure' | 'Unknown';
+  /** e.g. `NodeCreationFailure`, `ClusterUnreachable`. */
+  errorCode: string;
   errorMessage: string;
   resourceIds: string[];
 }
 
-export type UpdateType = 'VersionUpdate' | 'ConfigUpdate';
+export type UpdateType = 'VersionUpdate' | 'VersionRollback' | 'ConfigUpdate';
 
 export interface Update {
   id: string;
@@ -49,6 +51,14 @@ export interface Update {
   params: { type: string; value: string }[];
   createdAt: Date;
   errors: UpdateError[];
+}
+
+/** Something that EKS has found about a cluster, and when. */
+export interface Insight extends InsightSeed {
+  id: string;
+  refreshedAt: Date;
+  /** When its status became what it is. */
+  changedAt: Date;
 }
 
 export interface Cluster {
@@ -67,6 +77,11 @@ export interface Cluster {
   subnets: Subnet[];
   tags: Record<string, string>;
   updates: Update[];
+  insights: Insight[];
+  /** If set, updates of the control plane fail with it, and EKS takes them back. */
+  failsUpdates?: UpdateError;
+  /** The last one that was asked for. */
+  insightsRefresh?: { status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'; startedAt: Date; endedAt?: Date };
   nodegroups: Map<string, Nodegroup>;
 }
 

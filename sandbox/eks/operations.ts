@@ -1,6 +1,7 @@
 import type { Account } from './account.ts';
 import { clusterAnswer, nodegroupAnswer, updateAnswer } from './answers.ts';
 import { updateClusterVersion } from './cluster-operations.ts';
+import { describeInsight, describeRefresh, listInsights, startRefresh } from './insights.ts';
 import { createNodegroup, deleteNodegroup, updateNodegroupConfig, updateNodegroupVersion } from './nodegroup-operations.ts';
 import { pageOf } from './paging.ts';
 import { listTags, tagResource, untagResource } from './tag-operations.ts';
@@ -21,6 +22,8 @@ export interface Operation {
   name: string;
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
+  /** A POST that changes nothing, as its filter is in its body. */
+  reads?: true;
   /** Gives the body of the answer; throws EksError. */
   answer(call: Call): unknown;
 }
@@ -32,6 +35,31 @@ export const operations: Operation[] = [
   { name: 'UpdateClusterVersion', method: 'POST', path: '/clusters/{clusterName}/updates', answer: startClusterUpdate },
   { name: 'ListUpdates', method: 'GET', path: '/clusters/{clusterName}/updates', answer: listUpdates },
   { name: 'DescribeUpdate', method: 'GET', path: '/clusters/{clusterName}/updates/{updateId}', answer: describeUpdate },
+  {
+    name: 'ListInsights',
+    method: 'POST',
+    path: '/clusters/{clusterName}/insights',
+    reads: true,
+    answer: (call) => listInsights(clusterOf(call), call.body),
+  },
+  {
+    name: 'DescribeInsight',
+    method: 'GET',
+    path: '/clusters/{clusterName}/insights/{id}',
+    answer: (call) => describeInsight(clusterOf(call), place(call, 'id')),
+  },
+  {
+    name: 'StartInsightsRefresh',
+    method: 'POST',
+    path: '/clusters/{clusterName}/insights-refresh',
+    answer: (call) => startRefresh(call.account, clusterOf(call)),
+  },
+  {
+    name: 'DescribeInsightsRefresh',
+    method: 'GET',
+    path: '/clusters/{clusterName}/insights-refresh',
+    answer: (call) => describeRefresh(clusterOf(call)),
+  },
   { name: 'ListNodegroups', method: 'GET', path: '/clusters/{clusterName}/node-groups', answer: listNodegroups },
   { name: 'CreateNodegroup', method: 'POST', path: '/clusters/{clusterName}/node-groups', answer: startNodegroup },
   { name: 'DescribeNodegroup', method: 'GET', path: '/clusters/{clusterName}/node-groups/{nodegroupName}', answer: describeNodegroup },

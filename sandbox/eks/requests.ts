@@ -89,7 +89,20 @@ export const updateNodegroupVersionBody = z.object({
 });
 
 /** Body of UpdateClusterVersion. */
-export const updateClusterVersionBody = z.object({ version: z.string(), clientRequestToken: token });
+export const updateClusterVersionBody = z.object({ version: z.string(), force: z.boolean().default(false), clientRequestToken: token });
+
+/** Body of ListInsights. */
+export const listInsightsBody = z.object({
+  filter: z
+    .object({
+      categories: z.array(z.string()).optional(),
+      kubernetesVersions: z.array(z.string()).optional(),
+      statuses: z.array(z.string()).optional(),
+    })
+    .optional(),
+  maxResults: z.int().min(1).max(limits.pageSize).optional(),
+  nextToken: z.string().optional(),
+});
 
 /** Body of TagResource. */
 export const tagResourceBody = z.object({ tags });

@@ -88,7 +88,7 @@ export async function startEnvironment(title: string, address: string): Promise<
     raise: async (runbook, { taskQueue, speed = speedDefault, nodesAtOnce = nodesAtOnceDefault, instead }) => {
       scenariosRaised += 1;
       const cluster = `${name}-${scenariosRaised}`;
-      const seed = worldNamed(cluster);
+      const seed = worldNamed(cluster, runbook);
       const inputs = instead ? instead.inputs(seed) : inputsFor(runbook, seed, nodesAtOnce);
       const document = instead?.document ?? readRunbook(runbook);
       let cloudWrites = 0;

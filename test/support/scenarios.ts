@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { shippedRunbooks } from '../../runbooks/library.ts';
-import { initialNodes, type WorldSeed } from '../../sandbox/seed.ts';
+import { initialNodes, type ClusterSeed, type WorldSeed } from '../../sandbox/seed.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
 
 /** What the inputs of a runbook can name: what there is in the world of every scenario. */
@@ -23,6 +23,8 @@ export interface Place {
  * change, what can be undone) the tests find out by themselves.
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
+  'cluster-rollback': ({ region, cluster }) => ({ region, cluster, version: '1.33' }),
+  'cluster-upgrade': ({ region, cluster, nodegroups }) => ({ region, cluster, version: '1.34', nodegroups: [nodegroups.teal] }),
   'node-group-rotation': ({ region, cluster, nodegroups, releaseVersion, nodesAtOnce }) => {
     return { region, cluster, nodegroup: nodegroups.blue, newNodegroup: 'green', releaseVersion, nodesAtOnce };
   },
@@ -37,17 +39,22 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   },
 };
 
+/** How the cluster of a runbook differs from that of the demo. */
+const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
+  'cluster-rollback': { version: '1.34', upgradedMsAgo: 86_400_000 },
+};
+
 /** The runbooks that are shipped and those that have a scenario, by name; they are the same. */
 export const shipped = shippedRunbooks();
 export const withScenario = Object.keys(inputsOf).sort();
 
-/** The demo's world under another name of its cluster, with a second node group. */
-export function worldNamed(cluster: string): WorldSeed {
+/** The demo's world under another name of its cluster, with a second node group, as a runbook needs it. */
+export function worldNamed(cluster: string, runbook: string): WorldSeed {
   const [demo] = demoWorld.clusters;
   const [blue] = demo?.nodegroups ?? [];
   if (!demo || !blue) throw new RangeError('the world of the demo has no node group');
   const teal = { ...blue, name: 'teal', size: 2, minSize: 1, maxSize: 4 };
-  return { clusters: [{ ...demo, name: cluster, nodegroups: [blue, teal] }] };
+  return { clusters: [{ ...demo, ...clusterOf[runbook], name: cluster, nodegroups: [blue, teal] }] };
 }
 
 /** The inputs of a shipped runbook on the cluster of such a world. Throws where the runbook has no scenario. */

@@ -1,10 +1,10 @@
-import type { Nodegroup } from '@aws-sdk/client-eks';
+import { UpdateNodegroupVersionCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { Target } from '../../../domain/target.ts';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
-import type { ExpectedChange } from '../../../domain/plan/expected.ts';
+import { expectedVersion, type ExpectedChange } from '../../../domain/plan/expected.ts';
 import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
@@ -16,12 +16,12 @@ import {
   zeroBudgetRisks,
   type EvictionObstacles,
 } from '../../kubernetes/drain/eviction-blockers.ts';
-import { askForUpdate } from '../update/ask-for-update.ts';
+import { askForUpdate, type WantedUpdate } from '../update/ask-for-update.ts';
 import { nodesAdded } from './expected-nodes.ts';
 import { findNodegroup, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
 import { readCluster } from '../preflight.ts';
 import { readUpdates } from '../update/read-updates.ts';
-import { describeUpdate, isAt, isUniform, type UpdateFacts } from '../update/planned-change.ts';
+import { describeUpdate, foreignUpdate, isAt, isUniform, type UpdateFacts } from '../update/planned-change.ts';
 import { observeUpdate } from '../update/watch-update.ts';
 
 /** A managed update takes about five minutes a node: boot, drain, a fixed wait of one minute, termination. */
@@ -38,13 +38,30 @@ export function updateNodegroupVersionAction(clients: Clients): AnyAction {
     observe: (plan, context) => observeUpdate(clients, plan, context),
     act: async (plan, context) => {
       await requireOpenBudgets(clients, plan, context);
-      await askForUpdate(clients, plan.facts, context);
+      await askForUpdate(clients, wantedUpdate(clients, plan.facts, context), context);
     },
     undo: async ({ facts }, _context, seen) => undoUpdate(facts, seen),
   });
 }
 
-async function planUpdate(clients: Clients, input: UpdateInput, { target }: ActionContext): Promise<PlanOf<UpdateFacts>> {
+function wantedUpdate(clients: Clients, facts: UpdateFacts, { target }: ActionContext): WantedUpdate {
+  const { nodegroup: nodegroupName, to, force, waitForUpdate } = facts;
+  const versions = { version: to.version ?? undefined, releaseVersion: to.releaseVersion ?? undefined };
+  return {
+    call: `UpdateNodegroupVersion ${nodegroupName}`,
+    nodegroup: nodegroupName,
+    request: { nodegroupName, to, force },
+    waitForUpdate,
+    send: async (clientRequestToken) => {
+      const request = { clusterName: target.name, nodegroupName, ...versions, force, clientRequestToken };
+      const { update } = await clients.eks(target.region).send(new UpdateNodegroupVersionCommand(request));
+      return update;
+    },
+    foreign: (update) => foreignUpdate(facts, update),
+  };
+}
+
+async function planUpdate(clients: Clients, input: UpdateInput, { target, expected = [] }: ActionContext): Promise<PlanOf<UpdateFacts>> {
   const nodegroup = await readNodegroup(clients, target, input.nodegroup);
   const cluster = await readCluster(clients, target);
   const present = await nodesOfNodegroup(clients, target, input.nodegroup);
@@ -71,7 +88,7 @@ async function planUpdate(clients: Clients, input: UpdateInput, { target }: Acti
       waitOfEks,
     ),
     blockers: [
-      ...updateBlockers(object, nodegroup, facts, cluster.version ?? ''),
+      ...updateBlockers(object, nodegroup, facts, expectedVersion(expected, `Cluster/${target.name}`) ?? cluster.version ?? ''),
       ...zeroBudgetBlockers(zero.filter((found) => !isAccepted(found, input))),
       ...blockers,
     ],

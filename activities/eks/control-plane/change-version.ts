@@ -1,0 +1,235 @@
+import { UpdateClusterVersionCommand, type Cluster } from '@aws-sdk/client-eks';
+import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
+import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
+import type { Target } from '../../../domain/target.ts';
+import { minorsBetween, rollbackProblem, rollbackWithinMs, upgradeProblem } from '../../../domain/version/hop.ts';
+import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
+import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
+import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
+import type { Clients } from '../../clients.ts';
+import { listNodes } from '../../kubernetes/client/read.ts';
+import { inParallel } from '../../kubernetes/client/read.ts';
+import { findNodegroup } from '../nodegroup/nodegroup.ts';
+import { clusterBlockers, listNodegroups, readCluster } from '../preflight.ts';
+import { askForUpdate } from '../update/ask-for-update.ts';
+import { describeUpdate } from '../update/planned-change.ts';
+import { readUpdates } from '../update/read-updates.ts';
+import { isPlanned, type VersionChange, type VersionFacts } from './facts.ts';
+import { insightBlocker, insightName, insightRisk, findingOf, readInsights } from './insights.ts';
+import { foreignVersionUpdate, observeVersion } from './watch-version.ts';
+
+/** A control plane takes about ten minutes for a minor version. */
+const estimateMs = 10 * 60_000;
+const nodesShownMax = 5;
+const warningsShownMax = 10;
+
+type Input = ActionInput<'eks.updateControlPlane'>;
+
+/** What the two ways differ in. */
+interface Way {
+  change: VersionChange;
+  category: 'UPGRADE_READINESS' | 'ROLLBACK_READINESS';
+  effect: string;
+  /** What stands in the way besides what EKS finds. Reads only. */
+  blockers(clients: Clients, target: Target, cluster: Cluster, to: string): Promise<Blocker[]>;
+  notes(facts: VersionFacts): string[];
+}
+
+const up: Way = {
+  change: 'VersionUpdate',
+  category: 'UPGRADE_READINESS',
+  effect: 'upgrade the control plane',
+  blockers: upgradeBlockers,
+  notes: ({ from }) => [
+    `EKS takes the control plane back to ${from} within 7 days of the upgrade, as long as no node is newer than ${from}.`,
+    'Add-ons and nodes keep their versions.',
+  ],
+};
+
+const back: Way = {
+  change: 'VersionRollback',
+  category: 'ROLLBACK_READINESS',
+  effect: 'roll the control plane back',
+  blockers: rollbackBlockers,
+  notes: () => ['What is in etcd stays as it is. Add-ons and nodes keep their versions.'],
+};
+
+/** `eks.updateControlPlane`: EKS takes the control plane one minor version up. */
+export function updateControlPlaneAction(clients: Clients): AnyAction {
+  return defineAction<Input, VersionFacts>({
+    declaration: actions['eks.updateControlPlane'],
+    plan: (input, context) => planChange(clients, up, input, context),
+    observe: ({ facts }, context) => observeVersion(clients, facts, up.change, context),
+    act: ({ facts }, context) => change(clients, up, facts, context),
+    undo: async ({ facts }, { target }, seen) => undoUpgrade(facts, target, seen),
+  });
+}
+
+/** `eks.rollbackControlPlane`: EKS takes the control plane back to the minor version that it was upgraded from. */
+export function rollbackControlPlaneAction(clients: Clients): AnyAction {
+  return defineAction<Input, VersionFacts>({
+    declaration: actions['eks.rollbackControlPlane'],
+    plan: (input, context) => planChange(clients, back, input, context),
+    observe: ({ facts }, context) => observeVersion(clients, facts, back.change, context),
+    act: ({ facts }, context) => change(clients, back, facts, context),
+    undo: async ({ facts: { from, to } }, { target }, seen) => {
+      if (isUntouched(seen)) return { nothing: `No rollback of cluster ${target.name} has been begun, which is at ${from} as before.` };
+      return { noUndo: `Cluster ${target.name} was rolled back to ${to}; to upgrade it again is a change to be signed for itself.` };
+    },
+  });
+}
+
+function undoUpgrade({ from }: VersionFacts, target: Target, seen?: Observation): Undo {
+  if (isUntouched(seen)) return { nothing: `No upgrade of cluster ${target.name} has been begun, which is at ${from} as before.` };
+  return [{ uses: 'eks.rollbackControlPlane', with: { version: from } }];
+}
+
+function isUntouched(seen: Observation | undefined): boolean {
+  return seen !== undefined && seen.state !== 'done' && seen.untouched === true;
+}
+
+async function planChange(
+  clients: Clients,
+  way: Way,
+  { version: to, waive }: Input,
+  { target }: ActionContext,
+): Promise<PlanOf<VersionFacts>> {
+  const cluster = await readCluster(clients, target);
+  const from = cluster.version ?? '';
+  const object = `Cluster/${target.name}`;
+  const { errors, warnings } = await readInsights(clients, target, way.category, to);
+  const waivers = new Map(waive.filter(isInForce).map(({ insight, reason }) => [insight, reason]));
+  const waived = errors.filter((insight) => waivers.has(insightName(insight)));
+  const facts: VersionFacts = {
+    clusterArn: cluster.arn ?? '',
+    createdAt: cluster.createdAt?.toISOString() ?? '',
+    from,
+    to,
+    waived: waived.map(insightName).sort(),
+  };
+  const plan = { ...emptyPlan(facts), outputs: { version: to } };
+  if (cluster.status !== 'UPDATING' && sameMinorVersion(from, to)) {
+    return { ...plan, facts: { ...facts, waived: [] }, notes: [`The control plane is at ${from} already.`] };
+  }
+  return {
+    ...plan,
+    effects: [{ object, change: way.effect, before: from, after: to }],
+    risks: waived.map((insight): Risk => insightRisk(insight, waivers.get(insightName(insight)) ?? '')),
+    blockers: [
+      ...clusterBlockers(cluster),
+      ...(await updateInFlight(clients, way, facts, target)),
+      ...(await way.blockers(clients, target, cluster, to)),
+      ...errors.filter((insight) => !waived.includes(insight)).map(insightBlocker),
+    ],
+    notes: [
+      ...warnings.slice(0, warningsShownMax).map((insight) => `EKS warns: ${insightName(insight)}: ${findingOf(insight)}`),
+      ...(warnings.length > warningsShownMax ? [`EKS gives ${warnings.length - warningsShownMax} more warnings.`] : []),
+      ...waive.filter((one) => !isInForce(one)).map(({ insight, until }) => `The waiver of ${insight} ended at ${until ?? ''}.`),
+      ...way.notes(facts),
+    ],
+    expects: [{ change: 'version', object, version: to }],
+    estimateMs,
+  };
+}
+
+function isInForce({ until }: Input['waive'][number]): boolean {
+  return until === undefined || Date.parse(until) > Date.now();
+}
+
+/** EKS is told to go past what it finds only where people have signed for each finding: of others it may not be told so. */
+async function change(clients: Clients, way: Way, facts: VersionFacts, context: ActionContext): Promise<void> {
+  const { target } = context;
+  const { to, waived } = facts;
+  const { errors } = await readInsights(clients, target, way.category, to);
+  const unsigned = errors.find((insight) => !waived.includes(insightName(insight)));
+  // What is in progress already may be this step's own, and is not begun by asking for it again.
+  if (unsigned && (await readCluster(clients, target)).status !== 'UPDATING') {
+    const { object, reason, remedy } = insightBlocker(unsigned);
+    throw stuckError({ state: 'stuck', reason: `EKS was not asked for ${to}: ${object}: ${reason}`, remedy });
+  }
+  const force = waived.length > 0;
+  const wanted = {
+    call: `UpdateClusterVersion ${target.name}`,
+    request: { cluster: target.name, version: to, force },
+    waitForUpdate: false,
+    send: async (clientRequestToken: string) => {
+      const request = { name: target.name, version: to, force, clientRequestToken };
+      const { update } = await clients.eks(target.region).send(new UpdateClusterVersionCommand(request));
+      return update;
+    },
+    foreign: (update: Parameters<typeof foreignVersionUpdate>[3]) => foreignVersionUpdate(facts, way.change, target.name, update),
+  };
+  await askForUpdate(clients, wanted, context);
+}
+
+/** An update of the very change that is planned may be adopted, so it does not stand in the way of a plan. */
+async function updateInFlight(clients: Clients, way: Way, facts: VersionFacts, target: Target): Promise<Blocker[]> {
+  const update = (await readUpdates(clients, target)).find(({ status }) => status === 'InProgress');
+  if (!update) return [];
+  const remedy = 'Wait until it has ended, then plan again.';
+  const same = isPlanned(update, way.change, facts) ? ' It is the very change that is asked for.' : '';
+  return [{ object: `Cluster/${target.name}`, reason: `The ${describeUpdate(update)} is in progress.${same}`, remedy }];
+}
+
+async function upgradeBlockers(clients: Clients, target: Target, { version: from = '' }: Cluster, to: string): Promise<Blocker[]> {
+  const problem = upgradeProblem(from, to);
+  if (problem !== undefined) {
+    const remedy = 'Ask for the next minor version; several of them are several steps, each with its own plan.';
+    return [{ object: `Cluster/${target.name}`, reason: `${sentence(problem)}`, remedy }];
+  }
+  return laggards(clients, target, (version) => skewProblem(version, to), 'Bring the older side up first.');
+}
+
+async function rollbackBlockers(clients: Clients, target: Target, { version: from = '' }: Cluster, to: string): Promise<Blocker[]> {
+  const object = `Cluster/${target.name}`;
+  const problem = rollbackProblem(from, to);
+  if (problem !== undefined) return [{ object, reason: sentence(problem), remedy: 'Ask for the version that it was upgraded from.' }];
+  const updates = await readUpdates(clients, target);
+  const upgrade = updates.find((update) => update.status === 'Successful' && isPlanned(update, 'VersionUpdate', { to: from }));
+  const stay = 'It stays at its version; a cluster of the older version has to be made anew.';
+  if (!upgrade) {
+    const reason = `EKS knows no upgrade of it to ${from}: it was created at that version, or the upgrade is too long ago.`;
+    return [{ object, reason, remedy: stay }];
+  }
+  const ageMs = Date.now() - (upgrade.createdAt?.getTime() ?? 0);
+  if (ageMs > rollbackWithinMs) {
+    const reason = `It was upgraded at ${upgrade.createdAt?.toISOString() ?? ''}; EKS takes it back within 7 days only.`;
+    return [{ object, reason, remedy: stay }];
+  }
+  const isNewer = (version: string): string | undefined =>
+    (minorsBetween(to, version) ?? 0) > 0 ? `kubelet ${version} would be newer than the control plane ${to}` : undefined;
+  return laggards(clients, target, isNewer, `Bring its nodes back to ${to} first, by new nodes of that version.`);
+}
+
+/** Node groups and nodes that could not run under the version. */
+async function laggards(
+  clients: Clients,
+  target: Target,
+  problem: (version: string) => string | undefined,
+  remedy: string,
+): Promise<Blocker[]> {
+  const names = await listNodegroups(clients, target);
+  const groups = await inParallel(names, (name) => findNodegroup(clients, target, name));
+  const blockers: Blocker[] = [];
+  for (const group of groups) {
+    const why = group && problem(group.version ?? '');
+    if (why !== undefined) {
+      blockers.push({ object: `Nodegroup/${target.name}/${group?.nodegroupName ?? ''}`, reason: `Version skew: ${why}.`, remedy });
+    }
+  }
+  const nodes = await listNodes(await clients.kubernetes(target), target.name);
+  const wrong = nodes.flatMap(({ metadata, status }) => {
+    const why = problem(status?.nodeInfo?.kubeletVersion ?? '');
+    return why === undefined ? [] : [{ object: `Node/${metadata?.name ?? ''}`, reason: `Version skew: ${why}.`, remedy }];
+  });
+  blockers.push(...wrong.slice(0, nodesShownMax));
+  if (wrong.length > nodesShownMax) {
+    const reason = `${wrong.length - nodesShownMax} more nodes have the same problem.`;
+    blockers.push({ object: `Cluster/${target.name}`, reason, remedy });
+  }
+  return blockers;
+}
+
+function sentence(problem: string): string {
+  return `${problem.charAt(0).toUpperCase()}${problem.slice(1)}.`;
+}
