@@ -50,10 +50,14 @@ export function simulatedTargetOf({
   const zones = ['a', 'b', 'c'].slice(0, 1 + random.below(3)).map((zone) => `${region}${zone}`);
   const blue = { ...groupSettings, name: 'blue', size: nodes, maxSize: 2 * nodes, version, releaseVersion, zones };
   const amber = { ...blue, name: 'amber', size: secondGroupSize, labels: { pool: 'special' } };
+  // A rollback is of an upgrade that the nodes have not followed yet.
+  const minor = Number(version.slice('1.'.length));
+  const upgraded = runbook === 'cluster-rollback' ? { version: `1.${minor + 1}`, upgradedMsAgo: 86_400_000 } : { version };
+  const versionOfRunbook: Record<string, string> = { 'cluster-upgrade': `1.${minor + 1}`, 'cluster-rollback': version };
   const cluster: ClusterSeed = {
     name,
     region,
-    version,
+    ...upgraded,
     nodegroups: runbook === 'node-groups-update' ? [blue, amber] : [blue],
     manifests: manifestsFor(random, nodes),
   };
@@ -71,6 +75,7 @@ export function simulatedTargetOf({
       .slice(0, serviced)
       .map((node) => node.name),
     nodesAtOnce: 1 + random.below(3),
+    ...(versionOfRunbook[runbook] !== undefined && { version: versionOfRunbook[runbook] }),
   };
   const circumstances = circumstancesOf(seed, runbook, faultRate);
   const groupNames = [...nodegroups, ...(runbook === 'node-group-rotation' ? [newNodegroup] : [])];

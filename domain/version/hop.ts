@@ -1,6 +1,6 @@
 import { minorVersionOf } from './version.ts';
 
-/** For how long after an upgrade EKS takes the control plane back (https://docs.aws.amazon.com/eks/latest/userguide/rollback-cluster.html). */
+/** For how long EKS takes an upgrade back (https://docs.aws.amazon.com/eks/latest/userguide/rollback-cluster.html). */
 export const rollbackWithinMs = 7 * 86_400_000;
 
 /** How many minor versions one text is above another; undefined where they cannot be compared. */
@@ -17,7 +17,7 @@ export function upgradeProblem(from: string, to: string): string | undefined {
   return minors > 1 ? `EKS upgrades by one minor version at a time, and ${to} is ${minors} above ${from}` : undefined;
 }
 
-/** Why a control plane cannot go back from one version to another; undefined where it can. EKS goes back to the minor before, no further. */
+/** Why a control plane cannot go back from one version to another; undefined where it can: EKS goes back to the minor before only. */
 export function rollbackProblem(from: string, to: string): string | undefined {
   const minors = minorsBetween(from, to);
   if (minors === undefined) return `the versions "${from}" and "${to}" cannot be compared`;

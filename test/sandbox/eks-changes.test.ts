@@ -379,7 +379,7 @@ describe('updating the control plane', () => {
     expect(fixture.demo.version).toBe('1.34');
   });
 
-  test.each(['1.32', '1.33', '1.35'])('goes up by one minor version only: not to %s', async (version) => {
+  test.each(['1.31', '1.33', '1.35'])('goes up by one minor version only: not to %s', async (version) => {
     await expect(fixture.client.send(new UpdateClusterVersionCommand({ name: 'demo', version }))).rejects.toMatchObject({
       name: 'InvalidParameterException',
       message: `Unsupported Kubernetes minor version update from 1.33 to ${version}`,

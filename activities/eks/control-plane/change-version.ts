@@ -72,9 +72,9 @@ export function rollbackControlPlaneAction(clients: Clients): AnyAction {
     plan: (input, context) => planChange(clients, back, input, context),
     observe: ({ facts }, context) => observeVersion(clients, facts, back.change, context),
     act: ({ facts }, context) => change(clients, back, facts, context),
-    undo: async ({ facts: { from, to } }, { target }, seen) => {
+    undo: async ({ facts: { from } }, { target }, seen) => {
       if (isUntouched(seen)) return { nothing: `No rollback of cluster ${target.name} has been begun, which is at ${from} as before.` };
-      return { noUndo: `Cluster ${target.name} was rolled back to ${to}; to upgrade it again is a change to be signed for itself.` };
+      return [{ uses: 'eks.updateControlPlane', with: { version: from } }];
     },
   });
 }

@@ -387,9 +387,16 @@ describe('the shipped runbooks', () => {
   });
 
   test('are found by their names, and a wrong name says which ones there are', () => {
-    expect(shippedRunbooks()).toEqual(['node-group-rotation', 'node-group-update', 'node-groups-update', 'node-maintenance']);
+    expect(shippedRunbooks()).toEqual([
+      'cluster-rollback',
+      'cluster-upgrade',
+      'node-group-rotation',
+      'node-group-update',
+      'node-groups-update',
+      'node-maintenance',
+    ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
-    expect(() => readRunbook('node-group-rotaiton')).toThrow(/Did you mean "node-group-rotation"\? There are: node-group-rotation/);
+    expect(() => readRunbook('node-group-rotaiton')).toThrow(/Did you mean "node-group-rotation"\? There are: cluster-rollback, /);
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
   });
 
