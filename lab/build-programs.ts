@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { bundleOptions } from './bundle-options.mjs';
+import { partOfTemporalApi } from './part-of-temporal-api.ts';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 
@@ -21,6 +22,7 @@ export interface Programs {
 export async function buildPrograms(directory: string, { entries, external = [] }: Programs): Promise<void> {
   await build({
     ...bundleOptions,
+    plugins: [...(bundleOptions.plugins ?? []), partOfTemporalApi(project)],
     absWorkingDir: project,
     entryPoints: entries.map((entry) => ({ in: `${entry}.ts`, out: entry })),
     outdir: directory,
