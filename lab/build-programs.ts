@@ -12,6 +12,8 @@ export interface Programs {
   entries: readonly string[];
   /** Packages that stay outside: those with native code, or of which there may be only one instance in a process. */
   external?: readonly string[];
+  /** Whether classes that clash keep their names, as what Temporal keeps of an error needs them. It is a tenth of a command's start. */
+  keepNames?: boolean;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface Programs {
  * they share goes into `chunks/`, one folder deep like the entries, so that `new URL('../runbooks/…', import.meta.url)` leads to the
  * same place from each. Types are not checked. Throws with what esbuild says.
  */
-export async function buildPrograms(directory: string, { entries, external = [] }: Programs): Promise<void> {
+export async function buildPrograms(directory: string, { entries, external = [], keepNames = true }: Programs): Promise<void> {
   await build({
     ...bundleOptions,
     plugins: [...(bundleOptions.plugins ?? []), partOfTemporalApi(project)],
@@ -28,6 +30,7 @@ export async function buildPrograms(directory: string, { entries, external = [] 
     outdir: directory,
     chunkNames: 'chunks/[name]-[hash]',
     external: [...external],
+    keepNames,
     sourcemap: true,
     sourcesContent: false,
   });
