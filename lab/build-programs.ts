@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { bundleOptions } from './bundle-options.mjs';
+import { partOfTemporalApi } from './part-of-temporal-api.ts';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 
@@ -11,6 +12,8 @@ export interface Programs {
   entries: readonly string[];
   /** Packages that stay outside: those with native code, or of which there may be only one instance in a process. */
   external?: readonly string[];
+  /** Whether classes that clash keep their names, as what Temporal keeps of an error needs them. It is a tenth of a command's start. */
+  keepNames?: boolean;
 }
 
 /**
@@ -18,14 +21,16 @@ export interface Programs {
  * they share goes into `chunks/`, one folder deep like the entries, so that `new URL('../runbooks/…', import.meta.url)` leads to the
  * same place from each. Types are not checked. Throws with what esbuild says.
  */
-export async function buildPrograms(directory: string, { entries, external = [] }: Programs): Promise<void> {
+export async function buildPrograms(directory: string, { entries, external = [], keepNames = true }: Programs): Promise<void> {
   await build({
     ...bundleOptions,
+    plugins: [...(bundleOptions.plugins ?? []), partOfTemporalApi(project)],
     absWorkingDir: project,
     entryPoints: entries.map((entry) => ({ in: `${entry}.ts`, out: entry })),
     outdir: directory,
     chunkNames: 'chunks/[name]-[hash]',
     external: [...external],
+    keepNames,
     sourcemap: true,
     sourcesContent: false,
   });

@@ -16,7 +16,7 @@ async function buildAll(): Promise<void> {
   await mkdir(join(buildDirectory, 'workflows'), { recursive: true });
   const [{ code }] = await Promise.all([
     bundleWorkflows(),
-    buildPrograms(buildDirectory, { entries: ['cli/main', 'cli/kubectl-holdpoint', 'sandbox/main'] }),
+    buildPrograms(buildDirectory, { entries: ['cli/main', 'cli/kubectl-holdpoint', 'sandbox/main'], keepNames: false }),
     // The parts of Temporal in a worker share state, and one of them is native code.
     buildPrograms(buildDirectory, { entries: ['worker/main', 'activities/prepare-thread'], external: ['@temporalio/*'] }),
     copyCompanions(buildDirectory),

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { DrainByHand, DrainEnd } from '../../activities/kubernetes/drain/by-hand.ts';
 import type { Progress } from '../../domain/action.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import { actionInputSchema } from '../../runbooks/grammar/json-schema.ts';
+import { actionInputSchema } from '../../runbooks/actions/input-schema.ts';
 import { addActionOptions } from '../action-options.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { byHand } from '../by-hand.ts';

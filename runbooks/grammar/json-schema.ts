@@ -1,7 +1,7 @@
-import * as z from 'zod';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { ActionDeclaration } from '../actions/declaration.ts';
 import { actionNames, actions } from '../actions/index.ts';
+import { jsonSchemaOf } from '../actions/input-schema.ts';
 import { configurationGrammar } from '../configuration/configuration.ts';
 import { runbookGrammar } from './runbook.ts';
 
@@ -23,15 +23,6 @@ export function runbookJsonSchema(): JsonObject {
 /** JSON Schema (draft 2020-12) of holdpoint.yaml, for editors. */
 export function configurationJsonSchema(): JsonObject {
   return { title: 'Holdpoint configuration', ...jsonSchemaOf(configurationGrammar) };
-}
-
-/** JSON Schema (draft 2020-12) of what an action takes. */
-export function actionInputSchema(name: keyof typeof actions): JsonObject {
-  return jsonSchemaOf(actions[name].input);
-}
-
-function jsonSchemaOf(schema: z.ZodType): JsonObject {
-  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonObject;
 }
 
 function conditionFor({ name, summary, input }: ActionDeclaration): JsonObject {

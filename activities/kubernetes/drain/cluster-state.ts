@@ -149,6 +149,7 @@ export class ClusterState {
   private isChanged = false;
   private wake: (() => void) | undefined;
   private lookedAtMs = 0;
+  private lookTookMs = 0;
 
   private constructor(access: object, connect: () => Promise<KubernetesApis>, watch: ClusterWatch) {
     this.watch = watch;
@@ -211,6 +212,11 @@ export class ClusterState {
     };
   }
 
+  /** All that a look brings about has been worked out: what is waited for after that is no reason to look less often. */
+  endLook(): void {
+    this.lookTookMs = performance.now() - this.lookedAtMs;
+  }
+
   /** UIDs of the pods that a node is known to have now. */
   podsOn(node: string): Set<string> {
     return new Set((this.matter?.podsOnNodes() ?? this.podList.items()).filter((pod) => pod.node === node).map(({ uid }) => uid));
@@ -224,9 +230,8 @@ export class ClusterState {
 
   /** Resolves when something has changed since the last look, when the time is over, or when the signal is aborted. */
   async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const tookMs = performance.now() - this.lookedAtMs;
     if (!this.isChanged && !signal.aborted) await this.sleep(timeoutMs, signal, true);
-    const restMs = this.lookedAtMs + Math.min(lookGapMaxMs, Math.max(lookGapMs, 2 * tookMs)) - performance.now();
+    const restMs = this.lookedAtMs + Math.min(lookGapMaxMs, Math.max(lookGapMs, 2 * this.lookTookMs)) - performance.now();
     if (restMs > 0 && !signal.aborted) await this.sleep(restMs, signal, false);
   }
 

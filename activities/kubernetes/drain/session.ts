@@ -156,6 +156,7 @@ export class DrainSession implements Following {
     };
     const moves = nextDrainMoves(snapshot, this.settings);
     this.latest = { moves, nodes, uncordoned: nodes.filter(isUncordoned), evictions: this.book.sendable(moves) };
+    this.state.endLook();
     return this.latest;
   }
 
