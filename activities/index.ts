@@ -73,6 +73,9 @@ const callersOf: Record<keyof Activities, readonly string[]> = {
   findVoided: [runWorkflow],
 };
 
+/** Requests for plans that a worker works on at the same time, of the 100 activities that it takes. */
+export const requestsPlannedMax = 30;
+
 /** What activities work with; the worker puts it together. */
 export interface ActivityParts {
   systems: readonly System[];
@@ -177,6 +180,7 @@ export function createActivities(parts: ActivityParts): Activities {
   const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
   // What anybody can send must not keep what has been signed waiting.
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
+  const requests = new Requests();
   const callers = new Callers();
   const readNotifications = parts.readNotifications ?? (async () => undefined);
   const outbox = new Outbox({ evidence: parts.evidence, readNotifications });
@@ -201,8 +205,10 @@ export function createActivities(parts: ActivityParts): Activities {
       return { ...(await ofRequests.prepareRunbook(request, configuration)), keys: keysNow(configuration) };
     },
     planRunbook: (request) =>
-      withHeartbeats(async () =>
-        planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), await planner(ofRequests)),
+      withHeartbeats(() =>
+        requests.admit(async () =>
+          planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), await planner(ofRequests)),
+        ),
       ),
     planSpan: (request) => withHeartbeats(async () => planSpan(request, await planner(ofRuns))),
     readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
@@ -238,6 +244,22 @@ export function createActivities(parts: ActivityParts): Activities {
     findVoided: async ({ earlier }) => voidedNow(earlier, await parts.readConfiguration()),
   };
   return guarded(activities, callers);
+}
+
+/** Requests for plans, which anybody may send: they leave the worker room for what has been signed. */
+class Requests {
+  private underWay = 0;
+
+  /** Throws `checks-waiting` where as many are under way as may be. */
+  async admit<Result>(plan: () => Promise<Result>): Promise<Result> {
+    if (this.underWay >= requestsPlannedMax) throw new HoldpointError('checks-waiting', { waiting: this.underWay });
+    this.underWay += 1;
+    try {
+      return await plan();
+    } finally {
+      this.underWay -= 1;
+    }
+  }
 }
 
 /** What tells people of entries of records. */

@@ -82,7 +82,10 @@ export class Judge {
     if (!grant?.plan.steps.includes(begun.plan)) throw refuse('it is no part of the plan that is carried out now');
     this.requireGrant(ledger, grant, start, configuration, refuse);
     // A rollback takes back what rules have let in: one that has become stricter must not keep the world half changed (decision 0027).
-    if (grant.by !== 'rollback') this.requireRules(begun.plan, grant, start, configuration, refuse);
+    if (grant.by !== 'rollback') {
+      this.requireRules(begun.plan, grant, start, configuration, refuse);
+      if (this.parts.changeOf(begun.plan.uses) !== 'reads') this.requireGates(ledger, begun.plan, start, configuration, refuse);
+    }
     if (adopt && !isAdopted(begun.tryAgain, configuration)) throw refuse('nobody has signed that it adopts a change which is under way');
     return begun.plan;
   }
@@ -122,6 +125,27 @@ export class Judge {
     if (finding) throw refuse(`${finding.rule} of holdpoint.yaml is against it. ${withoutFullStop(finding.reason)}`);
   }
 
+  /** Each gate before a step that changes something has let the run pass, or as many as the policy asks for have signed to go past it. */
+  private requireGates(
+    ledger: Ledger,
+    step: StepPlan,
+    start: Start,
+    configuration: Configuration,
+    refuse: (cause: string) => HoldpointError,
+  ): void {
+    const { own, earlier } = ledger.gatesBefore(step);
+    const shut = [...earlier, ...own].find(({ id }) => ledger.steps.get(id)?.over !== true);
+    if (shut) throw refuse(`gate ${shut.id} stands before it, and its record does not say that the run has passed it`);
+    for (const { id } of own) {
+      const command = ledger.steps.get(id)?.endedBy;
+      if (command === undefined) continue;
+      const request = ledger.requestOf(`${command}:${id}`);
+      if (request?.state !== 'released' || request.plan.steps[0]?.id !== id) throw refuse(`nobody has signed to go past gate ${id}`);
+      requireAsked(ledger, request, { command, step: id }, start.target, configuration, refuse);
+      this.requireException(ledger, request, start, configuration, refuse);
+    }
+  }
+
   private requireGrant(
     ledger: Ledger,
     grant: Grant,
@@ -136,30 +160,54 @@ export class Judge {
       return;
     }
     const { runbook } = preparedFor(ledger, start, configuration, refuse);
-    const quorum = (request: RequestInRecord, name: string | undefined): void => {
-      const shortfall = shortfallNow(request, start, policyNow(configuration, name), configuration, ledger.delegations);
-      if (shortfall !== undefined) throw refuse(shortfall);
-    };
-    const policiesOfHold = (id: string): string[] => stepsAt(runbook, id).flatMap((step) => (step.kind === 'hold' ? step.policy : []));
     if (grant.by === 'hold') {
-      const policies = policiesOfHold(grant.request.hold);
+      const policies = policiesOfHold(runbook, grant.request.hold);
       if (policies.length === 0) throw refuse(`the runbook has no hold ${grant.request.hold}`);
-      for (const policy of policies) quorum(grant.request, policy);
+      for (const policy of policies) requireQuorum(ledger, grant.request, policy, start, configuration, refuse);
       return;
     }
     if (!plan.steps.every(({ id }) => id.startsWith(undoPrefix))) throw refuse('it is no part of a rollback');
     const { request, failedStep } = grant;
     if (request) {
-      requireAsked(ledger, request, start.target, configuration, refuse);
-      const possible = ledger.releasedHold ? policiesOfHold(ledger.releasedHold.hold) : policiesIn(runbook);
-      if (possible.length > 0 && !possible.includes(request.policy)) throw refuse(`policy ${request.policy} does not release its rollback`);
-      quorum(request, possible.length > 0 ? request.policy : undefined);
+      requireAsked(ledger, request, { command: 'undo' }, start.target, configuration, refuse);
+      this.requireException(ledger, request, start, configuration, refuse);
       return;
     }
     const failed = stepsAt(runbook, failedStep ?? '');
     const mayUndo = failed.length > 0 && failed.every((step) => step.kind === 'action' && step.onFailure === 'undo');
     if (!mayUndo) throw refuse('nobody has signed its rollback, and the runbook does not ask for it');
   }
+
+  /** What an operator has asked for is signed by the policy of the hold that was released last, or else of a hold of the runbook. */
+  private requireException(
+    ledger: Ledger,
+    request: RequestInRecord,
+    start: Start,
+    configuration: Configuration,
+    refuse: (cause: string) => HoldpointError,
+  ): void {
+    const { runbook } = preparedFor(ledger, start, configuration, refuse);
+    const possible = ledger.releasedHold ? policiesOfHold(runbook, ledger.releasedHold.hold) : policiesIn(runbook);
+    if (possible.length > 0 && !possible.includes(request.policy))
+      throw refuse(`policy ${request.policy} does not release ${request.hold}`);
+    requireQuorum(ledger, request, possible.length > 0 ? request.policy : undefined, start, configuration, refuse);
+  }
+}
+
+function policiesOfHold(runbook: Prepared['runbook'], id: string): string[] {
+  return stepsAt(runbook, id).flatMap((step) => (step.kind === 'hold' ? step.policy : []));
+}
+
+function requireQuorum(
+  { delegations }: Ledger,
+  request: RequestInRecord,
+  policy: string | undefined,
+  start: Start,
+  configuration: Configuration,
+  refuse: (cause: string) => HoldpointError,
+): void {
+  const shortfall = shortfallNow(request, start, policyNow(configuration, policy), configuration, delegations);
+  if (shortfall !== undefined) throw refuse(shortfall);
 }
 
 /** The start, if its signature holds now. */
@@ -241,16 +289,24 @@ function escalationOf({ requestedAtMs, escalatedAtMs }: RequestInRecord, { escal
   return escalatedAtMs + clockSkewMaxMs >= requestedAtMs + escalate.afterMs ? 'escalated' : undefined;
 }
 
-/** Whoever is said to have asked for a rollback must have signed that, and be somebody who may: they cannot be the second person. */
+/** Whoever is said to have asked for something must have signed that, and be somebody who may: they cannot be the second person. */
 function requireAsked(
   { commands }: Ledger,
-  { askedBy }: RequestInRecord,
+  { hold, askedBy }: RequestInRecord,
+  { command, step }: { command: CommandName; step?: string },
   target: string,
   configuration: Configuration,
   refuse: (cause: string) => HoldpointError,
 ): void {
-  const asked = commands.some((words) => isCommand(words, 'undo') && words.claims.person === askedBy && isSigned(words, configuration));
-  if (!asked || askedBy === undefined) throw refuse(`${askedBy ?? 'nobody'} has not signed that the run is to be rolled back`);
+  const asked = commands.some(
+    (words) =>
+      words.claims.kind === 'command' &&
+      words.claims.command === command &&
+      (step === undefined || words.claims.step === step) &&
+      words.claims.person === askedBy &&
+      isSigned(words, configuration),
+  );
+  if (!asked || askedBy === undefined) throw refuse(`${askedBy ?? 'nobody'} has not signed that ${hold} is asked for`);
   const refusal = refusalOfOperator(configuration, target, askedBy);
   if (refusal !== undefined) throw refuse(withoutFullStop(refusal));
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  isGrpcCancelledError,
   isGrpcDeadlineError,
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
@@ -416,7 +417,9 @@ export class Holdpoint {
     try {
       return await this.client.connection.withDeadline(Date.now() + answerTimeoutMs, () => handle.query(stateQuery));
     } catch (error) {
-      if (!isGrpcDeadlineError(error) && !saysThatNobodyPolls(error)) throw error;
+      // A server that gives up at the same moment cuts the call off.
+      const isOver = isGrpcDeadlineError(error) || isGrpcCancelledError(error);
+      if (!isOver && !saysThatNobodyPolls(error)) throw error;
       const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
       throw new HoldpointError('run-silent', details, { cause: error });
     }

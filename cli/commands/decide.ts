@@ -21,6 +21,7 @@ import { unreadable, UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { formatTime, hashMatches } from '../format.ts';
 import { runLines } from '../run-view.ts';
+import { remembering, tellReceipt } from '../receipt.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
@@ -51,13 +52,14 @@ function registerWithdraw(program: Parameters<RegisterCommand>[0], context: Comm
     )
     .action(async (name: string, options: DecideOptions) => {
       const terminal = context.terminal(options);
-      const signer = await signerOf(terminal, options);
+      const signer = remembering(await signerOf(terminal, options));
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
         if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
         const { hold, number } = state.hold.request;
         const answer = await holdpoint.withdraw(state, options.reason ?? '', signer);
-        terminal.result({ run: state.run, hold, request: number, person: signer.person, ...answer });
+        const receipt = await tellReceipt(terminal, signer, options.config);
+        terminal.result({ run: state.run, hold, request: number, person: signer.person, ...answer, receipt });
         terminal.line(`${signer.person} has taken back the approval at hold ${hold} of ${state.run}.`);
       });
     });
@@ -120,7 +122,7 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
         throw new UsageError('--from and --delegation cannot be given together.', 'Approve when the time has come.');
       }
       const delegation = options.delegation === undefined ? undefined : await delegationIn(options.delegation);
-      const signer = await signerOf(terminal, options);
+      const signer = remembering(await signerOf(terminal, options));
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
         if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
@@ -132,7 +134,8 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
         const reason = options.reason ?? '';
         const answer = await decided(holdpoint, state, state.hold, { decision, from, delegation, reason }, signer);
         const later = from === undefined ? {} : { from };
-        terminal.result({ run: state.run, hold, request: number, planHash, decision, ...later, person: signer.person, ...answer });
+        const receipt = await tellReceipt(terminal, signer, options.config);
+        terminal.result({ run: state.run, hold, request: number, planHash, decision, ...later, person: signer.person, ...answer, receipt });
         const begins = from === undefined ? '' : `, which counts from ${formatTime(from)} on`;
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
         const done = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;

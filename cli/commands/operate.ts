@@ -2,6 +2,7 @@ import type { CommandName } from '../../domain/approval/statement.ts';
 import type { CommandResult } from '../../workflows/messages.ts';
 import { withCommonOptions, withSignerOptions, type CommonOptions, type RegisterCommand, type SignerOptions } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { remembering, tellReceipt } from '../receipt.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
 import { commandSummaries } from '../operator-commands.ts';
@@ -34,10 +35,11 @@ export const registerOperate: RegisterCommand = (program, context) => {
       )
       .action(async (name: string, options: OperateOptions) => {
         const terminal = context.terminal(options);
-        const signer = await signerOf(terminal, options);
+        const signer = remembering(await signerOf(terminal, options));
         await withHoldpoint(terminal, async (holdpoint) => {
           const answer = await holdpoint.operate(name, command, options.reason ?? '', signer);
-          terminal.result({ run: name, command, person: signer.person, ...answer });
+          const receipt = await tellReceipt(terminal, signer, options.config);
+          terminal.result({ run: name, command, person: signer.person, ...answer, receipt });
           terminal.lines(answerLines(name, command, answer));
           context.exit(exitCodeOf(answer));
         });

@@ -144,9 +144,10 @@ export function nextDrainMoves(snapshot: DrainSnapshot, settings: DrainSettings)
   };
   const moves: DrainMoves = { begin, budgetOf, ...lists, unschedulable };
   const spending = new BudgetSpending(snapshot);
-  moves.unnamed.push(...moving.unnamed);
-  moves.cameBack.push(...moving.cameBack);
-  for (const [node, pods] of moving.byNode) if (!inTurn.has(node)) moves.later.push(...pods);
+  // One after another: as arguments of one call, the pods of a large cluster would not fit on the stack.
+  for (const pod of moving.unnamed) moves.unnamed.push(pod);
+  for (const pod of moving.cameBack) moves.cameBack.push(pod);
+  for (const [node, pods] of moving.byNode) if (!inTurn.has(node)) for (const pod of pods) moves.later.push(pod);
   for (const node of snapshot.nodes) {
     if (!inTurn.has(node.name)) continue;
     if (!moving.byNode.has(node.name)) moves.detaching.push(detachingOf(node, snapshot, settings));

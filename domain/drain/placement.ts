@@ -313,7 +313,7 @@ function place({ pods, candidates }: Likes, free: Free): PodToPlace[] {
 }
 
 function noRoomProblem(pods: readonly PodToPlace[], nodes: readonly RemainingNode[], free: Free): PlacementProblem {
-  const needed = addResources(...pods.map(({ requests }) => requests));
+  const needed = addResources(pods.map(({ requests }) => requests));
   const missing = Object.entries(needed).flatMap(([name, amount]) => {
     const left = nodes.reduce((sum, node) => sum + Math.max(0, capacityOf(free.get(node) ?? {}, name)), 0);
     return amount > left ? [amountText(name, amount - left)] : [];

@@ -83,21 +83,21 @@ export function parseResources(quantities: Quantities = {}): Resources {
  * the overhead of its runtime class; and one pod. After component-helpers, resource.PodRequests.
  */
 export function podRequests({ containers, initContainers = [], resources, overhead }: PodNeeds): Resources {
-  let running = addResources({}, ...containers.map(requestsOf));
+  let running = addResources(containers.map(requestsOf));
   let sidecars: Resources = {};
   let starting: Resources = {};
   for (const container of initContainers) {
     const asked = requestsOf(container);
     if (container.restartPolicy === 'Always') {
-      running = addResources(running, asked);
-      sidecars = addResources(sidecars, asked);
+      running = addResources([running, asked]);
+      sidecars = addResources([sidecars, asked]);
       starting = mostOf(starting, sidecars);
     } else {
-      starting = mostOf(starting, addResources(sidecars, asked));
+      starting = mostOf(starting, addResources([sidecars, asked]));
     }
   }
   const asked = { ...mostOf(running, starting), ...parseResources(resources?.requests) };
-  return { ...addResources(asked, parseResources(overhead)), pods: 1 };
+  return { ...addResources([asked, parseResources(overhead)]), pods: 1 };
 }
 
 function requestsOf({ resources }: ContainerNeeds): Resources {
@@ -105,7 +105,7 @@ function requestsOf({ resources }: ContainerNeeds): Resources {
 }
 
 /** The sum of some lists of resources. */
-export function addResources(...lists: readonly Resources[]): Resources {
+export function addResources(lists: readonly Resources[]): Resources {
   const sum: Record<string, number> = {};
   for (const list of lists) for (const [name, amount] of Object.entries(list)) sum[name] = (sum[name] ?? 0) + amount;
   return sum;

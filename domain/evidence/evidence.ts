@@ -42,8 +42,8 @@ export type Anchor = Omit<EvidenceEntry, 'body' | 'previous'>;
 export const anchoredKinds: readonly string[] = ['plan.made', 'hold.released', 'undo.started', 'run.ended'];
 
 /**
- * What stands in the body of an entry in the place of a value that is too large for it. The value itself is its canonical
- * JSON in UTF-8 in `payloads/<hex>` beside the record, and the hash of the entry covers its digest.
+ * What stands in the body of an entry in the place of a value that is too large for it. The value itself is its JSON, as `writtenJson`
+ * writes it, in UTF-8 in `payloads/<hex>` beside the record, and the hash of the entry covers its digest.
  */
 export interface KeptValue {
   /** `sha256:<hex>` over the bytes. */
@@ -97,7 +97,7 @@ export const answerMark = 'holdpoint-answer';
  */
 export const heartbeatMark = 'holdpoint-heartbeat';
 
-/** How large the canonical JSON of one body may be. */
+/** How large the JSON of one body may be, as it is written. */
 export const evidenceBodyBytesMax = 256 * 1024;
 
 /** How long a line can be: the body and everything around it. */
@@ -133,6 +133,19 @@ const signedEntryKeys = [...entryKeys, 'signature', 'worker'];
 const signaturePattern = /^[A-Za-z0-9_-]{86}$/;
 const keyPattern = /^[A-Za-z0-9_-]{43}$/;
 const executionPattern = /^[A-Za-z0-9-]{1,64}$/;
+/**
+ * What a terminal obeys instead of showing it, or what nobody sees: controls, directions, formats, fillers, tags. By their numbers, as the
+ * classes of Unicode grow with its editions, and a line that was written once must be right in all of them.
+ */
+const unseenInFiles = new RegExp(
+  [
+    '[\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800]',
+    '[\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb]',
+    '\\ud834[\\udd73-\\udd7a]',
+    '[\\udb40-\\udb43][\\udc00-\\udfff]',
+  ].join('|'),
+  'g',
+);
 
 /** The kinds of entries that carry a signature, by the statement that was signed: the body repeats its claims. */
 export const signedKinds = {
@@ -173,7 +186,7 @@ export function splitBody(body: JsonObject): { body: JsonObject; kept: { name: s
   const kept: { name: string; bytes: Uint8Array }[] = [];
   let size = sizeOf(body);
   if (size === undefined) return { body, kept };
-  const values = Object.entries(body).map(([name, value]) => ({ name, value, bytes: utf8ToBytes(canonicalize(value) ?? '') }));
+  const values = Object.entries(body).map(([name, value]) => ({ name, value, bytes: utf8ToBytes(writtenJson(value)) }));
   values.sort((one, other) => other.bytes.length - one.bytes.length);
   for (const { name, value, bytes } of values) {
     const isTooMuch = size > payloadSizeMax && bytes.length > keptValueBytes;
@@ -215,7 +228,7 @@ export function chain(
   }
   if (!timePattern.test(at)) throw new RangeError(`${JSON.stringify(at)} is not a time in UTC`);
   if (previous && previous.run !== run) throw new RangeError(`an entry of run ${run} cannot follow one of run ${previous.run}`);
-  const bytes = utf8ToBytes(canonicalBody(body)).length;
+  const bytes = utf8ToBytes(writtenBody(body)).length;
   if (bytes > evidenceBodyBytesMax) {
     throw new RangeError(`the body of ${kind} has ${bytes} bytes, and an entry holds at most ${evidenceBodyBytesMax}`);
   }
@@ -247,9 +260,19 @@ export function anchorProblem({ sequence, hash }: Anchor, entries: readonly Evid
   return `The record has no entry ${sequence}, but one was anchored with the hash ${hash}: it was cut off.`;
 }
 
-/** The one way to write an entry: canonical JSON, so that not even a space can be added unseen. Without the line's end. */
+/** The one way to write an entry, so that not even a space can be added unseen. Without the line's end. */
 export function lineOf(entry: EvidenceEntry): string {
-  return canonicalize(entry) ?? '';
+  return writtenJson(entry);
+}
+
+/**
+ * Canonical JSON in which whatever cannot be seen is escaped: tenants of a cluster must not reach the terminal of somebody who looks at a
+ * record with `cat`. It says the same as the canonical JSON, which hashes are made of.
+ */
+function writtenJson(value: unknown): string {
+  return (canonicalize(value) ?? '').replace(unseenInFiles, (characters) =>
+    Array.from({ length: characters.length }, (_, index) => `\\u${characters.charCodeAt(index).toString(16).padStart(4, '0')}`).join(''),
+  );
 }
 
 /** Reads one line, looking only at itself: gives the entry, with a sentence if it is not as it was written; or only a sentence. */
@@ -261,8 +284,8 @@ export function readLine(line: string): { entry?: EvidenceEntry; problem?: strin
   if (found !== value.hash) {
     return { entry: value, problem: `${nameOf(value)} was changed: its hash is ${found}, but it says ${value.hash}.` };
   }
-  if (lineOf(value) !== line) return { entry: value, problem: `${nameOf(value)} was written anew: the line is not canonical JSON.` };
-  return { entry: value };
+  if (lineOf(value) === line) return { entry: value };
+  return { entry: value, problem: `${nameOf(value)} was written anew: the line is not as Holdpoint writes it.` };
 }
 
 /**
@@ -409,18 +432,18 @@ function hashOf(entry: EvidenceEntry): string {
   }
 }
 
-/** How many bytes the canonical JSON of a body has; undefined where it has none. */
+/** How many bytes a body has as it is written; undefined where it has no JSON form. */
 function sizeOf(body: JsonObject): number | undefined {
   try {
-    return utf8ToBytes(canonicalBody(body)).length;
+    return utf8ToBytes(writtenBody(body)).length;
   } catch {
     return undefined;
   }
 }
 
-function canonicalBody(body: JsonObject): string {
+function writtenBody(body: JsonObject): string {
   try {
-    return canonicalize(body) ?? '';
+    return writtenJson(body);
   } catch (error) {
     throw new RangeError(`the body has no JSON form: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }

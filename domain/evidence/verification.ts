@@ -91,8 +91,8 @@ export function verifyRecord(
   isSigned: (entry: EvidenceEntry) => boolean,
 ): { verification: Verification; entries: WholeEntry[] } {
   const { chain, run, heads } = record;
-  const statements = checkStatements(chain, people);
   const kept = checkKept(record);
+  const statements = checkStatements(chain, people, kept.values);
   // What a damaged record says cannot be followed, and the damage has been told.
   const isWhole = record.problems.length === 0 && kept.problems.length === 0;
   const whole = wholeEntries(chain, statements.signatures, kept.values);
@@ -135,6 +135,7 @@ export function verifyRecord(
 function checkStatements(
   { entries }: ChainReport,
   people: PeopleKeys | undefined,
+  values: ReadonlyMap<string, Json>,
 ): { signatures: CheckedSignature[]; problems: LineProblem[]; revokedLater: LineProblem[] } {
   const started = entries.find(({ entry }) => entry.kind === signedKinds.start)?.entry;
   const signatures: CheckedSignature[] = [];
@@ -143,7 +144,7 @@ function checkStatements(
   const keys = people && new KeyCheck(people);
   for (const { line, entry } of entries) {
     keys?.forget(entry);
-    const checked = checkStatement(entry, started);
+    const checked = checkStatement(entry, started, values);
     const ofKey = checked?.result ? keys?.ofSigned(entry, checked.result) : keys?.ofRelease(entry);
     const sentence = checked?.sentence ?? ofKey?.sentence;
     if (ofKey?.revokedLater !== undefined) revokedLater.push({ line, sentence: ofKey.revokedLater });
@@ -185,6 +186,7 @@ function checkKept({ chain, kept: there }: RecordInHand): { count: number; value
 function checkStatement(
   entry: EvidenceEntry,
   started: EvidenceEntry | undefined,
+  values: ReadonlyMap<string, Json>,
 ): { person: string; sentence: string; result?: undefined } | { person: string; sentence?: undefined; result: Verified } | undefined {
   const signed = signedClaimsOf(entry);
   if (signed === undefined) return undefined;
@@ -207,18 +209,19 @@ function checkStatement(
   if (result.statement.kind === 'pre-approval') {
     // What is accepted in the last moment of an opening is written down after it.
     const acceptedMs = Math.min(writtenMs, Math.max(writtenMs - clockSkewMaxMs, msOf(result.statement.notAfter)));
-    const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started), [], acceptedMs);
+    const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started, values), [], acceptedMs);
     if (refusal) return { person, sentence: `${name} should not have been accepted. ${refusal.reason}` };
   }
   return { person, result };
 }
 
 /** What the run of a record asked for: the start says on what, with which runbook and inputs; the entry says the rest, and is signed. */
-function useOf(statement: PreApprovalStatement, started: EvidenceEntry | undefined): PreApprovalUse {
+function useOf(statement: PreApprovalStatement, started: EvidenceEntry | undefined, values: ReadonlyMap<string, Json>): PreApprovalUse {
   const { target, runbook, inputs } = started?.body ?? {};
-  // Large inputs are kept beside the record under the digest that a person signs.
+  // Large inputs are kept beside the record. Where they are missing, which is told, what is left of them is their digest there.
   const kept = started && keptValuesOf(started).find(([name]) => name === 'inputs')?.[1];
-  const inputsDigest = kept?.sha256 ?? (inputs === undefined ? undefined : digestOf(inputs));
+  const whole = kept ? values.get(kept.sha256) : inputs;
+  const inputsDigest = whole === undefined ? kept?.sha256 : digestOf(whole);
   const text = (value: Json | undefined): string => (typeof value === 'string' ? value : 'nothing');
   return { ...statement, target: text(target), runbook: text(runbook), inputs: text(inputsDigest) };
 }

@@ -1,3 +1,4 @@
+import { isGate } from '../action.ts';
 import { approvalId } from '../approval/request.ts';
 import type { ExpectedStatement } from '../approval/statement.ts';
 import { endingKind, rollbackKind, signedClaimsOf, signedKinds, type EvidenceEntry } from '../evidence/evidence.ts';
@@ -40,6 +41,8 @@ export interface StepInRecord {
   finished: boolean;
   /** Whether somebody else has begun the same change. */
   foreign: boolean;
+  /** What an operator has asked for, and others have signed, where that has ended it. */
+  endedBy?: 'skip' | 'done';
   /** The last command that had it tried again. */
   tryAgain?: SignedWords;
 }
@@ -76,6 +79,8 @@ export class Ledger {
   releasedHold: RequestInRecord | undefined;
   private readonly requests = new Map<string, RequestInRecord>();
   private readonly approvers = new Set<string>();
+  /** The plans that were carried out before the one at hand. */
+  private readonly earlierPlans: SpanPlan[] = [];
   private firstPlan: SpanPlan | undefined;
   private rollback: Extract<Grant, { by: 'rollback' }> | undefined;
   private rollbackRequest: RequestInRecord | undefined;
@@ -96,6 +101,18 @@ export class Ledger {
   /** The rollback that an operator has asked for and others have released; undefined where there is none. */
   signedRollback(): RequestInRecord | undefined {
     return this.rollbackRequest;
+  }
+
+  /** The last request for signatures under that name, e.g. `sign` or `skip:healthy`. */
+  requestOf(hold: string): RequestInRecord | undefined {
+    return this.requests.get(hold);
+  }
+
+  /** The gates that stand before a step: those of its own plan, and those of the plans that were carried out before it. */
+  gatesBefore(step: StepPlan): { own: StepPlan[]; earlier: StepPlan[] } {
+    const steps = this.grant()?.plan.steps ?? [];
+    const gatesIn = (planned: readonly StepPlan[]): StepPlan[] => planned.filter(({ uses }) => isGate(uses));
+    return { own: gatesIn(steps.slice(0, steps.indexOf(step))), earlier: this.earlierPlans.flatMap((plan) => gatesIn(plan.steps)) };
   }
 
   /** Takes the next entry, with the values that are kept beside the record put into their places. */
@@ -147,6 +164,9 @@ export class Ledger {
     if (step && (kind === 'step.stuck' || kind === 'step.failed')) step.foreign = body.code === 'change-in-flight';
     if (step && (kind === 'step.done' || kind === 'step.skipped')) step.over = true;
     if (step && kind === 'step.done') step.finished = true;
+    if (step && kind === 'step.skipped') step.endedBy ??= 'skip';
+    const isVouchedFor = body.byHand === true && Array.isArray(body.signedBy) && body.signedBy.length > 0;
+    if (step && kind === 'step.done' && isVouchedFor) step.endedBy ??= 'done';
   }
 
   private takeRequest({ kind, body, at }: EvidenceEntry, signed: SignedWords | undefined): void {
@@ -190,6 +210,8 @@ export class Ledger {
     request.state = 'released';
     request.releasedAtMs = atMs;
     if (request.askedBy === undefined) {
+      const before = this.grant();
+      if (before) this.earlierPlans.push(before.plan);
       this.releasedHold = request;
       for (const { claims, jws } of request.decisions) {
         const isApproval = approvalKinds.includes(claims.kind) || (claims.kind === 'decision' && claims.decision === 'approve');

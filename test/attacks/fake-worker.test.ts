@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { defaultPayloadConverter } from '@temporalio/common';
+import proto from '@temporalio/proto';
+import { receiptOf } from '../../client/receipt.ts';
 import { sealSpan, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { startEngine, type Engine } from '../support/engine.ts';
 
 /** `QUERY_RESULT_TYPE_ANSWERED` of the Temporal API. */
 const answered = 1;
+/** `COMMAND_TYPE_PROTOCOL_MESSAGE` of the Temporal API. */
+const protocolMessage = 14;
 /** Longer than the queue of a worker that has gone keeps its runs. */
 const pollMs = 20_000;
 
@@ -33,6 +37,69 @@ function answerWith(state: RunState): { stop: () => Promise<void> } {
   })();
   return { stop: () => (over.abort(), answering) };
 }
+
+/** Takes the next update from the queue of ours as a worker of a stranger does, and answers it with that. */
+async function answerUpdateWith(answer: unknown): Promise<void> {
+  const { namespace, taskQueue } = engine.settings;
+  const { workflowService, connection } = engine.client;
+  const { Acceptance, Request, Response } = proto.temporal.api.update.v1;
+  for (;;) {
+    const task = await connection
+      .withDeadline(Date.now() + pollMs, () =>
+        workflowService.pollWorkflowTaskQueue({ namespace, taskQueue: { name: taskQueue }, identity: 'fake' }),
+      )
+      .catch(() => undefined);
+    const [update] = task?.messages ?? [];
+    if (!task || !update) continue;
+    const request = Request.decode(update.body?.value ?? new Uint8Array());
+    const any = (type: string, value: Uint8Array) => ({ type_url: `type.googleapis.com/temporal.api.update.v1.${type}`, value });
+    const accepted = { acceptedRequestMessageId: update.id, acceptedRequestSequencingEventId: update.eventId, acceptedRequest: request };
+    const success = { payloads: [defaultPayloadConverter.toPayload(answer)] };
+    const messages = [
+      { id: 'accepted', protocolInstanceId: update.protocolInstanceId, body: any('Acceptance', Acceptance.encode(accepted).finish()) },
+      {
+        id: 'answered',
+        protocolInstanceId: update.protocolInstanceId,
+        body: any('Response', Response.encode({ meta: request.meta, outcome: { success } }).finish()),
+      },
+    ];
+    await workflowService.respondWorkflowTaskCompleted({
+      namespace,
+      taskToken: task.taskToken,
+      identity: 'fake',
+      messages,
+      commands: messages.map(({ id }) => ({ commandType: protocolMessage, protocolMessageCommandAttributes: { messageId: id } })),
+    });
+    return;
+  }
+}
+
+test('an approval that a fake worker says is taken is told as not verified, and does nothing; a genuine one is in the record', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster);
+  await engine.until(target, 'holding');
+  const shown = await engine.holdpoint.state(target);
+  let signature = '';
+  const { ada } = engine.keys;
+  const signer = { ...ada, sign: async (statement: Parameters<typeof ada.sign>[0]) => (signature = await ada.sign(statement)) };
+  const record = engine.evidence.pathOf(run);
+  await engine.replaceWorker(async () => {
+    const answering = answerUpdateWith({ state: 'approved', missing: 0 });
+    const answer = await engine.holdpoint.decide(shown, shown.hold!.request, 'approve', '', signer);
+    await answering;
+    expect(answer).toEqual({ state: 'approved', missing: 0 });
+    expect(await receiptOf(record, signature, engine.configuration)).toBe('not-recorded');
+  });
+  expect(site.done).toEqual([]);
+  await engine.handle(target).terminate();
+  const other = engine.newSite();
+  const genuine = await engine.begin(other.cluster);
+  const held = await engine.until(other.target, 'holding');
+  await engine.holdpoint.decide(held, held.hold!.request, 'approve', '', signer);
+  expect(await receiptOf(engine.evidence.pathOf(genuine.run), signature, engine.configuration)).toBe('recorded');
+  expect(await receiptOf(`${record}-elsewhere`, signature, engine.configuration)).toBe('unseen');
+  await engine.until(other.target, 'done');
+}, 240_000);
 
 test('what a fake worker says of a hold is refused where it does not fit, and where it fits, a signature on it does nothing', async () => {
   const { cluster, target, site } = engine.newSite();

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { questionDigest } from '../../domain/approval/request.ts';
-import { admissionUpdate, decideUpdate, runWorkflow, type DecisionRequest } from '../../workflows/messages.ts';
+import { admissionUpdate, attemptRefusedSignal, decideUpdate, type DecisionRequest } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
+import { isExhaustive } from '../support/exhaustive.ts';
 
 /** Temporal takes messages of 2 MiB at most. */
 const signalCharacters = 1_900_000;
 const signals = 6;
 const forgeries = 60;
 const atOnce = 5;
+const messages = isExhaustive ? 2_000 : 400;
+const refusalsRecordedMax = 200;
 
 let engine: Engine;
 beforeAll(async () => {
@@ -55,6 +58,33 @@ test('forged decisions leave nothing in the history but for a few, and genuine o
   expect(site.done).toEqual(['first', 'second', 'third']);
   await engine.verifiedKinds(run);
 });
+
+test(`${messages} messages that mean nothing leave a bounded record of refusals, and the run goes on beside them`, async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy: 'two' }));
+  await engine.until(target, 'holding');
+  const handle = engine.handle(target);
+  const refused = { person: 'ada', attempt: 'approve', code: 'made-up', reason: '\u202e\u001b[2J\u009b'.repeat(1_000) };
+  const kinds = [
+    () => handle.signal(attemptRefusedSignal, refused),
+    () => handle.signal(attemptRefusedSignal, 'nothing' as never),
+    () => handle.executeUpdate('nothing'),
+    () => handle.executeUpdate(decideUpdate, { args: [{ person: {}, run } as never] }),
+    () => handle.query('nothing'),
+  ];
+  let sent = 0;
+  await flood(messages, () => (kinds[sent++ % kinds.length] as () => Promise<unknown>)());
+  await engine.decide(target, 'ada');
+  await engine.decide(target, 'grace');
+  await engine.until(target, 'done');
+  expect(site.done).toEqual(['first', 'second', 'third']);
+  const recorded = (await engine.verifiedKinds(run)).filter((kind) => kind === 'attempt.refused');
+  expect(recorded.length).toBeGreaterThan(messages / 10);
+  expect(recorded.length).toBeLessThanOrEqual(refusalsRecordedMax);
+  // Each text of a refusal is cut.
+  const longest = Math.max(...(await engine.entries(run)).map(({ body }) => JSON.stringify(body.reason ?? '').length));
+  expect(longest).toBeLessThan(20_000);
+}, 240_000);
 
 test('whoever asks again and again whether a run was admitted is not let in any more, and the run is aborted all the same', async () => {
   const { target } = await engine.working((site) => site.slow.add('first'));
@@ -117,22 +147,4 @@ test('somebody who leaves after the hold was released takes their signature alon
   await engine.holdpoint.operate(target, 'retry', 'ada is back', engine.keys.grace);
   await engine.until(target, 'done');
   expect(site.done).toEqual(['first', 'second', 'third']);
-});
-
-test('a workflow that is no run, under the id of a target, is told as such and at once, and the target works when it is gone', async () => {
-  const { cluster, target } = engine.newSite();
-  for (const [type, taskQueue] of [
-    ['something', `nobody-${randomUUID()}`],
-    [runWorkflow, `nobody-${randomUUID()}`],
-  ] as const) {
-    const bogus = await engine.client.workflow.start(type, { workflowId: target, taskQueue, args: [] });
-    const occupied = { code: 'target-occupied', remedy: expect.stringContaining('terminate') };
-    await expect(engine.holdpoint.state(target)).rejects.toMatchObject(occupied);
-    await expect(engine.begin(cluster)).rejects.toMatchObject(occupied);
-    const shown = { hold: 'sign', number: 1, planHash: 'sha256:0', question: '' };
-    await expect(engine.holdpoint.decide({ run: 'r-1', target }, shown, 'approve', '', engine.keys.ada)).rejects.toMatchObject(occupied);
-    await bogus.terminate();
-  }
-  expect((await engine.begin(cluster)).admission).toEqual({ admitted: true });
-  await engine.until(target, 'holding');
 });

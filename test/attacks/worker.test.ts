@@ -8,7 +8,8 @@ import { emptyPlan } from '../../activities/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { sealSpan, type SpanPlan } from '../../domain/plan/plan.ts';
 import { runWorkflow, type RunInput } from '../../workflows/messages.ts';
-import { runbookOf, startEngine, untilTrue, workAtOnce, type Engine } from '../support/engine.ts';
+import { answering, startEndpoint } from '../support/endpoint.ts';
+import { documentOf, runbookOf, startEngine, untilTrue, workAtOnce, type Engine } from '../support/engine.ts';
 import { startStranger, type Stranger } from './stranger.ts';
 
 /** `EVENT_TYPE_WORKFLOW_TASK_COMPLETED` and `COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK` of the Temporal API. */
@@ -208,6 +209,47 @@ test('a fake worker on the queue of ours makes no real one act: what it says of 
   await engine.until(beside.target, 'done');
   expect(beside.site.done).toEqual(['first', 'second', 'third']);
   await engine.handle(target).terminate();
+});
+
+test.each<[string, () => { kind: string; body: JsonObject }[], string]>([
+  ['that is shut', () => [], 'gate healthy stands before it, and its record does not say that the run has passed it'],
+  [
+    'that it says was left out',
+    () => [{ kind: 'step.skipped', body: { step: 'healthy', askedBy: 'dana', reason: '', signedBy: ['ada', 'grace'] } }],
+    'nobody has signed to go past gate healthy',
+  ],
+  [
+    'of which it says that people have vouched for it',
+    () => [{ kind: 'step.done', body: { step: 'healthy', byHand: true, saidBy: 'dana', signedBy: ['ada', 'grace'] } }],
+    'nobody has signed to go past gate healthy',
+  ],
+])('a fake worker has nothing changed behind a gate %s', async (_what, passed, cause) => {
+  const endpoint = await startEndpoint();
+  endpoint.answer = answering(503);
+  engine.configuration.endpoints = { probe: { url: endpoint.url } };
+  const { cluster, target, site } = engine.newSite();
+  const gated = documentOf(`
+  - { id: sign, hold: two }
+  - { id: healthy, uses: gate.http, with: { endpoint: probe, deadline: 1s } }
+  - { id: work, uses: kubernetes.cordon, with: { nodes: [node-first] } }`);
+  const { run } = await engine.begin(cluster, gated);
+  await engine.decide(target, 'ada');
+  await engine.decide(target, 'grace');
+  await untilTrue(async () => (await engine.entries(run)).some(({ kind }) => kind === 'step.stuck'));
+  const sequence = (await engine.entries(run)).length + 1;
+  const execution = (await engine.handle(target).describe()).runId;
+  const entries = [...passed(), { kind: 'step.started', body: { step: 'work', uses: 'kubernetes.cordon' } }];
+  for (const [index, entry] of entries.entries()) await engine.evidence.append(run, { ...entry, sequence: sequence + index, execution });
+  await engine.replaceWorker(async () => {
+    await engine.handle(target).signal('anything');
+    await answerTask([['perform', { context: { run, step: 'work', target: parts(target), retry: 0 } }]]);
+  });
+  // That of the gate, which is shut, is the first.
+  await untilTrue(async () => (await failuresOf(target)).length > 1);
+  expect((await failuresOf(target)).at(-1)).toBe(`perform step-not-signed: Step work of run ${run} is not carried out: ${cause}.`);
+  expect(site.done).toEqual([]);
+  await engine.handle(target).terminate();
+  await endpoint.stop();
 });
 
 /** The arguments of the last start on a target. */

@@ -90,6 +90,9 @@ export class Site {
   adopted = false;
   /** What the progress of the changing step shows of single objects. */
   items: ProgressItem[] = [];
+  /** What plans of the step that only looks wait for, and how many do. */
+  planGate: Promise<void> | undefined;
+  planning = 0;
   /** How often a step was tried. */
   looks = 0;
   private readonly waiting = new Set<() => void>();
@@ -401,7 +404,13 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
   const outputs = { version: '1.33', nodes: ['node-first'] };
   const preflight = defineAction<JsonObject, JsonObject>({
     declaration: atOnce(actions['eks.preflight']),
-    plan: async (_input, { target }) => ({ ...planOf(siteOf(sites, target.name), false), outputs }),
+    plan: async (_input, { target }) => {
+      const site = siteOf(sites, target.name);
+      site.planning += 1;
+      await site.planGate;
+      site.planning -= 1;
+      return { ...planOf(site, false), outputs };
+    },
     observe: async () => ({ state: 'done', outputs }),
     act: async () => undefined,
     undo: async () => ({ noUndo: 'It changes nothing.' }),

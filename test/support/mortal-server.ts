@@ -13,21 +13,19 @@ export interface MortalServer {
 }
 
 /**
- * Starts one with its data in a directory. It suggests a new history after `suggestedAfterEvents` events of one where that is given.
+ * Starts one with its data in a directory. `settings` are those of its dynamic configuration, by their names.
  * Throws where there is no program to start.
  */
 export async function startMortalServer(
   directory: string,
-  { suggestedAfterEvents }: { suggestedAfterEvents?: number } = {},
+  settings: Readonly<Record<string, number>> = {},
 ): Promise<MortalServer> {
   const source = await findTemporal(() => undefined);
   if (source.kind !== 'program') throw new Error('a server that is killed must be one of our own');
   const port = await freePort();
   const address = `127.0.0.1:${port}`;
   const place = ['--ip', '127.0.0.1', '--port', String(port), '--db-filename', join(directory, 'temporal.db')];
-  if (suggestedAfterEvents !== undefined) {
-    place.push('--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${suggestedAfterEvents}`);
-  }
+  for (const [name, value] of Object.entries(settings)) place.push('--dynamic-config-value', `${name}=${value}`);
   const start = (): Promise<RunningProcess> =>
     startProcess({
       name: 'The Temporal server',

@@ -18,7 +18,8 @@ let server: MortalServer | undefined;
 let engine: Engine;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'holdpoint-long-history-'));
-  if (!process.env.TEMPORAL_ADDRESS) server = await startMortalServer(directory, { suggestedAfterEvents });
+  if (!process.env.TEMPORAL_ADDRESS)
+    server = await startMortalServer(directory, { 'limit.historyCount.suggestContinueAsNew': suggestedAfterEvents });
   engine = await startEngine('long-history', undefined, server?.address);
 });
 afterAll(async () => {

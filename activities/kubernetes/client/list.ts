@@ -9,7 +9,8 @@ import { withoutManagedFields } from './managed-fields.ts';
 const pageSize = 500;
 /** Of a page that is too large, a smaller part is asked for: tenants can make objects of 256 KB and more. */
 const pageShrinksBy = 8;
-const objectsMax = 200_000;
+/** Objects of one kind that are kept, whatever the server says that there are. */
+export const objectsMax = 200_000;
 /** Pages in a row that bring nothing new; a server that goes round in circles would be asked without end. */
 const idlePagesMax = 10;
 

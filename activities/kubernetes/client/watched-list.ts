@@ -5,7 +5,19 @@ import { ApiException } from '@kubernetes/client-node';
 import { connectionLost, kubernetesError } from '../../failure.ts';
 import type { KubernetesApis } from './connect.ts';
 import { inParallel } from './read.ts';
-import { isGone, isOlder, itemsOf, keyOf, listed, readList, type Kind, type Listed, type ListedObject, type WholeList } from './list.ts';
+import {
+  isGone,
+  isOlder,
+  itemsOf,
+  keyOf,
+  listed,
+  objectsMax,
+  readList,
+  type Kind,
+  type Listed,
+  type ListedObject,
+  type WholeList,
+} from './list.ts';
 
 /** How long a list is trusted to be kept whole by its watch; a new list heals whatever a watch may have missed. */
 const listAgeMinMs = 60_000;
@@ -276,6 +288,7 @@ export class WatchedList<Item> {
 
   private take(key: string, version: string, now: Listed<Item> | undefined): void {
     const before = this.byKey.get(key);
+    if (now && !before && this.byKey.size >= objectsMax) throw connectionLost(`it tells of more than ${objectsMax} objects over the watch`);
     put(this.byKey, key, now);
     if (this.listing) this.seenSinceList.set(key, { version, now });
     if (now !== before) this.tell(before?.item, now?.item);

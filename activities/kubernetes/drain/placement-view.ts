@@ -98,7 +98,7 @@ export function remainingNode(node: V1Node, requests: readonly Resources[]): Rem
     schedulable: node.spec?.unschedulable !== true,
     ready: nodeIsReady(node),
     allocatable: parseResources(node.status?.allocatable),
-    requested: addResources(...requests),
+    requested: addResources(requests),
   };
 }
 
@@ -111,7 +111,7 @@ export function comingNode({ name, labels, taints, allocatable }: ExpectedNode, 
     schedulable: true,
     ready: true,
     allocatable: parseResources(allocatable),
-    requested: addResources(...requests),
+    requested: addResources(requests),
   };
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { digestOf } from '../../../domain/plan/plan.ts';
+import { unseenIn } from '../../../domain/visible.ts';
 
 const run = 'r-20261121-7kq2m';
 const at = '2026-11-21T10:00:00.000Z';
@@ -96,7 +97,7 @@ describe('a record', () => {
     [
       'with an entry written another way',
       [first, JSON.stringify(second, undefined, 1).replaceAll('\n', ''), third],
-      ['2: Entry 2 (step.performed) was written anew: the line is not canonical JSON.'],
+      ['2: Entry 2 (step.performed) was written anew: the line is not as Holdpoint writes it.'],
     ],
     [
       'with half a surrogate pair smuggled in',
@@ -202,6 +203,40 @@ describe('in any chain', () => {
         expect(isFound(textOf(each.with(index, forged)))).toBe(true);
       }),
     );
+  });
+});
+
+describe('what tenants of a cluster write into an entry', () => {
+  const obeyed = '\x1b[8m\x9b2J\x7f\u202e\u200b\u2028\ufeff\u00ad\u{e0041}\u{1d173}';
+
+  test('is in no file as a terminal would obey it, and says the same; its hash is that of its canonical JSON', () => {
+    const alphabet = fc.constantFrom(...obeyed, '"', '\\', 'u', '0', '9', 'b', '한', '✓', '😀');
+    fc.assert(
+      fc.property(fc.string({ unit: alphabet }), (text) => {
+        const [entry] = chainOf([{ text, [`of ${text}`]: 1 }]);
+        const line = lineOf(entry!);
+        expect(unseenIn(line)).toBeUndefined();
+        expect(JSON.parse(line)).toEqual(entry);
+        expect(resealed(entry!, {})).toEqual(entry);
+        expect(verifyChain(`${line}\n`)).toMatchObject({ ok: true });
+      }),
+    );
+    const { kept } = splitBody({ text: obeyed.repeat(6_000) });
+    expect(unseenIn(Buffer.from(kept[0]!.bytes).toString())).toBeUndefined();
+    expect(JSON.parse(Buffer.from(kept[0]!.bytes).toString())).toBe(obeyed.repeat(6_000));
+  });
+
+  test('is found out where somebody has written it into the file after all', () => {
+    const [entry] = chainOf([{ text: '\u202e' }]);
+    const line = lineOf(entry!);
+    expect(sentencesOf([line.replace('\\u202e', '\u202e')])).toEqual([
+      '1: Entry 1 (run.started) was written anew: the line is not as Holdpoint writes it.',
+    ]);
+  });
+
+  test('counts as long as it is written', () => {
+    const body = { text: '\x9b'.repeat(evidenceBodyBytesMax / 3) };
+    expect(() => chain(undefined, { run, at, kind: 'k', body })).toThrow(/the body of k has \d+ bytes/);
   });
 });
 

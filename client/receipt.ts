@@ -1,0 +1,37 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { readEvidence } from './evidence.ts';
+
+/** The last approval of a hold is recorded when its plan has been looked at once more. */
+const recordedWithinMs = 20_000;
+const pauseMs = 200;
+
+/** Whether the record of a run has what somebody has signed; `unseen` where it cannot be read from here. */
+export type Receipt = 'recorded' | 'not-recorded' | 'unseen';
+
+/**
+ * Looks for what somebody has signed in the record of the run that it was said to. The answer of a run is the word of whoever takes its
+ * tasks from the queue; only workers that may write there put something into its record.
+ *
+ * @param record where the workers of the configuration keep it: not where the run says.
+ */
+export async function receiptOf(
+  record: string,
+  signature: string,
+  configuration: Pick<Configuration, 'people' | 'groups' | 'policies' | 'workers'>,
+  region?: string,
+): Promise<Receipt> {
+  const giveUpAt = performance.now() + recordedWithinMs;
+  for (;;) {
+    try {
+      const { report, entries } = await readEvidence(record, configuration.people, { authority: configuration, region });
+      const isThere = entries.some(({ entry, isSigned }) => isSigned && entry.body.jws === signature);
+      if (isThere && report.ok) return 'recorded';
+    } catch {
+      // It is not kept here, or not for us to read.
+      return 'unseen';
+    }
+    if (performance.now() > giveUpAt) return 'not-recorded';
+    await wait(pauseMs);
+  }
+}
