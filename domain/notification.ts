@@ -49,6 +49,8 @@ export const placeholders = [
   'about',
   'question',
   'signatures',
+  'group',
+  'person',
   'by',
   'plan',
   'phase',
@@ -79,7 +81,7 @@ Plan: {plan}
 const templates: Record<NotificationEvent, string> = {
   opened: `Approval needed: {about} of {run} on {target}\n${ofHold}`,
   reminder: `Reminder, approval needed: {about} of {run} on {target}\n${ofHold}`,
-  escalated: `Escalated, approval needed: {about} of {run} on {target}\n${ofHold}`,
+  escalated: `Escalated, approval needed: {about} of {run} on {target}\nPeople of {group} may sign as well\n${ofHold}`,
   drift: `The plan has changed, approval needed anew: {about} of {run} on {target}\n${ofHold}`,
   'break-glass': `BREAK GLASS: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
   stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
@@ -92,6 +94,10 @@ export function eventOf({ kind, body }: Pick<EvidenceEntry, 'kind' | 'body'>): N
   switch (kind) {
     case 'hold.requested':
       return body.drift === null || body.drift === undefined ? 'opened' : 'drift';
+    case 'hold.reminded':
+      return 'reminder';
+    case 'hold.escalated':
+      return 'escalated';
     case 'step.stuck':
       return 'stuck';
     case 'run.ended':
@@ -175,6 +181,8 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     about: hold === '' ? `step ${step}` : `hold ${hold}`,
     question: text(body.question),
     signatures: atLeast === '' ? '' : `${visible(atLeast, valueCharactersMax)} (policy ${text(policy.name)})`,
+    group: text(body.to),
+    person: text(body.person),
     by: text(body.expiresAt),
     plan,
     phase: text(body.phase),

@@ -149,7 +149,9 @@ async function eventsUntil(run: Run, held: HoldState, isOver: () => boolean): Pr
 
 async function happen(run: Run, held: HoldState, event: HoldEvent): Promise<void> {
   const { request } = held;
-  const about = { hold: request.hold, request: request.number };
+  const { hold, number: requested, question, planHash, expiresAt } = request;
+  // People are told of it, by this entry alone.
+  const about = { hold, request: requested, question, planHash, policy: toJson(request.policy), expiresAt };
   if (event.event === 'escalates') {
     const { at } = await run.record('hold.escalated', { ...about, to: event.to });
     request.escalatedAt = at;
