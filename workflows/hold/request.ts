@@ -74,6 +74,7 @@ export async function requestSignatures<Subject>(run: Run, question: Question<Su
         continue;
       }
       run.state.hold = undefined;
+      if (standing.brokenBy !== undefined) run.breakGlass(waiting, standing.brokenBy);
       return { outcome: 'released', subject, by: standing.by, entry: { hold, request: number, planHash } };
     }
     drift = differenceOf(waiting.plan, plan);
