@@ -8,6 +8,7 @@ import {
   type StepContext,
   type StepReport,
 } from '../domain/action.ts';
+import { mayBreakGlass } from '../domain/approval/break-glass.ts';
 import { membersOf, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { judge as judgeByRules, refusalOfOperator } from '../domain/approval/rules.ts';
 import { HoldpointError } from '../domain/errors.ts';
@@ -96,6 +97,8 @@ export interface EarlierWord {
   signature: string;
   groups: string[];
   delegation?: SignedDelegation;
+  /** The policy that must name them as somebody who may release its holds alone. */
+  breakGlass?: string;
 }
 
 /** A delegation that an approval is given under, with the groups that its signer was in then. */
@@ -123,8 +126,11 @@ export interface Activities {
   planRunbook(request: { document: RunbookDocument; inputs: JsonObject }): Promise<Forecast>;
   /** Plans the steps up to the next hold. */
   planSpan(request: SpanRequest): Promise<Span>;
-  /** Without a policy, one other person of all who are known. */
-  readPolicy(request: { policy?: string }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string }>;
+  /** Without a policy, one other person of all who are known. `expiresMs` takes the place of what the policy says. */
+  readPolicy(request: {
+    policy?: string;
+    expiresMs?: number;
+  }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string }>;
   /** Looks once how far a step is, without acting. */
   observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
   /** Plans how to take steps back; `steps` begin with the one that was begun last. */
@@ -153,6 +159,7 @@ export interface Activities {
   /**
    * With groups, its signer must belong to each of them at this moment; to one at least. `earlier` are the words that others have signed
    * before, with the groups that they were in: the answer says which of them do not count any more.
+   * `breakGlass` is the policy that must name its signer as somebody who may release its holds alone.
    * `operates` is the target of the run that its signer would operate, which the rules of the configuration must let them.
    */
   verifySignature(request: {
@@ -160,6 +167,7 @@ export interface Activities {
     signature: string;
     groups?: string[];
     delegation?: SignedDelegation;
+    breakGlass?: string;
     earlier?: EarlierWord[];
     operates?: string;
   }): Promise<VerifiedSignature>;
@@ -211,7 +219,7 @@ export function createActivities(parts: ActivityParts): Activities {
         ),
       ),
     planSpan: (request) => withHeartbeats(async () => planSpan(request, await planner(ofRuns))),
-    readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
+    readPolicy: async ({ policy, expiresMs }) => readPolicy(await parts.readConfiguration(), policy, expiresMs),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
     perform: ({ context, checkpoint }) => {
@@ -291,19 +299,23 @@ function findAction({ systems }: ActivityParts, name: string): AnyAction {
   return action;
 }
 
-function readPolicy(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['readPolicy']>> {
+function readPolicy(
+  configuration: Configuration,
+  name: string | undefined,
+  expiresMs: number | undefined,
+): Awaited<ReturnType<Activities['readPolicy']>> {
   const current = policyNow(configuration, name);
   const now = Date.now();
   return {
     ...current,
     keys: keysNow(configuration),
     requestedAt: new Date(now).toISOString(),
-    expiresAt: new Date(now + current.policy.expiresMs).toISOString(),
+    expiresAt: new Date(now + (expiresMs ?? current.policy.expiresMs)).toISOString(),
   };
 }
 
 async function verifySignature(
-  { expected, signature, groups, delegation, earlier = [], operates }: Parameters<Activities['verifySignature']>[0],
+  { expected, signature, groups, delegation, breakGlass, earlier = [], operates }: Parameters<Activities['verifySignature']>[0],
   configuration: Configuration,
 ): Promise<VerifiedSignature> {
   const { person } = expected;
@@ -315,6 +327,8 @@ async function verifySignature(
     const reason = `${person} has left the group ${left} since the signatures were requested.`;
     return { ok: false, code: 'not-in-group', reason, remedy: `Have somebody sign who belongs to ${left}.` };
   }
+  const glass = glassRefusalNow(person, breakGlass, configuration);
+  if (glass !== undefined) return { ok: false, code: 'glass-not-yours', reason: glass, remedy: 'Ask somebody who may sign.' };
   const unfounded = delegation && refusalOfSignedDelegation(delegation, now.getTime(), configuration);
   if (unfounded !== undefined)
     return { ok: false, code: 'delegation-ended', reason: unfounded, remedy: 'Ask the person who has delegated it.' };
@@ -340,9 +354,10 @@ function checkNow(
 }
 
 function voidedNow(earlier: readonly EarlierWord[], configuration: Configuration): VoidedWord[] {
-  return earlier.flatMap(({ expected, signature, groups, delegation }) => {
+  return earlier.flatMap(({ expected, signature, groups, delegation, breakGlass }) => {
     const reason =
       refusalNow(expected, signature, groups, configuration) ??
+      glassRefusalNow(expected.person, breakGlass, configuration) ??
       (delegation && refusalOfSignedDelegation(delegation, Date.now(), configuration));
     return reason === undefined ? [] : { person: expected.person, reason };
   });
@@ -360,6 +375,13 @@ function refusalNow(
   if (!checked.ok) return checked.reason;
   const left = groups.find((group) => !membersOf(configuration, group).includes(person));
   return left === undefined ? undefined : `${person} has left the group ${left}.`;
+}
+
+/** Why somebody may not release the holds of a policy alone at this moment; undefined where they may, or have not. */
+function glassRefusalNow(person: string, name: string | undefined, { policies }: Configuration): string | undefined {
+  const policy = name === undefined ? undefined : ownValue(policies, name);
+  if (name === undefined || (policy && mayBreakGlass(policy, person))) return undefined;
+  return `${person} is not named in \`breakGlass\` of policy ${name} now.`;
 }
 
 /** Why a delegation does not count at this moment: who has signed it has left, or it has ended. What it is for is seen by the run. */

@@ -1,10 +1,11 @@
 import type { ChangeKind, StepContext } from '../domain/action.ts';
+import { mayBreakGlass } from '../domain/approval/break-glass.ts';
 import { refusalOfDelegation } from '../domain/approval/delegation.ts';
 import { groupsNamedBy, requirementInWords, type Parties, type Policy, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { approvalId, questionDigest, standingOf, type Decision } from '../domain/approval/request.ts';
 import { judge, refusalOfOperator } from '../domain/approval/rules.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
-import type { ClaimsOf, CommandName } from '../domain/approval/statement.ts';
+import type { ClaimsOf, CommandName, ExpectedStatement } from '../domain/approval/statement.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
@@ -242,8 +243,7 @@ function shortfallNow(
   const voided: string[] = [];
   const counting: Decision[] = [];
   for (const { claims, jws } of decisions) {
-    const isOfHold = claims.kind === 'decision' || claims.kind === 'deferred-approval' || claims.kind === 'delegated-approval';
-    if (!isOfHold || withdrawn.has(approvalId(jws))) continue;
+    if (!isOfHold(claims) || withdrawn.has(approvalId(jws))) continue;
     if (claims.run !== run || claims.hold !== hold) continue;
     if (claims.request !== number || claims.planHash !== plan.hash || claims.question !== questionDigest({ question })) continue;
     const { person, reason } = claims;
@@ -256,6 +256,9 @@ function shortfallNow(
       const problem = delegationProblem(delegation, person, parties, releasedAtMs, configuration);
       if (problem !== undefined) voided.push(withoutFullStop(problem));
       else counting.push({ person, ...word, reason, at: checked.statement.at, jws, inPlaceOf: delegation!.claims.person });
+    } else if (claims.kind === 'break-glass') {
+      if (mayBreakGlass(policy, person)) counting.push({ person, ...word, reason, at: checked.statement.at, jws, breaksGlass: true });
+      else voided.push(`${person} is not named in \`breakGlass\` of policy ${policy.name} now`);
     } else if (!members.includes(person)) voided.push(`${person} does not belong to ${groupsNamedBy(policy).join(' or ')} now`);
     else counting.push({ person, ...word, reason, at: checked.statement.at, jws });
   }
@@ -266,6 +269,12 @@ function shortfallNow(
   const why = voided.length === 0 ? '' : ` (${voided.join('; ')})`;
   const asked = `policy ${policy.name} (${requirementInWords(policy)})`;
   return `hold ${hold} lacks ${standing.inWords}, which ${asked} asks for now${why}`;
+}
+
+type WordAtHold = Extract<ExpectedStatement, { question: string }>;
+
+function isOfHold(claims: ExpectedStatement): claims is WordAtHold {
+  return 'question' in claims;
 }
 
 /** Why an approval in the place of somebody else does not count; the delegation must have held when the hold was released. */

@@ -81,6 +81,7 @@ const commandFiles: readonly CommandFile[] = [
       approve: 'sign the plan that a run waits for at its hold',
       reject: 'end a run at its hold, with a reason',
       withdraw: 'take your own approval back',
+      'break-glass': 'release a hold alone, in an emergency: others must sign that afterwards',
     },
     load: async () => (await import('./commands/decide.ts')).registerDecide,
   },

@@ -1,5 +1,6 @@
 import type { StepState } from '../domain/run/steps.ts';
-import type { HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
+import type { BrokenGlass, HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
+import { reviewedHold } from '../domain/approval/break-glass.ts';
 import { readDelegation } from '../domain/approval/delegation.ts';
 import { standingOf, type Decision } from '../domain/approval/request.ts';
 import { shortHash } from '../domain/plan/plan.ts';
@@ -19,6 +20,7 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
     `${colors.bold(state.runbook.title || state.run)} on ${colors.bold(state.target)}`,
     `${colors.dim('run')} ${state.run}  ${colors.dim('started by')} ${state.requester}  ${phaseText(state, colors)}`,
     ...(state.ticket ? [`${colors.dim('ticket')} ${[state.ticket.id, state.ticket.link ?? ''].join('  ').trimEnd()}`] : []),
+    ...(state.brokenGlass ?? []).map((broken) => brokenGlassLine(broken, colors)),
     '',
     ...stepTable(live, terminal),
   ];
@@ -30,6 +32,12 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
   if (state.phase === 'paused' || state.phase === 'stuck') lines.push(...choiceLines(state, colors));
   if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
   return lines;
+}
+
+/** Whatever else is shown, nobody overlooks that somebody has released a hold alone. */
+function brokenGlassLine({ hold, person, reason, at, verdict }: BrokenGlass, colors: Colors): string {
+  const afterwards = verdict ?? 'others must sign that when the work is done';
+  return colors.red(`‼ BREAK GLASS: ${person} released hold ${hold} alone (${formatTime(at)}): “${reason}”; ${afterwards}`);
 }
 
 /** That people could not be told of something, and why. */
@@ -136,7 +144,12 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   }
   if (options.plan) lines.push(...planLines(hold.plan, terminal));
   if (options.full) lines.push(...signedTextLines(hold.plan, colors));
-  if (request.askedBy !== undefined) lines.push(`  asked for by ${request.askedBy}, who can take it back: holdpoint resume ${state.run}`);
+  const reviewed = reviewedHold(request.hold);
+  if (reviewed !== undefined) {
+    const about = `${request.askedBy} has released hold ${reviewed} alone; the work is over. Approve if that was right, or reject.`;
+    lines.push(`  ${colors.red(about)} Neither undoes anything; \`holdpoint abort ${state.run}\` ends the run unsigned.`);
+  } else if (request.askedBy !== undefined)
+    lines.push(`  asked for by ${request.askedBy}, who can take it back: holdpoint resume ${state.run}`);
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
   const waits = standing.state === 'waiting' ? standing : undefined;
   if (waits) {

@@ -28,11 +28,13 @@ import {
   type DeferredApprovalStatement,
   type DelegatedApprovalStatement,
   type StartStatement,
+  type BreakGlassStatement,
   type WithdrawalStatement,
 } from '../domain/approval/statement.ts';
 import {
   admissionUpdate,
   attemptRefusedSignal,
+  brokenGlassMemo,
   decideUpdate,
   planWorkflow,
   runWorkflow,
@@ -70,7 +72,8 @@ const unprocessedUpdate = 'UnprocessedUpdate';
 const sendsMax = 5;
 
 /** What a person can say at a hold. */
-export type StatementAtHold = DecisionStatement | DeferredApprovalStatement | DelegatedApprovalStatement | WithdrawalStatement;
+export type StatementAtHold =
+  DecisionStatement | DeferredApprovalStatement | DelegatedApprovalStatement | BreakGlassStatement | WithdrawalStatement;
 
 /** A row of the list of runs. */
 export interface RunSummary {
@@ -81,6 +84,8 @@ export interface RunSummary {
   phase: string;
   startedAt: string;
   endedAt?: string;
+  /** Who has released a hold alone, and which; left out where nobody has. */
+  brokenGlass?: string;
 }
 
 /** How a run stands, with what its activities say right now. */
@@ -209,6 +214,7 @@ export class Holdpoint {
         phase: attribute(searchAttributes.phase),
         startedAt: found.startTime.toISOString(),
         endedAt: found.closeTime?.toISOString(),
+        ...brokenGlassIn(found.memo),
       });
       if (runs.length >= (options.most ?? runsListedMax)) break;
     }
@@ -291,6 +297,17 @@ export class Holdpoint {
     const shown = { kind: 'delegated-approval' as const, run, request, delegation: approvalId(delegation), reason };
     const statement = statementFor(shown, signedBy(signer));
     return this.submit(target, statement, await signer.sign(statement), delegation);
+  }
+
+  /** Signs that a hold is released alone, and submits that. Throws what `decide` does. */
+  async breakGlass(
+    { run, target }: Pick<RunState, 'run' | 'target'>,
+    request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>,
+    reason: string,
+    signer: Signer,
+  ): Promise<DecisionAnswer> {
+    const statement = statementFor({ kind: 'break-glass', run, request, reason }, signedBy(signer));
+    return this.submit(target, statement, await signer.sign(statement));
   }
 
   /** Signs that an approval is taken back, and submits that. Throws what `decide` does. */
@@ -447,7 +464,13 @@ async function tell(handle: WorkflowHandle, attempt: RefusedAttempt): Promise<vo
 
 function attemptOf(statement: StatementAtHold): string {
   if (statement.kind === 'withdrawal') return 'withdraw';
+  if (statement.kind === 'break-glass') return 'break-glass';
   return statement.kind === 'decision' ? statement.decision : 'approve';
+}
+
+function brokenGlassIn(memo: Record<string, unknown> | undefined): Pick<RunSummary, 'brokenGlass'> {
+  const told = memo?.[brokenGlassMemo];
+  return typeof told === 'string' ? { brokenGlass: told } : {};
 }
 
 function requireNotEnded({ run, phase }: RunState, statement: StatementAtHold | CommandStatement): void {

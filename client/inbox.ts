@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { standingOf } from '../domain/approval/request.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import type { RunState } from '../domain/run/state.ts';
+import type { BrokenGlass, RunState } from '../domain/run/state.ts';
 import { runWorkflow, searchAttributes } from '../workflows/messages.ts';
 import type { TemporalSettings } from './connection.ts';
 
@@ -21,6 +21,8 @@ export interface InboxItem {
   requester: string;
   /** The operator who has asked for it, where it is no hold of the runbook. */
   askedBy?: string;
+  /** What somebody has released alone in the run; left out where nobody has. */
+  brokenGlass?: BrokenGlass[];
   hold: string;
   request: number;
   question: string;
@@ -84,7 +86,7 @@ export async function readInbox(
   return inbox;
 }
 
-function itemFor(person: string, { run, target, runbook, requester, hold }: RunState, nowMs: number): InboxItem | undefined {
+function itemFor(person: string, { run, target, runbook, requester, hold, brokenGlass }: RunState, nowMs: number): InboxItem | undefined {
   if (!hold || hold.request.closed) return undefined;
   const { request, decisions } = hold;
   const standing = standingOf(request, decisions, nowMs);
@@ -96,6 +98,7 @@ function itemFor(person: string, { run, target, runbook, requester, hold }: RunS
     title: runbook.title,
     requester,
     ...(askedBy !== undefined && { askedBy }),
+    ...(brokenGlass && { brokenGlass }),
     hold: id,
     request: number,
     question,

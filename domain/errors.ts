@@ -291,6 +291,7 @@ export const errorsToldInPlace = {
   'person-excluded': 'refuse',
   'asker-excluded': 'refuse',
   'not-in-group': 'refuse',
+  'glass-not-yours': 'refuse',
   'rule-operator': 'refuse',
   'rule-hold': 'refuse',
   'rule-policy': 'refuse',

@@ -1,4 +1,4 @@
-import type { EvidenceEntry } from './evidence/evidence.ts';
+import { signedKinds, type EvidenceEntry } from './evidence/evidence.ts';
 import { isObject, type Json } from './json.ts';
 import { shortHash } from './plan/plan.ts';
 import { visible } from './visible.ts';
@@ -49,6 +49,8 @@ export const placeholders = [
   'about',
   'question',
   'signatures',
+  'group',
+  'person',
   'by',
   'plan',
   'phase',
@@ -79,9 +81,9 @@ Plan: {plan}
 const templates: Record<NotificationEvent, string> = {
   opened: `Approval needed: {about} of {run} on {target}\n${ofHold}`,
   reminder: `Reminder, approval needed: {about} of {run} on {target}\n${ofHold}`,
-  escalated: `Escalated, approval needed: {about} of {run} on {target}\n${ofHold}`,
+  escalated: `Escalated, approval needed: {about} of {run} on {target}\nPeople of {group} may sign as well\n${ofHold}`,
   drift: `The plan has changed, approval needed anew: {about} of {run} on {target}\n${ofHold}`,
-  'break-glass': `BREAK GLASS: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
+  'break-glass': `BREAK GLASS by {person}: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
   stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
   'window-closing': `The window closes: {run} on {target}\n${ofRun}\nBy: {by}\nReason: {reason}\n\n{commands}`,
   done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
@@ -92,6 +94,12 @@ export function eventOf({ kind, body }: Pick<EvidenceEntry, 'kind' | 'body'>): N
   switch (kind) {
     case 'hold.requested':
       return body.drift === null || body.drift === undefined ? 'opened' : 'drift';
+    case signedKinds['break-glass']:
+      return 'break-glass';
+    case 'hold.reminded':
+      return 'reminder';
+    case 'hold.escalated':
+      return 'escalated';
     case 'step.stuck':
       return 'stuck';
     case 'run.ended':
@@ -175,12 +183,17 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     about: hold === '' ? `step ${step}` : `hold ${hold}`,
     question: text(body.question),
     signatures: atLeast === '' ? '' : `${visible(atLeast, valueCharactersMax)} (policy ${text(policy.name)})`,
+    group: text(body.to),
+    person: text(body.person),
     by: text(body.expiresAt),
     plan,
     phase: text(body.phase),
     reason: text(body.reason),
     remedy: text(body.remedy),
-    commands: [`holdpoint show ${run}`, ...(plan === '' ? [] : [`holdpoint approve ${run} --plan ${plan}`])].join('\n'),
+    commands: [
+      `holdpoint show ${run}`,
+      ...(plan === '' || event === 'break-glass' ? [] : [`holdpoint approve ${run} --plan ${plan}`]),
+    ].join('\n'),
   };
 }
 

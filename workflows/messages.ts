@@ -6,7 +6,15 @@ import type { RunbookDocument } from '../domain/runbook.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
 
-export { notifyWorkflow, planWorkflow, runWorkflow, searchAttributes, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
+export {
+  brokenGlassMemo,
+  notifyWorkflow,
+  planWorkflow,
+  runWorkflow,
+  searchAttributes,
+  sweepWorkflow,
+  testChannelWorkflow,
+} from '../domain/run/names.ts';
 
 export interface PlanInput {
   document: RunbookDocument;
@@ -94,8 +102,9 @@ export type Admission =
 /** A decision as it is sent: its claims in clear, for the validator, and the signed statement, for the handler. */
 export type DecisionRequest = ClaimsOf<'decision'> & { signature: string };
 
-/** An approval for later, and the withdrawal of an approval, sent like a decision. */
+/** An approval for later, a release alone, and the withdrawal of an approval, sent like a decision. */
 export type DeferredApprovalRequest = ClaimsOf<'deferred-approval'> & { kind: 'deferred-approval'; signature: string };
+export type BreakGlassRequest = ClaimsOf<'break-glass'> & { kind: 'break-glass'; signature: string };
 export type WithdrawalRequest = ClaimsOf<'withdrawal'> & { kind: 'withdrawal'; signature: string };
 
 /** With what the other person has signed, a compact JWS. */
@@ -106,7 +115,8 @@ export type DelegatedApprovalRequest = ClaimsOf<'delegated-approval'> & {
 };
 
 /** Whatever can be said at a hold. */
-export type WordAtHold = (DecisionRequest & { kind?: 'decision' }) | DeferredApprovalRequest | DelegatedApprovalRequest | WithdrawalRequest;
+export type WordAtHold =
+  (DecisionRequest & { kind?: 'decision' }) | DeferredApprovalRequest | DelegatedApprovalRequest | BreakGlassRequest | WithdrawalRequest;
 
 /** What a decision has led to. */
 export interface DecisionAnswer {

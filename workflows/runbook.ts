@@ -2,6 +2,7 @@ import { CancellationScope, condition, isCancellation, makeContinueAsNewFunc, se
 import { cancelledReason } from '../domain/run/state.ts';
 import { refuseDecision, takeDecision } from './hold/decisions.ts';
 import { holdUntilReleased } from './hold/hold.ts';
+import { reviewBrokenGlass } from './hold/review.ts';
 import {
   admissionUpdate,
   attemptRefusedSignal,
@@ -55,15 +56,17 @@ export async function runbook(input: RunInput, handed?: Continued): Promise<RunR
   };
   const run: Run = new Run(input, duties, continued?.run);
   listen(run, known, () => admission);
-  const end = await endingOf(async () => {
+  const worked = await endingOf(async () => {
     if (!progress) {
       const admitted = await admit(run, input);
       ({ admission, progress } = admitted);
       if (!admitted.admission.admitted) return { phase: 'refused', reason: admitted.admission.reason };
       if (admitted.span) releaseSpan(run, known(), admitted.span);
     }
+    if (progress?.ended) return progress.ended;
     return progress?.rollback ? rollBack(run, known(), progress.rollback) : carryOut(run, known());
   });
+  const end = progress && run.broken.length > 0 ? await reviewBrokenGlass(run, progress, worked) : worked;
   admission ??= { admitted: false, code: 'aborted', reason: end.reason, remedy: 'Start it again if it is still wanted.' };
   return CancellationScope.nonCancellable(() => close(run, progress, end));
 }

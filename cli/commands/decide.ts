@@ -34,12 +34,58 @@ interface DecideOptions extends CommonOptions, FullOption, SignerOptions {
 }
 
 type DecisionKind = 'approve' | 'reject';
+/** What is signed after a plan was read. */
+type ReadKind = DecisionKind | 'break-glass';
 
 export const registerDecide: RegisterCommand = (program, context) => {
   registerDecision('approve', program, context);
   registerDecision('reject', program, context);
   registerWithdraw(program, context);
+  registerBreakGlass(program, context);
 };
+
+function registerBreakGlass(program: Parameters<RegisterCommand>[0], context: CommandContext): void {
+  withFullOption(withSignerOptions(withCommonOptions(program.command('break-glass'))))
+    .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
+    .requiredOption('--reason <text>', 'why it cannot wait, which everybody reads')
+    .option('--plan <hash>', `the hash of the plan that you have read, at least ${hashDigitsMin} digits; without it you are shown the plan`)
+    .option('--alone <hold>', 'name of the hold, to say that you release it alone; without it you are asked')
+    .addHelpText(
+      'after',
+      '\nExample:\n  holdpoint break-glass eks/eu-central-1/demo --as zoe --reason "the disk is full, nobody answers"\n\n' +
+        'For people whom `breakGlass` of the policy names. It is told in every view and message, and when the work is done the run\n' +
+        'waits until others have signed that it was right.\n\nExit codes: 0 released, 1 refused, 2 bad input.',
+    )
+    .action(async (name: string, options: DecideOptions & { reason: string; alone?: string }) => {
+      const terminal = context.terminal(options);
+      if (options.plan !== undefined) requireRunId(name, 'break-glass');
+      const signer = await signerOf(terminal, options);
+      await withHoldpoint(terminal, async (holdpoint) => {
+        const state = await holdpoint.state(name);
+        if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
+        if (!(await seen(state, state.hold, 'break-glass', options, terminal)) || !(await saysAlone(state.hold, options, terminal))) {
+          terminal.line('Nothing was signed.');
+          return context.exit(exitCodes.error);
+        }
+        const { hold, number, planHash } = state.hold.request;
+        const answer = await holdpoint.breakGlass(state, state.hold.request, options.reason, signer);
+        terminal.result({ run: state.run, hold, request: number, planHash, brokenBy: signer.person, ...answer });
+        terminal.line(
+          `BREAK GLASS: ${signer.person} has released hold ${hold} of ${state.run} alone. Others must sign that when the work is done.`,
+        );
+      });
+    });
+}
+
+/** Whether the person says once more that they release the hold alone. */
+async function saysAlone({ request }: HoldState, { alone }: { alone?: string }, terminal: Terminal): Promise<boolean> {
+  const { hold } = request;
+  if (alone === hold) return true;
+  const remedy = `Say \`--alone ${hold}\` if you mean to release it alone.`;
+  if (alone !== undefined) throw new UsageError(`The run waits at hold ${hold}, not at ${alone}.`, remedy);
+  if (!terminal.interactive) throw new UsageError('Nobody can be asked here whether this is meant.', remedy);
+  return terminal.confirm(`BREAK GLASS: release hold ${hold} alone, without the people whose signatures it asks for?`);
+}
 
 function registerWithdraw(program: Parameters<RegisterCommand>[0], context: CommandContext): void {
   withSignerOptions(withCommonOptions(program.command('withdraw')))
@@ -145,20 +191,14 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
 }
 
 /** Who has read a plan has read that of a run. Another one may be open on its target by now, with a plan of its own. */
-function requireRunId(name: string, decision: DecisionKind): void {
+function requireRunId(name: string, decision: ReadKind): void {
   if (!name.includes('/')) return;
   const remedy = `Give the id of the run that you have read, such as \`holdpoint ${decision} r-20261121-7kq2m4 --plan …\`.`;
   throw new UsageError(`${name} is a target, and --plan is about the plan of one run on it.`, remedy);
 }
 
 /** Whether the person has seen the very plan that would be signed: by its hash, or by being shown it now. */
-async function seen(
-  state: RunState,
-  hold: HoldState,
-  decision: DecisionKind,
-  options: DecideOptions,
-  terminal: Terminal,
-): Promise<boolean> {
+async function seen(state: RunState, hold: HoldState, decision: ReadKind, options: DecideOptions, terminal: Terminal): Promise<boolean> {
   const { planHash } = hold.request;
   if (options.plan !== undefined) {
     if (hashMatches(planHash, options.plan)) return true;
@@ -169,11 +209,12 @@ async function seen(
     );
   }
   if (!terminal.interactive) {
-    const command = `holdpoint ${decision} ${state.run} --plan ${shortHash(planHash)}`;
+    const alone = decision === 'break-glass' ? ` --alone ${hold.request.hold} --reason …` : '';
+    const command = `holdpoint ${decision} ${state.run} --plan ${shortHash(planHash)}${alone}`;
     const remedy = `Read it with \`holdpoint show ${state.run}\`, then give run and hash: ${command}`;
     throw new UsageError('Nobody can be shown the plan here.', remedy);
   }
   terminal.lines(runLines({ state, progress: {}, retrying: [] }, terminal, { plan: true, full: options.full }));
   terminal.line();
-  return terminal.confirm(decision === 'approve' ? `Sign this plan for ${state.run}?` : `Reject it and end ${state.run}?`);
+  return terminal.confirm(decision === 'reject' ? `Reject it and end ${state.run}?` : `Sign this plan for ${state.run}?`);
 }

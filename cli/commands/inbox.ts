@@ -28,6 +28,7 @@ export const registerInbox: RegisterCommand = (program, context) => {
           `${colors.magenta('■')} ${colors.bold(item.title)} on ${colors.bold(item.target)}  hold ${item.hold} of ${item.run}${asked}`,
           `  started by ${item.requester}; waits since ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
             `closes in ${formatDuration(item.leftMs)}, ${formatTime(item.expiresAt)}`,
+          ...(item.brokenGlass ?? []).map(({ person, hold }) => colors.red(`  ‼ BREAK GLASS: ${person} has released hold ${hold} alone`)),
           colors.dim(`  holdpoint show ${item.run}`),
         ]);
       }

@@ -57,7 +57,7 @@ function requirePerson({ people }: Configuration, person: string): void {
 }
 
 function explanationLines(
-  { policy, asks, maySign, mayNotSign, signed, shortfall }: Explanation,
+  { policy, asks, maySign, mayNotSign, signed, mayBreakGlass, shortfall }: Explanation,
   terms: Policy,
   terminal: Terminal,
 ): string[] {
@@ -70,6 +70,9 @@ function explanationLines(
     ...maySign.map(({ person, groups }) => `${colors.green('✓')} ${person.padEnd(width)}  ${groups.join(', ')}`),
     ...mayNotSign.map(({ person, why }) => `${colors.red('✗')} ${person.padEnd(width)}  ${why}`),
   ];
+  if (mayBreakGlass) {
+    lines.push(`${colors.red('‼')} may release the hold alone, which others must sign afterwards: ${listOfNames(mayBreakGlass)}`);
+  }
   if (shortfall !== undefined) lines.push(`${colors.red('!')} ${shortfall}`);
   if (!signed) return lines;
   for (const { person, group } of signed.counted) lines.push(`  ${person} counts for ${group}`);

@@ -19,6 +19,11 @@ export const registerRuns: RegisterCommand = (program, context) => {
       const rows = runs.map(({ run, target, runbook, phase, requester, startedAt }) => {
         return [run, target, runbook, phase, requester, formatTime(startedAt)];
       });
-      terminal.lines(table([['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED'], ...rows]));
+      const [head = '', ...lines] = table([['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED'], ...rows]);
+      terminal.line(head);
+      for (const [index, line] of lines.entries()) {
+        const broken = runs[index]?.brokenGlass;
+        terminal.line(broken === undefined ? line : `${line}  ${terminal.colors.red(`‼ BREAK GLASS by ${broken}`)}`);
+      }
     });
 };

@@ -18,6 +18,8 @@ export interface Explanation {
   maySign: { person: string; groups: string[] }[];
   /** People of its groups, and those who are asked about, who do not count, each with the reason. */
   mayNotSign: { person: string; why: string }[];
+  /** Who may release a hold alone; left out where nobody may. */
+  mayBreakGlass?: string[];
   /** The people who are taken to have signed, if any were named. */
   signed?: Fulfilment & { people: string[] };
   /** Why nobody can meet it; absent where it can be met. */
@@ -39,6 +41,7 @@ export function explain(parties: Parties, people: readonly string[] | undefined)
     maySign: signers.map((person) => ({ person, groups: groupsOf(parties, person) })),
     mayNotSign: others.map((person) => ({ person, why: whyNot(parties, person) })),
   };
+  if (policy.breakGlass) explanation.mayBreakGlass = [...policy.breakGlass];
   const shortfall = shortfallOf(parties);
   if (shortfall !== undefined) explanation.shortfall = shortfall;
   const approvals = people?.map((person) => ({ person }));

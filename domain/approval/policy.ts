@@ -31,6 +31,8 @@ export interface PolicyTerms {
   escalate?: Escalation;
   /** Whether somebody may sign in the place of another, by a delegation; nobody where it is left out. */
   delegate?: 'allowed';
+  /** People who may release a hold alone, each by their own signed word and with a reason; nobody where it is left out. */
+  breakGlass?: string[];
   /** Those who may sign are told again each time that the hold has waited for so long. */
   remindMs?: number;
 }

@@ -3,6 +3,7 @@ import { refusalOfDelegation, type DelegationRefusal } from './delegation.ts';
 import type { DelegationStatement } from './statement.ts';
 import { timeMsOf } from '../time.ts';
 import { unseenIn } from '../visible.ts';
+import { mayBreakGlass, reviewedHold } from './break-glass.ts';
 import { exclusionOf, groupRequirementsOf, groupsNamedBy, requirementInWords, signersOf, type Policy } from './policy.ts';
 import { approvalId, questionDigest, standingOf, type ApprovalRequest, type Decision } from './request.ts';
 
@@ -20,11 +21,13 @@ export interface Attempt {
   from?: string;
   /** Of an approval in the place of somebody else: what they have signed. */
   under?: DelegationStatement;
+  /** Of a word that releases the hold alone. */
+  breaksGlass?: boolean;
   reason: string;
 }
 
 /** What a person asks for when taking an approval back. */
-export interface WithdrawalAttempt extends Omit<Attempt, 'question' | 'decision' | 'from' | 'under'> {
+export interface WithdrawalAttempt extends Omit<Attempt, 'question' | 'decision' | 'from' | 'under' | 'breaksGlass'> {
   /** See `approvalId`. */
   approval: string;
 }
@@ -53,6 +56,7 @@ export type RefusalCode =
   | 'person-excluded'
   | 'asker-excluded'
   | 'not-in-group'
+  | 'glass-not-yours'
   | 'reason-missing'
   | 'reason-too-long'
   | 'reason-unreadable';
@@ -268,10 +272,16 @@ function alreadySettled(request: ApprovalRequest, decisions: readonly Decision[]
 function notEntitled(request: ApprovalRequest, attempt: Attempt, nowMs: number): Refusal | undefined {
   const { policy, hold } = request;
   const { person } = attempt;
+  if (attempt.breaksGlass) return mayBreakGlass(policy, person) ? undefined : notTheirGlass(request, person);
   const groups = groupRequirementsOf(policy).length === 1 ? `group ${groupsNamedBy(policy)[0]}` : requirementInWords(policy);
   const askOther = `Ask somebody else of ${groups}: ${othersOf(request)}.`;
   switch (exclusionOf(request, person)) {
     case 'asker': {
+      const reviewed = reviewedHold(hold);
+      if (reviewed !== undefined) {
+        const why = `${person} has broken the glass at hold ${reviewed}; others must sign that.`;
+        return { code: 'asker-excluded', reason: why, remedy: askOther };
+      }
       const reason = `${person} has asked for what is to be signed at hold ${hold}; somebody else must decide on it.`;
       const remedy = `Ask somebody else: ${othersOf(request)}. To take it back, use \`holdpoint resume\`.`;
       return { code: 'asker-excluded', reason, remedy };
@@ -304,6 +314,16 @@ function notEntitled(request: ApprovalRequest, attempt: Attempt, nowMs: number):
   };
 }
 
+function notTheirGlass(request: ApprovalRequest, person: string): Refusal {
+  const { policy, hold } = request;
+  const who = policy.breakGlass?.join(', ') ?? 'nobody';
+  return {
+    code: 'glass-not-yours',
+    reason: `${person} may not release hold ${hold} alone: policy ${policy.name} names ${who} for that.`,
+    remedy: `Ask somebody who may sign: ${othersOf(request)}.`,
+  };
+}
+
 /** Refuses a reason that a terminal would obey, or that nobody can read: others read it before they sign, and in the record. */
 export function refusalOfUnreadable(reason: string): Refusal | undefined {
   const unseen = unseenIn(reason);
@@ -315,7 +335,11 @@ export function refusalOfUnreadable(reason: string): Refusal | undefined {
   };
 }
 
-function unfitReason(policy: Policy, { reason, decision }: Attempt): Refusal | undefined {
+function unfitReason(policy: Policy, { reason, decision, breaksGlass }: Attempt): Refusal | undefined {
+  if (breaksGlass && reason.trim() === '') {
+    const why = 'Whoever breaks the glass must say why, and there is no reason.';
+    return { code: 'reason-missing', reason: why, remedy: 'Say why, with `--reason`.' };
+  }
   if (policy.reason === 'required' && reason.trim() === '') {
     return {
       code: 'reason-missing',

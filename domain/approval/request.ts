@@ -1,5 +1,6 @@
 import { digestOfText } from '../plan/plan.ts';
 import { timeMsOf } from '../time.ts';
+import { mayBreakGlass } from './break-glass.ts';
 import { exclusionOf, fulfilmentOf, rejectionsNeeded, signersOf, type Parties } from './policy.ts';
 
 /** Why a request takes no more decisions, whatever its standing. */
@@ -43,6 +44,8 @@ export interface Decision {
   inPlaceOf?: string;
   /** Their signed delegation, a compact JWS. */
   delegation?: string;
+  /** It releases the hold alone. */
+  breaksGlass?: boolean;
 }
 
 /**
@@ -51,7 +54,8 @@ export interface Decision {
  */
 export type Standing =
   | { state: 'waiting'; missing: number; inWords: string; maySign: string[] }
-  | { state: 'approved'; by: string[] }
+  /** `brokenBy`: they have broken the glass, without which signatures would be missing. */
+  | { state: 'approved'; by: string[]; brokenBy?: string }
   | { state: 'rejected'; by: string; reason: string };
 
 /**
@@ -87,10 +91,15 @@ export function standingOf(request: ApprovalRequest, decisions: readonly Decisio
   const rejection = rejections[rejectionsNeeded(request.policy) - 1];
   if (rejection) return { state: 'rejected', by: rejection.person, reason: rejection.reason };
   const rejecters = new Set(decisions.flatMap(({ person, decision }) => (decision === 'reject' ? [person] : [])));
-  const given = counted.filter(({ person, decision }) => decision === 'approve' && !rejecters.has(person));
+  const given = counted.filter(({ person, decision, breaksGlass }) => decision === 'approve' && !breaksGlass && !rejecters.has(person));
   const approvals = given.filter((decision) => effectiveAtMs(decision) <= nowMs);
   const { missing, inWords, maySign } = fulfilmentOf(request, approvals);
   if (missing === 0) return { state: 'approved', by: eachOnce(approvals).map(({ person }) => person) };
+  const broken = decisions.find(({ person, breaksGlass }) => breaksGlass && mayBreakGlass(request.policy, person));
+  if (broken) {
+    const by = eachOnce([...approvals, broken]).map(({ person }) => person);
+    return { state: 'approved', by, brokenBy: broken.person };
+  }
   return {
     state: 'waiting',
     missing,

@@ -111,6 +111,7 @@ export function isAtLeast(given: Policy, least: Policy, book: PeopleBook): boole
     rejectionsNeeded(given) <= rejectionsNeeded(least) &&
     (least.reason === 'optional' || given.reason === 'required') &&
     (given.delegate === undefined || least.delegate !== undefined) &&
+    (given.breakGlass ?? []).every((person) => least.breakGlass?.includes(person)) &&
     isNoWider(given.escalate, least.escalate, book);
   if (!strict) return false;
   const ways = alternativesOf(least);

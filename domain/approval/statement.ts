@@ -53,6 +53,11 @@ const claimTypes = {
     delegation: 'text',
     reason: 'text',
   },
+  /** Releases a hold alone, as somebody whom its policy names for that. */
+  'break-glass': {
+    ...answerClaims,
+    reason: 'text',
+  },
   /** Lets another person approve in one's own place. `scope` is `policy/NAME` or `group/NAME`; it ends at `until`. */
   delegation: { person: 'text', to: 'text', scope: 'text', until: 'time', reason: 'text' },
   /** Takes one's own approval back. `approval` is the digest of the signed approval, see `approvalId`. */
@@ -110,6 +115,7 @@ export type StartStatement = StatementOf<'start'>;
 export type DecisionStatement = StatementOf<'decision'>;
 export type DeferredApprovalStatement = StatementOf<'deferred-approval'>;
 export type DelegatedApprovalStatement = StatementOf<'delegated-approval'>;
+export type BreakGlassStatement = StatementOf<'break-glass'>;
 export type DelegationStatement = StatementOf<'delegation'>;
 export type WithdrawalStatement = StatementOf<'withdrawal'>;
 export type CommandStatement = StatementOf<'command'>;
@@ -150,6 +156,12 @@ export type Shown =
       run: string;
       request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>;
       delegation: string;
+      reason: string;
+    }
+  | {
+      kind: 'break-glass';
+      run: string;
+      request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash' | 'question'>;
       reason: string;
     }
   | ({ kind: 'delegation' } & Omit<ClaimsOf<'delegation'>, 'person'>)
@@ -211,6 +223,11 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
       const { kind, run, request, delegation, reason } = shown;
       const { hold, number, planHash } = request;
       return claims({ kind, run, hold, request: number, planHash, question: questionDigest(request), delegation, reason });
+    }
+    case 'break-glass': {
+      const { kind, run, request, reason } = shown;
+      const { hold, number, planHash } = request;
+      return claims({ kind, run, hold, request: number, planHash, question: questionDigest(request), reason });
     }
     case 'withdrawal': {
       const { kind, run, request, approval, reason } = shown;

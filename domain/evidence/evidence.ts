@@ -153,6 +153,7 @@ export const signedKinds = {
   decision: 'decision.accepted',
   'deferred-approval': 'decision.deferred',
   'delegated-approval': 'decision.delegated',
+  'break-glass': 'glass.broken',
   delegation: 'delegation.accepted',
   withdrawal: 'decision.withdrawn',
   command: 'command.accepted',

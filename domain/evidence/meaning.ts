@@ -12,6 +12,7 @@ import {
   type Parties,
   type Policy,
 } from '../approval/policy.ts';
+import { mayBreakGlass, reviewedHold, reviewPolicyOf } from '../approval/break-glass.ts';
 import { readDelegation, refusalOfDelegation } from '../approval/delegation.ts';
 import type { DelegationStatement } from '../approval/statement.ts';
 import { approvalId, questionDigest, standingOf, type ApprovalRequest, type Decision } from '../approval/request.ts';
@@ -51,6 +52,8 @@ export interface Meaning {
   start?: { person: string; target: string; runbook: string };
   /** The holds that were released with the signatures that they need. */
   released: { hold: string; request: number; by: string[]; policy: string }[];
+  /** The releases among them that somebody has made alone, and who has signed that afterwards; nobody where it is left out. */
+  broken: { hold: string; by: string; reason: string; reviewedBy?: string[] }[];
   /** How many steps that change something were begun, by what covers them. */
   begun: Record<Cover, number>;
 }
@@ -87,6 +90,7 @@ class Reading {
     problems: [],
     differences: [],
     released: [],
+    broken: [],
     begun: { start: 0, hold: 0, 'signed-rollback': 0, 'automatic-rollback': 0 },
   };
   private readonly authority: Authority | undefined;
@@ -132,6 +136,7 @@ class Reading {
     [signedKinds.decision]: (body) => this.readDecision(body),
     [signedKinds['deferred-approval']]: (body) => this.readDecision(body),
     [signedKinds['delegated-approval']]: (body) => this.readDecision(body),
+    [signedKinds['break-glass']]: (body) => this.readDecision(body),
     [signedKinds.delegation]: (body) => this.readDelegation(body),
     [signedKinds.withdrawal]: (body) => this.readTakenBack(body),
     'hold.escalated': (body) => this.readEscalation(body),
@@ -236,6 +241,12 @@ class Reading {
 
   /** What an operator has asked for is signed by others, so it must be there that somebody has asked. */
   private mustBeAskedFor(hold: string, askedBy: string, plan: SpanPlan | undefined): void {
+    const reviewed = reviewedHold(hold);
+    if (reviewed !== undefined) {
+      const isBroken = this.meaning.broken.some((one) => one.hold === reviewed && one.by === askedBy && !one.reviewedBy);
+      if (!isBroken) this.problem(`has others sign that ${askedBy} broke the glass at hold ${reviewed}, which the record does not say.`);
+      return;
+    }
     const [command, ...rest] = hold.split(':');
     const step = rest.join(':');
     const isAsked = this.commands.some((given) => given.person === askedBy && given.command === command && given.step === step);
@@ -275,6 +286,10 @@ class Reading {
     // One other person is enough to leave a step out or to take it for done, unless it is a gate.
     const isOfOneStep = askedBy !== undefined && /^(skip|done):/.test(hold) && !isGate(plan?.steps[0]?.uses ?? '');
     const book = { people: Object.fromEntries(people.map((person) => [person, {}])), groups };
+    if (reviewedHold(hold) !== undefined) {
+      const parties = { ...withPeople(policy, book), requester, askedBy, earlierApprovers, escalatedAt };
+      return { ...parties, policy: reviewPolicyOf(parties) ?? policy };
+    }
     return { ...withPeople(isOfOneStep ? secondPersonOf(policy) : policy, book), requester, askedBy, earlierApprovers, escalatedAt };
   }
 
@@ -320,13 +335,20 @@ class Reading {
         return;
       }
     }
-    if (!signersOf(request).includes(delegation?.person ?? who) || exclusionOf(request, who) !== undefined) {
+    const breaksGlass = this.at.entry.kind === signedKinds['break-glass'];
+    if (breaksGlass && !mayBreakGlass(request.policy, who)) {
+      this.problem(`lets ${who} release hold ${request.hold} alone, whom its policy does not name for that.`);
+      return;
+    }
+    const isEntitled = breaksGlass || signersOf(request).includes(delegation?.person ?? who);
+    if (!isEntitled || (!breaksGlass && exclusionOf(request, who) !== undefined)) {
       this.problem(`counts ${who}, who may not sign for hold ${request.hold}: ${signersOf(request).join(', ') || 'nobody'} may.`);
       return;
     }
     if (decisions.some((other) => other.person === who)) this.problem(`counts ${who} twice for hold ${request.hold}.`);
     if (decision !== 'approve' && decision !== 'reject') return;
     const more = { ...(typeof from === 'string' && { from }), ...(delegation && { inPlaceOf: delegation.person }) };
+    if (breaksGlass) Object.assign(more, { breaksGlass });
     decisions.push({ person: who, decision, reason: textOf(reason), at: this.at.entry.at, jws: textOf(jws), ...more });
   }
 
@@ -374,7 +396,13 @@ class Reading {
       this.problem(`releases hold ${hold} for which ${policyInWords(policy)} must sign, but ${signed} did: signatures are missing.`);
       return;
     }
-    this.mustSuffice(open, standing.by);
+    if (standing.brokenBy === undefined) this.mustSuffice(open, standing.by);
+    else this.readBroken(open, standing.brokenBy);
+    const reviewed = this.meaning.broken.find((broken) => broken.hold === reviewedHold(hold) && !broken.reviewedBy);
+    if (reviewed) {
+      reviewed.reviewedBy = standing.by;
+      return;
+    }
     this.meaning.released.push({ hold, request: number, by: standing.by, policy: policyInWords(policy) });
     if (request.askedBy !== undefined) {
       this.exceptions.set(hold, { planHash, by: standing.by });
@@ -382,6 +410,16 @@ class Reading {
     }
     for (const person of standing.by) this.approvers.add(person);
     if (plan) this.carryOut(plan, 'hold');
+  }
+
+  /** Whoever releases a hold alone must be named for that by the holdpoint.yaml as well. */
+  private readBroken({ request, plan, decisions }: OpenRequest, by: string): void {
+    const { hold } = request;
+    const reason = decisions.find(({ person, breaksGlass }) => person === by && breaksGlass)?.reason ?? '';
+    this.meaning.broken.push({ hold, by, reason });
+    const required = this.requiredBy(request, plan);
+    if (!this.authority || (required && mayBreakGlass(required.policy, by))) return;
+    this.problem(`lets ${by} release hold ${hold} alone, whom holdpoint.yaml does not name for that.`);
   }
 
   /** The signatures must be enough for the holdpoint.yaml as well, whatever policy was recorded. */
@@ -543,6 +581,7 @@ function readParties(body: JsonObject): Parties | undefined {
   if (escalate !== undefined && (!isObject(escalate) || typeof escalate.to !== 'string' || typeof escalate.afterMs !== 'number'))
     return undefined;
   if (askedBy !== undefined && typeof askedBy !== 'string') return undefined;
+  if (told.breakGlass !== undefined && !isListOfTexts(told.breakGlass)) return undefined;
   const policy = told as unknown as Policy;
   const groups = readGroups(toldGroups);
   // The members are those of one group only.

@@ -31,10 +31,30 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
     more: [...effectsOf(plan), `policy ${nameIn(policy)}; its question: ${text(question)}`],
   }),
   'decision.accepted': ({ person, decision, hold, planHash, reason }) => ({
-    says: `${text(person)} signed ${text(decision)} at ${text(hold)} over plan ${hash(planHash)}: ${text(reason) || 'no reason given'}`,
+    says: `${text(person)} signed ${text(decision)} at ${text(hold)} over plan ${hash(planHash)}: ${whyOf(reason)}`,
   }),
+  'decision.deferred': ({ person, from, hold, planHash, reason }) => ({
+    says: `${text(person)} signed approve at ${text(hold)} over plan ${hash(planHash)}, from ${text(from)} on: ${whyOf(reason)}`,
+  }),
+  'decision.delegated': ({ person, hold, planHash, reason }) => ({
+    says: `${text(person)} signed approve at ${text(hold)} over plan ${hash(planHash)} in the place of another: ${whyOf(reason)}`,
+  }),
+  'delegation.accepted': ({ person, to, scope, until }) => ({
+    says: `${text(person)} had signed that ${text(to)} may sign for ${text(scope)} until ${text(until)}`,
+  }),
+  'decision.withdrawn': ({ person, hold, reason }) => ({
+    says: `${text(person)} took back the approval at ${text(hold)}: ${whyOf(reason)}`,
+  }),
+  'decision.voided': ({ person, hold, reason }) => ({
+    says: `the word of ${text(person)} at ${text(hold)} does not count any more: ${text(reason)}`,
+  }),
+  'glass.broken': ({ person, hold, planHash, reason }) => ({
+    says: `BREAK GLASS: ${text(person)} signed alone at ${text(hold)} over plan ${hash(planHash)}: ${text(reason)}`,
+  }),
+  'hold.reminded': ({ hold, number }) => ({ says: `reminder ${text(number)} of hold ${text(hold)}` }),
+  'hold.escalated': ({ hold, to }) => ({ says: `people of ${text(to)} may sign at hold ${text(hold)} as well` }),
   'command.accepted': ({ person, command, step, reason }) => ({
-    says: `${text(person)} signed ${text(command)} ${text(step)}: ${text(reason) || 'no reason given'}`,
+    says: `${text(person)} signed ${text(command)} ${text(step)}: ${whyOf(reason)}`,
   }),
   'hold.released': ({ hold }) => ({ says: `hold ${text(hold)} was released` }),
   'hold.drifted': ({ hold }) => ({ says: `the plan of hold ${text(hold)} had changed: its signatures are void` }),
@@ -66,6 +86,10 @@ function effectLines(effects: Json | undefined): string[] {
   const lines = effects.map((effect) => (isObject(effect) ? `${text(effect.object)}: ${text(effect.change)}` : text(effect)));
   const left = lines.length - effectsShownMax;
   return left > 0 ? [...lines.slice(0, effectsShownMax), `and ${left} more`] : lines;
+}
+
+function whyOf(reason: Json | undefined): string {
+  return text(reason) || 'no reason given';
 }
 
 function nameIn(policy: Json | undefined): string {

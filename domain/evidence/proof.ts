@@ -2,6 +2,7 @@ import { anchoredKinds, anchorProblem, nameOf, type Anchor, type ChainReport, ty
 import { isObject, parseJson } from '../json.ts';
 import { ownValue } from '../map.ts';
 import { msOf } from '../time.ts';
+import { visible } from '../visible.ts';
 import type { Meaning } from './meaning.ts';
 
 /** How many numbers of entries are listed in a sentence. */
@@ -132,11 +133,16 @@ function changing(count: number): string {
 export function proofOf({ chain, meaning, workers, anchors, isCompared }: Known): { proven: string[]; notProven: string[] } {
   const proven = ['No entry was changed, moved or left out between the first one and the last one that is here.'];
   const notProven: string[] = [];
-  const { start, released = [], begun } = meaning ?? {};
+  const { start, released = [], broken = [], begun } = meaning ?? {};
   if (start && begun) {
     proven.push(`${start.person} has signed the start on ${start.target}, and with it the document ${start.runbook} and the first plan.`);
     for (const { hold, request, by, policy } of released) {
       proven.push(`${by.join(', ')} signed the plan of hold ${hold} (request ${request}; ${policy}) before its steps began.`);
+    }
+    for (const { hold, by, reason, reviewedBy } of broken) {
+      proven.push(`BREAK GLASS: hold ${hold} was released by ${by} alone, who signed this reason: ${visible(reason)}`);
+      if (reviewedBy) proven.push(`${reviewedBy.join(', ')} signed afterwards that ${by} broke the glass at hold ${hold}.`);
+      else notProven.push(`That others agree with what ${by} released alone at hold ${hold}: nobody has signed that afterwards.`);
     }
     if (begun.hold > 0) proven.push(`Under plans that were signed at a hold, ${changing(begun.hold)} begun.`);
     if (begun.start > 0) proven.push(`Under the plan that ${start.person} signed alone, ${changing(begun.start)} begun.`);

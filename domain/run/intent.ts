@@ -88,6 +88,8 @@ export function isUnanswered(intent: Intent, command: OperatorCommand): boolean 
 /** What a run shows that decides on which commands make sense. */
 export interface Situation {
   phase: Phase;
+  /** Whether the work is over, and only what somebody has released alone is looked at. */
+  reviewing?: boolean;
   stuck?: StuckState;
   /** Whether the stuck step is an action, which can be skipped or done by hand. */
   stuckAtAction: boolean;
@@ -101,6 +103,7 @@ export interface Situation {
 /** The commands that make sense now, in the order in which they are offered. */
 export function possibleCommands(intent: Intent, { phase, stuck, ...situation }: Situation): CommandName[] {
   if (intent.want === 'abort' || intent.want === 'end' || endPhases.includes(phase)) return [];
+  if (situation.reviewing) return ['abort'];
   if (intent.want === 'asked') return ['resume', 'abort'];
   const commands: CommandName[] = [];
   if (stuck) {

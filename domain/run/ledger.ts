@@ -56,7 +56,7 @@ export type Grant =
 
 const rollbackHold = 'undo';
 /** The kinds of statements that are approvals, whatever they say. */
-const approvalKinds: readonly string[] = ['deferred-approval', 'delegated-approval'];
+const approvalKinds: readonly string[] = ['deferred-approval', 'delegated-approval', 'break-glass'];
 
 /**
  * What the record of a run says of what was signed and done, entry by entry. Nothing in it is believed: whoever acts upon it verifies the
@@ -183,6 +183,7 @@ export class Ledger {
       case signedKinds.decision:
       case signedKinds['deferred-approval']:
       case signedKinds['delegated-approval']:
+      case signedKinds['break-glass']:
         if (signed) request?.decisions.push(signed);
         break;
       case signedKinds.withdrawal:

@@ -16,3 +16,6 @@ export const searchAttributes = {
   runbook: 'HoldpointRunbook',
   requester: 'HoldpointRequester',
 } as const;
+
+/** The memo of a run in which somebody has released a hold alone, as lists show it: who, and at which hold. */
+export const brokenGlassMemo = 'HoldpointBrokenGlass';

@@ -26,6 +26,17 @@ export interface HoldState {
   drift?: PlanDifference;
 }
 
+/** A hold that somebody has released alone, as its policy lets them. */
+export interface BrokenGlass {
+  hold: string;
+  person: string;
+  reason: string;
+  /** When they have signed it; ISO 8601, UTC. */
+  at: string;
+  /** What others have said to it afterwards, or why nobody has; left out before. */
+  verdict?: string;
+}
+
 export interface StuckState {
   step: string;
   /** The code of the error, as `docs/errors.md` lists it. */
@@ -58,6 +69,8 @@ export interface RunState {
   phase: Phase;
   steps: StepState[];
   hold?: HoldState;
+  /** Holds that were released by breaking the glass; left out where none was. */
+  brokenGlass?: BrokenGlass[];
   stuck?: StuckState;
   /** The commands that an operator can give now. */
   commands: CommandName[];

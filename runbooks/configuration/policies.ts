@@ -85,6 +85,12 @@ export const policy = z.strictObject({
     .enum(['allowed'])
     .describe('Whether somebody may sign in the place of another, by a delegation; nobody if left out.')
     .optional(),
+  breakGlass: z
+    .array(z.string())
+    .min(1)
+    .max(excludedMax)
+    .describe('People who may release a hold alone, with a reason; others must sign that afterwards. Nobody if left out.')
+    .optional(),
   remind: durationOr().describe('How often those who may still sign are told again: 30m, 2h; never if left out.').optional(),
   escalate: z
     .strictObject({
@@ -108,6 +114,7 @@ export function checkPolicies({ people, groups, policies }: People, sourceMap: S
   for (const [id, given] of Object.entries(policies)) {
     const path = ['policies', id];
     checkExcluded(given.exclude ?? [], [...path, 'exclude'], people, sourceMap);
+    checkBreakGlass(given, [...path, 'breakGlass'], people, sourceMap);
     if (given.expires === windowsClose) {
       const message = 'There are no windows yet that a hold could close with: give a time such as 4h.';
       sourceMap.error([...path, 'expires'], message);
@@ -127,10 +134,11 @@ export function policiesOf(policies: Record<string, PolicyDocument>): Record<str
 }
 
 function policyOf(id: string, given: PolicyDocument): Policy {
-  const { exclude = [], reason = 'optional', deny, delegate, expires = expiresDefault, remind, escalate } = given;
+  const { exclude = [], reason = 'optional', deny, delegate, breakGlass, expires = expiresDefault, remind, escalate } = given;
   const terms: PolicyTerms = { name: id, exclude, reason, expiresMs: msOf(expires) };
   if (deny !== undefined) terms.deny = deny;
   if (delegate) terms.delegate = delegate;
+  if (breakGlass) terms.breakGlass = breakGlass;
   if (remind !== undefined) terms.remindMs = msOf(remind);
   if (escalate) terms.escalate = { afterMs: msOf(escalate.after), to: escalate.to };
   return { ...requirementOf(given), ...terms };
@@ -197,6 +205,21 @@ function checkExcluded(exclude: readonly string[], path: ValuePath, people: Peop
       const message = `Must be "requester", "earlier-approvers" or somebody in people, but is "${word}".${didYouMean(word, known)}`;
       sourceMap.error([...path, index], message);
     } else if (exclude.indexOf(word) < index) sourceMap.error([...path, index], `"${word}" is there twice.`);
+  }
+}
+
+function checkBreakGlass(
+  { breakGlass = [], exclude = [] }: PolicyDocument,
+  path: ValuePath,
+  people: People['people'],
+  sourceMap: SourceMap,
+): void {
+  const known = Object.keys(people);
+  for (const [index, person] of breakGlass.entries()) {
+    if (!known.includes(person)) {
+      sourceMap.error([...path, index], `Must be somebody in people, but is "${person}".${didYouMean(person, known)}`);
+    } else if (breakGlass.indexOf(person) < index) sourceMap.error([...path, index], `"${person}" is there twice.`);
+    else if (exclude.includes(person)) sourceMap.error([...path, index], `"${person}" is excluded by name, and cannot break the glass.`);
   }
 }
 

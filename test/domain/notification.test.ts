@@ -50,6 +50,21 @@ test('what is stuck and what has ended is told with its reason; a repeat and a t
   expect(testMessage('test/1', '').title).toBe('[test] This channel works');
 });
 
+test('a reminder and an escalation say what is asked, as the hold did, and go where its policy is told of', () => {
+  const { number: request, drift: _drift, ...asked } = opened.body;
+  const reminded = entry('hold.reminded', { ...asked, request: request!, number: 2 });
+  const lines = (from: EvidenceEntry): string[] => messageOf(started, from)?.text.split('\n') ?? [];
+  expect(lines(reminded)[0]).toBe('Reminder, approval needed: hold sign of r-1 on kubernetes/lab');
+  expect(lines(reminded).slice(1)).toEqual(lines(opened).slice(1));
+  const escalated = entry('hold.escalated', { ...asked, request: request!, to: 'leads' });
+  expect(lines(escalated).slice(0, 2)).toEqual([
+    'Escalated, approval needed: hold sign of r-1 on kubernetes/lab',
+    'People of leads may sign as well',
+  ]);
+  expect(channelsFor([{ groups: ['sre'], events: ['reminder', 'escalated'], channels: ['a'] }], reminded)).toEqual(['a']);
+  expect(channelsFor([{ policies: ['production'], events: ['escalated'], channels: ['a'] }], escalated)).toEqual(['a']);
+});
+
 test('nothing that somebody else has written can begin a line, or be obeyed', () => {
   const nasty = { ...opened, body: { ...opened.body, question: 'Yes?\r\nBcc: all@example.com\u202e\u001b[2J {run}' } };
   const lines = messageOf(started, nasty)?.text.split('\n') ?? [];

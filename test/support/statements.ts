@@ -54,6 +54,17 @@ export const statements: { [Kind in StatementKind]: StatementOf<Kind> } = {
     reason: 'bob is away',
     ...freshness,
   },
+  'break-glass': {
+    kind: 'break-glass',
+    person: 'ann',
+    run: 'r-1',
+    hold: 'sign-drain',
+    request: 2,
+    planHash: hash('1'),
+    question: questionDigest({ question: statedQuestion }),
+    reason: 'nobody answers and the disk is full',
+    ...freshness,
+  },
   delegation: {
     kind: 'delegation',
     person: 'ann',

@@ -19,7 +19,7 @@ import type { Run } from '../run/run.ts';
 type Expected = Extract<ExpectedStatement, { kind: NonNullable<WordAtHold['kind']> }>;
 
 /** The kinds of statements that are said at a hold. */
-const kindsAtHold: readonly StatementKind[] = ['decision', 'deferred-approval', 'delegated-approval', 'withdrawal'];
+const kindsAtHold: readonly StatementKind[] = ['decision', 'deferred-approval', 'delegated-approval', 'break-glass', 'withdrawal'];
 
 /** The validator of a decision: refuses what the state shows to be wrong. It must not be async, or it would refuse nothing. */
 export function refuseDecision(run: Run, sent: WordAtHold): void {
@@ -46,11 +46,12 @@ export async function takeDecision(run: Run, sent: WordAtHold): Promise<Decision
   const request = run.state.hold?.request;
   const told = delegationIn(sent);
   const delegation = told && request && { ...told, groups: groupsOf(request, told.statement.person) };
-  const groups = request && !delegation ? groupsOf(request, person) : undefined;
+  const breakGlass = expected.kind === 'break-glass' ? request?.policy.name : undefined;
+  const groups = request && !delegation && breakGlass === undefined ? groupsOf(request, person) : undefined;
   // Whoever takes an approval back has left nobody's group by that.
   const isWithdrawal = expected.kind === 'withdrawal';
   const verified = await run.verify(
-    isWithdrawal ? { expected, signature } : { expected, signature, groups, delegation, earlier: earlierDecisions(run) },
+    isWithdrawal ? { expected, signature } : { expected, signature, groups, delegation, breakGlass, earlier: earlierDecisions(run) },
   );
   // The request may have been closed, or the same person may have decided, while the signature was verified.
   const refusal = verified.ok ? refusalOfWord(run, expected, signature, told) : verified;
@@ -101,6 +102,7 @@ function delegationIn(sent: WordAtHold): ToldDelegation | undefined {
 
 function attemptOf(expected: Expected): string {
   if (expected.kind === 'withdrawal') return 'withdraw';
+  if (expected.kind === 'break-glass') return 'break-glass';
   return expected.kind === 'decision' ? expected.decision : 'approve';
 }
 
@@ -116,6 +118,8 @@ function count(held: HoldState, expected: Expected, signed: { at: string; jws: s
   } else if (expected.kind === 'delegated-approval') {
     const under = { inPlaceOf: delegation?.statement.person, delegation: delegation?.signature };
     held.decisions.push({ person, decision: 'approve', reason, ...under, ...signed });
+  } else if (expected.kind === 'break-glass') {
+    held.decisions.push({ person, decision: 'approve', reason, breaksGlass: true, ...signed });
   } else held.decisions.push({ person, decision: expected.decision, reason, ...signed });
 }
 
@@ -132,15 +136,21 @@ function earlierDecisions({ state: { run, hold: held } }: Run): EarlierWord[] {
     const { jws: signature, delegation, inPlaceOf } = decision;
     const word = { expected: statementOf(run, held, decision), signature };
     const statement = delegation === undefined ? undefined : readDelegation(delegation);
+    if (decision.breaksGlass) return { ...word, groups: [], breakGlass: request.policy.name };
     if (delegation === undefined || !statement) return { ...word, groups: groupsOf(request, decision.person) };
     const told = { statement, expected: expectedOf(statement), signature: delegation };
     return { ...word, groups: [], delegation: { ...told, groups: groupsOf(request, inPlaceOf ?? '') } };
   });
 }
 
-function statementOf(run: string, { request }: HoldState, { person, decision, reason, from, delegation }: Decision): ExpectedStatement {
+function statementOf(
+  run: string,
+  { request }: HoldState,
+  { person, decision, reason, from, delegation, breaksGlass }: Decision,
+): ExpectedStatement {
   const { hold, number, planHash } = request;
   const claims = { person, run, hold, request: number, planHash, question: questionDigest(request), reason };
+  if (breaksGlass) return { kind: 'break-glass', ...claims };
   if (delegation !== undefined) return { kind: 'delegated-approval', ...claims, delegation: approvalId(delegation) };
   return from === undefined ? { kind: 'decision', ...claims, decision } : { kind: 'deferred-approval', ...claims, from };
 }
@@ -164,7 +174,10 @@ function refusalOfWord(
   const decisions = held?.decisions ?? [];
   if (expected.kind === 'withdrawal') return refusalOfWithdrawal(held?.request, decisions, expected, run.state.run);
   const under = delegation?.statement;
-  const attempt = expected.kind === 'decision' ? expected : { ...expected, decision: 'approve' as const, under };
+  const attempt =
+    expected.kind === 'decision'
+      ? expected
+      : { ...expected, decision: 'approve' as const, under, breaksGlass: expected.kind === 'break-glass' };
   const refusal = refusalOf(held?.request, decisions, attempt, run.state.run, run.nowMs);
   const isTakenBack = held?.withdrawn?.some(({ jws }) => jws === signature) === true;
   if (refusal || !isTakenBack) return refusal;

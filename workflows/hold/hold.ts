@@ -30,7 +30,7 @@ export async function holdUntilReleased(run: Run, instance: StepInstance, progre
     held = undefined;
     switch (result.outcome) {
       case 'released':
-        Object.assign(shown, { status: 'done', summary: `signed by ${result.by.join(', ')}` });
+        Object.assign(shown, { status: 'done', summary: releaseInWords(run, id, result.by) });
         progress.approvers = [...new Set([...(progress.approvers ?? []), ...result.by])];
         void run.note('hold.released', result.entry, (at) => (shown.endedAt = at));
         return result.subject;
@@ -57,6 +57,11 @@ export async function holdUntilReleased(run: Run, instance: StepInstance, progre
       }
     }
   }
+}
+
+function releaseInWords({ broken }: Run, id: string, by: readonly string[]): string {
+  const glass = broken.find(({ hold }) => hold === id);
+  return glass ? `BREAK GLASS by ${glass.person}: ${glass.reason}` : `signed by ${by.join(', ')}`;
 }
 
 function questionOf(run: Run, instance: StepInstance, progress: RunProgress): Question<Span> {

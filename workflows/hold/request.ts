@@ -74,6 +74,7 @@ export async function requestSignatures<Subject>(run: Run, question: Question<Su
         continue;
       }
       run.state.hold = undefined;
+      if (standing.brokenBy !== undefined) run.breakGlass(waiting, standing.brokenBy);
       return { outcome: 'released', subject, by: standing.by, entry: { hold, request: number, planHash } };
     }
     drift = differenceOf(waiting.plan, plan);
@@ -149,7 +150,9 @@ async function eventsUntil(run: Run, held: HoldState, isOver: () => boolean): Pr
 
 async function happen(run: Run, held: HoldState, event: HoldEvent): Promise<void> {
   const { request } = held;
-  const about = { hold: request.hold, request: request.number };
+  const { hold, number: requested, question, planHash, expiresAt } = request;
+  // People are told of it, by this entry alone.
+  const about = { hold, request: requested, question, planHash, policy: toJson(request.policy), expiresAt };
   if (event.event === 'escalates') {
     const { at } = await run.record('hold.escalated', { ...about, to: event.to });
     request.escalatedAt = at;

@@ -35,7 +35,7 @@ export async function close(run: Run, progress: RunProgress | undefined, end: En
 }
 
 /** Lifts the cordons of the run and whatever else it owns; says what a person must lift where that is not possible. */
-async function releaseTarget(run: Run, { base: { target } }: RunProgress): Promise<string[]> {
+export async function releaseTarget(run: Run, { base: { target } }: RunProgress): Promise<string[]> {
   try {
     const { lifted } = await run.inShort(releaser.release({ target, run: run.state.run }));
     if (lifted.length > 0) void run.note('annotations.lifted', { nodes: lifted });

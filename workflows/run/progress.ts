@@ -14,6 +14,8 @@ export interface RunProgress {
   policy?: string;
   /** Everybody who has signed at the holds that were released. */
   approvers?: string[];
+  /** How the run has ended, where only a review is still to come of what somebody has released alone. */
+  ended?: End;
   /** The rollback, once it has begun, and why. */
   rollback?: Rollback & { reason: string };
 }

@@ -1,9 +1,11 @@
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
-import { CancellationScope, condition, isCancellation, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { reviewedHold } from '../../domain/approval/break-glass.ts';
 import { keyOfText, keysOf, keysPerPersonMax, textOfKey, type PersonKey } from '../../domain/approval/keys.ts';
 import { checkSignature, type VerificationRefusal } from '../../domain/approval/signature.ts';
 import { stepCommands, type CommandName, type ExpectedStatement } from '../../domain/approval/statement.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import type { SpanPlan } from '../../domain/plan/plan.ts';
 import {
   givenCommand,
   initialIntent,
@@ -18,10 +20,10 @@ import {
   type OperatorCommand,
   type Situation,
 } from '../../domain/run/intent.ts';
-import type { Phase, RunState } from '../../domain/run/state.ts';
+import type { BrokenGlass, HoldState, Phase, RunState } from '../../domain/run/state.ts';
 import { openSteps, shownSteps, stepsToUndo, withParts, type OpenStep, type StepRow, type StepState } from '../../domain/run/steps.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
-import { searchAttributes, type NotificationNews, type RefusedAttempt, type RunInput } from '../messages.ts';
+import { brokenGlassMemo, searchAttributes, type NotificationNews, type RefusedAttempt, type RunInput } from '../messages.ts';
 import { startTelling } from '../notify/start.ts';
 import { takeNews } from '../notify/trouble.ts';
 import { reads, shortReads, verifier, type ShortReads } from '../proxies.ts';
@@ -45,6 +47,12 @@ export class RunEnded extends Error {
   }
 }
 
+/** A hold that somebody has released alone, with the plan that they have released, which others are to look at. */
+export interface BrokenHold extends BrokenGlass {
+  policy: string;
+  plan: SpanPlan;
+}
+
 /** What a new history needs of a run besides its progress. */
 export interface CarryOver {
   state: RunState;
@@ -58,6 +66,8 @@ export interface CarryOver {
   rollingBack: boolean;
   /** Absent in what an older version has handed over. */
   keys?: KnownKeys;
+  /** Absent where no glass was broken. */
+  broken?: BrokenHold[];
 }
 
 /** Public keys by person; a text where a worker or a history of an older version has told it. */
@@ -75,6 +85,7 @@ export interface RunDuties {
 export class Run {
   readonly state: RunState;
   rows: StepRow[] = [];
+  broken: BrokenHold[] = [];
   /** The scope of the activities that change the world at this moment: pause and abort cancel it. */
   performing: CancellationScope | undefined;
   rollingBack = false;
@@ -121,6 +132,7 @@ export class Run {
     this.stuckFrom = carried.stuckFrom;
     this.rollingBack = carried.rollingBack;
     this.learnKeys(carried.keys);
+    this.broken = carried.broken ?? [];
   }
 
   /** What a new history needs to continue this run. */
@@ -136,13 +148,17 @@ export class Run {
       stuckFrom: this.stuckFrom,
       rollingBack: this.rollingBack,
       keys: this.keys,
+      ...(this.broken.length > 0 && { broken: this.broken }),
     };
   }
 
   /** The state as it is shown, with what an operator can say to it. */
   shown(): RunState {
     const pauseRequestedBy = pausedBy(this.intent);
-    return { ...this.state, steps: shownSteps(this.rows), commands: possibleCommands(this.intent, this.situation()), pauseRequestedBy };
+    const commands = possibleCommands(this.intent, this.situation());
+    const brokenGlass = this.broken.map(({ plan: _plan, policy: _policy, ...broken }) => broken);
+    const steps = shownSteps(this.rows);
+    return { ...this.state, steps, commands, pauseRequestedBy, ...(brokenGlass.length > 0 && { brokenGlass }) };
   }
 
   row(id: string): StepRow {
@@ -165,6 +181,14 @@ export class Run {
     if (this.state.phase === phase) return;
     this.state.phase = phase;
     upsertSearchAttributes([{ key: phaseAttribute, value: phase }]);
+  }
+
+  /** Remembers that somebody has released a hold alone, which lists of runs show, and others must look at afterwards. */
+  breakGlass({ request, plan, decisions }: HoldState, person: string): void {
+    const { hold, policy } = request;
+    const { reason = '', at = '' } = decisions.find((decision) => decision.person === person) ?? {};
+    this.broken.push({ hold, policy: policy.name, person, reason, at, plan });
+    upsertMemo({ [brokenGlassMemo]: this.broken.map((broken) => `${broken.person} at ${broken.hold}`).join(', ') });
   }
 
   /** What a run is in while it carries out steps. */
@@ -244,7 +268,8 @@ export class Run {
     const { phase, stuck, hold } = this.state;
     const stuckAtAction = stuck !== undefined && this.rows.find(({ shown }) => shown.id === stuck.step)?.shown.kind === 'action';
     const exceptionHold = hold?.request.askedBy === undefined ? undefined : hold.request.hold;
-    return { phase, stuck, stuckAtAction, rollingBack: this.rollingBack, canRollBack: this.canRollBack(), exceptionHold };
+    const reviewing = hold !== undefined && reviewedHold(hold.request.hold) !== undefined;
+    return { phase, reviewing, stuck, stuckAtAction, rollingBack: this.rollingBack, canRollBack: this.canRollBack(), exceptionHold };
   }
 
   /** Why a command is not allowed now, with those that are; undefined where it is. */

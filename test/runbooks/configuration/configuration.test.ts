@@ -342,6 +342,16 @@ describe('a mistake is reported at its place', () => {
       'h.yaml:9:45 error policies.test-change.deny: Asks for 3 rejections, but only 2 people may decide: nobody could close the hold.',
     ],
     [
+      'somebody unknown who may break the glass',
+      sound.replace('atLeast: 1, of: sre', 'atLeast: 1, of: sre, breakGlass: [zoe]'),
+      'policies.test-change.breakGlass[0]: Must be somebody in people, but is "zoe".',
+    ],
+    [
+      'somebody who is excluded by name and may break the glass',
+      sound.replace('exclude: [requester]', 'exclude: [grace], breakGlass: [grace]').replace('[ada, grace]', '[ada, grace, linus]'),
+      '"grace" is excluded by name, and cannot break the glass.',
+    ],
+    [
       'a close with a window, before there are any',
       sound.replace('expires: 90s', "expires: at the window's close"),
       'h.yaml:8:94 error policies.production-change.expires: There are no windows yet that a hold could close with: give a time',
