@@ -43,6 +43,8 @@ export interface Decision {
   inPlaceOf?: string;
   /** Their signed delegation, a compact JWS. */
   delegation?: string;
+  /** It was signed before there was a run, for the opening of a window. */
+  inAdvance?: true;
 }
 
 /**

@@ -136,7 +136,7 @@ function checkStatements(
   { entries }: ChainReport,
   people: PeopleKeys | undefined,
 ): { signatures: CheckedSignature[]; problems: LineProblem[] } {
-  const started = entries.find(({ entry }) => entry.kind === signedKinds.start)?.entry;
+  const started = entries.find(({ entry: { kind } }) => kind === signedKinds.start || kind === signedKinds.schedule)?.entry;
   const signatures: CheckedSignature[] = [];
   const problems: LineProblem[] = [];
   for (const { line, entry } of entries) {
