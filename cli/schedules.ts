@@ -76,8 +76,8 @@ async function calendarsNow(
   definitions: NonNullable<Configuration['calendars']>,
   config: string | undefined,
 ): Promise<Map<string, Calendar>> {
-  const { env, now } = terminal.surroundings;
-  const places = { file: configurationFile(terminal, config), copiesFolder: calendarCopies(env), nowMs: now().getTime() };
+  const { surroundings } = terminal;
+  const places = { file: configurationFile(terminal, config), copiesFolder: calendarCopies(surroundings.env), nowMs: surroundings.now().getTime() };
   return (await readCalendars(definitions, places)).calendars;
 }
 

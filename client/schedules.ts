@@ -27,6 +27,8 @@ const writesMax = 5;
 const openingsLookedAt = 50;
 /** The least that Temporal takes. */
 const catchUpLeastMs = 10_000;
+/** Temporal takes a pause without a note for none at all. */
+const noReason = 'no reason given';
 const months = [
   'JANUARY',
   'FEBRUARY',
@@ -129,19 +131,19 @@ export class Schedules {
       state: { paused: before?.paused ?? false, ...(before?.note && { note: before.note }) },
     };
     if (before) await this.client.schedule.getHandle(scheduleId).update(() => options);
-    else await this.client.schedule.create({ ...options, scheduleId } as Parameters<Client['schedule']['create']>[0]);
+    else await this.client.schedule.create({ ...options, scheduleId });
   }
 
   /** Throws `schedule-unknown`. */
   async pause(name: string, note: string): Promise<void> {
     await this.get(name);
-    await this.client.schedule.getHandle(idOf(name)).pause(note);
+    await this.client.schedule.getHandle(idOf(name)).pause(note || noReason);
   }
 
   /** Throws `schedule-unknown`. */
   async resume(name: string, note: string): Promise<void> {
     await this.get(name);
-    await this.client.schedule.getHandle(idOf(name)).unpause(note);
+    await this.client.schedule.getHandle(idOf(name)).unpause(note || noReason);
   }
 
   /** Throws `schedule-unknown`. */

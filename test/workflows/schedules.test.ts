@@ -193,6 +193,17 @@ test('what was signed in advance does not count when its opening is over', async
   await engine.until(scheduled.target, 'done');
 });
 
+test('how late a run may start does not limit what was signed in advance for its later holds', async () => {
+  const scheduled = newSchedule({ document: twoHolds, agoMs: 0, catchUpMs: 15_000 });
+  await apply(scheduled);
+  await signInAdvance(scheduled, 'grace', ['second']);
+  await alarm(scheduled);
+  await runOf(scheduled, 'holding');
+  await untilTrue(() => Date.now() > scheduled.opensMs + 15_000);
+  await engine.decide(scheduled.target, 'ada');
+  await engine.until(scheduled.target, 'done');
+});
+
 test('a signature in advance of somebody whom the policy excludes does not count', async () => {
   const scheduled = newSchedule();
   await apply(scheduled);
