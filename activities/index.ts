@@ -9,6 +9,8 @@ import {
   type StepReport,
 } from '../domain/action.ts';
 import { mayBreakGlass } from '../domain/approval/break-glass.ts';
+import { alwaysFrozen, type FreezeSource } from '../domain/calendar/freeze.ts';
+import { calendarsOf } from '../domain/calendar/definition.ts';
 import { membersOf, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { judge as judgeByRules, refusalOfOperator } from '../domain/approval/rules.ts';
 import { HoldpointError } from '../domain/errors.ts';
@@ -19,7 +21,8 @@ import type { Forecast } from '../domain/plan/forecast.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
 import { channelsFor, eventOf, type NotificationEvent } from '../domain/notification.ts';
-import { notifyWorkflow, planWorkflow, runWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
+import { notifyWorkflow, planWorkflow, runWorkflow, scheduleWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
+import type { AlarmLook } from '../domain/schedule/schedule.ts';
 import { timeMsOf } from '../domain/time.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
@@ -44,6 +47,7 @@ import { Outbox, type OutboxParts, type Told } from './notify/outbox.ts';
 import { keysNow, policyNow, type PublicKeys } from './people/policy.ts';
 import { verifyStatement } from './people/verify.ts';
 import { latestRunOf, targetsOfRuns } from './runs.ts';
+import { lookAtSchedule, setAlarms, type AlarmQuestion, type ScheduleParts, type SignedSchedule } from './schedule.ts';
 import { findOwnerAnnotations, liftOwnerAnnotations, sweepSettleMs, type OwnerAnnotationsFound, type SweepParts } from './sweep.ts';
 import { actionsOf, annotationsAt, type OwnerAnnotation, type System } from './system.ts';
 
@@ -65,13 +69,15 @@ const callersOf: Record<keyof Activities, readonly string[]> = {
   targetsOfRuns: [sweepWorkflow],
   findOwnerAnnotations: [sweepWorkflow],
   liftOwnerAnnotations: [sweepWorkflow],
-  record: [runWorkflow, sweepWorkflow, notifyWorkflow],
+  record: [runWorkflow, sweepWorkflow, notifyWorkflow, scheduleWorkflow],
   verifySignature: [runWorkflow],
   routeNotification: [notifyWorkflow],
   sendNotification: [notifyWorkflow],
   isOpenRun: [notifyWorkflow],
   testChannel: [testChannelWorkflow],
   findVoided: [runWorkflow],
+  lookAtSchedule: [runWorkflow, scheduleWorkflow],
+  setAlarms: [scheduleWorkflow],
 };
 
 /** Requests for plans that a worker works on at the same time, of the 100 activities that it takes. */
@@ -87,6 +93,8 @@ export interface ActivityParts {
   readConfiguration(): Promise<Configuration>;
   /** Whom to tell of what as it says now, with absolute paths; nobody is told of anything where it is left out. */
   readNotifications?: OutboxParts['readNotifications'];
+  /** The calendars of some definitions as they are now; without it they are those of the definitions, with every file a freeze. */
+  readCalendars?: ScheduleParts['readCalendars'];
   /** How long a sweep leaves a target alone after its run has ended. */
   sweepSettleMs?: number;
 }
@@ -181,6 +189,10 @@ export interface Activities {
   testChannel(request: { channel: string }): Promise<Delivery>;
   /** Says which of the words that were signed before do not count at this moment. */
   findVoided(request: { earlier: EarlierWord[] }): Promise<VoidedWord[]>;
+  /** Says whether the run of a schedule may start now, or has what was signed in advance for it. */
+  lookAtSchedule(request: AlarmQuestion): Promise<AlarmLook>;
+  /** Sets the alarms of a schedule to the openings of its calendar. */
+  setAlarms(request: SignedSchedule): Promise<void>;
 }
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
@@ -191,6 +203,8 @@ export function createActivities(parts: ActivityParts): Activities {
   const requests = new Requests();
   const callers = new Callers();
   const readNotifications = parts.readNotifications ?? (async () => undefined);
+  const readCalendars = parts.readCalendars ?? (async (definitions) => calendarsOf(definitions, frozenFile).calendars);
+  const schedules = { readConfiguration: () => parts.readConfiguration(), readCalendars };
   const outbox = new Outbox({ evidence: parts.evidence, readNotifications });
   const judge = new Judge({
     evidence: parts.evidence,
@@ -244,12 +258,14 @@ export function createActivities(parts: ActivityParts): Activities {
       withHeartbeats(async () => {
         const caller = await callers.present(callersOf.record);
         const written = await record(parts.evidence, caller, request, (run, plan) => judge.requireRollback(run, plan));
-        const toTell = caller.workflowType === runWorkflow ? await entriesToTell(request, readNotifications) : [];
+        const toTell = [runWorkflow, scheduleWorkflow].includes(caller.workflowType) ? await entriesToTell(request, readNotifications) : [];
         return { ...written, ...(toTell.length > 0 && { toTell }) };
       }),
     verifySignature: async (request) => verifySignature(request, await parts.readConfiguration()),
     ...outboxActivities(outbox, callers),
     findVoided: async ({ earlier }) => voidedNow(earlier, await parts.readConfiguration()),
+    lookAtSchedule: (request) => withHeartbeats(() => lookAtSchedule(schedules, request)),
+    setAlarms: (request) => withHeartbeats(() => setAlarms(schedules, request)),
   };
   return guarded(activities, callers);
 }
@@ -268,6 +284,10 @@ class Requests {
       this.underWay -= 1;
     }
   }
+}
+
+function frozenFile(): FreezeSource {
+  return alwaysFrozen('', 'it is not read here');
 }
 
 /** What tells people of entries of records. */

@@ -9,11 +9,12 @@ import type { ClaimsOf, CommandName, ExpectedStatement } from '../domain/approva
 import { HoldpointError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
-import type { StepPlan } from '../domain/plan/plan.ts';
+import { digestOf, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
 import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords } from '../domain/run/ledger.ts';
 import type { PlanningBase, Rollback } from '../domain/run/span.ts';
 import { policiesIn, stepsAt } from '../domain/run/step-tree.ts';
-import { clockSkewMaxMs } from '../domain/time.ts';
+import { changesNothing, startHold } from '../domain/schedule/schedule.ts';
+import { clockSkewMaxMs, msOf } from '../domain/time.ts';
 import { formatTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import type { Caller } from './caller.ts';
@@ -36,8 +37,8 @@ export interface JudgeParts {
   changeOf(action: string): ChangeKind;
 }
 
-/** A start whose signature holds. */
-type Start = ClaimsOf<'start'>;
+/** A start whose signature holds. Whoever has signed a schedule has signed no plan, but the inputs. */
+type Start = Pick<ClaimsOf<'start'>, 'person' | 'run' | 'target' | 'runbook'> & ({ planHash: string } | { inputsHash: string });
 
 /**
  * Says what a worker may do for whoever asks, each time anew. It believes neither the workflow nor the other workers: it goes by the
@@ -71,7 +72,7 @@ export class Judge {
       throw refuse(`its record is not written by the execution ${caller.execution}, which asks for it`);
     if (ledger.ended) throw refuse('its record has ended');
     const configuration = await this.parts.readConfiguration();
-    const start = startOf(ledger, configuration, refuse);
+    const start = startOf(run, ledger, configuration, refuse);
     if (start.run !== run || start.target !== caller.workflowId || start.target !== formatTarget(target)) {
       throw refuse(`${start.person} has signed a run on ${start.target}, and it was asked for on ${formatTarget(target)}`);
     }
@@ -104,7 +105,7 @@ export class Judge {
     const grant = ledger.grant();
     if (grant?.by === 'rollback' ? grant.plan.hash === plan.hash : ledger.signedRollback()?.plan.hash === plan.hash) return;
     const configuration = await this.parts.readConfiguration();
-    const start = startOf(ledger, configuration, refuse);
+    const start = startOf(run, ledger, configuration, refuse);
     const prepared = preparedFor(ledger, start, configuration, refuse);
     const steps = [...ledger.steps].filter(([, { plan }]) => plan.plan.effects.length > 0 && this.parts.changeOf(plan.uses) !== 'reads');
     const toUndo = steps.map(([id, { plan, finished, foreign }]) => ({ id, uses: plan.uses, plan: plan.plan, finished, foreign }));
@@ -157,7 +158,9 @@ export class Judge {
     const { plan } = grant;
     if (plan.target !== start.target || plan.runbook !== start.runbook) throw refuse('its plan is for another target or runbook');
     if (grant.by === 'start') {
-      if (plan.hash !== start.planHash) throw refuse(`${start.person} has signed another plan than the one that is carried out`);
+      if (!isStartSigned(ledger, plan, start, configuration)) {
+        throw refuse(`${start.person} has signed another plan than the one that is carried out`);
+      }
       return;
     }
     const { runbook } = preparedFor(ledger, start, configuration, refuse);
@@ -211,20 +214,32 @@ function requireQuorum(
   if (shortfall !== undefined) throw refuse(shortfall);
 }
 
-/** The start, if its signature holds now. */
-function startOf({ start }: Ledger, configuration: Configuration, refuse: (cause: string) => HoldpointError): Start {
-  if (start?.claims.kind !== 'start') throw refuse('its record does not say who has started it');
-  const { kind: _kind, ...claims } = start.claims;
-  const checked = checkSignature(start.jws, start.claims, ownValue(configuration.people, claims.person), Date.now());
+/** The start, if its signature holds now. A schedule is signed for all of its runs: which one it is, says the record. */
+function startOf(run: string, { start }: Ledger, configuration: Configuration, refuse: (cause: string) => HoldpointError): Start {
+  if (start?.claims.kind !== 'start' && start?.claims.kind !== 'schedule') throw refuse('its record does not say who has started it');
+  const { claims, jws } = start;
+  const checked = checkSignature(jws, claims, ownValue(configuration.people, claims.person), Date.now());
   if (!checked.ok) throw refuse(`its start does not count any more. ${withoutFullStop(checked.reason)}`);
-  return claims;
+  return claims.kind === 'schedule' ? { ...claims, run } : claims;
+}
+
+/** Whether the requester has signed the plan of what comes before the first hold; in a scheduled run what changes nothing needs no signature. */
+function isStartSigned(ledger: Ledger, plan: SpanPlan, start: Start, configuration: Configuration): boolean {
+  if ('planHash' in start) return plan.hash === start.planHash;
+  if (changesNothing(plan)) return true;
+  const { claims, jws, atMs = 0 } = ledger.startSignedInAdvance ?? {};
+  if (claims?.kind !== 'pre-approval' || jws === undefined || claims.person !== start.person || !isWithin(claims, atMs)) return false;
+  const { target, runbook } = start;
+  const use = { ...claims, target, runbook, inputs: start.inputsHash, hold: startHold, policy: startHold, planHash: plan.hash };
+  return checkSignature(jws, use, ownValue(configuration.people, start.person), Date.now()).ok;
 }
 
 /** The runbook that was signed, read anew with the policies of now. */
 function preparedFor(ledger: Ledger, start: Start, configuration: Configuration, refuse: (cause: string) => HoldpointError): Prepared {
   const document = documentIn(ledger);
   const plan = ledger.planOfStart();
-  if (!document || plan?.hash !== start.planHash) throw refuse('its record does not hold the runbook that it was started with');
+  const isSigned = plan && ('planHash' in start ? plan.hash === start.planHash : digestOf(plan.inputs) === start.inputsHash);
+  if (!document || !isSigned) throw refuse('its record does not hold the runbook that it was started with');
   const prepared = prepareRunbook({ document, inputs: plan.inputs, target: start.target }, configuration);
   if (prepared.runbook.digest !== start.runbook) throw refuse('the runbook in its record is not the one that was signed');
   return prepared;
@@ -233,19 +248,22 @@ function preparedFor(ledger: Ledger, start: Start, configuration: Configuration,
 /** Why the signatures of a request do not suffice now; undefined where they do. */
 function shortfallNow(
   requested: RequestInRecord,
-  { run, person: requester }: Start,
+  start: Start,
   { policy, members, groups }: PolicyWithPeople,
   configuration: Configuration,
   delegations: Ledger['delegations'],
 ): string | undefined {
   const { hold, number, plan, question, askedBy, earlierApprovers, decisions, withdrawn, releasedAtMs = 0 } = requested;
+  const { run, person: requester } = start;
   const parties = { policy, members, groups, requester, askedBy, earlierApprovers, escalatedAt: escalationOf(requested, policy) };
   const voided: string[] = [];
   const counting: Decision[] = [];
   for (const { claims, jws } of decisions) {
     if (!isOfHold(claims) || withdrawn.has(approvalId(jws))) continue;
-    if (claims.run !== run || claims.hold !== hold) continue;
-    if (claims.request !== number || claims.planHash !== plan.hash || claims.question !== questionDigest({ question })) continue;
+    if (claims.hold !== hold || claims.planHash !== plan.hash) continue;
+    if (claims.kind === 'pre-approval') {
+      if (!isForRun(claims, requested, start)) continue;
+    } else if (claims.run !== run || claims.request !== number || claims.question !== questionDigest({ question })) continue;
     const { person, reason } = claims;
     const decision = claims.kind === 'decision' ? claims.decision : 'approve';
     const word = { decision, ...(claims.kind === 'deferred-approval' && { from: claims.from }) };
@@ -271,10 +289,27 @@ function shortfallNow(
   return `hold ${hold} lacks ${standing.inWords}, which ${asked} asks for now${why}`;
 }
 
-type WordAtHold = Extract<ExpectedStatement, { question: string }>;
+type WordAtHold = Extract<ExpectedStatement, { question: string } | { kind: 'pre-approval' }>;
 
 function isOfHold(claims: ExpectedStatement): claims is WordAtHold {
-  return 'question' in claims;
+  return 'question' in claims || claims.kind === 'pre-approval';
+}
+
+/** Whether what was signed in advance was taken up in the opening that it is for. */
+function isWithin({ notBefore, notAfter }: ClaimsOf<'pre-approval'>, atMs: number): boolean {
+  return atMs + clockSkewMaxMs >= msOf(notBefore) && atMs - clockSkewMaxMs <= msOf(notAfter);
+}
+
+/** Whether what was signed in advance is for this run and policy, and the hold was released in its opening. */
+function isForRun(claims: ClaimsOf<'pre-approval'>, { plan, policy, releasedAtMs = 0 }: RequestInRecord, start: Start): boolean {
+  const isForInputs = claims.inputs === digestOf(plan.inputs);
+  return (
+    isWithin(claims, releasedAtMs) &&
+    isForInputs &&
+    claims.target === start.target &&
+    claims.runbook === start.runbook &&
+    claims.policy === policy
+  );
 }
 
 /** Why an approval in the place of somebody else does not count; the delegation must have held when the hold was released. */

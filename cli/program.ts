@@ -104,6 +104,10 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/calendar.ts')).registerCalendar,
   },
   {
+    summaries: { schedule: 'run runbooks in the openings of a calendar: apply files, preview, sign in advance, pause' },
+    load: async () => (await import('./commands/schedule.ts')).registerSchedule,
+  },
+  {
     summaries: { policy: 'explain the policies of holdpoint.yaml' },
     load: async () => (await import('./commands/policy.ts')).registerPolicy,
   },

@@ -18,7 +18,7 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
   const { state } = live;
   const lines = [
     `${colors.bold(state.runbook.title || state.run)} on ${colors.bold(state.target)}`,
-    `${colors.dim('run')} ${state.run}  ${colors.dim('started by')} ${state.requester}  ${phaseText(state, colors)}`,
+    `${colors.dim('run')} ${state.run}  ${colors.dim('started by')} ${startedBy(state)}  ${phaseText(state, colors)}`,
     ...(state.ticket ? [`${colors.dim('ticket')} ${[state.ticket.id, state.ticket.link ?? ''].join('  ').trimEnd()}`] : []),
     ...(state.brokenGlass ?? []).map((broken) => brokenGlassLine(broken, colors)),
     '',
@@ -38,6 +38,11 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
 function brokenGlassLine({ hold, person, reason, at, verdict }: BrokenGlass, colors: Colors): string {
   const afterwards = verdict ?? 'others must sign that when the work is done';
   return colors.red(`‼ BREAK GLASS: ${person} released hold ${hold} alone (${formatTime(at)}): “${reason}”; ${afterwards}`);
+}
+
+/** A schedule starts runs in the name of its requester. */
+function startedBy({ requester, schedule }: RunState): string {
+  return schedule ? `schedule ${schedule.name} of ${requester} (until ${formatTime(schedule.closes)})` : requester;
 }
 
 /** That people could not be told of something, and why. */
@@ -151,6 +156,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   } else if (request.askedBy !== undefined)
     lines.push(`  asked for by ${request.askedBy}, who can take it back: holdpoint resume ${state.run}`);
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
+  for (const { person, reason } of hold.notInAdvance ?? []) lines.push(`  what ${person} has signed in advance does not count: ${reason}`);
   const waits = standing.state === 'waiting' ? standing : undefined;
   if (waits) {
     const who = waits.maySign.length > 0 ? `${listOfNames(waits.maySign)} may sign` : 'nobody is left who may';
@@ -168,11 +174,12 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   return lines;
 }
 
-function signatureText({ person, from, inPlaceOf, delegation }: Decision): string {
+function signatureText({ person, from, inPlaceOf, delegation, inAdvance }: Decision): string {
   if (inPlaceOf !== undefined) {
     const until = readDelegation(delegation ?? '')?.until;
     return `${person} in the place of ${inPlaceOf} (who has delegated it until ${formatTime(until)})`;
   }
+  if (inAdvance) return `${person} (in advance, for this opening)`;
   return from === undefined ? person : `${person} (counts from ${formatTime(from)} on)`;
 }
 

@@ -56,6 +56,7 @@ import { requireWorker, type TemporalSettings } from './connection.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
+import { Schedules } from './schedules.ts';
 import { newRunId } from './run-id.ts';
 import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
@@ -107,6 +108,7 @@ export interface Retrying {
 
 /** What a person can do with runs: everything that the command line, a console or a chat needs goes through here. */
 export class Holdpoint {
+  readonly schedules: Schedules;
   private readonly client: Client;
   private readonly settings: TemporalSettings;
   /** The execution in which each state was seen: what is said to that need not be looked for again. */
@@ -115,6 +117,7 @@ export class Holdpoint {
   constructor(client: Client, settings: TemporalSettings) {
     this.client = client;
     this.settings = settings;
+    this.schedules = new Schedules(client, settings);
   }
 
   /** What a runbook would do, read afresh by the worker. Throws RefusedError, `worker-missing`, `shown-forged`. */

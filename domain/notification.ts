@@ -1,12 +1,25 @@
-import { signedKinds, type EvidenceEntry } from './evidence/evidence.ts';
+import { signedKinds, skippedKind, type EvidenceEntry } from './evidence/evidence.ts';
 import { isObject, type Json } from './json.ts';
 import { shortHash } from './plan/plan.ts';
 import { visible } from './visible.ts';
 
 /** What people can be told of. */
-export const notificationEvents = ['opened', 'reminder', 'escalated', 'stuck', 'drift', 'window-closing', 'done', 'break-glass'] as const;
+export const notificationEvents = [
+  'opened',
+  'reminder',
+  'escalated',
+  'stuck',
+  'drift',
+  'window-closing',
+  'done',
+  'break-glass',
+  'skipped',
+] as const;
 
-/** Something that people are told of. `drift`: a hold opens again, as the plan has changed after it was signed. */
+/**
+ * Something that people are told of. `drift`: a hold opens again, as the plan has changed after it was signed. `skipped`: a schedule has
+ * not started its run.
+ */
 export type NotificationEvent = (typeof notificationEvents)[number];
 
 /** Which events go to which channels. What is left out matches everything. */
@@ -86,6 +99,7 @@ const templates: Record<NotificationEvent, string> = {
   'break-glass': `BREAK GLASS by {person}: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
   stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
   'window-closing': `The window closes: {run} on {target}\n${ofRun}\nBy: {by}\nReason: {reason}\n\n{commands}`,
+  skipped: `Not started: {about} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
   done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
 };
 
@@ -102,6 +116,8 @@ export function eventOf({ kind, body }: Pick<EvidenceEntry, 'kind' | 'body'>): N
       return 'escalated';
     case 'step.stuck':
       return 'stuck';
+    case skippedKind:
+      return 'skipped';
     case 'run.ended':
       // Whoever has started a run that was refused was told at once.
       return body.phase === 'refused' ? undefined : 'done';
@@ -170,6 +186,7 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
   const text = (value: Json | undefined): string => (typeof value === 'string' ? visible(value, valueCharactersMax) : '');
   const hold = text(body.hold);
   const step = text(body.step);
+  const schedule = event === 'skipped' ? text(body.schedule) : '';
   const plan = typeof body.planHash === 'string' && /^sha256:[0-9a-f]{64}$/.test(body.planHash) ? shortHash(body.planHash) : '';
   const policy = isObject(body.policy) ? body.policy : {};
   const atLeast = typeof policy.atLeast === 'number' ? `${policy.atLeast} of ${groupsIn(policy).join(', ')}` : groupsIn(policy).join(', ');
@@ -180,7 +197,7 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     runbook: text(start.runbookName),
     requester: text(start.person),
     ticket: [text(start.ticket), text(start.ticketLink)].filter((part) => part !== '').join(' '),
-    about: hold === '' ? `step ${step}` : `hold ${hold}`,
+    about: schedule !== '' ? `schedule ${schedule}` : hold === '' ? `step ${step}` : `hold ${hold}`,
     question: text(body.question),
     signatures: atLeast === '' ? '' : `${visible(atLeast, valueCharactersMax)} (policy ${text(policy.name)})`,
     group: text(body.to),
@@ -191,7 +208,7 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     reason: text(body.reason),
     remedy: text(body.remedy),
     commands: [
-      `holdpoint show ${run}`,
+      schedule === '' ? `holdpoint show ${run}` : `holdpoint schedule show ${schedule}`,
       ...(plan === '' || event === 'break-glass' ? [] : [`holdpoint approve ${run} --plan ${plan}`]),
     ].join('\n'),
   };

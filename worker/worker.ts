@@ -2,6 +2,7 @@ import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporal
 import { createArtifactDirectory } from '../activities/artifacts/directory.ts';
 import { createArtifactBucket } from '../activities/artifacts/s3.ts';
 import type { ArtifactStore } from '../activities/artifacts/store.ts';
+import { calendarCopies, readCalendars } from '../activities/calendar/read-calendars.ts';
 import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
@@ -59,6 +60,8 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     artifacts,
     readConfiguration,
     readNotifications: async () => notificationsOf(settings.configurationFile, await readConfiguration()),
+    readCalendars: async (definitions) =>
+      (await readCalendars(definitions, { file, copiesFolder: calendarCopies(process.env), nowMs: Date.now() })).calendars,
   });
   return Worker.create({
     connection: await connect(settings),

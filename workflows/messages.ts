@@ -3,6 +3,7 @@ import type { ClaimsOf } from '../domain/approval/statement.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Blocker, SpanPlan } from '../domain/plan/plan.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
+import type { ScheduledStart } from '../domain/schedule/schedule.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import type { NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
 
@@ -11,10 +12,12 @@ export {
   notifyWorkflow,
   planWorkflow,
   runWorkflow,
+  scheduleWorkflow,
   searchAttributes,
   sweepWorkflow,
   testChannelWorkflow,
 } from '../domain/run/names.ts';
+export type { AlarmOutcome, ScheduleInput } from '../domain/schedule/schedule.ts';
 
 export interface PlanInput {
   document: RunbookDocument;
@@ -26,12 +29,14 @@ export interface RunInput extends PlanInput {
   run: string;
   target: string;
   requester: string;
-  /** Hash of the first span as it was shown to the requester. */
+  /** Hash of the first span as it was shown to the requester; empty where a schedule starts the run, whose requester was shown none. */
   planHash: string;
   /** What the run is done for; part of the statement. */
   ticket?: Ticket;
-  /** The requester's signed StartStatement, a compact JWS. */
+  /** The requester's signed StartStatement, or ScheduleStatement, a compact JWS. */
   signature: string;
+  /** What starts it where no person does. */
+  schedule?: ScheduledStart;
 }
 
 export interface RunResult {

@@ -102,3 +102,10 @@ export const sender = proxyActivities<Pick<Activities, 'sendNotification' | 'tes
   heartbeatTimeout,
   retry: { maximumAttempts: 1 },
 });
+
+/** What a schedule asks: whether its run may start now, and that its alarms are set. Nobody waits for the answer but the schedule. */
+export const scheduler = proxyActivities<Pick<Activities, 'lookAtSchedule' | 'setAlarms'>>({
+  startToCloseTimeout: '1 minute',
+  heartbeatTimeout,
+  retry: { initialInterval: '1s', maximumInterval: '30s', maximumAttempts: 10 },
+});

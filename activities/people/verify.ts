@@ -2,6 +2,7 @@ import { refusalOfPeriod } from '../../domain/approval/pre-approval.ts';
 import type { PersonKeys } from '../../domain/approval/keys.ts';
 import { checkSignature, type VerificationRefusal, type VerificationResult } from '../../domain/approval/signature.ts';
 import { clockSkewMaxMs } from '../../domain/time.ts';
+import { scheduleAgeMaxMs } from '../../domain/schedule/schedule.ts';
 import type { ExpectedStatement, Statement } from '../../domain/approval/statement.ts';
 
 /** How old a statement may be when it arrives: long enough for a worker to restart, too short to keep one in a drawer. */
@@ -9,7 +10,8 @@ export const statementAgeMaxMs = 15 * 60_000;
 
 /**
  * Checks that a statement was signed by the person it must be from with a key that is good, says exactly what is expected, and is fresh.
- * A pre-approval is fresh until its opening ends; whether the opening has begun is for `refusalOfPreApproval` to say.
+ * A pre-approval is fresh until its opening ends; whether the opening has begun is for `refusalOfPreApproval` to say. A schedule is for
+ * more than a year.
  *
  * @param jws compact JWS as it came over the wire.
  * @param expected every claim but `at` and `nonce`, from what was asked for and what the run knows; its person must be the signer.
@@ -30,6 +32,11 @@ function unfreshness(statement: Statement, now: Date): VerificationRefusal | und
   if (statement.kind === 'pre-approval') {
     const refusal = refusalOfPeriod(statement, now.getTime());
     return refusal && { ok: false, ...refusal };
+  }
+  if (statement.kind === 'schedule') {
+    if (ageMs <= scheduleAgeMaxMs) return undefined;
+    const reason = `The schedule ${statement.schedule} was signed by ${person} at ${at}, more than ${scheduleAgeMaxMs / 86_400_000} days ago.`;
+    return refused('statement-stale', reason, 'Look whether it is still wanted, and apply it again.');
   }
   if (ageMs <= statementAgeMaxMs + clockSkewMaxMs) return undefined;
   const reason =

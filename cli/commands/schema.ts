@@ -1,16 +1,18 @@
-import { configurationJsonSchema, runbookJsonSchema } from '../../runbooks/grammar/json-schema.ts';
+import { configurationJsonSchema, runbookJsonSchema, scheduleJsonSchema } from '../../runbooks/grammar/json-schema.ts';
+import { ownValue } from '../../domain/map.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 
+const schemas = { runbook: runbookJsonSchema, configuration: configurationJsonSchema, schedule: scheduleJsonSchema };
+
 export const registerSchema: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('schema'))
-    .argument('[document]', 'runbook or configuration', 'runbook')
+    .argument('[document]', 'runbook, configuration or schedule', 'runbook')
     .addHelpText('after', '\nExample:\n  holdpoint schema > runbook.schema.json')
     .action((document: string, options: CommonOptions) => {
-      if (document !== 'runbook' && document !== 'configuration') {
-        throw new UsageError(`There is no schema of "${document}".`, 'Ask for runbook or configuration.');
-      }
-      const schema = document === 'runbook' ? runbookJsonSchema() : configurationJsonSchema();
+      const schemaOf = ownValue(schemas, document);
+      if (!schemaOf) throw new UsageError(`There is no schema of "${document}".`, 'Ask for runbook, configuration or schedule.');
+      const schema = schemaOf();
       const terminal = context.terminal(options);
       terminal.result(schema);
       terminal.lines(JSON.stringify(schema, null, 2).split('\n'));

@@ -28,7 +28,8 @@ import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 
-interface StartOptions extends CommonOptions, FullOption, SignerOptions {
+/** The options of a start. */
+export interface StartOptions extends CommonOptions, FullOption, SignerOptions {
   input?: string[];
   config?: string;
   plan?: string;
@@ -79,7 +80,7 @@ interface Start {
 }
 
 /** Starts the run if the person wants this plan; undefined where they do not. */
-async function startPlanned(
+export async function startPlanned(
   holdpoint: Holdpoint,
   { document, forecast, signer, ticket, options }: Start,
   terminal: Terminal,
@@ -133,7 +134,14 @@ function refused(admission: Admission & { admitted: false }, shown: SpanPlan, te
   return new RefusedError(code, `The run was refused: ${reason} Nothing was touched.`, remedy, true);
 }
 
-async function report(holdpoint: Holdpoint, run: string, forecast: Forecast, options: StartOptions, terminal: Terminal): Promise<number> {
+/** Says that a run was started, or shows it until it needs people; returns the exit code. */
+export async function report(
+  holdpoint: Holdpoint,
+  run: string,
+  forecast: Forecast,
+  options: StartOptions,
+  terminal: Terminal,
+): Promise<number> {
   if (!options.watch) {
     terminal.result({ run, target: forecast.target });
     terminal.line(`Started ${run} on ${forecast.target}. Watch it with: holdpoint show ${run} --watch`);

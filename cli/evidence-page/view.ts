@@ -136,7 +136,7 @@ function plans({ entries }: PageVerification, make: Make): PageElement[] {
 function signersOf({ hash }: SpanPlan, entries: readonly WholeEntry[]): string[] {
   return entries.flatMap(({ entry: { kind, body }, isSigned }) => {
     if (!isSigned || body.planHash !== hash || typeof body.person !== 'string') return [];
-    if (kind === signedKinds.start) return [`${body.person} (start)`];
+    if (kind === signedKinds.start || kind === signedKinds.schedule) return [`${body.person} (start)`];
     if (kind === signedKinds['break-glass']) return [`${body.person} (BREAK GLASS)`];
     return kind === signedKinds.decision || kind === signedKinds['pre-approval']
       ? [`${body.person} (${inWords(body.decision ?? 'pre-approval')})`]

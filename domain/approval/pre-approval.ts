@@ -1,6 +1,8 @@
 import { digestOfText } from '../plan/plan.ts';
+import { parseJson } from '../json.ts';
 import { timeMsOf } from '../time.ts';
-import type { ClaimsOf, PreApprovalStatement } from './statement.ts';
+import { bytesOfBase64url } from '../base64.ts';
+import { readStatement, type ClaimsOf, type PreApprovalStatement } from './statement.ts';
 
 /** The last moment that a pre-approval may count is at most so long after it was signed. */
 export const preApprovalAgeMaxMs = 31 * 86_400_000;
@@ -44,6 +46,13 @@ const usedFor: readonly [claim: keyof PreApprovalUse, name: string][] = [
 /** What a revocation names: the digest of the signed pre-approval, a compact JWS. */
 export function preApprovalId(jws: string): string {
   return digestOfText(jws);
+}
+
+/** What a signed pre-approval says, whoever has signed it; undefined where it is none. */
+export function readPreApproval(jws: string): PreApprovalStatement | undefined {
+  const payload = bytesOfBase64url(jws.split('.')[1] ?? '');
+  const read = readStatement(payload && parseJson(payload));
+  return 'statement' in read && read.statement.kind === 'pre-approval' ? read.statement : undefined;
 }
 
 /**

@@ -46,6 +46,8 @@ export interface Decision {
   delegation?: string;
   /** It releases the hold alone. */
   breaksGlass?: boolean;
+  /** It was signed before there was a run, for the opening of a window. */
+  inAdvance?: true;
 }
 
 /**

@@ -35,6 +35,21 @@ const answerClaims = {
 const claimTypes = {
   /** The requester starts a run. `runbook` is the digest of the document, `planHash` that of the first span as it was shown. */
   start: { person: 'text', run: 'text', target: 'text', runbook: 'text', planHash: 'text' },
+  /**
+   * A schedule may start runs in the name of its requester. `runbook` and `inputsHash` are digests; `calendar` is the name of a calendar of
+   * holdpoint.yaml, or the times of the schedule itself as canonical JSON; `catchUpMs` is how late a start may be, 0 for as long as the
+   * window is open. No plan is signed by it.
+   */
+  schedule: {
+    person: 'text',
+    schedule: 'text',
+    target: 'text',
+    runbook: 'text',
+    inputsHash: 'text',
+    calendar: 'text',
+    jitterMs: 'integer',
+    catchUpMs: 'integer',
+  },
   /** An answer to a request for approval. */
   decision: {
     ...answerClaims,
@@ -88,6 +103,7 @@ const claimTypes = {
 const optionalClaims = {
   /** What the run is done for: the id of a ticket, and its link. */
   start: ['ticket', 'ticketLink'],
+  schedule: ['ticket', 'ticketLink'],
 } as const satisfies Partial<Record<StatementKind, readonly string[]>>;
 
 const freshnessTypes = { at: 'time', nonce: 'text' } as const satisfies Record<string, ClaimType>;
@@ -120,6 +136,7 @@ export type DelegationStatement = StatementOf<'delegation'>;
 export type WithdrawalStatement = StatementOf<'withdrawal'>;
 export type CommandStatement = StatementOf<'command'>;
 export type PreApprovalStatement = StatementOf<'pre-approval'>;
+export type ScheduleStatement = StatementOf<'schedule'>;
 
 /** What a person signs with their own key. */
 export type Statement = { [Kind in StatementKind]: StatementOf<Kind> }[StatementKind];
@@ -165,6 +182,7 @@ export type Shown =
       reason: string;
     }
   | ({ kind: 'delegation' } & Omit<ClaimsOf<'delegation'>, 'person'>)
+  | ({ kind: 'schedule' } & Omit<ClaimsOf<'schedule'>, 'person'>)
   | { kind: 'withdrawal'; run: string; request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>; approval: string; reason: string }
   | { kind: 'command'; state: { run: string; stuck?: { step: string } }; command: CommandName; reason: string }
   | ({ kind: 'pre-approval' } & Omit<ClaimsOf<'pre-approval'>, 'person'>)
@@ -240,6 +258,7 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
       return claims({ kind, run: state.run, command, step, reason });
     }
     case 'delegation':
+    case 'schedule':
     case 'pre-approval':
     case 'revocation':
       return shown;

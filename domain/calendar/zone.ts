@@ -63,6 +63,11 @@ export function wallMsOf(text: string): { wallMs: number; isDay: boolean } | und
   }
 }
 
+/** A moment in ISO 8601, UTC, as `Date.toISOString` writes it. */
+export function isoOf(atMs: number): string {
+  return Temporal.Instant.fromEpochMilliseconds(atMs).toString({ fractionalSecondDigits: 3 });
+}
+
 function inZone(atMs: number, zone: string): Temporal.ZonedDateTime {
   return Temporal.Instant.fromEpochMilliseconds(atMs).toZonedDateTimeISO(zone);
 }

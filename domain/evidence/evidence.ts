@@ -118,6 +118,9 @@ export const rollbackKind = 'undo.started';
 /** The kind of the entry that says over which channel people could not be told of what, and why. */
 export const undeliveredKind = 'notification.undelivered';
 
+/** The kind of the entry that says why a schedule has not started a run. */
+export const skippedKind = 'schedule.skipped';
+
 const runPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const kindPattern = /^[a-z][A-Za-z0-9.-]{0,99}$/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
@@ -150,6 +153,7 @@ const unseenInFiles = new RegExp(
 /** The kinds of entries that carry a signature, by the statement that was signed: the body repeats its claims. */
 export const signedKinds = {
   start: 'run.started',
+  schedule: 'run.scheduled',
   decision: 'decision.accepted',
   'deferred-approval': 'decision.deferred',
   'delegated-approval': 'decision.delegated',

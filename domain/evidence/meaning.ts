@@ -21,7 +21,8 @@ import { isObject, type Json, type JsonObject } from '../json.ts';
 import { ownValue } from '../map.ts';
 import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
 import { cancelledReason } from '../run/state.ts';
-import { endingKind, nameOf, signedKinds, undeliveredKind, type EvidenceEntry, type LineProblem } from './evidence.ts';
+import { changesNothing, startHold } from '../schedule/schedule.ts';
+import { endingKind, nameOf, signedKinds, skippedKind, undeliveredKind, type EvidenceEntry, type LineProblem } from './evidence.ts';
 
 /** Who may sign what, to hold a record against besides what it says itself: that of a holdpoint.yaml. */
 export interface Authority {
@@ -71,8 +72,8 @@ interface OpenRequest {
   decisions: Decision[];
 }
 
-/** The kinds of a record that is not of a run: a sweep, a drain by hand, messages that came to nobody. Nobody signs those. */
-const otherBeginnings = ['sweep.started', 'drain.planned', undeliveredKind];
+/** The kinds of a record that is not of a run: a sweep, a drain by hand, messages that came to nobody, a schedule that started none. Nobody signs those. */
+const otherBeginnings = ['sweep.started', 'drain.planned', undeliveredKind, skippedKind];
 
 /**
  * Looks whether what a record says follows from what people have signed in it: each plan has its hash, each release of a hold its
@@ -107,6 +108,7 @@ class Reading {
   private readonly everBegun = new Set<string>();
   private readonly failed = new Set<string>();
   private start: JsonObject | undefined;
+  private startSignedInAdvance: string | undefined;
   private current: CoveredPlan | undefined;
   private rejectedBy: Json | undefined;
   private at: WholeEntry | undefined;
@@ -123,7 +125,7 @@ class Reading {
     if (!rule) return;
     // A delegation may be used at several holds.
     if (typeof body.jws === 'string' && kind !== signedKinds.delegation) this.mustBeNew(body.jws);
-    if (this.isRun && !this.start && kind !== signedKinds.start && kind !== endingKind) {
+    if (this.isRun && !this.start && kind !== signedKinds.start && kind !== signedKinds.schedule && kind !== endingKind) {
       this.problem('comes before anybody has signed the start of the run.');
     }
     rule(body);
@@ -131,12 +133,14 @@ class Reading {
 
   private readonly rules: Record<string, ((body: JsonObject) => void) | undefined> = {
     [signedKinds.start]: (body) => this.readStart(body),
+    [signedKinds.schedule]: (body) => this.readStart(body),
     'plan.made': (body) => this.readFirstPlan(body),
     'hold.requested': (body) => this.readRequest(body),
     [signedKinds.decision]: (body) => this.readDecision(body),
     [signedKinds['deferred-approval']]: (body) => this.readDecision(body),
     [signedKinds['delegated-approval']]: (body) => this.readDecision(body),
     [signedKinds['break-glass']]: (body) => this.readDecision(body),
+    [signedKinds['pre-approval']]: (body) => this.readPreApproval(body),
     [signedKinds.delegation]: (body) => this.readDelegation(body),
     [signedKinds.withdrawal]: (body) => this.readTakenBack(body),
     'hold.escalated': (body) => this.readEscalation(body),
@@ -177,7 +181,9 @@ class Reading {
   private readStart(body: JsonObject): void {
     if (this.start) this.problem('is a second start of the run.');
     this.start = body;
-    const { person, target, runbook } = body;
+    const { person, target, runbook, inputsHash, inputs } = body;
+    if (inputsHash !== undefined && inputsHash !== digestOf(inputs ?? null))
+      this.problem('has other inputs than the schedule was signed with.');
     this.meaning.start = { person: textOf(person), target: textOf(target), runbook: textOf(runbook) };
   }
 
@@ -186,6 +192,15 @@ class Reading {
     if (this.current || this.meaning.released.length > 0) this.problem('makes a first plan when there is one already.');
     // A run whose plan has changed since the start was signed is refused.
     if (plan && plan.hash === this.start?.planHash) this.carryOut(plan, 'start');
+    // A schedule signs no plan: one that changes something needs the signature of its requester.
+    const isScheduled = this.start?.schedule !== undefined;
+    if (plan && isScheduled && (changesNothing(plan) || plan.hash === this.startSignedInAdvance)) this.carryOut(plan, 'start');
+  }
+
+  /** That it is for this run is seen where signatures are checked; a hold must ask for just that plan. */
+  private readPreApproval(body: JsonObject): void {
+    if (body.hold !== startHold) return this.readDecision(body);
+    if (this.at?.isSigned && body.person === this.start?.person) this.startSignedInAdvance = textOf(body.planHash);
   }
 
   /** The plan of an entry, if it has the hash that it says and is of this run. */
@@ -323,7 +338,8 @@ class Reading {
     const delegation = this.at.entry.kind === signedKinds['delegated-approval'] ? this.delegations.get(textOf(body.delegation)) : undefined;
     const { request, decisions } = open;
     const who = textOf(person);
-    if (question !== questionDigest(request)) {
+    const isInAdvance = this.at.entry.kind === signedKinds['pre-approval'];
+    if (!isInAdvance && question !== questionDigest(request)) {
       this.problem(`counts ${who}, who has answered another question than hold ${request.hold} asks.`);
       return;
     }

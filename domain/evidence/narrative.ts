@@ -25,6 +25,15 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
   'run.started': ({ person, target, runbookName, planHash }) => ({
     says: `${text(person)} started ${text(runbookName)} on ${text(target)}, with plan ${hash(planHash)}`,
   }),
+  'run.scheduled': ({ person, target, runbookName, schedule, opens }) => ({
+    says: `the schedule ${text(schedule)} of ${text(person)} started ${text(runbookName)} on ${text(target)}, for the opening at ${text(opens)}`,
+  }),
+  'schedule.skipped': ({ schedule, opens, reason }) => ({
+    says: `the schedule ${text(schedule)} started no run for the opening at ${text(opens)}: ${text(reason)}`,
+  }),
+  'pre-approval.accepted': ({ person, hold, planHash, reason }) => ({
+    says: `${text(person)} had signed approve in advance at ${text(hold)} over plan ${hash(planHash)}: ${text(reason) || 'no reason given'}`,
+  }),
   'plan.made': ({ plan }) => ({ says: 'the first steps were planned', more: effectsOf(plan) }),
   'hold.requested': ({ hold, number, question, planHash, policy, plan }) => ({
     says: `signatures were asked for at ${text(hold)} (request ${text(number)}) over plan ${hash(planHash)}`,

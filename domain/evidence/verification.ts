@@ -137,7 +137,7 @@ function checkStatements(
   people: PeopleKeys | undefined,
   values: ReadonlyMap<string, Json>,
 ): { signatures: CheckedSignature[]; problems: LineProblem[]; revokedLater: LineProblem[] } {
-  const started = entries.find(({ entry }) => entry.kind === signedKinds.start)?.entry;
+  const started = entries.find(({ entry: { kind } }) => kind === signedKinds.start || kind === signedKinds.schedule)?.entry;
   const signatures: CheckedSignature[] = [];
   const problems: LineProblem[] = [];
   const revokedLater: LineProblem[] = [];

@@ -4,6 +4,7 @@ import type { ExpectedStatement } from '../approval/statement.ts';
 import { endingKind, rollbackKind, signedClaimsOf, signedKinds, type EvidenceEntry } from '../evidence/evidence.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
 import { timeMsOf } from '../time.ts';
+import { startHold } from '../schedule/schedule.ts';
 import { sealSpan, type SpanPlan, type StepPlan } from '../plan/plan.ts';
 
 /** What somebody is said to have signed; whether they have is for whoever knows their key to find out. */
@@ -56,7 +57,7 @@ export type Grant =
 
 const rollbackHold = 'undo';
 /** The kinds of statements that are approvals, whatever they say. */
-const approvalKinds: readonly string[] = ['deferred-approval', 'delegated-approval', 'break-glass'];
+const approvalKinds: readonly string[] = ['deferred-approval', 'delegated-approval', 'break-glass', 'pre-approval'];
 
 /**
  * What the record of a run says of what was signed and done, entry by entry. Nothing in it is believed: whoever acts upon it verifies the
@@ -67,6 +68,8 @@ export class Ledger {
   last: Pick<EvidenceEntry, 'sequence' | 'hash' | 'execution'> | undefined;
   ended = false;
   start: SignedWords | undefined;
+  /** What the requester of a schedule has signed in advance for what comes before the first hold, and when it was taken up. */
+  startSignedInAdvance: (SignedWords & { atMs: number }) | undefined;
   /** What the run was started with, as the record has it: `{ file, text, runbooks }`. */
   document: Json | undefined;
   /** The rest of what was said to the run: commands that were accepted. */
@@ -122,6 +125,7 @@ export class Ledger {
     const signed = signedWordsIn(entry);
     switch (kind) {
       case signedKinds.start:
+      case signedKinds.schedule:
         this.start ??= signed;
         this.document ??= body.document;
         break;
@@ -172,6 +176,7 @@ export class Ledger {
   private takeRequest({ kind, body, at }: EvidenceEntry, signed: SignedWords | undefined): void {
     const hold = textOf(body.hold);
     const atMs = timeMsOf(at) ?? 0;
+    if (kind === signedKinds['pre-approval'] && hold === startHold) this.startSignedInAdvance ??= signed && { ...signed, atMs };
     const request = this.requests.get(hold);
     switch (kind) {
       case 'hold.requested': {
@@ -184,6 +189,7 @@ export class Ledger {
       case signedKinds['deferred-approval']:
       case signedKinds['delegated-approval']:
       case signedKinds['break-glass']:
+      case signedKinds['pre-approval']:
         if (signed) request?.decisions.push(signed);
         break;
       case signedKinds.withdrawal:

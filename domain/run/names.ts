@@ -8,6 +8,8 @@ export const sweepWorkflow = 'sweep';
 export const notifyWorkflow = 'notify';
 /** Name of the one that sends a test message over a channel. */
 export const testChannelWorkflow = 'testChannel';
+/** Name of the one that an alarm of a schedule starts. */
+export const scheduleWorkflow = 'schedule';
 
 /** The search attributes by which runs are listed; all are keywords. */
 export const searchAttributes = {

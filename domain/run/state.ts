@@ -24,6 +24,8 @@ export interface HoldState {
   withdrawn?: Decision[];
   /** What has changed since the request before this one was signed. */
   drift?: PlanDifference;
+  /** Approvals that were signed in advance and do not count, with the reason. */
+  notInAdvance?: { person: string; reason: string }[];
 }
 
 /** A hold that somebody has released alone, as its policy lets them. */
@@ -64,6 +66,8 @@ export interface RunState {
   runbook: { name: string; title: string; digest: string };
   inputs: JsonObject;
   requester: string;
+  /** The schedule that has started it, in the name of the requester, and the opening that it is for; ISO 8601, UTC. */
+  schedule?: { name: string; opens: string; closes: string };
   /** What it is done for, as whoever has started it has signed. */
   ticket?: Ticket;
   phase: Phase;

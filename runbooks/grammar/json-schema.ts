@@ -4,6 +4,7 @@ import { actionNames, actions } from '../actions/index.ts';
 import { jsonSchemaOf } from '../actions/input-schema.ts';
 import { configurationGrammar } from '../configuration/configuration.ts';
 import { runbookGrammar } from './runbook.ts';
+import { scheduleGrammar } from './schedule.ts';
 
 /** JSON Schema (draft 2020-12) of runbooks, for editors; `with` depends on `uses`. */
 export function runbookJsonSchema(): JsonObject {
@@ -23,6 +24,11 @@ export function runbookJsonSchema(): JsonObject {
 /** JSON Schema (draft 2020-12) of holdpoint.yaml, for editors. */
 export function configurationJsonSchema(): JsonObject {
   return { title: 'Holdpoint configuration', ...jsonSchemaOf(configurationGrammar) };
+}
+
+/** JSON Schema (draft 2020-12) of schedules, for editors. */
+export function scheduleJsonSchema(): JsonObject {
+  return { title: 'Holdpoint schedule', ...jsonSchemaOf(scheduleGrammar) };
 }
 
 function conditionFor({ name, summary, input }: ActionDeclaration): JsonObject {

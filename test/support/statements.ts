@@ -18,6 +18,18 @@ export const statements: { [Kind in StatementKind]: StatementOf<Kind> } = {
     planHash: hash('1'),
     ...freshness,
   },
+  schedule: {
+    kind: 'schedule',
+    person: 'ann',
+    schedule: 'nightly',
+    target: 'eks/eu-central-1/demo',
+    runbook: hash('2'),
+    inputsHash: hash('3'),
+    calendar: 'weekend',
+    jitterMs: 0,
+    catchUpMs: 3_600_000,
+    ...freshness,
+  },
   decision: {
     kind: 'decision',
     person: 'ann',

@@ -1,4 +1,5 @@
 import type { EarlierWord } from '../../activities/index.ts';
+import { readPreApproval } from '../../domain/approval/pre-approval.ts';
 import { groupsOf } from '../../domain/approval/policy.ts';
 import { refusalOf, refusalOfWithdrawal } from '../../domain/approval/refusal.ts';
 import { readDelegation } from '../../domain/approval/delegation.ts';
@@ -143,11 +144,10 @@ function earlierDecisions({ state: { run, hold: held } }: Run): EarlierWord[] {
   });
 }
 
-function statementOf(
-  run: string,
-  { request }: HoldState,
-  { person, decision, reason, from, delegation, breaksGlass }: Decision,
-): ExpectedStatement {
+function statementOf(run: string, { request }: HoldState, decided: Decision): ExpectedStatement {
+  const { person, decision, reason, from, delegation, breaksGlass } = decided;
+  const inAdvance = decided.inAdvance && readPreApproval(decided.jws);
+  if (inAdvance) return expectedOf(inAdvance);
   const { hold, number, planHash } = request;
   const claims = { person, run, hold, request: number, planHash, question: questionDigest(request), reason };
   if (breaksGlass) return { kind: 'break-glass', ...claims };

@@ -5,6 +5,7 @@ import { differenceOf, type PlanDifference } from '../../domain/plan/difference.
 import type { SpanPlan } from '../../domain/plan/plan.ts';
 import type { HoldState } from '../../domain/run/state.ts';
 import { timeMsOf } from '../../domain/time.ts';
+import { countPreApprovals } from '../schedule/pre-approval.ts';
 import { toJson } from '../json.ts';
 import type { reads } from '../proxies.ts';
 import { recheckDecisions } from './decisions.ts';
@@ -99,6 +100,7 @@ async function putUp<Subject>(run: Run, question: Question<Subject>, drift: Plan
   const entry = { ...toJson(request), plan: toJson(plan), drift: drift ? toJson(drift) : null };
   await attempt(() => run.record('hold.requested', entry));
   const held: HoldState = { request, plan, decisions: [], drift };
+  if (run.scheduled && askedBy === undefined) await attempt(() => countPreApprovals(run, held));
   run.state.hold = held;
   run.enter('holding');
   onRequest?.(held);

@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
+import { claimNames } from '../../domain/approval/statement.ts';
 import { isObject } from '../../domain/json.ts';
 import type { RunInput } from '../messages.ts';
 
@@ -8,6 +9,14 @@ const texts = ['run', 'target', 'requester', 'planHash', 'signature'] as const;
 function isTicket(given: unknown): boolean {
   if (given === undefined) return true;
   return isObject(given) && typeof given.id === 'string' && (given.link === undefined || typeof given.link === 'string');
+}
+
+/** Whether what is given as the schedule that starts a run is none, or has the shape of one. */
+function isSchedule(given: unknown): boolean {
+  if (given === undefined) return true;
+  if (!isObject(given) || !isObject(given.claims)) return false;
+  const { opens, closes, claims } = given;
+  return [opens, closes, ...claimNames('schedule', 'text').map((name) => claims[name])].every((value) => typeof value === 'string');
 }
 
 /**
@@ -24,6 +33,7 @@ export function requireShape(input: RunInput, continued: unknown): void {
     typeof given.document.text === 'string' &&
     typeof given.document.file === 'string' &&
     isTicket(given.ticket) &&
+    isSchedule(given.schedule) &&
     (continued === undefined ||
       (isObject(continued) && isObject(continued.run) && isObject(continued.run.state) && isObject(continued.progress)));
   if (isWhole) return;

@@ -23,6 +23,7 @@ import {
 import type { BrokenGlass, HoldState, Phase, RunState } from '../../domain/run/state.ts';
 import { openSteps, shownSteps, stepsToUndo, withParts, type OpenStep, type StepRow, type StepState } from '../../domain/run/steps.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
+import type { ScheduledStart } from '../../domain/schedule/schedule.ts';
 import { brokenGlassMemo, searchAttributes, type NotificationNews, type RefusedAttempt, type RunInput } from '../messages.ts';
 import { startTelling } from '../notify/start.ts';
 import { takeNews } from '../notify/trouble.ts';
@@ -90,6 +91,8 @@ export class Run {
   performing: CancellationScope | undefined;
   rollingBack = false;
   readonly rollover: Rollover;
+  /** What has started it where no person has. */
+  readonly scheduled: { start: ScheduledStart; signature: string } | undefined;
   private intent = initialIntent;
   private clockMs = workflowInfo().startTime.getTime();
   private pausedFrom: Phase = 'planning';
@@ -104,6 +107,7 @@ export class Run {
 
   constructor(input: RunInput, duties: RunDuties, carried?: CarryOver) {
     this.duties = duties;
+    this.scheduled = input.schedule && { start: input.schedule, signature: input.signature };
     this.rollover = new Rollover(
       () => this.log.settle(),
       () => duties.continueAsNew(),
@@ -115,6 +119,7 @@ export class Run {
       inputs: input.inputs,
       requester: input.requester,
       ...(input.ticket && { ticket: input.ticket }),
+      ...(input.schedule && { schedule: shownSchedule(input.schedule) }),
       phase: 'planning',
       steps: [],
       commands: [],
@@ -545,4 +550,8 @@ export class Run {
   openSteps(): OpenStep[] {
     return openSteps(this.rows);
   }
+}
+
+function shownSchedule({ claims, opens, closes }: ScheduledStart): NonNullable<RunState['schedule']> {
+  return { name: claims.schedule, opens, closes };
 }

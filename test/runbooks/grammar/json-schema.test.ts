@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import type { Json, JsonObject } from '../../../domain/json.ts';
 import { actionNames, findAction } from '../../../runbooks/actions/index.ts';
 import { readRunbook, shippedRunbooks } from '../../../runbooks/library.ts';
-import { configurationJsonSchema, runbookJsonSchema } from '../../../runbooks/grammar/json-schema.ts';
+import { configurationJsonSchema, runbookJsonSchema, scheduleJsonSchema } from '../../../runbooks/grammar/json-schema.ts';
 
 const accepts = (schema: JsonObject, value: unknown): boolean => new Ajv2020({ strict: false }).compile(schema)(value);
 
@@ -28,8 +28,16 @@ describe('the JSON Schema of runbooks', () => {
     for (const name of shippedRunbooks()) expect(accepts(schema, parse(readRunbook(name).text))).toBe(true);
   });
 
+  test('of schedules is the one that the example points to, and accepts it', () => {
+    const file = new URL('../../../runbooks/schema/schedule.schema.json', import.meta.url);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(scheduleJsonSchema());
+    const example = new URL('../../../examples/schedules/monthly-update.yaml', import.meta.url);
+    expect(accepts(scheduleJsonSchema(), parse(readFileSync(example, 'utf8')))).toBe(true);
+  });
+
   test('describes every property', () => {
     expect(propertiesWithoutDescription(schema)).toEqual([]);
+    expect(propertiesWithoutDescription(scheduleJsonSchema())).toEqual([]);
     expect(propertiesWithoutDescription(configurationJsonSchema())).toEqual([]);
   });
 
