@@ -46,7 +46,7 @@ describe('a workflow of a stranger under the id of a target', () => {
   ])('that has workers of ours carry out %s is refused by them, and leaves the target free', async (_what, args) => {
     const { cluster, target } = engine.newSite();
     const bogus = await engine.client.workflow.start(runWorkflow, { workflowId: target, taskQueue: engine.settings.taskQueue, args });
-    const end = await bogus.result().catch((error: Error) => error);
+    const end: unknown = await bogus.result().catch((error: Error) => error);
     expect(end).toMatchObject(end instanceof Error ? { name: 'WorkflowFailedError' } : { phase: 'refused' });
     expect((await engine.begin(cluster)).admission).toEqual({ admitted: true });
     await engine.until(target, 'holding');
