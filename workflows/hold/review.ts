@@ -40,7 +40,7 @@ async function verdictOn(run: Run, progress: RunProgress, broken: BrokenHold): P
     if (error instanceof RunEnded || isCancellation(error)) {
       const open = run.state.hold?.request;
       if (open) await run.record('hold.withdrawn', { hold: open.hold, request: open.number });
-      return `not reviewed: ${isCancellation(error) ? cancelledReason : error.message}`;
+      return `not reviewed: ${error instanceof RunEnded ? error.message : cancelledReason}`;
     }
     const failure = failureOf(error);
     if (!failure) throw error;
