@@ -77,7 +77,11 @@ async function calendarsNow(
   config: string | undefined,
 ): Promise<Map<string, Calendar>> {
   const { surroundings } = terminal;
-  const places = { file: configurationFile(terminal, config), copiesFolder: calendarCopies(surroundings.env), nowMs: surroundings.now().getTime() };
+  const places = {
+    file: configurationFile(terminal, config),
+    copiesFolder: calendarCopies(surroundings.env),
+    nowMs: surroundings.now().getTime(),
+  };
   return (await readCalendars(definitions, places)).calendars;
 }
 
