@@ -19,6 +19,7 @@ import type { ActionPlan } from '../domain/plan/plan.ts';
 import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
 import { channelsFor, eventOf, type NotificationEvent } from '../domain/notification.ts';
 import { notifyWorkflow, planWorkflow, runWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
+import type { WindowLook } from '../domain/run/window.ts';
 import { timeMsOf } from '../domain/time.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
@@ -28,6 +29,7 @@ import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { parseTarget } from '../runbooks/targets.ts';
 import { contextOfLook, waitOrStop, type AnyAction } from './action.ts';
 import type { ArtifactStore } from './artifacts/store.ts';
+import { Windows, type ReadCalendars, type WindowRequest } from './calendar/window.ts';
 import { Callers, type Caller } from './caller.ts';
 import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
@@ -57,6 +59,7 @@ const callersOf: Record<keyof Activities, readonly string[]> = {
   planRunbook: [planWorkflow],
   planSpan: [runWorkflow],
   readPolicy: [runWorkflow],
+  lookAtWindow: [runWorkflow],
   observe: [runWorkflow],
   planRollback: [runWorkflow],
   perform: [runWorkflow],
@@ -83,6 +86,8 @@ export interface ActivityParts {
   readConfiguration(): Promise<Configuration>;
   /** Whom to tell of what as it says now, with absolute paths; nobody is told of anything where it is left out. */
   readNotifications?: OutboxParts['readNotifications'];
+  /** Reads the calendars of holdpoint.yaml as it says now; there are none where it is left out. */
+  readCalendars?: ReadCalendars;
   /** How long a sweep leaves a target alone after its run has ended. */
   sweepSettleMs?: number;
 }
@@ -120,8 +125,13 @@ export interface Activities {
   planRunbook(request: { document: RunbookDocument; inputs: JsonObject }): Promise<Forecast>;
   /** Plans the steps up to the next hold. */
   planSpan(request: SpanRequest): Promise<Span>;
-  /** Without a policy, one other person of all who are known. */
-  readPolicy(request: { policy?: string }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string }>;
+  /** Without a policy, one other person of all who are known. `window` is the calendar of the run. */
+  readPolicy(request: {
+    policy?: string;
+    window?: string;
+  }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string }>;
+  /** How the window of a run stands for a step. */
+  lookAtWindow(request: WindowRequest): Promise<WindowLook>;
   /** Looks once how far a step is, without acting. */
   observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
   /** Plans how to take steps back; `steps` begin with the one that was begun last. */
@@ -180,17 +190,20 @@ export function createActivities(parts: ActivityParts): Activities {
   const callers = new Callers();
   const readNotifications = parts.readNotifications ?? (async () => undefined);
   const outbox = new Outbox({ evidence: parts.evidence, readNotifications });
+  const windows = new Windows(parts.readCalendars ?? (async () => new Map()));
   const judge = new Judge({
     evidence: parts.evidence,
     readConfiguration: () => parts.readConfiguration(),
     planRollback: (base, steps) => planRollback(base, steps, (name) => findAction(parts, name), contextNow),
     changeOf: (name) => findAction(parts, name).declaration.change,
+    readCalendar: (name) => windows.calendar(name),
   });
   const planner = async (preparer: Preparer): Promise<Planner> => {
     const configuration = await parts.readConfiguration();
     return {
       planStep,
       prepareNested: (request) => preparer.prepareNested(request),
+      findTooLong: (window, steps) => windows.findTooLong(window, steps),
       judge: ({ policy, ...span }) =>
         judgeByRules(configuration, { ...span, policy: policy === undefined ? undefined : policyNow(configuration, policy).policy }),
     };
@@ -205,7 +218,8 @@ export function createActivities(parts: ActivityParts): Activities {
         planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), await planner(ofRequests)),
       ),
     planSpan: (request) => withHeartbeats(async () => planSpan(request, await planner(ofRuns))),
-    readPolicy: async ({ policy }) => readPolicy(await parts.readConfiguration(), policy),
+    readPolicy: async ({ policy, window }) => readPolicy(await parts.readConfiguration(), policy, window, windows),
+    lookAtWindow: (request) => windows.look(request),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
     perform: ({ context, checkpoint }) => {
@@ -269,14 +283,19 @@ function findAction({ systems }: ActivityParts, name: string): AnyAction {
   return action;
 }
 
-function readPolicy(configuration: Configuration, name: string | undefined): Awaited<ReturnType<Activities['readPolicy']>> {
+async function readPolicy(
+  configuration: Configuration,
+  name: string | undefined,
+  window: string | undefined,
+  windows: Windows,
+): ReturnType<Activities['readPolicy']> {
   const current = policyNow(configuration, name);
   const now = Date.now();
   return {
     ...current,
     keys: keysNow(configuration),
     requestedAt: new Date(now).toISOString(),
-    expiresAt: new Date(now + current.policy.expiresMs).toISOString(),
+    expiresAt: new Date(await windows.expiryOf(current.policy, window, now)).toISOString(),
   };
 }
 

@@ -5,13 +5,16 @@ import { approvalId, questionDigest, standingOf, type Decision } from '../domain
 import { judge, refusalOfOperator } from '../domain/approval/rules.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
 import type { ClaimsOf, CommandName } from '../domain/approval/statement.ts';
+import type { Calendar } from '../domain/calendar/calendar.ts';
+import { closeAfter } from '../domain/calendar/standing.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
 import type { StepPlan } from '../domain/plan/plan.ts';
-import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords } from '../domain/run/ledger.ts';
+import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords, type StepInRecord } from '../domain/run/ledger.ts';
 import type { PlanningBase, Rollback } from '../domain/run/span.ts';
 import { policiesIn, stepsAt } from '../domain/run/step-tree.ts';
+import type { CompiledRunbook } from '../domain/runbook.ts';
 import { clockSkewMaxMs } from '../domain/time.ts';
 import { formatTarget } from '../domain/target.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
@@ -26,6 +29,8 @@ import type { StepToUndo } from './plan-rollback.ts';
 
 /** How the ids of the steps of a rollback begin, which no step of a runbook does. */
 const undoPrefix = 'undo:';
+/** How long after the close of its opening a step may still be finished that was begun in it: its worker may have been away. */
+const finishLateMaxMs = 24 * 3_600_000;
 
 /** What a judge needs of its worker. */
 export interface JudgeParts {
@@ -33,6 +38,8 @@ export interface JudgeParts {
   readConfiguration(): Promise<Configuration>;
   planRollback(base: PlanningBase, steps: readonly StepToUndo[]): Promise<Rollback>;
   changeOf(action: string): ChangeKind;
+  /** The calendar of that name as it is now. Throws `calendar-unknown`. */
+  readCalendar(name: string): Promise<Calendar>;
 }
 
 /** A start whose signature holds. */
@@ -80,7 +87,12 @@ export class Judge {
     if (begun.over) throw refuse('its record says that the step is over');
     const grant = ledger.grant();
     if (!grant?.plan.steps.includes(begun.plan)) throw refuse('it is no part of the plan that is carried out now');
-    this.requireGrant(ledger, grant, start, configuration, refuse);
+    const { runbook } = preparedFor(ledger, start, configuration, refuse);
+    this.requireGrant(ledger, grant, start, runbook, configuration, refuse);
+    // Nor is the way back kept shut: what is half changed must not wait for a window.
+    if (grant.by !== 'rollback' && runbook.window !== undefined) {
+      await this.requireWindow(runbook.window, { ledger, grant, begun, start, runbook, configuration, refuse });
+    }
     // A rollback takes back what rules have let in: one that has become stricter must not keep the world half changed (decision 0027).
     if (grant.by !== 'rollback') this.requireRules(begun.plan, grant, start, configuration, refuse);
     if (adopt && !isAdopted(begun.tryAgain, configuration)) throw refuse('nobody has signed that it adopts a change which is under way');
@@ -126,6 +138,7 @@ export class Judge {
     ledger: Ledger,
     grant: Grant,
     start: Start,
+    runbook: CompiledRunbook,
     configuration: Configuration,
     refuse: (cause: string) => HoldpointError,
   ): void {
@@ -135,31 +148,78 @@ export class Judge {
       if (plan.hash !== start.planHash) throw refuse(`${start.person} has signed another plan than the one that is carried out`);
       return;
     }
-    const { runbook } = preparedFor(ledger, start, configuration, refuse);
-    const quorum = (request: RequestInRecord, name: string | undefined): void => {
-      const shortfall = shortfallNow(request, start, policyNow(configuration, name), configuration, ledger.delegations);
-      if (shortfall !== undefined) throw refuse(shortfall);
-    };
-    const policiesOfHold = (id: string): string[] => stepsAt(runbook, id).flatMap((step) => (step.kind === 'hold' ? step.policy : []));
     if (grant.by === 'hold') {
-      const policies = policiesOfHold(grant.request.hold);
+      const policies = policiesOfHold(runbook, grant.request.hold);
       if (policies.length === 0) throw refuse(`the runbook has no hold ${grant.request.hold}`);
-      for (const policy of policies) quorum(grant.request, policy);
+      for (const policy of policies) requireQuorum(ledger, grant.request, policy, start, configuration, refuse);
       return;
     }
     if (!plan.steps.every(({ id }) => id.startsWith(undoPrefix))) throw refuse('it is no part of a rollback');
     const { request, failedStep } = grant;
-    if (request) {
-      requireAsked(ledger, request, start.target, configuration, refuse);
-      const possible = ledger.releasedHold ? policiesOfHold(ledger.releasedHold.hold) : policiesIn(runbook);
-      if (possible.length > 0 && !possible.includes(request.policy)) throw refuse(`policy ${request.policy} does not release its rollback`);
-      quorum(request, possible.length > 0 ? request.policy : undefined);
-      return;
-    }
+    if (request) return requireException('undo', { ledger, start, runbook, configuration, refuse }, request);
     const failed = stepsAt(runbook, failedStep ?? '');
     const mayUndo = failed.length > 0 && failed.every((step) => step.kind === 'action' && step.onFailure === 'undo');
     if (!mayUndo) throw refuse('nobody has signed its rollback, and the runbook does not ask for it');
   }
+
+  /**
+   * A step must have been begun in an opening, under signatures that were for it, unless people have signed that its plan is carried out all
+   * the same. What was begun in time is finished; whether it was going to be in time is nobody's signature, so the run looks at that.
+   */
+  private async requireWindow(window: string, { begun, ...found }: Found & { grant: Grant; begun: StepInRecord }): Promise<void> {
+    const { ledger, grant, configuration, refuse } = found;
+    const exception = ledger.windowException;
+    if (exception?.plan.steps.some(({ plan }) => plan.facts.plan === grant.plan.hash)) return requireException('proceed', found, exception);
+    const calendar = await this.parts.readCalendar(window);
+    const { startedAtMs } = begun;
+    if (!isOpenAbout(calendar, startedAtMs)) throw refuse(`the window ${window} was shut when it was begun`);
+    const nowMs = Date.now();
+    const closedMs = closeAfter(calendar, startedAtMs - clockSkewMaxMs) ?? Infinity;
+    if (nowMs > closedMs + finishLateMaxMs && !isOpenAbout(calendar, nowMs)) throw refuse(`the window ${window} is shut`);
+    if (grant.by !== 'hold' || policyNow(configuration, grant.request.policy).policy.keepSignatures) return;
+    const signedUntilMs = closeAfter(calendar, grant.request.releasedAtMs ?? 0) ?? Infinity;
+    if (startedAtMs > signedUntilMs + clockSkewMaxMs)
+      throw refuse('its signatures were for an opening of the window that was over by then');
+  }
+}
+
+/** What is known of a run when a step of it is asked for. */
+interface Found {
+  ledger: Ledger;
+  start: Start;
+  runbook: CompiledRunbook;
+  configuration: Configuration;
+  refuse: (cause: string) => HoldpointError;
+}
+
+/** The clocks of the workers that have looked may differ. */
+function isOpenAbout(calendar: Calendar, atMs: number): boolean {
+  return [atMs, atMs - clockSkewMaxMs, atMs + clockSkewMaxMs].some((momentMs) => calendar.isOpen(momentMs));
+}
+
+function policiesOfHold(runbook: CompiledRunbook, id: string): string[] {
+  return stepsAt(runbook, id).flatMap((step) => (step.kind === 'hold' ? step.policy : []));
+}
+
+function requireQuorum(
+  ledger: Ledger,
+  request: RequestInRecord,
+  name: string | undefined,
+  start: Start,
+  configuration: Configuration,
+  refuse: (cause: string) => HoldpointError,
+): void {
+  const shortfall = shortfallNow(request, start, policyNow(configuration, name), configuration, ledger.delegations);
+  if (shortfall !== undefined) throw refuse(shortfall);
+}
+
+/** What an operator has asked for must be signed by the people of the hold that was released last, or of any of the runbook before that. */
+function requireException(command: 'undo' | 'proceed', found: Found, request: RequestInRecord): void {
+  const { ledger, start, runbook, configuration, refuse } = found;
+  requireAsked(ledger, command, request, start.target, configuration, refuse);
+  const possible = ledger.releasedHold ? policiesOfHold(runbook, ledger.releasedHold.hold) : policiesIn(runbook);
+  if (possible.length > 0 && !possible.includes(request.policy)) throw refuse(`policy ${request.policy} does not release its ${command}`);
+  requireQuorum(ledger, request, possible.length > 0 ? request.policy : undefined, start, configuration, refuse);
 }
 
 /** The start, if its signature holds now. */
@@ -241,16 +301,17 @@ function escalationOf({ requestedAtMs, escalatedAtMs }: RequestInRecord, { escal
   return escalatedAtMs + clockSkewMaxMs >= requestedAtMs + escalate.afterMs ? 'escalated' : undefined;
 }
 
-/** Whoever is said to have asked for a rollback must have signed that, and be somebody who may: they cannot be the second person. */
+/** Whoever is said to have asked for it must have signed that, and be somebody who may: they cannot be the second person. */
 function requireAsked(
   { commands }: Ledger,
+  command: 'undo' | 'proceed',
   { askedBy }: RequestInRecord,
   target: string,
   configuration: Configuration,
   refuse: (cause: string) => HoldpointError,
 ): void {
-  const asked = commands.some((words) => isCommand(words, 'undo') && words.claims.person === askedBy && isSigned(words, configuration));
-  if (!asked || askedBy === undefined) throw refuse(`${askedBy ?? 'nobody'} has not signed that the run is to be rolled back`);
+  const asked = commands.some((words) => isCommand(words, command) && words.claims.person === askedBy && isSigned(words, configuration));
+  if (!asked || askedBy === undefined) throw refuse(`${askedBy ?? 'nobody'} has not signed ${command}`);
   const refusal = refusalOfOperator(configuration, target, askedBy);
   if (refusal !== undefined) throw refuse(withoutFullStop(refusal));
 }

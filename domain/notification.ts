@@ -83,8 +83,13 @@ const templates: Record<NotificationEvent, string> = {
   drift: `The plan has changed, approval needed anew: {about} of {run} on {target}\n${ofHold}`,
   'break-glass': `BREAK GLASS: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
   stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
-  'window-closing': `The window closes: {run} on {target}\n${ofRun}\nBy: {by}\nReason: {reason}\n\n{commands}`,
+  'window-closing': `The window has closed while {about} goes on: {run} on {target}\n${ofRun}\nClosed: {by}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
   done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
+};
+
+/** What to do about what has no remedy of its own in the record. */
+const remedies: Partial<Record<NotificationEvent, string>> = {
+  'window-closing': 'Nothing, if it may go on: the step is finished, and the run waits for the next opening then. Else pause the run.',
 };
 
 /** The event that an entry of a record is; undefined for those that nobody is told of. */
@@ -94,6 +99,11 @@ export function eventOf({ kind, body }: Pick<EvidenceEntry, 'kind' | 'body'>): N
       return body.drift === null || body.drift === undefined ? 'opened' : 'drift';
     case 'step.stuck':
       return 'stuck';
+    case 'window.parked':
+      // Nobody has to do anything about one that opens again.
+      return body.opensAt === null ? 'stuck' : undefined;
+    case 'window.closed':
+      return body.atClose === 'page' ? 'window-closing' : undefined;
     case 'run.ended':
       // Whoever has started a run that was refused was told at once.
       return body.phase === 'refused' ? undefined : 'done';
@@ -175,11 +185,11 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     about: hold === '' ? `step ${step}` : `hold ${hold}`,
     question: text(body.question),
     signatures: atLeast === '' ? '' : `${visible(atLeast, valueCharactersMax)} (policy ${text(policy.name)})`,
-    by: text(body.expiresAt),
+    by: text(body.expiresAt ?? body.closesAt),
     plan,
     phase: text(body.phase),
     reason: text(body.reason),
-    remedy: text(body.remedy),
+    remedy: remedies[event] ?? text(body.remedy),
     commands: [`holdpoint show ${run}`, ...(plan === '' ? [] : [`holdpoint approve ${run} --plan ${plan}`])].join('\n'),
   };
 }

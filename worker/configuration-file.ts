@@ -1,5 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
+import { calendarCopies, readCalendars } from '../activities/calendar/read-calendars.ts';
+import type { Calendar } from '../domain/calendar/calendar.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { loadConfiguration, type ClusterAccess, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import type { Endpoint } from '../runbooks/configuration/endpoints.ts';
@@ -68,6 +70,13 @@ export function endpointsOf(file: string, { endpoints = {} }: Configuration): Re
 /** Whom to tell of what, with absolute paths; undefined where nobody is told of anything. */
 export function notificationsOf(file: string, { notifications }: Configuration): Notifications | undefined {
   return notifications && withPaths(notifications, (path) => resolve(dirname(file), path));
+}
+
+/** The calendars, with what their files and addresses say now. What cannot be read is a freeze. */
+export async function calendarsNow(file: string, { calendars: definitions }: Configuration): Promise<ReadonlyMap<string, Calendar>> {
+  if (!definitions) return new Map();
+  const { calendars } = await readCalendars(definitions, { file, copiesFolder: calendarCopies(process.env), nowMs: Date.now() });
+  return calendars;
 }
 
 async function versionOf(file: string): Promise<string> {

@@ -20,6 +20,7 @@ import type { Configuration, EvidencePlace } from '../runbooks/configuration/con
 import {
   anchorPlace,
   artifactsPlace,
+  calendarsNow,
   clustersOf,
   createConfigurationReader,
   endpointsOf,
@@ -59,6 +60,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     artifacts,
     readConfiguration,
     readNotifications: async () => notificationsOf(settings.configurationFile, await readConfiguration()),
+    readCalendars: async () => calendarsNow(settings.configurationFile, await readConfiguration()),
   });
   return Worker.create({
     connection: await connect(settings),
