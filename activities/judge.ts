@@ -89,7 +89,7 @@ export class Judge {
     if (!grant?.plan.steps.includes(begun.plan)) throw refuse('it is no part of the plan that is carried out now');
     const { runbook } = preparedFor(ledger, start, configuration, refuse);
     this.requireGrant(ledger, grant, start, runbook, configuration, refuse);
-    // Nor is the way back kept shut: what is half changed must not wait for a window.
+    // A rollback waits for no window: what is half changed must not stay so.
     if (grant.by !== 'rollback' && runbook.window !== undefined) {
       await this.requireWindow(runbook.window, { ledger, grant, begun, start, runbook, configuration, refuse });
     }
@@ -163,8 +163,8 @@ export class Judge {
   }
 
   /**
-   * A step must have been begun in an opening, under signatures that were for it, unless people have signed that its plan is carried out all
-   * the same. What was begun in time is finished; whether it was going to be in time is nobody's signature, so the run looks at that.
+   * A step must have been begun in an opening, under signatures that were for it, unless people have signed that its plan is carried out
+   * all the same. What was begun in time is finished; whether it was going to be in time is nobody's signature, so the run looks at that.
    */
   private async requireWindow(window: string, { begun, ...found }: Found & { grant: Grant; begun: StepInRecord }): Promise<void> {
     const { ledger, grant, configuration, refuse } = found;

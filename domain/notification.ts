@@ -83,7 +83,12 @@ const templates: Record<NotificationEvent, string> = {
   drift: `The plan has changed, approval needed anew: {about} of {run} on {target}\n${ofHold}`,
   'break-glass': `BREAK GLASS: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
   stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
-  'window-closing': `The window has closed while {about} goes on: {run} on {target}\n${ofRun}\nClosed: {by}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
+  'window-closing': `The window has closed while {about} goes on: {run} on {target}
+${ofRun}
+Closed: {by}
+What to do: {remedy}
+
+{commands}`,
   done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
 };
 

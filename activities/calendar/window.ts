@@ -55,7 +55,8 @@ export class Windows {
     return steps.flatMap(({ id, plan }) => {
       const { next, longestMs } = standingFor(calendar, Date.now(), needOf(plan));
       if (next !== undefined || longestMs === undefined || longestMs === 0) return [];
-      const reason = `The step takes about ${inMinutes(needOf(plan))}, with the time to undo it; the longest opening has ${inMinutes(longestMs)}.`;
+      const takes = `The step takes about ${inMinutes(needOf(plan))}, with the time to undo it`;
+      const reason = `${takes}; the longest opening has ${inMinutes(longestMs)}.`;
       const remedy = 'Make the step smaller (a list of fewer nodes, one at a time), or have the calendar opened for longer.';
       return [{ step: id, rule: `calendars.${window}`, reason, remedy }];
     });

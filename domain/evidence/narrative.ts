@@ -52,7 +52,7 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
   'attempt.refused': ({ person, attempt, reason }) => ({ says: `${text(attempt)} of ${text(person)} was refused: ${text(reason)}` }),
   'window.parked': ({ step, reason }) => ({ says: `the run was parked before step ${text(step)}: ${text(reason)}` }),
   'window.resumed': ({ calendar, signatures }) => ({
-    says: `the run went on (window ${text(calendar)}) when the plan of what was left had been looked at again: signatures ${text(signatures)}`,
+    says: `the run went on (window ${text(calendar)}) after another look at the plan of what was left: signatures ${text(signatures)}`,
   }),
   'window.closed': ({ calendar, step }) => ({ says: `the window ${text(calendar)} closed while step ${text(step)} went on` }),
   'window.exception': ({ calendar, askedBy, reason, signedBy }) => ({

@@ -146,7 +146,7 @@ export class Ledger {
     const step = this.steps.get(id);
     if (kind === 'step.started') {
       const plan = this.grant()?.plan.steps.find((planned) => planned.id === id);
-      // A step is begun once under a plan; what is said to be begun again stays as it was. One that is not over may go on under another plan.
+      // A step is begun once under a plan; what is said to be begun again stays as it was. What is not over may go on under another one.
       if (plan && (!step || (!step.over && step.plan !== plan))) {
         this.steps.set(id, { over: false, finished: false, foreign: false, ...step, plan, startedAtMs: timeMsOf(at) ?? 0 });
       }

@@ -25,8 +25,8 @@ export function checkWindow(
     const { nested } = outlines[index] ?? {};
     const inner = nested?.runbook?.window;
     if (inner !== undefined && inner !== window) {
-      const message = `It keeps to the window ${inner}, and a run has one window for all of its steps: write \`window: ${inner}\` above the steps.`;
-      sourceMap.error(['steps', index, 'runbook'], message);
+      const remedy = `write \`window: ${inner}\` above the steps.`;
+      sourceMap.error(['steps', index, 'runbook'], `It keeps to the window ${inner}, and a run has one for all of its steps: ${remedy}`);
     }
     if (window !== undefined || !isObject(step)) continue;
     if (step.atClose !== undefined) {
@@ -34,8 +34,8 @@ export function checkWindow(
     }
     const policy = typeof step.hold === 'string' ? ownValue(configuration?.policies ?? {}, step.hold) : undefined;
     if (policy?.expiresAtClose) {
-      const message = `The policy ${policy.name} closes its holds with the window, and this runbook has none: the hold closes as if nothing was said.`;
-      sourceMap.warning(['steps', index, 'hold'], message);
+      const message = `The policy ${policy.name} closes its holds with the window, and this runbook has none:`;
+      sourceMap.warning(['steps', index, 'hold'], `${message} the hold closes as if nothing was said.`);
     }
   }
 }

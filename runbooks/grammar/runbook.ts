@@ -112,7 +112,7 @@ export const actionStepGrammar = z.strictObject({
   atClose: z
     .enum(['finish-step', 'page'])
     .describe(
-      'What follows when the window closes while the step goes on: it is finished, and with `page` people are told; finish-step if left out.',
+      'What follows when the window closes in mid-step: it is finished, and with `page` people are told; finish-step if left out.',
     )
     .optional(),
 });

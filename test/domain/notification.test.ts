@@ -50,6 +50,18 @@ test('what is stuck and what has ended is told with its reason; a repeat and a t
   expect(testMessage('test/1', '').title).toBe('[test] This channel works');
 });
 
+test('a window that closes while a step says page is told, and one that does not open again is stuck', () => {
+  const closed = (atClose: string) =>
+    entry('window.closed', { calendar: 'night', step: 'drain', closesAt: '2026-11-28T19:00:00.000Z', atClose });
+  expect(eventOf(closed('finish-step'))).toBeUndefined();
+  const text = messageOf(started, closed('page'))?.text;
+  expect(text).toContain('The window has closed while step drain goes on: r-1 on kubernetes/lab');
+  expect(text).toContain('Closed: 2026-11-28T19:00:00.000Z\nWhat to do: Nothing, if it may go on');
+  const parked = (opensAt: string | null) => entry('window.parked', { step: 'drain', state: 'shut', reason: 'It is shut.', opensAt });
+  expect(eventOf(parked('2026-11-28T19:00:00.000Z'))).toBeUndefined();
+  expect(messageOf(started, parked(null))?.text).toContain('Reason: It is shut.');
+});
+
 test('nothing that somebody else has written can begin a line, or be obeyed', () => {
   const nasty = { ...opened, body: { ...opened.body, question: 'Yes?\r\nBcc: all@example.com\u202e\u001b[2J {run}' } };
   const lines = messageOf(started, nasty)?.text.split('\n') ?? [];

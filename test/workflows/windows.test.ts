@@ -271,7 +271,7 @@ test(
     const { run, target, site } = await closedInMidRun('one', window);
     await engine.holdpoint.operate(target, 'undo', 'not tonight', engine.keys.dana);
     await engine.decide(target, 'grace');
-    // The way back waits for no window.
+    // A rollback waits for no window.
     await engine.until(target, 'undone');
     expect(site.undone).toEqual(['node-a']);
     await engine.verifiedKinds(run);

@@ -14,7 +14,8 @@ const requestsMax = 20;
 
 /**
  * Stops until the people named by the policy have signed the plan of the span, and a second look shows that it still holds.
- * `difference` is what has changed of it since it was signed before, in a span that is signed anew. Returns the span that was released. Throws RunEnded where the hold is rejected or the run aborted.
+ * `difference` is what has changed of it since it was signed before, in a span that is signed anew.
+ * Returns the span that was released. Throws RunEnded where the hold is rejected or the run aborted.
  */
 export async function holdUntilReleased(
   run: Run,

@@ -13,7 +13,8 @@ import { finished, recordStepDone } from './record-step-done.ts';
 
 /**
  * Stops at a step that cannot go on by itself until an operator, and where it must be a second person, has said what to do.
- * Where the runbook says so, the run rolls back automatically instead, but for what fails before the step begins. Throws RunEnded and RollingBack.
+ * Where the runbook says so, the run rolls back automatically instead, but for what fails before the step begins.
+ * Throws RunEnded and RollingBack.
  */
 export async function settleStuck(
   run: Run,

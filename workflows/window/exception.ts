@@ -23,7 +23,8 @@ export async function askToProceed(
   if (!window) return false;
   const { calendar, state, reason: why, opensAt = null } = window;
   const facts: JsonObject = { askedBy: person, reason, window: calendar, state, why, plan: signed.plan.hash };
-  const change = `begin the steps that are left of the plan ${signed.plan.hash}, although it is ${state === 'short' ? 'not open for long enough' : state}`;
+  const stands = state === 'short' ? 'not open for long enough' : state;
+  const change = `begin the steps that are left of the plan ${signed.plan.hash}, although it is ${stands}`;
   const plan = exceptionOf(progress, step, [{ object: `window ${calendar}`, change }], facts);
   const text = `Go on outside of the window ${calendar}? ${person} asks for it: ${reason}`;
   const signers = await signedException(run, progress, command, {

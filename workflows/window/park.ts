@@ -84,7 +84,7 @@ async function isLetBegin(run: Run, progress: RunProgress, signed: SignedSpan, s
   return false;
 }
 
-/** Plans what is left once more: where it is the same and the signatures are still for it, the run goes on; else they are asked for anew. */
+/** Plans what is left once more: where it is the same and the signatures are for it, the run goes on; else they are asked for anew. */
 async function goOn(run: Run, progress: RunProgress, signed: SignedSpan, calendar: string, look: WindowLook): Promise<GoingOn> {
   run.enter('planning');
   const hold = holdOf(progress);

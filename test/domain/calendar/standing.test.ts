@@ -55,7 +55,7 @@ test('what is said in an opening counts until its close, what is said before one
 const [from, until] = [at('2026-01-01T00:00Z'), at('2027-01-01T00:00Z')];
 const moment = fc.integer({ min: from, max: until });
 
-test('what preview shows is when runs work: a run that asks, waits and asks again begins within openings only, and as soon as one fits', () => {
+test('what preview shows is when runs work: a run that looks, waits and looks again begins as soon as an opening fits', () => {
   const openings = nights.openings(from, 200);
   fc.assert(
     fc.property(moment, fc.integer({ min: 0, max: 6 * hourMs }), (startMs, needMs) => {
