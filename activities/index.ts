@@ -23,6 +23,7 @@ import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
 import { channelsFor, eventOf, type NotificationEvent } from '../domain/notification.ts';
 import { notifyWorkflow, planWorkflow, runWorkflow, scheduleWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
 import type { AlarmLook } from '../domain/schedule/schedule.ts';
+import type { WindowLook } from '../domain/run/window.ts';
 import { timeMsOf } from '../domain/time.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
@@ -32,6 +33,7 @@ import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { parseTarget } from '../runbooks/targets.ts';
 import { contextOfLook, waitOrStop, type AnyAction } from './action.ts';
 import type { ArtifactStore } from './artifacts/store.ts';
+import { Windows, type WindowRequest } from './calendar/window.ts';
 import { Callers, type Caller } from './caller.ts';
 import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
@@ -62,6 +64,7 @@ const callersOf: Record<keyof Activities, readonly string[]> = {
   planRunbook: [planWorkflow],
   planSpan: [runWorkflow],
   readPolicy: [runWorkflow],
+  lookAtWindow: [runWorkflow],
   observe: [runWorkflow],
   planRollback: [runWorkflow],
   perform: [runWorkflow],
@@ -134,11 +137,17 @@ export interface Activities {
   planRunbook(request: { document: RunbookDocument; inputs: JsonObject }): Promise<Forecast>;
   /** Plans the steps up to the next hold. */
   planSpan(request: SpanRequest): Promise<Span>;
-  /** Without a policy, one other person of all who are known. `expiresMs` takes the place of what the policy says. */
+  /**
+   * Without a policy, one other person of all who are known. `expiresMs` takes the place of what the policy says; `window` is the calendar
+   * of the run.
+   */
   readPolicy(request: {
     policy?: string;
     expiresMs?: number;
+    window?: string;
   }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string }>;
+  /** How the window of a run stands for a step. */
+  lookAtWindow(request: WindowRequest): Promise<WindowLook>;
   /** Looks once how far a step is, without acting. */
   observe(request: { action: string; plan: ActionPlan; context: StepContext }): Promise<Observation>;
   /** Plans how to take steps back; `steps` begin with the one that was begun last. */
@@ -206,17 +215,20 @@ export function createActivities(parts: ActivityParts): Activities {
   const readCalendars = parts.readCalendars ?? (async (definitions) => calendarsOf(definitions, frozenFile).calendars);
   const schedules = { readConfiguration: () => parts.readConfiguration(), readCalendars };
   const outbox = new Outbox({ evidence: parts.evidence, readNotifications });
+  const windows = new Windows(async () => readCalendars((await parts.readConfiguration()).calendars ?? {}));
   const judge = new Judge({
     evidence: parts.evidence,
     readConfiguration: () => parts.readConfiguration(),
     planRollback: (base, steps) => planRollback(base, steps, (name) => findAction(parts, name), contextNow),
     changeOf: (name) => findAction(parts, name).declaration.change,
+    readCalendar: (name) => windows.calendar(name),
   });
   const planner = async (preparer: Preparer): Promise<Planner> => {
     const configuration = await parts.readConfiguration();
     return {
       planStep,
       prepareNested: (request) => preparer.prepareNested(request),
+      findTooLong: (window, steps) => windows.findTooLong(window, steps),
       judge: ({ policy, ...span }) =>
         judgeByRules(configuration, { ...span, policy: policy === undefined ? undefined : policyNow(configuration, policy).policy }),
     };
@@ -233,7 +245,8 @@ export function createActivities(parts: ActivityParts): Activities {
         ),
       ),
     planSpan: (request) => withHeartbeats(async () => planSpan(request, await planner(ofRuns))),
-    readPolicy: async ({ policy, expiresMs }) => readPolicy(await parts.readConfiguration(), policy, expiresMs),
+    readPolicy: async (request) => readPolicy(request, await parts.readConfiguration(), windows),
+    lookAtWindow: (request) => windows.look(request),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
     perform: ({ context, checkpoint }) => {
@@ -319,18 +332,18 @@ function findAction({ systems }: ActivityParts, name: string): AnyAction {
   return action;
 }
 
-function readPolicy(
+async function readPolicy(
+  { policy, expiresMs, window }: Parameters<Activities['readPolicy']>[0],
   configuration: Configuration,
-  name: string | undefined,
-  expiresMs: number | undefined,
-): Awaited<ReturnType<Activities['readPolicy']>> {
-  const current = policyNow(configuration, name);
+  windows: Windows,
+): ReturnType<Activities['readPolicy']> {
+  const current = policyNow(configuration, policy);
   const now = Date.now();
   return {
     ...current,
     keys: keysNow(configuration),
     requestedAt: new Date(now).toISOString(),
-    expiresAt: new Date(now + (expiresMs ?? current.policy.expiresMs)).toISOString(),
+    expiresAt: new Date(expiresMs === undefined ? await windows.expiryOf(current.policy, window, now) : now + expiresMs).toISOString(),
   };
 }
 

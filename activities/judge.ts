@@ -6,13 +6,16 @@ import { approvalId, questionDigest, standingOf, type Decision } from '../domain
 import { judge, refusalOfOperator } from '../domain/approval/rules.ts';
 import { checkSignature } from '../domain/approval/signature.ts';
 import type { ClaimsOf, CommandName, ExpectedStatement } from '../domain/approval/statement.ts';
+import type { Calendar } from '../domain/calendar/calendar.ts';
+import { closeAfter } from '../domain/calendar/standing.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { Json } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
 import { digestOf, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
-import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords } from '../domain/run/ledger.ts';
+import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords, type StepInRecord } from '../domain/run/ledger.ts';
 import type { PlanningBase, Rollback } from '../domain/run/span.ts';
 import { policiesIn, stepsAt } from '../domain/run/step-tree.ts';
+import type { CompiledRunbook } from '../domain/runbook.ts';
 import { changesNothing, startHold } from '../domain/schedule/schedule.ts';
 import { clockSkewMaxMs, msOf } from '../domain/time.ts';
 import { formatTarget } from '../domain/target.ts';
@@ -28,6 +31,8 @@ import type { StepToUndo } from './plan-rollback.ts';
 
 /** How the ids of the steps of a rollback begin, which no step of a runbook does. */
 const undoPrefix = 'undo:';
+/** How long after the close of its opening a step may still be finished that was begun in it: its worker may have been away. */
+const finishLateMaxMs = 24 * 3_600_000;
 
 /** What a judge needs of its worker. */
 export interface JudgeParts {
@@ -35,6 +40,8 @@ export interface JudgeParts {
   readConfiguration(): Promise<Configuration>;
   planRollback(base: PlanningBase, steps: readonly StepToUndo[]): Promise<Rollback>;
   changeOf(action: string): ChangeKind;
+  /** The calendar of that name as it is now. Throws `calendar-unknown`. */
+  readCalendar(name: string): Promise<Calendar>;
 }
 
 /** A start whose signature holds. Whoever has signed a schedule has signed no plan, but the inputs. */
@@ -82,11 +89,17 @@ export class Judge {
     if (begun.over) throw refuse('its record says that the step is over');
     const grant = ledger.grant();
     if (!grant?.plan.steps.includes(begun.plan)) throw refuse('it is no part of the plan that is carried out now');
-    this.requireGrant(ledger, grant, start, configuration, refuse);
+    const { runbook } = preparedFor(ledger, start, configuration, refuse);
+    this.requireGrant(ledger, grant, start, runbook, configuration, refuse);
+    // A rollback waits for no window: what is half changed must not stay so.
+    if (grant.by !== 'rollback' && runbook.window !== undefined) {
+      await this.requireWindow(runbook.window, { ledger, grant, begun, start, runbook, configuration, refuse });
+    }
     // A rollback takes back what rules have let in: one that has become stricter must not keep the world half changed (decision 0027).
     if (grant.by !== 'rollback') {
       this.requireRules(begun.plan, grant, start, configuration, refuse);
-      if (this.parts.changeOf(begun.plan.uses) !== 'reads') this.requireGates(ledger, begun.plan, start, configuration, refuse);
+      if (this.parts.changeOf(begun.plan.uses) !== 'reads')
+        this.requireGates(begun.plan, { ledger, start, runbook, configuration, refuse });
     }
     if (adopt && !isAdopted(begun.tryAgain, configuration)) throw refuse('nobody has signed that it adopts a change which is under way');
     return begun.plan;
@@ -128,13 +141,8 @@ export class Judge {
   }
 
   /** Each gate before a step that changes something has let the run pass, or as many as the policy asks for have signed to go past it. */
-  private requireGates(
-    ledger: Ledger,
-    step: StepPlan,
-    start: Start,
-    configuration: Configuration,
-    refuse: (cause: string) => HoldpointError,
-  ): void {
+  private requireGates(step: StepPlan, found: Found): void {
+    const { ledger, refuse } = found;
     const { own, earlier } = ledger.gatesBefore(step);
     const shut = [...earlier, ...own].find(({ id }) => ledger.steps.get(id)?.over !== true);
     if (shut) throw refuse(`gate ${shut.id} stands before it, and its record does not say that the run has passed it`);
@@ -143,8 +151,7 @@ export class Judge {
       if (command === undefined) continue;
       const request = ledger.requestOf(`${command}:${id}`);
       if (request?.state !== 'released' || request.plan.steps[0]?.id !== id) throw refuse(`nobody has signed to go past gate ${id}`);
-      requireAsked(ledger, request, { command, step: id }, start.target, configuration, refuse);
-      this.requireException(ledger, request, start, configuration, refuse);
+      requireException({ command, step: id }, found, request);
     }
   }
 
@@ -152,6 +159,7 @@ export class Judge {
     ledger: Ledger,
     grant: Grant,
     start: Start,
+    runbook: CompiledRunbook,
     configuration: Configuration,
     refuse: (cause: string) => HoldpointError,
   ): void {
@@ -163,7 +171,6 @@ export class Judge {
       }
       return;
     }
-    const { runbook } = preparedFor(ledger, start, configuration, refuse);
     if (grant.by === 'hold') {
       const policies = policiesOfHold(runbook, grant.request.hold);
       if (policies.length === 0) throw refuse(`the runbook has no hold ${grant.request.hold}`);
@@ -172,46 +179,77 @@ export class Judge {
     }
     if (!plan.steps.every(({ id }) => id.startsWith(undoPrefix))) throw refuse('it is no part of a rollback');
     const { request, failedStep } = grant;
-    if (request) {
-      requireAsked(ledger, request, { command: 'undo' }, start.target, configuration, refuse);
-      this.requireException(ledger, request, start, configuration, refuse);
-      return;
-    }
+    if (request) return requireException({ command: 'undo' }, { ledger, start, runbook, configuration, refuse }, request);
     const failed = stepsAt(runbook, failedStep ?? '');
     const mayUndo = failed.length > 0 && failed.every((step) => step.kind === 'action' && step.onFailure === 'undo');
     if (!mayUndo) throw refuse('nobody has signed its rollback, and the runbook does not ask for it');
   }
 
-  /** What an operator has asked for is signed by the policy of the hold that was released last, or else of a hold of the runbook. */
-  private requireException(
-    ledger: Ledger,
-    request: RequestInRecord,
-    start: Start,
-    configuration: Configuration,
-    refuse: (cause: string) => HoldpointError,
-  ): void {
-    const { runbook } = preparedFor(ledger, start, configuration, refuse);
-    const possible = ledger.releasedHold ? policiesOfHold(runbook, ledger.releasedHold.hold) : policiesIn(runbook);
-    if (possible.length > 0 && !possible.includes(request.policy))
-      throw refuse(`policy ${request.policy} does not release ${request.hold}`);
-    requireQuorum(ledger, request, possible.length > 0 ? request.policy : undefined, start, configuration, refuse);
+  /**
+   * A step must have been begun in an opening, under signatures that were for it, unless people have signed that its plan is carried out
+   * all the same. What was begun in time is finished; whether it was going to be in time is nobody's signature, so the run looks at that.
+   */
+  private async requireWindow(window: string, { begun, ...found }: Found & { grant: Grant; begun: StepInRecord }): Promise<void> {
+    const { ledger, grant, configuration, refuse } = found;
+    const exception = ledger.windowException;
+    if (exception?.plan.steps.some(({ plan }) => plan.facts.plan === grant.plan.hash))
+      return requireException({ command: 'proceed' }, found, exception);
+    const calendar = await this.parts.readCalendar(window);
+    const { startedAtMs } = begun;
+    if (!isOpenAbout(calendar, startedAtMs)) throw refuse(`the window ${window} was shut when it was begun`);
+    const nowMs = Date.now();
+    const closedMs = closeAfter(calendar, startedAtMs - clockSkewMaxMs) ?? Infinity;
+    if (nowMs > closedMs + finishLateMaxMs && !isOpenAbout(calendar, nowMs)) throw refuse(`the window ${window} is shut`);
+    if (grant.by !== 'hold' || policyNow(configuration, grant.request.policy).policy.keepSignatures) return;
+    const signedUntilMs = closeAfter(calendar, grant.request.releasedAtMs ?? 0) ?? Infinity;
+    if (startedAtMs > signedUntilMs + clockSkewMaxMs)
+      throw refuse('its signatures were for an opening of the window that was over by then');
   }
 }
 
-function policiesOfHold(runbook: Prepared['runbook'], id: string): string[] {
+/** What an operator has told a run to do, and at which step if it is about one. */
+interface AskedFor {
+  command: CommandName;
+  step?: string;
+}
+
+/** What is known of a run when a step of it is asked for. */
+interface Found {
+  ledger: Ledger;
+  start: Start;
+  runbook: CompiledRunbook;
+  configuration: Configuration;
+  refuse: (cause: string) => HoldpointError;
+}
+
+/** The clocks of the workers that have looked may differ. */
+function isOpenAbout(calendar: Calendar, atMs: number): boolean {
+  return [atMs, atMs - clockSkewMaxMs, atMs + clockSkewMaxMs].some((momentMs) => calendar.isOpen(momentMs));
+}
+
+function policiesOfHold(runbook: CompiledRunbook, id: string): string[] {
   return stepsAt(runbook, id).flatMap((step) => (step.kind === 'hold' ? step.policy : []));
 }
 
 function requireQuorum(
-  { delegations }: Ledger,
+  ledger: Ledger,
   request: RequestInRecord,
-  policy: string | undefined,
+  name: string | undefined,
   start: Start,
   configuration: Configuration,
   refuse: (cause: string) => HoldpointError,
 ): void {
-  const shortfall = shortfallNow(request, start, policyNow(configuration, policy), configuration, delegations);
+  const shortfall = shortfallNow(request, start, policyNow(configuration, name), configuration, ledger.delegations);
   if (shortfall !== undefined) throw refuse(shortfall);
+}
+
+/** What an operator has asked for must be signed by the people of the hold that was released last, or of any of the runbook before that. */
+function requireException(asked: AskedFor, found: Found, request: RequestInRecord): void {
+  const { ledger, start, runbook, configuration, refuse } = found;
+  requireAsked(ledger, request, asked, start.target, configuration, refuse);
+  const possible = ledger.releasedHold ? policiesOfHold(runbook, ledger.releasedHold.hold) : policiesIn(runbook);
+  if (possible.length > 0 && !possible.includes(request.policy)) throw refuse(`policy ${request.policy} does not release ${request.hold}`);
+  requireQuorum(ledger, request, possible.length > 0 ? request.policy : undefined, start, configuration, refuse);
 }
 
 /** The start, if its signature holds now. A schedule is signed for all of its runs: which one it is, says the record. */
@@ -337,7 +375,7 @@ function escalationOf({ requestedAtMs, escalatedAtMs }: RequestInRecord, { escal
 function requireAsked(
   { commands }: Ledger,
   { hold, askedBy }: RequestInRecord,
-  { command, step }: { command: CommandName; step?: string },
+  { command, step }: AskedFor,
   target: string,
   configuration: Configuration,
   refuse: (cause: string) => HoldpointError,

@@ -33,6 +33,8 @@ export interface Planner {
   prepareNested: Preparer['prepareNested'];
   /** Says what the rules of the configuration have against the steps. */
   judge(span: Omit<JudgedSpan, 'policy'> & { policy?: string }): RuleFinding[];
+  /** Says which steps fit into no opening of a window. */
+  findTooLong(window: string, steps: readonly StepPlan[]): Promise<Omit<RuleFinding, 'code'>[]>;
 }
 
 /** What a span is planned from. */
@@ -44,6 +46,10 @@ export interface SpanRequest {
   results: Results;
   /** The hold that the span is signed at, whose question is filled in. */
   hold?: StepInstance;
+  /** Ids of steps that are over, where the rest of a span is planned: they are left out. */
+  over?: string[];
+  /** Steps that were begun and are not over: they are finished as they were signed. */
+  begun?: StepPlan[];
 }
 
 /** A span with what the next one of a forecast is planned from. */
@@ -88,7 +94,7 @@ function forecastHold({ id, step }: StepInstance, question: string | undefined):
 }
 
 async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange[], planner: Planner): Promise<PlannedSpan> {
-  const { base, hold } = request;
+  const { base, hold, over = [], begun = [] } = request;
   const expected = structuredClone(request.results);
   const changes = [...before];
   const rest = [...request.queue];
@@ -98,7 +104,14 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
   const size = new SpanSize(base.runbook);
   for (let instance = rest[0]; instance && instance.step.kind !== 'hold'; instance = rest[0]) {
     rest.shift();
+    if (over.includes(instance.id)) continue;
     size.addInstance(instance);
+    const signed = begun.find(({ id }) => id === instance.id);
+    if (signed) {
+      steps.push(plannedStepOf(instance, undefined));
+      planned.push(signed);
+      continue;
+    }
     const found = await lookAt(instance, { expected, changes, base, stepsLeft: spanStepsMax - steps.length, planner });
     if ('parts' in found) {
       groups.push({ id: instance.id, parts: found.parts });
@@ -112,8 +125,9 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
     Object.assign(resultOf(expected, instance), { plan: found.plan });
     changes.push(...(found.plan.expects ?? []));
   }
-  const findings = planner.judge({ ...judgedSpanOf(base, hold), steps: judgedSteps(planned, steps) });
-  const { digest, title } = base.runbook;
+  const findings: Omit<RuleFinding, 'code'>[] = planner.judge({ ...judgedSpanOf(base, hold), steps: judgedSteps(planned, steps) });
+  const { digest, title, window } = base.runbook;
+  if (window !== undefined) findings.push(...(await planner.findTooLong(window, planned)));
   const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: withBlockers(planned, findings) });
   const question = hold && hold.step.kind === 'hold' ? questionOf(hold.step, scopeOf(hold, expected, base.targetName)) : undefined;
   return { plan, steps, groups, rest, results: withoutPlans(expected), question, expected, changes };
@@ -132,7 +146,7 @@ function judgedSteps(planned: readonly StepPlan[], steps: readonly PlannedStep[]
 }
 
 /** What rules have against a step blocks it, as what the world has against it does: it is shown with the plan, and with the remedy. */
-function withBlockers(planned: readonly StepPlan[], findings: readonly RuleFinding[]): StepPlan[] {
+function withBlockers(planned: readonly StepPlan[], findings: readonly Omit<RuleFinding, 'code'>[]): StepPlan[] {
   return planned.map((step) => {
     const own = findings.filter((finding) => finding.step === step.id);
     if (own.length === 0) return step;
@@ -224,6 +238,7 @@ function plannedStepOf(instance: StepInstance, leftOut: string | undefined): Pla
     leftOut,
     change: action?.change ?? 'reads',
     onFailure: action?.onFailure ?? 'stuck',
+    ...(action?.atClose && { atClose: action.atClose }),
     limits: action?.limits ?? { timeoutMs: 0, heartbeatMs: 0, attemptsMax: 0 },
     runsOn: action?.runsOn,
     retry: 0,

@@ -4,6 +4,7 @@ import { momentsOf, wallMsOf } from '../domain/calendar/zone.ts';
 import { didYouMean } from '../domain/suggestion.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { UsageError } from './errors.ts';
+import { zoneOfUser } from './format.ts';
 import { configurationFile, readConfiguration } from './runbook-files.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -40,11 +41,6 @@ export function calendarNamed(calendars: ReadonlyMap<string, Calendar>, name: st
   );
 }
 
-/** The zone of whoever looks. */
-export function zoneOfUser(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone;
-}
-
 /**
  * Reads a time of the command line: with `Z` or an offset, or a day or local time of the user's zone. Throws UsageError; a local time that
  * comes twice or never needs an offset.
@@ -57,13 +53,6 @@ export function momentOf(text: string, option: string): number {
   if (moments?.kind === 'once' || (moments && local?.isDay)) return moments.first;
   const why = moments === undefined ? 'is no time' : `is shown by the clocks of ${zone} ${moments.kind}`;
   throw new UsageError(`${option} ${text} ${why}.`, 'Write it as 2026-11-28, 2026-11-28T22:00 or 2026-11-28T22:00+09:00.');
-}
-
-/** A time in a zone, which is named: `Sat 28 Nov 2026, 22:00 GMT+9`. */
-export function timeIn(zone: string, atMs: number): string {
-  const format = { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' } as const;
-  // The formatter has a comma behind the weekday, too.
-  return new Intl.DateTimeFormat('en-GB', { ...format, timeZone: zone, timeZoneName: 'short' }).format(atMs).replace(',', '');
 }
 
 /** An opening as data, in UTC. */

@@ -18,6 +18,7 @@ export function exitCodeOf(phase: Phase): number {
       return exitCodes.error;
     case 'planning':
     case 'running':
+    case 'parked':
     case 'paused':
     case 'undoing':
     case 'done':

@@ -60,3 +60,15 @@ export function table(rows: readonly (readonly string[])[]): string[] {
       .trimEnd(),
   );
 }
+
+/** The zone of whoever looks. */
+export function zoneOfUser(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/** A time in a zone, which is named: `Sat 28 Nov 2026, 22:00 GMT+9`. */
+export function timeIn(zone: string, atMs: number): string {
+  const format = { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' } as const;
+  // The formatter has a comma behind the weekday, too.
+  return new Intl.DateTimeFormat('en-GB', { ...format, timeZone: zone, timeZoneName: 'short' }).format(atMs).replace(',', '');
+}

@@ -1,11 +1,12 @@
 import type { StepState } from '../domain/run/steps.ts';
+import type { WindowState } from '../domain/run/window.ts';
 import type { BrokenGlass, HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
 import { reviewedHold } from '../domain/approval/break-glass.ts';
 import { readDelegation } from '../domain/approval/delegation.ts';
 import { standingOf, type Decision } from '../domain/approval/request.ts';
 import { shortHash } from '../domain/plan/plan.ts';
 import type { LiveRun, Retrying } from '../client/holdpoint.ts';
-import { counted, formatDuration, formatTime, listOfNames } from './format.ts';
+import { counted, formatDuration, formatTime, listOfNames, timeIn, zoneOfUser } from './format.ts';
 import { differenceLines, hashLines, planLines, questionLine, signedTextLines } from './plan-view.ts';
 import type { FullOption } from './command.ts';
 import type { Colors, Terminal } from './terminal.ts';
@@ -29,7 +30,8 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
   if (state.notice) lines.push('', `${colors.yellow('!')} ${state.notice}`);
   if (state.notifications?.length) lines.push('', ...state.notifications.map((trouble) => untoldLine(trouble, colors)));
   if (state.stuck) lines.push('', ...stuckLines(state, colors));
-  if (state.phase === 'paused' || state.phase === 'stuck') lines.push(...choiceLines(state, colors));
+  if (state.phase === 'parked' && state.window) lines.push('', ...windowLines(state.window, terminal));
+  if (state.phase === 'parked' || state.phase === 'paused' || state.phase === 'stuck') lines.push(...choiceLines(state, colors));
   if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
   return lines;
 }
@@ -61,6 +63,7 @@ function phaseText(state: RunState, colors: Colors): string {
     planning: colors.cyan,
     running: colors.cyan,
     holding: colors.magenta,
+    parked: colors.yellow,
     paused: colors.yellow,
     stuck: colors.red,
     undoing: colors.yellow,
@@ -187,6 +190,21 @@ function stuckLines(state: RunState, colors: Colors): string[] {
   const { stuck } = state;
   if (!stuck) return [];
   return [`${colors.red('✗')} ${colors.bold(`Stuck at step ${stuck.step}`)}: ${stuck.reason}`, `  ${stuck.remedy}`];
+}
+
+/** Why a run waits for its window, and until when, in the zone of whoever looks. */
+function windowLines({ step, reason, opensAt }: WindowState, { colors, surroundings }: Terminal): string[] {
+  const until =
+    opensAt === undefined
+      ? 'No opening is in sight.'
+      : `It goes on by itself at ${openingText(opensAt, surroundings.now())}, when the plan has been looked at once more.`;
+  return [`${colors.yellow('■')} ${colors.bold(`Parked before step ${step}`)}: ${reason}`, `  ${until}`];
+}
+
+/** When a window opens, in the zone of whoever looks, and in how long. */
+export function openingText(opensAt: string, now: Date): string {
+  const atMs = Date.parse(opensAt);
+  return `${timeIn(zoneOfUser(), atMs)} (in ${formatDuration(Math.max(0, atMs - now.getTime()))})`;
 }
 
 /** What an operator can say, each as the command that says it. */

@@ -1,3 +1,4 @@
+import { timeIn, zoneOfUser } from './format.ts';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { calendarCopies, readCalendars } from '../activities/calendar/read-calendars.ts';
@@ -16,7 +17,6 @@ import { differencesOf, scheduleAgeMaxMs, type ScheduleDifference } from '../dom
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
 import { definitionsFor, loadSchedule, type Schedule } from '../runbooks/schedule.ts';
-import { timeIn, zoneOfUser } from './calendars.ts';
 import { unreadable, UsageError } from './errors.ts';
 import { configurationFile, readConfiguration } from './runbook-files.ts';
 import type { Terminal } from './terminal.ts';

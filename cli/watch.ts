@@ -70,9 +70,9 @@ function mayPass(error: unknown): boolean {
   return !(error instanceof HoldpointError);
 }
 
-/** Whether a run needs nobody's waiting any more: it is over, or waits for people. */
+/** Whether a run needs nobody's waiting any more: it is over, or waits for people or its window. */
 export function needsPeople({ state }: LiveRun): boolean {
-  return endPhases.includes(state.phase) || state.phase === 'holding' || state.phase === 'stuck' || state.phase === 'paused';
+  return endPhases.includes(state.phase) || ['holding', 'parked', 'stuck', 'paused'].includes(state.phase);
 }
 
 /** Whether a run is over. */
@@ -104,6 +104,7 @@ class ChangeLog {
       );
     }
     for (const each of retrying) this.change(`retrying ${each.step ?? ''}`, each.reason, retryingText(each));
+    if (state.window) this.change('window', `${state.window.reason} ${state.window.opensAt ?? ''}`, `parked: ${state.window.reason}`);
     if (state.stuck) this.change('stuck', state.stuck.reason, `stuck at ${state.stuck.step}: ${state.stuck.reason} ${state.stuck.remedy}`);
   }
 

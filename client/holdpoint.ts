@@ -19,6 +19,7 @@ import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { timeMsOf } from '../domain/time.ts';
 import {
   expectedOf,
   statementFor,
@@ -42,6 +43,7 @@ import {
   stateQuery,
   commandUpdate,
   testChannelWorkflow,
+  windowMemo,
   type Admission,
   type DecisionAnswer,
   type RefusedAttempt,
@@ -83,6 +85,8 @@ export interface RunSummary {
   runbook: string;
   requester: string;
   phase: string;
+  /** When its window opens next, where it is parked; ISO 8601, UTC. */
+  opensAt?: string;
   startedAt: string;
   endedAt?: string;
   /** Who has released a hold alone, and which; left out where nobody has. */
@@ -215,6 +219,7 @@ export class Holdpoint {
         runbook: attribute(searchAttributes.runbook),
         requester: attribute(searchAttributes.requester),
         phase: attribute(searchAttributes.phase),
+        ...openingIn(found.memo),
         startedAt: found.startTime.toISOString(),
         endedAt: found.closeTime?.toISOString(),
         ...brokenGlassIn(found.memo),
@@ -491,4 +496,10 @@ function attributesOf(values: Record<keyof typeof searchAttributes, string>): Se
     key: defineSearchAttributeKey(searchAttributes[name as keyof typeof searchAttributes], 'KEYWORD'),
     value,
   }));
+}
+
+/** When a parked run goes on; whoever reaches Temporal can write anything there. */
+function openingIn(memo: Readonly<Record<string, unknown>> | undefined): Pick<RunSummary, 'opensAt'> {
+  const opensAt = memo?.[windowMemo];
+  return typeof opensAt === 'string' && timeMsOf(opensAt) !== undefined ? { opensAt } : {};
 }

@@ -94,6 +94,11 @@ export const errorKinds = {
     message: 'The configuration of the worker has no policy {policy}.',
     remedy: 'Add it to `policies` in holdpoint.yaml, then try again.',
   },
+  'calendar-unknown': {
+    consequence: 'stuck',
+    message: 'The configuration of the worker has no calendar {calendar}.',
+    remedy: 'Add it to `calendars` in holdpoint.yaml, then try again.',
+  },
   'action-input-invalid': {
     consequence: 'stuck',
     message: 'The input of {action} does not fit: {cause}.',

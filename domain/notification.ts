@@ -98,9 +98,14 @@ const templates: Record<NotificationEvent, string> = {
   drift: `The plan has changed, approval needed anew: {about} of {run} on {target}\n${ofHold}`,
   'break-glass': `BREAK GLASS by {person}: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
   stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
-  'window-closing': `The window closes: {run} on {target}\n${ofRun}\nBy: {by}\nReason: {reason}\n\n{commands}`,
+  'window-closing': `The window has closed while {about} goes on: {run} on {target}\n${ofRun}\nClosed: {by}\nWhat to do: {remedy}\n\n{commands}`,
   skipped: `Not started: {about} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
   done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
+};
+
+/** What to do about what has no remedy of its own in the record. */
+const remedies: Partial<Record<NotificationEvent, string>> = {
+  'window-closing': 'Nothing, if it may go on: the step is finished, and the run waits for the next opening then. Else pause the run.',
 };
 
 /** The event that an entry of a record is; undefined for those that nobody is told of. */
@@ -118,6 +123,11 @@ export function eventOf({ kind, body }: Pick<EvidenceEntry, 'kind' | 'body'>): N
       return 'stuck';
     case skippedKind:
       return 'skipped';
+    case 'window.parked':
+      // Nobody has to do anything about one that opens again.
+      return body.opensAt === null ? 'stuck' : undefined;
+    case 'window.closed':
+      return body.atClose === 'page' ? 'window-closing' : undefined;
     case 'run.ended':
       // Whoever has started a run that was refused was told at once.
       return body.phase === 'refused' ? undefined : 'done';
@@ -202,11 +212,11 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     signatures: atLeast === '' ? '' : `${visible(atLeast, valueCharactersMax)} (policy ${text(policy.name)})`,
     group: text(body.to),
     person: text(body.person),
-    by: text(body.expiresAt),
+    by: text(body.expiresAt ?? body.closesAt),
     plan,
     phase: text(body.phase),
     reason: text(body.reason),
-    remedy: text(body.remedy),
+    remedy: remedies[event] ?? text(body.remedy),
     commands: [
       schedule === '' ? `holdpoint show ${run}` : `holdpoint schedule show ${schedule}`,
       ...(plan === '' || event === 'break-glass' ? [] : [`holdpoint approve ${run} --plan ${plan}`]),

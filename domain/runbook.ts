@@ -22,8 +22,13 @@ export interface CompiledRunbook {
   worksOn: string[];
   /** JSON Schema of the inputs. */
   inputs: JsonObject;
+  /** The calendar of holdpoint.yaml that says when its steps may begin; at any time where it is left out. */
+  window?: string;
   steps: CompiledStep[];
 }
+
+/** What becomes of a step that goes on while the window closes: it is finished, and with `page` people are told. */
+export type AtClose = 'finish-step' | 'page';
 
 export type CompiledStep = ActionStep | HoldStep | RunbookStep;
 
@@ -48,6 +53,8 @@ export interface ActionStep {
   concurrency?: number | string;
   /** What follows when the step cannot go on: the run waits for an operator, or rolls back automatically. */
   onFailure: 'stuck' | 'undo';
+  /** `finish-step` where it is left out. */
+  atClose?: AtClose;
   /** Name of the action, e.g. `kubernetes.drain`. */
   uses: string;
   /** The action's input; any string in it may hold `${…}` expressions. */

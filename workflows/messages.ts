@@ -151,6 +151,9 @@ export interface RefusedAttempt {
   reason: string;
 }
 
+/** The memo of a run that is parked: when its window opens next. */
+export const windowMemo = 'windowOpensAt';
+
 export const stateQuery = defineQuery<RunState>('state');
 export const admissionUpdate = defineUpdate<Admission>('admission');
 export const decideUpdate = defineUpdate<DecisionAnswer, [WordAtHold]>('decide');

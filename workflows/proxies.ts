@@ -6,7 +6,7 @@ import type { ActionLimits } from '../domain/runbook.ts';
 const heartbeatTimeout = '10s';
 const readRetry = { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 4 } as const;
 
-type FileReads = Pick<Activities, 'prepare' | 'readPolicy'>;
+type FileReads = Pick<Activities, 'prepare' | 'readPolicy' | 'lookAtWindow'>;
 type PlanReads = Pick<Activities, 'planRunbook' | 'planSpan' | 'planRollback'>;
 
 /** Reads of files: short, tried a few times, and then a person hears of it. */
@@ -19,6 +19,7 @@ const planReads = proxyActivities<PlanReads>({ startToCloseTimeout: '30 minutes'
 export const reads: FileReads & PlanReads = {
   prepare: fileReads.prepare,
   readPolicy: fileReads.readPolicy,
+  lookAtWindow: fileReads.lookAtWindow,
   planRunbook: planReads.planRunbook,
   planSpan: planReads.planSpan,
   planRollback: planReads.planRollback,

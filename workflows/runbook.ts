@@ -129,7 +129,8 @@ async function carryOut(run: Run, progress: RunProgress): Promise<End> {
 async function fromHoldToHold(run: Run, progress: RunProgress): Promise<void> {
   for (;;) {
     if (progress.span) {
-      await carryOutSteps(run, progress, progress.span);
+      const isOver = await carryOutSteps(run, progress, progress.span);
+      if (!isOver) continue;
       progress.queue = progress.span.rest;
       progress.span = undefined;
     }

@@ -3,10 +3,10 @@ import type { FreezeCopy } from '../../activities/calendar/read-calendars.ts';
 import type { Calendar, Explanation, Opening } from '../../domain/calendar/calendar.ts';
 import type { CalendarDefinition } from '../../domain/calendar/definition.ts';
 import { nextClockChange } from '../../domain/calendar/zone.ts';
-import { calendarNamed, loadCalendars, momentOf, openingJson, timeIn, zoneOfUser } from '../calendars.ts';
+import { calendarNamed, loadCalendars, momentOf, openingJson } from '../calendars.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { formatDuration, table } from '../format.ts';
+import { formatDuration, table, timeIn, zoneOfUser } from '../format.ts';
 
 const dayMs = 86_400_000;
 const countDefault = 10;

@@ -19,6 +19,7 @@ const taken: Record<CommandName, string> = {
   skip: 'leaves the step out',
   done: 'takes the step for done: a look agrees',
   adopt: 'adopts the change',
+  proceed: 'goes on outside of its window',
   undo: 'goes back',
   abort: 'ends at the next safe point; its cordons are lifted',
 };

@@ -1,5 +1,5 @@
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { formatTime, table } from '../format.ts';
+import { formatTime, table, timeIn, zoneOfUser } from '../format.ts';
 import { withHoldpoint } from '../session.ts';
 
 const closedShownMax = 50;
@@ -16,8 +16,9 @@ export const registerRuns: RegisterCommand = (program, context) => {
       if (runs.length === 0) {
         return terminal.line(options.all ? 'There are no runs.' : 'There are no open runs; --all shows the ones that are over.');
       }
-      const rows = runs.map(({ run, target, runbook, phase, requester, startedAt }) => {
-        return [run, target, runbook, phase, requester, formatTime(startedAt)];
+      const rows = runs.map(({ run, target, runbook, phase, requester, startedAt, opensAt }) => {
+        const until = phase === 'parked' && opensAt !== undefined ? ` until ${timeIn(zoneOfUser(), Date.parse(opensAt))}` : '';
+        return [run, target, runbook, phase + until, requester, formatTime(startedAt)];
       });
       const [head = '', ...lines] = table([['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED'], ...rows]);
       terminal.line(head);

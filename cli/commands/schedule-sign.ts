@@ -1,3 +1,4 @@
+import { timeIn, zoneOfUser } from '../format.ts';
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import type { KeptSchedule } from '../../client/schedules.ts';
@@ -8,7 +9,7 @@ import { statementFor } from '../../domain/approval/statement.ts';
 import type { Forecast, ForecastSpan } from '../../domain/plan/forecast.ts';
 import { comingRuns, openingsForAlarms, type BoundedOpening } from '../../domain/schedule/openings.ts';
 import { changesNothing, startHold } from '../../domain/schedule/schedule.ts';
-import { momentOf, timeIn, zoneOfUser } from '../calendars.ts';
+import { momentOf } from '../calendars.ts';
 import {
   withCommonOptions,
   withFullOption,

@@ -4,10 +4,9 @@ import { comingRuns } from '../../domain/schedule/openings.ts';
 import { shortHash } from '../../domain/plan/plan.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { isPath } from '../../runbooks/compiler/reference.ts';
-import { timeIn, zoneOfUser } from '../calendars.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { formatDuration, table } from '../format.ts';
+import { formatDuration, table, timeIn, zoneOfUser } from '../format.ts';
 import { readConfiguration } from '../runbook-files.ts';
 import {
   calendarOfKept,

@@ -25,6 +25,10 @@ export interface PolicyTerms {
   reason: 'required' | 'optional';
   /** After this long without a verdict the hold closes; silence never approves. */
   expiresMs: number;
+  /** The hold closes with the window of the run instead, where it has one: with the opening that it is in, else with the next one. */
+  expiresAtClose?: true;
+  /** Signatures outlive the opening that they were given for, as long as the plan of what is left is the same; not where it is left out. */
+  keepSignatures?: true;
   /** How many different people must reject for the hold to close; one where it is left out. */
   deny?: number;
   /** People of a further group may sign as well when the hold has waited for so long. */

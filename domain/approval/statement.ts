@@ -6,10 +6,10 @@ import { timeMsOf } from '../time.ts';
 
 /**
  * What an operator can tell a run. About the whole: `pause`, `resume` (also: take back what was asked for), `undo` (go back step by
- * step), `abort`. About the step that is stuck: `retry`, `skip` (leave it out), `done` (it was done by hand), `adopt` (take the same
- * change, begun by somebody else, for its own).
+ * step), `abort`, `proceed` (begin although the window is shut). About the step that is stuck: `retry`, `skip` (leave it out), `done` (it
+ * was done by hand), `adopt` (take the same change, begun by somebody else, for its own).
  */
-export const commandNames = ['pause', 'resume', 'undo', 'abort', 'retry', 'skip', 'done', 'adopt'] as const;
+export const commandNames = ['pause', 'resume', 'undo', 'abort', 'retry', 'skip', 'done', 'adopt', 'proceed'] as const;
 export type CommandName = (typeof commandNames)[number];
 
 /** The commands that are about the stuck step, and name it. */

@@ -64,6 +64,8 @@ interface CoveredPlan {
   cover: Cover;
   begun: Set<string>;
   finished: Set<string>;
+  /** Its signatures were for an opening of the window that is over, or for another plan. */
+  isVoid?: boolean;
 }
 
 interface OpenRequest {
@@ -110,6 +112,8 @@ class Reading {
   private start: JsonObject | undefined;
   private startSignedInAdvance: string | undefined;
   private current: CoveredPlan | undefined;
+  /** The run waits for its window. */
+  private isParked = false;
   private rejectedBy: Json | undefined;
   private at: WholeEntry | undefined;
 
@@ -155,6 +159,9 @@ class Reading {
     'step.done': (body) => this.readDone(body),
     'step.skipped': (body) => this.readSkip(body),
     'step.failed': (body) => void this.failed.add(textOf(body.step)),
+    'window.parked': () => void (this.isParked = true),
+    'window.resumed': (body) => this.readOpening(body),
+    'window.exception': (body) => this.mustBeSigned('proceed', body.signedBy),
     'undo.started': (body) => this.readRollback(body),
     [endingKind]: (body) => this.readEnd(body),
   };
@@ -245,8 +252,8 @@ class Reading {
       this.problem(`is request ${number} of hold ${hold}, but request ${due} would be next: one is missing or there twice.`);
     this.numbers.set(hold, number);
     const { askedBy } = parties;
-    if (askedBy === undefined) this.mustBeFinished(`hold ${hold} was put up for signature`);
-    else this.mustBeAskedFor(hold, askedBy, plan);
+    if (askedBy !== undefined) this.mustBeAskedFor(hold, askedBy, plan);
+    else if (this.current?.isVoid !== true) this.mustBeFinished(`hold ${hold} was put up for signature`);
     const texts = { question: textOf(body.question), requestedAt: textOf(body.requestedAt), expiresAt: textOf(body.expiresAt) };
     const earlierApprovers = [...this.approvers];
     const request = { ...parties, hold, number, planHash, ...texts, members: [...parties.members], earlierApprovers };
@@ -473,6 +480,21 @@ class Reading {
     if (open.request.askedBy === undefined) this.rejectedBy = body.by;
   }
 
+  /** The plan of what was left was looked at again: with signatures that are kept it must be what was signed. */
+  private readOpening({ planHash, signatures }: JsonObject): void {
+    this.isParked = false;
+    const { current } = this;
+    if (!current) return;
+    if (signatures !== 'kept') {
+      current.isVoid = true;
+      return;
+    }
+    const { plan, finished } = current;
+    const left = hashOf({ ...plan, steps: plan.steps.filter(({ id }) => !finished.has(id)) });
+    if (left !== planHash)
+      this.problem(`keeps signatures for ${textOf(planHash)}, but what was left of the plan that was signed is ${left}.`);
+  }
+
   private readBegin(body: JsonObject): void {
     const id = textOf(body.step);
     const { current } = this;
@@ -485,6 +507,9 @@ class Reading {
     else if (step.uses !== body.uses || digestOf(step.plan.effects as unknown as Json) !== digestOf(body.effects ?? null)) {
       this.problem(`begins step ${id} with another action or other effects than the plan that was signed (${current.plan.hash}).`);
     }
+    if (this.isParked && !current.cover.endsWith('rollback'))
+      this.problem(`begins step ${id} while the run was parked outside of its window.`);
+    if (current.isVoid) this.problem(`begins step ${id} under signatures that were void by then.`);
     if (current.begun.has(id)) this.problem(`begins step ${id} a second time under one plan.`);
     current.begun.add(id);
     this.everBegun.add(id);

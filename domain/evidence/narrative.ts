@@ -79,6 +79,15 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
   'step.failed': ({ step, reason }) => ({ says: `step ${text(step)} failed: ${text(reason)}` }),
   'undo.started': ({ reason, plan }) => ({ says: `a rollback began: ${text(reason)}`, more: effectsOf(plan) }),
   'attempt.refused': ({ person, attempt, reason }) => ({ says: `${text(attempt)} of ${text(person)} was refused: ${text(reason)}` }),
+  'window.parked': ({ step, reason }) => ({ says: `the run was parked before step ${text(step)}: ${text(reason)}` }),
+  'window.resumed': ({ calendar, signatures }) => ({
+    says: `the run went on (window ${text(calendar)}) after another look at the plan of what was left: signatures ${text(signatures)}`,
+  }),
+  'window.closed': ({ calendar, step }) => ({ says: `the window ${text(calendar)} closed while step ${text(step)} went on` }),
+  'window.exception': ({ calendar, askedBy, reason, signedBy }) => ({
+    says: `steps were let begin outside of the window ${text(calendar)}, as ${text(askedBy)} asked: ${text(reason)}`,
+    more: [`signed by ${Array.isArray(signedBy) ? signedBy.map(text).join(', ') : text(signedBy)}`],
+  }),
   'run.ended': ({ phase, reason, leftovers }) => ({
     says: `the run ended, ${text(phase)}: ${text(reason)}`,
     more: Array.isArray(leftovers) ? leftovers.map((left) => `left behind: ${text(left)}`) : [],

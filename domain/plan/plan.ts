@@ -59,6 +59,8 @@ export interface ActionPlan {
   /** What the plans of later steps may count on. */
   expects?: ExpectedChange[];
   estimateMs: number;
+  /** How long it takes to undo it; nothing where it is left out. */
+  undoEstimateMs?: number;
 }
 
 /** A step of a span with its plan. */

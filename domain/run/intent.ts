@@ -111,8 +111,9 @@ export function possibleCommands(intent: Intent, { phase, stuck, ...situation }:
     if (situation.stuckAtAction) commands.push('skip', 'done');
     if (stuck.code === 'change-in-flight') commands.push('adopt');
   }
+  if (phase === 'parked') commands.push('proceed');
   commands.push(intent.paused === undefined ? 'pause' : 'resume');
-  const standsStill = phase === 'holding' || phase === 'paused' || phase === 'stuck';
+  const standsStill = phase === 'holding' || phase === 'parked' || phase === 'paused' || phase === 'stuck';
   if (standsStill && !situation.rollingBack && situation.canRollBack) commands.push('undo');
   return [...commands, 'abort'];
 }

@@ -38,6 +38,8 @@ export interface RequestInRecord {
 /** What a record says of a step that was begun. */
 export interface StepInRecord {
   plan: StepPlan;
+  /** When it was begun, the last time; in milliseconds since 1970. */
+  startedAtMs: number;
   over: boolean;
   finished: boolean;
   /** Whether somebody else has begun the same change. */
@@ -56,6 +58,7 @@ export type Grant =
   | { by: 'rollback'; plan: SpanPlan; request?: RequestInRecord; failedStep?: string };
 
 const rollbackHold = 'undo';
+const windowHold = 'proceed';
 /** The kinds of statements that are approvals, whatever they say. */
 const approvalKinds: readonly string[] = ['deferred-approval', 'delegated-approval', 'break-glass', 'pre-approval'];
 
@@ -80,6 +83,8 @@ export class Ledger {
   readonly steps = new Map<string, StepInRecord>();
   /** The hold of the runbook that was released last. */
   releasedHold: RequestInRecord | undefined;
+  /** What was signed last to begin although the window is shut. */
+  windowException: RequestInRecord | undefined;
   private readonly requests = new Map<string, RequestInRecord>();
   private readonly approvers = new Set<string>();
   /** The plans that were carried out before the one at hand. */
@@ -142,7 +147,7 @@ export class Ledger {
         this.ended = true;
         break;
       default:
-        if (kind.startsWith('step.')) this.takeStep(kind, body);
+        if (kind.startsWith('step.')) this.takeStep(entry);
         else this.takeRequest(entry, signed);
     }
   }
@@ -157,13 +162,15 @@ export class Ledger {
     step.foreign = false;
   }
 
-  private takeStep(kind: string, body: JsonObject): void {
+  private takeStep({ kind, body, at }: EvidenceEntry): void {
     const id = textOf(body.step);
     const step = this.steps.get(id);
     if (kind === 'step.started') {
       const plan = this.grant()?.plan.steps.find((planned) => planned.id === id);
-      // A step is begun once; what is said to be begun again stays as it was.
-      if (plan && !step) this.steps.set(id, { plan, over: false, finished: false, foreign: false });
+      // A step is begun once under a plan; what is said to be begun again stays as it was. What is not over may go on under another one.
+      if (plan && (!step || (!step.over && step.plan !== plan))) {
+        this.steps.set(id, { over: false, finished: false, foreign: false, ...step, plan, startedAtMs: timeMsOf(at) ?? 0 });
+      }
     } else if (kind === 'step.failed') this.failedStep = id;
     if (step && (kind === 'step.stuck' || kind === 'step.failed')) step.foreign = body.code === 'change-in-flight';
     if (step && (kind === 'step.done' || kind === 'step.skipped')) step.over = true;
@@ -225,6 +232,7 @@ export class Ledger {
         if (isApproval && !request.withdrawn.has(approvalId(jws))) this.approvers.add(claims.person);
       }
     } else if (request.hold === rollbackHold) this.rollbackRequest = request;
+    else if (request.hold === windowHold) this.windowException = request;
   }
 
   private turnRound(plan: SpanPlan | undefined): void {

@@ -34,6 +34,10 @@ export interface Span {
 /** What people have signed, for the steps that carry it out. */
 export interface SignedSpan {
   plan: SpanPlan;
+  /** The opening in which the plan was seen to hold last, told by its close; null where it has none in sight. Unset before the first. */
+  opening?: number | null;
+  /** People have signed that its steps begin although the window is shut. */
+  mayBeginAnyTime?: true;
 }
 
 /** How to take back what a run has done so far. */

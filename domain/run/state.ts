@@ -5,9 +5,10 @@ import type { PlanDifference } from '../plan/difference.ts';
 import type { SpanPlan } from '../plan/plan.ts';
 import type { Ticket } from '../ticket.ts';
 import type { StepState } from './steps.ts';
+import type { WindowState } from './window.ts';
 
 export type Phase =
-  'planning' | 'running' | 'holding' | 'paused' | 'stuck' | 'undoing' | 'done' | 'rejected' | 'aborted' | 'undone' | 'refused';
+  'planning' | 'running' | 'holding' | 'parked' | 'paused' | 'stuck' | 'undoing' | 'done' | 'rejected' | 'aborted' | 'undone' | 'refused';
 
 /** Phases in which a run is over. */
 export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'undone', 'refused'];
@@ -76,6 +77,8 @@ export interface RunState {
   /** Holds that were released by breaking the glass; left out where none was. */
   brokenGlass?: BrokenGlass[];
   stuck?: StuckState;
+  /** Why the run waits for its window; the plan is looked at once more before it goes on. */
+  window?: WindowState;
   /** The commands that an operator can give now. */
   commands: CommandName[];
   /** What became of the last command, where it came to nothing. */

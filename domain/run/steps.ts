@@ -1,7 +1,7 @@
 import type { ChangeKind } from '../action.ts';
 import type { Json } from '../json.ts';
 import type { ActionPlan } from '../plan/plan.ts';
-import type { ActionLimits, ActionStep } from '../runbook.ts';
+import type { ActionLimits, ActionStep, AtClose } from '../runbook.ts';
 import { usesOf, type StepInstance } from './step-tree.ts';
 
 /** `stopped`: the run ended in it; `kept`: its change stays when the run is undone. */
@@ -36,6 +36,8 @@ export interface PlannedStep {
   leftOut?: string;
   change: ChangeKind;
   onFailure: ActionStep['onFailure'];
+  /** What follows when the window closes while it goes on; `finish-step` where it is left out. */
+  atClose?: AtClose;
   limits: ActionLimits;
   /** Where its worker has to be; see the declaration of its action. */
   runsOn?: string;
@@ -103,6 +105,8 @@ export function withParts(rows: readonly StepRow[], groups: readonly { id: strin
     const byId = new Map(present.map((row) => [row.shown.id, row]));
     const kept = rowsOf(parts, id).map((row) => byId.get(row.shown.id) ?? row);
     const before = new Set(rowsBelow(present, id));
+    // What has changed the world is to be undone, also where its list has another element in its place by now.
+    kept.unshift(...[...before].filter((row) => row.performed !== undefined && !kept.includes(row)));
     present = present.filter((row) => !before.has(row));
     present.splice(place + 1, 0, ...kept);
     if (parts.length === 0) Object.assign(group.shown, { status: 'skipped', summary: 'there is nothing in its list' });

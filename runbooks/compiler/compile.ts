@@ -16,6 +16,7 @@ import { keyOfStarted, type NestedDocument, type NestedDocuments } from './refer
 import { checkShape } from '../grammar/shape.ts';
 import { warnOfRules } from './rules.ts';
 import { checkTarget } from './target.ts';
+import { checkWindow } from './window.ts';
 
 /** A compiled runbook, unless there are errors among its problems. */
 export interface Compilation {
@@ -53,6 +54,7 @@ function compileDocument({ text, file }: NestedDocument, key: string, compositio
     target: document.target,
     worksOn: outline.worksOn ?? [],
     inputs: (document.inputs as JsonObject | undefined) ?? { type: 'object', properties: {} },
+    ...(document.window !== undefined && { window: document.window }),
     steps: steps as CompiledStep[],
   };
   return outline;
@@ -78,6 +80,7 @@ function compileSteps(value: Json, outline: DocumentOutline, composition: Compos
   outline.steps = rawSteps.map((step, index) => outlineOf(step, index, sourceMap, composition));
   addUp(outline);
   reportRepeatedIds(outline.steps, sourceMap);
+  checkWindow(value, rawSteps, outline, composition.configuration);
   return rawSteps.map((step, index) => {
     if (!isObject(step)) return undefined;
     const { worksOn = [], steps: outlines } = outline;

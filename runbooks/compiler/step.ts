@@ -61,7 +61,7 @@ function compileAction(step: JsonObject, context: StepContext): ActionStep | und
     if (action !== undefined) checkActionInput(action.input, input, at, sourceMap, results);
   });
   if (!sound || action === undefined) return undefined;
-  const { id, title, if: condition, with: given = {}, concurrency, onFailure = 'stuck', ...rest } = actionStepGrammar.parse(step);
+  const { id, title, if: condition, with: given = {}, concurrency, onFailure = 'stuck', atClose, ...rest } = actionStepGrammar.parse(step);
   const { name, change, limits, runsOn } = action;
   return {
     kind: 'action',
@@ -70,6 +70,7 @@ function compileAction(step: JsonObject, context: StepContext): ActionStep | und
     forEach: repetitionOf(rest),
     concurrency,
     onFailure,
+    ...(atClose && { atClose }),
     uses: name,
     with: given as JsonObject,
     if: condition,

@@ -20,10 +20,12 @@ import { parseDurationMs } from './duration.ts';
 
 const expiresDefault = '4h';
 const expiresMaxMs = 30 * 86_400_000;
-/** What `expires` will say where a hold is to close with a window. */
+/** What `expires` says where a hold is to close with the window of its run. */
 const windowsClose = "at the window's close";
 /** How often a hold may remind before it closes. */
 const remindersMax = 200;
+/** How often a hold may remind at most that closes with a window, which may be weeks away. */
+const remindWithWindowMinMs = 30 * 60_000;
 /** How many people `exclude` may name. */
 const excludedMax = 100;
 
@@ -79,7 +81,11 @@ export const policy = z.strictObject({
     .describe('How many different people must reject for the hold to close; 1 if left out.')
     .optional(),
   expires: durationOr(windowsClose)
-    .describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d; ${expiresDefault} if left out.`)
+    .describe(`When the hold closes without a verdict: 90s, 15m, 4h, 2d, or "${windowsClose}"; ${expiresDefault} if left out.`)
+    .optional(),
+  keepSignatures: z
+    .literal(true, 'must be true, or left out')
+    .describe('Signatures outlive the opening of the window that they were given for, while the plan of what is left is the same.')
     .optional(),
   delegate: z
     .enum(['allowed'])
@@ -115,10 +121,6 @@ export function checkPolicies({ people, groups, policies }: People, sourceMap: S
     const path = ['policies', id];
     checkExcluded(given.exclude ?? [], [...path, 'exclude'], people, sourceMap);
     checkBreakGlass(given, [...path, 'breakGlass'], people, sourceMap);
-    if (given.expires === windowsClose) {
-      const message = 'There are no windows yet that a hold could close with: give a time such as 4h.';
-      sourceMap.error([...path, 'expires'], message);
-    }
     checkTimes(given, path, groups, sourceMap);
     if (!checkRequirement(given, path, groups, sourceMap)) continue;
     const complete = policyOf(id, given);
@@ -134,8 +136,12 @@ export function policiesOf(policies: Record<string, PolicyDocument>): Record<str
 }
 
 function policyOf(id: string, given: PolicyDocument): Policy {
-  const { exclude = [], reason = 'optional', deny, delegate, breakGlass, expires = expiresDefault, remind, escalate } = given;
-  const terms: PolicyTerms = { name: id, exclude, reason, expiresMs: msOf(expires) };
+  const { exclude = [], reason = 'optional', deny, delegate, breakGlass, remind, escalate } = given;
+  const { expires = expiresDefault, keepSignatures } = given;
+  const expiresAtClose = expires === windowsClose;
+  const terms: PolicyTerms = { name: id, exclude, reason, expiresMs: msOf(expiresAtClose ? expiresDefault : expires) };
+  if (expiresAtClose) terms.expiresAtClose = true;
+  if (keepSignatures) terms.keepSignatures = true;
   if (deny !== undefined) terms.deny = deny;
   if (delegate) terms.delegate = delegate;
   if (breakGlass) terms.breakGlass = breakGlass;
@@ -157,9 +163,12 @@ function requirementOf({ atLeast = 0, of: group = '', all, any }: RequirementDoc
 /** What is to happen while a hold waits must come before it closes. */
 function checkTimes(given: PolicyDocument, path: ValuePath, groups: People['groups'], sourceMap: SourceMap): void {
   const { expires = expiresDefault, remind, escalate } = given;
-  const expiresMs = msOf(expires);
-  const late = `the hold closes after ${expires}.`;
-  if (remind !== undefined) {
+  const withWindow = expires === windowsClose;
+  const expiresMs = withWindow ? expiresMaxMs : msOf(expires);
+  const late = `the hold closes after ${withWindow ? '30d' : expires}.`;
+  if (remind !== undefined && withWindow && msOf(remind) < remindWithWindowMinMs) {
+    sourceMap.error([...path, 'remind'], 'Is too often for a hold that closes with a window, which may be weeks away: 30m at least.');
+  } else if (remind !== undefined && !withWindow) {
     const reminders = Math.floor(expiresMs / msOf(remind));
     if (msOf(remind) >= expiresMs) sourceMap.error([...path, 'remind'], `Would never remind anybody: ${late}`);
     else if (reminders > remindersMax) {

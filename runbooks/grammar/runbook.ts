@@ -22,7 +22,7 @@ export const apiVersion = 'holdpoint.dev/v1';
 
 /** Keys that belong to the language but are not carried out yet, each with the sentence that refuses it. */
 export const keysNotSupported: ReadonlyMap<string, string> = new Map(
-  ['window', 'timeout'].map((key) => [key, `\`${key}\` is not supported by this version; take it out.`]),
+  ['timeout'].map((key) => [key, `\`${key}\` is not supported by this version; take it out.`]),
 );
 
 const repeatedHold = 'A hold stands once for all steps up to the next one; it is not repeated.';
@@ -35,6 +35,7 @@ export const keysNotOfHolds: ReadonlyMap<string, string> = new Map([
   ['as', repeatedHold],
   ['concurrency', repeatedHold],
   ['onFailure', 'A hold does not fail; `onFailure` belongs to the steps with `uses`.'],
+  ['atClose', 'A hold may be signed at any time; `atClose` belongs to the steps with `uses`.'],
 ]);
 
 /** Keys that a step which carries out another runbook does not have, each with the sentence that refuses it. */
@@ -42,6 +43,7 @@ export const keysNotOfRunbookSteps: ReadonlyMap<string, string> = new Map([
   ...keysNotSupported,
   ['concurrency', 'Runbooks are carried out one after another; `concurrency` belongs to the steps with `uses`.'],
   ['onFailure', 'The steps of the other runbook say for themselves what follows from a failure; take it out.'],
+  ['atClose', 'The steps of the other runbook say for themselves what becomes of them at the close; take it out.'],
 ]);
 
 /** Steps and elements are looked up by their names in objects of JavaScript. */
@@ -107,6 +109,10 @@ export const actionStepGrammar = z.strictObject({
     .enum(['stuck', 'undo'])
     .describe('What follows when the step cannot go on: the run waits for an operator (stuck), or rolls back automatically (undo).')
     .optional(),
+  atClose: z
+    .enum(['finish-step', 'page'])
+    .describe('What follows when the window closes in mid-step: it is finished, and with `page` people are told; finish-step if left out.')
+    .optional(),
 });
 
 /** A step that carries out another runbook. */
@@ -163,6 +169,12 @@ const head = {
     .array(z.enum(kindsOfTarget))
     .min(1)
     .describe('The kinds of target that the runbook works on; can be left out where `target` begins with one.')
+    .optional(),
+  window: z
+    .string()
+    .min(1)
+    .max(63)
+    .describe('A calendar of holdpoint.yaml: steps begin only while it is open, and only if they are over before it closes.')
     .optional(),
 };
 

@@ -8,6 +8,7 @@ import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 const planner: Planner = {
   planStep: async () => emptyPlan<JsonObject>({}),
   prepareNested: async ({ inputs }) => ({ inputs }),
+  findTooLong: async () => [],
   judge: () => [],
 };
 

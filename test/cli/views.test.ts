@@ -176,6 +176,16 @@ describe('what a person is told of a run', () => {
     expect(shown).toContain('holdpoint resume r-20261121-7kq2m4');
   });
 
+  test('why it is parked, and when it goes on by itself', () => {
+    const window = { calendar: 'night', step: 'drain', state: 'shut' as const, reason: 'The window night is shut.' };
+    const opensAt = '2026-11-28T19:00:00.000Z';
+    const parked = stateOf({ phase: 'parked', commands: ['proceed', 'pause', 'abort'], window: { ...window, opensAt } });
+    const shown = text({ state: parked });
+    expect(shown).toContain('■ Parked before step drain: The window night is shut.\n  It goes on by itself at Sat 28 Nov 2026, ');
+    expect(shown).toContain('holdpoint proceed r-20261121-7kq2m4');
+    expect(text({ state: { ...parked, window } })).toContain('\n  No opening is in sight.');
+  });
+
   test('what is being tried again', () => {
     const retrying = [
       { reason: 'AWS throttles', attempt: 3 },

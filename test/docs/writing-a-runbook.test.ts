@@ -51,3 +51,10 @@ test('the table of the page names every action with every input and output', asy
     expect({ name, missing }).toEqual({ name, missing: [] });
   }
 });
+
+test('the runbook that keeps to a window compiles as it is shown', async () => {
+  const text = [...(await readFile('docs/windows-and-schedules.md', 'utf8')).matchAll(/```yaml\n([\s\S]*?)```/g)].at(-1)?.[1] ?? '';
+  const { runbook, problems } = compileRunbook(text, 'page.yaml');
+  expect(problems).toEqual([]);
+  expect(runbook).toMatchObject({ window: 'weekend', steps: [{}, { atClose: 'page' }] });
+});

@@ -65,6 +65,18 @@ test('a reminder and an escalation say what is asked, as the hold did, and go wh
   expect(channelsFor([{ policies: ['production'], events: ['escalated'], channels: ['a'] }], escalated)).toEqual(['a']);
 });
 
+test('a window that closes while a step says page is told, and one that does not open again is stuck', () => {
+  const closed = (atClose: string) =>
+    entry('window.closed', { calendar: 'night', step: 'drain', closesAt: '2026-11-28T19:00:00.000Z', atClose });
+  expect(eventOf(closed('finish-step'))).toBeUndefined();
+  const text = messageOf(started, closed('page'))?.text;
+  expect(text).toContain('The window has closed while step drain goes on: r-1 on kubernetes/lab');
+  expect(text).toContain('Closed: 2026-11-28T19:00:00.000Z\nWhat to do: Nothing, if it may go on');
+  const parked = (opensAt: string | null) => entry('window.parked', { step: 'drain', state: 'shut', reason: 'It is shut.', opensAt });
+  expect(eventOf(parked('2026-11-28T19:00:00.000Z'))).toBeUndefined();
+  expect(messageOf(started, parked(null))?.text).toContain('Reason: It is shut.');
+});
+
 test('nothing that somebody else has written can begin a line, or be obeyed', () => {
   const nasty = { ...opened, body: { ...opened.body, question: 'Yes?\r\nBcc: all@example.com\u202e\u001b[2J {run}' } };
   const lines = messageOf(started, nasty)?.text.split('\n') ?? [];

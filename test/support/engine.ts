@@ -6,6 +6,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
+import type { Calendar } from '../../domain/calendar/calendar.ts';
+import { calendarsOf } from '../../domain/calendar/definition.ts';
+import { alwaysFrozen } from '../../domain/calendar/freeze.ts';
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Phase, RunState } from '../../domain/run/state.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
@@ -70,6 +73,8 @@ export class Site {
   readonly failures: Error[] = [];
   /** What `kubernetes.drain` has done, by node, and what it is to fail with. */
   readonly drained: string[] = [];
+  /** How long each plan says that its step takes. */
+  estimateMs = 0;
   readonly drainFailures = new Map<string, Error>();
   /** Set where the changes of the site cannot be undone. */
   noUndo: string | undefined;
@@ -136,6 +141,8 @@ export interface Engine {
   evidence: EvidenceStore;
   /** Read anew by the worker each time, as holdpoint.yaml is. */
   configuration: Configuration;
+  /** The calendars that runs keep to; their names must be in `configuration`, too. */
+  calendars: Map<string, Calendar>;
   /** A cluster that no other test uses. */
   newSite(): { cluster: string; target: string; site: Site };
   /** Plans and starts as dana (or another person). */
@@ -177,6 +184,7 @@ export async function startEngine(
   const keys = await makeKeys(join(directory, 'keys'));
   const configuration = configurationOf(keys);
   const sites = new Map<string, Site>();
+  const calendars: Engine['calendars'] = new Map();
   const evidence = createEvidenceDirectory(join(directory, 'evidence'));
   const settings = {
     address: address ?? (await temporalAddress()),
@@ -202,6 +210,8 @@ export async function startEngine(
     },
     readConfiguration: async () => configuration,
     readNotifications: async () => configuration.notifications,
+    readCalendars: async (definitions) =>
+      new Map([...calendarsOf(definitions, () => alwaysFrozen('', 'it is not read here')).calendars, ...calendars]),
     // An attempt of these tests hears of its end with a heartbeat, ten of which come in a second.
     sweepSettleMs: 2_000,
   });
@@ -228,6 +238,7 @@ export async function startEngine(
     keys,
     evidence,
     configuration,
+    calendars,
     handle,
     until,
     newSite,
@@ -446,7 +457,9 @@ function drainOf(sites: Map<string, Site>): AnyAction {
     plan: async ({ nodes }, { target }) => {
       const left = (nodes as string[]).filter((node) => !siteOf(sites, target.name).drained.includes(node));
       const effects = left.map((node) => ({ object: `Node/${node}`, change: 'drain' }));
-      return { ...emptyPlan<JsonObject>({ nodes: nodes ?? [] }), effects, outputs: { nodes: nodes ?? [] } };
+      const { generation, estimateMs } = siteOf(sites, target.name);
+      const facts = { nodes: nodes ?? [], ...(generation !== 1 && { generation }) };
+      return { ...emptyPlan<JsonObject>(facts), effects, outputs: { nodes: nodes ?? [] }, estimateMs };
     },
     observe: async (plan, { target }) => {
       const { drained, drainFailures } = siteOf(sites, target.name);

@@ -5,6 +5,7 @@ import type { CompiledStep } from '../../domain/runbook.ts';
 import { failureOf } from '../run/failure.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
+import { windowOf } from '../window/look.ts';
 import { requestSignatures, type CurrentPolicy, type Outcome } from './request.ts';
 
 /** How often what an operator has asked for is put up again because it keeps changing. */
@@ -12,13 +13,15 @@ const requestsMax = 5;
 
 /** What an operator has asked for and others have to sign. */
 export interface Exception {
-  /** `skip:drain`, `done:drain`, `undo`. */
+  /** `skip:drain`, `done:drain`, `undo`, `proceed`. */
   hold: string;
   text: string;
   /** What is signed, as things are now. */
   plan: () => Promise<SpanPlan>;
   /** How many must sign: one other person, or as many as the policy asks for. */
   signers: 'second-person' | 'policy';
+  /** When the request closes at the latest; ISO 8601, UTC. */
+  closesAt?: string;
 }
 
 /** Too few people may sign; the message says so. */
@@ -33,14 +36,17 @@ export async function signedException(
   run: Run,
   progress: RunProgress,
   { person }: OperatorCommand,
-  { hold, text, plan, signers }: Exception,
+  { hold, text, plan, signers, closesAt }: Exception,
 ): Promise<string[] | undefined> {
   run.state.notice = undefined;
   try {
     const result = await requestSignatures(run, {
       hold,
       plan: async () => ({ plan: await plan(), text, subject: undefined }),
-      policy: () => policyOf(run, progress, person, signers),
+      policy: async () => {
+        const current = await policyOf(run, progress, person, signers);
+        return closesAt !== undefined && closesAt < current.expiresAt ? { ...current, expiresAt: closesAt } : current;
+      },
       askedBy: person,
       earlierApprovers: progress.approvers,
       requestsMax,
@@ -82,7 +88,9 @@ function noticeOf(result: Exclude<Outcome<unknown>, { outcome: 'released' }>): s
  */
 async function policyOf(run: Run, progress: RunProgress, askedBy: string, signers: Exception['signers']): Promise<CurrentPolicy> {
   const comingSteps = [...(progress.span?.rest ?? []), ...progress.queue].map(({ step }) => step);
-  const current = await run.read(({ readPolicy }) => readPolicy({ policy: progress.policy ?? firstPolicy(comingSteps) }));
+  const current = await run.read(({ readPolicy }) =>
+    readPolicy({ policy: progress.policy ?? firstPolicy(comingSteps), window: windowOf(run, progress) }),
+  );
   const policy: Policy = signers === 'policy' ? current.policy : secondPersonOf(current.policy);
   const { approvers: earlierApprovers } = progress;
   const reason = shortfallOf({ ...current, policy, requester: run.state.requester, askedBy, earlierApprovers });

@@ -1,9 +1,11 @@
 import { groupsNamedBy, requirementInWords, shortfallOf } from '../../domain/approval/policy.ts';
+import type { PlanDifference } from '../../domain/plan/difference.ts';
 import { blockedBy, type Span } from '../../domain/run/span.ts';
 import type { StepInstance } from '../../domain/run/step-tree.ts';
 import type { RunProgress } from '../run/progress.ts';
 import { RunEnded, type Run } from '../run/run.ts';
 import { planNextSpan } from '../steps/span.ts';
+import { windowOf } from '../window/look.ts';
 import { requestSignatures, type CurrentPolicy, type Question } from './request.ts';
 import { shortHash } from '../../domain/plan/plan.ts';
 
@@ -12,9 +14,15 @@ const requestsMax = 20;
 
 /**
  * Stops until the people named by the policy have signed the plan of the span, and a second look shows that it still holds.
+ * `difference` is what has changed of it since it was signed before, in a span that is signed anew.
  * Returns the span that was released. Throws RunEnded where the hold is rejected or the run aborted.
  */
-export async function holdUntilReleased(run: Run, instance: StepInstance, progress: RunProgress): Promise<Span> {
+export async function holdUntilReleased(
+  run: Run,
+  instance: StepInstance,
+  progress: RunProgress,
+  difference?: PlanDifference,
+): Promise<Span> {
   const { id } = instance;
   const question = questionOf(run, instance, progress);
   let held = run.state.hold;
@@ -26,7 +34,7 @@ export async function holdUntilReleased(run: Run, instance: StepInstance, progre
   for (;;) {
     const shown = run.step(id);
     shown.status = 'holding';
-    const result = await requestSignatures(run, question, held);
+    const result = await requestSignatures(run, question, held, difference);
     held = undefined;
     switch (result.outcome) {
       case 'released':
@@ -73,7 +81,7 @@ function questionOf(run: Run, instance: StepInstance, progress: RunProgress): Qu
       const span = await unblockedSpan(run, instance, progress);
       return { plan: span.plan, text: span.question ?? '', subject: span };
     },
-    policy: () => reachablePolicy(run, id, step.kind === 'hold' ? step.policy : '', progress.approvers),
+    policy: () => reachablePolicy(run, id, step.kind === 'hold' ? step.policy : '', progress),
     earlierApprovers: progress.approvers,
     requestsMax,
     attempt: (work) => run.untilItWorks(id, work),
@@ -98,9 +106,11 @@ async function unblockedSpan(run: Run, instance: StepInstance, progress: RunProg
 }
 
 /** The policy as it is now. A hold that nobody could release by signing would only expire: an operator hears of it at once. */
-async function reachablePolicy(run: Run, id: string, name: string, earlierApprovers: readonly string[] = []): Promise<CurrentPolicy> {
+async function reachablePolicy(run: Run, id: string, name: string, progress: RunProgress): Promise<CurrentPolicy> {
+  const { approvers: earlierApprovers = [] } = progress;
+  const window = windowOf(run, progress);
   for (;;) {
-    const current = await run.untilItWorks(id, () => run.read(({ readPolicy }) => readPolicy({ policy: name })));
+    const current = await run.untilItWorks(id, () => run.read(({ readPolicy }) => readPolicy({ policy: name, window })));
     const reason = shortfallOf({ ...current, requester: run.state.requester, earlierApprovers });
     if (reason === undefined) return current;
     const groups = groupsNamedBy(current.policy);

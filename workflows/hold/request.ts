@@ -49,10 +49,16 @@ type Verdict = 'approved' | 'rejected' | 'expired' | 'withdrawn' | 'undo';
  * and requests them anew. Throws RunEnded where the run is aborted.
  *
  * @param held the request that waits already, in a run that has continued as new.
+ * @param difference what has changed since it was signed before.
  */
-export async function requestSignatures<Subject>(run: Run, question: Question<Subject>, held?: HoldState): Promise<Outcome<Subject>> {
+export async function requestSignatures<Subject>(
+  run: Run,
+  question: Question<Subject>,
+  held?: HoldState,
+  difference?: PlanDifference,
+): Promise<Outcome<Subject>> {
   const { hold, requestsMax, attempt } = question;
-  let drift: PlanDifference | undefined;
+  let drift = difference;
   for (let requests = 1; ; requests += 1) {
     const waiting = held ?? (await putUp(run, question, drift));
     held = undefined;

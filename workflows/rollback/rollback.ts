@@ -15,6 +15,7 @@ function turnRound(run: Run, { left, steps }: Rollback): void {
   run.beginRollback();
   run.state.stuck = undefined;
   run.state.hold = undefined;
+  run.state.window = undefined;
   for (const row of run.rows) {
     const { shown } = row;
     if (shown.status === 'running' || shown.status === 'stuck' || shown.status === 'holding') shown.status = 'stopped';

@@ -11,7 +11,7 @@ import { refusalFailure, requireShape } from './refusal.ts';
 import type { Run } from './run.ts';
 
 /** Commands that depart from what was signed: the person has to say why. */
-const reasonNeeded: readonly CommandName[] = ['skip', 'done', 'undo', 'adopt'];
+const reasonNeeded: readonly CommandName[] = ['skip', 'done', 'undo', 'adopt', 'proceed'];
 
 /** The validator of a command: refuses what makes no sense in the present state. It must not be async. */
 export function refuseCommand(run: Run, request: CommandRequest): void {

@@ -19,6 +19,7 @@ export async function close(run: Run, progress: RunProgress | undefined, end: En
   run.beginEnding();
   state.hold = undefined;
   state.stuck = undefined;
+  state.window = undefined;
   const stopped = run.rows.flatMap(({ shown }) => (unfinished.includes(shown.status) ? [shown] : []));
   for (const shown of stopped) shown.status = 'stopped';
   const leftovers: string[] = [];

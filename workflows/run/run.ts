@@ -334,7 +334,7 @@ export class Run {
 
   /** Whether somebody has asked to undo, which the run has not taken up yet. */
   undoAsked(): boolean {
-    return givenCommand(this.intent)?.command === 'undo';
+    return this.commandGiven() === 'undo';
   }
 
   /** Takes the public keys of all people as a worker has just read them. Workers of an older version tell none. */
@@ -470,8 +470,19 @@ export class Run {
 
   /** Deals with the command to undo that was given; returns where that came to nothing. */
   async undo(): Promise<void> {
-    await this.duties.undo(this.takeCommand());
+    await this.answer((command) => this.duties.undo(command));
+  }
+
+  /** The command that waits to be dealt with; undefined where none does. */
+  commandGiven(): CommandName | undefined {
+    return givenCommand(this.intent)?.command;
+  }
+
+  /** Deals with the command that was given. */
+  async answer<Result>(deal: (command: OperatorCommand) => Promise<Result>): Promise<Result> {
+    const result = await deal(this.takeCommand());
     this.settle();
+    return result;
   }
 
   private takeCommand(): OperatorCommand {

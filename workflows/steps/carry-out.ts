@@ -5,22 +5,26 @@ import { toJson } from '../json.ts';
 import { performer } from '../proxies.ts';
 import { checkpointIn, failureOf, type Failure } from '../run/failure.ts';
 import type { SignedSpan } from '../../domain/run/span.ts';
+import type { WindowLook } from '../../domain/run/window.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
+import { tellOfClose } from '../window/close.ts';
+import { lookForStep, mayBegin, windowOf } from '../window/look.ts';
+import { isParked, parkUntilOpen } from '../window/park.ts';
 import { finished, recordStepDone } from './record-step-done.ts';
 import { settleStuck } from './stuck.ts';
 
 /**
  * Carries out the steps of a signed span in their order; elements of a list as many at a time as it allows. A step that cannot
  * go on stops everything until an operator has said what to do: what has not been begun stays untouched.
- * Throws RunEnded where the run is aborted.
+ * False where another span takes its place, which was signed since. Throws RunEnded where the run is aborted.
  */
-export async function carryOutSteps(run: Run, progress: RunProgress, signed: SignedSpan): Promise<void> {
+export async function carryOutSteps(run: Run, progress: RunProgress, signed: SignedSpan): Promise<boolean> {
   for (;;) {
     const [next] = run.openSteps();
-    if (!next) return;
+    if (!next) return true;
     if (next.planned.leftOut !== undefined) await leaveOut(run, next, next.planned.leftOut);
-    else await carryOutList(run, progress, signed, listOf(run, next));
+    else if (!(await carryOutList(run, progress, signed, listOf(run, next)))) return false;
     await run.rollover.leave();
   }
 }
@@ -41,7 +45,7 @@ async function leaveOut(run: Run, step: OpenStep, condition: string): Promise<vo
   finished(step);
 }
 
-async function carryOutList(run: Run, progress: RunProgress, signed: SignedSpan, steps: readonly OpenStep[]): Promise<void> {
+async function carryOutList(run: Run, progress: RunProgress, signed: SignedSpan, steps: readonly OpenStep[]): Promise<boolean> {
   const concurrency = steps[0]?.planned.list?.concurrency ?? 1;
   const open = (): OpenStep[] => run.openSteps().filter((step) => steps.some(({ shown }) => shown.id === step.shown.id));
   for (;;) {
@@ -50,13 +54,32 @@ async function carryOutList(run: Run, progress: RunProgress, signed: SignedSpan,
     if (stuck && run.state.stuck) await settleStuck(run, progress, stuck, planOf(signed, stuck), run.state.stuck);
     await run.safePoint();
     await run.rollover.leave();
-    run.enter(run.working());
-    if (open().length === 0) return;
-    const failed = await tryAtOnce(run, progress, signed, open(), concurrency);
-    for (const { step, failure } of failed) {
-      await settleStuck(run, progress, step, planOf(signed, step), withUntouched(failure, untouchedBeside(run, step)));
+    const [next] = open();
+    // A run that was parked in a history before this one still is.
+    if (next && isParked(run, progress)) {
+      const goingOn = await parkUntilOpen(run, progress, signed, next);
+      if (goingOn === 'anew') return false;
+      if (goingOn !== 'as-signed') await settleStuck(run, progress, next, planOf(signed, next), goingOn, false);
+      continue;
     }
+    run.enter(run.working());
+    if (!next) return true;
+    const { failed, shut } = await tryAtOnce(run, progress, signed, open(), concurrency);
+    for (const { step, failure, isBegun } of failed) {
+      const told = withUntouched(failure, untouchedBeside(run, step));
+      await settleStuck(run, progress, step, planOf(signed, step), told, isBegun);
+    }
+    if (!shut || failed.length > 0 || run.isInterrupted()) continue;
+    const goingOn = await parkUntilOpen(run, progress, signed, shut.step, shut.look);
+    if (goingOn === 'anew') return false;
+    if (goingOn !== 'as-signed') await settleStuck(run, progress, shut.step, planOf(signed, shut.step), goingOn, false);
   }
+}
+
+/** What has come of trying steps: those that have failed, and the one that the window has not let begin. */
+interface Tried {
+  failed: { step: OpenStep; failure: Failure; isBegun: boolean }[];
+  shut?: { step: OpenStep; look: WindowLook };
 }
 
 /** How many steps of the same list have not been begun. */
@@ -71,26 +94,36 @@ function withUntouched(failure: Failure, untouched: number): Failure {
   return { ...failure, reason: `${failure.reason} ${rest}` };
 }
 
-/** Tries steps, so many at a time, until all are done, one fails or an operator interrupts; returns what has failed. */
+/** Tries steps, so many at a time, until all are done, one fails, the window shuts or an operator interrupts. */
 async function tryAtOnce(
   run: Run,
   progress: RunProgress,
   signed: SignedSpan,
   open: readonly OpenStep[],
   concurrency: number,
-): Promise<{ step: OpenStep; failure: Failure }[]> {
-  const failed: { step: OpenStep; failure: Failure }[] = [];
+): Promise<Tried> {
+  const failed: Tried['failed'] = [];
+  let shut: Tried['shut'];
+  const calendar = windowOf(run, progress);
+  let closing: { stop(): void } | undefined;
   const waiting = [...open];
   const scope = new CancellationScope();
   run.performing = scope;
   // What is begun is finished; nothing new begins after a failure, for a pause, or in a history that is full.
-  const goesOn = (): boolean => failed.length === 0 && !run.isInterrupted() && !run.rollover.isDue();
+  const goesOn = (): boolean => failed.length === 0 && shut === undefined && !run.isInterrupted() && !run.rollover.isDue();
   const work = async (): Promise<void> => {
     for (let step = waiting.shift(); step; step = waiting.shift()) {
       // Alone it is followed by the next one, a hold or the end; at the same time as others the lane may come to rest.
       const followed = (): boolean => open.length === 1 || (waiting.length > 0 && goesOn());
+      if (calendar !== undefined) {
+        const look = await lookOrFailure(run, progress, calendar, signed, step);
+        if ('code' in look) failed.push({ step, failure: look, isBegun: false });
+        else if (!mayBegin(signed, look)) shut ??= { step, look };
+        else closing ??= tellOfClose(run, calendar, look, () => open.filter(({ shown }) => shown.status === 'running'));
+        if (!goesOn()) return;
+      }
       const failure = await tryStep(run, progress, signed, step, followed);
-      if (failure) failed.push({ step, failure });
+      if (failure) failed.push({ step, failure, isBegun: true });
       if (!goesOn()) return;
     }
   };
@@ -100,6 +133,7 @@ async function tryAtOnce(
   void pressed.catch(() => undefined);
   const ends = await scope.run(() => Promise.allSettled(Array.from({ length: Math.min(concurrency, open.length) }, work)));
   isOver = true;
+  closing?.stop();
   run.performing = undefined;
   for (const end of ends) {
     // Stopped by an operator: the next safe point waits, ends the run or, where they have changed their mind, goes on at once.
@@ -108,7 +142,23 @@ async function tryAtOnce(
     if (end.status === 'rejected' && !isStop) throw end.reason;
   }
   // Whoever interrupts wants the run to stand still, not to hear of what failed on the way there: it is tried again after that.
-  return run.isInterrupted() ? [] : failed;
+  return { failed: run.isInterrupted() ? [] : failed, ...(shut && { shut }) };
+}
+
+async function lookOrFailure(
+  run: Run,
+  progress: RunProgress,
+  calendar: string,
+  signed: SignedSpan,
+  step: OpenStep,
+): Promise<WindowLook | Failure> {
+  try {
+    return await lookForStep(run, progress, calendar, signed, step);
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    return failure;
+  }
 }
 
 /**
@@ -146,6 +196,8 @@ async function begin(run: Run, step: OpenStep, plan: ActionPlan): Promise<void> 
   const { at } = await run.record('step.started', { step: id, uses, effects: toJson(plan.effects) });
   step.shown.startedAt = at;
   if (run.rollingBack || change === 'reads' || plan.effects.length === 0) return;
+  // What was begun under signatures before is undone by the plan that it was begun with.
+  if (step.performed && !step.performed.undone) return;
   const number = run.rows.filter(({ performed }) => performed).length + 1;
   step.performed = { number, plan, finished: false, foreign: false, undone: false };
 }

@@ -13,14 +13,22 @@ import { finished, recordStepDone } from './record-step-done.ts';
 
 /**
  * Stops at a step that cannot go on by itself until an operator, and where it must be a second person, has said what to do.
- * Where the runbook says so, the run rolls back automatically instead. Throws RunEnded and RollingBack.
+ * Where the runbook says so, the run rolls back automatically instead, but for what fails before the step begins.
+ * Throws RunEnded and RollingBack.
  */
-export async function settleStuck(run: Run, progress: RunProgress, step: OpenStep, plan: ActionPlan, failure: Failure): Promise<void> {
+export async function settleStuck(
+  run: Run,
+  progress: RunProgress,
+  step: OpenStep,
+  plan: ActionPlan,
+  failure: Failure,
+  mayUndo = true,
+): Promise<void> {
   let reason = failure;
   const { id, onFailure } = step.planned;
   if (step.performed) step.performed.foreign = failure.code === 'change-in-flight';
   const isNew = run.state.stuck?.step !== id;
-  if (isNew && onFailure === 'undo' && !run.rollingBack) reason = await rollBackAutomatically(run, progress, id, failure);
+  if (isNew && mayUndo && onFailure === 'undo' && !run.rollingBack) reason = await rollBackAutomatically(run, progress, id, failure);
   for (;;) {
     const command = await run.stuck(id, reason);
     if (await isSettled(run, progress, step, plan, command)) break;
@@ -137,7 +145,8 @@ async function takeDone(
   return true;
 }
 
-function exceptionOf({ base }: RunProgress, { planned: { id, uses } }: OpenStep, effects: Effect[], facts: JsonObject): SpanPlan {
+/** What is signed where an operator departs from what was signed before. */
+export function exceptionOf({ base }: RunProgress, { planned: { id, uses } }: OpenStep, effects: Effect[], facts: JsonObject): SpanPlan {
   const plan = { effects, facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };
   const { digest, title } = base.runbook;
   const steps = [{ id, uses, input: {}, plan }];

@@ -25,6 +25,8 @@ import { requestToken } from '../request-token.ts';
 
 /** EKS takes one to three minutes until the instances of a group have joined. */
 const estimateMs = 3 * 60_000;
+/** And to make a group go again. */
+const undoEstimateMs = 2 * 60_000;
 /** EKS: tags of a node group that are not set by AWS itself. */
 const tagsMax = 50;
 const failedStatuses = new Set(['CREATE_FAILED', 'DEGRADED', 'DELETE_FAILED']);
@@ -101,6 +103,7 @@ async function planCreate(clients: Clients, input: CreateInput, { target }: Acti
     outputs: { nodegroup: input.name },
     expects: nodesAdded(input.name, like, await nodesOfNodegroup(clients, target, input.like), desiredSize),
     estimateMs,
+    undoEstimateMs,
   };
 }
 

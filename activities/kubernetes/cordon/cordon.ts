@@ -32,6 +32,7 @@ export function cordonAction(clients: Clients): AnyAction {
         outputs: { nodes: names },
         expects: [{ change: 'nodes-cordoned', nodes: nodes.map(({ metadata }) => metadata?.name ?? '') }],
         estimateMs: nodes.length * estimateMsPerNode,
+        undoEstimateMs: nodes.length * estimateMsPerNode,
       };
     },
     observe: (plan, context) => observeNodes(clients, plan, context, 'cordoned', (state) => state !== 'none'),

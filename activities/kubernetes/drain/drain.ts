@@ -113,6 +113,7 @@ export async function planDrainIn(
       { change: 'nodes-drained', nodes: names },
     ],
     estimateMs: nodes.length * estimateMsPerNode + forecast.lastsMs,
+    undoEstimateMs: nodes.length * estimateMsPerNode,
   };
 }
 

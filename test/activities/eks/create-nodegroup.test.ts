@@ -103,6 +103,7 @@ describe('the plan', () => {
       outputs: { nodegroup: 'green' },
       expects: [{ change: 'nodes-added', group: 'green', nodes: ['a', 'b', 'c'].map(comingIn) }],
       estimateMs: 180_000,
+      undoEstimateMs: 120_000,
     });
     expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
   });

@@ -92,6 +92,7 @@ describe('the commands that are allowed', () => {
     ['at a hold', initialIntent, holding, ['pause', 'abort']],
     ['at a hold with something to undo', initialIntent, { ...holding, canRollBack: true }, ['pause', 'undo', 'abort']],
     ['while a step runs', initialIntent, { ...holding, phase: 'running', canRollBack: true }, ['pause', 'abort']],
+    ['parked', initialIntent, { ...holding, phase: 'parked', canRollBack: true }, ['proceed', 'pause', 'undo', 'abort']],
     ['paused', paused, { ...holding, phase: 'paused' }, ['resume', 'abort']],
     ['stuck at an action', initialIntent, stuck, ['retry', 'skip', 'done', 'pause', 'abort']],
     ['stuck at a hold', initialIntent, { ...stuck, stuckAtAction: false }, ['retry', 'pause', 'abort']],

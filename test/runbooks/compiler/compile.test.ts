@@ -231,10 +231,47 @@ describe('a mistake is reported at its place', () => {
     expect(problems.map((line) => line.slice(0, expected.length))).toEqual([expected]);
   });
 
-  test.each(['window', 'timeout'])('%s is not supported yet and says so', (key) => {
+  test.each(['timeout'])('%s is not supported yet and says so', (key) => {
     expect(problemsOf(after(`    ${key}: x\n`))).toEqual([
       `r.yaml:14:5 error steps[1].${key}: \`${key}\` is not supported by this version; take it out.`,
     ]);
+  });
+
+  test('a window is a calendar of the configuration', () => {
+    const kept = sound.replace('steps:', 'window: weekend\nsteps:');
+    expect(problemsOf(kept)).toEqual([]);
+    expect(compileRunbook(kept, 'r.yaml').runbook?.window).toBe('weekend');
+    expect(problemsOf(kept, configuration)).toEqual([
+      'r.yaml:9:9 error window: There is no calendar "weekend" in the configuration. The configuration has none.',
+    ]);
+    const night = { zone: 'Asia/Seoul', weekly: ['Sat 22:00-04:00'], dst: { gap: 'shift', overlap: 'first' }, freezes: [] } as const;
+    const calendars = { weekends: { ...night, weekly: [...night.weekly], freezes: [] } };
+    expect(problemsOf(kept, { ...configuration, calendars })).toEqual([
+      'r.yaml:9:9 error window: There is no calendar "weekend" in the configuration. Did you mean "weekends"? There are: weekends.',
+    ]);
+  });
+
+  test('a runbook that carries out another one keeps to its window', () => {
+    const inner = { file: 'inner.yaml', text: sound.replace('steps:', 'window: weekend\nsteps:') };
+    const outer = `${head}  - { id: all, runbook: ./inner.yaml, with: { cluster: '\${inputs.cluster}', nodes: '\${inputs.nodes}' } }\n`;
+    const problems = (text: string) => compileRunbook(text, 'r.yaml', undefined, { './inner.yaml': inner }).problems.map(formatProblem);
+    expect(problems(outer)).toEqual([
+      'r.yaml:10:25 error steps[0].runbook: It keeps to the window weekend, and a run has one for all of its steps: ' +
+        'write `window: weekend` above the steps.',
+    ]);
+    expect(problems(outer.replace('steps:', 'window: weekend\nsteps:'))).toEqual([]);
+  });
+
+  test('what counts only with a window is warned of where there is none', () => {
+    expect(problemsOf(after('    atClose: page\n'))).toEqual([
+      'r.yaml:14:14 warning steps[1].atClose: Counts only where the runbook that is started has a `window`, as this one has not.',
+    ]);
+    const closing = { 'production-change': { ...policy, exclude: [], expiresAtClose: true as const } };
+    expect(problemsOf(sound, { ...configuration, policies: closing })).toContainEqual(
+      expect.stringContaining(
+        'warning steps[0].hold: The policy production-change closes its holds with the window, and this runbook has none',
+      ),
+    );
   });
 
   test('going back after a failure belongs to steps that use an action', () => {

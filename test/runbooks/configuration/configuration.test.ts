@@ -352,9 +352,9 @@ describe('a mistake is reported at its place', () => {
       '"grace" is excluded by name, and cannot break the glass.',
     ],
     [
-      'a close with a window, before there are any',
-      sound.replace('expires: 90s', "expires: at the window's close"),
-      'h.yaml:8:94 error policies.production-change.expires: There are no windows yet that a hold could close with: give a time',
+      'a reminder that comes too often until a window closes',
+      sound.replace('expires: 90s', "expires: at the window's close, remind: 5m"),
+      'h.yaml:8:125 error policies.production-change.remind: Is too often for a hold that closes with a window',
     ],
     [
       'two ways at once to say who signs',

@@ -55,6 +55,7 @@ describe('kubernetes.cordon', () => {
       outputs: { nodes: [nameAt(0), nameAt(1)] },
       expects: [{ change: 'nodes-cordoned', nodes: [nameAt(0), nameAt(1)] }],
       estimateMs: 400,
+      undoEstimateMs: 400,
     });
     expect(demo.proxy.requests.filter((request) => !request.startsWith('GET '))).toEqual([]);
   });

@@ -1,0 +1,351 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Calendar } from '../../domain/calendar/calendar.ts';
+import type { Freeze } from '../../domain/calendar/freeze.ts';
+import type { Interval } from '../../domain/calendar/interval.ts';
+import { clockChangeDefault } from '../../domain/calendar/window.ts';
+import type { RunbookDocument } from '../../domain/runbook.ts';
+import type { RunState } from '../../domain/run/state.ts';
+import { documentOf, startEngine, untilTrue, type Engine, type Site } from '../support/engine.ts';
+
+const hourMs = 3_600_000;
+/** Until an opening of these tests begins or ends: the server has no clock that could be put forward. */
+const soonMs = 2_500;
+const timeoutMs = 60_000;
+
+let engine: Engine;
+let beforeEntry: (kind: string) => void = () => undefined;
+beforeAll(async () => {
+  engine = await startEngine('windows', async (kind) => beforeEntry(kind));
+  const { policies } = engine.configuration;
+  policies.keeping = { ...policies.one!, name: 'keeping', keepSignatures: true };
+  policies.closing = { ...policies.one!, name: 'closing', expiresAtClose: true };
+});
+afterAll(() => engine.stop());
+
+/** A calendar whose openings and freezes a test changes. */
+interface Window {
+  name: string;
+  openings: Interval[];
+  freezes: Freeze[];
+}
+
+function newWindow(...openings: [fromMs: number, untilMs: number][]): Window {
+  const name = `window-${engine.calendars.size}`;
+  const nowMs = Date.now();
+  const window: Window = { name, openings: openings.map(([from, until]) => ({ from: nowMs + from, until: nowMs + until })), freezes: [] };
+  const touching = <One extends Interval>(all: readonly One[], range: Interval): One[] =>
+    all.filter(({ from, until }) => until > range.from && from < range.until);
+  const wallTimes = (from: number, until: number): Interval[] => touching(window.openings, { from, until });
+  const windows = [{ text: 'as the test says', zone: 'UTC', onClockChange: clockChangeDefault, wallTimes }];
+  const freezes = [{ name: 'test', freezesIn: (range: Interval) => touching(window.freezes, range) }];
+  engine.calendars.set(name, new Calendar({ name, zone: 'UTC', windows, freezes }));
+  const weekly = ['Mon-Sun 00:00-24:00'];
+  engine.configuration.calendars = {
+    ...engine.configuration.calendars,
+    [name]: { zone: 'UTC', weekly, dst: clockChangeDefault, freezes: [] },
+  };
+  return window;
+}
+
+/** Two steps that change something, after a hold; the first is slow where the site says so. */
+function twoSteps({ name }: Window, { policy = 'one', atClose = 'finish-step' } = {}): RunbookDocument {
+  const { text, file } = documentOf(`
+  - { id: sign, hold: ${policy} }
+  - { id: first, uses: kubernetes.drain, with: { nodes: [node-a] }, atClose: ${atClose} }
+  - { id: second, uses: kubernetes.drain, with: { nodes: [node-b] } }`);
+  return { file, text: text.replace('steps:', `window: ${name}\nsteps:`) };
+}
+
+async function begin(document: RunbookDocument, prepare: (site: Site) => void = () => undefined) {
+  const { cluster, target, site } = engine.newSite();
+  prepare(site);
+  const { run, admission } = await engine.begin(cluster, document);
+  expect(admission).toEqual({ admitted: true });
+  return { run, target, site };
+}
+
+const parkedBefore = (step: string) => (state: RunState) => state.phase === 'parked' && state.window?.step === step;
+
+/** A run whose window closes while its first step goes on. */
+async function closedInMidRun(policy: string, window: Window, options: { atClose?: string } = {}) {
+  const begun = await begin(twoSteps(window, { policy, ...options }), (site) => site.slow.add('node-a'));
+  await engine.decide(begun.target, 'ada');
+  await untilTrue(() => begun.site.marks.has('node-a'));
+  window.openings[0]!.until = Date.now();
+  begun.site.finishSlow();
+  await engine.until(begun.target, parkedBefore('second'));
+  expect(begun.site.drained).toEqual(['node-a']);
+  return begun;
+}
+
+function openNow(window: Window): void {
+  window.openings.push({ from: Date.now() - 1, until: Date.now() + hourMs });
+}
+
+/** Has a parked run look at its window, which it does by itself once in an hour. */
+async function lookAgain(target: string): Promise<void> {
+  await engine.holdpoint.operate(target, 'pause', '', engine.keys.dana);
+  await engine.until(target, 'paused');
+  await engine.holdpoint.operate(target, 'resume', '', engine.keys.dana);
+}
+
+test(
+  'what is signed while the window is shut waits for it, says until when, and goes on by itself without being signed again',
+  async () => {
+    const window = newWindow([hourMs, 2 * hourMs]);
+    const { run, target, site } = await begin(twoSteps(window));
+    await engine.decide(target, 'ada');
+    const parked = await engine.until(target, 'parked');
+    const opensAt = new Date(window.openings[0]!.from).toISOString();
+    expect(parked.window).toMatchObject({ calendar: window.name, step: 'first', state: 'shut', opensAt });
+    expect(parked.commands).toEqual(['proceed', 'pause', 'abort']);
+    await untilTrue(async () =>
+      (await engine.holdpoint.list({ openOnly: true })).some((one) => one.run === run && one.opensAt === opensAt),
+    );
+    window.openings[0]!.from = Date.now() + soonMs;
+    await lookAgain(target);
+    expect(site.drained).toEqual([]);
+    await engine.until(target, 'done');
+    const kinds = await engine.verifiedKinds(run);
+    expect(kinds.filter((kind) => kind.startsWith('window.'))).toEqual(['window.parked', 'window.parked', 'window.resumed']);
+    expect(kinds.filter((kind) => kind === 'hold.requested')).toHaveLength(1);
+    const started = (await engine.entries(run)).find(({ kind }) => kind === 'step.started');
+    expect(Date.parse(started!.at)).toBeGreaterThanOrEqual(window.openings[0]!.from);
+    await engine.replay(target, { name: 'window' });
+  },
+  timeoutMs,
+);
+
+test(
+  'a window that closes in mid-run lets the step finish, and what is left is signed anew in the next opening',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    const { run, target, site } = await closedInMidRun('one', window);
+    openNow(window);
+    await lookAgain(target);
+    const { hold } = await engine.until(target, 'holding');
+    expect(hold?.request).toMatchObject({ hold: 'sign', number: 2 });
+    expect(hold?.plan.steps.map(({ id }) => id)).toEqual(['second']);
+    expect(site.drained).toEqual(['node-a']);
+    await engine.decide(target, 'grace');
+    await engine.until(target, 'done');
+    expect(site.drained).toEqual(['node-a', 'node-b']);
+    await expect(engine.verifiedKinds(run)).resolves.toContain('window.resumed');
+    await engine.replay(target, { name: 'window-anew' });
+  },
+  timeoutMs,
+);
+
+test(
+  'signatures are kept where the policy says so and the plan of what is left is the same',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    const { run, target, site } = await closedInMidRun('keeping', window);
+    openNow(window);
+    await lookAgain(target);
+    await engine.until(target, 'done');
+    expect(site.drained).toEqual(['node-a', 'node-b']);
+    const kinds = await engine.verifiedKinds(run);
+    expect(kinds.filter((kind) => kind === 'hold.requested')).toHaveLength(1);
+  },
+  timeoutMs,
+);
+
+test(
+  'signatures that the policy keeps are void all the same where the plan has changed, and the difference is shown',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    const { run, target, site } = await closedInMidRun('keeping', window);
+    site.generation = 2;
+    openNow(window);
+    await lookAgain(target);
+    const { hold } = await engine.until(target, 'holding');
+    expect(hold?.drift).toEqual([expect.objectContaining({ step: 'second', object: 'fact generation', after: 2 })]);
+    await engine.decide(target, 'grace');
+    await engine.until(target, 'done');
+    await engine.verifiedKinds(run);
+  },
+  timeoutMs,
+);
+
+test(
+  'a freeze that is declared while a run is parked is honoured, and told',
+  async () => {
+    const window = newWindow([hourMs, 2 * hourMs]);
+    const { run, target, site } = await begin(twoSteps(window));
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'parked');
+    const opens = (window.openings[0]!.from = Date.now() + soonMs);
+    await lookAgain(target);
+    await engine.until(target, ({ window }) => window?.opensAt === new Date(opens).toISOString());
+    window.freezes.push({ from: opens - 1, until: opens + soonMs, why: 'a sale' });
+    const frozen = await engine.until(target, ({ window }) => window?.state === 'frozen');
+    expect(frozen.window).toMatchObject({ reason: expect.stringContaining('a sale'), opensAt: new Date(opens + soonMs).toISOString() });
+    expect(site.drained).toEqual([]);
+    await engine.until(target, 'done');
+    const [started] = (await engine.entries(run)).filter(({ kind }) => kind === 'step.started');
+    expect(Date.parse(started!.at)).toBeGreaterThanOrEqual(opens + soonMs);
+    await engine.verifiedKinds(run);
+  },
+  timeoutMs,
+);
+
+test(
+  'a step that would not be over before the close waits for the next opening that is long enough',
+  async () => {
+    const window = newWindow([-hourMs, 3 * soonMs], [4 * soonMs, 10 * hourMs]);
+    const { run, target, site } = await begin(twoSteps(window), (made) => (made.estimateMs = hourMs));
+    await engine.decide(target, 'ada');
+    const short = await engine.until(target, ({ window }) => window?.state === 'short');
+    expect(short.window?.reason).toBe(`Step first takes about 60 min, with the time to undo it, and ${window.name} closes before that.`);
+    // Its signatures were for the opening that was at hand.
+    await engine.until(target, ({ hold }) => hold?.request.number === 2);
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'done');
+    expect(site.drained).toEqual(['node-a', 'node-b']);
+    await engine.verifiedKinds(run);
+  },
+  timeoutMs,
+);
+
+test(
+  'a plan with a step that no opening is long enough for says so',
+  async () => {
+    const window = newWindow([hourMs, 2 * hourMs]);
+    const { cluster, site } = engine.newSite();
+    site.estimateMs = 3 * hourMs;
+    const { spans } = await engine.holdpoint.plan(twoSteps(window), { cluster });
+    const reason = 'The step takes about 3 h 0 min, with the time to undo it; the longest opening has 60 min.';
+    expect(spans[1]?.plan.steps[0]?.plan.blockers).toEqual([expect.objectContaining({ reason })]);
+  },
+  timeoutMs,
+);
+
+test(
+  'going on outside of the window is asked for with a reason, signed by the policy, and recorded',
+  async () => {
+    const window = newWindow([hourMs, 2 * hourMs]);
+    const { run, target, site } = await begin(twoSteps(window));
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'parked');
+    await expect(engine.holdpoint.operate(target, 'proceed', '', engine.keys.dana)).rejects.toMatchObject({ code: 'reason-missing' });
+    const asked = await engine.holdpoint.operate(target, 'proceed', 'the shop is down', engine.keys.dana);
+    expect(asked.hold).toBe('proceed');
+    const { hold } = await engine.until(target, 'holding');
+    expect(hold?.request).toMatchObject({ askedBy: 'dana', policy: { name: 'one' }, expiresAt: expect.any(String) });
+    expect(site.drained).toEqual([]);
+    await engine.decide(target, 'grace');
+    await engine.until(target, 'done');
+    expect(site.drained).toEqual(['node-a', 'node-b']);
+    const entry = (await engine.entries(run)).find(({ kind }) => kind === 'window.exception');
+    expect(entry?.body).toMatchObject({ calendar: window.name, askedBy: 'dana', reason: 'the shop is down', signedBy: ['grace'] });
+    await engine.verifiedKinds(run);
+    await engine.replay(target, { name: 'window-exception' });
+  },
+  timeoutMs,
+);
+
+test(
+  'a request to go on outside of the window closes when the window opens, and the run goes on by itself',
+  async () => {
+    const window = newWindow([hourMs, 2 * hourMs]);
+    const { run, target } = await begin(twoSteps(window));
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'parked');
+    const opens = (window.openings[0]!.from = Date.now() + 2 * soonMs);
+    await lookAgain(target);
+    await engine.until(target, ({ window }) => window?.opensAt === new Date(opens).toISOString());
+    await engine.holdpoint.operate(target, 'proceed', 'it is late', engine.keys.dana);
+    await engine.until(target, 'done');
+    const kinds = await engine.verifiedKinds(run);
+    expect(kinds).toContain('hold.expired');
+    expect(kinds).not.toContain('window.exception');
+  },
+  timeoutMs,
+);
+
+test(
+  'a run that is parked can be aborted, and one that has changed something be undone',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    const { run, target, site } = await closedInMidRun('one', window);
+    await engine.holdpoint.operate(target, 'undo', 'not tonight', engine.keys.dana);
+    await engine.decide(target, 'grace');
+    // A rollback waits for no window.
+    await engine.until(target, 'undone');
+    expect(site.undone).toEqual(['node-a']);
+    await engine.verifiedKinds(run);
+    const other = await begin(twoSteps(window));
+    await engine.decide(other.target, 'ada');
+    await engine.until(other.target, 'parked');
+    await engine.holdpoint.operate(other.target, 'abort', 'not at all', engine.keys.dana);
+    await engine.until(other.target, 'aborted');
+    await engine.verifiedKinds(other.run);
+  },
+  timeoutMs,
+);
+
+test(
+  'a step that goes on past the close is recorded as such, and people are told where it says page',
+  async () => {
+    const window = newWindow([-hourMs, 3 * soonMs]);
+    const { run, target, site } = await begin(twoSteps(window, { atClose: 'page' }), (made) => made.slow.add('node-a'));
+    await engine.decide(target, 'ada');
+    await untilTrue(async () => (await engine.entries(run)).some(({ kind }) => kind === 'window.closed'));
+    const closed = (await engine.entries(run)).find(({ kind }) => kind === 'window.closed');
+    expect(closed?.body).toMatchObject({ step: 'first', atClose: 'page', closesAt: new Date(window.openings[0]!.until).toISOString() });
+    site.finishSlow();
+    await engine.until(target, parkedBefore('second'));
+    await engine.holdpoint.operate(target, 'abort', 'enough', engine.keys.dana);
+    await engine.until(target, 'aborted');
+    await engine.verifiedKinds(run);
+  },
+  timeoutMs,
+);
+
+test(
+  'a worker looks for itself: it carries out nothing that was begun while the window was shut, whatever the run says',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    const { target, site } = await begin(twoSteps(window));
+    beforeEntry = (kind) => void (kind === 'step.started' && (window.openings = []));
+    try {
+      await engine.decide(target, 'ada');
+      const { stuck } = await engine.until(target, 'stuck');
+      expect(stuck).toMatchObject({ code: 'step-not-signed', reason: expect.stringContaining('was shut when it was begun') });
+    } finally {
+      beforeEntry = () => undefined;
+    }
+    expect(site.drained).toEqual([]);
+  },
+  timeoutMs,
+);
+
+test(
+  'a calendar that is gone stops the run for an operator, who has it tried again',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    const { run, target } = await begin(twoSteps(window));
+    const calendar = engine.calendars.get(window.name)!;
+    engine.calendars.delete(window.name);
+    await engine.decide(target, 'ada');
+    const { stuck } = await engine.until(target, 'stuck');
+    expect(stuck).toMatchObject({ code: 'calendar-unknown' });
+    engine.calendars.set(window.name, calendar);
+    await engine.holdpoint.operate(target, 'retry', 'it is back', engine.keys.dana);
+    await engine.until(target, 'done');
+    await engine.verifiedKinds(run);
+  },
+  timeoutMs,
+);
+
+test(
+  'a hold that closes with the window closes with the opening at hand',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    const { target } = await begin(twoSteps(window, { policy: 'closing' }));
+    const { hold } = await engine.until(target, 'holding');
+    expect(hold?.request.expiresAt).toBe(new Date(window.openings[0]!.until).toISOString());
+  },
+  timeoutMs,
+);
