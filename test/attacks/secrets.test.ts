@@ -16,7 +16,9 @@ const node = 'ip-10-0-0-4.eu-central-1.compute.internal';
 /** An account without rights, as which another user of the machine looks at processes. */
 const nobody = 65_534;
 const waitLimitMs = 120_000;
-const pauseMs = 50;
+const pauseMs = 200;
+/** Of looks at processes, each of which starts one itself: the programs that are looked at live for longer. */
+const lookPauseMs = 250;
 
 /** What must be found nowhere. None has a shape that tells what it is, but for the identifier of AWS and the token of Slack. */
 const secrets: Record<string, string> = {
@@ -198,7 +200,7 @@ async function lookAtProcesses(seen: Set<string>, uid: number | undefined): Prom
     const { stdout } = await run('ps', options, { ...(isRoot && { uid }), maxBuffer: 64 * 1024 * 1024, cwd: '/' });
     // What this test itself was started with is somebody else's; without another user, environments are our own to see.
     if (uid === undefined || isRoot) for (const line of stdout.split('\n')) seen.add(line);
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await new Promise((resolve) => setTimeout(resolve, lookPauseMs));
   }
 }
 

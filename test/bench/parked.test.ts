@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { percentile } from '../../bench/measure/figures.ts';
+import { wholeNumber } from '../../bench/measure/settings.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 const program = fileURLToPath(new URL('../../bench/parked.ts', import.meta.url));
@@ -39,12 +40,17 @@ test('a few runs are opened, approved and compared; one line says how it went', 
 
 test.each([
   ['--runs', '3'],
-  ['--runs', 'many'],
   ['--approve-at-once', '0'],
 ])('%s %s makes no sense and is refused before anything starts', async (option, value) => {
   const { code, stdout, stderr } = await benchParked(option, value);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toContain(`${option} must be a whole number`);
+});
+
+// Here and not by the program: one that is started takes seconds.
+test.each(['0', '101', 'many', '2.5', ''])('a setting from 1 to 100 cannot be "%s"', (text) => {
+  const sentence = `--rounds must be a whole number from 1 to 100, not "${text}"`;
+  expect(() => wholeNumber('rounds', text, 1, 100)).toThrow(new RangeError(sentence));
 });
 
 test.each([

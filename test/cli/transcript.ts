@@ -10,7 +10,7 @@ import { LiveEnvironment, type Outcome, type Environment } from './environment.t
  */
 const target = 'eks/eu-central-1/demo';
 const waitLimitMs = 20_000;
-const waitPauseMs = 25;
+const waitPauseMs = 100;
 /** Of what was played before an error. */
 const lastLinesShown = 60;
 const stderrMark = '2> ';

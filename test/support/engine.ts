@@ -57,7 +57,7 @@ export const people = ['dana', 'ada', 'grace', 'linus', 'oscar'] as const;
 export type Person = (typeof people)[number];
 
 const untilLimitMs = 120_000;
-const untilPauseMs = 40;
+const untilPauseMs = 100;
 /** Scripted actions take effect at once, so they are looked at again at once. */
 const pace = { lookMinMs: 10, lookMaxMs: 200 };
 

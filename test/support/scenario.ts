@@ -32,6 +32,8 @@ import { makeKeys, people, writeConfiguration, type Person } from './people.ts';
 const speedDefault = 200;
 const nodesAtOnceDefault = 2;
 const lookPauseMs = 100;
+/** Whoever follows a run waits for what stays; many are followed at a time, and each look costs the server and a worker some work. */
+const followPauseMs = 300;
 /** A worker that was killed answers no question; somebody else does, a moment later. */
 const lookLimitMs = 3_000;
 /** Less than the limits of the tests: whoever hears of a run that gets no further must hear what keeps it. */
@@ -227,7 +229,7 @@ export class Scenario {
         seen.add(name);
         await this.sign(last, open);
       }
-      await wait(lookPauseMs);
+      await wait(followPauseMs);
     }
     throw await this.lost(last);
   }
