@@ -1,7 +1,7 @@
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
 import { connectTemporal, temporalSettings } from '../../client/connection.ts';
-import { verifyEvidence } from '../../client/evidence.ts';
+import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import { readKey } from '../../client/keys.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -11,7 +11,7 @@ import { readRunbook } from '../../runbooks/library.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
-import { formatDuration } from '../format.ts';
+import { counted, formatDuration } from '../format.ts';
 import { forecastLines } from '../plan-view.ts';
 import { holdLines } from '../run-view.ts';
 import {
@@ -23,6 +23,7 @@ import {
   type SandboxCluster,
 } from '../environment.ts';
 import { labClusterName, startLabCluster, type LabCluster } from '../lab-cluster.ts';
+import { readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 import { readSpeed } from './up.ts';
@@ -224,16 +225,16 @@ async function conclude(
   { seen, counts, tookMs, configuration }: { seen: Sighting; counts: JsonObject; tookMs: number; configuration: string },
   terminal: Terminal,
 ): Promise<number> {
-  const verified = await verifyEvidence(state.evidence);
+  const verified = await verifyAs(configuration, state.evidence, terminal);
   const { podsMoved, violations, leftovers, seenBy } = seen;
-  const ok = state.phase === 'done' && violations.length === 0 && leftovers.length === 0 && verified.ok;
+  const ok = state.phase === 'done' && violations.length === 0 && leftovers.length === 0 && verified.ok && isSigned(verified);
   const { colors } = terminal;
   terminal.lines([
     '',
     `${ok ? colors.green('✓') : colors.red('✗')} ${state.phase} in ${formatDuration(tookMs)}: ${podsMoved} pods moved, ` +
       `${violations.length} budget violations seen by ${seenBy}.`,
-    ...[...violations, ...leftovers].map((sentence) => `  ${colors.red('✗')} ${sentence}`),
-    `  evidence ${state.evidence} (${verified.entries} entries, ${verified.signatures.length} signatures)`,
+    ...[...violations, ...leftovers, ...verified.problems.map(({ sentence }) => sentence)].map((each) => `  ${colors.red('✗')} ${each}`),
+    `  evidence ${state.evidence} (${evidenceInWords(verified)})`,
     `  verify it with: npm run --silent holdpoint -- evidence verify ${state.evidence} --config ${configuration}`,
   ]);
   terminal.result({
@@ -243,6 +244,24 @@ async function conclude(
     podsMoved,
     budgetViolations: violations.length,
     evidence: state.evidence,
+    evidenceVerified: verified.ok && isSigned(verified),
   });
   return ok ? exitCodes.done : exitCodeOf(state.phase) || exitCodes.error;
+}
+
+/** Verifies a record as the command does that is printed for it. */
+async function verifyAs(file: string, record: string, terminal: Terminal): Promise<EvidenceReport> {
+  const configuration = await readConfiguration(terminal, file);
+  return verifyEvidence(record, configuration?.people, { authority: configuration });
+}
+
+/** Whether the worker of the demo has signed every entry. */
+function isSigned({ entries, workers }: EvidenceReport): boolean {
+  return entries > 0 && workers.known === entries;
+}
+
+function evidenceInWords(report: EvidenceReport): string {
+  const { entries, workers, signatures } = report;
+  const signed = isSigned(report) ? 'each signed by the worker' : `${workers.known} of them signed by the worker`;
+  return `${counted(entries, 'entry', 'entries')}, ${signed}; ${counted(signatures.length, 'signature')} of people`;
 }

@@ -11,7 +11,7 @@ test('the demo on the lab takes two nodes out of service and back, and leaves no
   const demo = ['demo', 'node-maintenance', '--on', 'lab', '--yes', '--json'];
   const { stdout } = await promisify(execFile)(command, [...args, ...demo]);
   const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { evidence: string; podsMoved: number };
-  expect(result).toMatchObject({ status: 'done', nodesMaintained: 2, budgetViolations: 0 });
+  expect(result).toMatchObject({ status: 'done', nodesMaintained: 2, budgetViolations: 0, evidenceVerified: true });
   expect(result.podsMoved).toBeGreaterThan(0);
   const { ok, ending, signatures } = await verifyEvidence(result.evidence);
   expect({ ok, ending, signatures: signatures.length }).toEqual({ ok: true, ending: 'ended', signatures: 3 });
