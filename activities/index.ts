@@ -34,6 +34,7 @@ import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
 import { toFailure } from './failure.ts';
 import { Judge } from './judge.ts';
+import { PastRuns } from './past-runs.ts';
 import { perform, type Performance } from './perform.ts';
 import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
@@ -186,6 +187,7 @@ export function createActivities(parts: ActivityParts): Activities {
   // What anybody can send must not keep what has been signed waiting.
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
   const callers = new Callers();
+  const past = new PastRuns(parts.evidence);
   const readNotifications = parts.readNotifications ?? (async () => undefined);
   const outbox = new Outbox({ evidence: parts.evidence, readNotifications });
   const judge = new Judge({
@@ -209,10 +211,17 @@ export function createActivities(parts: ActivityParts): Activities {
       return { ...(await ofRequests.prepareRunbook(request, configuration)), keys: keysNow(configuration) };
     },
     planRunbook: (request) =>
-      withHeartbeats(async () =>
-        planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), await planner(ofRequests)),
-      ),
-    planSpan: (request) => withHeartbeats(async () => planSpan(request, await planner(ofRuns))),
+      withHeartbeats(async () => {
+        const prepared = await ofRequests.prepareRunbook(request, await parts.readConfiguration());
+        const forecast = await planRunbook(prepared, await planner(ofRequests));
+        const spans = await Promise.all(forecast.spans.map(async (span) => ({ ...span, plan: await past.addTo(span.plan) })));
+        return { ...forecast, spans };
+      }),
+    planSpan: (request) =>
+      withHeartbeats(async () => {
+        const span = await planSpan(request, await planner(ofRuns));
+        return { ...span, plan: await past.addTo(span.plan) };
+      }),
     readPolicy: async ({ policy, expiresMs }) => readPolicy(await parts.readConfiguration(), policy, expiresMs),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),

@@ -24,6 +24,8 @@ export interface HoldState {
   withdrawn?: Decision[];
   /** What has changed since the request before this one was signed. */
   drift?: PlanDifference;
+  /** What has changed since the request before this one was shown, which closed without signatures. */
+  changed?: PlanDifference;
 }
 
 /** A hold that somebody has released alone, as its policy lets them. */
