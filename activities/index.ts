@@ -39,6 +39,7 @@ import { keepLargeValues } from './evidence/payloads.ts';
 import { EvidenceError, type EvidenceStore, type NewEntry } from './evidence/store.ts';
 import { toFailure } from './failure.ts';
 import { Judge } from './judge.ts';
+import { PastRuns } from './past-runs.ts';
 import { perform, type Performance } from './perform.ts';
 import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
@@ -211,6 +212,7 @@ export function createActivities(parts: ActivityParts): Activities {
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
   const requests = new Requests();
   const callers = new Callers();
+  const past = new PastRuns(parts.evidence);
   const readNotifications = parts.readNotifications ?? (async () => undefined);
   const readCalendars = parts.readCalendars ?? (async (definitions) => calendarsOf(definitions, frozenFile).calendars);
   const schedules = { readConfiguration: () => parts.readConfiguration(), readCalendars };
@@ -240,11 +242,18 @@ export function createActivities(parts: ActivityParts): Activities {
     },
     planRunbook: (request) =>
       withHeartbeats(() =>
-        requests.admit(async () =>
-          planRunbook(await ofRequests.prepareRunbook(request, await parts.readConfiguration()), await planner(ofRequests)),
-        ),
+        requests.admit(async () => {
+          const prepared = await ofRequests.prepareRunbook(request, await parts.readConfiguration());
+          const forecast = await planRunbook(prepared, await planner(ofRequests));
+          const spans = await Promise.all(forecast.spans.map(async (span) => ({ ...span, plan: await past.addTo(span.plan) })));
+          return { ...forecast, spans };
+        }),
       ),
-    planSpan: (request) => withHeartbeats(async () => planSpan(request, await planner(ofRuns))),
+    planSpan: (request) =>
+      withHeartbeats(async () => {
+        const span = await planSpan(request, await planner(ofRuns));
+        return { ...span, plan: await past.addTo(span.plan) };
+      }),
     readPolicy: async (request) => readPolicy(request, await parts.readConfiguration(), windows),
     lookAtWindow: (request) => windows.look(request),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),

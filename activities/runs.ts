@@ -25,6 +25,19 @@ export async function latestRunOf(target: string): Promise<LatestRun> {
   }
 }
 
+/** The ids of runs on a target that went through, the newest first, as far as Temporal still knows of them. To be called within an activity. */
+export async function doneRunsOf(target: string, most: number): Promise<string[]> {
+  const { client, info } = Context.current();
+  const ours = `WorkflowType = '${runWorkflow}' AND TaskQueue = '${info.taskQueue}' AND ExecutionStatus = 'Completed'`;
+  const runs: string[] = [];
+  for await (const { typedSearchAttributes } of client.workflow.list({ query: `${ours} AND WorkflowId = '${target}'` })) {
+    const run = typedSearchAttributes.get(runAttribute);
+    if (run !== undefined && !runs.includes(run)) runs.push(run);
+    if (runs.length >= most) break;
+  }
+  return runs;
+}
+
 /** The targets that runs of this task queue have worked on, the newest first. To be called within an activity. */
 export async function targetsOfRuns(most: number): Promise<{ targets: string[]; more: boolean }> {
   const { client, info } = Context.current();

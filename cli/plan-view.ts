@@ -2,6 +2,7 @@ import { ZodDefault } from 'zod';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import { isObject, type Json } from '../domain/json.ts';
 import { getOrAdd, ownValue } from '../domain/map.ts';
+import { estimateOf } from '../domain/plan/past.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import { signedTextOf, type Effect, type Risk, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
 import { shownCharactersMax, visibleJson } from '../domain/visible.ts';
@@ -56,15 +57,30 @@ export function stepLines(step: StepPlan, colors: Colors, { forecast, signed = t
   const { id, uses, plan } = step;
   // What blocks a later part today may be just what the parts before it clear.
   const blocker = forecast ? colors.yellow('! blocked today:') : colors.red('✗');
-  const estimate = plan.estimateMs >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(plan.estimateMs)}`) : '';
+  const { ms } = estimateOf(step);
+  const estimate = ms >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(ms)}${basisText(step)}`) : '';
   return [
     `  ${colors.bold(id)} ${colors.dim(uses)}${estimate}`,
     ...settingLines(step, colors),
     ...effectLines(plan.effects, colors),
     ...riskLines(plan.risks, colors),
+    ...undoLines(step, colors),
     ...plan.notes.map((note) => `    ${colors.yellow('!')} ${signed ? 'not signed: ' : ''}${note}`),
     ...plan.blockers.flatMap(({ object, reason, remedy }) => [`    ${blocker} ${object}: ${reason}`, `      ${colors.dim(remedy)}`]),
   ];
+}
+
+/** What an estimate is made of. */
+function basisText({ past }: StepPlan): string {
+  if (!past) return ' (forecast)';
+  return ` (median of ${counted(past.runs, 'past run')} here; 95 of 100 within ${formatDuration(past.p95Ms)})`;
+}
+
+/** Whether there is a way back from what a step would do. */
+function undoLines({ uses, plan }: StepPlan, colors: Colors): string[] {
+  const { undo } = findAction(uses) ?? {};
+  if (!undo || plan.effects.length === 0) return [];
+  return ['does' in undo ? colors.dim(`    ↶ undo ${undo.does}`) : `    ${colors.yellow('!')} no way back: ${undo.none}`];
 }
 
 /** A setting of a step that is not its default. */

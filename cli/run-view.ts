@@ -150,6 +150,10 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
     lines.push(`  ${colors.yellow('The plan has changed after it was signed; the signatures are void. What differs:')}`);
     lines.push(...differenceLines(hold.drift, terminal));
   }
+  if (hold.changed) {
+    lines.push(`  ${colors.yellow('Since the request before this one, which was not signed, the plan has changed:')}`);
+    lines.push(...differenceLines(hold.changed, terminal));
+  }
   if (options.plan) lines.push(...planLines(hold.plan, terminal));
   if (options.full) lines.push(...signedTextLines(hold.plan, colors));
   const reviewed = reviewedHold(request.hold);
@@ -163,7 +167,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   const waits = standing.state === 'waiting' ? standing : undefined;
   if (waits) {
     const who = waits.maySign.length > 0 ? `${listOfNames(waits.maySign)} may sign` : 'nobody is left who may';
-    lines.push(`  waits for ${waits.inWords} (${who}); closes ${formatTime(request.expiresAt)}`);
+    lines.push(`  waits for ${waits.inWords} (${who}); ${closingText(request.expiresAt, terminal)}`);
     const { escalate } = request.policy;
     if (escalate) {
       const fromMs = Date.parse(request.requestedAt) + escalate.afterMs;
@@ -175,6 +179,11 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   if (options.plan) lines.push(...hashLines(hold.plan, colors));
   if (waits) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   return lines;
+}
+
+function closingText(expiresAt: string, terminal: Terminal): string {
+  const leftMs = Date.parse(expiresAt) - terminal.surroundings.now().getTime();
+  return `closes ${leftMs > 0 ? `in ${formatDuration(leftMs)}, ` : ''}${formatTime(expiresAt)}`;
 }
 
 function signatureText({ person, from, inPlaceOf, delegation, inAdvance }: Decision): string {

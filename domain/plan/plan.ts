@@ -3,6 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Json, JsonObject } from '../json.ts';
 import type { ExpectedChange } from './expected.ts';
+import type { PastDurations } from './past.ts';
 
 /**
  * How many hex digits of a hash are shown, and asked for where one is typed: 128 bits. Two plans that share twelve digits are made
@@ -69,6 +70,8 @@ export interface StepPlan {
   uses: string;
   input: JsonObject;
   plan: ActionPlan;
+  /** How long it has taken before on this target; not signed. Left out where nothing is known. */
+  past?: PastDurations;
 }
 
 /** The plan of all steps up to the next hold: what one set of signatures stands for. */

@@ -27,6 +27,8 @@ export interface HoldState {
   drift?: PlanDifference;
   /** Approvals that were signed in advance and do not count, with the reason. */
   notInAdvance?: { person: string; reason: string }[];
+  /** What has changed since the request before this one was shown, which closed without signatures. */
+  changed?: PlanDifference;
 }
 
 /** A hold that somebody has released alone, as its policy lets them. */

@@ -30,6 +30,8 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   runsOn?: string;
   /** What is lost or risked by settings of an input, in so many words, by their names: whoever signs reads it. */
   dangers?: (input: z.output<Input>) => { [setting: string]: string | undefined };
+  /** What its rollback does, or why there is none, for whoever signs; left out for what changes nothing. */
+  undo?: { does: string } | { none: string };
   /** What later steps may refer to as `steps.<id>.<name>`. */
   outputs: Record<string, ExpressionType>;
   /** What the question of a hold may refer to as `steps.<id>.plan.<name>`. */

@@ -40,6 +40,7 @@ const eksCreateNodegroup = declareAction({
     version: kubernetesVersion.describe('Kubernetes version of the new nodes; that of the cluster if left out.').optional(),
   }),
   change: 'adds',
+  undo: { does: 'drains the nodes of the new group, and deletes it' },
   limits: { timeoutMs: 2 * hourMs },
   outputs: { nodegroup: text, nodes: listOfText },
 });
@@ -53,6 +54,7 @@ const eksDeleteNodegroup = declareAction({
     createdBy: runId.describe('Id of a run: the node group is deleted only if that run has made it.').optional(),
   }),
   change: 'destroys',
+  undo: { none: 'the node group can be created anew, but its nodes do not come back' },
   limits: { timeoutMs: 2 * hourMs },
   outputs: { nodegroup: text },
 });
@@ -83,6 +85,7 @@ const eksUpdateNodegroupVersion = declareAction({
     force: force ? 'EKS ends nodes whose pods it could not evict in 15 minutes, past their PodDisruptionBudgets' : undefined,
   }),
   change: 'changes',
+  undo: { none: 'EKS does not take nodes back to an older version' },
   limits: { timeoutMs: 2 * hourMs },
   outputs: { nodegroup: text, releaseVersion: text },
 });

@@ -44,6 +44,7 @@ const kubernetesCordon = declareAction({
   worksOn,
   input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), uids, ignoreMissing }),
   change: 'changes',
+  undo: { does: 'lifts the cordons that it has set' },
   limits: { timeoutMs: 5 * minuteMs, pace: markPace },
   outputs: { nodes: listOfText },
 });
@@ -54,6 +55,7 @@ const kubernetesUncordon = declareAction({
   worksOn,
   input: z.strictObject({ nodes: nodeNames.describe('Names of the nodes.'), uids, ignoreMissing }),
   change: 'changes',
+  undo: { does: 'cordons the nodes again' },
   limits: { timeoutMs: 5 * minuteMs, pace: markPace },
   outputs: { nodes: listOfText },
 });
@@ -121,6 +123,7 @@ const kubernetesDrain = declareAction({
     ...dangersOfDeadlines(limits),
   }),
   change: 'changes',
+  undo: { does: 'lifts the cordons that it has set; pods that were moved stay where they are' },
   limits: { timeoutMs: drainTimeoutMs },
   outputs: { nodes: listOfText, podsMoved: number },
   planFields: { pods: number, nodes: listOfText },

@@ -184,6 +184,8 @@ class Placeholders {
       .replace(/(?<=pods still run on its nodes: ).*$/gm, '{pods}.')
       // A drain lasts as long as pods here have taken to start, which no two worlds have in common.
       .replace(/(?<= (?:kubernetes\.drain|eks\.deleteNodegroup), about )(?:\d+ (?:s|min|h) ?)+$/gm, '{time}')
+      .replace(/(?<=, about )(?:\d+ (?:s|min|h) ?)+\((?:forecast|median[^)]*)\)$/gm, '{time} ({basis})')
+      .replace(/(?<=; closes in )(?:\d+ (?:s|min|h) ?)+(?=,)/g, '{time}')
       .replace(/\b\d{1,2} \w{3} \d{4}, \d\d:\d\d:\d\d \S+?(?=[)\s]|$)/gm, '1 Jan 2001, 01:01:01 UTC')
       .replace(/^\d\d:\d\d:\d\d \S+(?= )/gm, '01:01:01 UTC')
       .replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '2001-01-01T01:01:01.000Z')

@@ -149,7 +149,7 @@ describe('what a person is told of a run', () => {
 
   test('who may sign, how many are missing, and until when', () => {
     const shown = text({ state: stateOf({ hold: holdOf({}) }) });
-    expect(shown).toContain('waits for 2 signatures of sre (ada and grace may sign); closes 21 Nov 2026');
+    expect(shown).toContain('waits for 2 signatures of sre (ada and grace may sign); closes in 4 h, 21 Nov 2026');
     expect(shown).toContain(`holdpoint approve r-20261121-7kq2m4 --plan ${shortHash(hash)}`);
   });
 
@@ -230,8 +230,9 @@ describe('a plan', () => {
     const blockers = [{ object: 'PodDisruptionBudget/shop/cart', reason: 'It never opens.', remedy: 'Open it.' }];
     expect(lines({ blockers, notes: ['Look out.'], effects: [{ object: 'a', change: 'delete' }], estimateMs: 90_000 })).toEqual([
       ...head,
-      '  drain kubernetes.drain, about 1 min 30 s',
+      '  drain kubernetes.drain, about 1 min 30 s (forecast)',
       '    ~ a: delete',
+      '    ↶ undo lifts the cordons that it has set; pods that were moved stay where they are',
       '    ! not signed: Look out.',
       '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
       '      Open it.',

@@ -7,6 +7,7 @@ import { RunEnded, type Run } from '../run/run.ts';
 import { planNextSpan } from '../steps/span.ts';
 import { windowOf } from '../window/look.ts';
 import { requestSignatures, type CurrentPolicy, type Question } from './request.ts';
+import { differenceOf } from '../../domain/plan/difference.ts';
 import { shortHash } from '../../domain/plan/plan.ts';
 
 /** How often signatures are requested anew because the plan keeps changing, before an operator has to look. */
@@ -74,6 +75,7 @@ function releaseInWords({ broken }: Run, id: string, by: readonly string[]): str
 
 function questionOf(run: Run, instance: StepInstance, progress: RunProgress): Question<Span> {
   const { id, step } = instance;
+  let before = run.state.hold?.plan;
   return {
     hold: id,
     plan: async () => {
@@ -85,7 +87,11 @@ function questionOf(run: Run, instance: StepInstance, progress: RunProgress): Qu
     earlierApprovers: progress.approvers,
     requestsMax,
     attempt: (work) => run.untilItWorks(id, work),
-    onRequest: ({ request, plan }) => {
+    onRequest: (held) => {
+      const { request, plan, drift } = held;
+      const changed = before && !drift ? differenceOf(before, plan) : [];
+      if (changed.length > 0) held.changed = changed;
+      before = plan;
       const shown = run.step(id);
       shown.startedAt ??= request.requestedAt;
       shown.summary = `${requirementInWords(request.policy)} must sign ${shortHash(plan.hash)}`;

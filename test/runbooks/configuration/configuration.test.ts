@@ -344,12 +344,12 @@ describe('a mistake is reported at its place', () => {
     [
       'somebody unknown who may break the glass',
       sound.replace('atLeast: 1, of: sre', 'atLeast: 1, of: sre, breakGlass: [zoe]'),
-      'policies.test-change.breakGlass[0]: Must be somebody in people, but is "zoe".',
+      'h.yaml:9:52 error policies.test-change.breakGlass[0]: Must be somebody in people, but is "zoe".',
     ],
     [
       'somebody who is excluded by name and may break the glass',
-      sound.replace('exclude: [requester]', 'exclude: [grace], breakGlass: [grace]').replace('[ada, grace]', '[ada, grace, linus]'),
-      '"grace" is excluded by name, and cannot break the glass.',
+      sound.replace('atLeast: 1, of: sre', 'atLeast: 1, of: sre, exclude: [grace], breakGlass: [grace]'),
+      'h.yaml:9:70 error policies.test-change.breakGlass[0]: "grace" is excluded by name, and cannot break the glass.',
     ],
     [
       'a reminder that comes too often until a window closes',

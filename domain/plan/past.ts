@@ -1,0 +1,47 @@
+import type { EvidenceEntry } from '../evidence/evidence.ts';
+import { msOf } from '../time.ts';
+
+/** How long a step has taken on a target before: read from records of runs, and not signed. */
+export interface PastDurations {
+  /** How many runs they are of. */
+  runs: number;
+  medianMs: number;
+  /** What 95 of 100 of them stayed within. */
+  p95Ms: number;
+}
+
+/** How long a step took in one run. */
+export interface StepDuration {
+  step: string;
+  uses: string;
+  ms: number;
+}
+
+/** Entries after which the time of a step is that of people, too, and no longer its own. */
+const interruptions: readonly string[] = ['step.stuck', 'step.failed', 'run.paused'];
+
+/** How long the steps took that went through by themselves, as the record of a run says. */
+export function durationsIn(entries: readonly Pick<EvidenceEntry, 'kind' | 'at' | 'body'>[]): StepDuration[] {
+  const begun = new Map<unknown, { uses: string; atMs: number }>();
+  return entries.flatMap(({ kind, at, body }) => {
+    const { step, uses, byHand } = body;
+    if (interruptions.includes(kind)) begun.clear();
+    if (kind === 'step.started' && typeof uses === 'string') begun.set(step, { uses, atMs: msOf(at) });
+    const start = kind === 'step.done' && byHand !== true ? begun.get(step) : undefined;
+    if (!start || typeof step !== 'string') return [];
+    return [{ step, uses: start.uses, ms: Math.max(0, msOf(at) - start.atMs) }];
+  });
+}
+
+/** Median and 95th percentile, each a duration that was there (nearest rank); undefined where there is none. */
+export function summaryOf(durationsMs: readonly number[]): PastDurations | undefined {
+  if (durationsMs.length === 0) return undefined;
+  const sorted = [...durationsMs].sort((one, other) => one - other);
+  const rank = (percent: number): number => sorted[Math.ceil((percent / 100) * sorted.length) - 1] ?? 0;
+  return { runs: sorted.length, medianMs: rank(50), p95Ms: rank(95) };
+}
+
+/** How long a step is expected to take, and why. */
+export function estimateOf({ plan, past }: { plan: { estimateMs: number }; past?: PastDurations }): { ms: number; past?: PastDurations } {
+  return past ? { ms: past.medianMs, past } : { ms: plan.estimateMs };
+}
