@@ -14,7 +14,7 @@ const resumed = (signatures: string, planHash = left.hash): Written =>
 async function problemsWith(...entries: Written[]): Promise<string[]> {
   let signatures = 0;
   const signerOf = (person: string) => ({ person, publicKey: person, sign: async () => `signed-${(signatures += 1)}` });
-  const written = await writtenOfRun(run, signerOf('dana') as never, signerOf('ada') as never);
+  const written = await writtenOfRun(run, signerOf('dana'), signerOf('ada'));
   const place = written.findIndex(({ kind, body }) => kind === 'step.started' && body.step === 'drain');
   written.splice(place, 0, ...entries);
   const whole = written.map(({ kind, body }, index): WholeEntry => {
