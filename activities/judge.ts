@@ -261,7 +261,7 @@ function startOf(run: string, { start }: Ledger, configuration: Configuration, r
   return claims.kind === 'schedule' ? { ...claims, run } : claims;
 }
 
-/** Whether the requester has signed the plan of what comes before the first hold; in a scheduled run what changes nothing needs no signature. */
+/** Whether the requester has signed the plan of what comes before the first hold; in a scheduled run what changes nothing needs none. */
 function isStartSigned(ledger: Ledger, plan: SpanPlan, start: Start, configuration: Configuration): boolean {
   if ('planHash' in start) return plan.hash === start.planHash;
   if (changesNothing(plan)) return true;

@@ -35,7 +35,8 @@ function unfreshness(statement: Statement, now: Date): VerificationRefusal | und
   }
   if (statement.kind === 'schedule') {
     if (ageMs <= scheduleAgeMaxMs) return undefined;
-    const reason = `The schedule ${statement.schedule} was signed by ${person} at ${at}, more than ${scheduleAgeMaxMs / 86_400_000} days ago.`;
+    const days = scheduleAgeMaxMs / 86_400_000;
+    const reason = `The schedule ${statement.schedule} was signed by ${person} at ${at}, more than ${days} days ago.`;
     return refused('statement-stale', reason, 'Look whether it is still wanted, and apply it again.');
   }
   if (ageMs <= statementAgeMaxMs + clockSkewMaxMs) return undefined;

@@ -154,7 +154,8 @@ function shownLines(kept: KeptSchedule, nowMs: number): string[] {
 }
 
 function preApprovalLine({ person, hold, planHash, notBefore }: ReturnType<typeof preApprovalsOf>[number]): string {
-  return `Signed in advance: ${person}, at ${hold}, plan ${shortHash(planHash)}, for the opening at ${timeIn(zoneOfUser(), Date.parse(notBefore))}`;
+  const opens = timeIn(zoneOfUser(), Date.parse(notBefore));
+  return `Signed in advance: ${person}, at ${hold}, plan ${shortHash(planHash)}, for the opening at ${opens}`;
 }
 
 function registerPreview(schedule: Command, context: CommandContext): void {

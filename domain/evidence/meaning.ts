@@ -74,7 +74,10 @@ interface OpenRequest {
   decisions: Decision[];
 }
 
-/** The kinds of a record that is not of a run: a sweep, a drain by hand, messages that came to nobody, a schedule that started none. Nobody signs those. */
+/**
+ * The kinds of a record that is not of a run: a sweep, a drain by hand, messages that came to nobody, a schedule that started none.
+ * Nobody signs those.
+ */
 const otherBeginnings = ['sweep.started', 'drain.planned', undeliveredKind, skippedKind];
 
 /**

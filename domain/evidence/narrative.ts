@@ -26,13 +26,13 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
     says: `${text(person)} started ${text(runbookName)} on ${text(target)}, with plan ${hash(planHash)}`,
   }),
   'run.scheduled': ({ person, target, runbookName, schedule, opens }) => ({
-    says: `the schedule ${text(schedule)} of ${text(person)} started ${text(runbookName)} on ${text(target)}, for the opening at ${text(opens)}`,
+    says: `schedule ${text(schedule)} of ${text(person)} started ${text(runbookName)} on ${text(target)} for the opening at ${text(opens)}`,
   }),
   'schedule.skipped': ({ schedule, opens, reason }) => ({
     says: `the schedule ${text(schedule)} started no run for the opening at ${text(opens)}: ${text(reason)}`,
   }),
   'pre-approval.accepted': ({ person, hold, planHash, reason }) => ({
-    says: `${text(person)} had signed approve in advance at ${text(hold)} over plan ${hash(planHash)}: ${text(reason) || 'no reason given'}`,
+    says: `${text(person)} had signed approve in advance at ${text(hold)} over plan ${hash(planHash)}: ${text(reason) || 'no reason'}`,
   }),
   'plan.made': ({ plan }) => ({ says: 'the first steps were planned', more: effectsOf(plan) }),
   'hold.requested': ({ hold, number, question, planHash, policy, plan }) => ({

@@ -9,10 +9,12 @@ import { expectedOf, type PreApprovalStatement } from '../../domain/approval/sta
 import { chain, lineOf, signedEvidence, splitBody, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { digestOf } from '../../domain/plan/plan.ts';
+import { startHold } from '../../domain/schedule/schedule.ts';
 import { statements } from '../support/statements.ts';
 
 const inputs: JsonObject = { cluster: 'demo', nodes: ['a', 'b'] };
-const preApproval: PreApprovalStatement = { ...statements['pre-approval'], inputs: digestOf(inputs) };
+/** For what comes before the first hold, as a record with a hold would need its request, too. */
+const preApproval: PreApprovalStatement = { ...statements['pre-approval'], hold: startHold, inputs: digestOf(inputs) };
 const startedAt = '2026-11-28T20:00:01.000Z';
 const inOpening = '2026-11-28T20:30:00.000Z';
 
