@@ -213,15 +213,9 @@ export function createActivities(parts: ActivityParts): Activities {
     planRunbook: (request) =>
       withHeartbeats(async () => {
         const prepared = await ofRequests.prepareRunbook(request, await parts.readConfiguration());
-        const forecast = await planRunbook(prepared, await planner(ofRequests));
-        const spans = await Promise.all(forecast.spans.map(async (span) => ({ ...span, plan: await past.addTo(span.plan) })));
-        return { ...forecast, spans };
+        return past.addToEach(await planRunbook(prepared, await planner(ofRequests)));
       }),
-    planSpan: (request) =>
-      withHeartbeats(async () => {
-        const span = await planSpan(request, await planner(ofRuns));
-        return { ...span, plan: await past.addTo(span.plan) };
-      }),
+    planSpan: (request) => withHeartbeats(async () => past.addTo(await planSpan(request, await planner(ofRuns)))),
     readPolicy: async ({ policy, expiresMs }) => readPolicy(await parts.readConfiguration(), policy, expiresMs),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
     planRollback: ({ base, steps }) => withHeartbeats(() => planRollback(base, steps, (name) => findAction(parts, name), contextNow)),
