@@ -207,12 +207,7 @@ export interface Activities {
 
 /** Makes the activities of a worker. Whatever they throw crosses into the workflow as a failure that a person can act upon. */
 export function createActivities(parts: ActivityParts): Activities {
-  const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
-  // What anybody can send must not keep what has been signed waiting.
-  const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
-  const requests = new Requests();
   const callers = new Callers();
-  const past = new PastRuns(parts.evidence);
   const readNotifications = parts.readNotifications ?? (async () => undefined);
   const readCalendars = parts.readCalendars ?? (async (definitions) => calendarsOf(definitions, frozenFile).calendars);
   const schedules = { readConfiguration: () => parts.readConfiguration(), readCalendars };
@@ -225,35 +220,8 @@ export function createActivities(parts: ActivityParts): Activities {
     changeOf: (name) => findAction(parts, name).declaration.change,
     readCalendar: (name) => windows.calendar(name),
   });
-  const planner = async (preparer: Preparer): Promise<Planner> => {
-    const configuration = await parts.readConfiguration();
-    return {
-      planStep,
-      prepareNested: (request) => preparer.prepareNested(request),
-      findTooLong: (window, steps) => windows.findTooLong(window, steps),
-      judge: ({ policy, ...span }) =>
-        judgeByRules(configuration, { ...span, policy: policy === undefined ? undefined : policyNow(configuration, policy).policy }),
-    };
-  };
   const activities: Activities = {
-    prepare: async (request) => {
-      const configuration = await parts.readConfiguration();
-      return { ...(await ofRequests.prepareRunbook(request, configuration)), keys: keysNow(configuration) };
-    },
-    planRunbook: (request) =>
-      withHeartbeats(() =>
-        requests.admit(async () => {
-          const prepared = await ofRequests.prepareRunbook(request, await parts.readConfiguration());
-          const forecast = await planRunbook(prepared, await planner(ofRequests));
-          const spans = await Promise.all(forecast.spans.map(async (span) => ({ ...span, plan: await past.addTo(span.plan) })));
-          return { ...forecast, spans };
-        }),
-      ),
-    planSpan: (request) =>
-      withHeartbeats(async () => {
-        const span = await planSpan(request, await planner(ofRuns));
-        return { ...span, plan: await past.addTo(span.plan) };
-      }),
+    ...planningActivities(parts, windows),
     readPolicy: async (request) => readPolicy(request, await parts.readConfiguration(), windows),
     lookAtWindow: (request) => windows.look(request),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
@@ -310,6 +278,39 @@ class Requests {
 
 function frozenFile(): FreezeSource {
   return alwaysFrozen('', 'it is not read here');
+}
+
+/** What plans, for whoever asks and for runs. */
+function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activities, 'prepare' | 'planRunbook' | 'planSpan'> {
+  const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
+  // What anybody can send must not keep what has been signed waiting.
+  const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
+  const requests = new Requests();
+  const past = new PastRuns(parts.evidence);
+  const planner = async (preparer: Preparer): Promise<Planner> => {
+    const configuration = await parts.readConfiguration();
+    return {
+      planStep,
+      prepareNested: (request) => preparer.prepareNested(request),
+      findTooLong: (window, steps) => windows.findTooLong(window, steps),
+      judge: ({ policy, ...span }) =>
+        judgeByRules(configuration, { ...span, policy: policy === undefined ? undefined : policyNow(configuration, policy).policy }),
+    };
+  };
+  return {
+    prepare: async (request) => {
+      const configuration = await parts.readConfiguration();
+      return { ...(await ofRequests.prepareRunbook(request, configuration)), keys: keysNow(configuration) };
+    },
+    planRunbook: (request) =>
+      withHeartbeats(() =>
+        requests.admit(async () => {
+          const prepared = await ofRequests.prepareRunbook(request, await parts.readConfiguration());
+          return past.addToEach(await planRunbook(prepared, await planner(ofRequests)));
+        }),
+      ),
+    planSpan: (request) => withHeartbeats(async () => past.addTo(await planSpan(request, await planner(ofRuns)))),
+  };
 }
 
 /** What tells people of entries of records. */

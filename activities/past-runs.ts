@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { durationsIn, summaryOf, type StepDuration } from '../domain/plan/past.ts';
+import type { Forecast } from '../domain/plan/forecast.ts';
 import type { SpanPlan } from '../domain/plan/plan.ts';
 import type { EvidenceStore } from './evidence/store.ts';
 import { doneRunsOf } from './runs.ts';
@@ -26,15 +27,21 @@ export class PastRuns {
     this.evidence = evidence;
   }
 
-  /** The plan with what is known of its steps, which its hash does not cover. To be called within an activity. */
-  async addTo(plan: SpanPlan): Promise<SpanPlan> {
+  /** A forecast with what is known of its steps. To be called within an activity. */
+  async addToEach(forecast: Forecast): Promise<Forecast> {
+    return { ...forecast, spans: await Promise.all(forecast.spans.map((span) => this.addTo(span))) };
+  }
+
+  /** A span with what is known of its steps, which the hash of its plan does not cover. To be called within an activity. */
+  async addTo<Planned extends { plan: SpanPlan }>(span: Planned): Promise<Planned> {
+    const { plan } = span;
     const steps = await Promise.race([this.of(plan.target), wait(patienceMs, [], { ref: false })]);
-    if (steps.length === 0) return plan;
+    if (steps.length === 0) return span;
     const known = plan.steps.map((step) => {
       const past = summaryOf(steps.flatMap((one) => (one.step === step.id && one.uses === step.uses ? [one.ms] : [])));
       return past ? { ...step, past } : step;
     });
-    return { ...plan, steps: known };
+    return { ...span, plan: { ...plan, steps: known } };
   }
 
   private async of(target: string): Promise<StepDuration[]> {

@@ -25,7 +25,7 @@ export async function latestRunOf(target: string): Promise<LatestRun> {
   }
 }
 
-/** The ids of runs on a target that went through, the newest first, as far as Temporal still knows of them. To be called within an activity. */
+/** The ids of runs on a target that are over, the newest first, as far as Temporal knows. To be called within an activity. */
 export async function doneRunsOf(target: string, most: number): Promise<string[]> {
   const { client, info } = Context.current();
   const ours = `WorkflowType = '${runWorkflow}' AND TaskQueue = '${info.taskQueue}' AND ExecutionStatus = 'Completed'`;

@@ -76,11 +76,11 @@ function basisText({ past }: StepPlan): string {
   return ` (median of ${counted(past.runs, 'past run')} here; 95 of 100 within ${formatDuration(past.p95Ms)})`;
 }
 
-/** Whether there is a way back from what a step would do. */
+/** What the rollback of a step would do, or why there is none. */
 function undoLines({ uses, plan }: StepPlan, colors: Colors): string[] {
   const { undo } = findAction(uses) ?? {};
   if (!undo || plan.effects.length === 0) return [];
-  return ['does' in undo ? colors.dim(`    ↶ undo ${undo.does}`) : `    ${colors.yellow('!')} no way back: ${undo.none}`];
+  return ['does' in undo ? colors.dim(`    ↶ rollback: ${undo.does}`) : `    ${colors.yellow('!')} no rollback: ${undo.none}`];
 }
 
 /** A setting of a step that is not its default. */

@@ -98,7 +98,8 @@ const templates: Record<NotificationEvent, string> = {
   drift: `The plan has changed, approval needed anew: {about} of {run} on {target}\n${ofHold}`,
   'break-glass': `BREAK GLASS by {person}: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
   stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
-  'window-closing': `The window has closed while {about} goes on: {run} on {target}\n${ofRun}\nClosed: {by}\nWhat to do: {remedy}\n\n{commands}`,
+  'window-closing':
+    `The window has closed while {about} goes on: {run} on {target}\n${ofRun}\n` + `Closed: {by}\nWhat to do: {remedy}\n\n{commands}`,
   skipped: `Not started: {about} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
   done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
 };

@@ -232,7 +232,7 @@ describe('a plan', () => {
       ...head,
       '  drain kubernetes.drain, about 1 min 30 s (forecast)',
       '    ~ a: delete',
-      '    ↶ undo lifts the cordons that it has set; pods that were moved stay where they are',
+      '    ↶ rollback: lifts the cordons that it has set; pods that were moved stay where they are',
       '    ! not signed: Look out.',
       '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
       '      Open it.',

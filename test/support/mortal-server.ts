@@ -16,10 +16,7 @@ export interface MortalServer {
  * Starts one with its data in a directory. `settings` are those of its dynamic configuration, by their names.
  * Throws where there is no program to start.
  */
-export async function startMortalServer(
-  directory: string,
-  settings: Readonly<Record<string, number>> = {},
-): Promise<MortalServer> {
+export async function startMortalServer(directory: string, settings: Readonly<Record<string, number>> = {}): Promise<MortalServer> {
   const source = await findTemporal(() => undefined);
   if (source.kind !== 'program') throw new Error('a server that is killed must be one of our own');
   const port = await freePort();

@@ -57,8 +57,9 @@ async function observeRefresh(clients: Clients, { target, acted, checkpoint }: A
   };
 }
 
-async function describeRefresh({ eks }: Clients, target: Target): Promise<DescribeInsightsRefreshResponse> {
-  return eks(target.region)
+async function describeRefresh(clients: Clients, target: Target): Promise<DescribeInsightsRefreshResponse> {
+  return clients
+    .eks(target.region)
     .send(new DescribeInsightsRefreshCommand({ clusterName: target.name }))
     .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeInsightsRefresh', target)));
 }

@@ -21,7 +21,7 @@ export interface WantedUpdate {
   request: JsonObject;
   /** Whether an update in progress is waited for, whosever it is. */
   waitForUpdate: boolean;
-  send(clientRequestToken: string): Promise<Update | undefined>;
+  send: (clientRequestToken: string) => Promise<Update | undefined>;
   /** What to say of an update in progress that is somebody else's. */
   foreign(update: Update): Stuck;
 }
