@@ -327,11 +327,14 @@ test(
     const window = newWindow([-hourMs, hourMs]);
     const { run, target } = await begin(twoSteps(window));
     const calendar = engine.calendars.get(window.name)!;
+    const { [window.name]: definition, ...others } = engine.configuration.calendars ?? {};
     engine.calendars.delete(window.name);
+    engine.configuration.calendars = others;
     await engine.decide(target, 'ada');
     const { stuck } = await engine.until(target, 'stuck');
     expect(stuck).toMatchObject({ code: 'calendar-unknown' });
     engine.calendars.set(window.name, calendar);
+    engine.configuration.calendars = { ...others, [window.name]: definition! };
     await engine.holdpoint.operate(target, 'retry', 'it is back', engine.keys.dana);
     await engine.until(target, 'done');
     await engine.verifiedKinds(run);
