@@ -113,6 +113,10 @@ const versionChange = z.strictObject({
     .max(50)
     .default([])
     .describe('Findings of EKS against the version that people go past by signing.'),
+  waitForUpdate: z
+    .boolean()
+    .default(false)
+    .describe('Wait for the end of an update the other way that is in progress, instead of stopping there.'),
 });
 const dangersOfWaivers = ({ waive }: z.output<typeof versionChange>): { waive: string | undefined } => ({
   waive: waive.length > 0 ? 'EKS is told to go past what it finds against the version' : undefined,

@@ -16,7 +16,7 @@ const eventsMax = 4_200;
 /** And one of 8 MiB, when it hears of the next message. */
 const bytesMax = 10_000_000;
 const largeCharacters = 1_900_000;
-const requests = 150;
+const requests = 2 * requestsPlannedMax;
 
 let directory: string;
 let server: MortalServer;

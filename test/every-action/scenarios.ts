@@ -69,6 +69,21 @@ export const scenarios: readonly ActionScenario[] = [
     noWayBack: /blue/,
   },
   {
+    action: 'eks.refreshInsights',
+    seed: () => worldWith([]),
+    input: async () => ({}),
+  },
+  {
+    action: 'eks.updateControlPlane',
+    seed: () => worldWith([]),
+    input: async () => ({ version: '1.34' }),
+  },
+  {
+    action: 'eks.rollbackControlPlane',
+    seed: () => ({ clusters: worldWith([]).clusters.map((cluster) => ({ ...cluster, version: '1.34', upgradedMsAgo: 86_400_000 })) }),
+    input: async () => ({ version: '1.33' }),
+  },
+  {
     action: 'kubernetes.cordon',
     seed: () => worldWith(workloads),
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),

@@ -25,7 +25,15 @@ beforeAll(async () => {
   engine = await startEngine('schedules');
 });
 afterAll(async () => {
-  for (const { name } of await engine.holdpoint.schedules.list()) await engine.holdpoint.schedules.delete(name);
+  for (const { name } of await engine.holdpoint.schedules.list()) {
+    // Those of other tests go by, and a busy server may need more than one try.
+    await untilTrue(() =>
+      engine.holdpoint.schedules.delete(name).then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
   await engine.stop();
 });
 

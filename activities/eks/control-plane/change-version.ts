@@ -1,4 +1,4 @@
-import { UpdateClusterVersionCommand, type Cluster } from '@aws-sdk/client-eks';
+import { UpdateClusterVersionCommand, type Update } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
@@ -31,7 +31,7 @@ interface Way {
   category: 'UPGRADE_READINESS' | 'ROLLBACK_READINESS';
   effect: string;
   /** What stands in the way besides what EKS finds. Reads only. */
-  blockers(clients: Clients, target: Target, cluster: Cluster, to: string): Promise<Blocker[]>;
+  blockers: (clients: Clients, target: Target, facts: VersionFacts, isBegun: boolean) => Promise<Blocker[]>;
   notes(facts: VersionFacts): string[];
 }
 
@@ -74,14 +74,14 @@ export function rollbackControlPlaneAction(clients: Clients): AnyAction {
     act: ({ facts }, context) => change(clients, back, facts, context),
     undo: async ({ facts: { from } }, { target }, seen) => {
       if (isUntouched(seen)) return { nothing: `No rollback of cluster ${target.name} has been begun, which is at ${from} as before.` };
-      return [{ uses: 'eks.updateControlPlane', with: { version: from } }];
+      return [{ uses: 'eks.updateControlPlane', with: { version: from, waitForUpdate: true } }];
     },
   });
 }
 
 function undoUpgrade({ from }: VersionFacts, target: Target, seen?: Observation): Undo {
   if (isUntouched(seen)) return { nothing: `No upgrade of cluster ${target.name} has been begun, which is at ${from} as before.` };
-  return [{ uses: 'eks.rollbackControlPlane', with: { version: from } }];
+  return [{ uses: 'eks.rollbackControlPlane', with: { version: from, waitForUpdate: true } }];
 }
 
 function isUntouched(seen: Observation | undefined): boolean {
@@ -91,11 +91,13 @@ function isUntouched(seen: Observation | undefined): boolean {
 async function planChange(
   clients: Clients,
   way: Way,
-  { version: to, waive }: Input,
+  { version: to, waive, waitForUpdate }: Input,
   { target }: ActionContext,
 ): Promise<PlanOf<VersionFacts>> {
   const cluster = await readCluster(clients, target);
-  const from = cluster.version ?? '';
+  const inFlight = (await readUpdates(clients, target)).find(({ status }) => status === 'InProgress');
+  const awaited = waitForUpdate && inFlight ? versionOfOther(way, inFlight) : undefined;
+  const from = awaited ?? cluster.version ?? '';
   const object = `Cluster/${target.name}`;
   const { errors, warnings } = await readInsights(clients, target, way.category, to);
   const waivers = new Map(waive.filter(isInForce).map(({ insight, reason }) => [insight, reason]));
@@ -106,6 +108,7 @@ async function planChange(
     from,
     to,
     waived: waived.map(insightName).sort(),
+    waitForUpdate,
   };
   const plan = { ...emptyPlan(facts), outputs: { version: to } };
   if (cluster.status !== 'UPDATING' && sameMinorVersion(from, to)) {
@@ -117,11 +120,14 @@ async function planChange(
     risks: waived.map((insight): Risk => insightRisk(insight, waivers.get(insightName(insight)) ?? '')),
     blockers: [
       ...clusterBlockers(cluster),
-      ...(await updateInFlight(clients, way, facts, target)),
-      ...(await way.blockers(clients, target, cluster, to)),
+      ...(inFlight && awaited === undefined ? [inFlightBlocker(way, facts, target, inFlight)] : []),
+      ...(await way.blockers(clients, target, facts, awaited !== undefined)),
       ...errors.filter((insight) => !waived.includes(insight)).map(insightBlocker),
     ],
     notes: [
+      ...(awaited === undefined
+        ? []
+        : [`The update to ${awaited} is in progress, and cannot be stopped: this step waits until it has ended.`]),
       ...warnings.slice(0, warningsShownMax).map((insight) => `EKS warns: ${insightName(insight)}: ${findingOf(insight)}`),
       ...(warnings.length > warningsShownMax ? [`EKS gives ${warnings.length - warningsShownMax} more warnings.`] : []),
       ...waive.filter((one) => !isInForce(one)).map(({ insight, until }) => `The waiver of ${insight} ended at ${until ?? ''}.`),
@@ -151,7 +157,7 @@ async function change(clients: Clients, way: Way, facts: VersionFacts, context: 
   const wanted = {
     call: `UpdateClusterVersion ${target.name}`,
     request: { cluster: target.name, version: to, force },
-    waitForUpdate: false,
+    waitForUpdate: facts.waitForUpdate,
     send: async (clientRequestToken: string) => {
       const request = { name: target.name, version: to, force, clientRequestToken };
       const { update } = await clients.eks(target.region).send(new UpdateClusterVersionCommand(request));
@@ -162,16 +168,19 @@ async function change(clients: Clients, way: Way, facts: VersionFacts, context: 
   await askForUpdate(clients, wanted, context);
 }
 
-/** An update of the very change that is planned may be adopted, so it does not stand in the way of a plan. */
-async function updateInFlight(clients: Clients, way: Way, facts: VersionFacts, target: Target): Promise<Blocker[]> {
-  const update = (await readUpdates(clients, target)).find(({ status }) => status === 'InProgress');
-  if (!update) return [];
-  const remedy = 'Wait until it has ended, then plan again.';
-  const same = isPlanned(update, way.change, facts) ? ' It is the very change that is asked for.' : '';
-  return [{ object: `Cluster/${target.name}`, reason: `The ${describeUpdate(update)} is in progress.${same}`, remedy }];
+/** The version that an update the other way brings, which is in progress; undefined where the update is another one. */
+function versionOfOther(way: Way, { type, params = [] }: Update): string | undefined {
+  const isOther = type === (way.change === 'VersionUpdate' ? 'VersionRollback' : 'VersionUpdate');
+  return isOther ? params.find((param) => param.type === 'Version')?.value : undefined;
 }
 
-async function upgradeBlockers(clients: Clients, target: Target, { version: from = '' }: Cluster, to: string): Promise<Blocker[]> {
+function inFlightBlocker(way: Way, facts: VersionFacts, target: Target, update: Update): Blocker {
+  const remedy = 'Wait until it has ended, then plan again.';
+  const same = isPlanned(update, way.change, facts) ? ' It is the very change that is asked for.' : '';
+  return { object: `Cluster/${target.name}`, reason: `The ${describeUpdate(update)} is in progress.${same}`, remedy };
+}
+
+async function upgradeBlockers(clients: Clients, target: Target, { from, to }: VersionFacts): Promise<Blocker[]> {
   const problem = upgradeProblem(from, to);
   if (problem !== undefined) {
     const remedy = 'Ask for the next minor version; several of them are several steps, each with its own plan.';
@@ -180,10 +189,19 @@ async function upgradeBlockers(clients: Clients, target: Target, { version: from
   return laggards(clients, target, (version) => skewProblem(version, to), 'Bring the older side up first.');
 }
 
-async function rollbackBlockers(clients: Clients, target: Target, { version: from = '' }: Cluster, to: string): Promise<Blocker[]> {
+async function rollbackBlockers(clients: Clients, target: Target, { from, to }: VersionFacts, isBegun: boolean): Promise<Blocker[]> {
   const object = `Cluster/${target.name}`;
   const problem = rollbackProblem(from, to);
   if (problem !== undefined) return [{ object, reason: sentence(problem), remedy: 'Ask for the version that it was upgraded from.' }];
+  const newer = async (): Promise<Blocker[]> =>
+    laggards(
+      clients,
+      target,
+      (version) => ((minorsBetween(to, version) ?? 0) > 0 ? `kubelet ${version} would be newer than the control plane ${to}` : undefined),
+      `Bring its nodes back to ${to} first, by new nodes of that version.`,
+    );
+  // The upgrade is in progress still, so nothing else speaks against taking it back.
+  if (isBegun) return newer();
   const updates = await readUpdates(clients, target);
   const upgrade = updates.find((update) => update.status === 'Successful' && isPlanned(update, 'VersionUpdate', { to: from }));
   const stay = 'It stays at its version; a cluster of the older version has to be made anew.';
@@ -196,9 +214,7 @@ async function rollbackBlockers(clients: Clients, target: Target, { version: fro
     const reason = `It was upgraded at ${upgrade.createdAt?.toISOString() ?? ''}; EKS takes it back within 7 days only.`;
     return [{ object, reason, remedy: stay }];
   }
-  const isNewer = (version: string): string | undefined =>
-    (minorsBetween(to, version) ?? 0) > 0 ? `kubelet ${version} would be newer than the control plane ${to}` : undefined;
-  return laggards(clients, target, isNewer, `Bring its nodes back to ${to} first, by new nodes of that version.`);
+  return newer();
 }
 
 /** Node groups and nodes that could not run under the version. */

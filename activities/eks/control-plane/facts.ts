@@ -9,6 +9,8 @@ export type VersionFacts = {
   to: string;
   /** Names of the insights that people go past by signing, sorted. */
   waived: string[];
+  /** Whether an update the other way is waited for that is in progress, to be taken back then. */
+  waitForUpdate: boolean;
 };
 
 /** The type of the updates that such a plan brings about. */

@@ -10,6 +10,9 @@ import { readCluster } from '../preflight.ts';
 /** EKS says some minutes. */
 const estimateMs = 3 * 60_000;
 
+/** What EKS has looked at in the last so many milliseconds needs no other look. */
+const freshMs = 2 * 60_000;
+
 type Facts = { cluster: string };
 
 /** `eks.refreshInsights`: EKS looks anew at what speaks against an upgrade or a rollback; by itself it does so once a day. */
@@ -18,8 +21,11 @@ export function refreshInsightsAction(clients: Clients): AnyAction {
     declaration: actions['eks.refreshInsights'],
     plan: async (_input, { target }) => {
       const cluster = await readCluster(clients, target);
+      const plan = emptyPlan<Facts>({ cluster: cluster.arn ?? '' });
+      const latest = await describeRefresh(clients, target);
+      if (isFresh(latest)) return { ...plan, notes: [`EKS has looked at ${latest.endedAt?.toISOString() ?? ''}.`] };
       return {
-        ...emptyPlan<Facts>({ cluster: cluster.arn ?? '' }),
+        ...plan,
         effects: [{ object: `Cluster/${target.name}`, change: 'have EKS look anew at what speaks against a change of its version' }],
         estimateMs,
       };
@@ -34,11 +40,12 @@ export function refreshInsightsAction(clients: Clients): AnyAction {
 }
 
 async function observeRefresh(clients: Clients, { target, acted, checkpoint }: ActionContext): Promise<Observation> {
-  const { status, endedAt, message } = await describeRefresh(clients, target);
+  const latest = await describeRefresh(clients, target);
+  const { status, endedAt, message } = latest;
   const progress = { summary: status === 'IN_PROGRESS' ? 'EKS is looking' : 'not begun', done: 0, total: 1, unit: 'refreshes', items: [] };
   if (status === 'IN_PROGRESS') return { state: 'moving', progress };
   // One that ended before this step has asked may have looked at what has changed since.
-  if (!acted && checkpoint.read() === undefined) return { state: 'todo', progress };
+  if (!acted && checkpoint.read() === undefined && !isFresh(latest)) return { state: 'todo', progress };
   if (status === 'COMPLETED') {
     return {
       state: 'done',
@@ -55,6 +62,10 @@ async function observeRefresh(clients: Clients, { target, acted, checkpoint }: A
     remedy: 'Try again (`holdpoint retry`). If it fails again, look at the health of the cluster.',
     progress,
   };
+}
+
+function isFresh({ status, endedAt }: DescribeInsightsRefreshResponse): boolean {
+  return status === 'COMPLETED' && endedAt !== undefined && Date.now() - endedAt.getTime() < freshMs;
 }
 
 async function describeRefresh(clients: Clients, target: Target): Promise<DescribeInsightsRefreshResponse> {

@@ -60,6 +60,7 @@ async function observeUpdating(
   if (acted) return { state: 'moving', progress };
   const updates = await readUpdates(clients, target);
   const inProgress = updates.find(({ status }) => status === 'InProgress');
+  if (facts.waitForUpdate && inProgress && !isPlanned(inProgress, change, facts)) return { state: 'moving', progress };
   // One that is not listed yet may be this step's.
   const untouched = inProgress !== undefined && isUntouched(facts, change, version, updates);
   if (!adopt) return { state: 'todo', progress, untouched };

@@ -245,7 +245,7 @@ describe('the rollback of an upgrade', () => {
     demo.proxy.treat = once(isUpdate, 'lose-answer');
     expect(await demo.perform(rollback, plan)).toMatchObject({ outputs: { version: '1.33' } });
     expect(await updateIds()).toHaveLength(2);
-    expect(await demo.undo(rollback, plan)).toEqual([{ uses: upgrade, with: { version: '1.34' } }]);
+    expect(await demo.undo(rollback, plan)).toEqual([{ uses: upgrade, with: { version: '1.34', waitForUpdate: true } }]);
   });
 
   test('is what undoes an upgrade, also where that was begun only', async () => {
@@ -255,7 +255,7 @@ describe('the rollback of an upgrade', () => {
     expect(await demo.action(upgrade).undo(plan, demo.context(), untouched)).toMatchObject({ nothing: expect.any(String) });
     await demo.perform(upgrade, plan);
     const undo = await demo.undo(upgrade, plan);
-    expect(undo).toEqual([{ uses: rollback, with: { version: '1.33' } }]);
+    expect(undo).toEqual([{ uses: rollback, with: { version: '1.33', waitForUpdate: true } }]);
     const back = await demo.plan(rollback, (undo as { with: JsonObject }[])[0]!.with);
     expect(await demo.perform(rollback, back)).toMatchObject({ outputs: { version: '1.33' } });
     // The same upgrade again is a new change: the one that was rolled back since does not count for it.
