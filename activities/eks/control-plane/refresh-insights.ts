@@ -21,11 +21,9 @@ export function refreshInsightsAction(clients: Clients): AnyAction {
     declaration: actions['eks.refreshInsights'],
     plan: async (_input, { target }) => {
       const cluster = await readCluster(clients, target);
-      const plan = emptyPlan<Facts>({ cluster: cluster.arn ?? '' });
-      const latest = await describeRefresh(clients, target);
-      if (isFresh(latest)) return { ...plan, notes: [`EKS has looked at ${latest.endedAt?.toISOString() ?? ''}.`] };
       return {
-        ...plan,
+        ...emptyPlan<Facts>({ cluster: cluster.arn ?? '' }),
+        // Also where EKS has just looked: how long ago that is must not change the plan that people sign.
         effects: [{ object: `Cluster/${target.name}`, change: 'have EKS look anew at what speaks against a change of its version' }],
         estimateMs,
       };

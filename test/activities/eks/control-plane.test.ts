@@ -229,6 +229,10 @@ describe('an insight that speaks against it', () => {
     const plan = await demo.plan('eks.refreshInsights', {});
     expect(await demo.perform('eks.refreshInsights', plan)).toMatchObject({ before: 'todo', acts: 1 });
     expect((await demo.plan(upgrade, { version: '1.34' })).blockers).toEqual([]);
+    // How long ago that was is no part of what people sign.
+    const again = await demo.plan('eks.refreshInsights', {});
+    expect([again.effects, again.facts]).toEqual([plan.effects, plan.facts]);
+    expect(await demo.perform('eks.refreshInsights', again)).toMatchObject({ before: 'done', acts: 0 });
   });
 });
 
