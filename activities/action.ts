@@ -76,6 +76,11 @@ export function stuckError({ reason, remedy, adoptable }: Stuck): HoldpointError
   return new HoldpointError(adoptable ? 'change-in-flight' : 'action-stuck', { cause: reason, remedy });
 }
 
+/** Whether a step that was begun is certain to have changed nothing, as `observe` has said of it. */
+export function isUntouched(seen: Observation | undefined): boolean {
+  return seen !== undefined && seen.state !== 'done' && seen.untouched === true;
+}
+
 /** A plan with nothing in it yet; actions fill in what applies. */
 export function emptyPlan<Facts extends JsonObject>(facts: Facts): PlanOf<Facts> {
   return { effects: [], facts, risks: [], blockers: [], notes: [], details: {}, outputs: {}, estimateMs: 0 };

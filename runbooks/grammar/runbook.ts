@@ -145,16 +145,18 @@ export const holdStepGrammar = z.strictObject({
 
 const kindsOfTarget = targetKinds.map(({ kind }) => kind);
 
+/** How runbooks and schedules are named. */
+export const documentName = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a DNS label: small letters, digits and `-`');
+
 const head = {
   apiVersion: z.literal(apiVersion).describe('Version of the language.'),
   kind: z.literal('Runbook').describe('What the document is.'),
   metadata: z
     .strictObject({
-      name: z
-        .string()
-        .max(63)
-        .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a DNS label: small letters, digits and `-`')
-        .describe('Name of the runbook, a DNS label.'),
+      name: documentName.describe('Name of the runbook, a DNS label.'),
       title: oneLine.max(200).describe('What the runbook does, in a few words.'),
       description: z.string().max(4000).describe('What an operator should know before starting it.').optional(),
     })

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { windowMaxMs } from '../../domain/calendar/window.ts';
 import { calendarGrammar } from '../configuration/calendars.ts';
 import { parseDurationMs } from '../configuration/duration.ts';
-import { apiVersion } from './runbook.ts';
+import { apiVersion, documentName } from './runbook.ts';
 
 /** A duration of at least a second. Temporal counts in seconds. */
 const duration = z
@@ -18,11 +18,7 @@ export const scheduleGrammar = z.strictObject({
   kind: z.literal('Schedule').describe('What the document is.'),
   metadata: z
     .strictObject({
-      name: z
-        .string()
-        .max(63)
-        .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a DNS label: small letters, digits and `-`')
-        .describe('Name of the schedule, a DNS label.'),
+      name: documentName.describe('Name of the schedule, a DNS label.'),
     })
     .describe('What the schedule is called.'),
   requester: z

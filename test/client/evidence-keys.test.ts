@@ -1,33 +1,21 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { exportSshSignatures } from '../../client/evidence-export.ts';
 import { readEvidence, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
-import { signerWith, type Signer } from '../../client/signing.ts';
 import type { PersonKey } from '../../domain/approval/keys.ts';
-import { bytesForSsh, encodeSshSignature, sshHashDefault, sshLineOf } from '../../domain/approval/sshsig.ts';
 import { bytesOfEntry, chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import { hasOpenSsh, openSsh } from '../support/openssh.ts';
 import { writtenOfRun } from '../support/signed-record.ts';
 import { newWorkerKey } from '../support/worker-key.ts';
+import { newSshSigner } from '../support/ssh-signer.ts';
 
 const run = 'r-20261121-7kq2m';
 const worker = newWorkerKey();
 
-function sshKey(person: string): { key: PersonKey; signer: Signer } {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const bytes = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
-  const key: PersonKey = { type: 'ssh', key: `${sshLineOf(bytes)} ${person}@laptop` };
-  const signer = signerWith(person, key, async (message) =>
-    encodeSshSignature({ key: bytes, hash: sshHashDefault, signature: sign(null, bytesForSsh(message), privateKey) }),
-  );
-  return { key, signer };
-}
-
-const ann = sshKey('ann');
-const bob = sshKey('bob');
+const ann = newSshSigner('ann');
+const bob = newSshSigner('bob');
 
 let directory: string;
 /** What bob has signed, when that was taken, and when the hold was released: an hour later each time. */

@@ -131,6 +131,11 @@ export interface Working {
   site: Site;
 }
 
+/** A run that waits at its first hold. */
+export interface Held extends Working {
+  state: RunState;
+}
+
 /** A worker with scripted actions on the shared Temporal server, and everything to work with it as a client. */
 export interface Engine {
   client: Client;
@@ -147,6 +152,8 @@ export interface Engine {
   newSite(): { cluster: string; target: string; site: Site };
   /** Plans and starts as dana (or another person). */
   begin(cluster: string, document?: RunbookDocument, person?: Person): Promise<{ run: string; admission: Admission }>;
+  /** Starts a run of a fresh site that does its units when it is signed by a policy, `one` if left out. */
+  held(policy?: string): Promise<Held>;
   /** Starts a run whose first step does the three units of a fresh site, without a hold. */
   working(prepare?: (site: Site) => void): Promise<Working>;
   /** The state as soon as it is in that phase (or satisfies the test). */
@@ -243,6 +250,11 @@ export async function startEngine(
     until,
     newSite,
     begin,
+    held: async (policy = 'one') => {
+      const { cluster, target, site } = newSite();
+      const { run } = await begin(cluster, runbookOf({ policy }));
+      return { run, target, site, state: await until(target, 'holding') };
+    },
     working: async (prepare) => {
       const { cluster, target, site } = newSite();
       prepare?.(site);

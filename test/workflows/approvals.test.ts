@@ -10,7 +10,7 @@ import type { Policy } from '../../domain/approval/policy.ts';
 import { bytesToSign, signedWith, statementFor, type DelegationStatement, type Statement } from '../../domain/approval/statement.ts';
 import type { RunState } from '../../domain/run/state.ts';
 import { decideUpdate, type DecisionAnswer, type WordAtHold } from '../../workflows/messages.ts';
-import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+import { startEngine, type Engine, type Person } from '../support/engine.ts';
 
 const terms = { exclude: ['requester'], reason: 'optional' as const, expiresMs: 600_000 };
 const crowdCount = 20;
@@ -46,19 +46,6 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-interface Held {
-  run: string;
-  target: string;
-  site: ReturnType<Engine['newSite']>['site'];
-  state: RunState;
-}
-
-async function heldRun(policy: string): Promise<Held> {
-  const { cluster, target, site } = engine.newSite();
-  const { run } = await engine.begin(cluster, runbookOf({ policy }));
-  return { run, target, site, state: await engine.until(target, 'holding') };
-}
-
 /** Some seconds from now, by the clock that the worker has as well. */
 const inSeconds = (seconds: number): string => new Date(Date.now() + seconds * 1_000).toISOString();
 
@@ -80,7 +67,7 @@ async function codeOf(target: string, word: WordAtHold): Promise<string | undefi
 
 describe('an approval that counts from later on', () => {
   test('is waited for, and releases the hold by itself when its time has come', async () => {
-    const { target, site, run, state } = await heldRun('one');
+    const { target, site, run, state } = await engine.held('one');
     const from = inSeconds(4);
     const answer = await engine.holdpoint.approveFrom(state, state.hold!.request, from, 'in the night', engine.keys.ada);
     expect(answer).toEqual({ state: 'waiting', missing: 1 });
@@ -94,7 +81,7 @@ describe('an approval that counts from later on', () => {
   });
 
   test('does not count where its signer has left when its time comes', async () => {
-    const { target, site, run, state } = await heldRun('one');
+    const { target, site, run, state } = await engine.held('one');
     await engine.holdpoint.approveFrom(state, state.hold!.request, inSeconds(3), 'in the night', engine.keys.ada);
     const { sre = [] } = engine.configuration.groups;
     engine.configuration.groups.sre = sre.filter((person) => person !== 'ada');
@@ -111,7 +98,7 @@ describe('an approval that counts from later on', () => {
   });
 
   test('is nothing that others could let count at once', async () => {
-    const { target, run, state } = await heldRun('one');
+    const { target, run, state } = await engine.held('one');
     const shown = { kind: 'deferred-approval' as const, run, request: state.hold!.request, from: inSeconds(300), reason: '' };
     const statement = statementFor(shown, { person: 'ada', at: new Date().toISOString(), nonce: 'n-later' });
     const { from: _from, ...stripped } = statement;
@@ -123,7 +110,7 @@ describe('an approval that counts from later on', () => {
   });
 
   test('that would count only when the hold has closed is refused', async () => {
-    const { state } = await heldRun('one');
+    const { state } = await engine.held('one');
     const late = engine.holdpoint.approveFrom(state, state.hold!.request, inSeconds(3_600), '', engine.keys.ada);
     await expect(late).rejects.toMatchObject({ code: 'deferral-too-late' });
   });
@@ -131,7 +118,7 @@ describe('an approval that counts from later on', () => {
 
 describe('an approval that is taken back', () => {
   test('does not count, nor does a copy of it, and its signer may approve again', async () => {
-    const { target, site, run, state } = await heldRun('two');
+    const { target, site, run, state } = await engine.held('two');
     const shown = { kind: 'decision' as const, run, request: state.hold!.request, decision: 'approve' as const, reason: '' };
     const approval = await signedWord(statementFor(shown, { person: 'ada', at: new Date().toISOString(), nonce: 'n-1' }), 'ada');
     expect(await codeOf(target, approval)).toBe('taken');
@@ -148,7 +135,7 @@ describe('an approval that is taken back', () => {
   });
 
   test('at the last moment, when the hold has its signatures and the run is about to go on, keeps the hold closed', async () => {
-    const { target, site, run } = await heldRun('one');
+    const { target, site, run } = await engine.held('one');
     await engine.holdpoint.operate(target, 'pause', 'lunch', engine.keys.dana);
     await engine.decide(target, 'ada');
     const paused = await engine.until(target, 'paused');
@@ -163,7 +150,7 @@ describe('an approval that is taken back', () => {
   });
 
   test('after the steps have begun is not', async () => {
-    const { target, site, state } = await heldRun('one');
+    const { target, site, state } = await engine.held('one');
     site.slow.add('first');
     await engine.decide(target, 'ada');
     await engine.until(target, ({ steps }) => steps.some(({ id, status }) => id === 'work' && status === 'running'));
@@ -184,7 +171,7 @@ describe('an approval in the place of somebody else', () => {
     engine.holdpoint.approveInPlace(state, state.hold!.request, delegation, 'ada is away', engine.keys.oscar);
 
   test('counts for them, once, and the record shows both signatures', async () => {
-    const { target, site, run, state } = await heldRun('deputized');
+    const { target, site, run, state } = await engine.held('deputized');
     await expect(approve(state, await delegationOf())).resolves.toEqual({ state: 'waiting', missing: 1 });
     // The delegator is counted already.
     await expect(engine.decide(target, 'ada')).resolves.toEqual({ state: 'waiting', missing: 1 });
@@ -203,13 +190,13 @@ describe('an approval in the place of somebody else', () => {
     ['the policy does not allow', () => delegationOf({ scope: 'policy/two' }), 'two', 'delegation-out-of-scope'],
     ['is none', async () => 'e30.e30.e30', 'deputized', 'delegation-malformed'],
   ])('under a delegation that %s is refused', async (_title, delegation, policy, code) => {
-    const { state, site } = await heldRun(policy);
+    const { state, site } = await engine.held(policy);
     await expect(approve(state, await delegation())).rejects.toMatchObject({ code });
     expect(site.done).toEqual([]);
   });
 
   test('under a delegation that its signer has not signed is refused', async () => {
-    const { state } = await heldRun('deputized');
+    const { state } = await engine.held('deputized');
     const shown = { kind: 'delegation' as const, to: 'oscar', scope: 'policy/deputized', until: inSeconds(3_600), reason: '' };
     const statement = statementFor(shown, { person: 'ada', at: new Date().toISOString(), nonce: 'n-forged' });
     const bytes = bytesToSign({ ...statement, person: 'ada' });
@@ -218,7 +205,7 @@ describe('an approval in the place of somebody else', () => {
   });
 
   test('does not count any more where the delegator has left by the time that the hold has its signatures', async () => {
-    const { target, site, state } = await heldRun('deputized');
+    const { target, site, state } = await engine.held('deputized');
     await approve(state, await delegationOf());
     const { sre = [] } = engine.configuration.groups;
     engine.configuration.groups.sre = sre.filter((person) => person !== 'ada');
@@ -232,7 +219,7 @@ describe('an approval in the place of somebody else', () => {
 });
 
 test('a hold reminds, lets others sign, and closes, in this order', async () => {
-  const { target, site, run } = await heldRun('impatient');
+  const { target, site, run } = await engine.held('impatient');
   await expect(engine.decide(target, 'ada')).rejects.toMatchObject({ code: 'not-in-group' });
   await engine.until(target, 'stuck');
   const kinds = (await engine.verifiedKinds(run)).filter((kind) => kind.startsWith('hold.'));
@@ -248,7 +235,7 @@ test('a hold reminds, lets others sign, and closes, in this order', async () => 
 });
 
 test('twenty people who sign at once are all counted, once each', async () => {
-  const { target, run, state } = await heldRun('crowd');
+  const { target, run, state } = await engine.held('crowd');
   const answers = await Promise.all(
     crowd.map((signer) => engine.holdpoint.decide(state, state.hold!.request, 'approve', 'read it', signer)),
   );
@@ -261,7 +248,7 @@ test('twenty people who sign at once are all counted, once each', async () => {
 });
 
 test('words at a hold that are of no kind, or of one for something else, are refused', async () => {
-  const { target, run } = await heldRun('one');
+  const { target, run } = await engine.held('one');
   for (const kind of ['start', 'constructor', 7, null]) {
     expect(await codeOf(target, { kind, run, signature: 'x' } as unknown as WordAtHold)).toBe('request-malformed');
   }

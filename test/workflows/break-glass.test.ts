@@ -3,9 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { refusalIn } from '../../client/remote-error.ts';
 import type { Policy } from '../../domain/approval/policy.ts';
-import type { RunState } from '../../domain/run/state.ts';
 import { decideUpdate } from '../../workflows/messages.ts';
-import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+import { startEngine, type Engine, type Held, type Person } from '../support/engine.ts';
 
 const terms = { exclude: ['requester'], reason: 'optional' as const, expiresMs: 600_000 };
 const policies: Record<string, Policy> = {
@@ -21,19 +20,6 @@ beforeAll(async () => {
 });
 afterAll(() => engine.stop());
 
-interface Held {
-  run: string;
-  target: string;
-  site: ReturnType<Engine['newSite']>['site'];
-  state: RunState;
-}
-
-async function heldRun(policy: string): Promise<Held> {
-  const { cluster, target, site } = engine.newSite();
-  const { run } = await engine.begin(cluster, runbookOf({ policy }));
-  return { run, target, site, state: await engine.until(target, 'holding') };
-}
-
 const reason = 'the disk is full';
 
 async function breakGlass({ state }: Held, person: Person, why = reason): Promise<unknown> {
@@ -42,7 +28,7 @@ async function breakGlass({ state }: Held, person: Person, why = reason): Promis
 
 /** The run at its review, after somebody has broken the glass and the work is done. */
 async function reviewed(policy = 'emergency', person: Person = 'dana'): Promise<Held> {
-  const held = await heldRun(policy);
+  const held = await engine.held(policy);
   await breakGlass(held, person);
   const state = await engine.until(held.target, ({ hold }) => hold?.request.hold.startsWith('review:') === true);
   return { ...held, state };
@@ -55,7 +41,7 @@ async function verified({ state: { evidence } }: Held): ReturnType<typeof verify
 
 describe('whoever a policy names for that', () => {
   test('releases a hold alone, also as the requester; others sign that when the work is done, and it is told everywhere', async () => {
-    const held = await heldRun('emergency');
+    const held = await engine.held('emergency');
     await engine.decide(held.target, 'ada');
     await expect(breakGlass(held, 'dana')).resolves.toMatchObject({ state: 'approved' });
     const { site, target, run } = held;
@@ -87,7 +73,7 @@ describe('whoever a policy names for that', () => {
   });
 
   test('cannot sign the review, and needs a reason', async () => {
-    const held = await heldRun('emergency');
+    const held = await engine.held('emergency');
     await expect(breakGlass(held, 'oscar', ' ')).rejects.toMatchObject({ code: 'reason-missing' });
     await breakGlass(held, 'oscar');
     await engine.until(held.target, ({ hold }) => hold?.request.hold === 'review:sign');
@@ -106,7 +92,7 @@ describe('whoever a policy names for that', () => {
   });
 
   test('is not reviewed where nobody else may sign, or an operator ends the wait, and the end says so', async () => {
-    const alone = await heldRun('lonely');
+    const alone = await engine.held('lonely');
     await breakGlass(alone, 'linus');
     const { ended } = await engine.until(alone.target, 'done');
     expect(ended?.reason).toContain('not reviewed: of policy lonely nobody else may sign');
@@ -121,7 +107,7 @@ describe('whoever a policy names for that', () => {
 
 describe('nobody else releases a hold alone', () => {
   test('who is not named, or was taken out since, in whatever way it is sent', async () => {
-    const held = await heldRun('emergency');
+    const held = await engine.held('emergency');
     await expect(breakGlass(held, 'ada')).rejects.toMatchObject({ code: 'glass-not-yours' });
     engine.configuration.policies.emergency = { ...policies.emergency!, breakGlass: ['oscar'] };
     try {
@@ -147,7 +133,7 @@ describe('nobody else releases a hold alone', () => {
   });
 
   test('who is taken out after the release takes it along: the next step is stuck', async () => {
-    const held = await heldRun('emergency');
+    const held = await engine.held('emergency');
     held.site.slow.add('first');
     engine.configuration.policies.emergency = policies.emergency!;
     await breakGlass(held, 'dana');

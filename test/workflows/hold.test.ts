@@ -1,30 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { RunState } from '../../domain/run/state.ts';
 import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
 import { questionDigest } from '../../domain/approval/request.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import type { DecisionRequest } from '../../workflows/messages.ts';
-import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+import { startEngine, type Engine, type Held, type Person } from '../support/engine.ts';
 
 let engine: Engine;
 beforeAll(async () => {
   engine = await startEngine('hold');
 });
 afterAll(() => engine.stop());
-
-interface Held {
-  run: string;
-  target: string;
-  site: ReturnType<Engine['newSite']>['site'];
-  state: RunState;
-}
-
-async function heldRun(policy = 'one'): Promise<Held> {
-  const { cluster, target, site } = engine.newSite();
-  const { run } = await engine.begin(cluster, runbookOf({ policy }));
-  return { run, target, site, state: await engine.until(target, 'holding') };
-}
 
 /** A signed decision on what is open; `signed` changes what is signed, and with it what is sent. */
 async function decisionOf({ run, state }: Held, person: Person, signed: Partial<DecisionStatement> = {}): Promise<DecisionRequest> {
@@ -70,7 +56,7 @@ describe('who may not decide is refused with the reason, and the attempt is in t
     ['the requester', 'dana', 'requester-excluded', /dana started the run.*requester decide on hold sign/],
     ['a known person outside of the group', 'oscar', 'not-in-group', /decided by group sre, and oscar was not in it/],
   ])('%s', async (_who, person, code, reason) => {
-    const held = await heldRun();
+    const held = await engine.held();
     const refusal = await refusalOf(engine.decide(held.target, person));
     expect(refusal).toMatchObject({ code, message: expect.stringMatching(reason) });
     expect(refusal.remedy).toContain('ada, grace, linus');
@@ -79,7 +65,7 @@ describe('who may not decide is refused with the reason, and the attempt is in t
 
   test('a stranger, even one that the group has named by mistake', async () => {
     engine.configuration.groups.sre?.push('mallory');
-    const held = await heldRun();
+    const held = await engine.held();
     engine.configuration.groups.sre?.pop();
     const request = { ...(await decisionOf(held, 'ada')), person: 'mallory' };
     await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code: 'person-unknown', recorded: true });
@@ -87,7 +73,7 @@ describe('who may not decide is refused with the reason, and the attempt is in t
   });
 
   test('a person who was taken out of holdpoint.yaml after the signatures were requested', async () => {
-    const held = await heldRun();
+    const held = await engine.held();
     const { linus } = engine.configuration.people;
     delete engine.configuration.people.linus;
     try {
@@ -99,7 +85,7 @@ describe('who may not decide is refused with the reason, and the attempt is in t
   });
 
   test('the same person a second time', async () => {
-    const held = await heldRun('two');
+    const held = await engine.held('two');
     await engine.decide(held.target, 'ada');
     const refusal = await refusalOf(engine.decide(held.target, 'ada'));
     expect(refusal).toMatchObject({ code: 'already-decided', message: expect.stringContaining('ada has already approved') });
@@ -108,7 +94,7 @@ describe('who may not decide is refused with the reason, and the attempt is in t
   });
 
   test('the same person twice at once: one of the two counts', async () => {
-    const held = await heldRun('two');
+    const held = await engine.held('two');
     const requests = await Promise.all([decisionOf(held, 'ada'), decisionOf(held, 'ada')]);
     const answers = await Promise.allSettled(requests.map((request) => engine.sendDecision(held.target, request)));
     expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -118,7 +104,7 @@ describe('who may not decide is refused with the reason, and the attempt is in t
   });
 
   test('two people at once release a hold that asks for two, and a replay of that comes to the same', async () => {
-    const held = await heldRun('two');
+    const held = await engine.held('two');
     const answers = await Promise.all([engine.decide(held.target, 'ada'), engine.decide(held.target, 'grace')]);
     expect(answers.map(({ state }) => state).sort()).toEqual(['approved', 'waiting']);
     const state = await engine.until(held.target, 'done');
@@ -134,7 +120,7 @@ describe('a decision that is not for what is open is refused', () => {
     ['another hold', { hold: 'sign-later' }, 'hold-differs'],
     ['a request that is yet to come', { number: 2 }, 'request-unknown'],
   ])('%s, and our client has it written down', async (_what, difference, code) => {
-    const held = await heldRun();
+    const held = await engine.held();
     const shown = { ...held.state.hold!.request, ...difference };
     const refusal = await refusalOf(engine.holdpoint.decide(held, shown, 'approve', 'fine', engine.keys.ada));
     expect(refusal.code).toBe(code);
@@ -142,14 +128,14 @@ describe('a decision that is not for what is open is refused', () => {
   });
 
   test('another run, which only a client other than ours could send', async () => {
-    const held = await heldRun();
+    const held = await engine.held();
     const request = await decisionOf(held, 'ada', { run: 'r-20200101-aaaaaa' });
     await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code: 'run-differs' });
     expect((await engine.until(held.target, 'holding')).hold?.decisions).toEqual([]);
   });
 
   test('a decision without the reason that the policy asks for', async () => {
-    const held = await heldRun('reasoned');
+    const held = await engine.held('reasoned');
     await expect(refusalOf(engine.decide(held.target, 'ada', 'approve', ' '))).resolves.toMatchObject({ code: 'reason-missing' });
     await expectOnlyRefused(held, 'reason-missing', 'ada');
   });
@@ -165,14 +151,14 @@ describe('a signature that does not hold is refused, and the run writes it down 
     ['signed an hour ago', 'ada', { at: anHourAgo }, {}, 'statement-stale'],
     ['no signature', 'ada', {}, { signature: '' }, 'statement-malformed'],
   ])('%s', async (_what, signer, signed, change, code) => {
-    const held = await heldRun();
+    const held = await engine.held();
     const request = { ...(await decisionOf(held, signer, signed)), ...change };
     await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code, recorded: true });
     await expectOnlyRefused(held, code, 'ada');
   });
 
   test('a reason that cannot be written down is refused, and the run goes on', async () => {
-    const held = await heldRun();
+    const held = await engine.held();
     const request = await decisionOf(held, 'ada', { reason: 'half a pair \ud800' });
     await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code: 'request-malformed' });
     await engine.decide(held.target, 'grace');
@@ -180,7 +166,7 @@ describe('a signature that does not hold is refused, and the run writes it down 
   });
 
   test('whatever is told as a refused attempt is cut, and the record goes on', async () => {
-    const held = await heldRun();
+    const held = await engine.held();
     const flood = { person: 'x'.repeat(300_000), attempt: 'approve', code: 'half \ud800', reason: 'y'.repeat(300_000) };
     await engine.handle(held.target).signal('attemptRefused', flood);
     const [entry] = await refusedIn(held, 1);
@@ -192,7 +178,7 @@ describe('a signature that does not hold is refused, and the run writes it down 
 });
 
 test('one rejection ends the run, whoever has approved before', async () => {
-  const held = await heldRun('two');
+  const held = await engine.held('two');
   await engine.decide(held.target, 'ada');
   await expect(engine.decide(held.target, 'grace', 'reject', 'not today')).resolves.toEqual({ state: 'rejected', missing: 0 });
   const state = await engine.until(held.target, 'rejected');

@@ -1,12 +1,11 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
 import { signerWith } from '../../client/signing.ts';
 import type { PersonKey } from '../../domain/approval/keys.ts';
-import { bytesForSsh, encodeSshSignature, sshHashDefault, sshLineOf } from '../../domain/approval/sshsig.ts';
 import type { Person as Known } from '../../runbooks/configuration/configuration.ts';
-import { runbookOf, startEngine, type Engine, type Person } from '../support/engine.ts';
+import { startEngine, type Engine, type Person } from '../support/engine.ts';
+import { newSshSigner } from '../support/ssh-signer.ts';
 
 let engine: Engine;
 let people: Record<string, Known>;
@@ -31,23 +30,6 @@ function setTimes(person: Person, times: Partial<PersonKey>): void {
   engine.configuration.people[person] = { name, keys: [{ type: 'ed25519', key, ...times }] };
 }
 
-function newSshSigner(person: Person): { key: PersonKey; signer: ReturnType<typeof signerWith> } {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const bytes = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
-  const key: PersonKey = { type: 'ssh', key: `${sshLineOf(bytes)} ${person}@laptop` };
-  const signer = signerWith(person, key, async (message) =>
-    encodeSshSignature({ key: bytes, hash: sshHashDefault, signature: sign(null, bytesForSsh(message), privateKey) }),
-  );
-  return { key, signer };
-}
-
-async function heldRun(policy: string): Promise<{ run: string; target: string; site: ReturnType<Engine['newSite']>['site'] }> {
-  const { cluster, target, site } = engine.newSite();
-  const { run } = await engine.begin(cluster, runbookOf({ policy }));
-  await engine.until(target, 'holding');
-  return { run, target, site };
-}
-
 async function refusalOf(attempt: Promise<unknown>): Promise<RefusedError | undefined> {
   return attempt.then(
     () => undefined,
@@ -64,7 +46,7 @@ async function decideWith(target: string, signer: ReturnType<typeof signerWith>)
 test('an SSH key signs through the run and its worker, and its record is verified with public keys alone', async () => {
   const { key, signer } = newSshSigner('ada');
   addKey('ada', key);
-  const { run, target } = await heldRun('one');
+  const { run, target } = await engine.held('one');
   await decideWith(target, signer);
   await engine.until(target, 'done');
   await engine.verifiedKinds(run);
@@ -75,7 +57,7 @@ test('an SSH key signs through the run and its worker, and its record is verifie
 });
 
 test('a key that was added after the signatures were requested signs, too, and keeps the older one', async () => {
-  const { target } = await heldRun('two');
+  const { target } = await engine.held('two');
   const { key, signer } = newSshSigner('ada');
   expect(await refusalOf(decideWith(target, signer))).toMatchObject({ code: 'algorithm-refused' });
   addKey('ada', key);
@@ -89,7 +71,7 @@ test.each<[string, (now: number) => Partial<PersonKey>, string]>([
   ['over since a second ago', (now) => ({ until: new Date(now - 1_000).toISOString() }), 'key-over'],
   ['for later', (now) => ({ from: new Date(now + 3_600_000).toISOString() }), 'key-early'],
 ])('a decision with a key that is %s has no effect, and is in the record', async (_what, times, code) => {
-  const { run, target, site } = await heldRun('one');
+  const { run, target, site } = await engine.held('one');
   setTimes('ada', times(Date.now()));
   expect(await refusalOf(engine.decide(target, 'ada'))).toMatchObject({ code });
   await engine.until(target, ({ refusedAttempts }) => refusedAttempts === 1);
@@ -102,7 +84,7 @@ test.each<[string, (now: number) => Partial<PersonKey>, string]>([
 });
 
 test('what was signed with a key that was revoked since does not count when the last one signs', async () => {
-  const { run, target, site } = await heldRun('two');
+  const { run, target, site } = await engine.held('two');
   await engine.decide(target, 'ada');
   setTimes('ada', { revoked: new Date().toISOString() });
   expect(await engine.decide(target, 'grace')).toEqual({ state: 'waiting', missing: 1 });
@@ -116,7 +98,7 @@ test('what was signed with a key that was revoked since does not count when the 
 });
 
 test('a step whose signature was revoked after the hold was released is not carried out', async () => {
-  const { target, site } = await heldRun('one');
+  const { target, site } = await engine.held('one');
   site.slow.add('first');
   await engine.decide(target, 'ada');
   await engine.until(target, 'running');

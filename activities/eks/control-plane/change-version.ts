@@ -5,10 +5,9 @@ import type { Target } from '../../../domain/target.ts';
 import { minorsBetween, rollbackProblem, rollbackWithinMs, upgradeProblem } from '../../../domain/version/hop.ts';
 import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
-import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
+import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { listNodes } from '../../kubernetes/client/read.ts';
-import { inParallel } from '../../kubernetes/client/read.ts';
+import { inParallel, listNodes } from '../../kubernetes/client/read.ts';
 import { findNodegroup } from '../nodegroup/nodegroup.ts';
 import { clusterBlockers, listNodegroups, readCluster } from '../preflight.ts';
 import { askForUpdate } from '../update/ask-for-update.ts';
@@ -31,7 +30,7 @@ interface Way {
   category: 'UPGRADE_READINESS' | 'ROLLBACK_READINESS';
   effect: string;
   /** What stands in the way besides what EKS finds. Reads only. */
-  blockers: (clients: Clients, target: Target, facts: VersionFacts, isBegun: boolean) => Promise<Blocker[]>;
+  blockers: (clients: Clients, target: Target, facts: VersionFacts, updates: readonly Update[]) => Promise<Blocker[]>;
   notes(facts: VersionFacts): string[];
 }
 
@@ -61,7 +60,7 @@ export function updateControlPlaneAction(clients: Clients): AnyAction {
     plan: (input, context) => planChange(clients, up, input, context),
     observe: ({ facts }, context) => observeVersion(clients, facts, up.change, context),
     act: ({ facts }, context) => change(clients, up, facts, context),
-    undo: async ({ facts }, { target }, seen) => undoUpgrade(facts, target, seen),
+    undo: async ({ facts }, { target }, seen) => undoBy('eks.rollbackControlPlane', facts, target, seen),
   });
 }
 
@@ -72,20 +71,16 @@ export function rollbackControlPlaneAction(clients: Clients): AnyAction {
     plan: (input, context) => planChange(clients, back, input, context),
     observe: ({ facts }, context) => observeVersion(clients, facts, back.change, context),
     act: ({ facts }, context) => change(clients, back, facts, context),
-    undo: async ({ facts: { from } }, { target }, seen) => {
-      if (isUntouched(seen)) return { nothing: `No rollback of cluster ${target.name} has been begun, which is at ${from} as before.` };
-      return [{ uses: 'eks.updateControlPlane', with: { version: from, waitForUpdate: true } }];
-    },
+    undo: async ({ facts }, { target }, seen) => undoBy('eks.updateControlPlane', facts, target, seen),
   });
 }
 
-function undoUpgrade({ from }: VersionFacts, target: Target, seen?: Observation): Undo {
-  if (isUntouched(seen)) return { nothing: `No upgrade of cluster ${target.name} has been begun, which is at ${from} as before.` };
-  return [{ uses: 'eks.rollbackControlPlane', with: { version: from, waitForUpdate: true } }];
-}
-
-function isUntouched(seen: Observation | undefined): boolean {
-  return seen !== undefined && seen.state !== 'done' && seen.untouched === true;
+/** Each way is undone by the other one, which waits for what is in progress. */
+function undoBy(uses: string, { from }: VersionFacts, target: Target, seen?: Observation): Undo {
+  if (isUntouched(seen)) {
+    return { nothing: `No update of the control plane of ${target.name} has been begun, which is at ${from} as before.` };
+  }
+  return [{ uses, with: { version: from, waitForUpdate: true } }];
 }
 
 async function planChange(
@@ -95,7 +90,8 @@ async function planChange(
   { target }: ActionContext,
 ): Promise<PlanOf<VersionFacts>> {
   const cluster = await readCluster(clients, target);
-  const inFlight = (await readUpdates(clients, target)).find(({ status }) => status === 'InProgress');
+  const updates = await readUpdates(clients, target);
+  const inFlight = updates.find(({ status }) => status === 'InProgress');
   const awaited = waitForUpdate && inFlight ? versionOfOther(way, inFlight) : undefined;
   const from = awaited ?? cluster.version ?? '';
   const object = `Cluster/${target.name}`;
@@ -121,7 +117,7 @@ async function planChange(
     blockers: [
       ...clusterBlockers(cluster),
       ...(inFlight && awaited === undefined ? [inFlightBlocker(way, facts, target, inFlight)] : []),
-      ...(await way.blockers(clients, target, facts, awaited !== undefined)),
+      ...(await way.blockers(clients, target, facts, updates)),
       ...errors.filter((insight) => !waived.includes(insight)).map(insightBlocker),
     ],
     notes: [
@@ -184,12 +180,17 @@ async function upgradeBlockers(clients: Clients, target: Target, { from, to }: V
   const problem = upgradeProblem(from, to);
   if (problem !== undefined) {
     const remedy = 'Ask for the next minor version; several of them are several steps, each with its own plan.';
-    return [{ object: `Cluster/${target.name}`, reason: `${sentence(problem)}`, remedy }];
+    return [{ object: `Cluster/${target.name}`, reason: sentence(problem), remedy }];
   }
   return laggards(clients, target, (version) => skewProblem(version, to), 'Bring the older side up first.');
 }
 
-async function rollbackBlockers(clients: Clients, target: Target, { from, to }: VersionFacts, isBegun: boolean): Promise<Blocker[]> {
+async function rollbackBlockers(
+  clients: Clients,
+  target: Target,
+  { from, to }: VersionFacts,
+  updates: readonly Update[],
+): Promise<Blocker[]> {
   const object = `Cluster/${target.name}`;
   const problem = rollbackProblem(from, to);
   if (problem !== undefined) return [{ object, reason: sentence(problem), remedy: 'Ask for the version that it was upgraded from.' }];
@@ -200,10 +201,9 @@ async function rollbackBlockers(clients: Clients, target: Target, { from, to }: 
       (version) => ((minorsBetween(to, version) ?? 0) > 0 ? `kubelet ${version} would be newer than the control plane ${to}` : undefined),
       `Bring its nodes back to ${to} first, by new nodes of that version.`,
     );
-  // The upgrade is in progress still, so nothing else speaks against taking it back.
-  if (isBegun) return newer();
-  const updates = await readUpdates(clients, target);
-  const upgrade = updates.find((update) => update.status === 'Successful' && isPlanned(update, 'VersionUpdate', { to: from }));
+  // One in progress is waited for.
+  const hasWorked = ({ status }: Update): boolean => status === 'Successful' || status === 'InProgress';
+  const upgrade = updates.find((update) => hasWorked(update) && isPlanned(update, 'VersionUpdate', { to: from }));
   const stay = 'It stays at its version; a cluster of the older version has to be made anew.';
   if (!upgrade) {
     const reason = `EKS knows no upgrade of it to ${from}: it was created at that version, or the upgrade is too long ago.`;

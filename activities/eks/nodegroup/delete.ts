@@ -6,7 +6,7 @@ import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
 import { hasEnded, podName, staysOnNode } from '../../../domain/drain/pod.ts';
 import { expectedOfNodes } from '../../../domain/plan/expected.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
-import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
+import { defineAction, emptyPlan, isUntouched, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { podsOnNodes } from '../../kubernetes/client/read.ts';
@@ -155,7 +155,7 @@ async function requestDeletion(clients: Clients, { facts }: PlanOf<DeleteFacts>,
 
 /** Before its deletion has begun, a group can be kept. */
 function undoDelete({ nodegroup }: DeleteFacts, seen?: Observation): Undo {
-  if (!seen || seen.state === 'done' || !seen.untouched) {
+  if (!isUntouched(seen)) {
     return { noUndo: `Node group ${nodegroup} is deleted: it can be created anew, but its nodes do not come back.` };
   }
   return { nothing: `The deletion of node group ${nodegroup} has not been begun.` };

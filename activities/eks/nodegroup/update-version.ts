@@ -7,7 +7,7 @@ import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
 import { expectedVersion, type ExpectedChange } from '../../../domain/plan/expected.ts';
 import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
-import { defineAction, emptyPlan, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
+import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import {
   evictionObstacles,
@@ -197,7 +197,7 @@ async function requireOpenBudgets(clients: Clients, { facts, risks }: PlanOf<Upd
  * still in progress cannot be stopped, so it is waited for.
  */
 function undoUpdate({ nodegroup, from, to }: UpdateFacts, seen?: Observation): Undo {
-  if (seen && seen.state !== 'done' && seen.untouched) {
+  if (isUntouched(seen)) {
     return {
       nothing: `No update of node group ${nodegroup} has been begun, which is at ${from.releaseVersion || from.version} as before.`,
     };
