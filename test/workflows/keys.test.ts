@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
-import { signerWith } from '../../client/signing.ts';
+import { type signerWith } from '../../client/signing.ts';
 import type { PersonKey } from '../../domain/approval/keys.ts';
 import type { Person as Known } from '../../runbooks/configuration/configuration.ts';
 import { startEngine, type Engine, type Person } from '../support/engine.ts';
