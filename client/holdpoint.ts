@@ -69,6 +69,8 @@ const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
 /** How long a run may take to say how it stands: left alone, the client asks for half a minute, and says only that it has failed. */
 const answerTimeoutMs = 10_000;
+/** When an unanswered question is asked again: beside many updates, the server can keep one back for a task that does not come. */
+const askAgainMs = 3_000;
 /** What the Temporal server calls an update that a worker has taken and not answered. */
 const unprocessedUpdate = 'UnprocessedUpdate';
 /** How often a word is sent whose update was not answered. */
@@ -439,14 +441,20 @@ export class Holdpoint {
 
   /** Throws `run-silent` where nobody answers in time. */
   private async stateOf(handle: WorkflowHandle): Promise<RunState> {
-    try {
-      return await this.client.connection.withDeadline(Date.now() + answerTimeoutMs, () => handle.query(stateQuery));
-    } catch (error) {
-      // A server that gives up at the same moment cuts the call off.
-      const isOver = isGrpcDeadlineError(error) || isGrpcCancelledError(error);
-      if (!isOver && !saysThatNobodyPolls(error)) throw error;
-      const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
-      throw new HoldpointError('run-silent', details, { cause: error });
+    const endMs = Date.now() + answerTimeoutMs;
+    for (;;) {
+      const nowMs = Date.now();
+      const isLast = endMs - nowMs < 2 * askAgainMs;
+      try {
+        return await this.client.connection.withDeadline(isLast ? endMs : nowMs + askAgainMs, () => handle.query(stateQuery));
+      } catch (error) {
+        // A server that gives up at the same moment cuts the call off.
+        const isOver = isGrpcDeadlineError(error) || isGrpcCancelledError(error);
+        if (!isOver && !saysThatNobodyPolls(error)) throw error;
+        if (isOver && !isLast) continue;
+        const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
+        throw new HoldpointError('run-silent', details, { cause: error });
+      }
     }
   }
 }

@@ -2,7 +2,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createKey, readKey } from '../../client/keys.ts';
 import { refusalIn } from '../../client/remote-error.ts';
 import type { Signer } from '../../client/signing.ts';
@@ -245,6 +245,19 @@ test('twenty people who sign at once are all counted, once each', async () => {
   expect([...signed].sort()).toEqual(crowd.map(({ person }) => person).sort());
   await engine.verifiedKinds(run);
   await engine.replay(target);
+});
+
+test('a question that the server has kept back is asked again', async () => {
+  const { target, run } = await engine.held('one');
+  const service = engine.client.workflowService;
+  const late = { code: 4, details: 'Deadline exceeded', metadata: { get: () => [] } };
+  const kept = jest.spyOn(service, 'queryWorkflow').mockRejectedValueOnce(Object.assign(new Error('4 DEADLINE_EXCEEDED'), late));
+  try {
+    expect(await engine.holdpoint.state(target)).toMatchObject({ run, phase: 'holding' });
+    expect(kept).toHaveBeenCalledTimes(2);
+  } finally {
+    kept.mockRestore();
+  }
 });
 
 test('words at a hold that are of no kind, or of one for something else, are refused', async () => {
