@@ -85,6 +85,20 @@ export class Calendar {
     return found;
   }
 
+  /**
+   * How long the longest of so many openings is that come after a moment; 0 where none does. It looks no further than it takes to find
+   * one of `enoughMs`, whose end it may not have come to.
+   */
+  longestOpeningMs(fromMs: number, { count, enoughMs }: { count: number; enoughMs: number }): number {
+    let [longestMs, seen] = [0, 0];
+    for (const { opensMs, closesMs = Infinity } of this.openingsFrom(fromMs, enoughMs)) {
+      longestMs = Math.max(longestMs, closesMs - opensMs);
+      seen += 1;
+      if (longestMs >= enoughMs || seen === count) break;
+    }
+    return longestMs;
+  }
+
   /** The next moment at which it opens or closes; undefined where none is in sight. */
   nextChange(atMs: number): number | undefined {
     const [opening] = this.openings(atMs, 1);
@@ -132,7 +146,8 @@ export class Calendar {
     return [...own, ...this.members().flatMap((member) => member.windowsAt(now))];
   }
 
-  private *openingsFrom(fromMs: number): Generator<Opening> {
+  /** One that goes on for `enoughMs` is not followed to its end: for that, a calendar of every hour is read day by day for five years. */
+  private *openingsFrom(fromMs: number, enoughMs = Infinity): Generator<Opening> {
     let pending: Interval | undefined;
     // Far enough back to know when the opening at hand has begun.
     let reached = fromMs - windowMaxMs;
@@ -150,6 +165,10 @@ export class Calendar {
       if (pending !== undefined && pending.until < until) {
         if (pending.until > fromMs) yield openingOf(pending);
         pending = undefined;
+      }
+      if (pending !== undefined && pending.until > fromMs && pending.until - pending.from >= enoughMs) {
+        yield openingOf(pending);
+        return;
       }
       reached = until;
       if (pending !== undefined && reached - pending.from > horizonMs) break;

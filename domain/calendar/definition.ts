@@ -179,9 +179,9 @@ class Builder {
   private checkUse(calendar: Calendar, { start }: CalendarDefinition): void {
     if (!calendar.hasWindows) return;
     const fromMs = wallMsOf(start ?? this.latestStart())!.wallMs;
-    const openings = calendar.withoutFreezes().openings(fromMs, openingsLookedAt);
-    if (openings.length === 0) this.problem([calendar.name], 'Never opens: nothing fits it in five years.');
-    else if (openings.every(({ opensMs, closesMs }) => closesMs !== undefined && closesMs - opensMs < windowMinMs)) {
+    const longestMs = calendar.withoutFreezes().longestOpeningMs(fromMs, { count: openingsLookedAt, enoughMs: windowMinMs });
+    if (longestMs === 0) this.problem([calendar.name], 'Never opens: nothing fits it in five years.');
+    else if (longestMs < windowMinMs) {
       this.problem([calendar.name], `No opening has ${windowMinMs / 60_000} minutes, which is shorter than any step.`);
     }
   }

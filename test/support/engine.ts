@@ -184,7 +184,7 @@ export interface Engine {
  */
 export async function startEngine(
   name: string,
-  beforeEntry: (kind: string) => Promise<void> = async () => undefined,
+  beforeEntry: (kind: string, run: string) => Promise<void> = async () => undefined,
   address?: string,
 ): Promise<Engine> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-engine-'));
@@ -211,7 +211,7 @@ export async function startEngine(
     evidence: {
       ...evidence,
       append: async (run, entry) => {
-        await beforeEntry(entry.kind);
+        await beforeEntry(entry.kind, run);
         return evidence.append(run, entry);
       },
     },

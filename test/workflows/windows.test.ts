@@ -5,22 +5,34 @@ import type { Interval } from '../../domain/calendar/interval.ts';
 import { clockChangeDefault } from '../../domain/calendar/window.ts';
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { RunState } from '../../domain/run/state.ts';
+import { inTurns } from '../support/in-turns.ts';
 import { documentOf, startEngine, untilTrue, type Engine, type Site } from '../support/engine.ts';
 
 const hourMs = 3_600_000;
 /** Until an opening of these tests begins or ends: the server has no clock that could be put forward. */
-const soonMs = 2_500;
+const soonMs = 5_000;
 const timeoutMs = 150_000;
+/** Runs that wait for their openings at the same time; more of them would keep each other busy past the time of an opening. */
+const runsAtOnceMax = 5;
 
 let engine: Engine;
-let beforeEntry: (kind: string) => void = () => undefined;
+let beforeEntry: (kind: string, run: string) => void = () => undefined;
+const besides: (() => Promise<void>)[] = [];
+let outcomes: Promise<void>[] = [];
 beforeAll(async () => {
-  engine = await startEngine('windows', async (kind) => beforeEntry(kind));
+  engine = await startEngine('windows', async (kind, run) => beforeEntry(kind, run));
   const { policies } = engine.configuration;
   policies.keeping = { ...policies.one!, name: 'keeping', keepSignatures: true };
   policies.closing = { ...policies.one!, name: 'closing', expiresAtClose: true };
+  outcomes = inTurns(besides, runsAtOnceMax, (work) => work());
 });
 afterAll(() => engine.stop());
+
+/** A test that mostly waits, and is begun with others before its turn. */
+function testBeside(title: string, work: () => Promise<void>, limitMs: number): void {
+  const place = besides.push(work) - 1;
+  test(title, () => outcomes[place], limitMs);
+}
 
 /** A calendar whose openings and freezes a test changes. */
 interface Window {
@@ -29,8 +41,10 @@ interface Window {
   freezes: Freeze[];
 }
 
+let windowsMade = 0;
+
 function newWindow(...openings: [fromMs: number, untilMs: number][]): Window {
-  const name = `window-${engine.calendars.size}`;
+  const name = `window-${(windowsMade += 1)}`;
   const nowMs = Date.now();
   const window: Window = { name, openings: openings.map(([from, until]) => ({ from: nowMs + from, until: nowMs + until })), freezes: [] };
   const touching = <One extends Interval>(all: readonly One[], range: Interval): One[] =>
@@ -39,12 +53,12 @@ function newWindow(...openings: [fromMs: number, untilMs: number][]): Window {
   const windows = [{ text: 'as the test says', zone: 'UTC', onClockChange: clockChangeDefault, wallTimes }];
   const freezes = [{ name: 'test', freezesIn: (range: Interval) => touching(window.freezes, range) }];
   engine.calendars.set(name, new Calendar({ name, zone: 'UTC', windows, freezes }));
-  const weekly = ['Mon-Sun 00:00-24:00'];
-  engine.configuration.calendars = {
-    ...engine.configuration.calendars,
-    [name]: { zone: 'UTC', weekly, dst: clockChangeDefault, freezes: [] },
-  };
+  calendarsOfConfiguration()[name] = { zone: 'UTC', weekly: ['Mon 00:00-01:00'], dst: clockChangeDefault, freezes: [] };
   return window;
+}
+
+function calendarsOfConfiguration(): NonNullable<Engine['configuration']['calendars']> {
+  return (engine.configuration.calendars ??= {});
 }
 
 /** Two steps that change something, after a hold; the first is slow where the site says so. */
@@ -89,7 +103,7 @@ async function lookAgain(target: string): Promise<void> {
   await engine.holdpoint.operate(target, 'resume', '', engine.keys.dana);
 }
 
-test(
+testBeside(
   'what is signed while the window is shut waits for it, says until when, and goes on by itself without being signed again',
   async () => {
     const window = newWindow([hourMs, 2 * hourMs]);
@@ -116,7 +130,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a window that closes in mid-run lets the step finish, and what is left is signed anew in the next opening',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
@@ -136,7 +150,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'signatures are kept where the policy says so and the plan of what is left is the same',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
@@ -151,7 +165,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'signatures that the policy keeps are void all the same where the plan has changed, and the difference is shown',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
@@ -168,7 +182,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a freeze that is declared while a run is parked is honoured, and told',
   async () => {
     const window = newWindow([hourMs, 2 * hourMs]);
@@ -190,14 +204,17 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a step that would not be over before the close waits for the next opening that is long enough',
   async () => {
-    const window = newWindow([-hourMs, 3 * soonMs], [4 * soonMs, 10 * hourMs]);
+    const window = newWindow([-hourMs, hourMs / 2], [hourMs, 10 * hourMs]);
     const { run, target, site } = await begin(twoSteps(window), (made) => (made.estimateMs = hourMs));
     await engine.decide(target, 'ada');
     const short = await engine.until(target, ({ window }) => window?.state === 'short');
     expect(short.window?.reason).toBe(`Step first takes about 60 min, with the time to undo it, and ${window.name} closes before that.`);
+    window.openings[0]!.until = Date.now();
+    window.openings[1]!.from = Date.now() + soonMs;
+    await lookAgain(target);
     // Its signatures were for the opening that was at hand.
     await engine.until(target, ({ hold }) => hold?.request.number === 2);
     await engine.decide(target, 'ada');
@@ -208,7 +225,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a plan with a step that no opening is long enough for says so',
   async () => {
     const window = newWindow([hourMs, 2 * hourMs]);
@@ -221,7 +238,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'going on outside of the window is asked for with a reason, signed by the policy, and recorded',
   async () => {
     const window = newWindow([hourMs, 2 * hourMs]);
@@ -245,7 +262,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a request to go on outside of the window closes when the window opens, and the run goes on by itself',
   async () => {
     const window = newWindow([hourMs, 2 * hourMs]);
@@ -264,7 +281,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a run that is parked can be aborted, and one that has changed something be undone',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
@@ -285,14 +302,14 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a step that goes on past the close is recorded as such, and people are told where it says page',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
     const { run, target, site } = await begin(twoSteps(window, { atClose: 'page' }), (made) => made.slow.add('node-a'));
     // The step must have begun by then, and on a busy machine all that comes before takes long.
     await engine.until(target, 'holding');
-    window.openings[0]!.until = Date.now() + 6 * soonMs;
+    window.openings[0]!.until = Date.now() + 3 * soonMs;
     await engine.decide(target, 'ada');
     await untilTrue(async () => (await engine.entries(run)).some(({ kind }) => kind === 'window.closed'));
     const closed = (await engine.entries(run)).find(({ kind }) => kind === 'window.closed');
@@ -310,8 +327,8 @@ test(
   'a worker looks for itself: it carries out nothing that was begun while the window was shut, whatever the run says',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
-    const { target, site } = await begin(twoSteps(window));
-    beforeEntry = (kind) => void (kind === 'step.started' && (window.openings = []));
+    const { run, target, site } = await begin(twoSteps(window));
+    beforeEntry = (kind, of) => void (of === run && kind === 'step.started' && (window.openings = []));
     try {
       await engine.decide(target, 'ada');
       const { stuck } = await engine.until(target, 'stuck');
@@ -324,20 +341,20 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a calendar that is gone stops the run for an operator, who has it tried again',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
     const { run, target } = await begin(twoSteps(window));
     const calendar = engine.calendars.get(window.name)!;
-    const { [window.name]: definition, ...others } = engine.configuration.calendars ?? {};
+    const definition = calendarsOfConfiguration()[window.name]!;
     engine.calendars.delete(window.name);
-    engine.configuration.calendars = others;
+    delete calendarsOfConfiguration()[window.name];
     await engine.decide(target, 'ada');
     const { stuck } = await engine.until(target, 'stuck');
     expect(stuck).toMatchObject({ code: 'calendar-unknown' });
     engine.calendars.set(window.name, calendar);
-    engine.configuration.calendars = { ...others, [window.name]: definition! };
+    calendarsOfConfiguration()[window.name] = definition;
     await engine.holdpoint.operate(target, 'retry', 'it is back', engine.keys.dana);
     await engine.until(target, 'done');
     await engine.verifiedKinds(run);
@@ -345,7 +362,7 @@ test(
   timeoutMs,
 );
 
-test(
+testBeside(
   'a hold that closes with the window closes with the opening at hand',
   async () => {
     const window = newWindow([-hourMs, hourMs]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Calendar } from '../../../domain/calendar/calendar.ts';
+import { Calendar } from '../../../domain/calendar/calendar.ts';
 import { calendarsOf, type CalendarDefinition } from '../../../domain/calendar/definition.ts';
 import { alwaysFrozen } from '../../../domain/calendar/freeze.ts';
 import { difference, intersection, union } from '../../../domain/calendar/interval.ts';
@@ -135,4 +135,21 @@ test('property: intervals are combined as sets of moments are', () => {
       expect(has(union([...left, ...right]), moment)).toBe(has(left, moment) || has(right, moment));
     }),
   );
+});
+
+test('whether a calendar opens for long enough is seen without reading the years of one that is always open', () => {
+  let readUntil = 0;
+  const always = (from: number, until: number) => {
+    readUntil = Math.max(readUntil, until);
+    return [{ from, until }];
+  };
+  const calendar = new Calendar({
+    name: 'always',
+    windows: [{ text: '', zone: 'UTC', onClockChange: dst, wallTimes: always }],
+    freezes: [],
+  });
+  const from = at('2026-01-01T00:00:00Z');
+  expect(calendar.longestOpeningMs(from, { count: 50, enoughMs: 300_000 })).toBeGreaterThanOrEqual(300_000);
+  expect(readUntil).toBeLessThan(at('2026-07-01T00:00:00Z'));
+  expect(seoul('weekend').longestOpeningMs(from, { count: 50, enoughMs: 7 * 3_600_000 })).toBe(6 * 3_600_000);
 });
