@@ -8,10 +8,13 @@ import type { Interference } from './scenario-activities.ts';
 import { makeWorker } from './scenario-worker.ts';
 
 /**
- * For how long a run that is at a place waits for the others that the same death can serve: a worker takes seconds to start. It must
- * be less than the silence after which an attempt counts as dead, as one that waits here may send no heartbeats.
+ * For how long a run that is at a place waits for the others that the same death can serve: a worker takes seconds of a core to start, and
+ * the others seconds to hear that the one before has died. It must be less than the shortest time that an activity may take, which is
+ * 7.5 s where a worker counts as dead sooner.
  */
-const patienceMs = 2_000;
+const patienceMs = 5_000;
+/** Whoever waits is not silent for as long as it takes to count as dead. */
+const beatPauseMs = 500;
 
 /**
  * A worker of the real parts that kills itself (SIGKILL) where its runs want it to, at each place once: see deaths.ts. It dies when
@@ -26,12 +29,13 @@ async function main(): Promise<void> {
     for (const { cluster, place } of waiting) deaths.note(cluster, place);
     process.kill(process.pid, 'SIGKILL');
   };
-  const dieAt = async (cluster: string, place: string): Promise<void> => {
+  const dieAt = async (cluster: string, place: string, beat: () => void = () => undefined): Promise<void> => {
     if (!deaths.isDue(cluster, place)) return;
     // An activity that waits here may be tried anew meanwhile.
     if (!waiting.some((present) => present.cluster === cluster && present.place === place)) waiting.push({ cluster, place });
     if (deaths.awaited().every((awaited) => waiting.some((present) => present.cluster === awaited))) die();
     setTimeout(die, patienceMs);
+    setInterval(beat, beatPauseMs);
     await new Promise<never>(() => undefined);
   };
   const failAt = ({ cluster, step }: { cluster: string; step: string }, moment: FailingStep['moment']): void => {
@@ -42,9 +46,10 @@ async function main(): Promise<void> {
     aroundPerform: async (context, perform) => {
       const { cluster, step } = context;
       failAt(context, 'before it begins');
-      await dieAt(cluster, `${step}: before it is performed`);
+      const beat = lastHeartbeat();
+      await dieAt(cluster, `${step}: before it is performed`, beat);
       const performed = await perform();
-      await dieAt(cluster, `${step}: performed`);
+      await dieAt(cluster, `${step}: performed`, beat);
       failAt(context, 'when it is done');
       return performed;
     },
@@ -62,6 +67,15 @@ async function main(): Promise<void> {
   const { worker } = await makeWorker({ address, taskQueue, configuration }, interference, { codePath });
   process.stdout.write('{"listening":true}\n');
   await worker.run();
+}
+
+/** Sends the last heartbeat of the activity at hand again, as it was: the next attempt goes by what it says. */
+function lastHeartbeat(): () => void {
+  const activity = Context.current();
+  const send = activity.heartbeat.bind(activity);
+  let last = activity.info.heartbeatDetails as unknown;
+  Object.assign(activity, { heartbeat: (details: unknown) => send((last = details)) });
+  return () => send(last);
 }
 
 /** A run is called like its target. */
