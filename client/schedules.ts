@@ -17,8 +17,8 @@ import {
 import { scheduleWorkflow } from '../workflows/messages.ts';
 import type { TemporalSettings } from './connection.ts';
 import type { Signer } from './signing.ts';
+import { askAgain } from './temporal/asking.ts';
 
-const answerTimeoutMs = 10_000;
 /** Schedules that are listed. */
 const listedMax = 500;
 /** How often a signature is put into a schedule that somebody else changes at the same time. */
@@ -222,7 +222,7 @@ export class Schedules {
     if (!/^[a-z0-9-]{1,63}$/.test(name)) return undefined;
     try {
       const handle = this.client.schedule.getHandle(idOf(name));
-      return await this.client.connection.withDeadline(Date.now() + answerTimeoutMs, () => handle.describe());
+      return await askAgain(this.client.connection, () => handle.describe());
     } catch (error) {
       if (error instanceof ScheduleNotFoundError) return undefined;
       throw error;
