@@ -276,10 +276,10 @@ test('a decision whose answer is lost is sent again, and counts once; where no a
     throw late;
   };
   try {
-    lossy.mockImplementationOnce(lose as unknown as typeof send);
+    lossy.mockImplementationOnce(lose);
     const request = state.hold!.request;
     await expect(engine.holdpoint.decide(state, request, 'approve', '', engine.keys.ada)).resolves.toMatchObject({ missing: 1 });
-    lossy.mockImplementation((() => Promise.reject(late)) as unknown as typeof send);
+    lossy.mockImplementation((() => Promise.reject(late)));
     await expect(engine.holdpoint.decide(state, request, 'approve', '', engine.keys.grace)).rejects.toMatchObject({
       code: 'word-unanswered',
       remedy: expect.stringContaining(`holdpoint show ${target}`),
@@ -299,7 +299,7 @@ test('a start whose answer is lost is sent again, and its run is known again', a
     lossy.mockImplementationOnce((async (...request: Parameters<typeof send>) => {
       await send.apply(engine.client.workflowService, request);
       throw late;
-    }) as unknown as typeof send);
+    }));
     const { run, admission } = await engine.begin(cluster);
     expect(admission).toEqual({ admitted: true });
     expect(await engine.until(target, 'holding')).toMatchObject({ run, refusedAttempts: 0 });
