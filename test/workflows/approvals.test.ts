@@ -279,7 +279,7 @@ test('a decision whose answer is lost is sent again, and counts once; where no a
     lossy.mockImplementationOnce(lose);
     const request = state.hold!.request;
     await expect(engine.holdpoint.decide(state, request, 'approve', '', engine.keys.ada)).resolves.toMatchObject({ missing: 1 });
-    lossy.mockImplementation((() => Promise.reject(late)));
+    lossy.mockImplementation(() => Promise.reject(late));
     await expect(engine.holdpoint.decide(state, request, 'approve', '', engine.keys.grace)).rejects.toMatchObject({
       code: 'word-unanswered',
       remedy: expect.stringContaining(`holdpoint show ${target}`),
@@ -296,10 +296,10 @@ test('a start whose answer is lost is sent again, and its run is known again', a
   const { executeMultiOperation: send } = engine.client.workflowService;
   const lossy = jest.spyOn(engine.client.workflowService, 'executeMultiOperation');
   try {
-    lossy.mockImplementationOnce((async (...request: Parameters<typeof send>) => {
+    lossy.mockImplementationOnce(async (...request: Parameters<typeof send>) => {
       await send.apply(engine.client.workflowService, request);
       throw late;
-    }));
+    });
     const { run, admission } = await engine.begin(cluster);
     expect(admission).toEqual({ admitted: true });
     expect(await engine.until(target, 'holding')).toMatchObject({ run, refusedAttempts: 0 });
