@@ -53,7 +53,7 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
-import { answerTimeoutMs, askAgain, isLost, isUnanswered, sendAgain } from './temporal/asking.ts';
+import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, sendAgain } from './temporal/asking.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
@@ -125,12 +125,13 @@ export class Holdpoint {
   async plan(document: RunbookDocument, inputs: JsonObject): Promise<Forecast> {
     await requireWorker(this.client, this.settings);
     try {
-      const forecast: unknown = await this.client.workflow.execute(planWorkflow, {
+      const planning = await this.client.workflow.start(planWorkflow, {
         workflowId: `plan-${randomUUID()}`,
         taskQueue: this.settings.taskQueue,
         workflowExecutionTimeout: planTimeoutMs,
         args: [{ document, inputs }],
       });
+      const forecast = await resultOf(planning);
       await requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {

@@ -6,7 +6,7 @@ import type { Calendar } from '../domain/calendar/calendar.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { isObject, type JsonObject } from '../domain/json.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
-import { alarmsFor, longestOf, openingsForAlarms, type Alarm } from '../domain/schedule/openings.ts';
+import type { Alarm } from '../domain/schedule/openings.ts';
 import {
   preApprovalsMax,
   schedulePrefix,
@@ -117,6 +117,8 @@ export class Schedules {
     const preApprovals = before?.input.preApprovals ?? [];
     const input: ScheduleInput = { claims, signature, document, inputs, runbookName: runbook.name, preApprovals };
     const scheduleId = idOf(claims.schedule);
+    // Calendars bring a library of dates along: commands that only look at runs start faster without it.
+    const { alarmsFor, longestOf, openingsForAlarms } = await import('../domain/schedule/openings.ts');
     const catchupWindow = Math.max(longestOf(openingsForAlarms(calendar, nowMs, openingsLookedAt)), catchUpLeastMs);
     const options: ScheduleUpdateOptions = {
       spec: { calendars: alarmsFor(calendar, nowMs).map(calendarOf), timezone: 'UTC', jitter: claims.jitterMs },

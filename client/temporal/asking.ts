@@ -10,7 +10,7 @@ const askTimesMs = [3_000, 3_000, 4_000];
 /** How long all of that lasts; left alone, the client asks for half a minute, and says only that it has failed. */
 export const answerTimeoutMs = askTimesMs.reduce((sum, timeMs) => sum + timeMs);
 const pauseMs = 250;
-/** How often what changes something is sent whose answer was lost. */
+/** How often a word is sent, or a result waited for, where the server has not answered. */
 const sendsMax = 5;
 /** How far down the causes of an error its gRPC code may be. */
 const causesMax = 5;
@@ -53,6 +53,20 @@ async function whenReady<Answer>(question: () => Promise<Answer>, endMs: number)
 export function isUnanswered(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && [...lateCodes, notReadyCode].includes(code);
+}
+
+/**
+ * Waits for what a workflow returns, and again where the server gives up in between. Throws what the workflow does, and what the last
+ * wait has thrown.
+ */
+export async function resultOf(handle: { result: () => Promise<unknown> }): Promise<unknown> {
+  for (let waits = 1; ; waits += 1) {
+    try {
+      return await handle.result();
+    } catch (error) {
+      if (!isUnanswered(error) || waits >= sendsMax) throw error;
+    }
+  }
 }
 
 /**

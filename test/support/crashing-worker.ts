@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { HoldpointError } from '../../domain/errors.ts';
 import { parseTarget } from '../../runbooks/targets.ts';
@@ -12,6 +13,9 @@ import { makeWorker } from './scenario-worker.ts';
  * be less than the silence after which an attempt counts as dead, as one that waits here may send no heartbeats.
  */
 const patienceMs = 2_000;
+/** How long a step that is about to act is waited for besides: killed between its act and its place there, it never comes there again. */
+const arrivalMs = 2_000;
+const arrivalPauseMs = 10;
 
 /**
  * A worker of the real parts that kills itself (SIGKILL) where its runs want it to, at each place once: see deaths.ts. It dies when
@@ -22,7 +26,10 @@ async function main(): Promise<void> {
   const { TEMPORAL_ADDRESS: address = '', HOLDPOINT_TASK_QUEUE: taskQueue = '', HOLDPOINT_CONFIG: configuration = '' } = process.env;
   const deaths = new Deaths(directory);
   const waiting: { cluster: string; place: string }[] = [];
-  const die = (): void => {
+  const arriving = new Set<string>();
+  const die = async (): Promise<void> => {
+    const endMs = performance.now() + arrivalMs;
+    while (arriving.size > 0 && performance.now() < endMs) await wait(arrivalPauseMs);
     for (const { cluster, place } of waiting) deaths.note(cluster, place);
     process.kill(process.pid, 'SIGKILL');
   };
@@ -30,8 +37,8 @@ async function main(): Promise<void> {
     if (!deaths.isDue(cluster, place)) return;
     // An activity that waits here may be tried anew meanwhile.
     if (!waiting.some((present) => present.cluster === cluster && present.place === place)) waiting.push({ cluster, place });
-    if (deaths.awaited().every((awaited) => waiting.some((present) => present.cluster === awaited))) die();
-    setTimeout(die, patienceMs);
+    if (deaths.awaited().every((awaited) => waiting.some((present) => present.cluster === awaited))) void die();
+    setTimeout(() => void die(), patienceMs);
     await new Promise<never>(() => undefined);
   };
   const failAt = ({ cluster, step }: { cluster: string; step: string }, moment: FailingStep['moment']): void => {
@@ -43,14 +50,19 @@ async function main(): Promise<void> {
       const { cluster, step } = context;
       failAt(context, 'before it begins');
       await dieAt(cluster, `${step}: before it is performed`);
-      const performed = await perform();
+      const place = placeInside(context);
+      if (deaths.isDue(cluster, place)) arriving.add(`${cluster} ${place}`);
+      const performed = await perform().finally(() => arriving.delete(`${cluster} ${place}`));
       await dieAt(cluster, `${step}: performed`);
       failAt(context, 'when it is done');
       return performed;
     },
-    afterAct: async ({ cluster, step }, acts) => {
+    afterAct: async (context, acts) => {
       // Once within a step, so that it is not tried more often than its action allows.
-      if (acts === 1) await dieAt(cluster, `${step}: ${inTheMiddle}`);
+      if (acts !== 1) return;
+      const [{ cluster }, place] = [context, placeInside(context)];
+      arriving.delete(`${cluster} ${place}`);
+      await dieAt(cluster, place);
     },
     afterEntry: async (_run, { kind, body }) => {
       const about = killingEntries[kind];
@@ -62,6 +74,10 @@ async function main(): Promise<void> {
   const { worker } = await makeWorker({ address, taskQueue, configuration }, interference, { codePath });
   process.stdout.write('{"listening":true}\n');
   await worker.run();
+}
+
+function placeInside({ step }: { step: string }): string {
+  return `${step}: ${inTheMiddle}`;
 }
 
 /** A run is called like its target. */

@@ -291,6 +291,16 @@ test('a decision whose answer is lost is sent again, and counts once; where no a
   expect((await engine.verifiedKinds(run)).filter((kind) => kind === 'decision.accepted')).toHaveLength(1);
 });
 
+test('a plan is waited for again where the server gives up in between', async () => {
+  const { cluster } = engine.newSite();
+  const kept = jest.spyOn(engine.client.workflowService, 'getWorkflowExecutionHistory').mockRejectedValueOnce(late);
+  try {
+    expect((await engine.holdpoint.plan(runbookOf(), { cluster })).target).toBe(`eks/eu-central-1/${cluster}`);
+  } finally {
+    kept.mockRestore();
+  }
+});
+
 test('a start whose answer is lost is sent again, and its run is known again', async () => {
   const { cluster, target } = engine.newSite();
   const { executeMultiOperation: send } = engine.client.workflowService;
