@@ -10,7 +10,7 @@ import type { Policy } from '../../domain/approval/policy.ts';
 import { bytesToSign, signedWith, statementFor, type DelegationStatement, type Statement } from '../../domain/approval/statement.ts';
 import type { RunState } from '../../domain/run/state.ts';
 import { decideUpdate, type DecisionAnswer, type WordAtHold } from '../../workflows/messages.ts';
-import { startEngine, type Engine, type Person } from '../support/engine.ts';
+import { startEngine, type Engine, type Person, runbookOf } from '../support/engine.ts';
 
 const terms = { exclude: ['requester'], reason: 'optional' as const, expiresMs: 600_000 };
 const crowdCount = 20;
