@@ -2,13 +2,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import type { ExternalStorage } from '@temporalio/common';
 import { HoldpointError } from '../domain/errors.ts';
+import { askAgain } from './temporal/asking.ts';
 import { connectionError } from './temporal/diagnosis.ts';
 import type { TemporalSettings } from './temporal/settings.ts';
 
 export { temporalSettings, type TemporalSettings } from './temporal/settings.ts';
 
 const connectTimeoutMs = 5_000;
-const pollerCheckTimeoutMs = 5_000;
 /** A worker that has just started is known to the server a moment later. */
 const pollerAppearsMs = 2_000;
 const pollerPauseMs = 100;
@@ -58,7 +58,7 @@ export async function requireWorker(client: Client, settings: TemporalSettings):
 }
 
 async function hasWorker(client: Client, { namespace, taskQueue }: TemporalSettings): Promise<boolean> {
-  const { pollers } = await client.connection.withDeadline(Date.now() + pollerCheckTimeoutMs, () =>
+  const { pollers } = await askAgain(client.connection, () =>
     client.workflowService.describeTaskQueue({ namespace, taskQueue: { name: taskQueue }, taskQueueType: workflowQueueType }),
   );
   return (pollers ?? []).length > 0;

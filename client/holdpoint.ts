@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import {
-  isGrpcCancelledError,
-  isGrpcDeadlineError,
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
@@ -55,6 +53,7 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
+import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, sendAgain } from './temporal/asking.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
@@ -67,13 +66,9 @@ const planTimeoutMs = 3 * 60_000;
 /** A worker sends the message at once, or is lost. */
 const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
-/** How long a run may take to say how it stands: left alone, the client asks for half a minute, and says only that it has failed. */
-const answerTimeoutMs = 10_000;
-/** When an unanswered question is asked again: beside many updates, the server can keep one back for a task that does not come. */
-const askAgainMs = 3_000;
 /** What the Temporal server calls an update that a worker has taken and not answered. */
 const unprocessedUpdate = 'UnprocessedUpdate';
-/** How often a word is sent whose update was not answered. */
+/** How often a word is sent that a worker has left so. */
 const sendsMax = 5;
 
 /** What a person can say at a hold. */
@@ -130,12 +125,13 @@ export class Holdpoint {
   async plan(document: RunbookDocument, inputs: JsonObject): Promise<Forecast> {
     await requireWorker(this.client, this.settings);
     try {
-      const forecast: unknown = await this.client.workflow.execute(planWorkflow, {
+      const planning = await this.client.workflow.start(planWorkflow, {
         workflowId: `plan-${randomUUID()}`,
         taskQueue: this.settings.taskQueue,
         workflowExecutionTimeout: planTimeoutMs,
         args: [{ document, inputs }],
       });
+      const forecast = await resultOf(planning);
       await requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {
@@ -170,17 +166,21 @@ export class Holdpoint {
     const { run, target, person, planHash, ticket: id, ticketLink: link } = statement;
     const ticket = id === undefined ? {} : { ticket: { id, ...(link !== undefined && { link }) } };
     const input: RunInput = { run, target, document, inputs: forecast.inputs, requester: person, planHash, signature, ...ticket };
-    const start = new WithStartWorkflowOperation(runWorkflow, {
+    const options = {
       workflowId: target,
       taskQueue: this.settings.taskQueue,
-      workflowIdConflictPolicy: 'FAIL',
-      args: [input],
+      workflowIdConflictPolicy: 'FAIL' as const,
+      args: [input] as [RunInput],
       typedSearchAttributes: attributesOf({ run, runbook: forecast.runbook.name, requester: person, phase: 'planning' }),
-    });
+    };
     try {
-      return await this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation: start });
+      return await sendAgain((updateId) => {
+        const startWorkflowOperation = new WithStartWorkflowOperation(runWorkflow, options);
+        return this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation, updateId });
+      });
     } catch (error) {
-      if (error instanceof WorkflowExecutionAlreadyStartedError) throw await this.busy(target, person);
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return await this.startedBefore(statement);
+      if (isLost(error)) throw new HoldpointError('word-unanswered', { target, attempt: 'start' }, { cause: error });
       throw refusalIn(error) ?? error;
     }
   }
@@ -369,26 +369,27 @@ export class Holdpoint {
     const under = delegation === undefined ? {} : { delegationSignature: delegation };
     const request = { ...expectedOf(statement), signature, ...under } as WordAtHold;
     const attempt = { person: statement.person, attempt: attemptOf(statement) };
-    return this.attempt(handle, attempt, () => handle.executeUpdate(decideUpdate, { args: [request] }));
+    return this.attempt(handle, attempt, (updateId) => handle.executeUpdate(decideUpdate, { args: [request], updateId }));
   }
 
   private sendCommand(handle: WorkflowHandle, statement: CommandStatement, signature: string): Promise<CommandResult> {
     const { kind: _kind, ...claims } = expectedOf(statement);
     const request = { ...claims, signature };
     const attempt = { person: claims.person, attempt: claims.command };
-    return this.attempt(handle, attempt, () => handle.executeUpdate(commandUpdate, { args: [request] }));
+    return this.attempt(handle, attempt, (updateId) => handle.executeUpdate(commandUpdate, { args: [request], updateId }));
   }
 
   /** The validator of an update leaves no trace: what it has refused is told to the run, for its record. */
   private async attempt<Answer>(
     handle: WorkflowHandle,
     { person, attempt }: Pick<RefusedAttempt, 'person' | 'attempt'>,
-    send: () => Promise<Answer>,
+    send: (updateId: string) => Promise<Answer>,
   ): Promise<Answer> {
     for (let sends = 1; ; sends += 1) {
       try {
-        return await send();
+        return await sendAgain(send);
       } catch (error) {
+        if (isLost(error)) throw new HoldpointError('word-unanswered', { target: handle.workflowId, attempt }, { cause: error });
         const refusal = refusalIn(error);
         if (!refusal) throw error;
         // Where many come at once, a worker may leave one unanswered. Nothing has come of it, so it may be sent again.
@@ -399,12 +400,14 @@ export class Holdpoint {
     }
   }
 
-  private async busy(target: string, person: string): Promise<HoldpointError> {
+  /** What a run that has been started before says, whose answer was lost. Throws `target-busy` where the target has another one. */
+  private async startedBefore({ run: wanted, target, person }: StartStatement): Promise<Admission> {
     const handle = this.client.workflow.getHandle(target);
     const { run, runbook, requester, phase } = (await this.look(handle, target)).state;
+    if (run === wanted) return sendAgain((updateId) => handle.executeUpdate(admissionUpdate, { updateId }));
     const busy = new HoldpointError('target-busy', { target, run, runbook: runbook.name || 'not read yet', requester, phase });
     await tell(handle, { person, attempt: 'start', code: busy.code, reason: busy.message });
-    return busy;
+    throw busy;
   }
 
   /** A target is the workflow's id; a run is found by its search attribute. */
@@ -427,7 +430,7 @@ export class Holdpoint {
   /** What a run says of itself, and Temporal of its workflow, which comes first: of what is no run a query would wait for nobody. */
   private async look(handle: WorkflowHandle, name: string): Promise<{ state: RunState; raw: WorkflowExecutionDescription['raw'] }> {
     try {
-      const workflow = await handle.describe();
+      const workflow = await askAgain(this.client.connection, () => handle.describe());
       requireRun(workflow, this.settings.taskQueue);
       const state = await this.stateOf(handle);
       requireHonestState(name, state, workflow.workflowId);
@@ -441,27 +444,14 @@ export class Holdpoint {
 
   /** Throws `run-silent` where nobody answers in time. */
   private async stateOf(handle: WorkflowHandle): Promise<RunState> {
-    const endMs = Date.now() + answerTimeoutMs;
-    for (;;) {
-      const nowMs = Date.now();
-      const isLast = endMs - nowMs < 2 * askAgainMs;
-      try {
-        return await this.client.connection.withDeadline(isLast ? endMs : nowMs + askAgainMs, () => handle.query(stateQuery));
-      } catch (error) {
-        // A server that gives up at the same moment cuts the call off.
-        const isOver = isGrpcDeadlineError(error) || isGrpcCancelledError(error);
-        if (!isOver && !saysThatNobodyPolls(error)) throw error;
-        if (isOver && !isLast) continue;
-        const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
-        throw new HoldpointError('run-silent', details, { cause: error });
-      }
+    try {
+      return await askAgain(this.client.connection, () => handle.query(stateQuery));
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+      const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
+      throw new HoldpointError('run-silent', details, { cause: error });
     }
   }
-}
-
-/** Whether the Temporal server has seen no worker on the queue for a while: it refuses a query at once then (FAILED_PRECONDITION). */
-function saysThatNobodyPolls(error: unknown): boolean {
-  return error instanceof Error && /no poller seen/i.test(`${error.message} ${String((error.cause as Error | undefined)?.message)}`);
 }
 
 /** What the heartbeats of an activity tell; only those of steps do. */

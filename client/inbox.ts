@@ -9,8 +9,6 @@ import type { TemporalSettings } from './connection.ts';
 const runsReadMax = 1_000;
 /** How many of them are asked at a time. */
 const questionsAtOnce = 8;
-/** How long a run may take to say how it stands; one whose workers are gone never does. */
-const answerTimeoutMs = 10_000;
 
 /** A hold that waits for somebody's signature. */
 export interface InboxItem {
@@ -70,8 +68,7 @@ export async function readInbox(
     for (let target = targets.pop(); target !== undefined; target = targets.pop()) {
       const asked = target;
       try {
-        const state = await client.connection.withDeadline(Date.now() + answerTimeoutMs, () => read(asked));
-        const item = itemFor(person, state, Date.now());
+        const item = itemFor(person, await read(asked), Date.now());
         if (item) inbox.items.push(item);
       } catch (error) {
         // It has ended since it was listed.

@@ -6,7 +6,7 @@ import type { Calendar } from '../domain/calendar/calendar.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { isObject, type JsonObject } from '../domain/json.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
-import { alarmsFor, longestOf, openingsForAlarms, type Alarm } from '../domain/schedule/openings.ts';
+import type { Alarm } from '../domain/schedule/openings.ts';
 import {
   preApprovalsMax,
   schedulePrefix,
@@ -17,8 +17,8 @@ import {
 import { scheduleWorkflow } from '../workflows/messages.ts';
 import type { TemporalSettings } from './connection.ts';
 import type { Signer } from './signing.ts';
+import { askAgain } from './temporal/asking.ts';
 
-const answerTimeoutMs = 10_000;
 /** Schedules that are listed. */
 const listedMax = 500;
 /** How often a signature is put into a schedule that somebody else changes at the same time. */
@@ -117,6 +117,8 @@ export class Schedules {
     const preApprovals = before?.input.preApprovals ?? [];
     const input: ScheduleInput = { claims, signature, document, inputs, runbookName: runbook.name, preApprovals };
     const scheduleId = idOf(claims.schedule);
+    // Calendars bring a library of dates along: commands that only look at runs start faster without it.
+    const { alarmsFor, longestOf, openingsForAlarms } = await import('../domain/schedule/openings.ts');
     const catchupWindow = Math.max(longestOf(openingsForAlarms(calendar, nowMs, openingsLookedAt)), catchUpLeastMs);
     const options: ScheduleUpdateOptions = {
       spec: { calendars: alarmsFor(calendar, nowMs).map(calendarOf), timezone: 'UTC', jitter: claims.jitterMs },
@@ -222,7 +224,7 @@ export class Schedules {
     if (!/^[a-z0-9-]{1,63}$/.test(name)) return undefined;
     try {
       const handle = this.client.schedule.getHandle(idOf(name));
-      return await this.client.connection.withDeadline(Date.now() + answerTimeoutMs, () => handle.describe());
+      return await askAgain(this.client.connection, () => handle.describe());
     } catch (error) {
       if (error instanceof ScheduleNotFoundError) return undefined;
       throw error;

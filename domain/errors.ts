@@ -251,6 +251,11 @@ export const errorKinds = {
     message: 'The run on {target} has not answered within {seconds} s: no worker on the task queue {queue} has taken the question.',
     remedy: 'Start a worker, or look into the logs of those that run; then try again.',
   },
+  'word-unanswered': {
+    consequence: 'refuse',
+    message: 'Nobody has answered for the run on {target} what has come of `{attempt}`: it may have been taken or not.',
+    remedy: 'See how the run stands with `holdpoint show {target}` before you say it again.',
+  },
   'schedule-unknown': {
     consequence: 'refuse',
     message: 'There is no schedule {schedule} of Holdpoint on this task queue.',

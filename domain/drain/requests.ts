@@ -50,6 +50,8 @@ interface PodRequest {
 
 interface NodeRequest {
   cordonedAtMs?: number;
+  /** The version of the node in which it was cordoned. */
+  cordonedVersion?: string;
   beganAtMs?: number;
   /** The same by the clock of the API server, once that has shown it. */
   stampMs?: number;
@@ -169,10 +171,13 @@ export class RequestBook {
     this.nodes.set(uid, { ...this.nodes.get(uid), ...at });
   }
 
-  /** Whether a node has been cordoned so lately that the cluster need not show it yet. */
-  hasCordoned(uid: string, nowMs: number): boolean {
-    const atMs = this.nodes.get(uid)?.cordonedAtMs;
-    return atMs !== undefined && nowMs - atMs < seenWithinMs;
+  /**
+   * Whether a node has been cordoned so lately that the cluster need not show it yet. `isLater` says of a version of it whether the node
+   * as it is seen is later than that: where that one is without a cordon, somebody has lifted it.
+   */
+  hasCordoned(uid: string, nowMs: number, isLater: (version: string) => boolean): boolean {
+    const { cordonedAtMs: atMs, cordonedVersion: version } = this.nodes.get(uid) ?? {};
+    return atMs !== undefined && nowMs - atMs < seenWithinMs && !(version !== undefined && isLater(version));
   }
 
   /** When this session has begun the drain of a node, and with which pods; undefined where it has not. */

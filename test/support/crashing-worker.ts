@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { HoldpointError } from '../../domain/errors.ts';
 import { parseTarget } from '../../runbooks/targets.ts';
@@ -12,9 +13,12 @@ import { makeWorker } from './scenario-worker.ts';
  * the others seconds to hear that the one before has died. It must be less than the shortest time that an activity may take, which is
  * 7.5 s where a worker counts as dead sooner.
  */
-const patienceMs = 5_000;
+const patienceMs = 4_500;
 /** Whoever waits is not silent for as long as it takes to count as dead. */
 const beatPauseMs = 500;
+/** How long a step that is about to act is waited for besides: killed between its act and its place there, it never comes there again. */
+const arrivalMs = 2_000;
+const arrivalPauseMs = 10;
 
 /**
  * A worker of the real parts that kills itself (SIGKILL) where its runs want it to, at each place once: see deaths.ts. It dies when
@@ -25,7 +29,10 @@ async function main(): Promise<void> {
   const { TEMPORAL_ADDRESS: address = '', HOLDPOINT_TASK_QUEUE: taskQueue = '', HOLDPOINT_CONFIG: configuration = '' } = process.env;
   const deaths = new Deaths(directory);
   const waiting: { cluster: string; place: string }[] = [];
-  const die = (): void => {
+  const arriving = new Set<string>();
+  const die = async (): Promise<void> => {
+    const endMs = performance.now() + arrivalMs;
+    while (arriving.size > 0 && performance.now() < endMs) await wait(arrivalPauseMs);
     for (const { cluster, place } of waiting) deaths.note(cluster, place);
     process.kill(process.pid, 'SIGKILL');
   };
@@ -33,8 +40,8 @@ async function main(): Promise<void> {
     if (!deaths.isDue(cluster, place)) return;
     // An activity that waits here may be tried anew meanwhile.
     if (!waiting.some((present) => present.cluster === cluster && present.place === place)) waiting.push({ cluster, place });
-    if (deaths.awaited().every((awaited) => waiting.some((present) => present.cluster === awaited))) die();
-    setTimeout(die, patienceMs);
+    if (deaths.awaited().every((awaited) => waiting.some((present) => present.cluster === awaited))) void die();
+    setTimeout(() => void die(), patienceMs);
     setInterval(beat, beatPauseMs);
     await new Promise<never>(() => undefined);
   };
@@ -48,14 +55,19 @@ async function main(): Promise<void> {
       failAt(context, 'before it begins');
       const beat = lastHeartbeat();
       await dieAt(cluster, `${step}: before it is performed`, beat);
-      const performed = await perform();
+      const place = placeInside(context);
+      if (deaths.isDue(cluster, place)) arriving.add(`${cluster} ${place}`);
+      const performed = await perform().finally(() => arriving.delete(`${cluster} ${place}`));
       await dieAt(cluster, `${step}: performed`, beat);
       failAt(context, 'when it is done');
       return performed;
     },
-    afterAct: async ({ cluster, step }, acts) => {
+    afterAct: async (context, acts) => {
       // Once within a step, so that it is not tried more often than its action allows.
-      if (acts === 1) await dieAt(cluster, `${step}: ${inTheMiddle}`);
+      if (acts !== 1) return;
+      const [{ cluster }, place] = [context, placeInside(context)];
+      arriving.delete(`${cluster} ${place}`);
+      await dieAt(cluster, place);
     },
     afterEntry: async (_run, { kind, body }) => {
       const about = killingEntries[kind];
@@ -76,6 +88,10 @@ function lastHeartbeat(): () => void {
   let last = activity.info.heartbeatDetails as unknown;
   Object.assign(activity, { heartbeat: (details: unknown) => send((last = details)) });
   return () => send(last);
+}
+
+function placeInside({ step }: { step: string }): string {
+  return `${step}: ${inTheMiddle}`;
 }
 
 /** A run is called like its target. */

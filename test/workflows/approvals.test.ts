@@ -10,7 +10,7 @@ import type { Policy } from '../../domain/approval/policy.ts';
 import { bytesToSign, signedWith, statementFor, type DelegationStatement, type Statement } from '../../domain/approval/statement.ts';
 import type { RunState } from '../../domain/run/state.ts';
 import { decideUpdate, type DecisionAnswer, type WordAtHold } from '../../workflows/messages.ts';
-import { startEngine, type Engine, type Person } from '../support/engine.ts';
+import { startEngine, type Engine, type Person, runbookOf } from '../support/engine.ts';
 
 const terms = { exclude: ['requester'], reason: 'optional' as const, expiresMs: 600_000 };
 const crowdCount = 20;
@@ -247,16 +247,75 @@ test('twenty people who sign at once are all counted, once each', async () => {
   await engine.replay(target);
 });
 
-test('a question that the server has kept back is asked again', async () => {
+/** An error as the client of gRPC makes it. */
+const grpcError = (code: number, details: string): Error =>
+  Object.assign(new Error(`${code}: ${details}`), { code, details, metadata: { get: () => [] } });
+const late = grpcError(4, 'Deadline exceeded');
+
+test.each([
+  { title: 'that the server has kept back', error: late },
+  { title: 'that came when the server gave up', error: grpcError(1, 'context canceled') },
+  { title: 'that came between two tasks of the run', error: grpcError(9, 'Workflow task is not scheduled yet.') },
+])('a question $title is asked again', async ({ error }) => {
   const { target, run } = await engine.held('one');
-  const service = engine.client.workflowService;
-  const late = { code: 4, details: 'Deadline exceeded', metadata: { get: () => [] } };
-  const kept = jest.spyOn(service, 'queryWorkflow').mockRejectedValueOnce(Object.assign(new Error('4 DEADLINE_EXCEEDED'), late));
+  const kept = jest.spyOn(engine.client.workflowService, 'queryWorkflow').mockRejectedValueOnce(error);
   try {
     expect(await engine.holdpoint.state(target)).toMatchObject({ run, phase: 'holding' });
     expect(kept).toHaveBeenCalledTimes(2);
   } finally {
     kept.mockRestore();
+  }
+});
+
+test('a decision whose answer is lost is sent again, and counts once; where no answer comes at all, that is told', async () => {
+  const { target, run, state } = await engine.held('two');
+  const { updateWorkflowExecution: send } = engine.client.workflowService;
+  const lossy = jest.spyOn(engine.client.workflowService, 'updateWorkflowExecution');
+  const lose = async (...request: Parameters<typeof send>): Promise<never> => {
+    await send.apply(engine.client.workflowService, request);
+    throw late;
+  };
+  try {
+    lossy.mockImplementationOnce(lose);
+    const request = state.hold!.request;
+    await expect(engine.holdpoint.decide(state, request, 'approve', '', engine.keys.ada)).resolves.toMatchObject({ missing: 1 });
+    lossy.mockImplementation(() => Promise.reject(late));
+    await expect(engine.holdpoint.decide(state, request, 'approve', '', engine.keys.grace)).rejects.toMatchObject({
+      code: 'word-unanswered',
+      remedy: expect.stringContaining(`holdpoint show ${target}`),
+    });
+  } finally {
+    lossy.mockRestore();
+  }
+  expect((await engine.until(target, 'holding')).hold?.decisions.map(({ person }) => person)).toEqual(['ada']);
+  expect((await engine.verifiedKinds(run)).filter((kind) => kind === 'decision.accepted')).toHaveLength(1);
+});
+
+test('a plan is waited for again where the server gives up in between', async () => {
+  const { cluster } = engine.newSite();
+  const kept = jest.spyOn(engine.client.workflowService, 'getWorkflowExecutionHistory').mockRejectedValueOnce(late);
+  try {
+    expect((await engine.holdpoint.plan(runbookOf(), { cluster })).target).toBe(`eks/eu-central-1/${cluster}`);
+  } finally {
+    kept.mockRestore();
+  }
+});
+
+test('a start whose answer is lost is sent again, and its run is known again', async () => {
+  const { cluster, target } = engine.newSite();
+  const { executeMultiOperation: send } = engine.client.workflowService;
+  const lossy = jest.spyOn(engine.client.workflowService, 'executeMultiOperation');
+  try {
+    lossy.mockImplementationOnce(async (...request: Parameters<typeof send>) => {
+      await send.apply(engine.client.workflowService, request);
+      throw late;
+    });
+    const { run, admission } = await engine.begin(cluster);
+    expect(admission).toEqual({ admitted: true });
+    expect(await engine.until(target, 'holding')).toMatchObject({ run, refusedAttempts: 0 });
+    expect(lossy).toHaveBeenCalledTimes(2);
+  } finally {
+    lossy.mockRestore();
   }
 });
 

@@ -76,8 +76,16 @@ export function turnStamp(node: V1Node, run: string): Date | undefined {
   return own?.time && new Date(own.time);
 }
 
-/** What has come of taking a node out of service: whose cordon it carries, when its drain began, and whether this call has begun it. */
-export type TakenOut = { cordon: CordonState | 'gone'; began?: Date; beginsNow?: boolean };
+/** What has come of taking a node out of service. */
+export interface TakenOut {
+  /** Whose cordon it carries. */
+  cordon: CordonState | 'gone';
+  /** When its drain began, and whether this call has begun it. */
+  began?: Date;
+  beginsNow?: boolean;
+  /** The version of the node in which all that is so; left out where it is not told. */
+  version?: string;
+}
 
 /**
  * Cordons a node for a run, unless it is cordoned already or has been replaced by another one of its name; `gone` where it does not
@@ -121,7 +129,8 @@ export async function takeOut(
     const result = { cordon: isCordonedAnew ? ('ours' as const) : state, began: beginsNow ? now : began, beginsNow };
     return { result, change: parts.length === 0 ? undefined : together(parts) };
   };
-  return changeNode<TakenOut>(apis, cluster, name, verb, decide, known);
+  const { result, version } = await changeNode<TakenOut>(apis, cluster, name, verb, decide, known);
+  return { ...result, version };
 }
 
 function cordonChange(node: V1Node, run: string): NodeChange {
@@ -156,19 +165,21 @@ export async function liftCordon(
   { name, uid }: { name: string; uid?: string },
   run: string,
 ): Promise<boolean> {
-  return changeNode(apis, cluster, name, 'uncordon', (node) => {
+  const { result } = await changeNode(apis, cluster, name, 'uncordon', (node) => {
     const isMeant = node !== undefined && (uid === undefined || node.metadata?.uid === uid);
     const change = isMeant ? everythingTakenBack(node, run) : undefined;
     return { result: change !== undefined, change };
   });
+  return result;
 }
 
 /** Lifts a cordon that no run has set: by hand, or by another tool. Returns whether there was one. Throws `kubernetes-…` errors. */
 export async function liftCordonOfOthers(apis: KubernetesApis, cluster: string, name: string): Promise<boolean> {
-  return changeNode(apis, cluster, name, 'uncordon', (node) => {
+  const { result } = await changeNode(apis, cluster, name, 'uncordon', (node) => {
     const isMeant = node?.spec?.unschedulable === true && cordonOwner(node) === undefined;
     return { result: isMeant, change: isMeant ? { annotations: {}, spec: { unschedulable: null } } : undefined };
   });
+  return result;
 }
 
 /** Lifts every cordon that a run has set in a cluster, with its other marks; returns the names of the nodes. */
@@ -247,7 +258,7 @@ function isSetBySomebodyElse({ metadata }: V1Node): boolean {
 
 /**
  * Looks at a node (undefined where there is none), decides, and changes it only if it still is as it was looked at; otherwise
- * looks again. Returns what was decided.
+ * looks again. Returns what was decided, and in which version of the node that is so.
  */
 async function changeNode<Result>(
   apis: KubernetesApis,
@@ -256,14 +267,13 @@ async function changeNode<Result>(
   verb: string,
   decide: (node: V1Node | undefined) => { result: Result; change?: NodeChange },
   known?: V1Node,
-): Promise<Result> {
+): Promise<{ result: Result; version?: string }> {
   for (let attempt = 1; ; attempt += 1) {
     const node = attempt === 1 && known ? known : await readNode(apis, cluster, name);
     const { result, change } = decide(node);
-    if (!node || !change) return result;
+    if (!node || !change) return { result, version: node?.metadata?.resourceVersion };
     try {
-      await patchNode(apis, node, change);
-      return result;
+      return { result, version: await patchNode(apis, node, change) };
     } catch (error) {
       if (!hasChanged(error) || attempt >= attemptsMax) throw kubernetesError(error, `${verb} node ${name}`, cluster);
     }
@@ -276,9 +286,10 @@ function hasChanged(error: unknown): boolean {
   return code === 409 || code === 404;
 }
 
-/** Carries the version that was looked at: if anybody has changed the node since, the API server answers 409. */
-async function patchNode(apis: KubernetesApis, node: V1Node, { labels, annotations, spec }: NodeChange): Promise<void> {
+/** Carries the version that was looked at: if anybody has changed the node since, the API server answers 409. Returns the new one. */
+async function patchNode(apis: KubernetesApis, node: V1Node, { labels, annotations, spec }: NodeChange): Promise<string | undefined> {
   const { name = '', resourceVersion } = node.metadata ?? {};
   const body = { metadata: { resourceVersion, labels, annotations }, spec };
-  await apis.request('PATCH', apiPath`/api/v1/nodes/${name}`, { query: { fieldManager }, body });
+  const changed = await apis.request<V1Node>('PATCH', apiPath`/api/v1/nodes/${name}`, { query: { fieldManager }, body });
+  return changed.metadata?.resourceVersion;
 }

@@ -183,7 +183,12 @@ export class ClusterState {
 
   /** Reads anew what decides whether a drain is over. Throws `kubernetes-…` errors. */
   async confirm(): Promise<void> {
-    await Promise.all([this.refreshPods(this.watch.nodes), this.attachmentList?.refresh()]);
+    await Promise.all([this.refreshNodes(), this.refreshPods(this.watch.nodes), this.attachmentList?.refresh()]);
+  }
+
+  private async refreshNodes(): Promise<void> {
+    const selectors = this.watch.nodes.map((name) => `metadata.name=${name}`);
+    await this.nodeList.refreshPart(selectors, ({ metadata }) => this.drained.has(metadata?.name ?? ''));
   }
 
   /** Reads anew which pods some of the nodes have. Throws `kubernetes-…` errors. */

@@ -15,6 +15,7 @@ import { takeOut } from '../cordon/owner-annotation.ts';
 import { drainSettings, type DrainFacts } from './facts.ts';
 import { observationOf, type DrainLook } from './progress.ts';
 import { deletePod, evictPod } from './evict.ts';
+import { isOlder } from '../client/list.ts';
 import { inParallel } from '../client/read.ts';
 import { rollOut } from './rollout.ts';
 import type { ClaimedVolume } from './volumes.ts';
@@ -60,8 +61,8 @@ export class DrainSession implements Following {
   async observe(): Promise<Observation> {
     this.throwTrouble();
     const seen = this.seen(this.look());
-    if (seen.state !== 'done' || !this.isFollowing) return seen;
-    // A watch can have missed something: what is said to be over has been read anew.
+    if ((seen.state !== 'done' && seen.state !== 'stuck') || !this.isFollowing) return seen;
+    // A watch can have missed something, and that of pods be ahead of that of nodes: what is said to be over has been read anew.
     await this.state.confirm();
     return this.seen(this.look());
   }
@@ -77,8 +78,8 @@ export class DrainSession implements Following {
     await inParallel(touched, async (node) => {
       // Where somebody has lifted the cordon in the middle, pods have come by right: its turn begins anew.
       const wanted = { cordon: toCordon.has(node.name), begin: toBegin.has(node.name) || node.turnBeganMs !== undefined };
-      const { cordon, began, beginsNow } = await takeOut(apis, target.name, node, run, wanted, node.object);
-      if (cordon !== 'gone' && wanted.cordon) this.book.noteNode(node.uid, { cordonedAtMs: Date.now() });
+      const { cordon, began, beginsNow, version } = await takeOut(apis, target.name, node, run, wanted, node.object);
+      if (cordon !== 'gone' && wanted.cordon) this.book.noteNode(node.uid, { cordonedAtMs: Date.now(), cordonedVersion: version });
       const seenAtTurn = beginsNow ? this.state.podsOn(node.name) : undefined;
       if (began && wanted.begin) this.book.noteNode(node.uid, { beganAtMs: began.getTime(), stampMs: undefined, seenAtTurn });
     });
@@ -140,7 +141,10 @@ export class DrainSession implements Following {
     });
     const attached = attachedTo(nodes, pods, attachments, volumes);
     const planned = new Set(this.plan.facts.nodes.map(({ name }) => name));
-    const isUncordoned = ({ uid, cordon }: NodeView): boolean => cordon === 'none' && !this.book.hasCordoned(uid, nowMs);
+    const isUncordoned = ({ uid, cordon, object }: NodeView): boolean => {
+      const isLater = (version: string): boolean => isOlder(version, object.metadata?.resourceVersion ?? '');
+      return cordon === 'none' && !this.book.hasCordoned(uid, nowMs, isLater);
+    };
     const snapshot = {
       hasDestination: all.some(({ name, ready, cordon }) => ready && cordon === 'none' && !planned.has(name)),
       nodes: nodes.map((node): DrainNode => {

@@ -127,8 +127,21 @@ test('Of each budget one eviction is under way at a time; pods without a budget 
 
 test('A node counts as cordoned for a while though the cluster does not show it, and its beginning is remembered.', () => {
   const book = new RequestBook();
-  book.noteNode('n', { cordonedAtMs: 0 });
+  const isEarlier = (): boolean => false;
+  book.noteNode('n', { cordonedAtMs: 0, cordonedVersion: '7' });
   book.noteNode('n', { beganAtMs: 5, seenAtTurn: new Set(['web-1']) });
-  expect([book.hasCordoned('n', 9_999), book.hasCordoned('n', 10_000), book.hasCordoned('m', 0)]).toEqual([true, false, false]);
-  expect([book.turnOf('n'), book.turnOf('m')]).toEqual([{ cordonedAtMs: 0, beganAtMs: 5, seenAtTurn: new Set(['web-1']) }, {}]);
+  const cordoned = [book.hasCordoned('n', 9_999, isEarlier), book.hasCordoned('n', 10_000, isEarlier), book.hasCordoned('m', 0, isEarlier)];
+  expect(cordoned).toEqual([true, false, false]);
+  expect([book.turnOf('n'), book.turnOf('m')]).toEqual([
+    { cordonedAtMs: 0, cordonedVersion: '7', beganAtMs: 5, seenAtTurn: new Set(['web-1']) },
+    {},
+  ]);
+});
+
+test('A node that is seen later than it was cordoned counts as it is seen: somebody has lifted its cordon.', () => {
+  const book = new RequestBook();
+  book.noteNode('n', { cordonedAtMs: 0, cordonedVersion: '7' });
+  book.noteNode('m', { cordonedAtMs: 0 });
+  const isLater = (version: string): boolean => version === '7';
+  expect([book.hasCordoned('n', 1, isLater), book.hasCordoned('m', 1, isLater)]).toEqual([false, true]);
 });

@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import { isGrpcServiceError, WorkflowUpdateRPCTimeoutOrCancelledError, type ConnectionLike } from '@temporalio/client';
+
+/**
+ * When an unanswered question is asked again: beside many updates, the server can keep one back for a task that does not come. Each
+ * has its own time, so that a process that has stood still for a while still asks as often.
+ */
+const askTimesMs = [3_000, 3_000, 4_000];
+/** How long all of that lasts; left alone, the client asks for half a minute, and says only that it has failed. */
+export const answerTimeoutMs = askTimesMs.reduce((sum, timeMs) => sum + timeMs);
+const pauseMs = 250;
+/** How often a word is sent, or a result waited for, where the server has not answered. */
+const sendsMax = 5;
+/** How far down the causes of an error its gRPC code may be. */
+const causesMax = 5;
+/** Codes of gRPC: CANCELLED, which comes where the server gives up at the same moment; DEADLINE_EXCEEDED. */
+const lateCodes = [1, 4];
+/** FAILED_PRECONDITION: a run cannot be asked just now, as one of its tasks is not scheduled yet or has failed. */
+const notReadyCode = 9;
+
+/**
+ * Asks Temporal something that changes nothing, and again where no answer comes. Throws what the last question has thrown:
+ * `isUnanswered` tells whether that means that nobody has answered.
+ */
+export async function askAgain<Answer>(connection: ConnectionLike, question: () => Promise<Answer>): Promise<Answer> {
+  let unanswered: unknown;
+  for (const timeMs of askTimesMs) {
+    const endMs = Date.now() + timeMs;
+    try {
+      return await connection.withDeadline(endMs, () => whenReady(question, endMs));
+    } catch (error) {
+      if (!isUnanswered(error) || saysThatNobodyPolls(error)) throw error;
+      unanswered = error;
+    }
+  }
+  throw unanswered;
+}
+
+async function whenReady<Answer>(question: () => Promise<Answer>, endMs: number): Promise<Answer> {
+  for (;;) {
+    try {
+      return await question();
+    } catch (error) {
+      const canWait = codeOf(error) === notReadyCode && !saysThatNobodyPolls(error) && Date.now() + pauseMs < endMs;
+      if (!canWait) throw error;
+      await wait(pauseMs);
+    }
+  }
+}
+
+/** Whether an error of a question means that nobody has answered it. */
+export function isUnanswered(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && [...lateCodes, notReadyCode].includes(code);
+}
+
+/**
+ * Waits for what a workflow returns, and again where the server gives up in between. Throws what the workflow does, and what the last
+ * wait has thrown.
+ */
+export async function resultOf(handle: { result: () => Promise<unknown> }): Promise<unknown> {
+  for (let waits = 1; ; waits += 1) {
+    try {
+      return await handle.result();
+    } catch (error) {
+      if (!isUnanswered(error) || waits >= sendsMax) throw error;
+    }
+  }
+}
+
+/**
+ * Sends an update, and again where its answer is lost. It goes out under the same id each time, by which Temporal knows it again: it is
+ * done once, and whoever sends it again is told what has come of it. Throws what `send` does:
+ * `isLost` tells whether that means that nobody knows what has come of it.
+ */
+export async function sendAgain<Answer>(send: (updateId: string) => Promise<Answer>): Promise<Answer> {
+  const updateId = randomUUID();
+  for (let sends = 1; ; sends += 1) {
+    try {
+      return await send(updateId);
+    } catch (error) {
+      if (!isLost(error) || sends >= sendsMax) throw error;
+    }
+  }
+}
+
+/** Whether an error of an update means that its answer was lost. */
+export function isLost(error: unknown): boolean {
+  return error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+}
+
+/** Whether the Temporal server has seen no worker on the queue for a while: it refuses a query at once then (FAILED_PRECONDITION). */
+function saysThatNobodyPolls(error: unknown): boolean {
+  return error instanceof Error && /no poller seen/i.test(`${error.message} ${String((error.cause as Error | undefined)?.message)}`);
+}
+
+function codeOf(error: unknown): number | undefined {
+  let current = error;
+  for (let depth = 0; depth < causesMax && current instanceof Error; depth += 1, current = current.cause) {
+    if (isGrpcServiceError(current)) return Number(current.code);
+  }
+  return undefined;
+}
