@@ -21,7 +21,7 @@ export function watchClose(run: Run, calendar: string, look: WindowLook, { runni
   void tellAtCloseOf(look).catch(() => undefined);
   return { stop: () => void (isOver = true) };
 
-  async function tellAtCloseOf({ opening, closesAt = null }: WindowLook): Promise<void> {
+  async function tellAtCloseOf({ opening, closesAt }: WindowLook): Promise<void> {
     const atMs = opening?.closesMs;
     if (atMs === undefined) return;
     if (await condition(() => isOver, Math.max(atMs - run.nowMs, 1))) return;
@@ -35,7 +35,7 @@ export function watchClose(run: Run, calendar: string, look: WindowLook, { runni
       const { atClose = 'finish-step' } = step.planned;
       // Where nobody can see that it has closed, or people have signed to go past that, nothing is stopped.
       const follows: AtClose = atClose === 'undo' && now === undefined ? 'page' : atClose;
-      await run.record('window.closed', { calendar, step: step.shown.id, closesAt, atClose: follows });
+      await run.record('window.closed', { calendar, step: step.shown.id, closesAt: closesAt ?? null, atClose: follows });
       if (follows === 'undo') stopToUndo?.(step);
     }
   }
