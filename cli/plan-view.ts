@@ -5,7 +5,7 @@ import { estimateOf } from '../domain/plan/past.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import { signedTextOf, type Effect, type Risk, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
 import { shownCharactersMax, visibleJson } from '../domain/visible.ts';
-import { wayBackOf, type StepSummary } from '../client/hold-summary.ts';
+import { rollbackOf, type StepSummary } from '../client/hold-summary.ts';
 import { settingsOf } from '../runbooks/actions/settings.ts';
 import { counted, formatDuration } from './format.ts';
 import type { FullOption } from './command.ts';
@@ -78,7 +78,7 @@ function basisText({ past }: Pick<StepPlan, 'past'>): string {
 }
 
 /**
- * The steps of a plan for a list of many: what they change, how long that takes, what may be lost and what has no way back, a few lines
+ * The steps of a plan for a list of many: what they change, how long that takes, what may be lost and what has no rollback, a few lines
  * in all. Whoever signs reads the whole plan.
  */
 export function shortPlanLines(steps: readonly StepSummary[], colors: Colors): string[] {
@@ -106,7 +106,7 @@ function more(texts: readonly string[]): string {
 
 /** What the rollback of a step would do, or why there is none. */
 function undoLines(step: StepPlan, colors: Colors): string[] {
-  const undo = wayBackOf(step);
+  const undo = rollbackOf(step);
   if (!undo) return [];
   return ['does' in undo ? colors.dim(`    ↶ rollback: ${undo.does}`) : `    ${colors.yellow('!')} no rollback: ${undo.none}`];
 }

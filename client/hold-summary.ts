@@ -6,8 +6,8 @@ import type { HoldState } from '../domain/run/state.ts';
 import { settingsOf } from '../runbooks/actions/settings.ts';
 import { findAction } from '../runbooks/actions/index.ts';
 
-/** What undo would do of a step, or why it has no way back. */
-export type WayBack = { does: string } | { none: string };
+/** What undo would do of a step, or why there is no rollback. */
+export type StepRollback = { does: string } | { none: string };
 
 /** A step of a plan in short. */
 export interface StepSummary {
@@ -21,7 +21,7 @@ export interface StepSummary {
   /** How long it has taken here before, where the estimate is made of that; else it is a forecast. */
   past?: PastDurations;
   /** Left out for a step that changes nothing, or that this version does not know. */
-  undo?: WayBack;
+  undo?: StepRollback;
 }
 
 /** What a hold asks, computed from its state for whoever has to sign, on any screen. */
@@ -43,7 +43,7 @@ export function summaryOfHold({ request, decisions, plan }: HoldState, nowMs: nu
 }
 
 /** What undo would do of a step, as its action declares it. */
-export function wayBackOf({ uses, plan }: SpanPlan['steps'][number]): WayBack | undefined {
+export function rollbackOf({ uses, plan }: SpanPlan['steps'][number]): StepRollback | undefined {
   return plan.effects.length === 0 ? undefined : findAction(uses)?.undo;
 }
 
@@ -52,7 +52,7 @@ export function stepsInShort({ steps }: SpanPlan): StepSummary[] {
   return steps.map((step) => {
     const { id, uses, plan } = step;
     const { ms, past } = estimateOf(step);
-    const undo = wayBackOf(step);
+    const undo = rollbackOf(step);
     const dangers = settingsOf(step).flatMap(({ name, danger }) => (danger === undefined ? [] : [`${name}: ${danger}`]));
     return {
       id,

@@ -364,7 +364,7 @@ describe('a hold in short, as data and as lines of the inbox', () => {
   const request = { hold: 'sign', number: 1, question: '', planHash: hash, ...parties, ...times };
   const signed = { person: 'ada', decision: 'approve' as const, reason: '', at: now.toISOString(), jws: 'x' };
 
-  test('says who may sign, how many are missing, who may not and why, and of each step its estimate, risks and way back', () => {
+  test('says who may sign, how many are missing, who may not and why, and of each step its estimate, risks and rollback', () => {
     const { standing, mayNotSign, steps } = summaryOfHold({ request, plan, decisions: [signed] }, now.getTime());
     expect(standing).toEqual({ state: 'waiting', missing: 1, inWords: '1 signature of sre', maySign: ['grace'] });
     expect(mayNotSign).toEqual([{ person: 'dana', why: 'starts the run, and the requester does not count' }]);
