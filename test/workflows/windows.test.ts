@@ -359,12 +359,25 @@ test(
   timeoutMs,
 );
 
-test(
-  'a worker looks for itself: it carries out nothing that was begun while the window was shut, whatever the run says',
-  async () => {
+test.each<[string, (window: Window) => void]>([
+  ['while the window was shut', (window) => (window.openings = [])],
+  ['in a freeze', (window) => window.freezes.push({ from: Date.now() - hourMs, until: Date.now() + hourMs, why: 'a sale' })],
+  [
+    'between two openings',
+    (window) => {
+      const [nowMs, opening] = [Date.now(), window.openings[0]!];
+      window.openings = [
+        { from: opening.from, until: nowMs - hourMs / 2 },
+        { from: nowMs + hourMs / 2, until: nowMs + hourMs },
+      ];
+    },
+  ],
+])(
+  'a worker looks for itself: it carries out nothing that was begun %s, whatever the run says',
+  async (_when, shut) => {
     const window = newWindow([-hourMs, hourMs]);
     const { target, site } = await begin(twoSteps(window));
-    beforeEntry = (kind) => void (kind === 'step.started' && (window.openings = []));
+    beforeEntry = (kind) => void (kind === 'step.started' && shut(window));
     try {
       await engine.decide(target, 'ada');
       const { stuck } = await engine.until(target, 'stuck');
