@@ -64,9 +64,13 @@ export function defineAction<Input, Facts extends JsonObject>(action: Action<Inp
  * An input as the schema of its action reads it. Throws `action-input-invalid`, with what the rules of the schema say field by field,
  * without the values.
  */
-export function readInput({ name, input: schema }: ActionDeclaration, input: JsonObject): unknown {
+export function readInput({ name, input: schema, conflict }: ActionDeclaration, input: JsonObject): unknown {
   const result = schema.safeParse(input);
-  if (result.success) return result.data;
+  if (result.success) {
+    const cause = conflict?.(result.data);
+    if (cause !== undefined) throw new HoldpointError('action-input-invalid', { action: name, cause });
+    return result.data;
+  }
   const problems = result.error.issues.slice(0, problemsShownMax).map(({ path, message }) => [...path.map(String), message].join(': '));
   throw new HoldpointError('action-input-invalid', { action: name, cause: problems.join('; ') });
 }

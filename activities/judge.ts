@@ -15,7 +15,7 @@ import { digestOf, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
 import { planIn, type Grant, type Ledger, type RequestInRecord, type SignedWords, type StepInRecord } from '../domain/run/ledger.ts';
 import type { PlanningBase, Rollback } from '../domain/run/span.ts';
 import { policiesIn, stepsAt } from '../domain/run/step-tree.ts';
-import type { CompiledRunbook } from '../domain/runbook.ts';
+import type { ActionStep, CompiledRunbook } from '../domain/runbook.ts';
 import { changesNothing, startHold } from '../domain/schedule/schedule.ts';
 import { clockSkewMaxMs, msOf } from '../domain/time.ts';
 import { formatTarget } from '../domain/target.ts';
@@ -124,6 +124,17 @@ export class Judge {
     const toUndo = steps.map(([id, { plan, finished, foreign }]) => ({ id, uses: plan.uses, plan: plan.plan, finished, foreign }));
     const own = await this.parts.planRollback({ ...prepared, run }, toUndo.reverse());
     if (own.plan.hash !== plan.hash) throw refuse('nobody has signed it, and it is not how this worker would undo what was begun');
+    if (asksForRollback(prepared.runbook, ledger) === 'close') await this.requireClose(prepared.runbook, ledger, refuse);
+  }
+
+  /** Looked at before the run turns round only: whoever puts the close off after that must not keep the world half changed. */
+  private async requireClose({ window }: CompiledRunbook, ledger: Ledger, refuse: (cause: string) => HoldpointError): Promise<void> {
+    if (window === undefined) throw refuse('the runbook has no window that could have closed');
+    const calendar = await this.parts.readCalendar(window);
+    const begunAtMs = ledger.steps.get(ledger.lateStep ?? '')?.startedAtMs ?? 0;
+    const nowMs = Date.now();
+    const closedMs = closeAfter(calendar, begunAtMs - clockSkewMaxMs) ?? Infinity;
+    if (calendar.isOpen(nowMs) && closedMs > nowMs + clockSkewMaxMs) throw refuse(`the window ${window} has not closed`);
   }
 
   /** Rules count as they are now, whatever the plan of the span has said. */
@@ -178,11 +189,9 @@ export class Judge {
       return;
     }
     if (!plan.steps.every(({ id }) => id.startsWith(undoPrefix))) throw refuse('it is no part of a rollback');
-    const { request, failedStep } = grant;
+    const { request } = grant;
     if (request) return requireException({ command: 'undo' }, { ledger, start, runbook, configuration, refuse }, request);
-    const failed = stepsAt(runbook, failedStep ?? '');
-    const mayUndo = failed.length > 0 && failed.every((step) => step.kind === 'action' && step.onFailure === 'undo');
-    if (!mayUndo) throw refuse('nobody has signed its rollback, and the runbook does not ask for it');
+    if (!asksForRollback(runbook, grant)) throw refuse('nobody has signed its rollback, and the runbook does not ask for it');
   }
 
   /**
@@ -220,6 +229,19 @@ interface Found {
   runbook: CompiledRunbook;
   configuration: Configuration;
   refuse: (cause: string) => HoldpointError;
+}
+
+/** What a runbook asks to roll back for without signatures: a step that has failed, or one that was late at the close of the window. */
+function asksForRollback(
+  runbook: CompiledRunbook,
+  { failedStep = '', lateStep = '' }: { failedStep?: string; lateStep?: string },
+): 'failure' | 'close' | undefined {
+  const all = (id: string, isAsked: (step: ActionStep) => boolean): boolean => {
+    const steps = stepsAt(runbook, id);
+    return steps.length > 0 && steps.every((step) => step.kind === 'action' && isAsked(step));
+  };
+  if (all(failedStep, ({ onFailure }) => onFailure === 'undo')) return 'failure';
+  return all(lateStep, ({ atClose }) => atClose === 'undo') ? 'close' : undefined;
 }
 
 /** The clocks of the workers that have looked may differ. */

@@ -1,13 +1,12 @@
-import { ZodDefault } from 'zod';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import { isObject, type Json } from '../domain/json.ts';
-import { getOrAdd, ownValue } from '../domain/map.ts';
+import { getOrAdd } from '../domain/map.ts';
 import { estimateOf } from '../domain/plan/past.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import { signedTextOf, type Effect, type Risk, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
 import { shownCharactersMax, visibleJson } from '../domain/visible.ts';
-import type { ActionDeclaration } from '../runbooks/actions/declaration.ts';
-import { findAction } from '../runbooks/actions/index.ts';
+import { rollbackOf, type StepSummary } from '../client/hold-summary.ts';
+import { settingsOf } from '../runbooks/actions/settings.ts';
 import { counted, formatDuration } from './format.ts';
 import type { FullOption } from './command.ts';
 import type { Colors, Terminal } from './terminal.ts';
@@ -16,6 +15,8 @@ const valueCharactersMax = 120;
 /** Elements of a list, such as nodes, that stand on a line together. */
 const elementsOnLineMax = 4;
 const estimateShownMinMs = 500;
+/** How many changes, risks and times of a plan stand in a list of many. */
+const shortMax = 3;
 
 /**
  * A plan as a person reads it before signing: whatever the hash covers that somebody has set, every effect, what may be lost, what
@@ -71,39 +72,43 @@ export function stepLines(step: StepPlan, colors: Colors, { forecast, signed = t
 }
 
 /** What an estimate is made of. */
-function basisText({ past }: StepPlan): string {
+function basisText({ past }: Pick<StepPlan, 'past'>): string {
   if (!past) return ' (forecast)';
   return ` (median of ${counted(past.runs, 'past run')} here; 95 of 100 within ${formatDuration(past.p95Ms)})`;
 }
 
+/**
+ * The steps of a plan for a list of many: what they change, how long that takes, what may be lost and what has no rollback, a few lines
+ * in all. Whoever signs reads the whole plan.
+ */
+export function shortPlanLines(steps: readonly StepSummary[], colors: Colors): string[] {
+  const changes = steps.flatMap((step) => step.changes);
+  const risks = [...new Set(steps.flatMap((step) => step.risks))];
+  const timed = steps.filter(({ estimateMs }) => estimateMs >= estimateShownMinMs);
+  const times = timed.map((step) => `${step.id} about ${formatDuration(step.estimateMs)}${basisText(step)}`);
+  const stays = steps.flatMap(({ id, undo }) => (undo && 'none' in undo ? [`${id}: ${undo.none}`] : []));
+  return [
+    `  ${counted(changes.length, 'change')}${firstOf(changes)}`,
+    ...(times.length > 0 ? [`  takes: ${times.slice(0, shortMax).join('; ')}${more(times)}`] : []),
+    ...(risks.length > 0 ? [`  ${colors.yellow('!')} ${counted(risks.length, 'risk')}${firstOf(risks)}`] : []),
+    ...(stays.length > 0 ? [`  ${colors.yellow('!')} no rollback${firstOf(stays)}`] : []),
+  ];
+}
+
+function firstOf(texts: readonly string[]): string {
+  if (texts.length === 0) return '';
+  return `: ${texts.slice(0, shortMax).map(short).join('; ')}${more(texts)}`;
+}
+
+function more(texts: readonly string[]): string {
+  return texts.length > shortMax ? `; and ${texts.length - shortMax} more` : '';
+}
+
 /** What the rollback of a step would do, or why there is none. */
-function undoLines({ uses, plan }: StepPlan, colors: Colors): string[] {
-  const { undo } = findAction(uses) ?? {};
-  if (!undo || plan.effects.length === 0) return [];
+function undoLines(step: StepPlan, colors: Colors): string[] {
+  const undo = rollbackOf(step);
+  if (!undo) return [];
   return ['does' in undo ? colors.dim(`    ↶ rollback: ${undo.does}`) : `    ${colors.yellow('!')} no rollback: ${undo.none}`];
-}
-
-/** A setting of a step that is not its default. */
-interface Setting {
-  name: string;
-  value: Json;
-  /** What is lost or risked by it. */
-  danger?: string;
-}
-
-/** All of them for an action that this version does not know. */
-function settingsOf({ uses, input }: StepPlan): Setting[] {
-  const declaration = findAction(uses);
-  const parsed = declaration?.input.safeParse(input);
-  const dangers = (parsed?.success && declaration?.dangers?.(parsed.data)) || {};
-  return Object.entries(input)
-    .filter(([name, value]) => declaration === undefined || JSON.stringify(defaultOf(declaration, name)) !== JSON.stringify(value))
-    .map(([name, value]) => ({ name, value, danger: ownValue(dangers, name) }));
-}
-
-function defaultOf({ input }: ActionDeclaration, name: string): unknown {
-  const field: unknown = ownValue(input.shape, name);
-  return field instanceof ZodDefault ? field.def.defaultValue : undefined;
 }
 
 function settingLines(step: StepPlan, colors: Colors): string[] {

@@ -4,6 +4,7 @@ import { HoldpointError } from '../domain/errors.ts';
 import type { BrokenGlass, RunState } from '../domain/run/state.ts';
 import { runWorkflow, searchAttributes } from '../workflows/messages.ts';
 import type { TemporalSettings } from './connection.ts';
+import { stepsInShort, type StepSummary } from './hold-summary.ts';
 
 /** How many runs that wait at a hold are looked at. */
 const runsReadMax = 1_000;
@@ -32,6 +33,8 @@ export interface InboxItem {
   expiresAt: string;
   ageMs: number;
   leftMs: number;
+  /** What would be signed, step by step in short. */
+  steps: StepSummary[];
 }
 
 /** What waits for somebody, over all runs. */
@@ -105,5 +108,6 @@ function itemFor(person: string, { run, target, runbook, requester, hold, broken
     expiresAt,
     ageMs: Math.max(0, nowMs - Date.parse(requestedAt)),
     leftMs: Math.max(0, Date.parse(expiresAt) - nowMs),
+    steps: stepsInShort(hold.plan),
   };
 }

@@ -337,7 +337,6 @@ export const errorsToldInPlace = {
   'pre-approval-malformed': 'refuse',
   'pre-approval-early': 'refuse',
   'pre-approval-expired': 'refuse',
-  'pre-approval-revoked': 'refuse',
   'start-unsigned': 'refuse',
   'run-refused': 'refuse',
   'schedule-gone': 'refuse',

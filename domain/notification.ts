@@ -109,6 +109,8 @@ const remedies: Partial<Record<NotificationEvent, string>> = {
   'window-closing': 'Nothing, if it may go on: the step is finished, and the run waits for the next opening then. Else pause the run.',
 };
 
+const remedyOfUndo = 'Nothing: the step is stopped, and what the run has changed is undone, as the runbook says. Watch that with `show`.';
+
 /** The event that an entry of a record is; undefined for those that nobody is told of. */
 export function eventOf({ kind, body }: Pick<EvidenceEntry, 'kind' | 'body'>): NotificationEvent | undefined {
   switch (kind) {
@@ -128,7 +130,7 @@ export function eventOf({ kind, body }: Pick<EvidenceEntry, 'kind' | 'body'>): N
       // Nobody has to do anything about one that opens again.
       return body.opensAt === null ? 'stuck' : undefined;
     case 'window.closed':
-      return body.atClose === 'page' ? 'window-closing' : undefined;
+      return body.atClose === 'page' || body.atClose === 'undo' ? 'window-closing' : undefined;
     case 'run.ended':
       // Whoever has started a run that was refused was told at once.
       return body.phase === 'refused' ? undefined : 'done';
@@ -217,7 +219,7 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     plan,
     phase: text(body.phase),
     reason: text(body.reason),
-    remedy: remedies[event] ?? text(body.remedy),
+    remedy: body.atClose === 'undo' ? remedyOfUndo : (remedies[event] ?? text(body.remedy)),
     commands: [
       schedule === '' ? `holdpoint show ${run}` : `holdpoint schedule show ${schedule}`,
       ...(plan === '' || event === 'break-glass' ? [] : [`holdpoint approve ${run} --plan ${plan}`]),

@@ -28,7 +28,7 @@ export interface CompiledRunbook {
 }
 
 /** What becomes of a step that goes on while the window closes: it is finished, and with `page` people are told. */
-export type AtClose = 'finish-step' | 'page';
+export type AtClose = 'finish-step' | 'undo' | 'page';
 
 export type CompiledStep = ActionStep | HoldStep | RunbookStep;
 

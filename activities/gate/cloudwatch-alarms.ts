@@ -29,10 +29,8 @@ async function readAlarms(
   { names, prefix, region = '' }: Input,
   { target, signal }: ActionContext,
 ): Promise<Alarm[]> {
-  const refuse = (cause: string): HoldpointError => new HoldpointError('action-input-invalid', { action: name, cause });
-  if ((names === undefined) === (prefix === undefined)) throw refuse('give either names or prefix');
   const place = region === '' ? target.region : region;
-  if (place === '') throw refuse('a target without a region needs region');
+  if (place === '') throw new HoldpointError('action-input-invalid', { action: name, cause: 'a target without a region needs region' });
   const alarms: Alarm[] = [];
   let next: string | undefined;
   for (let pages = 0; pages < pagesMax; pages += 1) {

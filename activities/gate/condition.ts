@@ -1,4 +1,3 @@
-import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
 
 /** What a value has to be; exactly one of the three. */
@@ -6,12 +5,6 @@ export interface Condition {
   above?: number;
   below?: number;
   equals?: Json;
-}
-
-/** Throws `action-input-invalid` where there is not exactly one condition. */
-export function requireOneCondition(action: string, { above, below, equals }: Condition): void {
-  if ([above, below, equals].filter((one) => one !== undefined).length === 1) return;
-  throw new HoldpointError('action-input-invalid', { action, cause: 'give exactly one of above, below and equals' });
 }
 
 /** Whether a value is as it has to be. What is no number is neither above nor below anything. */

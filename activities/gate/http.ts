@@ -1,8 +1,7 @@
 import { isObject, parseJson, type Json } from '../../domain/json.ts';
-import { HoldpointError } from '../../domain/errors.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import type { AnyAction } from '../action.ts';
-import { holds, inWords, requireOneCondition } from './condition.ts';
+import { holds, inWords } from './condition.ts';
 import { ask, type ReadEndpoints } from './endpoint.ts';
 import { gateAction, type Look } from './gate.ts';
 
@@ -13,7 +12,6 @@ type Input = ActionInput<typeof name>;
 export function httpGate(readEndpoints: ReadEndpoints, nowMs?: () => number): AnyAction {
   const look = async (input: Input, { signal }: { signal: AbortSignal }): Promise<Look> => {
     const { endpoint, path = '', status, field } = input;
-    requireFitting(input);
     const response = await ask(readEndpoints, { action: name, endpoint }, path, signal);
     if (response.status !== status) return { open: false, reason: `${endpoint}${path} answers ${response.status}, not ${status}` };
     if (field === undefined) return { open: true, reason: `${endpoint}${path} answers ${status}` };
@@ -23,12 +21,6 @@ export function httpGate(readEndpoints: ReadEndpoints, nowMs?: () => number): An
     return { open, reason: `${field} is ${JSON.stringify(value)}, ${open ? '' : 'not '}${inWords(input)}` };
   };
   return gateAction<Input>(actions[name], look, nowMs);
-}
-
-function requireFitting(input: Input): void {
-  if (input.field !== undefined) return requireOneCondition(name, input);
-  if (input.above === undefined && input.below === undefined && input.equals === undefined) return;
-  throw new HoldpointError('action-input-invalid', { action: name, cause: 'above, below and equals speak of a field, so they need field' });
 }
 
 function valueAt(answer: unknown, field: string): Json | undefined {

@@ -2,7 +2,7 @@ import { isObject, parseJson, type Json } from '../../domain/json.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import type { AnyAction } from '../action.ts';
 import { statusTrouble } from '../http.ts';
-import { holds, inWords, requireOneCondition } from './condition.ts';
+import { holds, inWords } from './condition.ts';
 import { ask, type ReadEndpoints } from './endpoint.ts';
 import { gateAction, type Look } from './gate.ts';
 
@@ -14,7 +14,6 @@ const seriesMax = 1_000;
 /** `gate.prometheus`: an instant query of the HTTP API of Prometheus, and of whatever speaks it. */
 export function prometheusGate(readEndpoints: ReadEndpoints, nowMs?: () => number): AnyAction {
   const look = async (input: Input, { signal }: { signal: AbortSignal }): Promise<Look> => {
-    requireOneCondition(name, input);
     const query = new URLSearchParams({ query: input.query, timeout: '8s', limit: String(seriesMax + 1) });
     const response = await ask(readEndpoints, { action: name, endpoint: input.endpoint }, `/api/v1/query?${query.toString()}`, signal);
     return judge(input, parseJson(await response.text()), statusTrouble(response));

@@ -3,6 +3,7 @@ import { HoldpointError } from '../../domain/errors.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted, formatDuration, formatTime } from '../format.ts';
+import { shortPlanLines } from '../plan-view.ts';
 import { withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -29,6 +30,7 @@ export const registerInbox: RegisterCommand = (program, context) => {
           `  started by ${item.requester}; waits since ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
             `closes in ${formatDuration(item.leftMs)}, ${formatTime(item.expiresAt)}`,
           ...(item.brokenGlass ?? []).map(({ person, hold }) => colors.red(`  ‼ BREAK GLASS: ${person} has released hold ${hold} alone`)),
+          ...shortPlanLines(item.steps, colors),
           colors.dim(`  holdpoint show ${item.run}`),
         ]);
       }

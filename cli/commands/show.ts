@@ -1,3 +1,4 @@
+import { summaryOfHold } from '../../client/hold-summary.ts';
 import { withCommonOptions, withFullOption, type CommonOptions, type FullOption, type RegisterCommand } from '../command.ts';
 import { exitCodeOf } from '../exit-codes.ts';
 import { runLines } from '../run-view.ts';
@@ -18,7 +19,9 @@ export const registerShow: RegisterCommand = (program, context) => {
       const live = await withHoldpoint(terminal, (holdpoint) =>
         options.watch ? new RunWatch(holdpoint, terminal).watch(name, isOver) : holdpoint.live(name),
       );
-      terminal.result({ ...live.state, progress: live.progress, retrying: live.retrying });
+      const { state, progress, retrying } = live;
+      const holdSummary = state.hold && { holdSummary: summaryOfHold(state.hold, terminal.surroundings.now().getTime()) };
+      terminal.result({ ...state, ...holdSummary, progress, retrying });
       if (!options.watch || !terminal.interactive) terminal.lines(runLines(live, terminal, { plan: true, full: options.full }));
       context.exit(exitCodeOf(live.state.phase));
     });

@@ -1,4 +1,3 @@
-import { digestOfText } from '../plan/plan.ts';
 import { parseJson } from '../json.ts';
 import { timeMsOf } from '../time.ts';
 import { bytesOfBase64url } from '../base64.ts';
@@ -10,23 +9,13 @@ export const preApprovalAgeMaxMs = 31 * 86_400_000;
 /** What a run asks for at a hold in an opening of a window: everything that a pre-approval must have foreseen. */
 export type PreApprovalUse = Omit<ClaimsOf<'pre-approval'>, 'person' | 'reason'>;
 
-export type PreApprovalCode =
-  'pre-approval-differs' | 'pre-approval-malformed' | 'pre-approval-early' | 'pre-approval-expired' | 'pre-approval-revoked';
+export type PreApprovalCode = 'pre-approval-differs' | 'pre-approval-malformed' | 'pre-approval-early' | 'pre-approval-expired';
 
-/** Why a pre-approval does not count, or may not be revoked. */
-export interface PreApprovalRefusal<Code extends string = PreApprovalCode> {
-  code: Code;
+/** Why a pre-approval does not count. */
+export interface PreApprovalRefusal {
+  code: PreApprovalCode;
   reason: string;
   remedy: string;
-}
-
-/** A pre-approval that somebody has taken back. */
-export interface Revocation {
-  /** The id of the pre-approval, see `preApprovalId`. */
-  preApproval: string;
-  person: string;
-  /** ISO 8601, UTC. */
-  at: string;
 }
 
 const signAgain = 'Look at the plan that the run shows now and sign that.';
@@ -43,11 +32,6 @@ const usedFor: readonly [claim: keyof PreApprovalUse, name: string][] = [
   ['planHash', 'plan'],
 ];
 
-/** What a revocation names: the digest of the signed pre-approval, a compact JWS. */
-export function preApprovalId(jws: string): string {
-  return digestOfText(jws);
-}
-
 /** What a signed pre-approval says, whoever has signed it; undefined where it is none. */
 export function readPreApproval(jws: string): PreApprovalStatement | undefined {
   const payload = bytesOfBase64url(jws.split('.')[1] ?? '');
@@ -57,19 +41,13 @@ export function readPreApproval(jws: string): PreApprovalStatement | undefined {
 
 /**
  * Says why a pre-approval does not count for what a run asks now, or undefined where it does: it counts for one target, runbook, inputs,
- * hold, policy, opening and plan, within that opening, unless it was revoked. Its signature and who may sign are checked elsewhere.
+ * hold, policy, opening and plan, within that opening. Its signature and who may sign are checked elsewhere.
  *
  * @param use what the run asks for now; its `planHash` is of the plan made in the opening.
- * @param revocations those of this pre-approval only, see `preApprovalId`.
  * @param nowMs milliseconds since 1970.
  */
-export function refusalOfPreApproval(
-  statement: PreApprovalStatement,
-  use: PreApprovalUse,
-  revocations: readonly Revocation[],
-  nowMs: number,
-): PreApprovalRefusal | undefined {
-  return differing(statement, use) ?? revoked(statement, revocations) ?? refusalOfPeriod(statement, nowMs) ?? early(statement, nowMs);
+export function refusalOfPreApproval(statement: PreApprovalStatement, use: PreApprovalUse, nowMs: number): PreApprovalRefusal | undefined {
+  return differing(statement, use) ?? refusalOfPeriod(statement, nowMs) ?? early(statement, nowMs);
 }
 
 /**
@@ -94,21 +72,6 @@ export function refusalOfPeriod({ person, at, notBefore, notAfter }: PreApproval
   return { code: 'pre-approval-expired', reason, remedy: 'Sign for another opening, or decide at the hold.' };
 }
 
-/**
- * Says why a person may not revoke a pre-approval, or undefined where they may: its signer may, and everybody who could have signed.
- *
- * @param members the people of the policy's group now.
- */
-export function refusalOfRevocation(
-  { person: signer, hold }: PreApprovalStatement,
-  person: string,
-  members: readonly string[],
-): PreApprovalRefusal<'not-in-group'> | undefined {
-  if (person === signer || members.includes(person)) return undefined;
-  const reason = `${person} has not signed the pre-approval of hold ${hold} and is not one of the people who may sign it.`;
-  return { code: 'not-in-group', reason, remedy: `Ask one of them: ${[...new Set([signer, ...members])].join(', ')}.` };
-}
-
 function differing(statement: PreApprovalStatement, use: PreApprovalUse): PreApprovalRefusal | undefined {
   for (const [claim, name] of usedFor) {
     if (statement[claim] === use[claim]) continue;
@@ -116,12 +79,6 @@ function differing(statement: PreApprovalStatement, use: PreApprovalUse): PreApp
     return { code: 'pre-approval-differs', reason, remedy: signAgain };
   }
   return undefined;
-}
-
-function revoked({ person, hold }: PreApprovalStatement, [first]: readonly Revocation[]): PreApprovalRefusal | undefined {
-  if (first === undefined) return undefined;
-  const reason = `The pre-approval of ${person} for hold ${hold} was revoked by ${first.person} at ${first.at}.`;
-  return { code: 'pre-approval-revoked', reason, remedy: `Ask ${first.person} why, then decide at the hold.` };
 }
 
 function early({ person, notBefore }: PreApprovalStatement, nowMs: number): PreApprovalRefusal | undefined {

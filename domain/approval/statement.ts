@@ -95,8 +95,6 @@ const claimTypes = {
     notAfter: 'time',
     reason: 'text',
   },
-  /** Takes a pre-approval back. `preApproval` is the digest of the signed pre-approval, see `preApprovalId`. */
-  revocation: { person: 'text', target: 'text', preApproval: 'text', reason: 'text' },
 } as const satisfies Record<string, Record<string, ClaimType>>;
 
 /** Claims that a statement may have besides. One that is there is signed like the others, and one that is not expected is a difference. */
@@ -185,8 +183,7 @@ export type Shown =
   | ({ kind: 'schedule' } & Omit<ClaimsOf<'schedule'>, 'person'>)
   | { kind: 'withdrawal'; run: string; request: Pick<ApprovalRequest, 'hold' | 'number' | 'planHash'>; approval: string; reason: string }
   | { kind: 'command'; state: { run: string; stuck?: { step: string } }; command: CommandName; reason: string }
-  | ({ kind: 'pre-approval' } & Omit<ClaimsOf<'pre-approval'>, 'person'>)
-  | ({ kind: 'revocation' } & Omit<ClaimsOf<'revocation'>, 'person'>);
+  | ({ kind: 'pre-approval' } & Omit<ClaimsOf<'pre-approval'>, 'person'>);
 
 /** The `typ` of the JWS header, so that no other token signed with the same key passes for a statement. */
 export const statementType = 'holdpoint+jws';
@@ -260,7 +257,6 @@ function shownClaims(shown: Shown): { kind: StatementKind } {
     case 'delegation':
     case 'schedule':
     case 'pre-approval':
-    case 'revocation':
       return shown;
   }
 }

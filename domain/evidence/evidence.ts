@@ -162,7 +162,6 @@ export const signedKinds = {
   withdrawal: 'decision.withdrawn',
   command: 'command.accepted',
   'pre-approval': 'pre-approval.accepted',
-  revocation: 'pre-approval.revoked',
 } as const satisfies Record<StatementKind, string>;
 
 /** Whether a text can be the id of a run: also safe as the name of a folder. */

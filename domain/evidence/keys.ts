@@ -41,10 +41,12 @@ export class KeyCheck {
     }
     const state = [stateOfKey(key, msOf(at)), stateWhenWritten(key, entry)].find((one) => one !== 'good');
     if (state) return { sentence: `${nameOf(entry)} of ${entry.at} is signed with a key of ${person} that ${wordsOf(state, key)}.` };
-    const { jws } = entry.body;
+    const { jws, request } = entry.body;
     if (statement.kind === 'delegation' && typeof jws === 'string') this.delegated.set(approvalId(jws), { person, key });
-    if ('question' in statement && entry.kind === signedKinds[statement.kind]) {
-      const place = placeOf(statement.hold, statement.request);
+    const isDecision = 'question' in statement || statement.kind === 'pre-approval';
+    if (isDecision && entry.kind === signedKinds[statement.kind]) {
+      // What was signed in advance names no request; at which one it was counted, says its entry.
+      const place = placeOf(statement.hold, 'request' in statement ? statement.request : request);
       const delegator = statement.kind === 'delegated-approval' ? this.delegated.get(statement.delegation) : undefined;
       this.decided.set(place, [
         ...(this.decided.get(place) ?? []),

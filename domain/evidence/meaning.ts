@@ -112,6 +112,8 @@ class Reading {
   private readonly approvers = new Set<string>();
   private readonly everBegun = new Set<string>();
   private readonly failed = new Set<string>();
+  /** Steps that were to be undone as the window closed while they went on. */
+  private readonly late = new Set<string>();
   private start: JsonObject | undefined;
   private startSignedInAdvance: string | undefined;
   private current: CoveredPlan | undefined;
@@ -165,6 +167,7 @@ class Reading {
     'window.parked': () => void (this.isParked = true),
     'window.resumed': (body) => this.readOpening(body),
     'window.exception': (body) => this.mustBeSigned('proceed', body.signedBy),
+    'window.closed': (body) => this.readClose(body),
     'undo.started': (body) => this.readRollback(body),
     [endingKind]: (body) => this.readEnd(body),
   };
@@ -498,6 +501,14 @@ class Reading {
       this.problem(`keeps signatures for ${textOf(planHash)}, but what was left of the plan that was signed is ${left}.`);
   }
 
+  private readClose({ step, atClose }: JsonObject): void {
+    const id = textOf(step);
+    if (atClose !== 'undo') return;
+    if (!this.everBegun.has(id)) this.problem(`says that step ${id} went on when the window closed, which was not begun.`);
+    // One that ended at that moment is not undone.
+    else if (this.current?.finished.has(id) !== true) this.late.add(id);
+  }
+
   private readBegin(body: JsonObject): void {
     const id = textOf(body.step);
     const { current } = this;
@@ -556,9 +567,9 @@ class Reading {
     this.exceptions.delete('undo');
     if (!plan) return;
     const isSigned = signed?.planHash === plan.hash;
-    // The runbook may ask for it where a step fails, and its digest was signed with the start.
-    if (!isSigned && (signed || this.failed.size === 0)) {
-      this.problem('begins a rollback that nobody has signed, and no step has failed before it.');
+    // The runbook may ask for it where a step fails or its window closes, and its digest was signed with the start.
+    if (!isSigned && (signed || (this.failed.size === 0 && this.late.size === 0))) {
+      this.problem('begins a rollback that nobody has signed, and no step has failed, or was late at the close, before it.');
       return;
     }
     for (const { id } of plan.steps) {

@@ -83,7 +83,9 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
   'window.resumed': ({ calendar, signatures }) => ({
     says: `the run went on (window ${text(calendar)}) after another look at the plan of what was left: signatures ${text(signatures)}`,
   }),
-  'window.closed': ({ calendar, step }) => ({ says: `the window ${text(calendar)} closed while step ${text(step)} went on` }),
+  'window.closed': ({ calendar, step, atClose }) => ({
+    says: `the window ${text(calendar)} closed while step ${text(step)} went on${atClose === 'undo' ? ', which is undone then' : ''}`,
+  }),
   'window.exception': ({ calendar, askedBy, reason, signedBy }) => ({
     says: `steps were let begin outside of the window ${text(calendar)}, as ${text(askedBy)} asked: ${text(reason)}`,
     more: [`signed by ${Array.isArray(signedBy) ? signedBy.map(text).join(', ') : text(signedBy)}`],

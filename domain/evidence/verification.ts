@@ -209,7 +209,7 @@ function checkStatement(
   if (result.statement.kind === 'pre-approval') {
     // What is accepted in the last moment of an opening is written down after it.
     const acceptedMs = Math.min(writtenMs, Math.max(writtenMs - clockSkewMaxMs, msOf(result.statement.notAfter)));
-    const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started, values), [], acceptedMs);
+    const refusal = refusalOfPreApproval(result.statement, useOf(result.statement, started, values), acceptedMs);
     if (refusal) return { person, sentence: `${name} should not have been accepted. ${refusal.reason}` };
   }
   return { person, result };

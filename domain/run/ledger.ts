@@ -54,8 +54,8 @@ export interface StepInRecord {
 export type Grant =
   | { by: 'start'; plan: SpanPlan }
   | { by: 'hold'; plan: SpanPlan; request: RequestInRecord }
-  /** A rollback: `request` is missing where the runbook asks for it when a step has failed. */
-  | { by: 'rollback'; plan: SpanPlan; request?: RequestInRecord; failedStep?: string };
+  /** A rollback: `request` is missing where the runbook asks for it when a step has failed, or is late at the close of the window. */
+  | { by: 'rollback'; plan: SpanPlan; request?: RequestInRecord; failedStep?: string; lateStep?: string };
 
 const rollbackHold = 'undo';
 const windowHold = 'proceed';
@@ -92,7 +92,9 @@ export class Ledger {
   private firstPlan: SpanPlan | undefined;
   private rollback: Extract<Grant, { by: 'rollback' }> | undefined;
   private rollbackRequest: RequestInRecord | undefined;
-  private failedStep: string | undefined;
+  /** The last step that has failed, or that still went on when the window closed and was to be undone then. */
+  failedStep: string | undefined;
+  lateStep: string | undefined;
 
   /** The plan that the run carries out now; undefined before there is one. */
   grant(): Grant | undefined {
@@ -214,6 +216,9 @@ export class Ledger {
       case 'hold.rejected':
         if (request?.state === 'open') request.state = 'closed';
         break;
+      case 'window.closed':
+        if (body.atClose === 'undo' && this.steps.get(textOf(body.step))?.over === false) this.lateStep = textOf(body.step);
+        break;
       case rollbackKind:
         this.turnRound(planIn(body.plan));
         break;
@@ -238,7 +243,7 @@ export class Ledger {
   private turnRound(plan: SpanPlan | undefined): void {
     if (!plan || this.rollback) return;
     const request = this.rollbackRequest?.plan.hash === plan.hash ? this.rollbackRequest : undefined;
-    this.rollback = { by: 'rollback', plan, request, failedStep: this.failedStep };
+    this.rollback = { by: 'rollback', plan, request, failedStep: this.failedStep, lateStep: this.lateStep };
   }
 }
 

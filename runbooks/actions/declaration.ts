@@ -18,6 +18,11 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   /** Shape of `with`, strict: unknown keys are refused. The cluster is never part of it, it comes from the run's target. */
   input: Input;
   /**
+   * Why settings do not go together, as a sentence without a full stop; undefined where they do. It is asked before anything has run,
+   * and again with the values of expressions, so it looks only at which settings are there.
+   */
+  conflict?: (input: Partial<z.input<Input>>) => string | undefined;
+  /**
    * What it may do to the world. What `reads` needs no signature; for what `adds` objects that nothing uses yet, that of whoever starts
    * the run is enough; whatever else should have a hold above it.
    */

@@ -33,6 +33,12 @@ const condition = {
     .optional(),
 };
 
+/** A value is above something, or below, or equal to it: without a condition, or with two, nobody knows what a gate waits for. */
+function oneCondition({ above, below, equals }: { above?: unknown; below?: unknown; equals?: unknown }): string | undefined {
+  const given = [above, below, equals].filter((one) => one !== undefined).length;
+  return given === 1 ? undefined : 'give exactly one of above, below and equals';
+}
+
 /** Looks come no more often, and no more seldom, than this. */
 const pace = { lookMinMs: 5_000, lookMaxMs: 15_000 };
 const limits = { timeoutMs: dayMs + 10 * minuteMs, pace };
@@ -48,6 +54,7 @@ const prometheus = declareAction({
     equals: z.number().describe('It holds where the value is this.').optional(),
     ...time,
   }),
+  conflict: oneCondition,
   change: 'reads',
   limits,
   outputs: {},
@@ -73,6 +80,11 @@ const http = declareAction({
     ...condition,
     ...time,
   }),
+  conflict: ({ field, ...conditions }) => {
+    if (field !== undefined) return oneCondition(conditions);
+    const isGiven = [conditions.above, conditions.below, conditions.equals].some((one) => one !== undefined);
+    return isGiven ? 'above, below and equals speak of a field, so they need field' : undefined;
+  },
   change: 'reads',
   limits,
   outputs: {},
@@ -93,6 +105,7 @@ const cloudwatchAlarms = declareAction({
     allowMissing: z.boolean().default(false).describe('Let names without an alarm pass.'),
     ...time,
   }),
+  conflict: ({ names, prefix }) => ((names === undefined) === (prefix === undefined) ? 'give either names or prefix' : undefined),
   dangers: ({ allowInsufficientData, allowMissing }) => ({
     allowInsufficientData: allowInsufficientData ? 'an alarm without data counts as one that is OK' : undefined,
     allowMissing: allowMissing ? 'an alarm that is not there counts as one that is OK' : undefined,

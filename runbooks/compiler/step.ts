@@ -58,7 +58,9 @@ function compileAction(step: JsonObject, context: StepContext): ActionStep | und
   const sound = checkShape(actionStepGrammar, step, sourceMap, { path, refusals: keysNotSupported });
   const action = checkUses(step.uses, context);
   checkTemplates(step, context, (input, results, at) => {
-    if (action !== undefined) checkActionInput(action.input, input, at, sourceMap, results);
+    if (action === undefined) return;
+    checkActionInput(action, input, at, sourceMap, results);
+    if ('endpoint' in action.input.shape) checkEndpoint(input.endpoint, [...at, 'endpoint'], context);
   });
   if (!sound || action === undefined) return undefined;
   const { id, title, if: condition, with: given = {}, concurrency, onFailure = 'stuck', atClose, ...rest } = actionStepGrammar.parse(step);
@@ -126,6 +128,18 @@ function checkUses(uses: Json | undefined, context: StepContext): ReturnType<typ
     sourceMap.error(path, `It belongs to the system ${system}, but the configuration names the systems ${loaded.join(', ')} only.`);
   }
   return action;
+}
+
+/**
+ * An endpoint is named in the configuration, unless an expression says which. A warning: a run that has begun must not be held up, in its
+ * rollback either, by an endpoint that somebody takes out; the gate itself stays shut then.
+ */
+function checkEndpoint(endpoint: Json | undefined, at: ValuePath, { configuration, sourceMap }: StepContext): void {
+  if (typeof endpoint !== 'string' || endpoint.includes('${') || configuration === undefined) return;
+  const names = Object.keys(configuration.endpoints ?? {});
+  if (names.includes(endpoint)) return;
+  const known = names.length === 0 ? ' The configuration has none.' : ` There are: ${names.join(', ')}.`;
+  sourceMap.warning(at, `There is no endpoint "${endpoint}" in the configuration.${didYouMean(endpoint, names)}${known}`);
 }
 
 /** What a step carries out must work on every kind of target that its runbook works on. */

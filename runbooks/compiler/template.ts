@@ -11,6 +11,7 @@ import { ownValue } from '../../domain/map.ts';
 import type { SourceMap } from '../grammar/document.ts';
 import type { ValuePath } from '../grammar/problem.ts';
 import { checkShape, typeWords } from '../grammar/shape.ts';
+import type { ActionDeclaration } from '../actions/declaration.ts';
 
 /** A string of a template that holds expressions. */
 export interface TemplateResult {
@@ -85,9 +86,9 @@ export function withoutExpressions(template: string, replacement: string): strin
   return text + template.slice(from);
 }
 
-/** Checks the input of an action: what is written out by its values, what is an expression by its type. */
+/** Checks the input of an action: what is written out by its values, what is an expression by its type, and what goes together. */
 export function checkActionInput(
-  schema: z.ZodObject,
+  { input: schema, conflict }: Pick<ActionDeclaration, 'input' | 'conflict'>,
   input: JsonObject,
   path: ValuePath,
   sourceMap: SourceMap,
@@ -100,6 +101,10 @@ export function checkActionInput(
     if (Array.isArray(value) && value.length < minItems) sourceMap.error([...path, name], `Must have at least ${minItems} entries.`);
   }
   checkResults(written, results, path, sourceMap);
+  // An expression that may give nothing is for the plan to judge.
+  if (results.some(({ type }) => type === 'dyn' || type.startsWith('optional<'))) return;
+  const cause = conflict?.(input);
+  if (cause !== undefined) sourceMap.error(path, `The settings do not go together: ${cause}.`);
 }
 
 const writtenSchemas = new WeakMap<z.ZodObject, SchemaNode>();

@@ -110,8 +110,11 @@ export const actionStepGrammar = z.strictObject({
     .describe('What follows when the step cannot go on: the run waits for an operator (stuck), or rolls back automatically (undo).')
     .optional(),
   atClose: z
-    .enum(['finish-step', 'page'])
-    .describe('What follows when the window closes in mid-step: it is finished, and with `page` people are told; finish-step if left out.')
+    .enum(['finish-step', 'undo', 'page'])
+    .describe(
+      'What follows when the window closes in mid-step: it is finished (`finish-step`, if left out), finished and people are told ' +
+        '(`page`), or it is stopped, people are told, and the run rolls back automatically (`undo`).',
+    )
     .optional(),
 });
 

@@ -88,10 +88,19 @@ test.each<[string, string[], string[], string]>([
     ['list'],
     'error calendars.x: Never opens',
   ],
+  ...[
+    ['rrule: FREQ=SECONDLY, start: "2026-01-01T22:00", duration: 1h', 'error calendars.x.rrule: "FREQ=SECONDLY" has'],
+    ['rrule: FREQ=WEAKLY, start: "2026-01-01T22:00", duration: 1h', 'error calendars.x.rrule: "FREQ=WEAKLY" has'],
+    ['weekly: "Sat 22:00-22:01"', 'error calendars.x: No opening has 5 minutes, which is shorter than any step.'],
+  ].map(([given = '', sentence = '']): [string, string[], string[], string] => {
+    return [`the calendar with ${given}`, [`  x: { zone: UTC, ${given} }`], ['list'], sentence];
+  }),
+  ['a zone that is not known', ['  x: { zone: Mars/Olympus, weekly: "Sat 22:00-23:00" }'], ['list'], 'error calendars.x.zone: '],
 ])('%s is a mistake of the command line or the file: exit code 2', async (_what, lines, words, sentence) => {
   await configure(...lines);
   const outcome = await environment.call(['calendar', ...words]);
   expect(told(outcome)).toContain(sentence);
+  if (sentence.startsWith('error ')) expect(told(outcome)).toMatch(/holdpoint\.yaml:\d+:\d+ error calendars\.x/);
   expect(outcome.code).toBe(2);
 });
 

@@ -2,7 +2,8 @@ import { Readable, Writable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { formatClock, formatDuration, formatTime, hashMatches, shellWords } from '../../cli/format.ts';
-import { differenceLines, forecastLines, hashLines, planLines } from '../../cli/plan-view.ts';
+import { differenceLines, forecastLines, hashLines, planLines, shortPlanLines } from '../../cli/plan-view.ts';
+import { stepsInShort, summaryOfHold } from '../../client/hold-summary.ts';
 import { runLines } from '../../cli/run-view.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import type { LiveRun } from '../../client/holdpoint.ts';
@@ -345,4 +346,46 @@ test('A risk is shown with its numbers and its remedy, and once for all objects 
     '        Deployment shop/api: 1 pod.',
     '      Have its owner run a second pod.',
   ]);
+});
+
+describe('a hold in short, as data and as lines of the inbox', () => {
+  const nodes = ['a', 'b', 'c', 'd'].map((node) => ({ object: `Node/${node}`, change: 'drain' }));
+  const risks = [{ object: 'Deployment shop/web', risk: 'it is down for a while' }];
+  const drained = planOf({ effects: nodes, risks, estimateMs: 60_000 });
+  const [drain] = drained.steps;
+  const removal = { ...drain!.plan, effects: [{ object: 'Nodegroup/demo/blue', change: 'delete' }], risks: [] };
+  const remove = { id: 'delete', uses: 'eks.deleteNodegroup', input: { nodegroup: 'blue' }, plan: removal };
+  const past = { runs: 5, medianMs: 120_000, p95Ms: 180_000 };
+  const dangerous = { ...drain!, past, input: { nodes: ['a'], deleteEmptyDirData: true } };
+  const plan: SpanPlan = { ...drained, steps: [dangerous, remove] };
+  const policy = { name: 'two', atLeast: 2, of: 'sre', exclude: ['requester' as const], reason: 'optional' as const, expiresMs: 1 };
+  const parties = { policy, members: ['ada', 'grace', 'dana'], groups: { sre: ['ada', 'grace', 'dana'] }, requester: 'dana' };
+  const times = { requestedAt: now.toISOString(), expiresAt: now.toISOString() };
+  const request = { hold: 'sign', number: 1, question: '', planHash: hash, ...parties, ...times };
+  const signed = { person: 'ada', decision: 'approve' as const, reason: '', at: now.toISOString(), jws: 'x' };
+
+  test('says who may sign, how many are missing, who may not and why, and of each step its estimate, risks and rollback', () => {
+    const { standing, mayNotSign, steps } = summaryOfHold({ request, plan, decisions: [signed] }, now.getTime());
+    expect(standing).toEqual({ state: 'waiting', missing: 1, inWords: '1 signature of sre', maySign: ['grace'] });
+    expect(mayNotSign).toEqual([{ person: 'dana', why: 'starts the run, and the requester does not count' }]);
+    expect(steps).toMatchObject([
+      { id: 'drain', estimateMs: 120_000, past, undo: { does: expect.any(String) } },
+      { id: 'delete', changes: ['Nodegroup/demo/blue: delete'], risks: [], estimateMs: 60_000, undo: { none: expect.any(String) } },
+    ]);
+    expect(steps[0]?.risks).toEqual(['Deployment shop/web: it is down for a while', expect.stringMatching(/^deleteEmptyDirData: /)]);
+    const nothing = summaryOfHold({ request, plan: planOf({}), decisions: [] }, now.getTime());
+    expect(nothing.steps).toEqual([{ id: 'drain', uses: 'kubernetes.drain', changes: [], risks: [], estimateMs: 0 }]);
+  });
+
+  test('takes a few lines, and says how much more there is', () => {
+    const { colors } = terminalOf({ tty: false });
+    const lines = shortPlanLines(stepsInShort(plan), colors);
+    expect(lines.slice(0, 2)).toEqual([
+      '  5 changes: Node/a: drain; Node/b: drain; Node/c: drain; and 2 more',
+      '  takes: drain about 2 min (median of 5 past runs here; 95 of 100 within 3 min); delete about 1 min (forecast)',
+    ]);
+    expect(lines[2]).toMatch(/^ {2}! 2 risks: Deployment shop\/web: it is down for a while; deleteEmptyDirData: /);
+    expect(lines[3]).toMatch(/^ {2}! no rollback: delete: /);
+    expect(shortPlanLines(stepsInShort(planOf({})), colors)).toEqual(['  0 changes']);
+  });
 });

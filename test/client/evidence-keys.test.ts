@@ -4,10 +4,15 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { exportSshSignatures } from '../../client/evidence-export.ts';
 import { readEvidence, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
-import type { PersonKey } from '../../domain/approval/keys.ts';
-import { bytesOfEntry, chain, lineOf, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
+import { textOfKey, type PersonKey } from '../../domain/approval/keys.ts';
+import { approvalId } from '../../domain/approval/request.ts';
+import type { Statement } from '../../domain/approval/statement.ts';
+import { bytesOfEntry, chain, lineOf, signedKinds, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
+import { KeyCheck } from '../../domain/evidence/keys.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import { hasOpenSsh, openSsh } from '../support/openssh.ts';
 import { writtenOfRun } from '../support/signed-record.ts';
+import { statements } from '../support/statements.ts';
 import { newWorkerKey } from '../support/worker-key.ts';
 import { newSshSigner } from '../support/ssh-signer.ts';
 
@@ -139,5 +144,35 @@ describe('a key that is revoked', () => {
     expect(ok).toBe(false);
     expect(problems[0]?.sentence).toContain(sentence);
     expect(problems[0]?.sentence).toContain('key of bob that is revoked since');
+  });
+});
+
+describe('when a hold is released', () => {
+  const [signedMs, takenMs, releaseMs] = [0, hour, 2 * hour];
+  const check = (people: Record<string, Partial<PersonKey>>, ...taken: Statement[]): string | undefined => {
+    const all = { ann: { keys: [{ ...ann.key, ...people.ann }] }, bob: { keys: [{ ...bob.key, ...people.bob }] } };
+    const keys = new KeyCheck(all);
+    const entryOf = (kind: string, atMs: number, body: JsonObject) => chain(undefined, { run, at: time(atMs), kind, body });
+    for (const statement of taken) {
+      const jws = `of-${statement.person}`;
+      const entry = entryOf(signedKinds[statement.kind], takenMs, { jws, hold: 'sign-drain', request: 2 });
+      const key = textOfKey(statement.person === 'ann' ? ann.key : bob.key) ?? '';
+      expect(keys.ofSigned(entry, { ok: true, statement: { ...statement, at: time(signedMs) }, key })).not.toHaveProperty('sentence');
+    }
+    return keys.ofRelease(entryOf('hold.released', releaseMs, { hold: 'sign-drain', request: 2 })).sentence;
+  };
+  const delegation = { ...statements.delegation, person: 'bob', to: 'ann' };
+  const delegated = { ...statements['delegated-approval'], delegation: approvalId('of-bob') };
+  const inAdvance = { ...statements['pre-approval'], person: 'bob' };
+
+  test.each<[string, Partial<PersonKey>, string | undefined]>([
+    ['was revoked by then', { revoked: time(releaseMs - hour / 2) }, 'is revoked since'],
+    ['was over by then', { until: time(releaseMs - hour / 2) }, 'counts until'],
+    ['was revoked after that', { revoked: time(releaseMs + 1) }, undefined],
+    ['is good', {}, undefined],
+  ])('a key behind it that %s is looked at, of whoever has delegated and of whoever has signed in advance', (_what, times, words) => {
+    const found = words === undefined ? undefined : expect.stringContaining(`rests on a key of bob that ${words}`);
+    expect(check({ bob: times }, delegation, delegated)).toEqual(found);
+    expect(check({ bob: times }, inAdvance)).toEqual(found);
   });
 });

@@ -35,7 +35,9 @@ test('lists what waits for a person over all runs, what closes first before the 
     [one.run, 1],
   ]);
   expect(inbox.items[0]).toMatchObject({ target: two.target, hold: 'sign', request: 1, requester: 'dana' });
-  for (const { ageMs, leftMs } of inbox.items) {
+  for (const { ageMs, leftMs, steps } of inbox.items) {
+    expect(steps).toEqual([expect.objectContaining({ id: 'work', uses: 'kubernetes.cordon', estimateMs: 0, risks: [] })]);
+    expect(steps[0]?.changes[0]).toBe('Node/node-first: cordon');
     expect(ageMs).toBeGreaterThanOrEqual(0);
     expect(leftMs).toBeGreaterThan(0);
   }

@@ -72,6 +72,7 @@ test('a window that closes while a step says page is told, and one that does not
   const text = messageOf(started, closed('page'))?.text;
   expect(text).toContain('The window has closed while step drain goes on: r-1 on kubernetes/lab');
   expect(text).toContain('Closed: 2026-11-28T19:00:00.000Z\nWhat to do: Nothing, if it may go on');
+  expect(messageOf(started, closed('undo'))?.text).toContain('What to do: Nothing: the step is stopped, and what the run has changed is');
   const parked = (opensAt: string | null) => entry('window.parked', { step: 'drain', state: 'shut', reason: 'It is shut.', opensAt });
   expect(eventOf(parked('2026-11-28T19:00:00.000Z'))).toBeUndefined();
   expect(messageOf(started, parked(null))?.text).toContain('Reason: It is shut.');

@@ -112,14 +112,6 @@ export const statements: { [Kind in StatementKind]: StatementOf<Kind> } = {
     reason: 'Sunday night',
     ...freshness,
   },
-  revocation: {
-    kind: 'revocation',
-    person: 'ann',
-    target: 'eks/eu-central-1/demo',
-    preApproval: hash('4'),
-    reason: 'the freeze was extended',
-    ...freshness,
-  },
 };
 
 /** Each of them with its kind, for tables of tests. */

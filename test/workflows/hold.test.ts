@@ -141,6 +141,35 @@ describe('a decision that is not for what is open is refused', () => {
   });
 });
 
+test('each way to be refused at a hold is in the record with its code, in the order of the attempts', async () => {
+  const held = await engine.held('two');
+  const { request } = held.state.hold!;
+  await engine.decide(held.target, 'grace');
+  const { holdpoint, keys } = engine;
+  const late = new Date(Date.parse(request.expiresAt) + 1_000).toISOString();
+  const approve = (difference: object, person: Person = 'ada', reason = 'fine'): Promise<unknown> =>
+    holdpoint.decide(held, { ...request, ...difference }, 'approve', reason, keys[person]);
+  const attempts: [code: string, attempt: () => Promise<unknown>][] = [
+    ['requester-excluded', () => approve({}, 'dana')],
+    ['not-in-group', () => approve({}, 'oscar')],
+    ['already-decided', () => approve({}, 'grace')],
+    ['plan-differs', () => approve({ planHash: `sha256:${'1'.repeat(64)}` })],
+    ['question-differs', () => approve({ question: 'Is the weather fine?' })],
+    ['hold-differs', () => approve({ hold: 'sign-later' })],
+    ['request-unknown', () => approve({ number: 2 })],
+    ['reason-too-long', () => approve({}, 'ada', 'x'.repeat(2_001))],
+    ['deferral-too-late', () => holdpoint.approveFrom(held, request, late, 'fine', keys.ada)],
+    ['glass-not-yours', () => holdpoint.breakGlass(held, request, 'in a hurry', keys.ada)],
+    ['nothing-to-withdraw', () => holdpoint.withdraw(held.state, 'never mind', keys.ada)],
+  ];
+  for (const [code, attempt] of attempts) expect((await refusalOf(attempt())).code).toBe(code);
+  const recorded = await refusedIn(held, attempts.length);
+  expect(recorded.map(({ code }) => code)).toEqual(attempts.map(([code]) => code));
+  expect((await engine.until(held.target, 'holding')).hold?.decisions).toHaveLength(1);
+  await engine.decide(held.target, 'ada');
+  await engine.until(held.target, 'done');
+});
+
 describe('a signature that does not hold is refused, and the run writes it down by itself', () => {
   const anHourAgo = new Date(Date.now() - 3_600_000).toISOString();
 

@@ -2,6 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Calendar } from '../../domain/calendar/calendar.ts';
+import type { Interval } from '../../domain/calendar/interval.ts';
+import { clockChangeDefault } from '../../domain/calendar/window.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { attemptRefusedSignal } from '../../workflows/messages.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
@@ -82,4 +85,40 @@ test('at a stuck step the run comes back to the same place, with its rollback', 
   expect(site.undone).toEqual(['node-a']);
   const kinds = await engine.verifiedKinds(run);
   expect(kinds.filter((kind) => kind === 'step.stuck')).toHaveLength(1);
+});
+
+test('parked, and in the review of a hold that was released alone, it comes back to the same place', async () => {
+  const nowMs = Date.now();
+  const opening = { from: nowMs + 3_600_000, until: nowMs + 7_200_000 };
+  const wallTimes = (): Interval[] => [opening];
+  const windows = [{ text: 'as the test says', zone: 'UTC', onClockChange: clockChangeDefault, wallTimes }];
+  engine.calendars.set('later', new Calendar({ name: 'later', zone: 'UTC', windows, freezes: [] }));
+  const weekly = ['Mon-Sun 00:00-24:00'];
+  engine.configuration.calendars = { later: { zone: 'UTC', weekly, dst: clockChangeDefault, freezes: [] } };
+  engine.configuration.policies.emergency = { ...engine.configuration.policies.one!, name: 'emergency', breakGlass: ['dana'] };
+  const { text, file } = documentOf(`
+  - { id: sign, hold: emergency }
+  - { id: a, uses: kubernetes.drain, with: { nodes: [node-a] } }`);
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster, { file, text: text.replace('steps:', 'window: later\nsteps:') });
+  const held = await engine.until(target, 'holding');
+  await engine.holdpoint.breakGlass(held, held.hold!.request, 'the disk is full', engine.keys.dana);
+  const before = await engine.until(target, 'parked');
+  await flood(target, attempts);
+  const after = await engine.until(target, 'parked');
+  expect(after).toEqual({ ...before, refusedAttempts: attempts });
+  expect(site.drained).toEqual([]);
+  opening.from = Date.now() - 1;
+  await engine.holdpoint.operate(target, 'pause', '', engine.keys.ada);
+  await engine.until(target, 'paused');
+  await engine.holdpoint.operate(target, 'resume', '', engine.keys.ada);
+  const review = await engine.until(target, ({ hold }) => hold?.request.hold === 'review:sign');
+  await flood(target, attempts);
+  const again = await engine.until(target, ({ refusedAttempts }) => refusedAttempts === 2 * attempts);
+  expect(again).toEqual({ ...review, refusedAttempts: 2 * attempts });
+  await engine.decide(target, 'grace');
+  await engine.until(target, 'done');
+  expect(site.drained).toEqual(['node-a']);
+  const kinds = await engine.verifiedKinds(run);
+  for (const kind of ['window.parked', 'window.resumed', 'glass.broken']) expect(kinds.filter((one) => one === kind)).toHaveLength(1);
 });

@@ -1,7 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { SMTPServer } from 'smtp-server';
 import { verifyEvidence } from '../../client/evidence.ts';
 import type { NotificationEvent } from '../../domain/notification.ts';
 import { HoldpointError } from '../../domain/errors.ts';
@@ -95,6 +97,42 @@ test('people are told that a hold has opened, that the plan has changed, that a 
   histories.push(await engine.handle(target).fetchHistory());
   expect(textOf(histories[0])).toContain(run);
   for (const history of histories) expect(textOf(history)).not.toContain(key);
+});
+
+test('whoever has not signed is reminded, and those to whom the policy escalates are told, over HTTP and by mail', async () => {
+  const mails: string[] = [];
+  const server = new SMTPServer({
+    hideSTARTTLS: true,
+    authOptional: true,
+    onData: (stream, _session, done) => {
+      let text = '';
+      stream.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+      stream.on('end', () => {
+        mails.push(text);
+        done();
+      });
+    },
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.server.address() as AddressInfo;
+  const mail: Channel = { kind: 'mail', server: '127.0.0.1', port, tls: 'none', from: 'holdpoint@example.com', to: ['sre@example.com'] };
+  notifyOf(['reminder', 'escalated'], { bus: bus(), mail });
+  const { policies, groups } = engine.configuration;
+  groups.leads = ['oscar'];
+  policies.impatient = { ...policies.one!, name: 'impatient', remindMs: 1_500, escalate: { afterMs: 1_000, to: 'leads' } };
+  const { cluster, target } = engine.newSite();
+  const { run } = await engine.begin(cluster, runbookOf({ policy: 'impatient' }));
+  await untilTrue(() => types().includes('dev.holdpoint.reminder') && mails.length >= 2);
+  // Of what is due together only the last reminder comes, so the escalation is first or close behind it.
+  expect(types()).toContain('dev.holdpoint.escalated');
+  const escalated = told().find(({ type }) => type === 'dev.holdpoint.escalated');
+  expect(escalated?.data.text).toContain('People of leads may sign as well');
+  expect(escalated?.data.text).toContain(`holdpoint approve ${run} --plan sha256:`);
+  expect(mails.join('')).toMatch(/Subject: .*Escalated/);
+  await engine.decide(target, 'oscar');
+  await engine.until(target, 'done');
+  await engine.verifiedKinds(run);
+  await new Promise<void>((resolve) => server.close(resolve));
 });
 
 test('a channel that is down holds nothing up: it is shown while it is tried again, and not any more when it has worked', async () => {

@@ -10,7 +10,9 @@ import type { ScheduleToApply, KeptOutcome } from '../../client/schedules.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { checkInputs, targetOf } from '../../runbooks/compiler/inputs.ts';
 import type { Signer } from '../../client/signing.ts';
+import type { Channel } from '../../runbooks/configuration/notifications.ts';
 import { runWorkflow, type RunInput } from '../../workflows/messages.ts';
+import { startEndpoint } from '../support/endpoint.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, workAtOnce, type Engine, type Person, type Site } from '../support/engine.ts';
 
 const hourMs = 3_600_000;
@@ -225,12 +227,22 @@ test('a signature in advance of somebody whom the policy excludes does not count
 
 test('where the target has an open run, the schedule starts none, and both say so', async () => {
   const scheduled = newSchedule();
+  const endpoint = await startEndpoint();
+  const bus: Channel = { kind: 'cloudEvents', url: endpoint.url, key: { environment: 'PATH' } };
+  engine.configuration.notifications = { channels: { bus }, routes: [{ events: ['skipped'], channels: ['bus'] }], templates: {} };
   const { run } = await engine.begin(scheduled.cluster);
   await engine.until(scheduled.target, 'holding');
   await apply(scheduled);
   await alarm(scheduled);
   const [outcome] = await outcomesOf(scheduled);
   expect(outcome).toMatchObject({ state: 'skipped', code: 'target-busy', opens: scheduled.opens });
+  // People are told of it by a real channel.
+  await untilTrue(() => endpoint.received.length > 0);
+  const event = JSON.parse(endpoint.received[0]?.body ?? '') as { type: string; data: { text: string } };
+  expect(event.type).toBe('dev.holdpoint.skipped');
+  expect(event.data.text).toContain(`holdpoint schedule show ${scheduled.name}`);
+  engine.configuration.notifications = undefined;
+  await endpoint.stop();
   await untilTrue(async () => (await engine.entries(run)).some(({ kind }) => kind === 'attempt.refused'));
   const [name = ''] = (outcome as { evidence: string }).evidence.split('/').slice(-1);
   await expect(engine.verifiedKinds(name.replace(/\.jsonl?$/, ''))).resolves.toEqual(['schedule.skipped', 'run.ended']);

@@ -323,12 +323,80 @@ testBeside(
   timeoutMs,
 );
 
+/** A run whose first step goes on when the window closes, which says that it is undone then. */
+async function lateRun(window: Window) {
+  const begun = await begin(twoSteps(window, { atClose: 'undo' }), (site) => site.slow.add('node-a'));
+  // However long the machine takes until then: the close comes soon after the step has begun.
+  const { site, target } = begun;
+  let until = 0;
+  Object.defineProperty(window.openings[0]!, 'until', {
+    get: () => (site.marks.has('node-a') ? until : (until = Date.now() + soonMs)),
+    set: (ms: number) => (until = ms),
+  });
+  await engine.decide(target, 'ada');
+  await untilTrue(() => site.marks.has('node-a'));
+  return begun;
+}
+
 test(
-  'a worker looks for itself: it carries out nothing that was begun while the window was shut, whatever the run says',
+  'a step that is to be undone at the close is stopped and the run rolled back, not at a close that was put off',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
+    const { run, target, site } = await lateRun(window);
+    const putOff = (window.openings[0]!.until += soonMs);
+    const { ended } = await engine.until(target, 'undone');
+    expect(ended?.reason).toBe(`undone automatically, as the window ${window.name} closed while step first went on`);
+    expect(site.undone).toEqual(['node-a']);
+    const closed = (await engine.entries(run)).filter(({ kind }) => kind === 'window.closed');
+    const closesAt = new Date(putOff).toISOString();
+    expect(closed.map(({ body }) => body)).toEqual([{ calendar: window.name, step: 'first', closesAt, atClose: 'undo' }]);
+    expect(await engine.verifiedKinds(run)).not.toContain('window.parked');
+    await engine.replay(target, { name: 'window-undo' });
+  },
+  timeoutMs,
+);
+
+test(
+  'a worker looks for itself: no run turns round for a close that has not come',
+  async () => {
+    const window = newWindow([-hourMs, hourMs]);
+    let late: string | undefined;
+    beforeEntry = (kind, of) => void (of === late && kind === 'window.closed' && (window.openings[0]!.until = Date.now() + hourMs));
+    try {
+      const { run, target, site } = await lateRun(window);
+      late = run;
+      const { stuck } = await engine.until(target, 'stuck');
+      expect(stuck).toMatchObject({ code: 'step-not-signed', step: 'first', reason: expect.stringContaining('has not closed') });
+      expect(stuck?.reason).toMatch(/^It was stopped, as the window .* closed while step first went on, and could not be undone auto/);
+      expect(site.undone).toEqual([]);
+      await engine.holdpoint.operate(target, 'abort', 'enough', engine.keys.dana);
+      await engine.until(target, 'aborted');
+    } finally {
+      beforeEntry = () => undefined;
+    }
+  },
+  timeoutMs,
+);
+
+test.each<[string, (window: Window) => void]>([
+  ['while the window was shut', (window) => (window.openings = [])],
+  ['in a freeze', (window) => window.freezes.push({ from: Date.now() - hourMs, until: Date.now() + hourMs, why: 'a sale' })],
+  [
+    'between two openings',
+    (window) => {
+      const [nowMs, opening] = [Date.now(), window.openings[0]!];
+      window.openings = [
+        { from: opening.from, until: nowMs - hourMs / 2 },
+        { from: nowMs + hourMs / 2, until: nowMs + hourMs },
+      ];
+    },
+  ],
+])(
+  'a worker looks for itself: it carries out nothing that was begun %s, whatever the run says',
+  async (_when, shut) => {
+    const window = newWindow([-hourMs, hourMs]);
     const { run, target, site } = await begin(twoSteps(window));
-    beforeEntry = (kind, of) => void (of === run && kind === 'step.started' && (window.openings = []));
+    beforeEntry = (kind, of) => void (of === run && kind === 'step.started' && shut(window));
     try {
       await engine.decide(target, 'ada');
       const { stuck } = await engine.until(target, 'stuck');

@@ -58,20 +58,31 @@ export async function rollBackAutomatically(run: Run, progress: RunProgress, ste
   const { code, reason, remedy } = failure;
   await run.record('step.failed', { step, code, reason, remedy });
   run.step(step).summary = reason;
-  let obstacle: Failure | undefined;
-  try {
-    const rollback = await planRollback(run, progress);
-    obstacle = obstacleTo(rollback);
-    if (!obstacle) await leaveFor(run, progress, rollback, `undone automatically, as step ${step} failed: ${reason}`);
-  } catch (error) {
-    obstacle = failureOf(error);
-    if (!obstacle) throw error;
-  }
+  const obstacle = await rollBackOrSay(run, progress, `undone automatically, as step ${step} failed: ${reason}`);
   return {
     code,
-    reason: `${reason} It could not be undone automatically: ${obstacle?.reason ?? ''}`,
-    remedy: `${remedy} ${obstacle?.remedy ?? ''}`,
+    reason: `${reason} It could not be undone automatically: ${obstacle.reason}`,
+    remedy: `${remedy} ${obstacle.remedy}`,
   };
+}
+
+/** Rolls back because the runbook says so of a step that still went on when the window closed. Throws and returns as the one above. */
+export async function rollBackAtClose(run: Run, progress: RunProgress, step: string): Promise<Failure> {
+  const closed = `the window ${progress.base.runbook.window} closed while step ${step} went on`;
+  const { code, reason, remedy } = await rollBackOrSay(run, progress, `undone automatically, as ${closed}`);
+  return { code, reason: `It was stopped, as ${closed}, and could not be undone automatically: ${reason}`, remedy };
+}
+
+/** Throws RollingBack; returns why it cannot be done. */
+async function rollBackOrSay(run: Run, progress: RunProgress, why: string): Promise<Failure> {
+  try {
+    const rollback = await planRollback(run, progress);
+    return obstacleTo(rollback) ?? (await leaveFor(run, progress, rollback, why));
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    return failure;
+  }
 }
 
 async function leaveFor(run: Run, progress: RunProgress, rollback: Rollback, reason: string): Promise<never> {

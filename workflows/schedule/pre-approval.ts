@@ -94,7 +94,7 @@ function misfit(
   const { opens: notBefore = '', closes: notAfter = '' } = schedule ?? {};
   const inputs = digestOf(plan.inputs);
   const use: PreApprovalUse = { target, runbook: runbook.digest, inputs, hold, policy, planHash: plan.hash, notBefore, notAfter };
-  return refusalOfPreApproval(statement, use, [], run.nowMs);
+  return refusalOfPreApproval(statement, use, run.nowMs);
 }
 
 function attemptOf(run: Run, { request }: HoldState, { person, reason }: PreApprovalStatement): Parameters<typeof refusalOf>[2] {

@@ -3,12 +3,13 @@ import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { type OpenStep, rowsBelow } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
 import { performer } from '../proxies.ts';
+import { rollBackAtClose } from '../rollback/plan.ts';
 import { checkpointIn, failureOf, type Failure } from '../run/failure.ts';
 import type { SignedSpan } from '../../domain/run/span.ts';
 import type { WindowLook } from '../../domain/run/window.ts';
 import type { RunProgress } from '../run/progress.ts';
 import type { Run } from '../run/run.ts';
-import { tellOfClose } from '../window/close.ts';
+import { watchClose } from '../window/close.ts';
 import { lookForStep, mayBegin, windowOf } from '../window/look.ts';
 import { isParked, parkUntilOpen } from '../window/park.ts';
 import { finished, recordStepDone } from './record-step-done.ts';
@@ -64,7 +65,13 @@ async function carryOutList(run: Run, progress: RunProgress, signed: SignedSpan,
     }
     run.enter(run.working());
     if (!next) return true;
-    const { failed, shut } = await tryAtOnce(run, progress, signed, open(), concurrency);
+    const { failed, shut, late } = await tryAtOnce(run, progress, signed, open(), concurrency);
+    if (late) {
+      // Whoever has paused or aborted the run meanwhile comes first.
+      await run.safePoint();
+      await settleStuck(run, progress, late, planOf(signed, late), await rollBackAtClose(run, progress, late.shown.id), false);
+      continue;
+    }
     for (const { step, failure, isBegun } of failed) {
       const told = withUntouched(failure, untouchedBeside(run, step));
       await settleStuck(run, progress, step, planOf(signed, step), told, isBegun);
@@ -80,6 +87,8 @@ async function carryOutList(run: Run, progress: RunProgress, signed: SignedSpan,
 interface Tried {
   failed: { step: OpenStep; failure: Failure; isBegun: boolean }[];
   shut?: { step: OpenStep; look: WindowLook };
+  /** The step that was stopped as the window has closed, which it says is undone then. */
+  late?: OpenStep;
 }
 
 /** How many steps of the same list have not been begun. */
@@ -104,13 +113,20 @@ async function tryAtOnce(
 ): Promise<Tried> {
   const failed: Tried['failed'] = [];
   let shut: Tried['shut'];
+  let late: Tried['late'];
   const calendar = windowOf(run, progress);
   let closing: { stop(): void } | undefined;
   const waiting = [...open];
   const scope = new CancellationScope();
   run.performing = scope;
   // What is begun is finished; nothing new begins after a failure, for a pause, or in a history that is full.
-  const goesOn = (): boolean => failed.length === 0 && shut === undefined && !run.isInterrupted() && !run.rollover.isDue();
+  const goesOn = (): boolean => failed.length === 0 && !shut && !late && !run.isInterrupted() && !run.rollover.isDue();
+  const running = (): OpenStep[] => open.filter(({ shown, planned }) => shown.status === 'running' && planned !== undefined);
+  const stopToUndo = (step: OpenStep): void => {
+    late ??= step;
+    scope.cancel();
+  };
+  const underWay = { running, ...(!signed.mayBeginAnyTime && { stopToUndo }) };
   const work = async (): Promise<void> => {
     for (let step = waiting.shift(); step; step = waiting.shift()) {
       // Alone it is followed by the next one, a hold or the end; at the same time as others the lane may come to rest.
@@ -119,7 +135,7 @@ async function tryAtOnce(
         const look = await lookOrFailure(run, progress, calendar, signed, step);
         if ('code' in look) failed.push({ step, failure: look, isBegun: false });
         else if (!mayBegin(signed, look)) shut ??= { step, look };
-        else closing ??= tellOfClose(run, calendar, look, () => open.filter(({ shown }) => shown.status === 'running'));
+        else closing ??= watchClose(run, calendar, look, underWay);
         if (!goesOn()) return;
       }
       const failure = await tryStep(run, progress, signed, step, followed);
@@ -142,7 +158,8 @@ async function tryAtOnce(
     if (end.status === 'rejected' && !isStop) throw end.reason;
   }
   // Whoever interrupts wants the run to stand still, not to hear of what failed on the way there: it is tried again after that.
-  return { failed: run.isInterrupted() ? [] : failed, ...(shut && { shut }) };
+  const isLate = late !== undefined && open.some((step) => step === late && step.planned !== undefined);
+  return { failed: run.isInterrupted() ? [] : failed, ...(shut && { shut }), ...(isLate && { late }) };
 }
 
 async function lookOrFailure(

@@ -1,13 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  preApprovalAgeMaxMs,
-  preApprovalId,
-  refusalOfPeriod,
-  refusalOfPreApproval,
-  refusalOfRevocation,
-  type PreApprovalUse,
-} from '../../../domain/approval/pre-approval.ts';
+import { preApprovalAgeMaxMs, refusalOfPeriod, refusalOfPreApproval, type PreApprovalUse } from '../../../domain/approval/pre-approval.ts';
 import type { PreApprovalStatement } from '../../../domain/approval/statement.ts';
 import { statements } from '../../support/statements.ts';
 
@@ -18,13 +11,13 @@ const endMs = Date.parse(statement.notAfter);
 const midMs = (beginMs + endMs) / 2;
 
 function codeAt(nowMs: number, signed: PreApprovalStatement = statement): string | undefined {
-  return refusalOfPreApproval(signed, { ...use, notBefore: signed.notBefore, notAfter: signed.notAfter }, [], nowMs)?.code;
+  return refusalOfPreApproval(signed, { ...use, notBefore: signed.notBefore, notAfter: signed.notAfter }, nowMs)?.code;
 }
 
 describe('a pre-approval counts', () => {
   test('for exactly what was signed, from the first to the last moment of its opening', () => {
     const moment = fc.integer({ min: beginMs, max: endMs });
-    fc.assert(fc.property(moment, (nowMs) => refusalOfPreApproval(statement, use, [], nowMs) === undefined));
+    fc.assert(fc.property(moment, (nowMs) => refusalOfPreApproval(statement, use, nowMs) === undefined));
     expect([beginMs - 1, beginMs, endMs, endMs + 1].map((nowMs) => codeAt(nowMs))).toEqual([
       'pre-approval-early',
       undefined,
@@ -39,7 +32,7 @@ describe('a pre-approval counts', () => {
     fc.assert(
       fc.property(claim, fc.string(), moment, (claim, value, nowMs) => {
         fc.pre(value !== statement[claim]);
-        return refusalOfPreApproval(statement, { ...use, [claim]: value }, [], nowMs)?.code === 'pre-approval-differs';
+        return refusalOfPreApproval(statement, { ...use, [claim]: value }, nowMs)?.code === 'pre-approval-differs';
       }),
     );
   });
@@ -54,17 +47,8 @@ describe('a pre-approval counts', () => {
     ['notBefore', 'is for an opening from 2026-11-28T20:00:00.000Z, but the run asks for x.'],
     ['notAfter', 'is for an opening until 2026-11-29T02:00:00.000Z, but the run asks for x.'],
   ])('not with another %s, and says so', (claim, sentence) => {
-    const refusal = refusalOfPreApproval(statement, { ...use, [claim]: 'x' }, [], midMs);
+    const refusal = refusalOfPreApproval(statement, { ...use, [claim]: 'x' }, midMs);
     expect(refusal?.reason).toContain(`The pre-approval of ann ${sentence}`);
-  });
-
-  test('not once somebody has revoked it', () => {
-    const revocation = { preApproval: preApprovalId('a.b.c'), person: 'bob', at: '2026-11-25T10:00:00.000Z' };
-    expect(refusalOfPreApproval(statement, use, [revocation], midMs)).toEqual({
-      code: 'pre-approval-revoked',
-      reason: 'The pre-approval of ann for hold sign-drain was revoked by bob at 2026-11-25T10:00:00.000Z.',
-      remedy: 'Ask bob why, then decide at the hold.',
-    });
   });
 });
 
@@ -73,7 +57,7 @@ describe('the period of a pre-approval', () => {
 
   test('may end as long after the signature as the limit says, and no longer', () => {
     expect(codeAt(midMs, signedAgo(preApprovalAgeMaxMs))).toBeUndefined();
-    expect(refusalOfPreApproval(signedAgo(preApprovalAgeMaxMs + 1), use, [], midMs)).toMatchObject({
+    expect(refusalOfPreApproval(signedAgo(preApprovalAgeMaxMs + 1), use, midMs)).toMatchObject({
       code: 'pre-approval-malformed',
       reason: expect.stringContaining('more than 31 days after it was signed'),
     });
@@ -94,20 +78,5 @@ describe('the period of a pre-approval', () => {
     expect(refusalOfPeriod(statement, endMs + 1)?.reason).toBe(
       'The pre-approval of ann counted until 2026-11-29T02:00:00.000Z, when its opening ended.',
     );
-  });
-});
-
-describe('a pre-approval is revoked', () => {
-  test('by its signer and by everybody who could have signed, even if the signer has left', () => {
-    expect(refusalOfRevocation(statement, 'ann', [])).toBeUndefined();
-    expect(refusalOfRevocation(statement, 'bob', ['bob', 'eve'])).toBeUndefined();
-  });
-
-  test('by nobody else', () => {
-    expect(refusalOfRevocation(statement, 'mallory', ['bob'])).toEqual({
-      code: 'not-in-group',
-      reason: 'mallory has not signed the pre-approval of hold sign-drain and is not one of the people who may sign it.',
-      remedy: 'Ask one of them: ann, bob.',
-    });
   });
 });

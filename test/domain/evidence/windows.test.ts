@@ -53,3 +53,14 @@ test('an exception that nobody has signed is a problem', async () => {
     expect.stringContaining('rests on signatures for proceed that are not in the record'),
   ]);
 });
+
+test('a rollback at the close is in order only where a step went on that is undone then', async () => {
+  const closed = (step: string, atClose: string): Written => entry('window.closed', { calendar: 'night', step, closesAt: null, atClose });
+  await expect(problemsWith(closed('drain', 'undo'))).resolves.toEqual([expect.stringContaining('drain went on when the window closed')]);
+  const begun = entry('step.started', { step: 'drain', uses: left.steps[0]!.uses, effects: left.steps[0]!.plan.effects as never });
+  const turned = entry('undo.started', { plan: planOfStep('undo:drain', 'uncordon') as never, reason: 'late' });
+  const unsigned = expect.stringContaining('begins a rollback that nobody has signed');
+  const problemsOf = async (atClose: string) => problemsWith(begun, closed('drain', atClose), turned);
+  expect(await problemsOf('undo')).not.toContainEqual(unsigned);
+  expect(await problemsOf('page')).toContainEqual(unsigned);
+});

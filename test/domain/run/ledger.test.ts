@@ -90,6 +90,16 @@ test('a step that is over stays so, whatever is said to have begun', () => {
   expect(ledgerOf(begun).steps.size).toBe(0);
 });
 
+test('a step is late where it was to be undone at the close and was not over', () => {
+  const begun: [string, object] = ['step.started', { step: 'look' }];
+  const closed = (atClose: string): [string, object] => ['window.closed', { step: 'look', atClose }];
+  const lateIn = (...entries: [string, object][]) => ledgerOf(['plan.made', { plan: first }], ...entries).lateStep;
+  expect(lateIn(begun, closed('undo'))).toBe('look');
+  expect(lateIn(begun, closed('page'))).toBeUndefined();
+  expect(lateIn(closed('undo'))).toBeUndefined();
+  expect(lateIn(begun, ['step.done', { step: 'look' }], closed('undo'))).toBeUndefined();
+});
+
 test('what the hash of a plan does not cover is left out, but for what progress is shown with', () => {
   const told = json({
     ...first,

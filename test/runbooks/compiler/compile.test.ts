@@ -274,6 +274,35 @@ describe('a mistake is reported at its place', () => {
     );
   });
 
+  test.each<[string, string | undefined]>([
+    ['gate.prometheus, with: { endpoint: metrics, query: up }', 'give exactly one of above, below and equals'],
+    ['gate.prometheus, with: { endpoint: metrics, query: up, above: 1, below: 5 }', 'give exactly one of above, below and equals'],
+    ['gate.prometheus, with: { endpoint: metrics, query: up, equals: 1 }', undefined],
+    ['gate.http, with: { endpoint: probe }', undefined],
+    ['gate.http, with: { endpoint: probe, below: 5 }', 'above, below and equals speak of a field, so they need field'],
+    ['gate.http, with: { endpoint: probe, field: lag }', 'give exactly one of above, below and equals'],
+    ["gate.http, with: { endpoint: probe, field: lag, equals: '${inputs.cluster}' }", undefined],
+    ["gate.http, with: { endpoint: probe, field: lag, above: '${inputs.?limit}', below: '${inputs.?limit}' }", undefined],
+    ['gate.cloudwatchAlarms, with: {}', 'give either names or prefix'],
+    ['gate.cloudwatchAlarms, with: { names: [a], prefix: b }', 'give either names or prefix'],
+  ])('settings of a gate that do not go together are told with their place: %s', (uses, cause) => {
+    const text = after(`  - { id: fine, uses: ${uses} }\n`).replace('properties: { ', 'properties: { limit: { type: integer }, ');
+    const column = text.split('\n')[13]!.indexOf('with: {') + 'with: {'.length;
+    const found = cause && [`r.yaml:14:${column} error steps[2].with: The settings do not go together: ${cause}.`];
+    expect(problemsOf(text)).toEqual(found ?? []);
+  });
+
+  test('an endpoint that the configuration does not have is told where a gate asks it', () => {
+    const text = after('  - { id: fine, uses: gate.http, with: { endpoint: prob } }\n');
+    expect(problemsOf(text)).toEqual([]);
+    const message = 'There is no endpoint "prob" in the configuration.';
+    const place = 'r.yaml:14:52 warning steps[2].with.endpoint: ';
+    expect(problemsOf(text, configuration)).toEqual([`${place}${message} The configuration has none.`]);
+    const endpoints = { probe: { url: 'http://probe' } };
+    expect(problemsOf(text, { ...configuration, endpoints })).toEqual([`${place}${message} Did you mean "probe"? There are: probe.`]);
+    expect(problemsOf(text.replace('prob }', "'${inputs.cluster}' }"), { ...configuration, endpoints })).toEqual([]);
+  });
+
   test('going back after a failure belongs to steps that use an action', () => {
     const { runbook } = compileRunbook(after('    onFailure: undo\n'), 'r.yaml');
     expect(runbook?.steps[1]).toMatchObject({ id: 'drain', onFailure: 'undo' });
