@@ -32,12 +32,16 @@ import {
 import { findingsOfNodes, named, notesOfUnread, readTrusting, risksOfBundles, type Trusting } from './trusting.ts';
 
 const estimateMs = 5 * 60_000;
+/** For how long nodes and APIs may be unwell after the change: a node that has lost the cluster is told after 40 s, and may come back. */
+const unwellMaxMs = 10 * 60_000;
 
 type Input = ActionInput<'eks.activateCertificateAuthority'>;
 type Facts = ClusterFacts & {
   from: string;
   /** The one that is to sign; equal to `from` where nothing is to be done. */
   to: string;
+  /** Whether nodes and APIs have to be well before and after. What is rolled back may be what has made them unwell. */
+  judgesHealth: boolean;
   waitForUpdate: boolean;
 };
 
@@ -63,7 +67,8 @@ async function planActivation(clients: Clients, input: Input, { target }: Action
   const { certificateAuthority: wanted, outgoing } = input;
   const isGone = outgoing !== undefined && signer !== undefined && signer.id !== outgoing;
   const to = wanted === undefined ? successorOf(authorities) : authorities.find(({ id }) => id === wanted);
-  const facts: Facts = { ...clusterFacts(cluster), from: signer?.id ?? '', to: signer?.id ?? '', waitForUpdate: input.waitForUpdate };
+  const from = signer?.id ?? '';
+  const facts: Facts = { ...clusterFacts(cluster), from, to: from, judgesHealth: false, waitForUpdate: input.waitForUpdate };
   const plan = { ...emptyPlan(facts), notes: datesOf(authorities), outputs: { certificateAuthority: facts.to } };
   const hasBeenRotated = wanted === undefined && !to && outgoing === undefined && authorities.length > 1;
   if (isGone || hasBeenRotated || (signer !== undefined && to?.id === signer.id)) {
@@ -72,19 +77,18 @@ async function planActivation(clients: Clients, input: Input, { target }: Action
   if (!to || !signer) return { ...plan, blockers: [nothingToActivate(target, wanted)] };
   const trusting = await readTrusting(clients, target);
   const older = findingsOfNodes(trusting, to, target, input.olderNodes === 'accept');
-  const from = { ...signer, signing: 'IN_USE' };
-  const present = awaited ? authorities.map((each) => (each.id === signer.id ? from : { ...each, signing: 'NOT_USED' })) : authorities;
+  const isBack = Date.parse(to.createdAt) < Date.parse(signer.createdAt);
   return {
     ...plan,
-    facts: { ...facts, to: to.id },
+    facts: { ...facts, to: to.id, judgesHealth: !isBack },
     effects: [{ object: `Cluster/${target.name}`, change: 'have another certificate authority sign', before: signer.id, after: to.id }],
     risks: [...older.risks, ...risksOfBundles(trusting, signer, to)],
     blockers: [
       ...clusterBlockers(cluster),
       ...(input.waitForUpdate ? [] : inFlightBlocker(target, inFlight)),
-      ...blockerOf(objectOf(target, to.id), awaited ? undefined : activationProblem(to, present)),
+      ...blockerOf(objectOf(target, to.id), awaited ? undefined : activationProblem(to, authorities)),
       ...older.blockers,
-      ...unwellBlockers(trusting),
+      ...(isBack ? [] : unwellBlockers(trusting)),
     ],
     notes: [
       ...plan.notes,
@@ -127,7 +131,7 @@ async function observeActivation(clients: Clients, facts: Facts, context: Action
     const reason = `The certificate authority ${to} has been deleted since the plan was made.`;
     return { state: 'stuck', reason, remedy: 'Find out who deleted it; abort the run and plan again.', progress };
   }
-  if (wanted.signing === 'IN_USE') return observeHealth(clients, facts, target);
+  if (wanted.signing === 'IN_USE') return observeHealth(clients, facts, context);
   if (wanted.signing === 'ACTIVATING') return { state: 'moving', progress: progressOf(`${to} is being activated`, false) };
   const updates = await readUpdates(clients, target);
   const inFlight = updates.find(({ status }) => status === 'InProgress');
@@ -141,15 +145,26 @@ async function observeActivation(clients: Clients, facts: Facts, context: Action
   return failed ? { ...failed, progress } : { state: 'todo', progress, untouched: !acted && !inFlight };
 }
 
-/** It is done when nothing has come to harm: a node or an API that does not come back in time is told by name. */
-async function observeHealth(clients: Clients, { from, to }: Facts, target: Target): Promise<Observation> {
-  const { unwell } = await readTrusting(clients, target);
-  // Where nothing was to be done, nothing is judged.
-  if (unwell.length === 0 || from === to) {
+/** It is done when nothing has come to harm. What is unwell for too long is told by name, while EKS can still go back. */
+async function observeHealth(
+  clients: Clients,
+  { from, to, judgesHealth }: Facts,
+  { target, checkpoint, retry }: ActionContext,
+): Promise<Observation> {
+  const unwell = judgesHealth ? (await readTrusting(clients, target)).unwell : [];
+  if (unwell.length === 0) {
     const outputs = { certificateAuthority: to, ...(from !== to && { previous: from }) };
-    return { state: 'done', outputs, progress: progressOf(`${to} signs; all nodes are Ready`, true) };
+    return { state: 'done', outputs, progress: progressOf(`${to} signs`, true) };
   }
-  return { state: 'moving', progress: progressOf(`${to} signs; not Ready or not Available: ${named(unwell)}`, false) };
+  const progress = progressOf(`${to} signs; not Ready or not Available: ${named(unwell)}`, false);
+  const seen = (checkpoint.read() ?? {}) as { unwellSinceMs?: number; retry?: number };
+  // Who has it tried again gives it the whole time anew.
+  const { unwellSinceMs = Date.now() } = seen.retry === retry ? seen : {};
+  checkpoint.write({ unwellSinceMs, retry });
+  if (Date.now() - unwellSinceMs < unwellMaxMs) return { state: 'moving', progress };
+  const reason = `Since ${to} signs, these are not Ready or not Available: ${named(unwell)}.`;
+  const remedy = 'Have it undone (`holdpoint undo`) while EKS says rollbackAvailable, or repair them and try again (`holdpoint retry`).';
+  return { state: 'stuck', reason, remedy, progress };
 }
 
 async function activate(clients: Clients, { from, to, waitForUpdate }: Facts, context: ActionContext): Promise<void> {

@@ -125,11 +125,21 @@ describe('activating the successor', () => {
       const seen = await demo.observe(activate, plan);
       return seen.progress?.summary.endsWith('signs; not Ready or not Available: APIService/v1.metrics') ? seen.state : undefined;
     });
+    const checkpoint = { read: () => ({ unwellSinceMs: Date.now() - 11 * 60_000, retry: 0 }), write: () => undefined };
+    expect(await demo.observe(activate, plan, { checkpoint })).toMatchObject({
+      state: 'stuck',
+      reason: expect.stringContaining('APIService/v1.metrics'),
+    });
+    expect(await demo.observe(activate, plan, { checkpoint, retry: 1 })).toMatchObject({ state: 'moving' });
     setAvailable('True');
     expect(await demo.observe(activate, plan)).toMatchObject({ state: 'done' });
     setAvailable('False');
+    // What is rolled back may be what has made them unwell.
     const back = await demo.plan(activate, { certificateAuthority: old });
-    expect(back.blockers).toEqual([expect.objectContaining({ object: 'APIService/v1.metrics' })]);
+    expect(back).toMatchObject({ blockers: [], facts: { judgesHealth: false } });
+    expect(await demo.perform(activate, back)).toMatchObject({ acts: 1 });
+    const forth = await demo.plan(activate, {});
+    expect(forth.blockers).toEqual([expect.objectContaining({ object: 'APIService/v1.metrics' })]);
   });
 
   test('is refused without a successor, for one that does not exist, and while EKS changes the cluster', async () => {
