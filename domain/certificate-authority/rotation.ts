@@ -1,3 +1,5 @@
+import { msOf } from '../time.ts';
+
 /** A certificate authority of an EKS cluster, as DescribeCertificateAuthority tells of it; times are texts (ISO 8601). */
 export interface CertificateAuthority {
   id: string;
@@ -50,7 +52,7 @@ export function signerOf(authorities: readonly CertificateAuthority[]): Certific
 /** The one that is newer than the one that signs: it can be activated. */
 export function successorOf(authorities: readonly CertificateAuthority[]): CertificateAuthority | undefined {
   const signer = signerOf(authorities);
-  return signer && authorities.find(({ createdAt }) => Date.parse(createdAt) > Date.parse(signer.createdAt));
+  return signer && authorities.find(({ createdAt }) => msOf(createdAt) > msOf(signer.createdAt));
 }
 
 /** Why an authority cannot be activated; undefined where it can (API reference of EKS, ActivateCertificateAuthority). */
@@ -64,7 +66,7 @@ export function activationProblem(authority: CertificateAuthority, authorities: 
     return { reason, remedy: 'Delete it (`eks.deleteCertificateAuthority`), and append another one.' };
   }
   const signer = signerOf(authorities);
-  const isBack = signer !== undefined && Date.parse(authority.createdAt) < Date.parse(signer.createdAt);
+  const isBack = signer !== undefined && msOf(authority.createdAt) < msOf(signer.createdAt);
   return isBack ? rollbackProblem(authority, signer) : undefined;
 }
 
@@ -96,12 +98,12 @@ export function deletionProblem(authority: CertificateAuthority, authorities: re
  * may have read the bundle before. Sorted.
  */
 export function olderNodes(nodes: readonly NodeOfRotation[], successor: CertificateAuthority, cluster: string): OlderNodes[] {
-  const sinceMs = Date.parse(successor.createdAt) + bootMaxMs;
+  const sinceMs = msOf(successor.createdAt) + bootMaxMs;
   const byOwner = new Map<string, string[]>();
   for (const node of nodes) {
     if (computeTypesOfEks.includes(node.labels['eks.amazonaws.com/compute-type'] ?? '')) continue;
     // A time that cannot be read proves nothing.
-    if (Date.parse(node.createdAt) >= sinceMs) continue;
+    if (msOf(node.createdAt) >= sinceMs) continue;
     const owner = ownerOf(node, cluster);
     byOwner.set(owner, [...(byOwner.get(owner) ?? []), node.name]);
   }

@@ -11,7 +11,7 @@ import { pause } from './waiting.ts';
 const dayMs = 86_400_000;
 /** The authorities of EKS are valid for ten years. */
 const validMs = 3_650 * dayMs;
-/** EKS tells the moments of each authority; how they follow from its validity, and for how long a rollback is available, it does not say. */
+/** EKS tells these moments of each authority; how they follow from its validity, and how long a rollback is available, it does not say. */
 const firstActivationBeforeEndMs = 180 * dayMs;
 const finalActivationBeforeEndMs = 30 * dayMs;
 const rollbackMs = 7 * dayMs;
