@@ -1,13 +1,6 @@
 import { ActivateCertificateAuthorityCommand } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
-import {
-  activationProblem,
-  datesOf,
-  rollbackProblem,
-  signerOf,
-  successorOf,
-  type CertificateAuthority,
-} from '../../../domain/certificate-authority/rotation.ts';
+import { activationProblem, datesOf, rollbackProblem, signerOf, successorOf } from '../../../domain/certificate-authority/rotation.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
@@ -187,7 +180,8 @@ async function undoActivation(clients: Clients, facts: Facts, { target }: Action
   if (from === to) return { nothing: `${to} signed before.` };
   if (isUntouched(seen)) return { nothing: `No activation has been begun: ${from} signs as before.` };
   const authorities = await readAuthorities(clients, target);
-  const [before, after] = [from, to].map((wanted) => authorities.find(({ id }) => id === wanted)) as (CertificateAuthority | undefined)[];
+  const before = authorities.find(({ id }) => id === from);
+  const after = authorities.find(({ id }) => id === to);
   if (!before) return { noUndo: `The certificate authority ${from} has been deleted.` };
   const problem = after?.signing === 'IN_USE' ? rollbackProblem(before, after) : undefined;
   if (problem) return { noUndo: problem.reason };
