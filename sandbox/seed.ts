@@ -17,6 +17,8 @@ export interface ClusterSeed {
   insights?: InsightSeed[];
   /** How long ago the control plane was upgraded to its version; it was created at it if left out. */
   upgradedMsAgo?: number;
+  /** Id of the certificate authority that it was created with; chance gives one if left out. */
+  certificateAuthorityId?: string;
   /** Kubernetes objects that are applied in this order: namespaces, workloads, budgets. */
   manifests: Manifest[];
 }

@@ -1,5 +1,8 @@
 import type { Clients } from '../clients.ts';
 import type { System } from '../system.ts';
+import { activateCertificateAuthorityAction } from './certificate-authority/activate.ts';
+import { createCertificateAuthorityAction } from './certificate-authority/create.ts';
+import { deleteCertificateAuthorityAction } from './certificate-authority/delete.ts';
 import { rollbackControlPlaneAction, updateControlPlaneAction } from './control-plane/change-version.ts';
 import { refreshInsightsAction } from './control-plane/refresh-insights.ts';
 import { createNodegroupAction } from './nodegroup/create.ts';
@@ -19,6 +22,9 @@ export function eksSystem(clients: Clients): System {
       refreshInsightsAction(clients),
       updateControlPlaneAction(clients),
       rollbackControlPlaneAction(clients),
+      createCertificateAuthorityAction(clients),
+      activateCertificateAuthorityAction(clients),
+      deleteCertificateAuthorityAction(clients),
     ],
   };
 }

@@ -58,6 +58,7 @@ export function simulatedTargetOf({
     name,
     region,
     ...upgraded,
+    certificateAuthorityId: outgoing,
     nodegroups: runbook === 'node-groups-update' ? [blue, amber] : [blue],
     manifests: manifestsFor(random, nodes),
   };
@@ -70,6 +71,8 @@ export function simulatedTargetOf({
     nodegroup: 'blue',
     nodegroups,
     newNodegroup,
+    outgoing,
+    rotations: [{ nodegroup: 'blue', newNodegroup }],
     releaseVersion: newRelease,
     nodes: initialNodes(cluster, blue)
       .slice(0, serviced)
@@ -78,9 +81,14 @@ export function simulatedTargetOf({
     ...(versionOfRunbook[runbook] !== undefined && { version: versionOfRunbook[runbook] }),
   };
   const circumstances = circumstancesOf(seed, runbook, faultRate);
-  const groupNames = [...nodegroups, ...(runbook === 'node-group-rotation' ? [newNodegroup] : [])];
+  const groupNames = [...nodegroups, ...(rotations.includes(runbook) ? [newNodegroup] : [])];
   return { cluster: name, world: { clusters: [cluster] }, inputs, groupNames, newRelease, otherRelease, circumstances };
 }
+
+/** Runbooks that replace the node group by another one. */
+const rotations = ['node-group-rotation', 'certificate-authority-rotation'];
+/** The certificate authority that the cluster begins with. */
+const outgoing = 'ca-of-the-beginning';
 
 const groupSettings: Pick<NodegroupSeed, 'minSize' | 'instanceType' | 'amiType' | 'labels'> = {
   minSize: 1,

@@ -10,7 +10,9 @@ export type ExpectedChange =
   | { change: 'nodes-drained'; nodes: string[] }
   | { change: 'nodes-uncordoned'; nodes: string[] }
   /** `object` as in effects, e.g. `Cluster/demo` or `Nodegroup/demo/blue`. */
-  | { change: 'version'; object: string; version: string };
+  | { change: 'version'; object: string; version: string }
+  /** Another certificate authority of the cluster signs, by its id. */
+  | { change: 'signer'; certificateAuthority: string };
 
 /** Nodes that are still to come and are alike. Their names are not known yet; the rest is taken from the nodes that they will be like. */
 export interface ExpectedNode {
@@ -58,4 +60,9 @@ export function expectedNodes(expected: readonly ExpectedChange[]): ExpectedNode
 export function expectedVersion(expected: readonly ExpectedChange[], object: string): string | undefined {
   const changes = expected.flatMap((each) => (each.change === 'version' && each.object === object ? [each.version] : []));
   return changes.at(-1);
+}
+
+/** The certificate authority that will sign by then; undefined where no step changes it. */
+export function expectedSigner(expected: readonly ExpectedChange[]): string | undefined {
+  return expected.flatMap((each) => (each.change === 'signer' ? [each.certificateAuthority] : [])).at(-1);
 }

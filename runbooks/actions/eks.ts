@@ -144,6 +144,69 @@ const eksRollbackControlPlane = declareAction({
   outputs: { version: text },
 });
 
+// EKS API: the id that ListCertificateAuthorities gives.
+const certificateAuthority = z
+  .string()
+  .max(128)
+  .regex(/^[0-9A-Za-z][0-9A-Za-z_-]*$/, 'must be the id of a certificate authority, as `aws eks list-certificate-authorities` gives it');
+const olderNodes = z
+  .enum(['block', 'accept'])
+  .default('block')
+  .describe('What nodes mean that may not trust the successor: the plan is blocked, or people sign that they may lose the cluster.');
+const dangersOfOlderNodes = (input: { olderNodes: 'block' | 'accept' }): { olderNodes: string | undefined } => ({
+  olderNodes: input.olderNodes === 'accept' ? 'nodes that may not trust the successor stay, and may lose the cluster' : undefined,
+});
+const waitForOtherUpdate = z
+  .boolean()
+  .default(false)
+  .describe('Wait for the end of an update of the cluster that is in progress, instead of stopping there.');
+
+const eksCreateCertificateAuthority = declareAction({
+  name: 'eks.createCertificateAuthority',
+  summary: 'Appends a certificate authority that the cluster trusts besides the one that signs, and waits until EKS has distributed it.',
+  worksOn,
+  input: z.strictObject({
+    outgoing: certificateAuthority.describe('Nothing is appended where another one than this signs already.').optional(),
+  }),
+  change: 'adds',
+  undo: { does: 'deletes it, as long as it does not sign' },
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { certificateAuthority: text },
+});
+
+const eksActivateCertificateAuthority = declareAction({
+  name: 'eks.activateCertificateAuthority',
+  summary: 'Has another certificate authority sign, and waits until all nodes are Ready and every aggregated API answers.',
+  worksOn,
+  input: z.strictObject({
+    certificateAuthority: certificateAuthority.describe('The one that signs from then on; the successor if left out.').optional(),
+    outgoing: certificateAuthority.describe('Nothing is done where another one than this signs already.').optional(),
+    olderNodes,
+    waitForUpdate: waitForOtherUpdate,
+  }),
+  dangers: dangersOfOlderNodes,
+  change: 'changes',
+  undo: { does: 'has the one before sign again, as long as EKS says `rollbackAvailable`' },
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { certificateAuthority: text, previous: { type: 'string', mayBeAbsent: true } },
+});
+
+const eksDeleteCertificateAuthority = declareAction({
+  name: 'eks.deleteCertificateAuthority',
+  summary: 'Deletes a certificate authority that does not sign: the cluster does not trust it any more.',
+  worksOn,
+  input: z.strictObject({
+    certificateAuthority: certificateAuthority.describe('The one that goes.'),
+    olderNodes,
+    waitForUpdate: waitForOtherUpdate,
+  }),
+  dangers: dangersOfOlderNodes,
+  change: 'destroys',
+  undo: { none: 'EKS does not bring a certificate authority back' },
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { certificateAuthority: text },
+});
+
 /** EKS clusters, and what can be done to them through the API of AWS. */
 export const eks = {
   name: 'eks',
@@ -174,5 +237,8 @@ export const eks = {
     'eks.refreshInsights': eksRefreshInsights,
     'eks.updateControlPlane': eksUpdateControlPlane,
     'eks.rollbackControlPlane': eksRollbackControlPlane,
+    'eks.createCertificateAuthority': eksCreateCertificateAuthority,
+    'eks.activateCertificateAuthority': eksActivateCertificateAuthority,
+    'eks.deleteCertificateAuthority': eksDeleteCertificateAuthority,
   },
 } as const satisfies SystemDeclaration;

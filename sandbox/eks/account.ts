@@ -5,6 +5,7 @@ import type { Faults } from '../faults.ts';
 import type { NodegroupView } from '../leftovers.ts';
 import type { Random } from '../random.ts';
 import { initialNodes, type ClusterSeed, type NodegroupSeed, type WorldSeed } from '../seed.ts';
+import { firstAuthority } from './certificate-authorities.ts';
 import { resourceNotFound } from './errors.ts';
 import { insightsOf } from './insights.ts';
 import { accountId, limits, type Cluster, type Nodegroup, type NodegroupIssue, type Update } from './model.ts';
@@ -156,6 +157,10 @@ export class Account {
       tags: {},
       updates: [],
       insights: insightsOf(seed.insights ?? [], () => random.uuid(), this.world.clock.now()),
+      certificateAuthorities: [
+        firstAuthority(this.world.random.stream(`eks/certificate-authority/${seed.name}`), this.world.clock.now(), seed),
+      ],
+      authoritiesMade: 0,
       nodegroups: new Map(),
     };
     if (seed.upgradedMsAgo !== undefined) this.addUpgrade(cluster, new Date(this.world.clock.now().getTime() - seed.upgradedMsAgo));
@@ -211,6 +216,7 @@ function copyOf(cluster: Cluster): Cluster {
     ...cluster,
     updates: cluster.updates.map(copyOfUpdate),
     insights: cluster.insights.map((insight) => ({ ...insight })),
+    certificateAuthorities: cluster.certificateAuthorities.map((authority) => ({ ...authority })),
     ...(cluster.insightsRefresh && { insightsRefresh: { ...cluster.insightsRefresh } }),
     nodegroups: new Map(),
   };

@@ -1,3 +1,4 @@
+import { trustBundle } from './certificate-authorities.ts';
 import { accountId, type Cluster, type Nodegroup, type NodegroupIssue, type Update } from './model.ts';
 
 /** Times travel as seconds since 1970 with milliseconds as a fraction (AWS REST-JSON). */
@@ -5,11 +6,9 @@ function secondsOf(time: Date): number {
   return time.getTime() / 1000;
 }
 
-/** A placeholder: the sandbox serves Kubernetes over plain HTTP. */
-const certificateAuthority = Buffer.from('-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n').toString('base64');
-
 /** The `Cluster` shape of the API. */
 export function clusterAnswer(cluster: Cluster): object {
+  const signer = cluster.certificateAuthorities.find(({ signingStatus }) => signingStatus === 'IN_USE');
   return {
     name: cluster.name,
     arn: cluster.arn,
@@ -28,7 +27,7 @@ export function clusterAnswer(cluster: Cluster): object {
     },
     kubernetesNetworkConfig: { serviceIpv4Cidr: '172.20.0.0/16', ipFamily: 'ipv4' },
     status: cluster.status,
-    certificateAuthority: { data: certificateAuthority },
+    certificateAuthority: { data: trustBundle(cluster), active: { id: signer?.id, activatedBy: signer?.activatedBy } },
     platformVersion: cluster.platformVersion,
     tags: cluster.tags,
     health: { issues: [] },

@@ -124,7 +124,8 @@ async function serve(service: Service, request: IncomingMessage, response: Serve
 /** Carries out a change, once for each token, and lets the observer know. */
 function change({ account, tokens }: Service, operation: Operation, call: Call): unknown {
   const { region, path, body } = call;
-  const token = textField(body, 'clientRequestToken');
+  // A deletion carries it in its query.
+  const token = textField(body, 'clientRequestToken') ?? call.query.get('clientRequestToken') ?? undefined;
   const { clusterName } = path;
   const nodegroupName = path['nodegroupName'] ?? textField(body, 'nodegroupName');
   const act = (): unknown => {

@@ -42,7 +42,7 @@ export interface UpdateError {
   resourceIds: string[];
 }
 
-export type UpdateType = 'VersionUpdate' | 'VersionRollback' | 'ConfigUpdate';
+export type UpdateType = 'VersionUpdate' | 'VersionRollback' | 'ConfigUpdate' | 'CertificateAuthorityUpdate';
 
 export interface Update {
   id: string;
@@ -59,6 +59,23 @@ export interface Insight extends InsightSeed {
   refreshedAt: Date;
   /** When its status became what it is. */
   changedAt: Date;
+}
+
+/** A root of trust of a cluster (`CertificateAuthority` of the API). */
+export interface CertificateAuthority {
+  id: string;
+  createdAt: Date;
+  createdBy: 'CUSTOMER' | 'EKS';
+  activatedAt?: Date;
+  activatedBy?: 'CUSTOMER' | 'EKS';
+  signingStatus: 'IN_USE' | 'ACTIVATING' | 'NOT_USED';
+  distributionStatus: 'IN_PROGRESS' | 'COMPLETE' | 'FAILED' | 'DELETING';
+  notBefore: Date;
+  notAfter: Date;
+  /** Until when EKS goes back to it, after its successor was activated. */
+  rollbackUntil?: Date;
+  /** Its certificate: PEM in Base64. */
+  data: string;
 }
 
 export interface Cluster {
@@ -78,6 +95,9 @@ export interface Cluster {
   tags: Record<string, string>;
   updates: Update[];
   insights: Insight[];
+  certificateAuthorities: CertificateAuthority[];
+  /** How many have been appended, for the chance of the next one. */
+  authoritiesMade: number;
   /** If set, updates of the control plane fail with it, and EKS takes them back. */
   failsUpdates?: UpdateError;
   /** The last one that was asked for. */

@@ -1,5 +1,6 @@
 import type { Account } from './account.ts';
 import { clusterAnswer, nodegroupAnswer, updateAnswer } from './answers.ts';
+import { activateAuthority, createAuthority, deleteAuthority, describeAuthority, listAuthorities } from './certificate-authorities.ts';
 import { updateClusterVersion } from './cluster-operations.ts';
 import { describeInsight, describeRefresh, listInsights, startRefresh } from './insights.ts';
 import { createNodegroup, deleteNodegroup, updateNodegroupConfig, updateNodegroupVersion } from './nodegroup-operations.ts';
@@ -59,6 +60,36 @@ export const operations: Operation[] = [
     method: 'GET',
     path: '/clusters/{clusterName}/insights-refresh',
     answer: (call) => describeRefresh(clusterOf(call)),
+  },
+  {
+    name: 'ListCertificateAuthorities',
+    method: 'GET',
+    path: '/clusters/{clusterName}/certificate-authorities',
+    answer: (call) => listAuthorities(clusterOf(call), call.query),
+  },
+  {
+    name: 'DescribeCertificateAuthority',
+    method: 'GET',
+    path: '/clusters/{clusterName}/certificate-authorities/{id}',
+    answer: (call) => describeAuthority(call.account, clusterOf(call), place(call, 'id')),
+  },
+  {
+    name: 'CreateCertificateAuthority',
+    method: 'POST',
+    path: '/clusters/{clusterName}/certificate-authorities',
+    answer: (call) => createAuthority(call.account, clusterOf(call), call.body),
+  },
+  {
+    name: 'ActivateCertificateAuthority',
+    method: 'POST',
+    path: '/clusters/{clusterName}/certificate-authorities/{id}/activate',
+    answer: (call) => activateAuthority(call.account, clusterOf(call), place(call, 'id'), call.body),
+  },
+  {
+    name: 'DeleteCertificateAuthority',
+    method: 'DELETE',
+    path: '/clusters/{clusterName}/certificate-authorities/{id}',
+    answer: (call) => deleteAuthority(call.account, clusterOf(call), place(call, 'id')),
   },
   { name: 'ListNodegroups', method: 'GET', path: '/clusters/{clusterName}/node-groups', answer: listNodegroups },
   { name: 'CreateNodegroup', method: 'POST', path: '/clusters/{clusterName}/node-groups', answer: startNodegroup },

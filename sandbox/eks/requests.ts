@@ -91,6 +91,9 @@ export const updateNodegroupVersionBody = z.object({
 /** Body of UpdateClusterVersion. */
 export const updateClusterVersionBody = z.object({ version: z.string(), force: z.boolean().default(false), clientRequestToken: token });
 
+/** Body of CreateCertificateAuthority and ActivateCertificateAuthority. */
+export const certificateAuthorityBody = z.object({ clientRequestToken: token });
+
 /** Body of ListInsights. */
 export const listInsightsBody = z.object({
   filter: z

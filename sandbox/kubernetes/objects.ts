@@ -255,10 +255,12 @@ export interface Event extends KubernetesObject {
 
 /** The kinds that the sandbox keeps, by the plural under which the API serves them. */
 export interface ResourceTypes {
+  apiservices: KubernetesObject;
   daemonsets: DaemonSet;
   deployments: Deployment;
   events: Event;
   jobs: Job;
+  mutatingwebhookconfigurations: KubernetesObject;
   namespaces: Namespace;
   nodes: Node;
   persistentvolumeclaims: PersistentVolumeClaim;
@@ -267,6 +269,7 @@ export interface ResourceTypes {
   pods: Pod;
   replicasets: ReplicaSet;
   statefulsets: StatefulSet;
+  validatingwebhookconfigurations: KubernetesObject;
   volumeattachments: VolumeAttachment;
 }
 

@@ -43,6 +43,17 @@ export const resources: readonly ResourceDefinition[] = [
   define('apps', 'daemonsets', 'DaemonSet', ['ds'], { categories: ['all'], generation: true }),
   define('batch', 'jobs', 'Job', [], { categories: ['all'], generation: true }),
   define('storage.k8s.io', 'volumeattachments', 'VolumeAttachment', [], { namespaced: false }),
+  define('admissionregistration.k8s.io', 'validatingwebhookconfigurations', 'ValidatingWebhookConfiguration', [], {
+    namespaced: false,
+    status: false,
+    generation: true,
+  }),
+  define('admissionregistration.k8s.io', 'mutatingwebhookconfigurations', 'MutatingWebhookConfiguration', [], {
+    namespaced: false,
+    status: false,
+    generation: true,
+  }),
+  define('apiregistration.k8s.io', 'apiservices', 'APIService', [], { namespaced: false }),
   define('policy', 'poddisruptionbudgets', 'PodDisruptionBudget', ['pdb'], { generation: true }),
 ];
 

@@ -204,11 +204,15 @@ const attachmentColumns: Column<VolumeAttachment>[] = [
   ageColumn,
 ];
 
+const otherColumns: Column<KubernetesObject>[] = [nameColumn, ageColumn];
+
 const columnsOf: Record<ResourceName, Column<never>[]> = {
+  apiservices: otherColumns,
   daemonsets: daemonSetColumns,
   deployments: deploymentColumns,
   events: eventColumns,
   jobs: jobColumns,
+  mutatingwebhookconfigurations: otherColumns,
   namespaces: namespaceColumns,
   nodes: nodeColumns,
   persistentvolumeclaims: claimColumns,
@@ -217,6 +221,7 @@ const columnsOf: Record<ResourceName, Column<never>[]> = {
   pods: podColumns,
   replicasets: replicaSetColumns,
   statefulsets: statefulSetColumns,
+  validatingwebhookconfigurations: otherColumns,
   volumeattachments: attachmentColumns,
 };
 

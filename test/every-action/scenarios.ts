@@ -24,6 +24,16 @@ async function firstNodes(cluster: TestCluster, count: number): Promise<string[]
   return (await cluster.nodeNames()).sort().slice(0, count);
 }
 
+const outgoingAuthority = 'ca-of-the-beginning';
+
+function withAuthority({ clusters }: WorldSeed): WorldSeed {
+  return { clusters: clusters.map((cluster) => ({ ...cluster, certificateAuthorityId: outgoingAuthority })) };
+}
+
+async function appendAuthority(cluster: TestCluster): Promise<void> {
+  await cluster.perform('eks.createCertificateAuthority', await cluster.plan('eks.createCertificateAuthority', {}));
+}
+
 async function cordonFirst(cluster: TestCluster): Promise<void> {
   await cluster.perform('kubernetes.cordon', await cluster.plan('kubernetes.cordon', { nodes: await firstNodes(cluster, 2) }));
 }
@@ -82,6 +92,28 @@ export const scenarios: readonly ActionScenario[] = [
     action: 'eks.rollbackControlPlane',
     seed: () => ({ clusters: worldWith([]).clusters.map((cluster) => ({ ...cluster, version: '1.34', upgradedMsAgo: 86_400_000 })) }),
     input: async () => ({ version: '1.33' }),
+  },
+  {
+    action: 'eks.createCertificateAuthority',
+    seed: () => withAuthority(worldWith([])),
+    input: async () => ({ outgoing: outgoingAuthority }),
+  },
+  {
+    action: 'eks.activateCertificateAuthority',
+    seed: () => withAuthority(worldWith([], { nodes: 1 })),
+    before: appendAuthority,
+    input: async () => ({ outgoing: outgoingAuthority, olderNodes: 'accept' }),
+  },
+  {
+    action: 'eks.deleteCertificateAuthority',
+    seed: () => withAuthority(worldWith([], { nodes: 0 })),
+    before: async (cluster) => {
+      await appendAuthority(cluster);
+      const activation = await cluster.plan('eks.activateCertificateAuthority', {});
+      await cluster.perform('eks.activateCertificateAuthority', activation);
+    },
+    input: async () => ({ certificateAuthority: outgoingAuthority }),
+    noWayBack: new RegExp(outgoingAuthority),
   },
   {
     action: 'kubernetes.cordon',

@@ -1,5 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { DescribeNodegroupCommand, ListNodegroupsCommand, ListUpdatesCommand, type EKSClient, type Nodegroup } from '@aws-sdk/client-eks';
+import {
+  DescribeNodegroupCommand,
+  ListCertificateAuthoritiesCommand,
+  ListNodegroupsCommand,
+  ListUpdatesCommand,
+  type EKSClient,
+  type Nodegroup,
+} from '@aws-sdk/client-eks';
 import { isReady, type KubernetesObject, type Node, type Pod } from '../../sandbox/kubernetes/objects.ts';
 import type { Store } from '../../sandbox/kubernetes/store.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
@@ -55,6 +62,10 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
     objects[`Nodegroup ${name}`] = describeNodegroup(group);
     const updates = await unlessGone(eks.send(new ListUpdatesCommand({ name: cluster, nodegroupName: name })));
     replacements[name] = updates?.updateIds?.length ?? 0;
+  }
+  const { certificateAuthorities = [] } = await eks.send(new ListCertificateAuthoritiesCommand({ clusterName: cluster }));
+  for (const { id, signingStatus, distributionStatus } of certificateAuthorities) {
+    objects[`CertificateAuthority ${id ?? ''}`] = `${signingStatus ?? ''} ${distributionStatus ?? ''}`;
   }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];
   for (const owner of owners) objects[nameOf(owner)] = describeWorkload(store, owner);

@@ -18,11 +18,17 @@ export interface Place {
   releaseVersion: string;
 }
 
+/** The certificate authority that the cluster of its rotation begins with. */
+const outgoingAuthority = 'ca-of-the-beginning';
+
 /**
  * What each shipped runbook is started with. Whoever ships a runbook adds it here; everything else about it (its steps, what they
  * change, what can be undone) the tests find out by themselves.
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
+  'certificate-authority-rotation': ({ region, cluster }) => {
+    return { region, cluster, outgoing: outgoingAuthority, olderNodes: 'accept' };
+  },
   'cluster-rollback': ({ region, cluster }) => ({ region, cluster, version: '1.33' }),
   'cluster-upgrade': ({ region, cluster, nodegroups }) => ({ region, cluster, version: '1.34', nodegroups: [nodegroups.teal] }),
   'node-group-rotation': ({ region, cluster, nodegroups, releaseVersion, nodesAtOnce }) => {
@@ -41,6 +47,7 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
 
 /** How the cluster of a runbook differs from that of the demo. */
 const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
+  'certificate-authority-rotation': { certificateAuthorityId: outgoingAuthority },
   'cluster-rollback': { version: '1.34', upgradedMsAgo: 86_400_000 },
 };
 

@@ -1,10 +1,13 @@
 import type {
+  V1APIService,
   V1Deployment,
+  V1MutatingWebhookConfiguration,
   V1Node,
   V1PersistentVolume,
   V1Pod,
   V1PodDisruptionBudget,
   V1StatefulSet,
+  V1ValidatingWebhookConfiguration,
   V1VolumeAttachment,
 } from '@kubernetes/client-node';
 import type { Kind } from './list.ts';
@@ -19,6 +22,15 @@ export const kinds = {
   deployments: kindOf<V1Deployment>('deployments', '/apis/apps/v1/deployments'),
   statefulSets: kindOf<V1StatefulSet>('stateful sets', '/apis/apps/v1/statefulsets'),
   attachments: kindOf<V1VolumeAttachment>('volume attachments', '/apis/storage.k8s.io/v1/volumeattachments'),
+  apiServices: kindOf<V1APIService>('API services', '/apis/apiregistration.k8s.io/v1/apiservices'),
+  validatingWebhooks: kindOf<V1ValidatingWebhookConfiguration>(
+    'validating webhooks',
+    '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations',
+  ),
+  mutatingWebhooks: kindOf<V1MutatingWebhookConfiguration>(
+    'mutating webhooks',
+    '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
+  ),
   volumes: kindOf<V1PersistentVolume>('persistent volumes', '/api/v1/persistentvolumes'),
 };
 

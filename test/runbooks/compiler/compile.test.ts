@@ -454,6 +454,7 @@ describe('the shipped runbooks', () => {
 
   test('are found by their names, and a wrong name says which ones there are', () => {
     expect(shippedRunbooks()).toEqual([
+      'certificate-authority-rotation',
       'cluster-rollback',
       'cluster-upgrade',
       'node-group-rotation',
@@ -462,7 +463,9 @@ describe('the shipped runbooks', () => {
       'node-maintenance',
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
-    expect(() => readRunbook('node-group-rotaiton')).toThrow(/Did you mean "node-group-rotation"\? There are: cluster-rollback, /);
+    expect(() => readRunbook('node-group-rotaiton')).toThrow(
+      /Did you mean "node-group-rotation"\? There are: certificate-authority-rotation, /,
+    );
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
   });
 
