@@ -255,6 +255,15 @@ export interface Event extends KubernetesObject {
 
 /** The kinds that the sandbox keeps, by the plural under which the API serves them. */
 export interface ResourceTypes {
+  configmaps: KubernetesObject;
+  cronjobs: KubernetesObject;
+  customresourcedefinitions: KubernetesObject;
+  ingresses: KubernetesObject;
+  mutatingwebhookconfigurations: KubernetesObject;
+  secrets: KubernetesObject;
+  services: KubernetesObject;
+  storageclasses: KubernetesObject;
+  validatingwebhookconfigurations: KubernetesObject;
   daemonsets: DaemonSet;
   deployments: Deployment;
   events: Event;

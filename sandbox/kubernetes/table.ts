@@ -204,7 +204,19 @@ const attachmentColumns: Column<VolumeAttachment>[] = [
   ageColumn,
 ];
 
+/** Of kinds that are only kept. */
+const plainColumns: Column<KubernetesObject>[] = [nameColumn, ageColumn];
+
 const columnsOf: Record<ResourceName, Column<never>[]> = {
+  configmaps: plainColumns,
+  cronjobs: plainColumns,
+  customresourcedefinitions: plainColumns,
+  ingresses: plainColumns,
+  mutatingwebhookconfigurations: plainColumns,
+  secrets: plainColumns,
+  services: plainColumns,
+  storageclasses: plainColumns,
+  validatingwebhookconfigurations: plainColumns,
   daemonsets: daemonSetColumns,
   deployments: deploymentColumns,
   events: eventColumns,
