@@ -53,6 +53,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   const clients = createClients(
     async () => clustersOf(file, await readConfiguration()),
     async () => endpointsOf(file, await readConfiguration()),
+    async () => (await readConfiguration()).waivers ?? [],
   );
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),
