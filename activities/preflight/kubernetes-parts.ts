@@ -78,7 +78,7 @@ async function readControllers(list: List): Promise<{ workload?: WorkloadView; w
   const found: { workload?: WorkloadView; written?: WrittenVersion }[] = [];
   for (const { kind, path } of workloadKinds) {
     const view = (object: object): (typeof found)[number] => {
-      return { workload: workloadView(kind, object as ListedWorkload), written: writtenView(object as ListedWorkload) };
+      return { workload: workloadView(kind, object), written: writtenView(object) };
     };
     for (const one of await ifServed(list({ title: `${kind}s`, path, view }))) if (one.workload || one.written) found.push(one);
   }
@@ -89,7 +89,7 @@ async function readControllers(list: List): Promise<{ workload?: WorkloadView; w
 async function readOtherWritten(list: List): Promise<WrittenVersion[]> {
   const found: WrittenVersion[] = [];
   for (const { title, path } of [...otherWrittenKinds, kinds.budgets]) {
-    const view = (object: object): WrittenVersion | undefined => writtenView(object as ListedWorkload);
+    const view = (object: object): WrittenVersion | undefined => writtenView(object);
     found.push(...(await ifServed(list({ title, path, view }))).flatMap((one) => one ?? []));
   }
   return found;

@@ -84,6 +84,15 @@ export function applyDefaults(definition: ResourceDefinition, object: Kubernetes
     case 'volumeattachments':
       object.status = { attached: false };
       break;
+    case 'configmaps':
+    case 'cronjobs':
+    case 'customresourcedefinitions':
+    case 'ingresses':
+    case 'mutatingwebhookconfigurations':
+    case 'secrets':
+    case 'services':
+    case 'storageclasses':
+    case 'validatingwebhookconfigurations':
     case 'events':
       break;
   }
@@ -132,6 +141,15 @@ export function validate(definition: ResourceDefinition, object: KubernetesObjec
       break;
     case 'namespaces':
     case 'nodes':
+    case 'configmaps':
+    case 'cronjobs':
+    case 'customresourcedefinitions':
+    case 'ingresses':
+    case 'mutatingwebhookconfigurations':
+    case 'secrets':
+    case 'services':
+    case 'storageclasses':
+    case 'validatingwebhookconfigurations':
     case 'events':
     case 'persistentvolumes':
     case 'persistentvolumeclaims':

@@ -153,7 +153,7 @@ function writeObject(write: Write, current: KubernetesObject, given: KubernetesO
   const next = target.subresource === 'status' ? withStatus(current, given) : withoutStatus(definition, current, given);
   validate(definition, next);
   if (dryRun) return next;
-  return cluster.store.replace<ResourceName>(definition.resource, next as never, actorOf(write, 'update'));
+  return cluster.store.replace<ResourceName>(definition.resource, next, actorOf(write, 'update'));
 }
 
 function withStatus(current: KubernetesObject, given: KubernetesObject): KubernetesObject {
