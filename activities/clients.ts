@@ -3,6 +3,7 @@ import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
 import { HoldpointError } from '../domain/errors.ts';
 import { ownValue } from '../domain/map.ts';
+import type { ConfiguredWaiver } from '../domain/preflight/waiver.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
 import { connectToEks } from './eks/cluster-access.ts';
@@ -26,6 +27,8 @@ export interface Clients {
   cloudwatch(region: string): Promise<CloudWatch>;
   /** What gates may ask over HTTP. */
   endpoints: ReadEndpoints;
+  /** Findings of checks that holdpoint.yaml lets people go past. */
+  waivers: ReadWaivers;
   /** Throws `cluster-unknown`, `target-not-configured`, `kubeconfig-invalid`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
 }
@@ -33,8 +36,15 @@ export interface Clients {
 /** How the clusters of the configuration are reached as it is now; paths are absolute. */
 export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>>;
 
+/** The waivers of the configuration as they are now. */
+export type ReadWaivers = () => Promise<readonly ConfiguredWaiver[]>;
+
 /** Makes the clients. For AWS, endpoint and credentials come from where the AWS SDK looks for them. */
-export function createClients(readClusters: ReadClusters = async () => ({}), endpoints: ReadEndpoints = async () => ({})): Clients {
+export function createClients(
+  readClusters: ReadClusters = async () => ({}),
+  endpoints: ReadEndpoints = async () => ({}),
+  waivers: ReadWaivers = async () => [],
+): Clients {
   const requestHandler = { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs };
   const settings = { maxAttempts: attemptsMax, requestHandler };
   const eks = onePerRegion((region) => {
@@ -66,7 +76,7 @@ export function createClients(readClusters: ReadClusters = async () => ({}), end
     apis.catch(() => connections.delete(key));
     return apis;
   };
-  return { eks, ec2, cloudwatch, endpoints, kubernetes };
+  return { eks, ec2, cloudwatch, endpoints, waivers, kubernetes };
 }
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {

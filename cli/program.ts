@@ -40,6 +40,10 @@ const nodeCommands: readonly CommandFile[] = [
 const commandFiles: readonly CommandFile[] = [
   ...nodeCommands,
   {
+    summaries: { check: 'check a cluster before its upgrade: what fails, what is lost, what may disturb somebody; reads only' },
+    load: async () => (await import('./commands/check.ts')).registerCheck,
+  },
+  {
     summaries: { demo: 'watch nodes of a cluster on this machine being replaced or emptied, with two signatures on the way' },
     load: async () => (await import('./commands/demo.ts')).registerDemo,
   },

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve } from 'node:path';
 import { HoldpointError } from '../domain/errors.ts';
-import { loadConfiguration, type ClusterAccess, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
+import { loadConfiguration, type Configuration, type EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import type { Endpoint } from '../runbooks/configuration/endpoints.ts';
 import { writableByAll } from '../runbooks/configuration/file-mode.ts';
 import { withPaths, type Notifications } from '../runbooks/configuration/notifications.ts';
@@ -46,14 +46,6 @@ export function artifactsPlace(file: string, configuration: Configuration): Evid
   if ('directory' in evidence) return { directory: join(dirname(evidence.directory), artifactsFolder) };
   const { prefix } = evidence.s3;
   return { s3: { ...evidence.s3, prefix: prefix === undefined ? artifactsFolder : posix.join(prefix, artifactsFolder) } };
-}
-
-/** How the clusters of a configuration are reached, with the absolute paths of their kubeconfigs. */
-export function clustersOf(file: string, { clusters = {} }: Configuration): Record<string, ClusterAccess> {
-  const absolute = Object.entries(clusters).map(([name, access]): [string, ClusterAccess] => {
-    return [name, 'kubeconfig' in access ? { ...access, kubeconfig: resolve(dirname(file), access.kubeconfig) } : access];
-  });
-  return Object.fromEntries(absolute);
 }
 
 /** What gates may ask over HTTP, with absolute paths. */

@@ -5,6 +5,7 @@ import type { ArtifactStore } from '../activities/artifacts/store.ts';
 import { calendarCopies, readCalendars } from '../activities/calendar/read-calendars.ts';
 import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
+import { clustersOf } from '../runbooks/configuration/clusters.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
 import type { Proof } from '../activities/evidence/record.ts';
@@ -21,7 +22,6 @@ import type { Configuration, EvidencePlace } from '../runbooks/configuration/con
 import {
   anchorPlace,
   artifactsPlace,
-  clustersOf,
   createConfigurationReader,
   endpointsOf,
   evidencePlace,
@@ -53,6 +53,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   const clients = createClients(
     async () => clustersOf(file, await readConfiguration()),
     async () => endpointsOf(file, await readConfiguration()),
+    async () => (await readConfiguration()).waivers ?? [],
   );
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),

@@ -12,6 +12,7 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.
 import type { Clients } from '../clients.ts';
 import { awsError, messageCharactersMax } from '../failure.ts';
 import { inParallel, nodeIsReady } from '../kubernetes/client/read.ts';
+import { planChecks } from '../preflight/plan.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup/nodegroup.ts';
 import { listAllOf, pageSize } from './pages.ts';
 import { readUpdates } from './update/read-updates.ts';
@@ -25,6 +26,8 @@ type PreflightFacts = {
   /** Null where no node group is asked for, or there is none of that name. */
   nodegroupVersion: string | null;
   minFreeAddresses: number | null;
+  /** What the checks were made for; left out where none were. */
+  checks?: { toVersion: string; waive: { finding: string; reason: string; until: string }[] };
 };
 
 /** `eks.preflight`: whether maintenance could succeed as things are now. It reads only; its blockers are its result. */
@@ -33,8 +36,8 @@ export function preflightAction(clients: Clients): AnyAction {
     declaration: actions['eks.preflight'],
     plan: (input, context) => planPreflight(clients, input, context),
     observe: async (plan, context) => {
-      const { nodegroup, minFreeAddresses } = plan.facts;
-      const input = { nodegroup: nodegroup ?? undefined, minFreeAddresses: minFreeAddresses ?? undefined };
+      const { nodegroup, minFreeAddresses, checks } = plan.facts;
+      const input = { nodegroup: nodegroup ?? undefined, minFreeAddresses: minFreeAddresses ?? undefined, ...checks };
       const again = await planPreflight(clients, input, context);
       if (plan.facts.nodegroupVersion !== null && again.facts.nodegroupVersion === null) return goneSince(nodegroup ?? '');
       const [blocker] = again.blockers;
@@ -58,6 +61,10 @@ function preflightProgress({ version, nodegroup, nodegroupVersion }: PreflightFa
 }
 
 async function planPreflight(clients: Clients, input: PreflightInput, { target }: ActionContext): Promise<PlanOf<PreflightFacts>> {
+  if (input.waive !== undefined && input.waive.length > 0 && input.toVersion === undefined) {
+    const cause = 'waive speaks of the checks before an upgrade, so it needs toVersion';
+    throw new HoldpointError('action-input-invalid', { action: 'eks.preflight', cause });
+  }
   if (input.minFreeAddresses !== undefined && input.nodegroup === undefined) {
     const cause = 'minFreeAddresses speaks of the subnets of a node group, so it needs nodegroup';
     throw new HoldpointError('action-input-invalid', { action: 'eks.preflight', cause });
@@ -82,6 +89,15 @@ async function planPreflight(clients: Clients, input: PreflightInput, { target }
     }
     plan.facts.nodegroupVersion = nodegroup.version ?? null;
     if (nodegroup.version) plan.outputs.nodegroupVersion = nodegroup.version;
+  }
+  if (input.toVersion !== undefined) {
+    const { toVersion, waive = [] } = input;
+    plan.facts.checks = { toVersion, waive };
+    const checked = await planChecks(clients, target, { toVersion, waive });
+    // What is told above of the same object is told once.
+    blockers.push(...checked.blockers.filter(({ object }) => !blockers.some((told) => told.object === object)));
+    plan.risks.push(...checked.risks);
+    plan.notes.push(...checked.notes);
   }
   const names = nodes.map((node) => node.metadata?.name ?? '');
   return { ...plan, blockers, details: { nodes: names }, outputs: { ...plan.outputs, version, nodes: names }, estimateMs };

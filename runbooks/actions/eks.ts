@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { waiverGrammar, waiversMax } from '../configuration/waivers.ts';
 import { declareAction, hourMs, listOfText, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 
 // EKS API, CreateNodegroup: letters, digits, `-` and `_`, not at the beginning; at most 63 characters.
@@ -23,9 +24,19 @@ const eksPreflight = declareAction({
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Node group whose nodes are listed and checked.').optional(),
     minFreeAddresses: z.int().min(0).describe('Free IP addresses that each subnet of the node group must have left.').optional(),
+    toVersion: kubernetesVersion
+      .describe('Kubernetes version that the cluster is to go to: every check of `holdpoint check` is made, and its errors block the plan.')
+      .optional(),
+    waive: z
+      .array(waiverGrammar)
+      .max(waiversMax)
+      .describe('Findings of the checks that people go past by signing, each until a time.')
+      .optional(),
   }),
+  dangers: ({ waive = [] }) => ({ waive: waive.length > 0 ? 'checks that find a problem are gone past' : undefined }),
   change: 'reads',
-  limits: { timeoutMs: 2 * minuteMs },
+  // A cluster of 500 nodes and 10,000 pods is checked in less than half a minute.
+  limits: { timeoutMs: 5 * minuteMs },
   outputs: { version: text, nodes: listOfText, nodegroupVersion: { type: 'string', mayBeAbsent: true } },
 });
 

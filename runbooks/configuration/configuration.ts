@@ -3,11 +3,13 @@ import type { ChangeKind } from '../../domain/action.ts';
 import { bytesOfKey, keysOf, keysPerPersonMax, keyTypeNames, type PersonKey, type PersonKeys } from '../../domain/approval/keys.ts';
 import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import type { Rule } from '../../domain/approval/rules.ts';
+import type { ConfiguredWaiver } from '../../domain/preflight/waiver.ts';
 import type { CalendarDefinition } from '../../domain/calendar/definition.ts';
 import { timeMsOf } from '../../domain/time.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
+import { waiverGrammar } from './waivers.ts';
 import { calendarsGrammar, checkCalendars, definitionsOf } from './calendars.ts';
 import { checkPolicies, policiesOf, policy } from './policies.ts';
 import { apiVersion } from '../grammar/runbook.ts';
@@ -53,6 +55,8 @@ export interface Configuration {
   notifications?: Notifications;
   /** When maintenance may be done, by the names of the calendars. */
   calendars?: Record<string, CalendarDefinition>;
+  /** Findings of checks that people go past. */
+  waivers?: ConfiguredWaiver[];
 }
 
 /** The key of a worker, and when entries are signed with it. */
@@ -161,17 +165,17 @@ const settingRule = z.strictObject({
   policy: z.string().describe('The least policy that such a setting needs; it is forbidden if left out.').optional(),
 });
 
+const targetPatterns = z
+  .array(
+    z
+      .string()
+      .max(253)
+      .regex(/^[\w.*-]+(\/[\w.*-]+)+$/, 'must be a target such as kubernetes/lab, with `*` for any characters of one of its parts'),
+  )
+  .min(1);
+
 const rule = z.strictObject({
-  targets: z
-    .array(
-      z
-        .string()
-        .max(253)
-        .regex(/^[\w.*-]+(\/[\w.*-]+)+$/, 'must be a target such as kubernetes/lab, with `*` for any characters of one of its parts'),
-    )
-    .min(1)
-    .describe('The targets that the rule is for, such as `eks/*/prod-*`; all of them if left out.')
-    .optional(),
+  targets: targetPatterns.describe('The targets that the rule is for, such as `eks/*/prod-*`; all of them if left out.').optional(),
   changes: z.array(z.enum(kinds)).min(1).describe('The kinds of change that the rule is for; all of them if left out.').optional(),
   operate: names.describe('Groups and people who may start and operate such runs; everybody in `people` if left out.').optional(),
   start: names.describe('Groups and people whose start alone is enough for such changes, without a hold.').optional(),
@@ -203,6 +207,15 @@ export const configurationGrammar = z.strictObject({
   endpoints: z.record(name, endpointGrammar).describe('What gates may ask over HTTP, by name.').optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
   calendars: calendarsGrammar.describe('When maintenance may be done: windows, and freezes that win over them.').optional(),
+  waivers: z
+    .array(
+      waiverGrammar.extend({
+        targets: targetPatterns.describe('The targets that it is for, such as `eks/*/test-*`; all of them if left out.').optional(),
+      }),
+    )
+    .max(configurationEntriesMax)
+    .describe('Findings of `holdpoint check` that people go past, each until a time.')
+    .optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -382,5 +395,6 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     endpoints: document.endpoints && endpointsOf(document.endpoints),
     notifications: document.notifications && notificationsOf(document.notifications),
     calendars: calendars && definitionsOf(calendars, sourceMap),
+    waivers: document.waivers,
   };
 }

@@ -88,8 +88,15 @@ export function applyDefaults(definition: ResourceDefinition, object: Kubernetes
       // Those of the seed answer.
       object.status = { conditions: [{ type: 'Available', status: 'True', reason: 'Passed' }] };
       break;
-    case 'validatingwebhookconfigurations':
+    case 'configmaps':
+    case 'cronjobs':
+    case 'customresourcedefinitions':
+    case 'ingresses':
     case 'mutatingwebhookconfigurations':
+    case 'secrets':
+    case 'services':
+    case 'storageclasses':
+    case 'validatingwebhookconfigurations':
     case 'events':
       break;
   }
@@ -138,6 +145,15 @@ export function validate(definition: ResourceDefinition, object: KubernetesObjec
       break;
     case 'namespaces':
     case 'nodes':
+    case 'configmaps':
+    case 'cronjobs':
+    case 'customresourcedefinitions':
+    case 'ingresses':
+    case 'mutatingwebhookconfigurations':
+    case 'secrets':
+    case 'services':
+    case 'storageclasses':
+    case 'validatingwebhookconfigurations':
     case 'events':
     case 'persistentvolumes':
     case 'persistentvolumeclaims':

@@ -256,11 +256,19 @@ export interface Event extends KubernetesObject {
 /** The kinds that the sandbox keeps, by the plural under which the API serves them. */
 export interface ResourceTypes {
   apiservices: KubernetesObject;
+  configmaps: KubernetesObject;
+  cronjobs: KubernetesObject;
+  customresourcedefinitions: KubernetesObject;
+  ingresses: KubernetesObject;
+  mutatingwebhookconfigurations: KubernetesObject;
+  secrets: KubernetesObject;
+  services: KubernetesObject;
+  storageclasses: KubernetesObject;
+  validatingwebhookconfigurations: KubernetesObject;
   daemonsets: DaemonSet;
   deployments: Deployment;
   events: Event;
   jobs: Job;
-  mutatingwebhookconfigurations: KubernetesObject;
   namespaces: Namespace;
   nodes: Node;
   persistentvolumeclaims: PersistentVolumeClaim;
@@ -269,7 +277,6 @@ export interface ResourceTypes {
   pods: Pod;
   replicasets: ReplicaSet;
   statefulsets: StatefulSet;
-  validatingwebhookconfigurations: KubernetesObject;
   volumeattachments: VolumeAttachment;
 }
 

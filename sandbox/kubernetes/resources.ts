@@ -55,6 +55,14 @@ export const resources: readonly ResourceDefinition[] = [
   }),
   define('apiregistration.k8s.io', 'apiservices', 'APIService', [], { namespaced: false }),
   define('policy', 'poddisruptionbudgets', 'PodDisruptionBudget', ['pdb'], { generation: true }),
+  // Kept and served as they were applied; nothing in the sandbox acts on them.
+  define('', 'configmaps', 'ConfigMap', ['cm'], { status: false }),
+  define('', 'secrets', 'Secret', [], { status: false }),
+  define('', 'services', 'Service', ['svc']),
+  define('batch', 'cronjobs', 'CronJob', ['cj'], { categories: ['all'] }),
+  define('networking.k8s.io', 'ingresses', 'Ingress', ['ing']),
+  define('storage.k8s.io', 'storageclasses', 'StorageClass', ['sc'], { namespaced: false, status: false }),
+  define('apiextensions.k8s.io', 'customresourcedefinitions', 'CustomResourceDefinition', ['crd'], { namespaced: false }),
 ];
 
 const byName = new Map(resources.map((definition) => [definition.resource, definition]));

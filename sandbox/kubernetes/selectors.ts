@@ -84,6 +84,7 @@ const fieldsOf: Partial<Record<ResourceName, Record<string, FieldReader>>> = {
   },
   nodes: { 'spec.unschedulable': (object) => String((object as Node).spec.unschedulable ?? false) },
   namespaces: { 'status.phase': (object) => (object.status as { phase?: string } | undefined)?.phase ?? '' },
+  secrets: { type: (object) => (object as { type?: string }).type ?? '' },
   events: {
     reason: (object) => (object as unknown as { reason: string }).reason,
     type: (object) => (object as unknown as { type: string }).type,

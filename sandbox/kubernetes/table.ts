@@ -204,15 +204,24 @@ const attachmentColumns: Column<VolumeAttachment>[] = [
   ageColumn,
 ];
 
-const otherColumns: Column<KubernetesObject>[] = [nameColumn, ageColumn];
+/** Of kinds that are only kept. */
+const plainColumns: Column<KubernetesObject>[] = [nameColumn, ageColumn];
 
 const columnsOf: Record<ResourceName, Column<never>[]> = {
-  apiservices: otherColumns,
+  apiservices: plainColumns,
+  configmaps: plainColumns,
+  cronjobs: plainColumns,
+  customresourcedefinitions: plainColumns,
+  ingresses: plainColumns,
+  mutatingwebhookconfigurations: plainColumns,
+  secrets: plainColumns,
+  services: plainColumns,
+  storageclasses: plainColumns,
+  validatingwebhookconfigurations: plainColumns,
   daemonsets: daemonSetColumns,
   deployments: deploymentColumns,
   events: eventColumns,
   jobs: jobColumns,
-  mutatingwebhookconfigurations: otherColumns,
   namespaces: namespaceColumns,
   nodes: nodeColumns,
   persistentvolumeclaims: claimColumns,
@@ -221,7 +230,6 @@ const columnsOf: Record<ResourceName, Column<never>[]> = {
   pods: podColumns,
   replicasets: replicaSetColumns,
   statefulsets: statefulSetColumns,
-  validatingwebhookconfigurations: otherColumns,
   volumeattachments: attachmentColumns,
 };
 

@@ -17,7 +17,14 @@ export function drainOf(nodes: readonly string[]): {
   const none = (): never => {
     throw new Error('a drain needs no AWS');
   };
-  const action = drainAction({ eks: none, ec2: none, cloudwatch: none, endpoints: none, kubernetes: async () => apis });
+  const action = drainAction({
+    eks: none,
+    ec2: none,
+    cloudwatch: none,
+    endpoints: none,
+    waivers: async () => [],
+    kubernetes: async () => apis,
+  });
   const target = { kind: 'kubernetes' as const, region: '', name: cluster };
   const context = contextOfLook({ run: 'r-lab-drain', step: 's', target, retry: 0 });
   return {

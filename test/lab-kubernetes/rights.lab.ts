@@ -68,7 +68,14 @@ test('the rights that the page names are enough for a drain, and for all that a 
   const none = (): never => {
     throw new Error('a drain needs no AWS');
   };
-  const action = drainAction({ eks: none, ec2: none, cloudwatch: none, endpoints: none, kubernetes: async () => apis });
+  const action = drainAction({
+    eks: none,
+    ec2: none,
+    cloudwatch: none,
+    endpoints: none,
+    waivers: async () => [],
+    kubernetes: async () => apis,
+  });
   const context = contextOfLook({ run: 'r-rights', step: 's', target: { kind: 'eks' as const, region: '', name: cluster }, retry: 0 });
   const plan = await action.plan({ nodes: names.slice(0, 1) }, context);
   expect(plan.blockers).toEqual([]);

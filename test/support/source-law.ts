@@ -63,7 +63,7 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/evidence/entries.ts', 'activities/storage'],
   },
-  // Drains alone, with the user's own kubeconfig, and calendars, which are the same on every machine: they need no worker.
+  // Drains and checks alone, with the user's own rights, and calendars, which are the same on every machine: they need no worker.
   cli: {
     ours: [
       'client',
@@ -73,6 +73,7 @@ const folderLaws: Record<string, FolderLaw> = {
       'lab',
       'activities/kubernetes/drain/by-hand.ts',
       'activities/calendar/read-calendars.ts',
+      'activities/preflight/check.ts',
       'cli',
     ],
   },

@@ -14,6 +14,8 @@ const shownMax = 5;
 export interface Insights {
   errors: Insight[];
   warnings: Insight[];
+  /** What is in order, without its details. */
+  passing: Insight[];
 }
 
 /** What EKS finds about going to a version, with all that it says of what speaks against it. Reads only. Throws `aws-…` errors. */
@@ -31,7 +33,8 @@ export async function readInsights(clients: Clients, target: Target, category: C
       return insight ?? { id, ...summary };
     });
     const errors = insights.filter(({ insightStatus }) => insightStatus?.status === 'ERROR');
-    return { errors, warnings: insights.filter((insight) => !errors.includes(insight)) };
+    const passing = listed.filter(({ insightStatus }) => insightStatus?.status === 'PASSING');
+    return { errors, warnings: insights.filter((insight) => !errors.includes(insight)), passing };
   } catch (error) {
     throw awsError(error, 'DescribeInsight', target);
   }

@@ -222,7 +222,7 @@ export class DrainByHand implements DrainPreview {
     const none = (): never => {
       throw new Error('a drain by hand needs no AWS');
     };
-    return { eks: none, ec2: none, cloudwatch: none, endpoints: none, kubernetes: async () => apis };
+    return { eks: none, ec2: none, cloudwatch: none, endpoints: none, waivers: async () => [], kubernetes: async () => apis };
   }
 }
 

@@ -3,7 +3,7 @@ import { sshLineOf } from '../../../domain/approval/sshsig.ts';
 import { loadConfiguration } from '../../../runbooks/configuration/configuration.ts';
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
 import { formatProblem } from '../../../runbooks/grammar/problem.ts';
-import { clustersOf } from '../../../worker/configuration-file.ts';
+import { clustersOf } from '../../../runbooks/configuration/clusters.ts';
 
 // Public keys of RFC 8037, appendix A.2, and RFC 8032, section 7.1, tests 2 and 3.
 const adaKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';

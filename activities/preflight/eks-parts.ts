@@ -1,0 +1,183 @@
+import {
+  DescribeAddonCommand,
+  DescribeAddonVersionsCommand,
+  DescribeCertificateAuthorityCommand,
+  ListAddonsCommand,
+  ListCertificateAuthoritiesCommand,
+  type Cluster,
+  type Nodegroup,
+} from '@aws-sdk/client-eks';
+import type { AddonView, HealthIssue, NodegroupView, Parts, Snapshot, SubnetView } from '../../domain/preflight/snapshot.ts';
+import { controlPlaneUse, podUse } from '../../domain/preflight/subnets.ts';
+import { getOrAdd } from '../../domain/map.ts';
+import type { Target } from '../../domain/target.ts';
+import { cut } from '../../domain/visible.ts';
+import type { Clients } from '../clients.ts';
+import { findingOf, insightName, readInsights } from '../eks/control-plane/insights.ts';
+import { findNodegroup } from '../eks/nodegroup/nodegroup.ts';
+import { listAllOf, pageSize } from '../eks/pages.ts';
+import { listNodegroups } from '../eks/preflight.ts';
+import { awsError, messageCharactersMax } from '../failure.ts';
+import { inParallel } from '../kubernetes/client/read.ts';
+import { reading } from './reading.ts';
+
+/** Launch templates and subnets that are asked for at once. */
+const idsPerCallMax = 100;
+
+/** What EKS and EC2 tell of a cluster. */
+export async function readEksParts(
+  clients: Clients,
+  target: Target,
+  cluster: Cluster,
+  { toVersion, podSubnets }: { toVersion: string; podSubnets: readonly string[] },
+): Promise<Snapshot> {
+  const groups = await reading(async () => {
+    const found = await inParallel(await listNodegroups(clients, target), (name) => findNodegroup(clients, target, name));
+    return found.flatMap((group) => (group ? [nodegroupView(group)] : []));
+  });
+  const nodegroups = 'value' in groups ? groups.value : [];
+  return {
+    cluster: { value: clusterView(target, cluster) },
+    nodegroups: groups,
+    insights: await reading(() => insights(clients, target, toVersion)),
+    subnets: 'unread' in groups ? groups : await reading(() => subnets(clients, target, usesOf(cluster, nodegroups, podSubnets))),
+    launchTemplates: 'unread' in groups ? groups : await reading(() => launchTemplates(clients, target, nodegroups)),
+    addons: await reading(() => addons(clients, target)),
+    addonVersions: await reading(() => addonVersions(clients, target, toVersion)),
+    certificateAuthorities: await reading(() => certificateAuthorities(clients, target)),
+  };
+}
+
+function clusterView({ name }: Target, { status, health, resourcesVpcConfig }: Cluster): Parts['cluster'] {
+  const object = `Cluster/${name}`;
+  return { name, status: status ?? 'unknown', issues: issuesOf(object, health?.issues), subnetIds: resourcesVpcConfig?.subnetIds ?? [] };
+}
+
+function nodegroupView(group: Nodegroup): NodegroupView {
+  const {
+    nodegroupName: name = '',
+    status = 'unknown',
+    version = '',
+    amiType = '',
+    health,
+    subnets: subnetIds = [],
+    launchTemplate,
+  } = group;
+  const { id, version: used } = launchTemplate ?? {};
+  const template = id === undefined || used === undefined ? undefined : { id, version: used };
+  return { name, status, version, amiType, issues: issuesOf(`Nodegroup/${name}`, health?.issues), subnetIds, launchTemplate: template };
+}
+
+function issuesOf(object: string, issues: readonly { code?: string; message?: string }[] = []): HealthIssue[] {
+  return issues.map(({ code = 'an issue', message = 'it gives no reason' }) => ({
+    object,
+    code,
+    message: cut(message, messageCharactersMax),
+  }));
+}
+
+async function insights(clients: Clients, target: Target, toVersion: string): Promise<Parts['insights']> {
+  const { errors, warnings, passing } = await readInsights(clients, target, 'UPGRADE_READINESS', toVersion);
+  return [...errors, ...warnings, ...passing].map((insight) => ({
+    name: insightName(insight),
+    status: insight.insightStatus?.status ?? 'UNKNOWN',
+    found: findingOf(insight),
+    recommendation: cut(insight.recommendation ?? '', messageCharactersMax),
+    refreshedAtMs: insight.lastRefreshTime?.getTime(),
+  }));
+}
+
+async function addons(clients: Clients, target: Target): Promise<AddonView[]> {
+  const eks = clients.eks(target.region);
+  const names = await listAllOf('ListAddons', target, async (nextToken) => {
+    const answer = await eks.send(new ListAddonsCommand({ clusterName: target.name, maxResults: pageSize, nextToken }));
+    return { items: answer.addons, nextToken: answer.nextToken };
+  });
+  return inParallel(names, async (name) => {
+    const { addon } = await eks
+      .send(new DescribeAddonCommand({ clusterName: target.name, addonName: name }))
+      .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeAddon', target)));
+    const { addonVersion: version = '', status = 'unknown', health } = addon ?? {};
+    return { name, version, status, issues: issuesOf(`Addon/${name}`, health?.issues) };
+  });
+}
+
+async function addonVersions(clients: Clients, target: Target, toVersion: string): Promise<Parts['addonVersions']> {
+  const eks = clients.eks(target.region);
+  const all = await listAllOf('DescribeAddonVersions', target, async (nextToken) => {
+    const answer = await eks.send(new DescribeAddonVersionsCommand({ kubernetesVersion: toVersion, maxResults: pageSize, nextToken }));
+    return { items: answer.addons, nextToken: answer.nextToken };
+  });
+  return all.map(({ addonName: name = '', addonVersions: versions = [] }) => {
+    const fitting = versions.filter(({ compatibilities = [] }) => compatibilities.some((one) => one.clusterVersion === toVersion));
+    const standard = fitting.find(({ compatibilities = [] }) =>
+      compatibilities.some((one) => one.clusterVersion === toVersion && one.defaultVersion),
+    );
+    return { name, default: standard?.addonVersion, compatible: fitting.flatMap(({ addonVersion }) => addonVersion ?? []) };
+  });
+}
+
+async function certificateAuthorities(clients: Clients, target: Target): Promise<Parts['certificateAuthorities']> {
+  const eks = clients.eks(target.region);
+  const listed = await listAllOf('ListCertificateAuthorities', target, async (nextToken) => {
+    const answer = await eks.send(new ListCertificateAuthoritiesCommand({ clusterName: target.name, maxResults: pageSize, nextToken }));
+    return { items: answer.certificateAuthorities, nextToken: answer.nextToken };
+  });
+  return inParallel(listed, async ({ id = '' }) => {
+    const { certificateAuthority } = await eks
+      .send(new DescribeCertificateAuthorityCommand({ clusterName: target.name, certificateAuthorityId: id }))
+      .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeCertificateAuthority', target)));
+    const { activatedAt, scheduledEvents, validity } = certificateAuthority ?? {};
+    return {
+      id,
+      isActive: activatedAt !== undefined,
+      firstAutoActivation: scheduledEvents?.firstAutoActivation?.toISOString(),
+      finalAutoActivation: scheduledEvents?.finalAutoActivation?.toISOString(),
+      notAfter: validity?.notAfter?.toISOString(),
+    };
+  });
+}
+
+/** By subnet, for whom it is. */
+function usesOf(cluster: Cluster, nodegroups: readonly NodegroupView[], podSubnets: readonly string[]): Map<string, string[]> {
+  const uses = new Map<string, string[]>();
+  const use = (ids: readonly string[], text: string): void => ids.forEach((id) => getOrAdd(uses, id, () => []).push(text));
+  use(cluster.resourcesVpcConfig?.subnetIds ?? [], controlPlaneUse);
+  for (const { name, subnetIds } of nodegroups) use(subnetIds, `node group ${name}`);
+  use(podSubnets, podUse);
+  return uses;
+}
+
+async function subnets(clients: Clients, target: Target, uses: ReadonlyMap<string, string[]>): Promise<SubnetView[]> {
+  const ec2 = await clients.ec2(target.region);
+  const found: SubnetView[] = [];
+  for (const SubnetIds of slices([...uses.keys()])) {
+    const { Subnets = [] } = await ec2
+      .describeSubnets({ SubnetIds })
+      .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeSubnets', target)));
+    for (const { SubnetId: id = '', AvailabilityZone: zone = '', AvailableIpAddressCount: freeAddresses = 0 } of Subnets) {
+      found.push({ id, zone, freeAddresses, uses: uses.get(id) ?? [] });
+    }
+  }
+  return found;
+}
+
+async function launchTemplates(clients: Clients, target: Target, nodegroups: readonly NodegroupView[]): Promise<Parts['launchTemplates']> {
+  const ids = [...new Set(nodegroups.flatMap(({ launchTemplate }) => launchTemplate?.id ?? []))];
+  const found: { id: string; latest: string }[] = [];
+  const ec2 = ids.length === 0 ? undefined : await clients.ec2(target.region);
+  for (const LaunchTemplateIds of slices(ids)) {
+    const answer = await ec2
+      ?.describeLaunchTemplates({ LaunchTemplateIds })
+      .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeLaunchTemplates', target)));
+    for (const { LaunchTemplateId: id = '', LatestVersionNumber: latest } of answer?.LaunchTemplates ?? []) {
+      found.push({ id, latest: String(latest) });
+    }
+  }
+  return found;
+}
+
+function slices<Item>(items: readonly Item[]): Item[][] {
+  const count = Math.ceil(items.length / idsPerCallMax);
+  return Array.from({ length: count }, (_, place) => items.slice(place * idsPerCallMax, (place + 1) * idsPerCallMax));
+}

@@ -1,0 +1,188 @@
+import { minorsBetween } from '../version/hop.ts';
+import { minorVersionOf } from '../version/version.ts';
+import { defineCheck, type Check, type Found } from './finding.ts';
+import type { HealthIssue } from './snapshot.ts';
+
+/** EKS looks anew once a day. */
+const insightsFreshMs = 26 * 3_600_000;
+const guide = 'https://docs.aws.amazon.com/eks/latest/userguide';
+
+const insights = defineCheck({
+  name: 'insight',
+  title: 'What EKS finds against the version (upgrade insights)',
+  severity: 'error for ERROR, warning for WARNING and UNKNOWN',
+  source: `${guide}/cluster-insights.html`,
+  reads: ['insights'],
+  find: ({ insights: all }) =>
+    all
+      .filter(({ status }) => status !== 'PASSING')
+      .map(({ name, status, found, recommendation }) => ({
+        object: `Insight/${name}`,
+        severity: status === 'ERROR' ? ('error' as const) : ('warning' as const),
+        why: `EKS finds: ${found}`,
+        remedy: recommendation || 'Put right what it names; then have EKS look again.',
+      })),
+});
+
+const insightsStale = defineCheck({
+  name: 'insights-stale',
+  title: 'EKS has not looked at the cluster for more than a day, or has no insights for the version',
+  severity: 'warning',
+  source: `${guide}/cluster-insights.html`,
+  reads: ['cluster', 'insights'],
+  find: ({ cluster, insights: all }, { nowMs, toVersion }) => {
+    const remedy = 'Have EKS look again: `aws eks start-insights-refresh`, or a step `eks.refreshInsights`.';
+    const object = `Cluster/${cluster.name}`;
+    if (all.length === 0) return [{ object, severity: 'warning', why: `EKS has no insights for ${toVersion}.`, remedy }];
+    const times = all.flatMap(({ refreshedAtMs }) => refreshedAtMs ?? []);
+    if (times.length > 0 && nowMs - Math.min(...times) <= insightsFreshMs) return [];
+    return [{ object, severity: 'warning', why: 'The insights of EKS are more than a day old.', remedy }];
+  },
+});
+
+const clusterStatus = defineCheck({
+  name: 'cluster-status',
+  title: 'The cluster is not ACTIVE, or an update is in progress',
+  severity: 'error',
+  source: `${guide}/update-cluster.html`,
+  reads: ['cluster'],
+  find: ({ cluster: { name, status } }) =>
+    status === 'ACTIVE'
+      ? []
+      : [{ object: `Cluster/${name}`, severity: 'error', why: `Its status is ${status}.`, remedy: 'Wait until it is ACTIVE.' }],
+});
+
+const clusterHealth = defineCheck({
+  name: 'cluster-health',
+  title: 'EKS reports an issue of the cluster',
+  severity: 'error',
+  source: `${guide}/troubleshooting.html`,
+  reads: ['cluster'],
+  find: ({ cluster }) => issuesFound(cluster.issues),
+});
+
+const nodegroupHealth = defineCheck({
+  name: 'nodegroup-health',
+  title: 'EKS reports an issue of a node group, or it is not ACTIVE',
+  severity: 'error',
+  source: `${guide}/troubleshooting.html`,
+  reads: ['nodegroups'],
+  find: ({ nodegroups }) =>
+    nodegroups.flatMap(({ name, status, issues }) => {
+      if (issues.length > 0) return issuesFound(issues);
+      const remedy = 'Wait until it is ACTIVE, or put right what made it fail.';
+      return status === 'ACTIVE' ? [] : [{ object: `Nodegroup/${name}`, severity: 'error', why: `Its status is ${status}.`, remedy }];
+    }),
+});
+
+const amazonLinux2 = defineCheck({
+  name: 'amazon-linux-2',
+  title: 'A node group uses Amazon Linux 2, of which there are no AMIs from 1.33 on',
+  severity: 'error from 1.33 on, else warning',
+  source: `${guide}/eks-ami-deprecation-faqs.html`,
+  reads: ['nodegroups'],
+  find: ({ nodegroups }, { toVersion }) =>
+    nodegroups
+      .filter(({ amiType }) => /^AL2_/.test(amiType))
+      .map(({ name, amiType }) => ({
+        object: `Nodegroup/${name}`,
+        severity: (minorsBetween('1.33', toVersion) ?? 0) >= 0 ? ('error' as const) : ('warning' as const),
+        why: `Its AMI type is ${amiType}; EKS gives out no Amazon Linux 2 for Kubernetes 1.33 and later.`,
+        remedy: 'Move its workloads to a node group of Amazon Linux 2023 or Bottlerocket.',
+      })),
+});
+
+const nodegroupSkew = defineCheck({
+  name: 'nodegroup-behind',
+  title: 'A node group is behind the control plane before the upgrade',
+  severity: 'warning',
+  source: 'https://kubernetes.io/releases/version-skew-policy/',
+  reads: ['nodegroups'],
+  find: ({ nodegroups }, { version }) =>
+    nodegroups.flatMap(({ name, version: own }) => {
+      const behind = minorsBetween(own, version);
+      if (behind === undefined || behind <= 0) return [];
+      const why = `It is at ${own}, the control plane at ${version}.`;
+      return [{ object: `Nodegroup/${name}`, severity: 'warning', why, remedy: `Update it to ${version} before the control plane.` }];
+    }),
+});
+
+const launchTemplateDrift = defineCheck({
+  name: 'launch-template-drift',
+  title: 'A node group does not use the latest version of its launch template',
+  severity: 'warning',
+  source: `${guide}/launch-templates.html`,
+  reads: ['nodegroups', 'launchTemplates'],
+  find: ({ nodegroups, launchTemplates }) =>
+    nodegroups.flatMap(({ name, launchTemplate: own }) => {
+      const latest = launchTemplates.find(({ id }) => id === own?.id)?.latest;
+      if (own === undefined || latest === undefined || own.version === latest) return [];
+      const why = `It uses version ${own.version} of its launch template ${own.id}, whose latest version is ${latest}.`;
+      const remedy = 'Compare the two versions, and update the node group first, so that one change comes at a time.';
+      return [{ object: `Nodegroup/${name}`, severity: 'warning', why, remedy }];
+    }),
+});
+
+const certificateAuthority = defineCheck({
+  name: 'certificate-authority-events',
+  title: 'EKS will activate a certificate authority by itself, or one ends within 180 days',
+  severity: 'warning',
+  source: 'https://docs.aws.amazon.com/eks/latest/APIReference/API_ListCertificateAuthorities.html',
+  reads: ['certificateAuthorities'],
+  find: ({ certificateAuthorities }) =>
+    certificateAuthorities.flatMap(({ id, isActive, firstAutoActivation, finalAutoActivation, notAfter }) => {
+      if (isActive || (firstAutoActivation === undefined && finalAutoActivation === undefined)) return [];
+      const when = `between ${firstAutoActivation ?? 'an unknown time'} and ${finalAutoActivation ?? 'an unknown time'}`;
+      const ends = notAfter === undefined ? '' : ` It is valid until ${notAfter}.`;
+      return [
+        {
+          object: `CertificateAuthority/${id}`,
+          severity: 'warning',
+          why: `EKS activates it by itself ${when}: nodes and clients that do not trust it by then lose the cluster.${ends}`,
+          remedy: 'Have every node and client trust it, and activate it before that.',
+        },
+      ];
+    }),
+});
+
+const versionHops = defineCheck({
+  name: 'version-hops',
+  title: 'The version is not the next minor version',
+  severity: 'error for an older version, else note',
+  source: `${guide}/update-cluster.html`,
+  reads: ['cluster'],
+  find: ({ cluster }, { version, toVersion }) => {
+    const hops = minorsBetween(version, toVersion);
+    const object = `Cluster/${cluster.name}`;
+    if (hops === undefined || minorVersionOf(toVersion) === undefined || hops < 0) {
+      return [{ object, severity: 'error', why: `It cannot go from ${version} to ${toVersion}.`, remedy: 'Name a later version.' }];
+    }
+    if (hops <= 1) return [];
+    const why = `EKS upgrades by one minor version at a time: ${version} to ${toVersion} are ${hops} upgrades.`;
+    return [{ object, severity: 'note', why, remedy: 'Upgrade step by step, and check before each step.' }];
+  },
+});
+
+/** What EKS says of its own clusters and node groups. */
+export const eksChecks: readonly Check[] = [
+  clusterStatus,
+  clusterHealth,
+  versionHops,
+  insights,
+  insightsStale,
+  nodegroupHealth,
+  nodegroupSkew,
+  amazonLinux2,
+  launchTemplateDrift,
+  certificateAuthority,
+];
+
+/** What EKS reports of an object, as findings. */
+export function issuesFound(issues: readonly HealthIssue[]): Found[] {
+  return issues.map(({ object, code, message }) => ({
+    object,
+    severity: 'error',
+    why: `EKS reports ${code}: ${message}`,
+    remedy: 'Put right what EKS reports.',
+  }));
+}

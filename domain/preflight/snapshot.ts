@@ -1,0 +1,199 @@
+import type { BudgetView } from '../drain/budget.ts';
+import type { PodView } from '../drain/pod.ts';
+
+/** What a check wants to know: the cluster as it is, and the version that it is to go to. */
+export interface Aim {
+  /** Kubernetes minor version of the control plane, e.g. `1.33`. */
+  version: string;
+  toVersion: string;
+  nowMs: number;
+}
+
+/** An object as it is named in findings. */
+export interface ObjectName {
+  kind: string;
+  /** Empty where the kind has none. */
+  namespace: string;
+  name: string;
+}
+
+/** A container of a pod; its command is looked at and never shown. */
+export interface ContainerView {
+  name: string;
+  image: string;
+  /** `command` and `args`, one after the other. */
+  command: readonly string[];
+  hasReadinessProbe: boolean;
+  /** Whether it says that it can be connected to. */
+  hasPorts: boolean;
+}
+
+/** A volume of a pod, as far as checks care. */
+export type VolumeView = { hostPath: string } | { inTree: string };
+
+/** What a controller makes pods of, or a pod that no controller of Kubernetes has made. */
+export interface WorkloadView extends ObjectName {
+  /** Whether some controller has made it, as of a pod of a custom kind. */
+  isOwned: boolean;
+  /** Left out for kinds that have none. */
+  replicas?: number;
+  minReadySeconds: number;
+  labels: Readonly<Record<string, string>>;
+  containers: readonly ContainerView[];
+  volumes: readonly VolumeView[];
+  graceSeconds?: number;
+  /** Whether spread constraints or anti-affinity keep its pods apart. */
+  isSpread: boolean;
+}
+
+/** What a node tells of itself. */
+export interface NodeView {
+  name: string;
+  labels: Readonly<Record<string, string>>;
+  kubeletVersion: string;
+  /** e.g. `containerd://1.7.27`. */
+  runtimeVersion: string;
+  ready: boolean;
+}
+
+/** An API version that an object was written in: all that is kept of what was written. */
+export interface WrittenVersion extends ObjectName {
+  apiVersion: string;
+  /** Where it stands: `its last-applied annotation`, `revision 3 of the Helm release`. */
+  where: string;
+}
+
+/** One webhook of an admission configuration. */
+export interface WebhookView {
+  configuration: ObjectName;
+  name: string;
+  failsClosed: boolean;
+  /** `group/version` and resources of its rules. */
+  rules: readonly { apiVersions: readonly string[]; resources: readonly string[] }[];
+  /** Undefined where it is called by an address. */
+  service?: { namespace: string; name: string };
+}
+
+/** A Service, as far as it leads to a webhook. */
+export interface ServiceView {
+  namespace: string;
+  name: string;
+  selector: Readonly<Record<string, string>>;
+}
+
+/** The versions of a custom kind. */
+export interface CustomKindView {
+  name: string;
+  stored: readonly string[];
+  served: readonly string[];
+}
+
+/** A persistent volume or a storage class that names a driver inside Kubernetes. */
+export interface StorageView extends ObjectName {
+  driver: string;
+}
+
+/** A problem that EKS reports of the cluster, a node group or an add-on. */
+export interface HealthIssue {
+  object: string;
+  code: string;
+  message: string;
+}
+
+/** The EKS cluster itself. */
+export interface EksClusterView {
+  name: string;
+  status: string;
+  issues: readonly HealthIssue[];
+  subnetIds: readonly string[];
+}
+
+/** A managed node group. */
+export interface NodegroupView {
+  name: string;
+  status: string;
+  version: string;
+  amiType: string;
+  issues: readonly HealthIssue[];
+  subnetIds: readonly string[];
+  launchTemplate?: { id: string; version: string };
+}
+
+/** What EKS finds about the version; see `readInsights` for the text. */
+export interface InsightView {
+  name: string;
+  status: string;
+  found: string;
+  recommendation: string;
+  refreshedAtMs?: number;
+}
+
+/** An add-on of EKS. */
+export interface AddonView {
+  name: string;
+  version: string;
+  status: string;
+  issues: readonly HealthIssue[];
+}
+
+/** The versions of an add-on that EKS gives out for the version that the cluster goes to. */
+export interface AddonVersionsView {
+  name: string;
+  default?: string;
+  compatible: readonly string[];
+}
+
+/** A subnet of EC2. */
+export interface SubnetView {
+  id: string;
+  zone: string;
+  freeAddresses: number;
+  /** For whom it is: the control plane, a node group, or pods (custom networking). */
+  uses: readonly string[];
+}
+
+/** A launch template of EC2. */
+export interface LaunchTemplateView {
+  id: string;
+  latest: string;
+}
+
+/** A certificate authority of the cluster. */
+export interface CertificateAuthorityView {
+  id: string;
+  /** ISO 8601. */
+  firstAutoActivation?: string;
+  finalAutoActivation?: string;
+  notAfter?: string;
+  isActive: boolean;
+}
+
+/** Everything that checks are made of, by the name under which its reading is told. */
+export interface Parts {
+  cluster: EksClusterView;
+  nodegroups: readonly NodegroupView[];
+  insights: readonly InsightView[];
+  addons: readonly AddonView[];
+  addonVersions: readonly AddonVersionsView[];
+  subnets: readonly SubnetView[];
+  launchTemplates: readonly LaunchTemplateView[];
+  certificateAuthorities: readonly CertificateAuthorityView[];
+  nodes: readonly NodeView[];
+  pods: readonly PodView[];
+  budgets: readonly BudgetView[];
+  workloads: readonly WorkloadView[];
+  storage: readonly StorageView[];
+  written: readonly WrittenVersion[];
+  helmReleases: readonly WrittenVersion[];
+  webhooks: readonly WebhookView[];
+  services: readonly ServiceView[];
+  customKinds: readonly CustomKindView[];
+  /** The mode of kube-proxy as its configuration says it, empty where it says none. */
+  kubeProxyMode: string;
+}
+
+/** A part of a cluster: as it was read, or why it was not. */
+export type Reading<Part> = { value: Part } | { unread: string };
+
+/** A cluster as it was read once. What there cannot be on such a target is left out: a cluster that is not of EKS has no insights. */
+export type Snapshot = { [Name in keyof Parts]?: Reading<Parts[Name]> };
