@@ -91,6 +91,15 @@ export const updateNodegroupVersionBody = z.object({
 /** Body of UpdateClusterVersion. */
 export const updateClusterVersionBody = z.object({ version: z.string(), force: z.boolean().default(false), clientRequestToken: token });
 
+/** Body of UpdateAddon. */
+export const updateAddonBody = z.object({
+  addonVersion: z.string().optional(),
+  serviceAccountRoleArn: z.string().max(255).optional(),
+  resolveConflicts: z.enum(['NONE', 'OVERWRITE', 'PRESERVE']).default('NONE'),
+  configurationValues: z.string().optional(),
+  clientRequestToken: token,
+});
+
 /** Body of ListInsights. */
 export const listInsightsBody = z.object({
   filter: z
