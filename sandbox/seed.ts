@@ -15,12 +15,27 @@ export interface ClusterSeed {
   nodegroups: NodegroupSeed[];
   /** What EKS finds to say about upgrades and rollbacks; nothing if left out. */
   insights?: InsightSeed[];
+  /** The EKS add-ons that it has; none if left out. */
+  addons?: AddonSeed[];
   /** How long ago the control plane was upgraded to its version; it was created at it if left out. */
   upgradedMsAgo?: number;
   /** Id of the certificate authority that it was created with; chance gives one if left out. */
   certificateAuthorityId?: string;
   /** Kubernetes objects that are applied in this order: namespaces, workloads, budgets. */
   manifests: Manifest[];
+}
+
+/** An EKS add-on as it stands when the world starts. */
+export interface AddonSeed {
+  /** One of the sandbox's catalogue, e.g. `vpc-cni`. */
+  name: string;
+  /** e.g. `v1.19.0-eksbuild.1`. */
+  version: string;
+  /** JSON text, as somebody has set it. */
+  configurationValues?: string;
+  serviceAccountRoleArn?: string;
+  /** Whether somebody has changed its objects in the cluster by hand: EKS stops there unless it is told what to do with that. */
+  editedByHand?: boolean;
 }
 
 /** Something that EKS finds about a cluster (`Insight` of the API). */

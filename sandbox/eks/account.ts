@@ -7,6 +7,7 @@ import type { Random } from '../random.ts';
 import { initialNodes, type ClusterSeed, type NodegroupSeed, type WorldSeed } from '../seed.ts';
 import { firstAuthority } from './certificate-authorities.ts';
 import { resourceNotFound } from './errors.ts';
+import { addonsOf } from './addons.ts';
 import { insightsOf } from './insights.ts';
 import { accountId, limits, type Cluster, type Nodegroup, type NodegroupIssue, type Update } from './model.ts';
 import { amiIdOf, amiReleases } from './releases.ts';
@@ -162,7 +163,9 @@ export class Account {
       ],
       authoritiesMade: 0,
       nodegroups: new Map(),
+      addons: new Map(),
     };
+    cluster.addons = addonsOf(seed.addons ?? [], cluster, () => random.uuid());
     if (seed.upgradedMsAgo !== undefined) this.addUpgrade(cluster, new Date(this.world.clock.now().getTime() - seed.upgradedMsAgo));
     this.clusters.set(seed.name, cluster);
     for (const nodegroup of seed.nodegroups) this.adoptNodegroup(cluster, seed, nodegroup);
@@ -219,6 +222,7 @@ function copyOf(cluster: Cluster): Cluster {
     certificateAuthorities: cluster.certificateAuthorities.map((authority) => ({ ...authority })),
     ...(cluster.insightsRefresh && { insightsRefresh: { ...cluster.insightsRefresh } }),
     nodegroups: new Map(),
+    addons: new Map([...cluster.addons].map(([name, addon]) => [name, { ...addon, updates: addon.updates.map(copyOfUpdate) }])),
   };
   for (const [name, nodegroup] of cluster.nodegroups) {
     const { issues, updates, instances } = nodegroup;

@@ -2,6 +2,7 @@
 export interface ErrorSubject {
   clusterName?: string | undefined;
   nodegroupName?: string | undefined;
+  addonName?: string | undefined;
 }
 
 /** An answer that is not a success: the HTTP status, the error type of the API and the fields of the body. */

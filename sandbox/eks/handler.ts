@@ -27,6 +27,8 @@ export interface EksHandler {
   setNodegroupIssue: (clusterName: string, nodegroupName: string, issue: NodegroupIssue | undefined) => void;
   /** Has every update of a control plane fail with an error, after its time; without one they succeed again. */
   setUpdateFailure: (clusterName: string, failure: UpdateError | undefined) => void;
+  /** Has every update of an add-on fail with an error, after its time; without one they succeed again. */
+  setAddonUpdateFailure: (clusterName: string, addonName: string, failure: UpdateError | undefined) => void;
   /** Says what EKS finds about a cluster from now on. */
   setInsights: (clusterName: string, insights: readonly InsightSeed[]) => void;
   /** The subnets of all clusters, as EC2 shows them. */
@@ -73,6 +75,13 @@ export function createEksHandler(world: EksWorld): EksHandler {
       if (!cluster) return;
       if (failure) cluster.failsUpdates = failure;
       else delete cluster.failsUpdates;
+    },
+    setAddonUpdateFailure(clusterName, addonName, failure) {
+      const cluster = account.allClusters().find(({ name }) => name === clusterName);
+      const addon = cluster?.addons.get(addonName);
+      if (!addon) return;
+      if (failure) addon.failsUpdates = failure;
+      else delete addon.failsUpdates;
     },
     setInsights(clusterName, insights) {
       const cluster = account.allClusters().find(({ name }) => name === clusterName);

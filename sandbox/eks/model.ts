@@ -1,6 +1,6 @@
 import type { SandboxCluster } from '../cluster.ts';
 import type { Random } from '../random.ts';
-import type { InsightSeed } from '../seed.ts';
+import type { AddonSeed, InsightSeed } from '../seed.ts';
 
 /** The AWS account that everything in the sandbox belongs to. */
 export const accountId = '111122223333';
@@ -42,7 +42,7 @@ export interface UpdateError {
   resourceIds: string[];
 }
 
-export type UpdateType = 'VersionUpdate' | 'VersionRollback' | 'ConfigUpdate' | 'CertificateAuthorityUpdate';
+export type UpdateType = 'VersionUpdate' | 'VersionRollback' | 'ConfigUpdate' | 'AddonUpdate' | 'CertificateAuthorityUpdate';
 
 export interface Update {
   id: string;
@@ -78,6 +78,17 @@ export interface CertificateAuthority {
   data: string;
 }
 
+export interface Addon extends AddonSeed {
+  arn: string;
+  status: 'ACTIVE' | 'UPDATING' | 'UPDATE_FAILED' | 'DEGRADED';
+  createdAt: Date;
+  modifiedAt: Date;
+  issues: { code: string; message: string; resourceIds: string[] }[];
+  updates: Update[];
+  /** If set, its updates fail with it. */
+  failsUpdates?: UpdateError;
+}
+
 export interface Cluster {
   name: string;
   region: string;
@@ -103,6 +114,7 @@ export interface Cluster {
   /** The last one that was asked for. */
   insightsRefresh?: { status: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED'; startedAt: Date; endedAt?: Date };
   nodegroups: Map<string, Nodegroup>;
+  addons: Map<string, Addon>;
 }
 
 export type NodegroupStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING' | 'CREATE_FAILED' | 'DELETE_FAILED' | 'DEGRADED';

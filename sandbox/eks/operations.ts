@@ -1,4 +1,5 @@
 import type { Account } from './account.ts';
+import { addonAnswer, addonOf, addonVersions, updateAddon } from './addons.ts';
 import { clusterAnswer, nodegroupAnswer, updateAnswer } from './answers.ts';
 import { activateAuthority, createAuthority, deleteAuthority, describeAuthority, listAuthorities } from './certificate-authorities.ts';
 import { updateClusterVersion } from './cluster-operations.ts';
@@ -7,7 +8,7 @@ import { createNodegroup, deleteNodegroup, updateNodegroupConfig, updateNodegrou
 import { pageOf } from './paging.ts';
 import { listTags, tagResource, untagResource } from './tag-operations.ts';
 import { findUpdate } from './updates.ts';
-import type { Cluster, Nodegroup } from './model.ts';
+import type { Addon, Cluster, Nodegroup } from './model.ts';
 
 /** A request that has been routed, and its region from the signature. */
 export interface Call {
@@ -91,6 +92,20 @@ export const operations: Operation[] = [
     path: '/clusters/{clusterName}/certificate-authorities/{id}',
     answer: (call) => deleteAuthority(call.account, clusterOf(call), place(call, 'id')),
   },
+  { name: 'DescribeAddonVersions', method: 'GET', path: '/addons/supported-versions', answer: ({ query }) => addonVersions(query) },
+  { name: 'ListAddons', method: 'GET', path: '/clusters/{clusterName}/addons', answer: listAddons },
+  {
+    name: 'DescribeAddon',
+    method: 'GET',
+    path: '/clusters/{clusterName}/addons/{addonName}',
+    answer: (call) => ({ addon: addonAnswer(clusterOf(call), addonOf(clusterOf(call), place(call, 'addonName'))) }),
+  },
+  {
+    name: 'UpdateAddon',
+    method: 'POST',
+    path: '/clusters/{clusterName}/addons/{addonName}/update',
+    answer: (call) => ({ update: updateAnswer(updateAddon(call.account, clusterOf(call), place(call, 'addonName'), call.body)) }),
+  },
   { name: 'ListNodegroups', method: 'GET', path: '/clusters/{clusterName}/node-groups', answer: listNodegroups },
   { name: 'CreateNodegroup', method: 'POST', path: '/clusters/{clusterName}/node-groups', answer: startNodegroup },
   { name: 'DescribeNodegroup', method: 'GET', path: '/clusters/{clusterName}/node-groups/{nodegroupName}', answer: describeNodegroup },
@@ -135,6 +150,11 @@ function listClusters(call: Call): unknown {
   return { clusters: page, nextToken };
 }
 
+function listAddons(call: Call): unknown {
+  const { page, nextToken } = pageOf([...clusterOf(call).addons.keys()], call.query);
+  return { addons: page, nextToken };
+}
+
 function listNodegroups(call: Call): unknown {
   const { page, nextToken } = pageOf([...clusterOf(call).nodegroups.keys()], call.query);
   return { nodegroups: page, nextToken };
@@ -153,9 +173,11 @@ function describeUpdate(call: Call): unknown {
   return { update: updateAnswer(findUpdate(updateOwnerOf(call), place(call, 'updateId'))) };
 }
 
-function updateOwnerOf(call: Call): Cluster | Nodegroup {
+function updateOwnerOf(call: Call): Cluster | Nodegroup | Addon {
   const nodegroupName = call.query.get('nodegroupName');
+  const addonName = call.query.get('addonName');
   const cluster = clusterOf(call);
+  if (addonName !== null) return addonOf(cluster, addonName);
   return nodegroupName === null ? cluster : call.account.nodegroup(call.region, cluster.name, nodegroupName);
 }
 

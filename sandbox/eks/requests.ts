@@ -94,6 +94,15 @@ export const updateClusterVersionBody = z.object({ version: z.string(), force: z
 /** Body of CreateCertificateAuthority and ActivateCertificateAuthority. */
 export const certificateAuthorityBody = z.object({ clientRequestToken: token });
 
+/** Body of UpdateAddon. */
+export const updateAddonBody = z.object({
+  addonVersion: z.string().optional(),
+  serviceAccountRoleArn: z.string().max(255).optional(),
+  resolveConflicts: z.enum(['NONE', 'OVERWRITE', 'PRESERVE']).default('NONE'),
+  configurationValues: z.string().optional(),
+  clientRequestToken: token,
+});
+
 /** Body of ListInsights. */
 export const listInsightsBody = z.object({
   filter: z

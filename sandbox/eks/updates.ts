@@ -1,7 +1,7 @@
 import { resourceInUse, resourceNotFound } from './errors.ts';
-import { limits, type Cluster, type Nodegroup, type Update, type UpdateType } from './model.ts';
+import { limits, type Addon, type Cluster, type Nodegroup, type Update, type UpdateType } from './model.ts';
 
-type UpdateOwner = Pick<Cluster, 'updates'> | Pick<Nodegroup, 'updates'>;
+type UpdateOwner = Pick<Cluster, 'updates'> | Pick<Nodegroup, 'updates'> | Pick<Addon, 'updates'>;
 
 /** The update that is running on a cluster or node group; EKS allows one at a time. */
 export function updateInFlight(owner: UpdateOwner): Update | undefined {
