@@ -1,5 +1,6 @@
 import type { Clients } from '../clients.ts';
 import type { System } from '../system.ts';
+import { updateAddonAction } from './addon/update-addon.ts';
 import { rollbackControlPlaneAction, updateControlPlaneAction } from './control-plane/change-version.ts';
 import { refreshInsightsAction } from './control-plane/refresh-insights.ts';
 import { createNodegroupAction } from './nodegroup/create.ts';
@@ -19,6 +20,7 @@ export function eksSystem(clients: Clients): System {
       refreshInsightsAction(clients),
       updateControlPlaneAction(clients),
       rollbackControlPlaneAction(clients),
+      updateAddonAction(clients),
     ],
   };
 }
