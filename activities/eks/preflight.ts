@@ -139,7 +139,7 @@ async function updateBlockers(clients: Clients, target: Target, cluster: Cluster
   const updating = groups.flatMap((group) => (group?.status === 'UPDATING' ? (group.nodegroupName ?? []) : []));
   const owners = [...(cluster.status === 'UPDATING' ? [undefined] : []), ...updating];
   return inParallel(owners, async (nodegroupName) => {
-    const update = (await readUpdates(clients, target, nodegroupName)).find(({ status }) => status === 'InProgress');
+    const update = (await readUpdates(clients, target, { nodegroupName })).find(({ status }) => status === 'InProgress');
     const which = update ? `The update ${update.id ?? ''} (${update.type ?? 'of unknown type'})` : 'An update';
     return {
       object: nodegroupName === undefined ? `Cluster/${target.name}` : `Nodegroup/${target.name}/${nodegroupName}`,

@@ -3,6 +3,7 @@ import type { System } from '../system.ts';
 import { activateCertificateAuthorityAction } from './certificate-authority/activate.ts';
 import { createCertificateAuthorityAction } from './certificate-authority/create.ts';
 import { deleteCertificateAuthorityAction } from './certificate-authority/delete.ts';
+import { updateAddonAction } from './addon/update-addon.ts';
 import { rollbackControlPlaneAction, updateControlPlaneAction } from './control-plane/change-version.ts';
 import { refreshInsightsAction } from './control-plane/refresh-insights.ts';
 import { createNodegroupAction } from './nodegroup/create.ts';
@@ -25,6 +26,7 @@ export function eksSystem(clients: Clients): System {
       createCertificateAuthorityAction(clients),
       activateCertificateAuthorityAction(clients),
       deleteCertificateAuthorityAction(clients),
+      updateAddonAction(clients),
     ],
   };
 }

@@ -49,7 +49,8 @@ export function addonVersionFor(move: AddonMove, slot: AddonSlot): string | unde
   const isDownward = (minorsBetween(from, to) ?? 0) < 0;
   const fitting = releases.filter(({ runsOn }) => runsOn.includes(to) && (slot !== 'before-control-plane' || runsOn.includes(from)));
   const stays = fitting.some(({ version }) => version === present);
-  const defaultFor = (kubernetes: string): string | undefined => fitting.find((release) => release.defaultFor.includes(kubernetes))?.version;
+  const defaultFor = (kubernetes: string): string | undefined =>
+    fitting.find((release) => release.defaultFor.includes(kubernetes))?.version;
   const [newest] = fitting.map(({ version }) => version).sort((one, other) => compareAddonVersions(other, one));
   const wanted = defaultFor(to) ?? (slot === 'before-control-plane' ? defaultFor(from) : undefined) ?? newest;
   if (stays && (isDownward || wanted === undefined || compareAddonVersions(present, wanted) >= 0)) return present;

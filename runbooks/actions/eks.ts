@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { waiverGrammar, waiversMax } from '../configuration/waivers.ts';
+import { addonSlots } from '../../domain/version/addons.ts';
 import { declareAction, hourMs, listOfText, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 
 // EKS API, CreateNodegroup: letters, digits, `-` and `_`, not at the beginning; at most 63 characters.
@@ -218,6 +219,48 @@ const eksDeleteCertificateAuthority = declareAction({
   outputs: { certificateAuthority: text },
 });
 
+const addonVersion = z
+  .string()
+  .max(128)
+  .regex(/^v?[0-9][0-9A-Za-z._+-]*$/, 'must be a version of an add-on such as `v1.20.1-eksbuild.3`');
+
+const eksUpdateAddon = declareAction({
+  name: 'eks.updateAddon',
+  summary: 'Has EKS update an add-on to the version that fits a version of Kubernetes, where the add-on is due, or to a named version.',
+  worksOn,
+  input: z.strictObject({
+    // EKS API, UpdateAddon: as node groups are named, at most 100 characters.
+    addon: z
+      .string()
+      .max(100)
+      .regex(/^[0-9A-Za-z][A-Za-z0-9_-]*$/, 'must be the name of an EKS add-on such as `vpc-cni`')
+      .describe('Name of the add-on.'),
+    kubernetesVersion: kubernetesVersion
+      .describe('Version that the control plane is to have, or has got; this and slot, or addonVersion, must be given.')
+      .optional(),
+    slot: z
+      .enum(addonSlots)
+      .describe('Where in the upgrade this step stands: an add-on that is due elsewhere is left as it is.')
+      .optional(),
+    addonVersion: addonVersion.describe('Version of the add-on to go to, instead of the one that fits.').optional(),
+    resolveConflicts: z
+      .enum(['NONE', 'PRESERVE', 'OVERWRITE'])
+      .default('PRESERVE')
+      .describe('What becomes of what others have changed in its objects: EKS stops there (NONE), keeps it, or puts its own in its place.'),
+    waitForUpdate: z
+      .boolean()
+      .default(false)
+      .describe('Wait for the end of an update that is in progress already, instead of stopping there.'),
+  }),
+  dangers: ({ resolveConflicts }) => ({
+    resolveConflicts: resolveConflicts === 'OVERWRITE' ? 'what others have changed in the objects of the add-on is lost' : undefined,
+  }),
+  change: 'changes',
+  undo: { does: 'has EKS take the add-on back to the version that it had' },
+  limits: { timeoutMs: hourMs },
+  outputs: { addonVersion: text },
+});
+
 /** EKS clusters, and what can be done to them through the API of AWS. */
 export const eks = {
   name: 'eks',
@@ -251,5 +294,6 @@ export const eks = {
     'eks.createCertificateAuthority': eksCreateCertificateAuthority,
     'eks.activateCertificateAuthority': eksActivateCertificateAuthority,
     'eks.deleteCertificateAuthority': eksDeleteCertificateAuthority,
+    'eks.updateAddon': eksUpdateAddon,
   },
 } as const satisfies SystemDeclaration;

@@ -116,6 +116,13 @@ export const scenarios: readonly ActionScenario[] = [
     noWayBack: new RegExp(outgoingAuthority),
   },
   {
+    action: 'eks.updateAddon',
+    seed: () => ({
+      clusters: worldWith([]).clusters.map((cluster) => ({ ...cluster, addons: [{ name: 'vpc-cni', version: 'v1.19.0-eksbuild.1' }] })),
+    }),
+    input: async () => ({ addon: 'vpc-cni', kubernetesVersion: '1.34', slot: 'before-control-plane' }),
+  },
+  {
     action: 'kubernetes.cordon',
     seed: () => worldWith(workloads),
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),

@@ -49,7 +49,7 @@ function wantedUpdate(clients: Clients, facts: UpdateFacts, { target }: ActionCo
   const versions = { version: to.version ?? undefined, releaseVersion: to.releaseVersion ?? undefined };
   return {
     call: `UpdateNodegroupVersion ${nodegroupName}`,
-    nodegroup: nodegroupName,
+    owner: { nodegroupName },
     request: { nodegroupName, to, force },
     waitForUpdate,
     send: async (clientRequestToken) => {
@@ -141,7 +141,7 @@ function updateEffects(object: string, nodegroup: Nodegroup, facts: UpdateFacts)
 }
 
 async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, waitForUpdate }: UpdateInput): Promise<string> {
-  const update = (await readUpdates(clients, target, nodegroup)).find(({ status }) => status === 'InProgress');
+  const update = (await readUpdates(clients, target, { nodegroupName: nodegroup })).find(({ status }) => status === 'InProgress');
   const which = update ? describeUpdate(update) : 'an update';
   const then = waitForUpdate ? 'this step waits until it has ended' : 'this step goes no further before it has ended';
   return `Node group ${nodegroup} is UPDATING, by ${which}: ${then}.`;

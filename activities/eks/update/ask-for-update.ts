@@ -6,17 +6,17 @@ import { stuckError } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { requestToken } from '../request-token.ts';
-import { readUpdates } from './read-updates.ts';
+import { readUpdates, type UpdateOwner } from './read-updates.ts';
 
 /** Earlier tries whose request tokens are tried before an update in progress is called somebody else's. */
 const earlierTriesMax = 10;
 
-/** An update that EKS is asked for, of a cluster or of one of its node groups. */
+/** An update that EKS is asked for, of a cluster or of one of its node groups or add-ons. */
 export interface WantedUpdate {
   /** The call as errors name it. */
   call: string;
   /** Left out for the cluster itself. */
-  nodegroup?: string;
+  owner?: UpdateOwner;
   /** What the request is about: with the step and its try it makes the request token. */
   request: JsonObject;
   /** Whether an update in progress is waited for, whosever it is. */
@@ -37,7 +37,7 @@ type Answer = { update: Update | undefined } | { conflict: HoldpointError };
 export async function askForUpdate(clients: Clients, wanted: WantedUpdate, context: ActionContext): Promise<void> {
   const answer = await ask(wanted, context);
   if (!('conflict' in answer)) return;
-  const updates = await readUpdates(clients, context.target, wanted.nodegroup);
+  const updates = await readUpdates(clients, context.target, wanted.owner);
   const inProgress = updates.find(({ status }) => status === 'InProgress');
   if (!inProgress || wanted.waitForUpdate) throw answer.conflict;
   if (await isOfEarlierTry(wanted, context, inProgress)) return;

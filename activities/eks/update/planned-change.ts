@@ -35,7 +35,7 @@ export function isAt(nodegroup: Nodegroup, { to }: Pick<UpdateFacts, 'to'>): boo
 export async function isUniform(clients: Clients, target: Target, nodegroup: string, nodes: readonly V1Node[]): Promise<boolean> {
   const images = new Set(nodes.flatMap((node) => node.metadata?.labels?.[imageLabel] ?? []));
   // Ended nodes may be listed for some time after an update: several images alone prove nothing.
-  return images.size <= 1 || !hasFailed(latestOf(await readUpdates(clients, target, nodegroup)));
+  return images.size <= 1 || !hasFailed(latestOf(await readUpdates(clients, target, { nodegroupName: nodegroup })));
 }
 
 /** The version update that was begun last, of updates with the newest first. */

@@ -5,26 +5,32 @@ import { awsError } from '../../failure.ts';
 import { listAllOf, pageSize } from '../pages.ts';
 import { inParallel } from '../../kubernetes/client/read.ts';
 
+/** Whose updates: those of a node group, of an add-on, or, without either, of the cluster itself. */
+export interface UpdateOwner {
+  nodegroupName?: string;
+  addonName?: string;
+}
+
 /**
- * The updates of a cluster, or of one of its node groups, the newest first. EKS lists their ids in no order that it
+ * The updates of a cluster, or of one of its node groups or add-ons, the newest first. EKS lists their ids in no order that it
  * promises, so all of them are read. Throws `aws-…` errors.
  */
-export async function readUpdates(clients: Clients, target: Target, nodegroupName?: string): Promise<Update[]> {
+export async function readUpdates(clients: Clients, target: Target, of: UpdateOwner = {}): Promise<Update[]> {
   const eks = clients.eks(target.region);
-  const owner = { name: target.name, nodegroupName };
+  const owner = { name: target.name, ...of };
   try {
-    const ids = await listIds(clients, target, nodegroupName);
+    const ids = await listIds(clients, target, of);
     const updates = await inParallel(ids, async (updateId) => (await eks.send(new DescribeUpdateCommand({ ...owner, updateId }))).update);
     const known = updates.flatMap((update) => update ?? []);
     return known.sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0));
   } catch (error) {
-    throw awsError(error, `DescribeUpdate of ${nodegroupName ?? target.name}`, target);
+    throw awsError(error, `DescribeUpdate of ${of.nodegroupName ?? of.addonName ?? target.name}`, target);
   }
 }
 
-function listIds(clients: Clients, target: Target, nodegroupName: string | undefined): Promise<string[]> {
+function listIds(clients: Clients, target: Target, of: UpdateOwner): Promise<string[]> {
   return listAllOf('ListUpdates', target, async (nextToken) => {
-    const command = new ListUpdatesCommand({ name: target.name, nodegroupName, maxResults: pageSize, nextToken });
+    const command = new ListUpdatesCommand({ name: target.name, ...of, maxResults: pageSize, nextToken });
     const { updateIds: items, nextToken: next } = await clients.eks(target.region).send(command);
     return { items, nextToken: next };
   });

@@ -44,6 +44,10 @@ const explanations: Record<string, { meaning: string; remedy: string }> = {
     remedy: 'Read the message of EKS, mend the settings, then try again.',
   },
   AdmissionRequestDenied: { meaning: 'an admission webhook denied a change', remedy: 'Mend the webhook or its policy, then try again.' },
+  UnsupportedAddonModification: {
+    meaning: 'the add-on does not take this change in its present state',
+    remedy: 'Read the message of EKS; take back what was changed in the objects of the add-on by hand, then try again.',
+  },
   K8sResourceNotFound: { meaning: 'an object in the cluster is missing', remedy: 'Restore what the message names, then try again.' },
   Unknown: { meaning: 'EKS gives no cause', remedy: 'Look at the health of the node group and its Auto Scaling group, then try again.' },
 };

@@ -48,7 +48,7 @@ async function observeUpdating(
   progress: Progress,
 ): Promise<Observation> {
   if (acted || facts.waitForUpdate) return { state: 'moving', progress };
-  const updates = await readUpdates(clients, target, facts.nodegroup);
+  const updates = await readUpdates(clients, target, { nodegroupName: facts.nodegroup });
   const inProgress = updates.find(({ status }) => status === 'InProgress');
   // One that is not listed yet may be this step's.
   const untouched = inProgress !== undefined && isUntouched(nodegroup, facts, updates);
@@ -71,7 +71,7 @@ async function observeAtRest(
   { target, acted, adopt }: ActionContext,
   progress: Progress,
 ): Promise<Observation> {
-  const updates = await readUpdates(clients, target, facts.nodegroup);
+  const updates = await readUpdates(clients, target, { nodegroupName: facts.nodegroup });
   const latest = latestOf(updates);
   // Before this try has asked, a failed update is an earlier one's; the request token makes asking again harmless.
   if (hasFailed(latest) && (acted || (adopt && isSameChange(latest, facts)))) {

@@ -1,0 +1,63 @@
+import { DescribeAddonCommand, DescribeAddonVersionsCommand, type Addon } from '@aws-sdk/client-eks';
+import type { Target } from '../../../domain/target.ts';
+import { digestOf } from '../../../domain/plan/plan.ts';
+import type { AddonRelease } from '../../../domain/version/addons.ts';
+import { cut } from '../../../domain/visible.ts';
+import type { Clients } from '../../clients.ts';
+import { awsError, messageCharactersMax } from '../../failure.ts';
+import { isMissing } from '../nodegroup/nodegroup.ts';
+import { listAllOf, pageSize } from '../pages.ts';
+
+/** What a plan of `eks.updateAddon` rests on. */
+export type AddonFacts = {
+  addon: string;
+  /** So that another add-on which has taken the name since is left alone. */
+  addonArn: string;
+  from: string;
+  /** The same as `from` where nothing is to be done. */
+  to: string;
+  resolveConflicts: 'NONE' | 'PRESERVE' | 'OVERWRITE';
+  /** Of its settings, which are sent along unchanged; null where it has none. They may hold what only the cluster should know. */
+  configurationDigest: string | null;
+  serviceAccountRoleArn: string | null;
+  /** Whether an update in progress is waited for, to be taken back then. */
+  waitForUpdate: boolean;
+};
+
+/** An add-on as EKS describes it; undefined where the cluster has none of that name. Throws `cluster-unknown`, `aws-…` errors. */
+export async function findAddon(clients: Clients, target: Target, addonName: string): Promise<Addon | undefined> {
+  try {
+    return (await clients.eks(target.region).send(new DescribeAddonCommand({ clusterName: target.name, addonName }))).addon;
+  } catch (error) {
+    const known = awsError(error, `DescribeAddon ${addonName}`, target);
+    if (isMissing(error, known)) return undefined;
+    throw known;
+  }
+}
+
+/** The versions of an add-on that EKS has, with what they run on. Reads only. Throws `aws-…` errors. */
+export async function readAddonReleases(clients: Clients, target: Target, addonName: string): Promise<AddonRelease[]> {
+  const addons = await listAllOf('DescribeAddonVersions', target, async (nextToken) => {
+    const command = new DescribeAddonVersionsCommand({ addonName, maxResults: pageSize, nextToken });
+    const answer = await clients.eks(target.region).send(command);
+    return { items: answer.addons, nextToken: answer.nextToken };
+  });
+  return addons
+    .flatMap(({ addonVersions = [] }) => addonVersions)
+    .map(({ addonVersion = '', compatibilities = [] }) => ({
+      version: addonVersion,
+      runsOn: compatibilities.map(({ clusterVersion = '' }) => clusterVersion),
+      defaultFor: compatibilities.flatMap(({ clusterVersion = '', defaultVersion }) => (defaultVersion === true ? [clusterVersion] : [])),
+    }));
+}
+
+/** The settings of an add-on under one digest; null where it has none. */
+export function configurationDigestOf({ configurationValues = '' }: Addon): string | null {
+  return configurationValues === '' ? null : digestOf(configurationValues);
+}
+
+/** What EKS finds wrong with an add-on; undefined where it finds nothing. */
+export function addonIssue({ health }: Addon): string | undefined {
+  const [issue] = health?.issues ?? [];
+  return issue && `${issue.code ?? 'an issue'}: ${cut(issue.message ?? 'without a message', messageCharactersMax)}`;
+}
