@@ -96,6 +96,8 @@ async function observeDeletion(clients: Clients, facts: Facts, context: ActionCo
   if (!going) return { state: 'done', outputs: { certificateAuthority: id }, progress: progressOf(`${id} is deleted`, true) };
   const progress = progressOf(`${id}: ${going.signing}, distribution ${going.distribution}`, false);
   if (going.distribution === 'DELETING') return { state: 'moving', progress };
+  // Read before the updates, which may have ended since.
+  if (going.distribution === 'IN_PROGRESS' && waitForUpdate) return { state: 'moving', progress };
   const updates = await readUpdates(clients, target);
   const inFlight = updates.find(({ status }) => status === 'InProgress');
   if (inFlight && (waitForUpdate || acted)) return { state: 'moving', progress };
