@@ -45,7 +45,8 @@ export function createClients(
   endpoints: ReadEndpoints = async () => ({}),
   waivers: ReadWaivers = async () => [],
 ): Clients {
-  const requestHandler = { requestTimeout: requestTimeoutMs, connectionTimeout: connectionTimeoutMs };
+  // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
+  const requestHandler = { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs };
   const settings = { maxAttempts: attemptsMax, requestHandler };
   const eks = onePerRegion((region) => {
     const client = new EKSClient({ region, ...settings });

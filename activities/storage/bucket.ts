@@ -98,7 +98,8 @@ function createClient(region: string, requestTimeout: number): S3Client {
     // Stores other than AWS's seldom have a host name per bucket.
     forcePathStyle: Boolean(AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL),
     maxAttempts: attemptsMax,
-    requestHandler: { requestTimeout, connectionTimeout: connectionTimeoutMs },
+    // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
+    requestHandler: { requestTimeout, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs },
   });
   client.middlewareStack.add(rememberingCredentials, { step: 'deserialize', priority: 'low' });
   return client;

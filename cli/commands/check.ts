@@ -26,7 +26,7 @@ interface Options extends CommonOptions {
 export const registerCheck: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('check'))
     .description(
-      'Checks a cluster before its upgrade, and changes nothing: what makes the upgrade fail, what is lost by it, what may disturb somebody. ' +
+      'Checks a cluster before its upgrade, and changes nothing: what makes the upgrade fail, what is lost by it, what may disturb. ' +
         'An EKS cluster is read with your own AWS credentials; any other with a kubeconfig. What may not be read is told.',
     )
     .argument('<cluster>', 'such as eks/eu-central-1/demo or kubernetes/lab')
@@ -38,10 +38,11 @@ export const registerCheck: RegisterCommand = (program, context) => {
     .addOption(new Option('-o, --output <form>', 'print a report for pipelines instead of text').choices(['junit', 'sarif']))
     .addHelpText(
       'after',
-      '\nExamples:\n  holdpoint check eks/eu-central-1/demo --to 1.37\n  holdpoint check kubernetes/lab --context lab --markdown > check.md\n' +
+      '\nExamples:\n  holdpoint check eks/eu-central-1/demo --to 1.37\n' +
+        '  holdpoint check kubernetes/lab --context lab --markdown > check.md\n' +
         '  holdpoint check eks/eu-central-1/demo -o sarif > check.sarif\n' +
         '\nEvery check with its source: docs/preflight.md.\n' +
-        '\nExit codes: 0 nothing but notes, 1 it could not be checked, 2 bad arguments, 6 warnings (or something was not checked), 7 errors.',
+        '\nExit codes: 0 nothing but notes, 1 it could not be checked, 2 bad arguments, 6 warnings (or a part not checked), 7 errors.',
     )
     .action(async (cluster: string, options: Options) => {
       const terminal = context.terminal(options);

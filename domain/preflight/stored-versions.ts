@@ -52,7 +52,7 @@ const customKinds = defineCheck({
     all.flatMap(({ name, stored, served }) => {
       const lost = stored.filter((version) => !served.includes(version));
       if (lost.length === 0) return [];
-      const why = `Objects may be stored in ${lost.join(', ')}, which it does not serve; the next release of its operator may not read them.`;
+      const why = `Objects may be stored in ${lost.join(', ')}, which it does not serve; its operator's next release may not read them.`;
       return [
         {
           object: `CustomResourceDefinition/${name}`,

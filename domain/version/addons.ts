@@ -24,7 +24,7 @@ export interface AddonMove {
   releases: readonly AddonRelease[];
 }
 
-/** What follows the nodes: a kube-proxy of the old version runs under the new control plane, and one minor version for all nodes is simplest. */
+/** What follows the nodes: a kube-proxy of the old version runs under the new control plane, and one minor for all nodes is simplest. */
 const followsNodes = new Set(['kube-proxy']);
 
 /**

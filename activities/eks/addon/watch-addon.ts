@@ -28,7 +28,7 @@ export async function observeAddon(clients: Clients, facts: AddonFacts, context:
   // Before this try has asked, a failed update is an earlier one's; the request token makes asking again harmless.
   if (failed && (acted || context.adopt === true)) return { ...failed, progress };
   if (addonVersion === from || status === 'UPDATE_FAILED') return { state: 'todo', progress, untouched: !acted && !failed };
-  const reason = `The add-on ${name} is ${status ?? 'of unknown status'} at ${addonVersion}, neither at ${from} as it was planned nor at ${to}.`;
+  const reason = `The add-on ${name} is ${status ?? 'of unknown status'} at ${addonVersion}, neither at ${from} as planned nor at ${to}.`;
   return { state: 'stuck', reason, remedy: 'Find out who has changed it; abort the run and plan again.', progress };
 }
 
