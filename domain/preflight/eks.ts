@@ -125,7 +125,7 @@ const launchTemplateDrift = defineCheck({
 
 const certificateAuthority = defineCheck({
   name: 'certificate-authority-events',
-  title: 'EKS will activate a certificate authority by itself, or one ends within 180 days',
+  title: 'EKS will activate a certificate authority by itself',
   severity: 'warning',
   source: 'https://docs.aws.amazon.com/eks/latest/APIReference/API_ListCertificateAuthorities.html',
   reads: ['certificateAuthorities'],
