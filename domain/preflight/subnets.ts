@@ -24,7 +24,7 @@ const controlPlane = defineCheck({
       {
         object: `Cluster/${cluster.name}`,
         severity: 'error',
-        why: `An update needs ${controlPlaneFreeMin} free addresses in subnets of ${controlPlaneZonesMin} zones. There are: ${list || 'none'}.`,
+        why: `An update needs ${controlPlaneFreeMin} free addresses in ${controlPlaneZonesMin} zones. There are: ${list || 'none'}.`,
         remedy: 'Free addresses, or give the cluster other subnets (UpdateClusterConfig).',
       },
     ];

@@ -159,8 +159,6 @@ export function validate(definition: ResourceDefinition, object: KubernetesObjec
     case 'persistentvolumeclaims':
     case 'volumeattachments':
     case 'apiservices':
-    case 'validatingwebhookconfigurations':
-    case 'mutatingwebhookconfigurations':
       break;
   }
 }

@@ -8,6 +8,10 @@ import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { createClients } from '../../activities/clients.ts';
 import { openBucket } from '../../activities/storage/bucket.ts';
 
+interface TimedHandler {
+  updateHttpClientConfig(name: 'requestTimeout', timeoutMs: number): void;
+}
+
 const region = 'eu-central-1';
 const timeoutMs = 200;
 let silent: Server;
@@ -34,7 +38,7 @@ test.each([
     const { client: made, command } = make();
     const client = await made;
     // As it is but for the time.
-    client.config.requestHandler.updateHttpClientConfig('requestTimeout' as never, timeoutMs as never);
+    (client.config.requestHandler as unknown as TimedHandler).updateHttpClientConfig('requestTimeout', timeoutMs);
     requests = 0;
     const send = client.send.bind(client) as (sent: unknown) => Promise<unknown>;
     await expect(send(command)).rejects.toMatchObject({ name: 'TimeoutError' });

@@ -5,7 +5,7 @@ import {
   DescribeNodegroupCommand,
   DescribeUpdateCommand,
   InvalidParameterException,
-  ListAddonsCommand,
+  ListFargateProfilesCommand,
   ListClustersCommand,
   ListNodegroupsCommand,
   ListTagsForResourceCommand,
@@ -130,9 +130,9 @@ describe('refusals', () => {
   });
 
   test('an operation that is not simulated says so', async () => {
-    await expect(fixture.client.send(new ListAddonsCommand({ clusterName: 'demo' }))).rejects.toMatchObject({
+    await expect(fixture.client.send(new ListFargateProfilesCommand({ clusterName: 'demo' }))).rejects.toMatchObject({
       name: 'UnknownOperationException',
-      message: 'The simulated EKS does not serve GET /clusters/demo/addons',
+      message: 'The simulated EKS does not serve GET /clusters/demo/fargate-profiles',
     });
   });
 
