@@ -6,7 +6,7 @@ import { drainOf } from './drain-of.ts';
 import { followEvictions } from './evictions.ts';
 import { send, type Door } from './raw.ts';
 import { labKubeconfig, realWorld } from './real-world.ts';
-import { inPool, leaveNothing, until, type PodSeen } from './world.ts';
+import { inPool, isReady, leaveNothing, until, type PodSeen } from './world.ts';
 
 const namespace = 'lost-nodes';
 const pool = { pool: namespace };
@@ -32,7 +32,15 @@ beforeAll(async () => {
   ]);
   await untilSettled(request, { namespace });
   await createAll(request, spare);
+  // The API server taints every new node as not ready, until a controller has looked at it.
+  for (const name of namesOf(spare)) await until(`${name} takes pods`, () => takesPods(name));
 });
+
+async function takesPods(name: string): Promise<boolean> {
+  const { body } = await send(door, 'GET', `/api/v1/nodes/${name}`);
+  const { spec, status } = body as unknown as { spec?: { taints?: object[] } } & PodSeen;
+  return (spec?.taints ?? []).length === 0 && isReady({ status } as PodSeen);
+}
 
 afterAll(async () => {
   await send(door, 'DELETE', `/api/v1/namespaces/${namespace}`);
