@@ -1,21 +1,20 @@
-import { DescribeClusterCommand, ListNodegroupsCommand, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
+import type { Cluster, Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { Target } from '../../domain/target.ts';
 import type { ActionContext, Observation, Progress } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
 import type { Blocker } from '../../domain/plan/plan.ts';
-import { cut } from '../../domain/visible.ts';
 import { skewProblem } from '../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
-import { awsError, messageCharactersMax } from '../failure.ts';
+import { awsError } from '../failure.ts';
 import { inParallel, nodeIsReady } from '../kubernetes/client/read.ts';
 import { planChecks } from '../preflight/plan.ts';
+import { clusterBlockers, listNodegroups, readCluster } from './cluster.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup } from './nodegroup/nodegroup.ts';
-import { listAllOf, pageSize } from './pages.ts';
-import { readUpdates } from './update/read-updates.ts';
+import { readUpdates, updateInProgress } from './update/read-updates.ts';
 
 const estimateMs = 2_000;
 
@@ -108,30 +107,6 @@ function missingWarning(cluster: string, nodegroup: string): string {
   return `The cluster ${cluster} has no node group ${nodegroup} (any more): nothing of it is checked, and no nodes are listed.`;
 }
 
-/** The cluster of a target. Throws `cluster-unknown`, `aws-…` errors. */
-export async function readCluster(clients: Clients, target: Target): Promise<Cluster> {
-  const { cluster } = await clients
-    .eks(target.region)
-    .send(new DescribeClusterCommand({ name: target.name }))
-    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeCluster', target)));
-  if (!cluster) throw new HoldpointError('cluster-unknown', { cluster: target.name, region: target.region });
-  return cluster;
-}
-
-export function clusterBlockers(cluster: Cluster): Blocker[] {
-  const object = `Cluster/${cluster.name ?? ''}`;
-  const blockers: Blocker[] = [];
-  if (cluster.status !== 'ACTIVE' && cluster.status !== 'UPDATING') {
-    const remedy = 'Wait until it is ACTIVE, then plan again.';
-    blockers.push({ object, reason: `Its status is ${cluster.status ?? 'unknown'}, not ACTIVE.`, remedy });
-  }
-  for (const issue of cluster.health?.issues ?? []) {
-    const reason = `EKS reports ${issue.code ?? 'an issue'}: ${cut(issue.message ?? 'without a message', messageCharactersMax)}`;
-    blockers.push({ object, reason, remedy: 'Put right what EKS reports, then plan again.' });
-  }
-  return blockers;
-}
-
 /** EKS takes one update at a time, of the cluster and of each node group; what is UPDATING says so in its status. */
 async function updateBlockers(clients: Clients, target: Target, cluster: Cluster): Promise<Blocker[]> {
   const names = await listNodegroups(clients, target);
@@ -139,21 +114,13 @@ async function updateBlockers(clients: Clients, target: Target, cluster: Cluster
   const updating = groups.flatMap((group) => (group?.status === 'UPDATING' ? (group.nodegroupName ?? []) : []));
   const owners = [...(cluster.status === 'UPDATING' ? [undefined] : []), ...updating];
   return inParallel(owners, async (nodegroupName) => {
-    const update = (await readUpdates(clients, target, { nodegroupName })).find(({ status }) => status === 'InProgress');
+    const update = updateInProgress(await readUpdates(clients, target, { nodegroupName }));
     const which = update ? `The update ${update.id ?? ''} (${update.type ?? 'of unknown type'})` : 'An update';
     return {
       object: nodegroupName === undefined ? `Cluster/${target.name}` : `Nodegroup/${target.name}/${nodegroupName}`,
       reason: `${which} is in progress.`,
       remedy: 'Wait until it has ended, then plan again.',
     };
-  });
-}
-
-export function listNodegroups(clients: Clients, target: Target): Promise<string[]> {
-  return listAllOf('ListNodegroups', target, async (nextToken) => {
-    const command = new ListNodegroupsCommand({ clusterName: target.name, maxResults: pageSize, nextToken });
-    const { nodegroups: items, nextToken: next } = await clients.eks(target.region).send(command);
-    return { items, nextToken: next };
   });
 }
 

@@ -3,11 +3,11 @@ import type { Snapshot } from '../../domain/preflight/snapshot.ts';
 import type { Waiver } from '../../domain/preflight/waiver.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Target } from '../../domain/target.ts';
-import { minorVersionOf } from '../../domain/version/version.ts';
+import { minorVersionOf, minorVersionText } from '../../domain/version/version.ts';
 import { clustersOf } from '../../runbooks/configuration/clusters.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { createClients, type Clients } from '../clients.ts';
-import { readCluster } from '../eks/preflight.ts';
+import { readCluster } from '../eks/cluster.ts';
 import type { KubernetesApis } from '../kubernetes/client/connect.ts';
 import { connectByKubeconfig, type KubeconfigOptions } from '../kubernetes/client/kubeconfig.ts';
 import { readEksParts } from './eks-parts.ts';
@@ -64,8 +64,8 @@ export async function checkByHand(
 
 function versionsOf(version: string, wanted: string | undefined): { own: string; toVersion: string } {
   const minor = minorVersionOf(version);
-  if (!minor) throw new HoldpointError('action-input-invalid', { action: 'check', cause: `the cluster tells no version that can be read` });
-  return { own: `${minor.major}.${minor.minor}`, toVersion: wanted ?? `${minor.major}.${minor.minor + 1}` };
+  if (!minor) throw new HoldpointError('action-input-invalid', { action: 'check', cause: 'the cluster tells no version that can be read' });
+  return { own: minorVersionText(minor), toVersion: wanted ?? minorVersionText({ ...minor, minor: minor.minor + 1 }) };
 }
 
 function unreadParts(unread: string): Snapshot {
@@ -80,6 +80,7 @@ function unreadParts(unread: string): Snapshot {
     'webhooks',
     'services',
     'customKinds',
+    'kubeProxyMode',
   ] as const;
-  return Object.fromEntries([...parts, 'kubeProxyMode'].map((part) => [part, { unread }]));
+  return Object.fromEntries(parts.map((part) => [part, { unread }]));
 }

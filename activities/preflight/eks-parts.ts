@@ -1,22 +1,16 @@
-import {
-  DescribeAddonCommand,
-  DescribeAddonVersionsCommand,
-  DescribeCertificateAuthorityCommand,
-  ListAddonsCommand,
-  ListCertificateAuthoritiesCommand,
-  type Cluster,
-  type Nodegroup,
-} from '@aws-sdk/client-eks';
+import { ListAddonsCommand, type Addon, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
 import type { AddonView, HealthIssue, NodegroupView, Parts, Snapshot, SubnetView } from '../../domain/preflight/snapshot.ts';
 import { controlPlaneUse, podUse } from '../../domain/preflight/subnets.ts';
 import { getOrAdd } from '../../domain/map.ts';
 import type { Target } from '../../domain/target.ts';
 import { cut } from '../../domain/visible.ts';
 import type { Clients } from '../clients.ts';
+import { findAddon, readAddonReleases } from '../eks/addon/addon.ts';
+import { readAuthorities } from '../eks/certificate-authority/authorities.ts';
 import { findingOf, insightName, readInsights } from '../eks/control-plane/insights.ts';
 import { findNodegroup } from '../eks/nodegroup/nodegroup.ts';
 import { listAllOf, pageSize } from '../eks/pages.ts';
-import { listNodegroups } from '../eks/preflight.ts';
+import { listNodegroups } from '../eks/cluster.ts';
 import { awsError, messageCharactersMax } from '../failure.ts';
 import { inParallel } from '../kubernetes/client/read.ts';
 import { reading } from './reading.ts';
@@ -44,7 +38,7 @@ export async function readEksParts(
     launchTemplates: 'unread' in groups ? groups : await reading(() => launchTemplates(clients, target, nodegroups)),
     addons: await reading(() => addons(clients, target)),
     addonVersions: await reading(() => addonVersions(clients, target, toVersion)),
-    certificateAuthorities: await reading(() => certificateAuthorities(clients, target)),
+    certificateAuthorities: await reading(() => readAuthorities(clients, target)),
   };
 }
 
@@ -93,48 +87,20 @@ async function addons(clients: Clients, target: Target): Promise<AddonView[]> {
     const answer = await eks.send(new ListAddonsCommand({ clusterName: target.name, maxResults: pageSize, nextToken }));
     return { items: answer.addons, nextToken: answer.nextToken };
   });
-  return inParallel(names, async (name) => {
-    const { addon } = await eks
-      .send(new DescribeAddonCommand({ clusterName: target.name, addonName: name }))
-      .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeAddon', target)));
-    const { addonVersion: version = '', status = 'unknown', health } = addon ?? {};
-    return { name, version, status, issues: issuesOf(`Addon/${name}`, health?.issues) };
-  });
+  const found = await inParallel(names, (name) => findAddon(clients, target, name));
+  return found.flatMap((addon) => (addon ? [addonView(addon)] : []));
+}
+
+function addonView({ addonName: name = '', addonVersion: version = '', status, health }: Addon): AddonView {
+  return { name, version, status: status ?? 'unknown', issues: issuesOf(`Addon/${name}`, health?.issues) };
 }
 
 async function addonVersions(clients: Clients, target: Target, toVersion: string): Promise<Parts['addonVersions']> {
-  const eks = clients.eks(target.region);
-  const all = await listAllOf('DescribeAddonVersions', target, async (nextToken) => {
-    const answer = await eks.send(new DescribeAddonVersionsCommand({ kubernetesVersion: toVersion, maxResults: pageSize, nextToken }));
-    return { items: answer.addons, nextToken: answer.nextToken };
-  });
-  return all.map(({ addonName: name = '', addonVersions: versions = [] }) => {
-    const fitting = versions.filter(({ compatibilities = [] }) => compatibilities.some((one) => one.clusterVersion === toVersion));
-    const standard = fitting.find(({ compatibilities = [] }) =>
-      compatibilities.some((one) => one.clusterVersion === toVersion && one.defaultVersion),
-    );
-    return { name, default: standard?.addonVersion, compatible: fitting.flatMap(({ addonVersion }) => addonVersion ?? []) };
-  });
-}
-
-async function certificateAuthorities(clients: Clients, target: Target): Promise<Parts['certificateAuthorities']> {
-  const eks = clients.eks(target.region);
-  const listed = await listAllOf('ListCertificateAuthorities', target, async (nextToken) => {
-    const answer = await eks.send(new ListCertificateAuthoritiesCommand({ clusterName: target.name, maxResults: pageSize, nextToken }));
-    return { items: answer.certificateAuthorities, nextToken: answer.nextToken };
-  });
-  return inParallel(listed, async ({ id = '' }) => {
-    const { certificateAuthority } = await eks
-      .send(new DescribeCertificateAuthorityCommand({ clusterName: target.name, certificateAuthorityId: id }))
-      .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeCertificateAuthority', target)));
-    const { activatedAt, scheduledEvents, validity } = certificateAuthority ?? {};
-    return {
-      id,
-      isActive: activatedAt !== undefined,
-      firstAutoActivation: scheduledEvents?.firstAutoActivation?.toISOString(),
-      finalAutoActivation: scheduledEvents?.finalAutoActivation?.toISOString(),
-      notAfter: validity?.notAfter?.toISOString(),
-    };
+  const addons = await readAddonReleases(clients, target, { kubernetesVersion: toVersion });
+  return addons.map(({ name, releases }) => {
+    const fitting = releases.filter(({ runsOn }) => runsOn.includes(toVersion));
+    const standard = fitting.find(({ defaultFor }) => defaultFor.includes(toVersion));
+    return { name, default: standard?.version, compatible: fitting.map(({ version }) => version) };
   });
 }
 

@@ -1,6 +1,6 @@
 import type { V1ConfigMap, V1PersistentVolume, V1StorageClass } from '@kubernetes/client-node';
 import type { PodView } from '../../domain/drain/pod.ts';
-import type { Parts, Snapshot, WorkloadView, WrittenVersion } from '../../domain/preflight/snapshot.ts';
+import type { Snapshot, WorkloadView, WrittenVersion } from '../../domain/preflight/snapshot.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { kubernetesCode, kubernetesError } from '../failure.ts';
 import { apiPath, type KubernetesApis } from '../kubernetes/client/connect.ts';
@@ -42,7 +42,6 @@ const otherWrittenKinds: readonly { title: string; path: string }[] = [
   { title: 'cluster roles', path: '/apis/rbac.authorization.k8s.io/v1/clusterroles' },
   { title: 'priority classes', path: '/apis/scheduling.k8s.io/v1/priorityclasses' },
 ];
-const admissionPath = '/apis/admissionregistration.k8s.io/v1';
 
 /** The version of the control plane, as its API says it. Throws `kubernetes-…` errors. */
 export async function serverVersion(apis: KubernetesApis, cluster: string): Promise<string> {
@@ -112,10 +111,9 @@ async function readMoreParts(apis: KubernetesApis, list: List): Promise<Snapshot
       return (await list(kind, { fieldSelector: 'type=helm.sh/release.v1', labelSelector: 'owner=helm,status=deployed' })).flat();
     }),
     webhooks: await reading(async () => {
-      const read = (kind: string, plural: string): Promise<Parts['webhooks'][number][][]> =>
-        list({ title: `${kind}s`, path: `${admissionPath}/${plural}`, view: (object) => webhookViews(kind, object) });
-      const validating = await read('ValidatingWebhookConfiguration', 'validatingwebhookconfigurations');
-      return [...validating, ...(await read('MutatingWebhookConfiguration', 'mutatingwebhookconfigurations'))].flat();
+      const validating = await list(viewedAs(kinds.validatingWebhooks, (object) => webhookViews('ValidatingWebhookConfiguration', object)));
+      const mutating = await list(viewedAs(kinds.mutatingWebhooks, (object) => webhookViews('MutatingWebhookConfiguration', object)));
+      return [...validating, ...mutating].flat();
     }),
     services: await reading(async () => list({ title: 'services', path: '/api/v1/services', view: serviceView })),
     customKinds: await reading(async () => {

@@ -1,6 +1,7 @@
 import type { Finding } from '../../domain/preflight/finding.ts';
 import { countsOf, type Report } from '../../domain/preflight/preflight.ts';
 import { waiversFor, type Waiver } from '../../domain/preflight/waiver.ts';
+import { compareText } from '../../domain/text.ts';
 import type { Blocker, Risk } from '../../domain/plan/plan.ts';
 import { formatTarget, type Target } from '../../domain/target.ts';
 import type { Clients } from '../clients.ts';
@@ -42,7 +43,7 @@ export async function planChecks(
   };
   return {
     blockers: [...errors.slice(0, blockersMax).map((finding) => blockerOf(finding, report)), ...(more > 0 ? [rest] : [])],
-    risks: report.waived.map(({ finding, waiver }) => riskOf(finding, waiver)).sort(byObject),
+    risks: report.waived.map(({ finding, waiver }) => riskOf(finding, waiver)).sort((one, other) => compareText(one.risk, other.risk)),
     notes: notesOf(report, target),
   };
 }
@@ -66,8 +67,4 @@ function notesOf(report: Report, target: Target): string[] {
   const command = `\`holdpoint check ${formatTarget(target)} --to ${report.toVersion}\``;
   const counts = `The checks find ${warning} warnings and ${note} notes (${checks.join(', ')}): ${command} shows them.`;
   return [counts, ...unread].slice(0, notesMax);
-}
-
-function byObject(one: Risk, other: Risk): number {
-  return one.risk < other.risk ? -1 : one.risk > other.risk ? 1 : 0;
 }

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import { countsOf, type Report } from '../../domain/preflight/preflight.ts';
 import { waiversFor } from '../../domain/preflight/waiver.ts';
 import { formatTarget, TargetError, type Target } from '../../domain/target.ts';
-import { minorVersionOf } from '../../domain/version/version.ts';
+import { minorVersionOf, minorVersionText } from '../../domain/version/version.ts';
 import { parseTarget } from '../../runbooks/targets.ts';
 import type { CheckOptions } from '../../activities/preflight/check.ts';
 import { byOwnRights } from '../by-hand.ts';
@@ -65,7 +65,7 @@ function targetOf(text: string): Target {
 function refuseOptions(target: Target, { to, json, markdown, output, kubeconfig, context }: Options): void {
   if (to !== undefined && !/^\d+\.\d+$/.test(to)) {
     const example = minorVersionOf(to);
-    const hint = example ? `Did you mean "${example.major}.${example.minor}"?` : 'Give one such as 1.37.';
+    const hint = example ? `Did you mean "${minorVersionText(example)}"?` : 'Give one such as 1.37.';
     throw new UsageError(`--to ${to} is no Kubernetes minor version.`, hint);
   }
   if ([json, markdown, output !== undefined].filter(Boolean).length > 1) {

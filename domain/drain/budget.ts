@@ -116,19 +116,24 @@ export function shutReason(budget: BudgetView): string | undefined {
   return `It allows 0 disruptions: ${desiredHealthy} of ${expectedPods} pods must stay healthy.`;
 }
 
-/** What the owner of such a budget can do. `workloads` are those whose pods it keeps, if they are known. */
+/** What the owner of such a budget can do before a plan. `workloads` are those whose pods it keeps, if they are known. */
 export function remedyForShutBudget(budget: BudgetView, workloads: readonly string[] = []): string {
+  return `${wishForShutBudget(budget, workloads)}${budget.syncFailure === undefined ? ',' : ';'} then plan again.`;
+}
+
+/** The same, whatever follows: without a full stop. */
+export function wishForShutBudget(budget: BudgetView, workloads: readonly string[] = []): string {
   const { minAvailable, maxUnavailable, desiredHealthy, expectedPods } = budget;
   const setting = maxUnavailable !== undefined ? `maxUnavailable: ${maxUnavailable}` : `minAvailable: ${minAvailable ?? '?'}`;
   const name = `PodDisruptionBudget ${budgetName(budget)} (${setting})`;
   if (budget.syncFailure !== undefined) {
-    return `Have the owner of ${name} select only pods of controllers with a scale, or demand a number with minAvailable; then plan again.`;
+    return `Have the owner of ${name} select only pods of controllers with a scale, or demand a number with minAvailable`;
   }
   const over = workloads.length === 0 ? '' : ` over ${workloads.join(', ')}`;
   // More replicas help only where the demand does not grow with them.
   const isNumber = maxUnavailable === undefined && minAvailable?.endsWith('%') === false;
   const wish = isNumber ? 'run one more replica or demand one less' : 'allow one disruption (maxUnavailable: 1)';
-  return `${name}${over} demands ${desiredHealthy} healthy of ${expectedPods} pods. Have its owner ${wish}, then plan again.`;
+  return `${name}${over} demands ${desiredHealthy} healthy of ${expectedPods} pods. Have its owner ${wish}`;
 }
 
 /** The PodDisruptionBudget as its controller would have it with so many healthy pods. */

@@ -1,3 +1,4 @@
+import { compareText } from '../text.ts';
 import {
   matchesNodeSelector,
   matchesTerms,
@@ -136,10 +137,6 @@ function groupOf({ labels }: RemainingNode): string {
     if (name !== undefined) return `${title} ${name}`;
   }
   return otherNodes;
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function nameOf({ namespace, name }: PodToPlace): string {

@@ -1,5 +1,6 @@
 import { minorsBetween } from '../version/hop.ts';
-import { compareNumbers, imageTag } from './image.ts';
+import { compareNumbers } from '../version/version.ts';
+import { imageTag } from './image.ts';
 import { issuesFound } from './eks.ts';
 import { defineCheck, objectText, type Check, type Found } from './finding.ts';
 

@@ -1,10 +1,9 @@
-import { BudgetIndex, budgetName, remedyForShutBudget } from '../drain/budget.ts';
+import { BudgetIndex, budgetName, wishForShutBudget } from '../drain/budget.ts';
 import { selectorMatches } from '../drain/selector.ts';
 import { zeroBudgets } from '../drain/zero-budgets.ts';
-import { defineCheck, objectText, type Check } from './finding.ts';
+import { defineCheck, isSystemNamespace, objectText, type Check } from './finding.ts';
 
 const docs = 'https://kubernetes.io/docs/tasks/run-application/configure-pdb/';
-const systemNamespaces = ['kube-system', 'kube-public', 'kube-node-lease'];
 
 const blocking = defineCheck({
   name: 'budget-blocks',
@@ -19,9 +18,7 @@ const blocking = defineCheck({
         object: `PodDisruptionBudget/${budgetName(budget)}`,
         severity: opener ? 'warning' : 'error',
         why: opener ? `${reason} ${opener.name} is known to let pods go.` : reason,
-        remedy: remedyForShutBudget(budget, [...owners])
-          .replace(', then plan again.', '.')
-          .replace('; then plan again.', '.'),
+        remedy: `${wishForShutBudget(budget, [...owners])}.`,
       };
     }),
 });
@@ -57,7 +54,7 @@ const none = defineCheck({
   find: ({ budgets, workloads }) =>
     workloads
       .filter(({ kind, replicas = 0, namespace }) => {
-        return ['Deployment', 'StatefulSet', 'ReplicaSet'].includes(kind) && replicas > 1 && !systemNamespaces.includes(namespace);
+        return ['Deployment', 'StatefulSet', 'ReplicaSet'].includes(kind) && replicas > 1 && !isSystemNamespace(namespace);
       })
       .filter(({ namespace, labels }) => !budgets.some((one) => one.namespace === namespace && selectorMatches(one.selector, labels)))
       .map((workload) => ({

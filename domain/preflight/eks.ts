@@ -130,10 +130,10 @@ const certificateAuthority = defineCheck({
   source: 'https://docs.aws.amazon.com/eks/latest/APIReference/API_ListCertificateAuthorities.html',
   reads: ['certificateAuthorities'],
   find: ({ certificateAuthorities }) =>
-    certificateAuthorities.flatMap(({ id, isActive, firstAutoActivation, finalAutoActivation, notAfter }) => {
-      if (isActive || (firstAutoActivation === undefined && finalAutoActivation === undefined)) return [];
-      const when = `between ${firstAutoActivation ?? 'an unknown time'} and ${finalAutoActivation ?? 'an unknown time'}`;
-      const ends = notAfter === undefined ? '' : ` It is valid until ${notAfter}.`;
+    certificateAuthorities.flatMap(({ id, activatedAt, mayBeActivatedFrom: from, isActivatedBy: by, validUntil }) => {
+      if (activatedAt !== undefined || (from === undefined && by === undefined)) return [];
+      const when = `between ${from ?? 'an unknown time'} and ${by ?? 'an unknown time'}`;
+      const ends = validUntil === undefined ? '' : ` It is valid until ${validUntil}.`;
       return [
         {
           object: `CertificateAuthority/${id}`,

@@ -51,6 +51,11 @@ export function objectText({ kind, namespace, name }: ObjectName): string {
   return namespace === '' ? `${kind}/${name}` : `${kind}/${namespace}/${name}`;
 }
 
+/** Whether whoever runs the cluster does not write what is in a namespace. */
+export function isSystemNamespace(namespace: string): boolean {
+  return ['kube-system', 'kube-public', 'kube-node-lease'].includes(namespace);
+}
+
 /** Some names, and how many more there are. */
 export function someOf(names: readonly string[], shownMax = 5): string {
   const shown = names.slice(0, shownMax).join(', ');

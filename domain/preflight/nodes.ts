@@ -1,4 +1,4 @@
-import { minorVersionOf, skewProblem } from '../version/version.ts';
+import { minorVersionOf, minorVersionText, skewProblem } from '../version/version.ts';
 import { getOrAdd } from '../map.ts';
 import { defineCheck, someOf, type Check, type Found } from './finding.ts';
 import type { NodeView } from './snapshot.ts';
@@ -118,7 +118,7 @@ function oldRuntimeOf(runtime: string, toVersion: string): string {
 
 function minorText(version: string): string {
   const minor = minorVersionOf(version);
-  return minor ? `${minor.major}.${minor.minor}` : version;
+  return minor ? minorVersionText(minor) : version;
 }
 
 function grouped(nodes: readonly NodeView[], key: (node: NodeView) => string): [string, string[]][] {

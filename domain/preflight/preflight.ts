@@ -1,3 +1,4 @@
+import { compareText } from '../text.ts';
 import { checks } from './checks.ts';
 import { severities, type Check, type Finding, type Severity } from './finding.ts';
 import type { Aim, Parts, Snapshot } from './snapshot.ts';
@@ -75,7 +76,5 @@ function findingsOf(check: Check, snapshot: Snapshot, aim: Aim): Finding[] {
 }
 
 function byWeight(one: Finding, other: Finding): number {
-  const weight = severities.indexOf(one.severity) - severities.indexOf(other.severity);
-  if (weight !== 0) return weight;
-  return one.name < other.name ? -1 : one.name > other.name ? 1 : 0;
+  return severities.indexOf(one.severity) - severities.indexOf(other.severity) || compareText(one.name, other.name);
 }

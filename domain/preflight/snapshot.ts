@@ -1,3 +1,4 @@
+import type { CertificateAuthority } from '../certificate-authority/rotation.ts';
 import type { BudgetView } from '../drain/budget.ts';
 import type { PodView } from '../drain/pod.ts';
 
@@ -158,16 +159,6 @@ export interface LaunchTemplateView {
   latest: string;
 }
 
-/** A certificate authority of the cluster. */
-export interface CertificateAuthorityView {
-  id: string;
-  /** ISO 8601. */
-  firstAutoActivation?: string;
-  finalAutoActivation?: string;
-  notAfter?: string;
-  isActive: boolean;
-}
-
 /** Everything that checks are made of, by the name under which its reading is told. */
 export interface Parts {
   cluster: EksClusterView;
@@ -177,7 +168,7 @@ export interface Parts {
   addonVersions: readonly AddonVersionsView[];
   subnets: readonly SubnetView[];
   launchTemplates: readonly LaunchTemplateView[];
-  certificateAuthorities: readonly CertificateAuthorityView[];
+  certificateAuthorities: readonly CertificateAuthority[];
   nodes: readonly NodeView[];
   pods: readonly PodView[];
   budgets: readonly BudgetView[];

@@ -1,3 +1,4 @@
+import { selectorMatches } from '../drain/selector.ts';
 import { defineCheck, objectText, type Check } from './finding.ts';
 import type { Parts } from './snapshot.ts';
 
@@ -32,7 +33,7 @@ function replicasBehind({ services, workloads }: Pick<Parts, 'services' | 'workl
   const selector = services.find((one) => one.namespace === namespace && one.name === name)?.selector;
   if (selector === undefined || Object.keys(selector).length === 0) return 0;
   return workloads
-    .filter((one) => one.namespace === namespace && Object.entries(selector).every(([key, value]) => one.labels[key] === value))
+    .filter((one) => one.namespace === namespace && selectorMatches({ matchLabels: selector }, one.labels))
     .reduce((sum, { replicas, kind }) => sum + (replicas ?? (kind === 'DaemonSet' ? 2 : 1)), 0);
 }
 

@@ -1,11 +1,9 @@
-import { defineCheck, objectText, type Check, type Found } from './finding.ts';
+import { defineCheck, isSystemNamespace, objectText, type Check, type Found } from './finding.ts';
 import { shellProblem } from './shell.ts';
 import type { WorkloadView } from './snapshot.ts';
 
 /** Kinds whose pods serve, and have replicas. */
 const replicatedKinds = ['Deployment', 'StatefulSet', 'ReplicaSet', 'ReplicationController'];
-/** Whoever runs the cluster does not write what is in there. */
-const systemNamespaces = ['kube-system', 'kube-public', 'kube-node-lease'];
 const dockerSockets = ['/var/run/docker.sock', '/run/docker.sock'];
 /** Paths of the machine itself, which every node has. */
 const machinePaths =
@@ -33,7 +31,7 @@ const barePod = defineCheck({
   reads: ['workloads'],
   find: ({ workloads }) =>
     workloads
-      .filter(({ kind, isOwned, namespace }) => kind === 'Pod' && !isOwned && !systemNamespaces.includes(namespace))
+      .filter(({ kind, isOwned, namespace }) => kind === 'Pod' && !isOwned && !isSystemNamespace(namespace))
       .map((workload) => warn(workload, 'No controller brings it back when its node goes.', 'Have a Deployment or a Job make it.')),
 });
 
@@ -127,7 +125,7 @@ const hostPath = defineCheck({
   reads: ['workloads'],
   find: ({ workloads }) =>
     workloads
-      .filter(({ kind, namespace }) => kind !== 'DaemonSet' && !systemNamespaces.includes(namespace))
+      .filter(({ kind, namespace }) => kind !== 'DaemonSet' && !isSystemNamespace(namespace))
       .flatMap((workload) => {
         const paths = workload.volumes.flatMap((volume) => ('hostPath' in volume && isData(volume.hostPath) ? volume.hostPath : []));
         if (paths.length === 0) return [];
@@ -199,7 +197,7 @@ export const workloadChecks: readonly Check[] = [
 ];
 
 function serving(workloads: readonly WorkloadView[]): WorkloadView[] {
-  return workloads.filter(({ kind, namespace }) => replicatedKinds.includes(kind) && !systemNamespaces.includes(namespace));
+  return workloads.filter(({ kind, namespace }) => replicatedKinds.includes(kind) && !isSystemNamespace(namespace));
 }
 
 function isData(path: string): boolean {

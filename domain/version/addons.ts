@@ -1,4 +1,6 @@
+import { compareText } from '../text.ts';
 import { minorsBetween } from './hop.ts';
+import { compareNumbers } from './version.ts';
 
 /** When an add-on is updated, in an upgrade of its cluster: before the control plane, after it, or after the nodes. */
 export const addonSlots = ['before-control-plane', 'after-control-plane', 'after-nodes'] as const;
@@ -57,16 +59,7 @@ export function addonVersionFor(move: AddonMove, slot: AddonSlot): string | unde
   return wanted;
 }
 
-/** Compares versions such as `v1.11.4-eksbuild.2` number by number: negative where the first one is older, 0 where they are the same. */
+/** Compares versions such as `v1.11.4-eksbuild.2`: negative where the first one is older, 0 where they are the same. */
 export function compareAddonVersions(one: string, other: string): number {
-  const [first, second] = [numbersOf(one), numbersOf(other)];
-  for (let index = 0; index < Math.max(first.length, second.length); index += 1) {
-    const difference = (first[index] ?? 0) - (second[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return one === other ? 0 : one < other ? -1 : 1;
-}
-
-function numbersOf(version: string): number[] {
-  return (version.match(/\d+/g) ?? []).map(Number);
+  return compareNumbers(one, other) || compareText(one, other);
 }

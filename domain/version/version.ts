@@ -10,6 +10,25 @@ export function minorVersionOf(text: string): MinorVersion | undefined {
   return match ? { major: Number(match[1]), minor: Number(match[2]) } : undefined;
 }
 
+/** The minor version as Kubernetes writes it, e.g. `1.33`. */
+export function minorVersionText({ major, minor }: MinorVersion): string {
+  return `${major}.${minor}`;
+}
+
+/** Compares versions such as `v1.18.3-eksbuild.2` by their numbers, one after another; what else they say is not looked at. */
+export function compareNumbers(one: string, other: string): number {
+  const [left, right] = [numbersOf(one), numbersOf(other)];
+  for (let place = 0; place < Math.max(left.length, right.length); place += 1) {
+    const difference = (left[place] ?? 0) - (right[place] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function numbersOf(version: string): number[] {
+  return (version.match(/\d+/g) ?? []).map(Number);
+}
+
 /** Whether two texts name the same minor version; what cannot be read is the same as nothing. */
 export function sameMinorVersion(one: string, other: string): boolean {
   const first = minorVersionOf(one);

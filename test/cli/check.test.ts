@@ -1,15 +1,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { runCli } from '../../cli/program.ts';
 import type { Report } from '../../domain/preflight/preflight.ts';
 import { createCloud, type Cloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { useEnvironment } from '../support/cluster.ts';
 import { cleanCluster, plantedCluster, plantedFindings } from '../support/planted-problems.ts';
 import { startProxy, type Proxy } from '../support/proxy.ts';
+import { runCommandWith } from '../support/run-command.ts';
 
 const planted = 'eks/eu-central-1/planted';
 const clean = 'eks/eu-central-1/clean';
@@ -39,18 +39,9 @@ afterAll(async () => {
 });
 
 async function call(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const written = { out: '', err: '' };
-  const into = (name: 'out' | 'err'): Writable =>
-    new Writable({
-      write: (chunk: Buffer, _encoding, done) => {
-        written[name] += chunk.toString();
-        done();
-      },
-    });
   const env = { HOME: home, HOLDPOINT_CONFIG: join(home, 'holdpoint.yaml'), KUBECONFIG: join(home, 'kubeconfig') };
-  const signal = new AbortController().signal;
-  const surroundings = { stdin: Readable.from([]), stdout: into('out'), stderr: into('err'), env, now: () => new Date(), signal };
-  return { code: await runCli(['check', ...argv], surroundings), ...written };
+  const { code, stdout: out, stderr: err } = await runCommandWith({ env, stdin: Readable.from([]) }, 'check', ...argv);
+  return { code, out, err };
 }
 
 async function configure(waivers: object[] = []): Promise<void> {

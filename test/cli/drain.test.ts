@@ -2,16 +2,17 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PatchStrategy, setHeaderOptions, type V1Node } from '@kubernetes/client-node';
 import { cordonAnnotation } from '../../activities/kubernetes/cordon/owner-annotation.ts';
-import { kubectlPlugin, runCli } from '../../cli/program.ts';
+import { kubectlPlugin } from '../../cli/program.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import type { Manifest } from '../../sandbox/seed.ts';
 import { budget, deployment, eventually } from '../sandbox/kubernetes-fixture.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 import type { Treatment } from '../support/proxy.ts';
+import { runCommandWith } from '../support/run-command.ts';
 
 const asMerge = setHeaderOptions('Content-Type', PatchStrategy.MergePatch);
 const excludedLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
@@ -53,17 +54,9 @@ async function call(
   argv: string[],
   { signal = new AbortController().signal, program = undefined as typeof kubectlPlugin | undefined } = {},
 ): Promise<Called> {
-  const written = { out: '', err: '' };
-  const into = (name: 'out' | 'err'): Writable =>
-    new Writable({
-      write: (chunk: Buffer, _encoding, done) => {
-        written[name] += chunk.toString();
-        done();
-      },
-    });
   const env = { HOME: home, KUBECONFIG: join(home, 'kubeconfig') };
-  const surroundings = { stdin: Readable.from([]), stdout: into('out'), stderr: into('err'), env, now: () => new Date(), signal };
-  return { code: await runCli(argv, surroundings, program), ...written };
+  const { code, stdout: out, stderr: err } = await runCommandWith({ env, stdin: Readable.from([]), signal, program }, ...argv);
+  return { code, out, err };
 }
 
 /** The JSON that a command has written last. */

@@ -1,6 +1,7 @@
 import { contextOfLook } from '../../activities/action.ts';
 import { connectByKubeconfig } from '../../activities/kubernetes/client/kubeconfig.ts';
 import { drainAction } from '../../activities/kubernetes/drain/drain.ts';
+import { onlyKubernetes } from '../../activities/kubernetes/only-kubernetes.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { labKubeconfig } from './real-world.ts';
@@ -14,17 +15,7 @@ export function drainOf(nodes: readonly string[]): {
   carryOut(plan: ActionPlan): Promise<Performance>;
 } {
   const { apis, cluster } = connectByKubeconfig({ kubeconfig: labKubeconfig(), env: {} });
-  const none = (): never => {
-    throw new Error('a drain needs no AWS');
-  };
-  const action = drainAction({
-    eks: none,
-    ec2: none,
-    cloudwatch: none,
-    endpoints: none,
-    waivers: async () => [],
-    kubernetes: async () => apis,
-  });
+  const action = drainAction(onlyKubernetes(apis));
   const target = { kind: 'kubernetes' as const, region: '', name: cluster };
   const context = contextOfLook({ run: 'r-lab-drain', step: 's', target, retry: 0 });
   return {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { contextOfLook } from '../../activities/action.ts';
 import { drainAction } from '../../activities/kubernetes/drain/drain.ts';
+import { onlyKubernetes } from '../../activities/kubernetes/only-kubernetes.ts';
 import { connectByKubeconfig } from '../../activities/kubernetes/client/kubeconfig.ts';
 import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks } from '../../activities/kubernetes/client/permissions.ts';
 import { perform } from '../../activities/perform.ts';
@@ -65,17 +66,7 @@ async function rightsOfPage(): Promise<string> {
 test('the rights that the page names are enough for a drain, and for all that a plan asks about', async () => {
   const { apis, cluster } = connectByKubeconfig({ kubeconfig: await rightsOfPage(), env: {} });
   expect(await mayI(apis, cluster, [...drainAsks, ...volumeAsks, ...rolloutAsks, ...deletionAsks])).toEqual([]);
-  const none = (): never => {
-    throw new Error('a drain needs no AWS');
-  };
-  const action = drainAction({
-    eks: none,
-    ec2: none,
-    cloudwatch: none,
-    endpoints: none,
-    waivers: async () => [],
-    kubernetes: async () => apis,
-  });
+  const action = drainAction(onlyKubernetes(apis));
   const context = contextOfLook({ run: 'r-rights', step: 's', target: { kind: 'eks' as const, region: '', name: cluster }, retry: 0 });
   const plan = await action.plan({ nodes: names.slice(0, 1) }, context);
   expect(plan.blockers).toEqual([]);

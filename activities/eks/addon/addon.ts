@@ -1,4 +1,4 @@
-import { DescribeAddonCommand, DescribeAddonVersionsCommand, type Addon } from '@aws-sdk/client-eks';
+import { DescribeAddonCommand, DescribeAddonVersionsCommand, type Addon, type AddonVersionInfo } from '@aws-sdk/client-eks';
 import type { Target } from '../../../domain/target.ts';
 import { digestOf } from '../../../domain/plan/plan.ts';
 import type { AddonRelease } from '../../../domain/version/addons.ts';
@@ -35,20 +35,26 @@ export async function findAddon(clients: Clients, target: Target, addonName: str
   }
 }
 
-/** The versions of an add-on that EKS has, with what they run on. Reads only. Throws `aws-…` errors. */
-export async function readAddonReleases(clients: Clients, target: Target, addonName: string): Promise<AddonRelease[]> {
+/** The versions of add-ons that EKS has, of one or for one version of Kubernetes. Reads only. Throws `aws-…` errors. */
+export async function readAddonReleases(
+  clients: Clients,
+  target: Target,
+  of: { addonName: string } | { kubernetesVersion: string },
+): Promise<{ name: string; releases: AddonRelease[] }[]> {
   const addons = await listAllOf('DescribeAddonVersions', target, async (nextToken) => {
-    const command = new DescribeAddonVersionsCommand({ addonName, maxResults: pageSize, nextToken });
+    const command = new DescribeAddonVersionsCommand({ ...of, maxResults: pageSize, nextToken });
     const answer = await clients.eks(target.region).send(command);
     return { items: answer.addons, nextToken: answer.nextToken };
   });
-  return addons
-    .flatMap(({ addonVersions = [] }) => addonVersions)
-    .map(({ addonVersion = '', compatibilities = [] }) => ({
-      version: addonVersion,
-      runsOn: compatibilities.map(({ clusterVersion = '' }) => clusterVersion),
-      defaultFor: compatibilities.flatMap(({ clusterVersion = '', defaultVersion }) => (defaultVersion === true ? [clusterVersion] : [])),
-    }));
+  return addons.map(({ addonName: name = '', addonVersions = [] }) => ({ name, releases: addonVersions.map(releaseOf) }));
+}
+
+function releaseOf({ addonVersion = '', compatibilities = [] }: AddonVersionInfo): AddonRelease {
+  return {
+    version: addonVersion,
+    runsOn: compatibilities.map(({ clusterVersion = '' }) => clusterVersion),
+    defaultFor: compatibilities.flatMap(({ clusterVersion = '', defaultVersion }) => (defaultVersion === true ? [clusterVersion] : [])),
+  };
 }
 
 /** The settings of an add-on under one digest; null where it has none. */

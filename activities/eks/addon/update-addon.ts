@@ -4,14 +4,13 @@ import type { Target } from '../../../domain/target.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import { expectedVersion } from '../../../domain/plan/expected.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
-import { addonSlot, addonVersionFor, type AddonMove, type AddonRelease, type AddonSlot } from '../../../domain/version/addons.ts';
-import { minorsBetween } from '../../../domain/version/hop.ts';
+import { chooseAddonVersion, type AddonPlace } from '../../../domain/version/addon-choice.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { readCluster } from '../preflight.ts';
+import { readCluster } from '../cluster.ts';
 import { askForUpdate } from '../update/ask-for-update.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { addonIssue, configurationDigestOf, findAddon, readAddonReleases, type AddonFacts } from './addon.ts';
 import { describedUpdate, foreignAddonUpdate, observeAddon } from './watch-addon.ts';
 
@@ -58,8 +57,8 @@ async function planAddon(clients: Clients, input: Input, { target, expected = []
     return { ...plan, blockers: [{ object, reason: 'The cluster has no EKS add-on of that name.', remedy }] };
   }
   const controlPlane = expectedVersion(expected, `Cluster/${target.name}`) ?? cluster.version ?? '';
-  const releases = await readAddonReleases(clients, target, name);
-  const choice = choose({ name, present, controlPlane, releases }, where);
+  const releases = (await readAddonReleases(clients, target, { addonName: name })).flatMap((known) => known.releases);
+  const choice = chooseAddonVersion({ name, present, controlPlane, releases }, where);
   if ('note' in choice) return { ...plan, notes: [choice.note], risks: choice.risks.map((risk): Risk => ({ object, risk })) };
   if ('blocker' in choice) return { ...plan, blockers: [{ object, ...choice.blocker }] };
   const to = choice.version;
@@ -76,69 +75,16 @@ async function planAddon(clients: Clients, input: Input, { target, expected = []
   };
 }
 
-type Place = { addonVersion: string } | { kubernetesVersion: string; slot: AddonSlot };
-
 /** Throws `action-input-invalid` unless it says either a version of the add-on or where in which upgrade it is. */
-function placeOf({ addonVersion, kubernetesVersion, slot }: Input): Place {
+function placeOf({ addonVersion, kubernetesVersion, slot }: Input): AddonPlace {
   if (addonVersion !== undefined && kubernetesVersion === undefined && slot === undefined) return { addonVersion };
   if (addonVersion === undefined && kubernetesVersion !== undefined && slot !== undefined) return { kubernetesVersion, slot };
   const cause = 'either addonVersion, or kubernetesVersion and slot must be given';
   throw new HoldpointError('action-input-invalid', { action: 'eks.updateAddon', cause });
 }
 
-interface Present {
-  name: string;
-  present: string;
-  controlPlane: string;
-  releases: AddonRelease[];
-}
-
-type Choice = { note: string; risks: string[] } | { blocker: Omit<Blocker, 'object'> } | { version: string };
-
-/** Which version the add-on gets, or why it stays, or why it cannot be said. */
-function choose({ name, present, controlPlane, releases }: Present, place: Place): Choice {
-  if ('addonVersion' in place) {
-    const { addonVersion: version } = place;
-    if (version === present || releases.some((each) => each.version === version && each.runsOn.includes(controlPlane))) {
-      return { version };
-    }
-    const reason = `EKS has no version ${version} of it for Kubernetes ${controlPlane}.`;
-    return { blocker: { reason, remedy: `Name one of those: ${versionsFor(releases, controlPlane)}.` } };
-  }
-  const { kubernetesVersion: to, slot } = place;
-  const isBefore = slot === 'before-control-plane';
-  const isThere = minorsBetween(controlPlane, to) === 0;
-  if (isBefore && isThere) return { note: `The control plane is at ${to} already: ${name} has its turn after it.`, risks: [] };
-  if (!isBefore && !isThere) {
-    const reason = `The control plane is at ${controlPlane}, not at ${to}, after which this add-on has its turn.`;
-    return { blocker: { reason, remedy: 'Have the control plane upgraded by a step before this one.' } };
-  }
-  const move: AddonMove = { addon: name, present, from: isBefore ? controlPlane : to, to, releases };
-  const due = addonSlot(move);
-  // Whatever is late has its turn after the control plane: only what follows the nodes waits for them.
-  const isDue = isBefore ? due === 'before-control-plane' : (due === 'after-nodes') === (slot === 'after-nodes');
-  if (!isDue) {
-    const risks = isBefore && due === 'after-control-plane' ? gapRisks(move) : [];
-    return { note: `The add-on ${name} has its turn ${due.replaceAll('-', ' ')}; here it stays at ${present}.`, risks };
-  }
-  const version = addonVersionFor(move, slot);
-  if (version !== undefined) return { version };
-  return { blocker: { reason: `EKS has no version of it for Kubernetes ${to}.`, remedy: `Wait for one, or stay at ${controlPlane}.` } };
-}
-
-/** What does not run under the version to go to, and has no release that runs under both. */
-function gapRisks({ addon, present, to, releases }: AddonMove): string[] {
-  if (releases.some(({ version, runsOn }) => version === present && runsOn.includes(to))) return [];
-  return [`EKS names no version of ${addon} that runs before and after the upgrade: ${present} does not run under ${to}.`];
-}
-
-function versionsFor(releases: readonly AddonRelease[], kubernetes: string): string {
-  const versions = releases.filter(({ runsOn }) => runsOn.includes(kubernetes)).map(({ version }) => version);
-  return versions.length === 0 ? 'none' : versions.slice(0, settingsShownMax).join(', ');
-}
-
 async function updateInFlight(clients: Clients, target: Target, addonName: string): Promise<Update | undefined> {
-  return (await readUpdates(clients, target, { addonName })).find(({ status }) => status === 'InProgress');
+  return updateInProgress(await readUpdates(clients, target, { addonName }));
 }
 
 function stateBlockers(addon: Addon, object: string, inFlight: Update | undefined): Blocker[] {

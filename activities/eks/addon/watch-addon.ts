@@ -1,8 +1,8 @@
 import type { Addon, Update } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Progress, Stuck } from '../../../domain/action.ts';
 import type { Clients } from '../../clients.ts';
-import { describeUpdate, hasFailed } from '../update/planned-change.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
 import { addonIssue, findAddon, type AddonFacts } from './addon.ts';
 
@@ -34,14 +34,7 @@ export async function observeAddon(clients: Clients, facts: AddonFacts, context:
 
 /** What to say of an update of the add-on in progress that this step has not begun. The planned one can be adopted. */
 export function foreignAddonUpdate(facts: AddonFacts, update: Update): Stuck {
-  const which = `${describedUpdate(update)} is in progress`;
-  if (isPlannedAddonUpdate(update, facts)) {
-    const reason = `Somebody else has begun the same change of add-on ${facts.addon}: ${which}.`;
-    const remedy = 'Have this step adopt it (`holdpoint adopt`), or wait until it has ended and try again (`holdpoint retry`).';
-    return { state: 'stuck', reason, remedy, adoptable: true };
-  }
-  const reason = `Somebody else changes add-on ${facts.addon}: ${which}.`;
-  return { state: 'stuck', reason, remedy: 'Wait until it has ended, then try again (`holdpoint retry`).' };
+  return foreignUpdateOf(`add-on ${facts.addon}`, describedUpdate(update), isPlannedAddonUpdate(update, facts));
 }
 
 /** An update as people are told of it, without the settings of the add-on, which are nobody else's business. */
@@ -65,7 +58,7 @@ async function observeUpdating(
 ): Promise<Observation> {
   if (acted) return { state: 'moving', progress };
   const updates = await readUpdates(clients, target, { addonName: facts.addon });
-  const inProgress = updates.find(({ status }) => status === 'InProgress');
+  const inProgress = updateInProgress(updates);
   if (facts.waitForUpdate && inProgress && !isPlannedAddonUpdate(inProgress, facts)) return { state: 'moving', progress };
   if (adopt !== true) return { state: 'todo', progress };
   if (!inProgress || isPlannedAddonUpdate(inProgress, facts)) return { state: 'moving', progress };

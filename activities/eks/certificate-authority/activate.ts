@@ -1,28 +1,26 @@
-import { ActivateCertificateAuthorityCommand } from '@aws-sdk/client-eks';
+import { ActivateCertificateAuthorityCommand, type EKSClient } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import { activationProblem, datesOf, rollbackProblem, signerOf, successorOf } from '../../../domain/certificate-authority/rotation.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
+import { firstNames } from '../../../domain/text.ts';
 import type { Target } from '../../../domain/target.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { clusterBlockers, readCluster } from '../preflight.ts';
-import { askForUpdate } from '../update/ask-for-update.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { clusterBlockers, clusterFacts, readCluster, replacedCluster, type ClusterFacts } from '../cluster.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import {
+  askForAuthorityUpdate,
   blockerOf,
-  clusterFacts,
-  concerns,
-  failedUpdate,
-  foreignUpdateOf,
   inFlightBlocker,
   objectOf,
+  observeUpdateInProgress,
+  observeUpdateToAsk,
   progressOf,
   readAuthorities,
-  replacedCluster,
-  type ClusterFacts,
+  type TokenRequest,
 } from './authorities.ts';
-import { findingsOfNodes, named, notesOfUnread, readTrusting, risksOfBundles, type Trusting } from './trusting.ts';
+import { findingsOfNodes, notesOfUnread, readTrusting, risksOfBundles, type Trusting } from './trusting.ts';
 
 const estimateMs = 5 * 60_000;
 /** For how long nodes and APIs may be unwell after the change: a node that has lost the cluster is told after 40 s, and may come back. */
@@ -52,7 +50,7 @@ export function activateCertificateAuthorityAction(clients: Clients): AnyAction 
 async function planActivation(clients: Clients, input: Input, { target }: ActionContext): Promise<PlanOf<Facts>> {
   const cluster = await readCluster(clients, target);
   const authorities = await readAuthorities(clients, target);
-  const inFlight = (await readUpdates(clients, target)).find(({ status }) => status === 'InProgress');
+  const inFlight = updateInProgress(await readUpdates(clients, target));
   const activating = authorities.find(({ signing }) => signing === 'ACTIVATING');
   // What is being activated will sign when this step begins, which waits for it.
   const awaited = input.waitForUpdate && inFlight !== undefined ? activating : undefined;
@@ -106,12 +104,12 @@ function nothingToActivate(target: Target, wanted: string | undefined): Blocker 
 /** What is not well before cannot show whether the change has done harm. */
 function unwellBlockers({ unwell }: Trusting): Blocker[] {
   if (unwell.length === 0) return [];
-  const reason = `${named(unwell)}: not Ready or not Available before the change.`;
+  const reason = `${firstNames(unwell)}: not Ready or not Available before the change.`;
   return [{ object: unwell[0] ?? '', reason, remedy: 'Repair or remove them first, then plan again.' }];
 }
 
 async function observeActivation(clients: Clients, facts: Facts, context: ActionContext): Promise<Observation> {
-  const { target, acted } = context;
+  const { target } = context;
   const cluster = await readCluster(clients, target);
   const replaced = replacedCluster(cluster, facts);
   if (replaced) return replaced;
@@ -127,15 +125,13 @@ async function observeActivation(clients: Clients, facts: Facts, context: Action
   if (wanted.signing === 'IN_USE') return observeHealth(clients, facts, context);
   if (wanted.signing === 'ACTIVATING') return { state: 'moving', progress: progressOf(`${to} is being activated`, false) };
   const updates = await readUpdates(clients, target);
-  const inFlight = updates.find(({ status }) => status === 'InProgress');
-  if (inFlight && (waitForUpdate || acted)) return { state: 'moving', progress };
-  if (inFlight && !concerns(inFlight, to)) return { ...foreignUpdateOf(target, inFlight), progress, untouched: true };
+  const underWay = observeUpdateInProgress(updates, to, context, waitForUpdate, progress);
+  if (underWay) return underWay;
   if (signer && signer.id !== from) {
     const reason = `${signer.id} signs now, neither ${from} as it was planned nor ${to}.`;
     return { state: 'stuck', reason, remedy: 'Find out who has activated it; abort the run and plan again.', progress };
   }
-  const failed = acted ? failedUpdate(updates, to) : undefined;
-  return failed ? { ...failed, progress } : { state: 'todo', progress, untouched: !acted && !inFlight };
+  return observeUpdateToAsk(updates, to, context, progress);
 }
 
 /** It is done when nothing has come to harm. What is unwell for too long is told by name, while EKS can still go back. */
@@ -149,30 +145,26 @@ async function observeHealth(
     const outputs = { certificateAuthority: to, ...(from !== to && { previous: from }) };
     return { state: 'done', outputs, progress: progressOf(`${to} signs`, true) };
   }
-  const progress = progressOf(`${to} signs; not Ready or not Available: ${named(unwell)}`, false);
+  const progress = progressOf(`${to} signs; not Ready or not Available: ${firstNames(unwell)}`, false);
   const seen = (checkpoint.read() ?? {}) as { unwellSinceMs?: number; retry?: number };
   // Who has it tried again gives it the whole time anew.
   const { unwellSinceMs = Date.now() } = seen.retry === retry ? seen : {};
   checkpoint.write({ unwellSinceMs, retry });
   if (Date.now() - unwellSinceMs < unwellMaxMs) return { state: 'moving', progress };
-  const reason = `Since ${to} signs, these are not Ready or not Available: ${named(unwell)}.`;
+  const reason = `Since ${to} signs, these are not Ready or not Available: ${firstNames(unwell)}.`;
   const remedy = 'Have it undone (`holdpoint undo`) while EKS says rollbackAvailable, or repair them and try again (`holdpoint retry`).';
   return { state: 'stuck', reason, remedy, progress };
 }
 
-async function activate(clients: Clients, { from, to, waitForUpdate }: Facts, context: ActionContext): Promise<void> {
-  const { target } = context;
+function activate(clients: Clients, { from, to, waitForUpdate }: Facts, context: ActionContext): Promise<void> {
   const wanted = {
     call: `ActivateCertificateAuthority ${to}`,
-    request: { cluster: target.name, activateCertificateAuthority: to, from },
+    request: { activateCertificateAuthority: to, from },
     waitForUpdate,
-    send: async (clientRequestToken: string) => {
-      const request = { clusterName: target.name, certificateAuthorityId: to, clientRequestToken };
-      return (await clients.eks(target.region).send(new ActivateCertificateAuthorityCommand(request))).update;
-    },
-    foreign: foreignUpdateOf.bind(undefined, target),
+    send: (eks: EKSClient, request: TokenRequest) =>
+      eks.send(new ActivateCertificateAuthorityCommand({ ...request, certificateAuthorityId: to })),
   };
-  await askForUpdate(clients, wanted, context);
+  return askForAuthorityUpdate(clients, wanted, context);
 }
 
 async function undoActivation(clients: Clients, facts: Facts, { target }: ActionContext, seen?: Observation): Promise<Undo> {

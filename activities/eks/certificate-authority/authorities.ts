@@ -2,34 +2,23 @@ import {
   DescribeCertificateAuthorityCommand,
   ListCertificateAuthoritiesCommand,
   type CertificateAuthority as Described,
-  type Cluster,
+  type EKSClient,
   type Update,
 } from '@aws-sdk/client-eks';
-import type { Progress, Stuck } from '../../../domain/action.ts';
+import type { ActionContext, Observation, Progress, Stuck } from '../../../domain/action.ts';
 import type { CertificateAuthority, Problem } from '../../../domain/certificate-authority/rotation.ts';
+import type { JsonObject } from '../../../domain/json.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { inParallel } from '../../kubernetes/client/read.ts';
+import { isMissing } from '../nodegroup/nodegroup.ts';
 import { listAllOf, pageSize } from '../pages.ts';
-import { describeUpdate, hasFailed } from '../update/planned-change.ts';
+import { askForUpdate } from '../update/ask-for-update.ts';
+import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
+import { updateInProgress } from '../update/read-updates.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
-
-/** Which cluster a plan is for, so that another one which has taken the name since is left alone. */
-export type ClusterFacts = { clusterArn: string; createdAt: string };
-
-export function clusterFacts({ arn, createdAt }: Cluster): ClusterFacts {
-  return { clusterArn: arn ?? '', createdAt: createdAt?.toISOString() ?? '' };
-}
-
-/** What to say where a cluster is not the one that was planned for; undefined where it is. */
-export function replacedCluster(cluster: Cluster, { clusterArn, createdAt }: ClusterFacts): Stuck | undefined {
-  const now = clusterFacts(cluster);
-  if (now.clusterArn === clusterArn && now.createdAt === createdAt) return undefined;
-  const reason = `Cluster ${cluster.name ?? ''} has been replaced by another one of its name.`;
-  return { state: 'stuck', reason, remedy: 'Find out who replaced it; abort the run and plan again.' };
-}
 
 /** The certificate authorities of a cluster, the oldest first. Reads only. Throws `cluster-unknown` and `aws-…` errors. */
 export async function readAuthorities(clients: Clients, target: Target): Promise<CertificateAuthority[]> {
@@ -51,7 +40,7 @@ async function describe(clients: Clients, target: Target, certificateAuthorityId
     return (await clients.eks(target.region).send(new DescribeCertificateAuthorityCommand(request))).certificateAuthority;
   } catch (error) {
     const known = awsError(error, `DescribeCertificateAuthority ${certificateAuthorityId}`, target);
-    if (error instanceof Error && error.name === 'ResourceNotFoundException' && known.code !== 'cluster-unknown') return undefined;
+    if (isMissing(error, known)) return undefined;
     throw known;
   }
 }
@@ -91,15 +80,64 @@ export function inFlightBlocker(target: Target, update: Update | undefined): Blo
   return [{ object: `Cluster/${target.name}`, reason, remedy: 'Wait until it has ended, then plan again.' }];
 }
 
-/** What to say of an update in progress that this step has not begun. */
-export function foreignUpdateOf(target: Target, update: Update): Stuck {
-  const reason = `Somebody else changes cluster ${target.name}: ${describeUpdate(update)} is in progress.`;
-  return { state: 'stuck', reason, remedy: 'Wait until it has ended, then try again (`holdpoint retry`).' };
+/** Whether an update is about an authority, by whatever parameter EKS names it. */
+function concerns({ type, params = [] }: Update, id: string): boolean {
+  return type === 'CertificateAuthorityUpdate' && params.some(({ value }) => value === id);
 }
 
-/** Whether an update is about an authority, by whatever parameter EKS names it. */
-export function concerns({ type, params = [] }: Update, id: string): boolean {
-  return type === 'CertificateAuthorityUpdate' && params.some(({ value }) => value === id);
+/** What an update in progress means for a step: it waits, or stops for somebody else's. Undefined where there is none of another one. */
+export function observeUpdateInProgress(
+  updates: readonly Update[],
+  id: string,
+  { target, acted }: ActionContext,
+  waitForUpdate: boolean,
+  progress: Progress,
+): Observation | undefined {
+  const update = updateInProgress(updates);
+  if (!update) return undefined;
+  if (waitForUpdate || acted) return { state: 'moving', progress };
+  return concerns(update, id) ? undefined : { ...foreignClusterUpdate(target, update), progress, untouched: true };
+}
+
+/** What is to be done where an authority is as it was planned: EKS is to be asked, unless it was and has failed. */
+export function observeUpdateToAsk(updates: readonly Update[], id: string, { acted }: ActionContext, progress: Progress): Observation {
+  const failed = acted ? failedUpdate(updates, id) : undefined;
+  return failed ? { ...failed, progress } : { state: 'todo', progress, untouched: !acted && !updateInProgress(updates) };
+}
+
+/** What every such request says. */
+export type TokenRequest = { clusterName: string; clientRequestToken: string };
+
+/** An update of certificate authorities that EKS is asked for. */
+interface WantedAuthorityUpdate {
+  /** The call as errors name it. */
+  call: string;
+  /** What makes the request token, besides the cluster, the step and its try. */
+  request: JsonObject;
+  waitForUpdate: boolean;
+  send: (eks: EKSClient, request: TokenRequest) => Promise<{ update?: Update }>;
+}
+
+/** Throws what `askForUpdate` throws. */
+export async function askForAuthorityUpdate(
+  clients: Clients,
+  { call, request, waitForUpdate, send }: WantedAuthorityUpdate,
+  context: ActionContext,
+): Promise<void> {
+  const { region, name } = context.target;
+  const wanted = {
+    call,
+    request: { cluster: name, ...request },
+    waitForUpdate,
+    send: async (clientRequestToken: string) => (await send(clients.eks(region), { clusterName: name, clientRequestToken })).update,
+    foreign: (update: Update) => foreignClusterUpdate(context.target, update),
+  };
+  await askForUpdate(clients, wanted, context);
+}
+
+/** Another update of the cluster is waited for by people; none is adopted. */
+function foreignClusterUpdate({ name }: Target, update: Update): Stuck {
+  return foreignUpdateOf(`cluster ${name}`, describeUpdate(update), false);
 }
 
 /** What to say where the last update of an authority has failed; undefined where it has not. `updates`: the newest first. */

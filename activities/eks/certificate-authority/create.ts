@@ -1,23 +1,20 @@
-import { CreateCertificateAuthorityCommand } from '@aws-sdk/client-eks';
+import { CreateCertificateAuthorityCommand, type EKSClient } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import { datesOf, olderNodes, signerOf, successorOf, type CertificateAuthority } from '../../../domain/certificate-authority/rotation.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { clusterBlockers, readCluster } from '../preflight.ts';
-import { askForUpdate } from '../update/ask-for-update.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { clusterBlockers, clusterFacts, readCluster, replacedCluster, type ClusterFacts } from '../cluster.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import {
+  askForAuthorityUpdate,
   blockerOf,
-  clusterFacts,
   failedUpdate,
-  foreignUpdateOf,
   inFlightBlocker,
   objectOf,
   progressOf,
   readAuthorities,
-  replacedCluster,
-  type ClusterFacts,
+  type TokenRequest,
 } from './authorities.ts';
 import { readTrusting } from './trusting.ts';
 
@@ -72,7 +69,7 @@ async function planCreation(clients: Clients, { outgoing }: Input, { target }: A
   const { nodes } = await readTrusting(clients, target);
   // Whatever is there now is older than what is still to come.
   const groups = olderNodes(nodes, { createdAt: '9999-12-31T00:00:00Z' } as CertificateAuthority, target.name);
-  const inFlight = (await readUpdates(clients, target)).find(({ status }) => status === 'InProgress');
+  const inFlight = updateInProgress(await readUpdates(clients, target));
   const [retired] = authorities.filter(({ id }) => id !== signer?.id);
   const full = { reason: `It is still trusted, and EKS takes two at most.`, remedy: 'Delete it first (`eks.deleteCertificateAuthority`).' };
   const unsigned = { reason: 'EKS names no certificate authority that signs.', remedy: 'Look at the cluster in EKS, then plan again.' };
@@ -121,19 +118,14 @@ async function observeCreation(clients: Clients, facts: Facts, context: ActionCo
   return { state: 'stuck', reason, remedy, progress };
 }
 
-async function create(clients: Clients, facts: Facts, context: ActionContext): Promise<void> {
-  const { target } = context;
+function create(clients: Clients, facts: Facts, context: ActionContext): Promise<void> {
   const wanted = {
-    call: `CreateCertificateAuthority ${target.name}`,
-    request: { cluster: target.name, createCertificateAuthority: facts.signer },
+    call: `CreateCertificateAuthority ${context.target.name}`,
+    request: { createCertificateAuthority: facts.signer },
     waitForUpdate: false,
-    send: async (clientRequestToken: string) => {
-      const request = { clusterName: target.name, clientRequestToken };
-      return (await clients.eks(target.region).send(new CreateCertificateAuthorityCommand(request))).update;
-    },
-    foreign: foreignUpdateOf.bind(undefined, target),
+    send: (eks: EKSClient, request: TokenRequest) => eks.send(new CreateCertificateAuthorityCommand(request)),
   };
-  await askForUpdate(clients, wanted, context);
+  return askForAuthorityUpdate(clients, wanted, context);
 }
 
 async function undoCreation(clients: Clients, facts: Facts, { target }: ActionContext, seen?: Observation): Promise<Undo> {

@@ -1,4 +1,4 @@
-import { DeleteCertificateAuthorityCommand } from '@aws-sdk/client-eks';
+import { DeleteCertificateAuthorityCommand, type EKSClient } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import { datesOf, deletionProblem, signerOf, type CertificateAuthority } from '../../../domain/certificate-authority/rotation.ts';
 import { expectedSigner, type ExpectedChange } from '../../../domain/plan/expected.ts';
@@ -7,21 +7,18 @@ import type { Target } from '../../../domain/target.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { clusterBlockers, readCluster } from '../preflight.ts';
-import { askForUpdate } from '../update/ask-for-update.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { clusterBlockers, clusterFacts, readCluster, replacedCluster, type ClusterFacts } from '../cluster.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import {
+  askForAuthorityUpdate,
   blockerOf,
-  clusterFacts,
-  concerns,
-  failedUpdate,
-  foreignUpdateOf,
   inFlightBlocker,
   objectOf,
+  observeUpdateInProgress,
+  observeUpdateToAsk,
   progressOf,
   readAuthorities,
-  replacedCluster,
-  type ClusterFacts,
+  type TokenRequest,
 } from './authorities.ts';
 import { findingsOfNodes, notesOfUnread, readTrusting, risksOfBundles } from './trusting.ts';
 
@@ -54,7 +51,7 @@ async function planDeletion(clients: Clients, input: Input, { target, expected =
   const trusting = await readTrusting(clients, target);
   // Without a successor that has not signed yet, no node can be too old for what stays.
   const older = isOutgoing ? findingsOfNodes(trusting, signer, target, input.olderNodes === 'accept') : { risks: [], blockers: [] };
-  const inFlight = (await readUpdates(clients, target)).find(({ status }) => status === 'InProgress');
+  const inFlight = updateInProgress(await readUpdates(clients, target));
   return {
     ...plan,
     outputs,
@@ -87,7 +84,7 @@ function goneForGood(target: Target, { id }: CertificateAuthority, signer: Certi
 }
 
 async function observeDeletion(clients: Clients, facts: Facts, context: ActionContext): Promise<Observation> {
-  const { target, acted } = context;
+  const { target } = context;
   const { certificateAuthority: id, waitForUpdate } = facts;
   const replaced = replacedCluster(await readCluster(clients, target), facts);
   if (replaced) return replaced;
@@ -99,28 +96,22 @@ async function observeDeletion(clients: Clients, facts: Facts, context: ActionCo
   // Read before the updates, which may have ended since.
   if (going.distribution === 'IN_PROGRESS' && waitForUpdate) return { state: 'moving', progress };
   const updates = await readUpdates(clients, target);
-  const inFlight = updates.find(({ status }) => status === 'InProgress');
-  if (inFlight && (waitForUpdate || acted)) return { state: 'moving', progress };
-  if (inFlight && !concerns(inFlight, id)) return { ...foreignUpdateOf(target, inFlight), progress, untouched: true };
+  const underWay = observeUpdateInProgress(updates, id, context, waitForUpdate, progress);
+  if (underWay) return underWay;
   const problem = deletionProblem(going, authorities);
   if (problem) return { state: 'stuck', ...problem, progress };
-  const failed = acted ? failedUpdate(updates, id) : undefined;
-  return failed ? { ...failed, progress } : { state: 'todo', progress, untouched: !acted && !inFlight };
+  return observeUpdateToAsk(updates, id, context, progress);
 }
 
-async function remove(clients: Clients, { certificateAuthority: id, waitForUpdate }: Facts, context: ActionContext): Promise<void> {
-  const { target } = context;
+function remove(clients: Clients, { certificateAuthority: id, waitForUpdate }: Facts, context: ActionContext): Promise<void> {
   const wanted = {
     call: `DeleteCertificateAuthority ${id}`,
-    request: { cluster: target.name, deleteCertificateAuthority: id },
+    request: { deleteCertificateAuthority: id },
     waitForUpdate,
-    send: async (clientRequestToken: string) => {
-      const request = { clusterName: target.name, certificateAuthorityId: id, clientRequestToken };
-      return (await clients.eks(target.region).send(new DeleteCertificateAuthorityCommand(request))).update;
-    },
-    foreign: foreignUpdateOf.bind(undefined, target),
+    send: (eks: EKSClient, request: TokenRequest) =>
+      eks.send(new DeleteCertificateAuthorityCommand({ ...request, certificateAuthorityId: id })),
   };
-  await askForUpdate(clients, wanted, context);
+  return askForAuthorityUpdate(clients, wanted, context);
 }
 
 function undoDeletion({ certificateAuthority: id }: Facts, seen?: Observation): Undo {

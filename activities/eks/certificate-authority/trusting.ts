@@ -4,13 +4,12 @@ import { pinnedTo, type TrustBundle } from '../../../domain/certificate-authorit
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
+import { firstNames } from '../../../domain/text.ts';
 import type { Clients } from '../../clients.ts';
 import type { KubernetesApis } from '../../kubernetes/client/connect.ts';
 import { kinds } from '../../kubernetes/client/kinds.ts';
 import type { Kind } from '../../kubernetes/client/list.ts';
 import { listAll, listNodes, nodeIsReady } from '../../kubernetes/client/read.ts';
-
-const shownMax = 5;
 
 /** What in a cluster has to do with its certificate authorities, as far as it can be read. */
 export interface Trusting {
@@ -85,9 +84,9 @@ export function findingsOfNodes(
   const remedy = 'Replace them first: `node-group-rotation` for a node group of EKS, drift or expiry for a NodePool.';
   const risk = `Its nodes may trust the certificate authorities from before ${successor.id} only, and lose the cluster.`;
   if (accepted)
-    return { blockers: [], risks: groups.map(({ owner, nodes: names }) => ({ object: owner, risk, detail: named(names), remedy })) };
+    return { blockers: [], risks: groups.map(({ owner, nodes: names }) => ({ object: owner, risk, detail: firstNames(names), remedy })) };
   const reason = (names: readonly string[]): string =>
-    `${names.length} nodes may be older than ${successor.id}, and not trust it: ${named(names)}.`;
+    `${names.length} nodes may be older than ${successor.id}, and not trust it: ${firstNames(names)}.`;
   return { risks: [], blockers: groups.map(({ owner, nodes: names }) => ({ object: owner, reason: reason(names), remedy })) };
 }
 
@@ -104,9 +103,4 @@ export function risksOfBundles({ bundles }: Trusting, outgoing: CertificateAutho
 export function notesOfUnread({ unread }: Trusting): string[] {
   const seen = 'Kubeconfigs and clients outside the cluster that carry its bundle cannot be seen: give them the new one first.';
   return [...unread.map((title) => `The ${title} could not be read, so nothing is known of them.`), seen];
-}
-
-/** Names, as many as a person reads. */
-export function named(names: readonly string[]): string {
-  return [...names.slice(0, shownMax), ...(names.length > shownMax ? [`${names.length - shownMax} more`] : [])].join(', ');
 }

@@ -9,10 +9,10 @@ import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type 
 import type { Clients } from '../../clients.ts';
 import { inParallel, listNodes } from '../../kubernetes/client/read.ts';
 import { findNodegroup } from '../nodegroup/nodegroup.ts';
-import { clusterBlockers, listNodegroups, readCluster } from '../preflight.ts';
+import { clusterBlockers, clusterFacts, listNodegroups, readCluster } from '../cluster.ts';
 import { askForUpdate } from '../update/ask-for-update.ts';
 import { describeUpdate } from '../update/planned-change.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { isPlanned, type VersionChange, type VersionFacts } from './facts.ts';
 import { insightBlocker, insightName, insightRisk, findingOf, readInsights } from './insights.ts';
 import { foreignVersionUpdate, observeVersion } from './watch-version.ts';
@@ -91,7 +91,7 @@ async function planChange(
 ): Promise<PlanOf<VersionFacts>> {
   const cluster = await readCluster(clients, target);
   const updates = await readUpdates(clients, target);
-  const inFlight = updates.find(({ status }) => status === 'InProgress');
+  const inFlight = updateInProgress(updates);
   const awaited = waitForUpdate && inFlight ? versionOfOther(way, inFlight) : undefined;
   const from = awaited ?? cluster.version ?? '';
   const object = `Cluster/${target.name}`;
@@ -99,8 +99,7 @@ async function planChange(
   const waivers = new Map(waive.filter(isInForce).map(({ insight, reason }) => [insight, reason]));
   const waived = errors.filter((insight) => waivers.has(insightName(insight)));
   const facts: VersionFacts = {
-    clusterArn: cluster.arn ?? '',
-    createdAt: cluster.createdAt?.toISOString() ?? '',
+    ...clusterFacts(cluster),
     from,
     to,
     waived: waived.map(insightName).sort(),

@@ -1,10 +1,8 @@
-import type { Cluster, Update } from '@aws-sdk/client-eks';
+import type { Update } from '@aws-sdk/client-eks';
+import type { ClusterFacts } from '../cluster.ts';
 
 /** What a plan rests on that takes the control plane to another version. */
-export type VersionFacts = {
-  /** So that another cluster which has taken the name since is left alone. */
-  clusterArn: string;
-  createdAt: string;
+export type VersionFacts = ClusterFacts & {
   from: string;
   to: string;
   /** Names of the insights that people go past by signing, sorted. */
@@ -15,11 +13,6 @@ export type VersionFacts = {
 
 /** The type of the updates that such a plan brings about. */
 export type VersionChange = 'VersionUpdate' | 'VersionRollback';
-
-/** Whether a cluster is the one that was planned for. */
-export function isSameCluster({ arn, createdAt }: Cluster, facts: VersionFacts): boolean {
-  return (arn ?? '') === facts.clusterArn && (createdAt?.toISOString() ?? '') === facts.createdAt;
-}
 
 /** Whether an update is the planned one, as far as EKS tells. */
 export function isPlanned({ type, params = [] }: Update, change: VersionChange, { to }: Pick<VersionFacts, 'to'>): boolean {

@@ -1,4 +1,5 @@
 import { DescribeInsightCommand, ListInsightsCommand, type Category, type Insight } from '@aws-sdk/client-eks';
+import { firstNames } from '../../../domain/text.ts';
 import type { Target } from '../../../domain/target.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import { cut } from '../../../domain/visible.ts';
@@ -66,19 +67,15 @@ export function insightRisk(insight: Insight, reason: string): Risk {
 /** What EKS has found, with the objects and the clients that it names. */
 export function findingOf({ description, insightStatus, resources = [], categorySpecificSummary }: Insight): string {
   const text = cut(insightStatus?.reason ?? description ?? 'it gives no reason', messageCharactersMax);
-  const objects = named(resources.map(({ kubernetesResourceUri, arn }) => kubernetesResourceUri ?? arn ?? ''));
+  const objects = firstNames(resources.map(({ kubernetesResourceUri, arn }) => kubernetesResourceUri ?? arn ?? ''));
   const usages = (categorySpecificSummary?.deprecationDetails ?? []).map(
     ({ usage, replacedWith, stopServingVersion, clientStats = [] }) => {
       const clients = clientStats.map(
         ({ userAgent, lastRequestTime }) => `${userAgent ?? 'unknown'} (last ${lastRequestTime?.toISOString() ?? '?'})`,
       );
-      const by = clients.length === 0 ? '' : `, called by ${named(clients)}`;
+      const by = clients.length === 0 ? '' : `, called by ${firstNames(clients)}`;
       return `${usage ?? 'an API'} is gone in ${stopServingVersion ?? 'it'}, ${replacedWith ?? 'another one'} takes its place${by}`;
     },
   );
   return [withoutFullStop(text), ...(objects === '' ? [] : [`objects: ${objects}`]), ...usages.slice(0, shownMax)].join('; ') + '.';
-}
-
-function named(names: readonly string[]): string {
-  return [...names.slice(0, shownMax), ...(names.length > shownMax ? [`${names.length - shownMax} more`] : [])].join(', ');
 }

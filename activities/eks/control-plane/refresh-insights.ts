@@ -5,7 +5,7 @@ import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
-import { readCluster } from '../preflight.ts';
+import { readCluster } from '../cluster.ts';
 
 /** EKS says some minutes. */
 const estimateMs = 3 * 60_000;

@@ -2,11 +2,11 @@ import type { Cluster, Update } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Progress, Stuck } from '../../../domain/action.ts';
 import { sameMinorVersion } from '../../../domain/version/version.ts';
 import type { Clients } from '../../clients.ts';
-import { readCluster } from '../preflight.ts';
-import { describeUpdate, hasFailed } from '../update/planned-change.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { readCluster, replacedCluster } from '../cluster.ts';
+import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
-import { isPlanned, isSameCluster, type VersionChange, type VersionFacts } from './facts.ts';
+import { isPlanned, type VersionChange, type VersionFacts } from './facts.ts';
 
 /** How far EKS is with taking a control plane to the version of a plan. Reads only. Throws `cluster-unknown` and `aws-…` errors. */
 export async function observeVersion(
@@ -17,10 +17,8 @@ export async function observeVersion(
 ): Promise<Observation> {
   const cluster = await readCluster(clients, context.target);
   const { name } = context.target;
-  if (!isSameCluster(cluster, facts)) {
-    const reason = `Cluster ${name} has been replaced by another one of its name.`;
-    return { state: 'stuck', reason, remedy: 'Find out who replaced it; abort the run and plan again.' };
-  }
+  const replaced = replacedCluster(cluster, facts);
+  if (replaced) return replaced;
   const version = cluster.version ?? '';
   const progress = progressOf(facts, cluster);
   if (cluster.status === 'UPDATING') return observeUpdating(clients, facts, change, context, version, progress);
@@ -38,14 +36,7 @@ export async function observeVersion(
 
 /** What to say of an update of the control plane in progress that this step has not begun. The planned one can be adopted. */
 export function foreignVersionUpdate(facts: VersionFacts, change: VersionChange, cluster: string, update: Update): Stuck {
-  const which = `${describeUpdate(update)} is in progress`;
-  if (isPlanned(update, change, facts)) {
-    const reason = `Somebody else has begun the same change of cluster ${cluster}: ${which}.`;
-    const remedy = 'Have this step adopt it (`holdpoint adopt`), or wait until it has ended and try again (`holdpoint retry`).';
-    return { state: 'stuck', reason, remedy, adoptable: true };
-  }
-  const reason = `Somebody else changes cluster ${cluster}: ${which}.`;
-  return { state: 'stuck', reason, remedy: 'Wait until it has ended, then try again (`holdpoint retry`).' };
+  return foreignUpdateOf(`cluster ${cluster}`, describeUpdate(update), isPlanned(update, change, facts));
 }
 
 /** Whose an update in progress is, only EKS can say, when it is asked under the token of this step. */
@@ -59,7 +50,7 @@ async function observeUpdating(
 ): Promise<Observation> {
   if (acted) return { state: 'moving', progress };
   const updates = await readUpdates(clients, target);
-  const inProgress = updates.find(({ status }) => status === 'InProgress');
+  const inProgress = updateInProgress(updates);
   if (facts.waitForUpdate && inProgress && !isPlanned(inProgress, change, facts)) return { state: 'moving', progress };
   // One that is not listed yet may be this step's.
   const untouched = inProgress !== undefined && isUntouched(facts, change, version, updates);

@@ -20,7 +20,7 @@ import {
   runTag,
   strangerReason,
 } from './nodegroup.ts';
-import { readCluster } from '../preflight.ts';
+import { readCluster } from '../cluster.ts';
 import { requestToken } from '../request-token.ts';
 
 /** EKS takes one to three minutes until the instances of a group have joined. */

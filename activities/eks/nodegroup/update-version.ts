@@ -19,8 +19,8 @@ import {
 import { askForUpdate, type WantedUpdate } from '../update/ask-for-update.ts';
 import { nodesAdded } from './expected-nodes.ts';
 import { findNodegroup, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
-import { readCluster } from '../preflight.ts';
-import { readUpdates } from '../update/read-updates.ts';
+import { readCluster } from '../cluster.ts';
+import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { describeUpdate, foreignUpdate, isAt, isUniform, type UpdateFacts } from '../update/planned-change.ts';
 import { observeUpdate } from '../update/watch-update.ts';
 
@@ -141,7 +141,7 @@ function updateEffects(object: string, nodegroup: Nodegroup, facts: UpdateFacts)
 }
 
 async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, waitForUpdate }: UpdateInput): Promise<string> {
-  const update = (await readUpdates(clients, target, { nodegroupName: nodegroup })).find(({ status }) => status === 'InProgress');
+  const update = updateInProgress(await readUpdates(clients, target, { nodegroupName: nodegroup }));
   const which = update ? describeUpdate(update) : 'an update';
   const then = waitForUpdate ? 'this step waits until it has ended' : 'this step goes no further before it has ended';
   return `Node group ${nodegroup} is UPDATING, by ${which}: ${then}.`;

@@ -6,7 +6,7 @@ import { stuckError } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { requestToken } from '../request-token.ts';
-import { readUpdates, type UpdateOwner } from './read-updates.ts';
+import { readUpdates, updateInProgress, type UpdateOwner } from './read-updates.ts';
 
 /** Earlier tries whose request tokens are tried before an update in progress is called somebody else's. */
 const earlierTriesMax = 10;
@@ -38,7 +38,7 @@ export async function askForUpdate(clients: Clients, wanted: WantedUpdate, conte
   const answer = await ask(wanted, context);
   if (!('conflict' in answer)) return;
   const updates = await readUpdates(clients, context.target, wanted.owner);
-  const inProgress = updates.find(({ status }) => status === 'InProgress');
+  const inProgress = updateInProgress(updates);
   if (!inProgress || wanted.waitForUpdate) throw answer.conflict;
   if (await isOfEarlierTry(wanted, context, inProgress)) return;
   throw stuckError(wanted.foreign(inProgress));

@@ -78,12 +78,19 @@ export function describeUpdate({ id, type, params = [] }: Update): string {
 
 /** What to say of an update in progress that this step has not begun. Where it is the planned change, it can be adopted. */
 export function foreignUpdate(facts: UpdateFacts, update: Update): Stuck {
-  const { nodegroup } = facts;
-  if (isSameChange(update, facts)) {
-    const reason = `Somebody else has begun the same change of node group ${nodegroup}: ${describeUpdate(update)} is in progress.`;
+  return foreignUpdateOf(`node group ${facts.nodegroup}`, describeUpdate(update), isSameChange(update, facts));
+}
+
+/**
+ * What to say of an update in progress that a step has not begun. `whose` is what it changes, such as `cluster demo`; `described` the
+ * update, see `describeUpdate`. Where it is the very change that is planned, it can be adopted.
+ */
+export function foreignUpdateOf(whose: string, described: string, isPlanned: boolean): Stuck {
+  if (isPlanned) {
+    const reason = `Somebody else has begun the same change of ${whose}: ${described} is in progress.`;
     const remedy = 'Have this step adopt it (`holdpoint adopt`), or wait until it has ended and try again (`holdpoint retry`).';
     return { state: 'stuck', reason, remedy, adoptable: true };
   }
-  const reason = `Somebody else changes node group ${nodegroup}: ${describeUpdate(update)} is in progress.`;
+  const reason = `Somebody else changes ${whose}: ${described} is in progress.`;
   return { state: 'stuck', reason, remedy: 'Wait until it has ended, then try again (`holdpoint retry`).' };
 }

@@ -28,6 +28,11 @@ export async function readUpdates(clients: Clients, target: Target, of: UpdateOw
   }
 }
 
+/** The update that is in progress; EKS takes one at a time, of the cluster and of each node group and add-on. */
+export function updateInProgress(updates: readonly Update[]): Update | undefined {
+  return updates.find(({ status }) => status === 'InProgress');
+}
+
 function listIds(clients: Clients, target: Target, of: UpdateOwner): Promise<string[]> {
   return listAllOf('ListUpdates', target, async (nextToken) => {
     const command = new ListUpdatesCommand({ name: target.name, ...of, maxResults: pageSize, nextToken });

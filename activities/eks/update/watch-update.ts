@@ -6,7 +6,7 @@ import type { Clients } from '../../clients.ts';
 import { nodeIsReady } from '../../kubernetes/client/read.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup } from '../nodegroup/nodegroup.ts';
 import { foreignUpdate, hasFailed, isAt, isSameChange, isUniform, latestOf, mayBePlanned, type UpdateFacts } from './planned-change.ts';
-import { readUpdates } from './read-updates.ts';
+import { readUpdates, updateInProgress } from './read-updates.ts';
 import { explainUpdateErrors } from './update-error.ts';
 
 /** How far EKS is with the version update of a node group that a plan asks for. Reads only. Throws `aws-…` and `kubernetes-…` errors. */
@@ -49,7 +49,7 @@ async function observeUpdating(
 ): Promise<Observation> {
   if (acted || facts.waitForUpdate) return { state: 'moving', progress };
   const updates = await readUpdates(clients, target, { nodegroupName: facts.nodegroup });
-  const inProgress = updates.find(({ status }) => status === 'InProgress');
+  const inProgress = updateInProgress(updates);
   // One that is not listed yet may be this step's.
   const untouched = inProgress !== undefined && isUntouched(nodegroup, facts, updates);
   if (!adopt) return { state: 'todo', progress, untouched };

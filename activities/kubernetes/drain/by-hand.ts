@@ -8,10 +8,10 @@ import { closestName } from '../../../domain/suggestion.ts';
 import type { Target } from '../../../domain/target.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { contextOfLook, readInput, waitOrStop, type PlanOf } from '../../action.ts';
-import type { Clients } from '../../clients.ts';
 import { openRecordFile } from '../../evidence/record-file.ts';
 import { perform } from '../../perform.ts';
 import { connectByKubeconfig, type KubeconfigConnection, type KubeconfigOptions } from '../client/kubeconfig.ts';
+import { onlyKubernetes } from '../only-kubernetes.ts';
 import { findNodes, listNodes } from '../client/read.ts';
 import { cordonOwner, liftCordon, liftCordonOfOthers, runsAnnotating } from '../cordon/owner-annotation.ts';
 import { beginWith, readCluster, type ClusterReading } from './cluster-state.ts';
@@ -168,7 +168,7 @@ export class DrainByHand implements DrainPreview {
     if (this.reading && performance.now() - this.readAtMs < readingAgeMaxMs) beginWith(this.reading, this.connection.apis, this.cluster);
     this.reading = undefined;
     try {
-      const { summary = '', passed } = await perform(drainAction(this.clients()), this.plan, context, surroundings);
+      const { summary = '', passed } = await perform(drainAction(onlyKubernetes(this.connection.apis)), this.plan, context, surroundings);
       const uncordoned = uncordon ? await this.uncordonOwn() : [];
       const { cordoned, schedulable } = await this.cordonsNow();
       const byOthers = schedulable.filter((name) => !uncordoned.includes(name));
@@ -183,7 +183,7 @@ export class DrainByHand implements DrainPreview {
 
   private async lookAgain(run: string): Promise<Progress | undefined> {
     const context = contextOfLook({ run, step: 'drain', target: this.target, retry: 0 });
-    return (await observeDrain(this.clients(), this.plan, context)).progress;
+    return (await observeDrain(onlyKubernetes(this.connection.apis), this.plan, context)).progress;
   }
 
   /**
@@ -215,14 +215,6 @@ export class DrainByHand implements DrainPreview {
 
   private names(): string[] {
     return this.plan.facts.nodes.map(({ name }) => name);
-  }
-
-  private clients(): Clients {
-    const { apis } = this.connection;
-    const none = (): never => {
-      throw new Error('a drain by hand needs no AWS');
-    };
-    return { eks: none, ec2: none, cloudwatch: none, endpoints: none, waivers: async () => [], kubernetes: async () => apis };
   }
 }
 

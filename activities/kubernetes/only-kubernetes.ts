@@ -1,0 +1,10 @@
+import type { Clients } from '../clients.ts';
+import type { KubernetesApis } from './client/connect.ts';
+
+/** Clients of one cluster of Kubernetes, for what asks nothing of AWS. */
+export function onlyKubernetes(apis: KubernetesApis): Clients {
+  const none = (): never => {
+    throw new Error('what works on a cluster of Kubernetes needs no AWS');
+  };
+  return { eks: none, ec2: none, cloudwatch: none, endpoints: none, waivers: async () => [], kubernetes: async () => apis };
+}

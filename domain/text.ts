@@ -1,0 +1,12 @@
+/** Names that a person reads of a list. */
+const namesShownMax = 5;
+
+/** Which of two texts comes first, for sorting: by code units, the same everywhere. */
+export function compareText(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}
+
+/** Names, as many as a person reads, and how many more there are. */
+export function firstNames(names: readonly string[]): string {
+  return [...names.slice(0, namesShownMax), ...(names.length > namesShownMax ? [`${names.length - namesShownMax} more`] : [])].join(', ');
+}
