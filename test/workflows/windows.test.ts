@@ -39,6 +39,8 @@ interface Window {
   name: string;
   openings: Interval[];
   freezes: Freeze[];
+  /** What the next look at the calendar changes before it sees it: however busy the machine is, a test is not too late for a time of it. */
+  beforeLook?: (() => void) | undefined;
 }
 
 let windowsMade = 0;
@@ -49,10 +51,16 @@ function newWindow(...openings: [fromMs: number, untilMs: number][]): Window {
   const window: Window = { name, openings: openings.map(([from, until]) => ({ from: nowMs + from, until: nowMs + until })), freezes: [] };
   const touching = <One extends Interval>(all: readonly One[], range: Interval): One[] =>
     all.filter(({ from, until }) => until > range.from && from < range.until);
-  const wallTimes = (from: number, until: number): Interval[] => touching(window.openings, { from, until });
+  const wallTimes = (from: number, until: number): Interval[] => {
+    window.beforeLook?.();
+    return touching(window.openings, { from, until });
+  };
+  const freezesIn = (range: Interval): Freeze[] => {
+    window.beforeLook?.();
+    return touching(window.freezes, range);
+  };
   const windows = [{ text: 'as the test says', zone: 'UTC', onClockChange: clockChangeDefault, wallTimes }];
-  const freezes = [{ name: 'test', freezesIn: (range: Interval) => touching(window.freezes, range) }];
-  engine.calendars.set(name, new Calendar({ name, zone: 'UTC', windows, freezes }));
+  engine.calendars.set(name, new Calendar({ name, zone: 'UTC', windows, freezes: [{ name: 'test', freezesIn }] }));
   calendarsOfConfiguration()[name] = { zone: 'UTC', weekly: ['Mon 00:00-01:00'], dst: clockChangeDefault, freezes: [] };
   return window;
 }
@@ -96,6 +104,14 @@ function openNow(window: Window): void {
   window.openings.push({ from: Date.now() - 1, until: Date.now() + hourMs });
 }
 
+/** The first opening begins so long after the run has looked at it next. */
+function openAfterLook(window: Window, afterMs: number): void {
+  window.beforeLook = () => {
+    window.beforeLook = undefined;
+    window.openings[0]!.from = Date.now() + afterMs;
+  };
+}
+
 /** Has a parked run look at its window, which it does by itself once in an hour. */
 async function lookAgain(target: string): Promise<void> {
   await engine.holdpoint.operate(target, 'pause', '', engine.keys.dana);
@@ -107,7 +123,7 @@ testBeside(
   'what is signed while the window is shut waits for it, says until when, and goes on by itself without being signed again',
   async () => {
     const window = newWindow([hourMs, 2 * hourMs]);
-    const { run, target, site } = await begin(twoSteps(window));
+    const { run, target } = await begin(twoSteps(window));
     await engine.decide(target, 'ada');
     const parked = await engine.until(target, 'parked');
     const opensAt = new Date(window.openings[0]!.from).toISOString();
@@ -116,9 +132,8 @@ testBeside(
     await untilTrue(async () =>
       (await engine.holdpoint.list({ openOnly: true })).some((one) => one.run === run && one.opensAt === opensAt),
     );
-    window.openings[0]!.from = Date.now() + soonMs;
+    openAfterLook(window, soonMs);
     await lookAgain(target);
-    expect(site.drained).toEqual([]);
     await engine.until(target, 'done');
     const kinds = await engine.verifiedKinds(run);
     expect(kinds.filter((kind) => kind.startsWith('window.'))).toEqual(['window.parked', 'window.parked', 'window.resumed']);
@@ -189,16 +204,21 @@ testBeside(
     const { run, target, site } = await begin(twoSteps(window));
     await engine.decide(target, 'ada');
     await engine.until(target, 'parked');
-    const opens = (window.openings[0]!.from = Date.now() + soonMs);
+    openAfterLook(window, soonMs);
     await lookAgain(target);
-    await engine.until(target, ({ window }) => window?.opensAt === new Date(opens).toISOString());
-    window.freezes.push({ from: opens - 1, until: opens + soonMs, why: 'a sale' });
+    await untilTrue(() => window.beforeLook === undefined);
+    const { from, until } = window.openings[0]!;
+    const freeze = { from: from - 1, until: until - hourMs / 2, why: 'a sale' };
+    // Declared at the last moment: the run has set its timer to the opening.
+    window.beforeLook = () => void (Date.now() >= from && window.freezes.length === 0 && window.freezes.push(freeze));
     const frozen = await engine.until(target, ({ window }) => window?.state === 'frozen');
-    expect(frozen.window).toMatchObject({ reason: expect.stringContaining('a sale'), opensAt: new Date(opens + soonMs).toISOString() });
+    expect(frozen.window).toMatchObject({ reason: expect.stringContaining('a sale'), opensAt: new Date(freeze.until).toISOString() });
     expect(site.drained).toEqual([]);
+    freeze.until = Date.now();
+    await lookAgain(target);
     await engine.until(target, 'done');
     const [started] = (await engine.entries(run)).filter(({ kind }) => kind === 'step.started');
-    expect(Date.parse(started!.at)).toBeGreaterThanOrEqual(opens + soonMs);
+    expect(Date.parse(started!.at)).toBeGreaterThanOrEqual(freeze.until);
     await engine.verifiedKinds(run);
   },
   timeoutMs,
@@ -269,9 +289,9 @@ testBeside(
     const { run, target } = await begin(twoSteps(window));
     await engine.decide(target, 'ada');
     await engine.until(target, 'parked');
-    const opens = (window.openings[0]!.from = Date.now() + 2 * soonMs);
+    openAfterLook(window, 6 * soonMs);
     await lookAgain(target);
-    await engine.until(target, ({ window }) => window?.opensAt === new Date(opens).toISOString());
+    await engine.until(target, (state) => state.window?.opensAt === new Date(window.openings[0]!.from).toISOString());
     await engine.holdpoint.operate(target, 'proceed', 'it is late', engine.keys.dana);
     await engine.until(target, 'done');
     const kinds = await engine.verifiedKinds(run);
@@ -306,14 +326,11 @@ testBeside(
   'a step that goes on past the close is recorded as such, and people are told where it says page',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
-    const { run, target, site } = await begin(twoSteps(window, { atClose: 'page' }), (made) => made.slow.add('node-a'));
-    // The step must have begun by then, and on a busy machine all that comes before takes long.
-    await engine.until(target, 'holding');
-    window.openings[0]!.until = Date.now() + 3 * soonMs;
-    await engine.decide(target, 'ada');
+    const { run, target, site } = await lateRun(window, 'page');
     await untilTrue(async () => (await engine.entries(run)).some(({ kind }) => kind === 'window.closed'));
     const closed = (await engine.entries(run)).find(({ kind }) => kind === 'window.closed');
-    expect(closed?.body).toMatchObject({ step: 'first', atClose: 'page', closesAt: new Date(window.openings[0]!.until).toISOString() });
+    expect(closed?.body).toMatchObject({ step: 'first', atClose: 'page' });
+    expect(Date.parse(closed!.at)).toBeGreaterThanOrEqual(Date.parse(closed!.body.closesAt as string));
     site.finishSlow();
     await engine.until(target, parkedBefore('second'));
     await engine.holdpoint.operate(target, 'abort', 'enough', engine.keys.dana);
@@ -323,9 +340,10 @@ testBeside(
   timeoutMs,
 );
 
-/** A run whose first step goes on when the window closes, which says that it is undone then. */
-async function lateRun(window: Window) {
-  const begun = await begin(twoSteps(window, { atClose: 'undo' }), (site) => site.slow.add('node-a'));
+/** A run whose first step goes on when the window closes. */
+async function lateRun(window: Window, atClose: string, onBegun: (run: string) => void = () => undefined) {
+  const begun = await begin(twoSteps(window, { atClose }), (site) => site.slow.add('node-a'));
+  onBegun(begun.run);
   // However long the machine takes until then: the close comes soon after the step has begun.
   const { site, target } = begun;
   let until = 0;
@@ -342,8 +360,12 @@ test(
   'a step that is to be undone at the close is stopped and the run rolled back, not at a close that was put off',
   async () => {
     const window = newWindow([-hourMs, hourMs]);
-    const { run, target, site } = await lateRun(window);
-    const putOff = (window.openings[0]!.until += soonMs);
+    const { run, target, site } = await lateRun(window, 'undo');
+    const closes = window.openings[0]!.until;
+    let putOff = 0;
+    window.beforeLook = () => {
+      if (putOff === 0 && Date.now() >= closes) window.openings[0]!.until = putOff = Date.now() + soonMs;
+    };
     const { ended } = await engine.until(target, 'undone');
     expect(ended?.reason).toBe(`undone automatically, as the window ${window.name} closed while step first went on`);
     expect(site.undone).toEqual(['node-a']);
@@ -363,8 +385,7 @@ test(
     let late: string | undefined;
     beforeEntry = (kind, of) => void (of === late && kind === 'window.closed' && (window.openings[0]!.until = Date.now() + hourMs));
     try {
-      const { run, target, site } = await lateRun(window);
-      late = run;
+      const { target, site } = await lateRun(window, 'undo', (run) => (late = run));
       const { stuck } = await engine.until(target, 'stuck');
       expect(stuck).toMatchObject({ code: 'step-not-signed', step: 'first', reason: expect.stringContaining('has not closed') });
       expect(stuck?.reason).toMatch(/^It was stopped, as the window .* closed while step first went on, and could not be undone auto/);
