@@ -1,3 +1,23 @@
+import { test } from '@jest/globals';
+
+/** Tests of a file that mostly wait: `begin` has them begun side by side, before their turns. */
+export class TestsBeside {
+  private readonly works: (() => Promise<void>)[] = [];
+  private outcomes: Promise<void>[] = [];
+
+  /** @param atOnceMax more of them would keep each other busy past the times that they wait for. */
+  constructor(private readonly atOnceMax: number) {}
+
+  test(title: string, work: () => Promise<void>, limitMs?: number): void {
+    const place = this.works.push(work) - 1;
+    test(title, () => this.outcomes[place], limitMs);
+  }
+
+  begin(): void {
+    this.outcomes = inTurns(this.works, this.atOnceMax, (work) => work());
+  }
+}
+
 /**
  * Works on all items in their order, so many at a time, and gives the promise of each one's result at once: tests that look at one of
  * them each need not wait for each other. What fails is thrown where its promise is awaited.

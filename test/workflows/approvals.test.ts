@@ -10,6 +10,7 @@ import type { Policy } from '../../domain/approval/policy.ts';
 import { bytesToSign, signedWith, statementFor, type DelegationStatement, type Statement } from '../../domain/approval/statement.ts';
 import type { RunState } from '../../domain/run/state.ts';
 import { decideUpdate, type DecisionAnswer, type WordAtHold } from '../../workflows/messages.ts';
+import { TestsBeside } from '../support/in-turns.ts';
 import { startEngine, type Engine, type Person, runbookOf } from '../support/engine.ts';
 
 const terms = { exclude: ['requester'], reason: 'optional' as const, expiresMs: 600_000 };
@@ -20,14 +21,15 @@ const policies: Record<string, Policy> = {
     atLeast: 1,
     of: 'leads',
     ...terms,
-    remindMs: 2_000,
-    escalate: { afterMs: 3_000, to: 'sre' },
-    expiresMs: 20_000,
+    remindMs: 8_000,
+    escalate: { afterMs: 12_000, to: 'sre' },
+    expiresMs: 40_000,
   },
   deputized: { name: 'deputized', atLeast: 2, of: 'sre', ...terms, delegate: 'allowed' },
   crowd: { name: 'crowd', atLeast: crowdCount, of: 'crowd', ...terms },
 };
 
+const besides = new TestsBeside(2);
 let engine: Engine;
 let directory: string;
 let crowd: Signer[];
@@ -40,6 +42,7 @@ beforeAll(async () => {
   for (const { person, publicKey } of crowd) engine.configuration.people[person] = { name: person, key: publicKey };
   Object.assign(engine.configuration.policies, policies);
   Object.assign(engine.configuration.groups, { leads: ['linus'], crowd: names });
+  besides.begin();
 });
 afterAll(async () => {
   await engine.stop();
@@ -66,15 +69,15 @@ async function codeOf(target: string, word: WordAtHold): Promise<string | undefi
 }
 
 describe('an approval that counts from later on', () => {
-  test('is waited for, and releases the hold by itself when its time has come', async () => {
+  besides.test('is waited for, and releases the hold by itself when its time has come', async () => {
     const { target, site, run, state } = await engine.held('one');
-    const from = inSeconds(4);
-    const answer = await engine.holdpoint.approveFrom(state, state.hold!.request, from, 'in the night', engine.keys.ada);
+    const from = inSeconds(15);
+    const answer = await engine.holdpoint.approveFrom(state, state.hold!.request, from, 'in the night', engine.keys.grace);
     expect(answer).toEqual({ state: 'waiting', missing: 1 });
     expect(site.done).toEqual([]);
     await engine.until(target, 'done');
     const entries = await engine.entries(run);
-    expect(entries.find(({ kind }) => kind === 'decision.deferred')?.body).toMatchObject({ person: 'ada', from });
+    expect(entries.find(({ kind }) => kind === 'decision.deferred')?.body).toMatchObject({ person: 'grace', from });
     expect(Date.parse(entries.find(({ kind }) => kind === 'hold.released')!.at)).toBeGreaterThanOrEqual(Date.parse(from));
     await engine.verifiedKinds(run);
     await engine.replay(target);
@@ -82,7 +85,7 @@ describe('an approval that counts from later on', () => {
 
   test('does not count where its signer has left when its time comes', async () => {
     const { target, site, run, state } = await engine.held('one');
-    await engine.holdpoint.approveFrom(state, state.hold!.request, inSeconds(3), 'in the night', engine.keys.ada);
+    await engine.holdpoint.approveFrom(state, state.hold!.request, inSeconds(8), 'in the night', engine.keys.ada);
     const { sre = [] } = engine.configuration.groups;
     engine.configuration.groups.sre = sre.filter((person) => person !== 'ada');
     try {
@@ -218,9 +221,9 @@ describe('an approval in the place of somebody else', () => {
   });
 });
 
-test('a hold reminds, lets others sign, and closes, in this order', async () => {
+besides.test('a hold reminds, lets others sign, and closes, in this order', async () => {
   const { target, site, run } = await engine.held('impatient');
-  await expect(engine.decide(target, 'ada')).rejects.toMatchObject({ code: 'not-in-group' });
+  await expect(engine.decide(target, 'grace')).rejects.toMatchObject({ code: 'not-in-group' });
   await engine.until(target, 'stuck');
   const kinds = (await engine.verifiedKinds(run)).filter((kind) => kind.startsWith('hold.'));
   expect(kinds.slice(0, 4)).toEqual(['hold.requested', 'hold.reminded', 'hold.escalated', 'hold.reminded']);
@@ -228,7 +231,7 @@ test('a hold reminds, lets others sign, and closes, in this order', async () => 
   expect(site.done).toEqual([]);
   await engine.holdpoint.operate(target, 'retry', 'people are back', engine.keys.dana);
   await engine.until(target, ({ hold }) => hold?.request.number === 2 && hold.request.escalatedAt !== undefined);
-  await expect(engine.decide(target, 'ada')).resolves.toMatchObject({ state: 'approved' });
+  await expect(engine.decide(target, 'grace')).resolves.toMatchObject({ state: 'approved' });
   await engine.until(target, 'done');
   await engine.verifiedKinds(run);
   await engine.replay(target);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { ApprovalRequest } from '../../domain/approval/request.ts';
 import type { HoldState } from '../../domain/run/state.ts';
 import { runbookOf, startEngine, type Engine } from '../support/engine.ts';
 
@@ -17,8 +18,10 @@ async function openHold(target: string, request: number): Promise<HoldState> {
 test('a hold that nobody signs in time closes without approving, refuses late signatures, and is opened anew by retry', async () => {
   const { cluster, target, site } = engine.newSite();
   const { run } = await engine.begin(cluster, runbookOf({ policy: 'short' }));
-  const first = await openHold(target, 1);
   const stuck = await engine.until(target, 'stuck');
+  // Where the machine is busy nobody has seen it open.
+  const requested = (await engine.entries(run)).find(({ kind }) => kind === 'hold.requested');
+  const first = { request: requested?.body as unknown as ApprovalRequest };
   expect(stuck.stuck).toMatchObject({ step: 'sign', reason: expect.stringContaining('expired at') });
   expect(stuck.stuck?.remedy).toContain('holdpoint retry');
   const late = engine.holdpoint.decide({ run, target }, first.request, 'approve', 'late', engine.keys.ada);

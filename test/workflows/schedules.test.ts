@@ -13,6 +13,7 @@ import type { Signer } from '../../client/signing.ts';
 import type { Channel } from '../../runbooks/configuration/notifications.ts';
 import { runWorkflow, type RunInput } from '../../workflows/messages.ts';
 import { startEndpoint } from '../support/endpoint.ts';
+import { TestsBeside } from '../support/in-turns.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, workAtOnce, type Engine, type Person, type Site } from '../support/engine.ts';
 
 const hourMs = 3_600_000;
@@ -22,9 +23,11 @@ const twoHolds = documentOf(`
   - { id: second, hold: one }
   - { id: work, uses: kubernetes.cordon, with: { nodes: [node-first] } }`);
 
+const besides = new TestsBeside(2);
 let engine: Engine;
 beforeAll(async () => {
   engine = await startEngine('schedules');
+  besides.begin();
 });
 afterAll(async () => {
   for (const { name } of await engine.holdpoint.schedules.list()) {
@@ -186,8 +189,8 @@ test('what was signed in advance does not count for another plan: people are ask
   await expect(engine.verifiedKinds(run)).resolves.toContain('attempt.refused');
 });
 
-test('what was signed in advance does not count when its opening is over', async () => {
-  const scheduled = newSchedule({ document: twoHolds, agoMs: 285_000, durationMs: 300_000 });
+besides.test('what was signed in advance does not count when its opening is over', async () => {
+  const scheduled = newSchedule({ document: twoHolds, agoMs: 260_000, durationMs: 300_000 });
   await apply(scheduled);
   await signInAdvance(scheduled, 'grace', ['second']);
   await alarm(scheduled);
@@ -203,13 +206,13 @@ test('what was signed in advance does not count when its opening is over', async
   await engine.until(scheduled.target, 'done');
 });
 
-test('how late a run may start does not limit what was signed in advance for its later holds', async () => {
-  const scheduled = newSchedule({ document: twoHolds, agoMs: 0, catchUpMs: 15_000 });
+besides.test('how late a run may start does not limit what was signed in advance for its later holds', async () => {
+  const scheduled = newSchedule({ document: twoHolds, agoMs: 0, catchUpMs: 40_000 });
   await apply(scheduled);
   await signInAdvance(scheduled, 'grace', ['second']);
   await alarm(scheduled);
   await runOf(scheduled, 'holding');
-  await untilTrue(() => Date.now() > scheduled.opensMs + 15_000);
+  await untilTrue(() => Date.now() > scheduled.opensMs + 40_000);
   await engine.decide(scheduled.target, 'ada');
   await engine.until(scheduled.target, 'done');
 });

@@ -5,34 +5,26 @@ import type { Interval } from '../../domain/calendar/interval.ts';
 import { clockChangeDefault } from '../../domain/calendar/window.ts';
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { RunState } from '../../domain/run/state.ts';
-import { inTurns } from '../support/in-turns.ts';
+import { TestsBeside } from '../support/in-turns.ts';
 import { documentOf, startEngine, untilTrue, type Engine, type Site } from '../support/engine.ts';
 
 const hourMs = 3_600_000;
 /** Until an opening of these tests begins or ends: the server has no clock that could be put forward. */
 const soonMs = 5_000;
 const timeoutMs = 150_000;
-/** Runs that wait for their openings at the same time; more of them would keep each other busy past the time of an opening. */
-const runsAtOnceMax = 5;
+const besides = new TestsBeside(5);
+const testBeside = besides.test.bind(besides);
 
 let engine: Engine;
 let beforeEntry: (kind: string, run: string) => void = () => undefined;
-const besides: (() => Promise<void>)[] = [];
-let outcomes: Promise<void>[] = [];
 beforeAll(async () => {
   engine = await startEngine('windows', async (kind, run) => beforeEntry(kind, run));
   const { policies } = engine.configuration;
   policies.keeping = { ...policies.one!, name: 'keeping', keepSignatures: true };
   policies.closing = { ...policies.one!, name: 'closing', expiresAtClose: true };
-  outcomes = inTurns(besides, runsAtOnceMax, (work) => work());
+  besides.begin();
 });
 afterAll(() => engine.stop());
-
-/** A test that mostly waits, and is begun with others before its turn. */
-function testBeside(title: string, work: () => Promise<void>, limitMs: number): void {
-  const place = besides.push(work) - 1;
-  test(title, () => outcomes[place], limitMs);
-}
 
 /** A calendar whose openings and freezes a test changes. */
 interface Window {
@@ -104,19 +96,21 @@ function openNow(window: Window): void {
   window.openings.push({ from: Date.now() - 1, until: Date.now() + hourMs });
 }
 
-/** The first opening begins so long after the run has looked at it next. */
-function openAfterLook(window: Window, afterMs: number): void {
-  window.beforeLook = () => {
-    window.beforeLook = undefined;
-    window.openings[0]!.from = Date.now() + afterMs;
-  };
-}
-
 /** Has a parked run look at its window, which it does by itself once in an hour. */
 async function lookAgain(target: string): Promise<void> {
   await engine.holdpoint.operate(target, 'pause', '', engine.keys.dana);
   await engine.until(target, 'paused');
   await engine.holdpoint.operate(target, 'resume', '', engine.keys.dana);
+}
+
+/** Has the first opening begin so long after a parked run has seen when that is. */
+async function openAfterLook(window: Window, target: string, afterMs: number): Promise<void> {
+  window.beforeLook = () => {
+    window.beforeLook = undefined;
+    window.openings[0]!.from = Date.now() + afterMs;
+  };
+  await lookAgain(target);
+  await untilTrue(() => window.beforeLook === undefined);
 }
 
 testBeside(
@@ -132,8 +126,7 @@ testBeside(
     await untilTrue(async () =>
       (await engine.holdpoint.list({ openOnly: true })).some((one) => one.run === run && one.opensAt === opensAt),
     );
-    openAfterLook(window, soonMs);
-    await lookAgain(target);
+    await openAfterLook(window, target, soonMs);
     await engine.until(target, 'done');
     const kinds = await engine.verifiedKinds(run);
     expect(kinds.filter((kind) => kind.startsWith('window.'))).toEqual(['window.parked', 'window.parked', 'window.resumed']);
@@ -204,9 +197,7 @@ testBeside(
     const { run, target, site } = await begin(twoSteps(window));
     await engine.decide(target, 'ada');
     await engine.until(target, 'parked');
-    openAfterLook(window, soonMs);
-    await lookAgain(target);
-    await untilTrue(() => window.beforeLook === undefined);
+    await openAfterLook(window, target, soonMs);
     const { from, until } = window.openings[0]!;
     const freeze = { from: from - 1, until: until - hourMs / 2, why: 'a sale' };
     // Declared at the last moment: the run has set its timer to the opening.
@@ -289,8 +280,7 @@ testBeside(
     const { run, target } = await begin(twoSteps(window));
     await engine.decide(target, 'ada');
     await engine.until(target, 'parked');
-    openAfterLook(window, 6 * soonMs);
-    await lookAgain(target);
+    await openAfterLook(window, target, 6 * soonMs);
     await engine.until(target, (state) => state.window?.opensAt === new Date(window.openings[0]!.from).toISOString());
     await engine.holdpoint.operate(target, 'proceed', 'it is late', engine.keys.dana);
     await engine.until(target, 'done');
