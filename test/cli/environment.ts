@@ -119,6 +119,7 @@ export class LiveEnvironment extends Environment {
 
   /** A worker in this process that reaches the sandbox. */
   async startWorker(): Promise<void> {
+    await this.stopWorker();
     Object.assign(process.env, awsEnvironment({ endpoint: this.sandbox.url }));
     const settings = { ...this.settings('in-process'), configurationFile: this.env.HOLDPOINT_CONFIG ?? '', logLevel: 'error' as const };
     const worker = await createWorker(settings, this.bundle);
