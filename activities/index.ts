@@ -14,7 +14,7 @@ import { calendarsOf } from '../domain/calendar/definition.ts';
 import { membersOf, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { judge as judgeByRules, refusalOfOperator } from '../domain/approval/rules.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import { heartbeatMark, rollbackKind } from '../domain/evidence/evidence.ts';
+import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
@@ -247,7 +247,7 @@ export function createActivities(parts: ActivityParts): Activities {
     record: (request) =>
       withHeartbeats(async () => {
         const caller = await callers.present(callersOf.record);
-        const written = await record(parts.evidence, caller, request, (run, plan) => judge.requireRollback(run, plan));
+        const written = await record(parts.evidence, caller, request, judge);
         const toTell = [runWorkflow, scheduleWorkflow].includes(caller.workflowType) ? await entriesToTell(request, readNotifications) : [];
         return { ...written, ...(toTell.length > 0 && { toTell }) };
       }),
@@ -447,7 +447,7 @@ async function record(
   evidence: EvidenceStore,
   caller: Caller,
   { run, sequence: first, entries }: Parameters<Activities['record']>[0],
-  requireRollback: Judge['requireRollback'],
+  judge: Judge,
 ): ReturnType<Activities['record']> {
   const { execution, workflowType } = caller;
   if (workflowType !== runWorkflow && run !== `${workflowType}-${execution}`) {
@@ -460,8 +460,8 @@ async function record(
   for (const [index, entry] of entries.entries()) {
     const continues: NewEntry['continues'] = (other) => caller.continues(other);
     const numbered = { ...entry, sequence: first + index, execution, continues };
-    if (entry.kind === rollbackKind) await requireRollback(run, entry.body.plan);
     try {
+      if (workflowType === runWorkflow) await judge.requireEntry(run, numbered);
       // Large values first, so that no entry refers to what is not there.
       const receipt = await evidence.append(run, await keepLargeValues(evidence, run, numbered));
       at.push(receipt.at);
