@@ -41,6 +41,7 @@ import { toFailure } from './failure.ts';
 import { Judge } from './judge.ts';
 import { PastRuns } from './past-runs.ts';
 import { perform, type Performance } from './perform.ts';
+import { PlanTime, planTimeLimits } from './plan-limits.ts';
 import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
 import type { Prepared } from './prepare.ts';
@@ -282,15 +283,21 @@ function frozenFile(): FreezeSource {
 
 /** What plans, for whoever asks and for runs. */
 function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activities, 'prepare' | 'planRunbook' | 'planSpan'> {
-  const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
+  const planStepIn = (limitMs: number): PlanStep => {
+    const time = new PlanTime(limitMs, Context.current().cancellationSignal);
+    return (action, input, context) => {
+      const plan = (): Promise<ActionPlan> => findAction(parts, action).plan(input, contextNow(context));
+      return time.read(`what step ${context.step} concerns`, formatTarget(context.target), plan);
+    };
+  };
   // What anybody can send must not keep what has been signed waiting.
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
   const requests = new Requests();
   const past = new PastRuns(parts.evidence);
-  const planner = async (preparer: Preparer): Promise<Planner> => {
+  const planner = async (preparer: Preparer, limitMs: number): Promise<Planner> => {
     const configuration = await parts.readConfiguration();
     return {
-      planStep,
+      planStep: planStepIn(limitMs),
       prepareNested: (request) => preparer.prepareNested(request),
       findTooLong: (window, steps) => windows.findTooLong(window, steps),
       judge: ({ policy, ...span }) =>
@@ -306,10 +313,10 @@ function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activi
       withHeartbeats(() =>
         requests.admit(async () => {
           const prepared = await ofRequests.prepareRunbook(request, await parts.readConfiguration());
-          return past.addToEach(await planRunbook(prepared, await planner(ofRequests)));
+          return past.addToEach(await planRunbook(prepared, await planner(ofRequests, planTimeLimits.requestMs)));
         }),
       ),
-    planSpan: (request) => withHeartbeats(async () => past.addTo(await planSpan(request, await planner(ofRuns)))),
+    planSpan: (request) => withHeartbeats(async () => past.addTo(await planSpan(request, await planner(ofRuns, planTimeLimits.runMs)))),
   };
 }
 
