@@ -14,7 +14,7 @@ import { calendarsOf } from '../domain/calendar/definition.ts';
 import { membersOf, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { judge as judgeByRules, refusalOfOperator } from '../domain/approval/rules.ts';
 import { HoldpointError } from '../domain/errors.ts';
-import { heartbeatMark, rollbackKind } from '../domain/evidence/evidence.ts';
+import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
@@ -41,6 +41,7 @@ import { toFailure } from './failure.ts';
 import { Judge } from './judge.ts';
 import { PastRuns } from './past-runs.ts';
 import { perform, type Performance } from './perform.ts';
+import { PlanTime, planTimeLimits } from './plan-limits.ts';
 import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
 import type { Prepared } from './prepare.ts';
@@ -247,7 +248,7 @@ export function createActivities(parts: ActivityParts): Activities {
     record: (request) =>
       withHeartbeats(async () => {
         const caller = await callers.present(callersOf.record);
-        const written = await record(parts.evidence, caller, request, (run, plan) => judge.requireRollback(run, plan));
+        const written = await record(parts.evidence, caller, request, judge);
         const toTell = [runWorkflow, scheduleWorkflow].includes(caller.workflowType) ? await entriesToTell(request, readNotifications) : [];
         return { ...written, ...(toTell.length > 0 && { toTell }) };
       }),
@@ -282,15 +283,21 @@ function frozenFile(): FreezeSource {
 
 /** What plans, for whoever asks and for runs. */
 function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activities, 'prepare' | 'planRunbook' | 'planSpan'> {
-  const planStep: PlanStep = (action, input, context) => findAction(parts, action).plan(input, contextNow(context));
+  const planStepIn = (limitMs: number): PlanStep => {
+    const time = new PlanTime(limitMs, Context.current().cancellationSignal);
+    return (action, input, context) => {
+      const plan = (): Promise<ActionPlan> => findAction(parts, action).plan(input, contextNow(context));
+      return time.read(`what step ${context.step} concerns`, formatTarget(context.target), plan);
+    };
+  };
   // What anybody can send must not keep what has been signed waiting.
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
   const requests = new Requests();
   const past = new PastRuns(parts.evidence);
-  const planner = async (preparer: Preparer): Promise<Planner> => {
+  const planner = async (preparer: Preparer, limitMs: number): Promise<Planner> => {
     const configuration = await parts.readConfiguration();
     return {
-      planStep,
+      planStep: planStepIn(limitMs),
       prepareNested: (request) => preparer.prepareNested(request),
       findTooLong: (window, steps) => windows.findTooLong(window, steps),
       judge: ({ policy, ...span }) =>
@@ -306,10 +313,10 @@ function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activi
       withHeartbeats(() =>
         requests.admit(async () => {
           const prepared = await ofRequests.prepareRunbook(request, await parts.readConfiguration());
-          return past.addToEach(await planRunbook(prepared, await planner(ofRequests)));
+          return past.addToEach(await planRunbook(prepared, await planner(ofRequests, planTimeLimits.requestMs)));
         }),
       ),
-    planSpan: (request) => withHeartbeats(async () => past.addTo(await planSpan(request, await planner(ofRuns)))),
+    planSpan: (request) => withHeartbeats(async () => past.addTo(await planSpan(request, await planner(ofRuns, planTimeLimits.runMs)))),
   };
 }
 
@@ -447,7 +454,7 @@ async function record(
   evidence: EvidenceStore,
   caller: Caller,
   { run, sequence: first, entries }: Parameters<Activities['record']>[0],
-  requireRollback: Judge['requireRollback'],
+  judge: Judge,
 ): ReturnType<Activities['record']> {
   const { execution, workflowType } = caller;
   if (workflowType !== runWorkflow && run !== `${workflowType}-${execution}`) {
@@ -460,8 +467,8 @@ async function record(
   for (const [index, entry] of entries.entries()) {
     const continues: NewEntry['continues'] = (other) => caller.continues(other);
     const numbered = { ...entry, sequence: first + index, execution, continues };
-    if (entry.kind === rollbackKind) await requireRollback(run, entry.body.plan);
     try {
+      if (workflowType === runWorkflow) await judge.requireEntry(run, numbered);
       // Large values first, so that no entry refers to what is not there.
       const receipt = await evidence.append(run, await keepLargeValues(evidence, run, numbered));
       at.push(receipt.at);

@@ -9,6 +9,7 @@ import type { ClaimsOf, CommandName, ExpectedStatement } from '../domain/approva
 import type { Calendar } from '../domain/calendar/calendar.ts';
 import { closeAfter } from '../domain/calendar/standing.ts';
 import { HoldpointError } from '../domain/errors.ts';
+import { rollbackKind } from '../domain/evidence/evidence.ts';
 import type { Json } from '../domain/json.ts';
 import { ownValue } from '../domain/map.ts';
 import { digestOf, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
@@ -26,7 +27,7 @@ import { documentIn, Ledgers } from './ledgers.ts';
 import { policyNow } from './people/policy.ts';
 import { prepareRunbook, type Prepared } from './prepare.ts';
 import { settingsOf } from './settings.ts';
-import type { EvidenceStore } from './evidence/store.ts';
+import type { EvidenceStore, NewEntry } from './evidence/store.ts';
 import type { StepToUndo } from './plan-rollback.ts';
 
 /** How the ids of the steps of a rollback begin, which no step of a runbook does. */
@@ -106,11 +107,25 @@ export class Judge {
   }
 
   /**
+   * Looks at an entry before it gets into the record of a run: whether a rollback may begin (`requireRollback`), and whether what it says
+   * of a step can be so while a gate stands before that. Throws `step-not-signed`.
+   */
+  async requireEntry(run: string, { sequence, kind, body }: Pick<NewEntry, 'sequence' | 'kind' | 'body'>): Promise<void> {
+    if (kind === rollbackKind) return this.requireRollback(run, body.plan);
+    if (kind !== 'step.started' && kind !== 'step.done') return;
+    const step = typeof body.step === 'string' ? body.step : '';
+    const ledger = await this.ledgers.of(run);
+    // What lies there already was let in before, and is only compared.
+    if ((ledger.last?.sequence ?? 0) >= sequence) return;
+    requirePassed(step, ledger, (cause) => new HoldpointError('step-not-signed', { run, step, cause }));
+  }
+
+  /**
    * Looks at the entry with which a run turns round before it gets into the record. A rollback that people have signed is verified when its
    * steps are performed; one that the runbook asks for must be what this worker plans by itself, from what the record says was begun.
    * Throws `step-not-signed`.
    */
-  async requireRollback(run: string, told: Json | undefined): Promise<void> {
+  private async requireRollback(run: string, told: Json | undefined): Promise<void> {
     const refuse = (cause: string): HoldpointError => new HoldpointError('step-not-signed', { run, step: 'undo', cause });
     const ledger = await this.ledgers.of(run);
     const plan = planIn(told);
@@ -154,15 +169,10 @@ export class Judge {
   /** Each gate before a step that changes something has let the run pass, or as many as the policy asks for have signed to go past it. */
   private requireGates(step: StepPlan, found: Found): void {
     const { ledger, refuse } = found;
-    const { own, earlier } = ledger.gatesBefore(step);
-    const shut = [...earlier, ...own].find(({ id }) => ledger.steps.get(id)?.over !== true);
-    if (shut) throw refuse(`gate ${shut.id} stands before it, and its record does not say that the run has passed it`);
-    for (const { id } of own) {
-      const command = ledger.steps.get(id)?.endedBy;
-      if (command === undefined) continue;
-      const request = ledger.requestOf(`${command}:${id}`);
-      if (request?.state !== 'released' || request.plan.steps[0]?.id !== id) throw refuse(`nobody has signed to go past gate ${id}`);
-      requireException({ command, step: id }, found, request);
+    requirePassed(step.id, ledger, refuse);
+    for (const { gate, command } of ledger.exceptionsBefore(step.id)) {
+      const request = ledger.requestOf(`${command}:${gate}`);
+      if (request) requireException({ command, step: gate }, found, request);
     }
   }
 
@@ -247,6 +257,15 @@ function asksForRollback(
 /** The clocks of the workers that have looked may differ. */
 function isOpenAbout(calendar: Calendar, atMs: number): boolean {
   return [atMs, atMs - clockSkewMaxMs, atMs + clockSkewMaxMs].some((momentMs) => calendar.isOpen(momentMs));
+}
+
+/** Each gate before a step has let the run pass, or the record says that people have released it to go past them. */
+function requirePassed(step: string, ledger: Ledger, refuse: (cause: string) => HoldpointError): void {
+  const gate = ledger.shutGateBefore(step);
+  if (gate === undefined) return;
+  throw refuse(
+    `gate ${gate} stands before it, and its record does not say that the run has passed it, or that people have signed to go past it`,
+  );
 }
 
 function policiesOfHold(runbook: CompiledRunbook, id: string): string[] {

@@ -14,7 +14,7 @@ import type { PlannedStep } from '../domain/run/steps.ts';
 import type { Prepared } from './prepare.ts';
 import type { Preparer } from './preparer.ts';
 import { settingsOf } from './settings.ts';
-import { SpanSize, tooLarge } from './span-size.ts';
+import { requireForecastSize, requirePlanSize, SpanSize, tooLarge } from './span-size.ts';
 
 /** Steps that one span may have once its lists and runbooks are taken apart; more belong into several runs. */
 const spanStepsMax = 2_000;
@@ -86,6 +86,7 @@ export async function planRunbook(prepared: Prepared, planner: Planner): Promise
     [hold, ...queue] = span.rest;
   }
   const { name, title, digest } = prepared.runbook;
+  requireForecastSize(prepared.runbook, { spans });
   return { target: prepared.targetName, runbook: { name, title, digest }, inputs: prepared.inputs, spans };
 }
 
@@ -129,6 +130,7 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
   const { digest, title, window } = base.runbook;
   if (window !== undefined) findings.push(...(await planner.findTooLong(window, planned)));
   const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: withBlockers(planned, findings) });
+  requirePlanSize(base.runbook, plan);
   const question = hold && hold.step.kind === 'hold' ? questionOf(hold.step, scopeOf(hold, expected, base.targetName)) : undefined;
   return { plan, steps, groups, rest, results: withoutPlans(expected), question, expected, changes };
 }

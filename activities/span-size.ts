@@ -1,5 +1,8 @@
 import { HoldpointError } from '../domain/errors.ts';
+import { recordedValueBytesMax } from '../domain/evidence/evidence.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { Forecast } from '../domain/plan/forecast.ts';
+import type { SpanPlan } from '../domain/plan/plan.ts';
 import type { StepInstance } from '../domain/run/step-tree.ts';
 import type { CompiledRunbook } from '../domain/runbook.ts';
 
@@ -7,6 +10,10 @@ import type { CompiledRunbook } from '../domain/runbook.ts';
 const instancesMax = 4_000;
 /** Bytes of the inputs of all steps, as JSON: they are part of the plan, which is signed and recorded as one. */
 const inputBytesMax = 512 * 1024;
+/** Bytes of the plan of one span as JSON: it is recorded, and shown, as one value. */
+export const planBytesMax = recordedValueBytesMax;
+/** Bytes of the plans of all spans: they are one answer of Temporal, which has 2 MiB at most. */
+export const forecastBytesMax = 1_536 * 1024;
 /** Bytes that the steps bring to the workflow: each has the inputs of its runbook with it. */
 const carriedBytesMax = 64 * 1024 * 1024;
 
@@ -43,6 +50,21 @@ export function tooLarge({ name }: CompiledRunbook, limit: string): HoldpointErr
   return new HoldpointError('work-too-large', { runbook: name, limit });
 }
 
-function bytesOf(value: JsonObject): number {
+/** Throws `work-too-large`, with the step that is most of it, where a plan is more than can be recorded and shown to who signs it. */
+export function requirePlanSize(runbook: CompiledRunbook, plan: SpanPlan): void {
+  const bytes = bytesOf(plan);
+  if (bytes <= planBytesMax) return;
+  const [largest] = plan.steps.map((step) => ({ id: step.id, bytes: bytesOf(step) })).sort((one, other) => other.bytes - one.bytes);
+  const most = largest ? `, ${largest.bytes} of them in step ${largest.id}` : '';
+  throw tooLarge(runbook, `${planBytesMax} bytes in the plan of one span (${bytes}${most})`);
+}
+
+/** The same for the plans of all spans, which one answer holds. */
+export function requireForecastSize(runbook: CompiledRunbook, { spans }: Pick<Forecast, 'spans'>): void {
+  const bytes = spans.reduce((sum, { plan }) => sum + bytesOf(plan), 0);
+  if (bytes > forecastBytesMax) throw tooLarge(runbook, `${forecastBytesMax} bytes in the plans of all spans (${bytes})`);
+}
+
+function bytesOf(value: object): number {
   return Buffer.byteLength(JSON.stringify(value));
 }

@@ -159,6 +159,11 @@ export const errorKinds = {
     message: 'With these inputs, {runbook} comes to more than {limit}.',
     remedy: 'Split the work into several runs, each with shorter lists, or put holds between its parts.',
   },
+  'plan-too-slow': {
+    consequence: 'stuck',
+    message: 'The plan of {target} was not complete within {seconds} s: {what} was still being read.',
+    remedy: 'See whether the API servers of the target answer in time (`kubectl get nodes`), then have it planned again.',
+  },
   'runbook-invalid': {
     consequence: 'refuse',
     message: 'The runbook {file} cannot be used: {cause}',

@@ -20,6 +20,7 @@ import { clockSkewMaxMs, timeMsOf } from '../time.ts';
 import { isObject, type Json, type JsonObject } from '../json.ts';
 import { ownValue } from '../map.ts';
 import { digestOf, sealSpan, type SpanPlan } from '../plan/plan.ts';
+import { shutGateBefore } from '../run/gates.ts';
 import { cancelledReason } from '../run/state.ts';
 import { changesNothing, startHold } from '../schedule/schedule.ts';
 import { endingKind, nameOf, signedKinds, skippedKind, undeliveredKind, type EvidenceEntry, type LineProblem } from './evidence.ts';
@@ -523,6 +524,10 @@ class Reading {
     }
     if (this.isParked && !current.cover.endsWith('rollback'))
       this.problem(`begins step ${id} while the run was parked outside of its window.`);
+    const gate = current.cover.endsWith('rollback')
+      ? undefined
+      : shutGateBefore(id, current.plan.steps, (one) => current.finished.has(one));
+    if (gate !== undefined) this.problem(`begins step ${id} behind gate ${gate}, which the record does not say that the run has passed.`);
     if (current.isVoid) this.problem(`begins step ${id} under signatures that were void by then.`);
     if (current.begun.has(id)) this.problem(`begins step ${id} a second time under one plan.`);
     current.begun.add(id);

@@ -6,6 +6,7 @@ import { isObject, type Json, type JsonObject } from '../json.ts';
 import { timeMsOf } from '../time.ts';
 import { startHold } from '../schedule/schedule.ts';
 import { sealSpan, type SpanPlan, type StepPlan } from '../plan/plan.ts';
+import { shutGateBefore } from './gates.ts';
 
 /** What somebody is said to have signed; whether they have is for whoever knows their key to find out. */
 export interface SignedWords {
@@ -118,11 +119,37 @@ export class Ledger {
     return this.requests.get(hold);
   }
 
-  /** The gates that stand before a step: those of its own plan, and those of the plans that were carried out before it. */
-  gatesBefore(step: StepPlan): { own: StepPlan[]; earlier: StepPlan[] } {
+  /**
+   * The gate that stands before a step of the plan that is carried out now and that the run has not passed; undefined where there is none.
+   * A rollback waits for no gate: what is half changed must not stay so.
+   */
+  shutGateBefore(id: string): string | undefined {
+    const grant = this.grant();
+    const step = grant?.by === 'rollback' ? undefined : grant?.plan.steps.find((planned) => planned.id === id);
+    if (!grant || !step) return undefined;
+    const earlier = this.earlierPlans.flatMap(({ steps }) => steps.filter(({ uses }) => isGate(uses)));
+    return shutGateBefore(id, [...earlier, ...grant.plan.steps], (gate) => this.isPassed(gate));
+  }
+
+  /** Whether a gate is over; one that was left out or vouched for also needs what was released for that. */
+  private isPassed(gate: string): boolean {
+    const { over = false, endedBy } = this.steps.get(gate) ?? {};
+    if (!over || endedBy === undefined) return over;
+    const request = this.requests.get(`${endedBy}:${gate}`);
+    return request?.state === 'released' && request.plan.steps[0]?.id === gate;
+  }
+
+  /** The gates before a step in the plan that is carried out now which were left out or vouched for, by the names of those exceptions. */
+  exceptionsBefore(id: string): { gate: string; command: 'skip' | 'done' }[] {
     const steps = this.grant()?.plan.steps ?? [];
-    const gatesIn = (planned: readonly StepPlan[]): StepPlan[] => planned.filter(({ uses }) => isGate(uses));
-    return { own: gatesIn(steps.slice(0, steps.indexOf(step))), earlier: this.earlierPlans.flatMap((plan) => gatesIn(plan.steps)) };
+    const before = steps.slice(
+      0,
+      steps.findIndex((planned) => planned.id === id),
+    );
+    return before.flatMap(({ id: gate, uses }) => {
+      const command = isGate(uses) ? this.steps.get(gate)?.endedBy : undefined;
+      return command === undefined ? [] : [{ gate, command }];
+    });
   }
 
   /** Takes the next entry, with the values that are kept beside the record put into their places. */
@@ -166,9 +193,13 @@ export class Ledger {
 
   private takeStep({ kind, body, at }: EvidenceEntry): void {
     const id = textOf(body.step);
+    const plan = this.grant()?.plan.steps.find((planned) => planned.id === id);
+    // A gate may be left out before anybody has looked at it.
+    if (plan && isGate(plan.uses) && (kind === 'step.skipped' || kind === 'step.done') && !this.steps.has(id)) {
+      this.steps.set(id, { plan, over: true, finished: false, foreign: false, startedAtMs: timeMsOf(at) ?? 0 });
+    }
     const step = this.steps.get(id);
     if (kind === 'step.started') {
-      const plan = this.grant()?.plan.steps.find((planned) => planned.id === id);
       // A step is begun once under a plan; what is said to be begun again stays as it was. What is not over may go on under another one.
       if (plan && (!step || (!step.over && step.plan !== plan))) {
         this.steps.set(id, { over: false, finished: false, foreign: false, ...step, plan, startedAtMs: timeMsOf(at) ?? 0 });

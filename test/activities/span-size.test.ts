@@ -79,6 +79,20 @@ describe('work that is too large for one run is refused before it is planned', (
     await expect(planSpan({ base: { ...start, run: 'r-1' }, queue, results: {} }, planner)).rejects.toMatchObject(expected);
   });
 
+  test.each([
+    [800_000, 1, '786432 bytes in the plan of one span (800410, 800167 of them in step look0)'],
+    [600_000, 3, '1572864 bytes in the plans of all spans (1801473)'],
+  ])('a plan with facts of %i bytes in each of %i spans', async (bytes, spans, limit) => {
+    const steps = Array.from(
+      { length: spans },
+      (_, index) => `  - { id: sign${index}, hold: p, question: 'Go on?' }\n${look.replace('look', `look${index}`)}`,
+    );
+    const start = prepared(document('top', steps.join(''), inputs), {}, { l: [] });
+    const large = { ...planner, planStep: async () => emptyPlan<JsonObject>({ text: 'x'.repeat(bytes) }) };
+    const expected = { code: 'work-too-large', message: `With these inputs, top comes to more than ${limit}.` };
+    await expect(planRunbook(start, large)).rejects.toMatchObject(expected);
+  });
+
   test('what is just small enough is planned', async () => {
     const start = prepared(
       document('top', list('inputs.l', 'runbook: ./signing.yaml') + look, inputs),

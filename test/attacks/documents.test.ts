@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { planTimeLimits } from '../../activities/plan-limits.ts';
 import { refusalIn } from '../../client/remote-error.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
@@ -148,4 +149,30 @@ test('elements of a list cannot make two steps one', async () => {
   expect(await idsOf(steps)).toEqual(['x[1]', 'x[a]', 'x[3]', 'x[2]', 'x[5]']);
   // The number of the third one is the name of the fourth.
   expect(await idsOf(steps.replace('"2"', '"3"'))).toEqual([expect.stringContaining('the list has 3 twice')]);
+});
+
+test('a cluster that never answers ends a request for a plan in words, and leaves the hold of a run to be asked for again', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const limits = { ...planTimeLimits };
+  const looking = documentOf(`
+  - { id: sign, hold: one }
+  - { id: look, uses: eks.preflight }`);
+  let open = (): void => undefined;
+  try {
+    await engine.begin(cluster, looking);
+    await engine.until(target, 'holding');
+    Object.assign(planTimeLimits, { requestMs: 500, runMs: 500 });
+    site.planGate = new Promise((resolve) => (open = resolve));
+    const tooSlow = `plan-too-slow: The plan of ${target} was not complete within 0.5 s: what step look concerns was still being read.`;
+    expect(await answerTo({ document: looking, inputs: { cluster } })).toBe(tooSlow);
+    await engine.decide(target, 'ada');
+    expect(await engine.until(target, 'stuck')).toMatchObject({ stuck: { code: 'plan-too-slow' } });
+  } finally {
+    Object.assign(planTimeLimits, limits);
+    open();
+    site.planGate = undefined;
+  }
+  // The plan is the one that was signed.
+  await engine.holdpoint.operate(target, 'retry', 'it answers again', engine.keys.grace);
+  await engine.until(target, 'done');
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { questionDigest } from '../../domain/approval/request.ts';
+import { planBytesMax } from '../../activities/span-size.ts';
 import { admissionUpdate, attemptRefusedSignal, decideUpdate, type DecisionRequest } from '../../workflows/messages.ts';
 import { runbookOf, startEngine, untilTrue, type Engine } from '../support/engine.ts';
 import { isExhaustive } from '../support/exhaustive.ts';
@@ -8,6 +9,7 @@ import { isExhaustive } from '../support/exhaustive.ts';
 /** Temporal takes messages of 2 MiB at most. */
 const signalCharacters = 1_900_000;
 const signals = 6;
+const sendTimeoutMs = 2_000;
 const forgeries = 60;
 const atOnce = 5;
 const messages = isExhaustive ? 2_000 : 400;
@@ -107,6 +109,51 @@ test('a history that is filled in the middle of a step is left for a new one, wh
   expect(kinds.filter((kind) => kind === 'step.started')).toHaveLength(1);
   const writers = new Set((await engine.entries(run)).map(({ execution }) => execution));
   expect(writers.size).toBe(2);
+});
+
+test('messages that are larger than Temporal takes are refused, and the run goes on beside them', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster);
+  await engine.until(target, 'holding');
+  const { taskQueue } = engine.settings;
+  const handle = engine.handle(target);
+  const { connection, workflow } = engine.client;
+  // More than a payload may have (2 MiB), and more than gRPC takes (4 MiB), which the client sends again until its time is over.
+  for (const characters of [3_000_000, 5_000_000]) {
+    const large = 'x'.repeat(characters);
+    const refused = [
+      () => handle.signal('anything', large),
+      () => handle.query('state', large),
+      () => handle.executeUpdate(decideUpdate, { args: [{ person: 'ada', run, reason: large } as never] }),
+      () => workflow.start('runbook', { workflowId: randomUUID(), taskQueue, args: [large] }),
+      () => workflow.start('planRunbook', { workflowId: randomUUID(), taskQueue, args: [large] }),
+    ].map((send) => connection.withDeadline(Date.now() + sendTimeoutMs, send));
+    expect((await Promise.allSettled(refused)).map(({ status }) => status)).toEqual(Array(5).fill('rejected'));
+  }
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  expect(site.done).toEqual(['first', 'second', 'third']);
+  await engine.verifiedKinds(run);
+});
+
+test('a plan that has become too large for a record is told as such, with the step, and the run waits for a smaller one', async () => {
+  const { cluster, target, site } = engine.newSite();
+  site.generation = 'x'.repeat(planBytesMax);
+  const tooLarge = { code: 'work-too-large', message: expect.stringContaining('in step ') as unknown };
+  await expect(engine.holdpoint.plan(runbookOf(), { cluster })).rejects.toMatchObject(tooLarge);
+  site.generation = 1;
+  const { run } = await engine.begin(cluster);
+  await engine.until(target, 'holding');
+  site.generation = 'x'.repeat(planBytesMax);
+  await engine.decide(target, 'ada');
+  const { code, message: reason } = tooLarge;
+  expect(await engine.until(target, 'stuck')).toMatchObject({ stuck: { code, reason } });
+  expect(site.done).toEqual([]);
+  site.generation = 1;
+  // The plan is the one that was signed again.
+  await engine.holdpoint.operate(target, 'retry', 'it is smaller now', engine.keys.grace);
+  await engine.until(target, 'done');
+  await engine.verifiedKinds(run);
 });
 
 test('somebody who has left since they signed does not count when the hold is released', async () => {

@@ -8,6 +8,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { connectByKubeconfig } from '../../activities/kubernetes/client/kubeconfig.ts';
 import { listLimits, objectsMax, type ListedObject } from '../../activities/kubernetes/client/list.ts';
 import { WatchedList } from '../../activities/kubernetes/client/watched-list.ts';
+import { planTimeLimits } from '../../activities/plan-limits.ts';
 import { runCli } from '../../cli/program.ts';
 import { eventually } from '../sandbox/kubernetes-fixture.ts';
 
@@ -17,10 +18,12 @@ const megabyte = 1024 * 1024;
 const hostile = '\u001b[8m\u001b]0;gotcha\u0007\u202e\r\n✓ nothing blocks this drain';
 const hostileShown = '\\x1b[8m\\x1b]0;gotcha\\x07\\u202e\\r\\n✓ nothing blocks this drain';
 const limitsBefore = { ...listLimits };
+const timesBefore = { ...planTimeLimits };
 const ends: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
   Object.assign(listLimits, limitsBefore);
+  Object.assign(planTimeLimits, timesBefore);
   for (const end of ends.splice(0).reverse()) await end();
 });
 
@@ -181,6 +184,15 @@ describe('a drain of a cluster whose API server', () => {
     });
     const { code, text } = await planDrain(url);
     expect([code, text]).toEqual([1, expect.stringContaining('did not answer list pods: it was not complete within 1.5 s')]);
+  });
+
+  test('answers each list a moment before its limit is not waited for either', async () => {
+    planTimeLimits.byHandMs = 300;
+    const { url } = await hostileServer({
+      '/api/v1/pods': (_request, response) => void setTimeout(() => response.end(listOf([])), 1_000),
+    });
+    const { code, text } = await planDrain(url);
+    expect([code, text]).toEqual([1, expect.stringContaining('was not complete within 0.3 s: the cluster was still being read.')]);
   });
 
   test.each([

@@ -8,7 +8,8 @@ import { ed25519Signer, type Signer } from '../../client/signing.ts';
 import type { Policy } from '../../domain/approval/policy.ts';
 import { lineOf } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import { approvalOf, planOfStep, sealed, signed, writtenOfRun, type Written } from '../support/signed-record.ts';
+import { sealSpan, type StepPlan } from '../../domain/plan/plan.ts';
+import { approvalOf, planOfStep, sealed, signed, startOf, writtenOfRun, type Written } from '../support/signed-record.ts';
 
 /**
  * Somebody owns the place where records are kept, and makes a record anew from its first line: every hash fits. They have no key of
@@ -163,6 +164,30 @@ describe('a record that was made anew is found out', () => {
       ok: false,
       sentences: expect.arrayContaining([expect.stringContaining(sentence)]),
     });
+  });
+});
+
+describe('a step behind a gate', () => {
+  const gate = { ...drain.steps[0], id: 'healthy', uses: 'gate.http', plan: { ...drain.steps[0]!.plan, effects: [] } } as StepPlan;
+  const gated = sealSpan({ ...drain, steps: [gate, ...drain.steps] });
+  const of = ({ id, uses, plan }: StepPlan): Written[] => [
+    { kind: 'step.started', body: { step: id, uses, effects: plan.effects as unknown as Json } },
+    { kind: 'step.done', body: { step: id, outputs: {} } },
+  ];
+  const shutAs = expect.stringContaining('begins step drain behind gate healthy, which the record does not say that the run has passed.');
+  const leftAs = expect.stringContaining('the record does not say that healthy was done.');
+
+  test.each<[string, Written[], unknown[]]>([
+    ['after which it comes', gated.steps.flatMap(of), []],
+    ['that is not in the record', of(drain.steps[0]!), [shutAs, leftAs]],
+    ['that was looked at only', [...of(gate).slice(0, 1), ...of(drain.steps[0]!), ...of(gate).slice(1)], [shutAs]],
+  ])('%s', async (_what, steps, sentences) => {
+    const started = genuine[0]!;
+    const start = await signed(startOf(run, 'ann', gated), ann);
+    const end = genuine.at(-1)!;
+    const made = { kind: 'plan.made', body: { plan: gated as unknown as Json } };
+    const { problems } = await verified([{ ...start, body: { ...started.body, ...start.body } }, made, ...steps, end], people);
+    expect(problems.map(({ sentence }) => sentence)).toEqual(sentences);
   });
 });
 

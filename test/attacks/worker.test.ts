@@ -211,19 +211,23 @@ test('a fake worker on the queue of ours makes no real one act: what it says of 
   await engine.handle(target).terminate();
 });
 
-test.each<[string, () => { kind: string; body: JsonObject }[], string]>([
-  ['that is shut', () => [], 'gate healthy stands before it, and its record does not say that the run has passed it'],
+test.each<[string, { kind: string; body: JsonObject }[], string]>([
+  [
+    'that is shut',
+    [],
+    'Entry 9 (step.started) begins step work behind gate healthy, which the record does not say that the run has passed.',
+  ],
   [
     'that it says was left out',
-    () => [{ kind: 'step.skipped', body: { step: 'healthy', askedBy: 'dana', reason: '', signedBy: ['ada', 'grace'] } }],
-    'nobody has signed to go past gate healthy',
+    [{ kind: 'step.skipped', body: { step: 'healthy', askedBy: 'dana', reason: '', signedBy: ['ada', 'grace'] } }],
+    'Entry 9 (step.skipped) rests on signatures for skip:healthy that are not in the record.',
   ],
   [
     'of which it says that people have vouched for it',
-    () => [{ kind: 'step.done', body: { step: 'healthy', byHand: true, saidBy: 'dana', signedBy: ['ada', 'grace'] } }],
-    'nobody has signed to go past gate healthy',
+    [{ kind: 'step.done', body: { step: 'healthy', byHand: true, saidBy: 'dana', signedBy: ['ada', 'grace'] } }],
+    'Entry 9 (step.done) rests on signatures for done:healthy that are not in the record.',
   ],
-])('a fake worker has nothing changed behind a gate %s', async (_what, passed, cause) => {
+])('a fake worker has nothing changed behind a gate %s, nor anything written of it', async (_what, passed, found) => {
   const endpoint = await startEndpoint();
   endpoint.answer = answering(503);
   engine.configuration.endpoints = { probe: { url: endpoint.url } };
@@ -236,18 +240,32 @@ test.each<[string, () => { kind: string; body: JsonObject }[], string]>([
   await engine.decide(target, 'ada');
   await engine.decide(target, 'grace');
   await untilTrue(async () => (await engine.entries(run)).some(({ kind }) => kind === 'step.stuck'));
-  const sequence = (await engine.entries(run)).length + 1;
   const execution = (await engine.handle(target).describe()).runId;
-  const entries = [...passed(), { kind: 'step.started', body: { step: 'work', uses: 'kubernetes.cordon' } }];
-  for (const [index, entry] of entries.entries()) await engine.evidence.append(run, { ...entry, sequence: sequence + index, execution });
+  const effects = [{ object: 'Node/node-first', change: 'cordon' }];
+  const began = { kind: 'step.started', body: { step: 'work', uses: 'kubernetes.cordon', effects } };
+  // As if an earlier worker, which did not look at gates, had written them.
+  const before = await engine.entries(run);
+  for (const [index, entry] of [...passed, began].entries())
+    await engine.evidence.append(run, { ...entry, sequence: before.length + 1 + index, execution });
+  const written = await engine.entries(run);
+  const record = (kind: string): [string, unknown] => [
+    'record',
+    { run, sequence: written.length + 1, entries: [{ kind, body: { ...began.body } }] },
+  ];
+  const perform: [string, unknown] = ['perform', { context: { run, step: 'work', target: parts(target), retry: 0 } }];
   await engine.replaceWorker(async () => {
     await engine.handle(target).signal('anything');
-    await answerTask([['perform', { context: { run, step: 'work', target: parts(target), retry: 0 } }]]);
+    await answerTask([perform, record('step.started'), record('step.done')]);
   });
   // That of the gate, which is shut, is the first.
-  await untilTrue(async () => (await failuresOf(target)).length > 1);
-  expect((await failuresOf(target)).at(-1)).toBe(`perform step-not-signed: Step work of run ${run} is not carried out: ${cause}.`);
+  await untilTrue(async () => (await failuresOf(target)).length > 3);
+  const cause =
+    `step-not-signed: Step work of run ${run} is not carried out: gate healthy stands before it, ` +
+    'and its record does not say that the run has passed it, or that people have signed to go past it.';
+  expect((await failuresOf(target)).slice(1).sort()).toEqual([`perform ${cause}`, `record ${cause}`, `record ${cause}`]);
   expect(site.done).toEqual([]);
+  expect(await engine.entries(run)).toEqual(written);
+  await expect(engine.verifiedKinds(run)).rejects.toThrow(found);
   await engine.handle(target).terminate();
   await endpoint.stop();
 });

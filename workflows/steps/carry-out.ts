@@ -4,7 +4,7 @@ import { type OpenStep, rowsBelow } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
 import { performer } from '../proxies.ts';
 import { rollBackAtClose } from '../rollback/plan.ts';
-import { checkpointIn, failureOf, type Failure } from '../run/failure.ts';
+import { checkpointIn, failureOf, recordLossIn, type Failure } from '../run/failure.ts';
 import type { SignedSpan } from '../../domain/run/span.ts';
 import type { WindowLook } from '../../domain/run/window.ts';
 import type { RunProgress } from '../run/progress.ts';
@@ -139,7 +139,7 @@ async function tryAtOnce(
         if (!goesOn()) return;
       }
       const failure = await tryStep(run, progress, signed, step, followed);
-      if (failure) failed.push({ step, failure, isBegun: true });
+      if (failure) failed.push({ step, failure, isBegun: step.shown.startedAt !== undefined });
       if (!goesOn()) return;
     }
   };
@@ -191,7 +191,14 @@ async function tryStep(
 ): Promise<Failure | undefined> {
   const { planned, shown } = step;
   const plan = planOf(signed, step);
-  if (shown.startedAt === undefined) await begin(run, step, plan);
+  try {
+    if (shown.startedAt === undefined) await begin(run, step, plan);
+  } catch (error) {
+    // A worker that does not let the step begin says why. A record that is another execution's ends the run.
+    const failure = failureOf(error);
+    if (!failure || recordLossIn(error)) throw error;
+    return failure;
+  }
   shown.status = 'running';
   const { id, retry, adopt } = planned;
   const context = { run: run.state.run, step: id, target: progress.base.target, retry, adopt };

@@ -10,6 +10,7 @@ import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { contextOfLook, readInput, waitOrStop, type PlanOf } from '../../action.ts';
 import { openRecordFile } from '../../evidence/record-file.ts';
 import { perform } from '../../perform.ts';
+import { PlanTime, planTimeLimits } from '../../plan-limits.ts';
 import { connectByKubeconfig, type KubeconfigConnection, type KubeconfigOptions } from '../client/kubeconfig.ts';
 import { onlyKubernetes } from '../only-kubernetes.ts';
 import { findNodes, listNodes } from '../client/read.ts';
@@ -117,10 +118,15 @@ export class DrainByHand implements DrainPreview {
    *
    * @param settings what `kubernetes.drain` takes beside the nodes.
    * @throws HoldpointError `kubeconfig-invalid`, `node-unknown` (with the name that was most likely meant), `action-input-invalid`,
-   * `kubernetes-…`.
+   * `kubernetes-…`, `plan-too-slow`.
    */
   static async plan(choice: NodeChoice, settings: JsonObject, options: KubeconfigOptions): Promise<DrainByHand> {
     const connection = connectByKubeconfig(options);
+    const time = new PlanTime(planTimeLimits.byHandMs);
+    return time.read('the cluster', connection.cluster, () => DrainByHand.planWith(connection, choice, settings));
+  }
+
+  private static async planWith(connection: KubeconfigConnection, choice: NodeChoice, settings: JsonObject): Promise<DrainByHand> {
     const { apis, cluster } = connection;
     const names = await chosenNodes(connection, choice);
     const input = readInput(actions['kubernetes.drain'], { ...settings, alsoCordoned: true, nodes: names });

@@ -90,6 +90,35 @@ test('a step that is over stays so, whatever is said to have begun', () => {
   expect(ledgerOf(begun).steps.size).toBe(0);
 });
 
+describe('the gate that keeps a step from being begun', () => {
+  const inOrder = planOf('look', 'work');
+  const gate = { ...inOrder.steps[0]!, id: 'gate', uses: 'gate.http' };
+  const plan = sealSpan({ ...inOrder, steps: [inOrder.steps[0]!, gate, inOrder.steps[1]!] });
+  const about = sealSpan({ ...plan, steps: [gate] });
+  const [begun, done, skipped] = ['step.started', 'step.done', 'step.skipped'].map((kind): [string, object] => [kind, { step: 'gate' }]);
+  const skip = (more: [string, object][], shown = about): [string, object][] => [
+    requested('skip:gate', 1, shown, { askedBy: 'ada' }),
+    ...more,
+  ];
+  test.each<[string, [string, object][], string, string | undefined]>([
+    ['stands before it', [], 'work', 'gate'],
+    ['stands after it', [], 'look', undefined],
+    ['is itself', [], 'gate', undefined],
+    ['goes on', [begun!], 'work', 'gate'],
+    ['has let the run pass', [begun!, done!], 'work', undefined],
+    ['was left out by nobody who is in the record', [begun!, skipped!], 'work', 'gate'],
+    ['was left out before it was asked for', [begun!, ...skip([skipped!])], 'work', 'gate'],
+    ['was left out by what was signed for another step', [begun!, ...skip([released('skip:gate', 1), skipped!], plan)], 'work', 'gate'],
+    ['was left out as people have signed', [begun!, ...skip([released('skip:gate', 1), skipped!])], 'work', undefined],
+    ['was left out so before it was looked at', skip([released('skip:gate', 1), skipped!]), 'work', undefined],
+    ['was in the plan before', [requested('sign', 1, second), released('sign', 1)], 'drain', 'gate'],
+    ['was passed in the plan before', [begun!, done!, requested('sign', 1, second), released('sign', 1)], 'drain', undefined],
+    ['does not stand in the way of a rollback', [['undo.started', { plan: planOf('undo:work') }]], 'undo:work', undefined],
+  ])('%s', (_what, entries, step, shut) => {
+    expect(ledgerOf(['plan.made', { plan }], ...entries).shutGateBefore(step)).toBe(shut);
+  });
+});
+
 test('a step is late where it was to be undone at the close and was not over', () => {
   const begun: [string, object] = ['step.started', { step: 'look' }];
   const closed = (atClose: string): [string, object] => ['window.closed', { step: 'look', atClose }];
