@@ -4,7 +4,7 @@ import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
 import { questionDigest } from '../../domain/approval/request.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import type { DecisionRequest } from '../../workflows/messages.ts';
-import { startEngine, type Engine, type Held, type Person } from '../support/engine.ts';
+import { runbookOf, startEngine, untilTrue, type Engine, type Held, type Person } from '../support/engine.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -215,4 +215,23 @@ test('one rejection ends the run, whoever has approved before', async () => {
   expect(held.site.done).toEqual([]);
   const kinds = await engine.verifiedKinds(held.run);
   expect(kinds.slice(-3)).toEqual(['decision.accepted', 'hold.rejected', 'run.ended']);
+});
+
+test('a run is planned with the times of the runs before it on its target, and with no others', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const countedNow = async (): Promise<(number | undefined)[]> => {
+    const { spans } = await engine.holdpoint.plan(runbookOf(), { cluster });
+    return spans.flatMap(({ plan }) => plan.steps.map(({ past }) => past?.runs));
+  };
+  for (const before of [undefined, 1]) {
+    // Temporal lists a run that has just ended a moment later.
+    await untilTrue(async () => (await countedNow()).every((runs) => runs === before));
+    site.todo = ['first'];
+    await engine.begin(cluster);
+    const { hold } = await engine.until(target, 'holding');
+    expect(hold?.plan.steps.map(({ past }) => past?.runs)).toEqual([before]);
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'done');
+  }
+  await untilTrue(async () => (await countedNow()).every((runs) => runs === 2));
 });
