@@ -127,11 +127,29 @@ describe('a decision that is not for what is open is refused', () => {
     await expectOnlyRefused(held, code, 'ada');
   });
 
-  test('another run, which only a client other than ours could send', async () => {
-    const held = await engine.held();
-    const request = await decisionOf(held, 'ada', { run: 'r-20200101-aaaaaa' });
-    await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code: 'run-differs' });
+  test('whatever comes past our client, well signed or not, is in the record of the run, and has no effect', async () => {
+    const [held, other] = await Promise.all([engine.held('two'), engine.held()]);
+    const sent: [code: string, request: DecisionRequest][] = [
+      ['run-differs', await decisionOf(other, 'ada')],
+      ['run-differs', await decisionOf(held, 'ada', { run: 'r-20200101-aaaaaa' })],
+      ['hold-differs', await decisionOf(held, 'ada', { hold: 'sign-later' })],
+      ['request-unknown', await decisionOf(held, 'ada', { request: 2 })],
+      ['plan-differs', await decisionOf(held, 'ada', { planHash: `sha256:${'1'.repeat(64)}` })],
+      ['decision-unknown', await decisionOf(held, 'ada', { decision: 'maybe' as 'approve' })],
+      ['reason-unreadable', await decisionOf(held, 'ada', { reason: 'fine\u001b[2J' })],
+      ['requester-excluded', await decisionOf(held, 'dana')],
+      ['hold-differs', { ...(await decisionOf(held, 'ada')), hold: 'sign-later' }],
+      ['request-malformed', { person: 'ada' } as DecisionRequest],
+      ['request-malformed', null as unknown as DecisionRequest],
+    ];
+    for (const [code, request] of sent) {
+      await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code, recorded: true });
+    }
+    expect((await refusedIn(held, sent.length)).map(({ code }) => code)).toEqual(sent.map(([code]) => code));
     expect((await engine.until(held.target, 'holding')).hold?.decisions).toEqual([]);
+    await engine.decide(held.target, 'ada', 'reject');
+    await engine.until(held.target, 'rejected');
+    await engine.replay(held.target);
   });
 
   test('a decision without the reason that the policy asks for', async () => {
