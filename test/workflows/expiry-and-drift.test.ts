@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { clockChangeDefault } from '../../domain/calendar/window.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { HoldState, Phase } from '../../domain/run/state.ts';
-import { runbookOf, startEngine, type Engine, type Held } from '../support/engine.ts';
+import { documentOf, runbookOf, startEngine, type Engine, type Held } from '../support/engine.ts';
 
 /** Entries of this kind are not written into the record of this run before that. */
 let delayed: { run: string; kind: string; until: Promise<void> } | undefined;
@@ -206,6 +207,22 @@ describe('a decision that comes while its request is being closed is refused, an
     await expect(decideBefore('hold.withdrawn', held, abort)).resolves.toMatchObject({ code: 'run-aborted' });
     await expectRefused(held, 'run-aborted', 'done');
   });
+});
+
+test('at a hold it is shown in which opening the steps may begin', async () => {
+  const { cluster, target } = engine.newSite();
+  const opensMs = Math.ceil(Date.now() / 1_000) * 1_000 + 86_400_000;
+  const [opensAt, closesAt] = [opensMs, opensMs + 3_600_000].map((ms) => new Date(ms).toISOString()) as [string, string];
+  const start = opensAt.slice(0, 19);
+  const night = { zone: 'UTC', rrule: 'FREQ=YEARLY', start, durationMs: 3_600_000, dst: clockChangeDefault, freezes: [] };
+  engine.configuration.calendars = { night };
+  const { file, text } = documentOf(`
+  - { id: sign, hold: one }
+  - { id: work, uses: kubernetes.cordon, with: { nodes: [node-first] } }`);
+  await engine.begin(cluster, { file, text: text.replace('steps:', 'window: night\nsteps:') });
+  expect((await openHold(target, 1)).opening).toEqual({ calendar: 'night', opensAt, closesAt, frozenFor: [] });
+  await engine.decide(target, 'ada', 'reject');
+  await engine.until(target, 'rejected');
 });
 
 test('somebody whom the policy names may not decide, and that is in the record', async () => {
