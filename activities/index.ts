@@ -23,7 +23,7 @@ import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
 import { channelsFor, eventOf, type NotificationEvent } from '../domain/notification.ts';
 import { notifyWorkflow, planWorkflow, runWorkflow, scheduleWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
 import type { AlarmLook } from '../domain/schedule/schedule.ts';
-import type { WindowLook } from '../domain/run/window.ts';
+import type { AwaitedOpening, WindowLook } from '../domain/run/window.ts';
 import { timeMsOf } from '../domain/time.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { RunbookDocument } from '../domain/runbook.ts';
@@ -147,7 +147,7 @@ export interface Activities {
     policy?: string;
     expiresMs?: number;
     window?: string;
-  }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string }>;
+  }): Promise<PolicyWithPeople & { keys: PublicKeys; requestedAt: string; expiresAt: string; opening?: AwaitedOpening }>;
   /** How the window of a run stands for a step. */
   lookAtWindow(request: WindowRequest): Promise<WindowLook>;
   /** Looks once how far a step is, without acting. */
@@ -359,6 +359,7 @@ async function readPolicy(
   return {
     ...current,
     keys: keysNow(configuration),
+    opening: await windows.awaited(window, now),
     requestedAt: new Date(now).toISOString(),
     expiresAt: new Date(expiresMs === undefined ? await windows.expiryOf(current.policy, window, now) : now + expiresMs).toISOString(),
   };

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
 import { durationsIn, summaryOf, type StepDuration } from '../domain/plan/past.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
 import type { SpanPlan } from '../domain/plan/plan.ts';
@@ -7,15 +8,17 @@ import { doneRunsOf } from './runs.ts';
 
 /** How many runs on a target are looked at, the newest ones. */
 const runsReadMax = 20;
-/** Targets whose past is remembered, the longest unused one given up first, and for how long. */
+/** Targets whose past is remembered, the longest unused one given up first. */
 const targetsRememberedMax = 2_000;
-const rememberedMs = 3_600_000;
 /** How long a plan waits for it; the next one has it then. */
 const patienceMs = 2_000;
 
 interface Past {
-  readAtMs: number;
+  /** The workflow that it was read for. */
+  reader: string | undefined;
   steps: Promise<StepDuration[]>;
+  /** By run: the record of a run that is over stays as it is. */
+  ofRuns: Map<string, StepDuration[]>;
 }
 
 /** How long steps have taken on targets before, by the records of the runs that Temporal still knows of. Nothing rests on it. */
@@ -44,10 +47,11 @@ export class PastRuns {
     return { ...span, plan: { ...plan, steps: known } };
   }
 
-  private async of(target: string): Promise<StepDuration[]> {
+  /** Each workflow reads it once: while a run is open, its target has no other one that could end. */
+  private of(target: string): Promise<StepDuration[]> {
+    const reader = Context.current().info.workflowExecution?.runId;
     const remembered = this.targets.get(target);
-    const now = Date.now();
-    const past = remembered && now - remembered.readAtMs < rememberedMs ? remembered : { readAtMs: now, steps: this.read(target) };
+    const past = remembered && remembered.reader === reader ? remembered : this.begin(target, reader, remembered?.ofRuns);
     this.targets.delete(target);
     this.targets.set(target, past);
     const [oldest] = this.targets.keys();
@@ -55,15 +59,28 @@ export class PastRuns {
     return past.steps;
   }
 
+  private begin(target: string, reader: string | undefined, known: Past['ofRuns'] = new Map()): Past {
+    const past: Past = { reader, steps: Promise.resolve([]), ofRuns: new Map() };
+    past.steps = this.read(target, known, past.ofRuns).catch(() => {
+      // The next plan asks again.
+      if (this.targets.get(target) === past) this.targets.delete(target);
+      return [];
+    });
+    return past;
+  }
+
   /** A record that cannot be read leaves its run out: an estimate must keep nobody from signing. */
-  private async read(target: string): Promise<StepDuration[]> {
-    const runs = await doneRunsOf(target, runsReadMax).catch(() => []);
-    const found: StepDuration[] = [];
-    for (const run of runs) {
-      const entries = await this.evidence.read(run).catch(() => []);
-      // Whoever reaches Temporal can start a workflow that names any run.
-      if (entries[0]?.body.target === target) found.push(...durationsIn(entries));
+  private async read(target: string, known: Past['ofRuns'], ofRuns: Past['ofRuns']): Promise<StepDuration[]> {
+    for (const run of await doneRunsOf(target, runsReadMax)) {
+      const steps = known.get(run) ?? (await this.readRun(run, target).catch(() => undefined));
+      if (steps) ofRuns.set(run, steps);
     }
-    return found;
+    return [...ofRuns.values()].flat();
+  }
+
+  private async readRun(run: string, target: string): Promise<StepDuration[]> {
+    const entries = await this.evidence.read(run);
+    // Whoever reaches Temporal can start a workflow that names any run.
+    return entries[0]?.body.target === target ? durationsIn(entries) : [];
   }
 }

@@ -1,5 +1,5 @@
 import type { StepState } from '../domain/run/steps.ts';
-import type { WindowState } from '../domain/run/window.ts';
+import type { AwaitedOpening, WindowState } from '../domain/run/window.ts';
 import type { BrokenGlass, HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
 import { reviewedHold } from '../domain/approval/break-glass.ts';
 import { readDelegation } from '../domain/approval/delegation.ts';
@@ -168,6 +168,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   if (waits) {
     const who = waits.maySign.length > 0 ? `${listOfNames(waits.maySign)} may sign` : 'nobody is left who may';
     lines.push(`  waits for ${waits.inWords} (${who}); ${closingText(request.expiresAt, terminal)}`);
+    if (hold.opening) lines.push(`  ${awaitedText(hold.opening, terminal.surroundings.now())}`);
     const { escalate } = request.policy;
     if (escalate) {
       const fromMs = Date.parse(request.requestedAt) + escalate.afterMs;
@@ -208,6 +209,20 @@ function windowLines({ step, reason, opensAt }: WindowState, { colors, surroundi
       ? 'No opening is in sight.'
       : `It goes on by itself at ${openingText(opensAt, surroundings.now())}, when the plan has been looked at once more.`;
   return [`${colors.yellow('■')} ${colors.bold(`Parked before step ${step}`)}: ${reason}`, `  ${until}`];
+}
+
+/** When the steps below a hold may begin, as its window was when the signatures were requested. */
+export function awaitedText({ calendar, opensAt, closesAt, frozenFor }: AwaitedOpening, now: Date): string {
+  const freeze = frozenFor.length > 0 ? `; a freeze keeps it shut until then: ${frozenFor.join('; ')}` : '';
+  const [opensMs, closesMs] = [opensAt, closesAt].map((at) => (at === undefined ? undefined : Date.parse(at)));
+  if (opensMs === undefined && closesMs === undefined) return `window ${calendar}: no opening is in sight${freeze}`;
+  const close = closesAt === undefined ? 'no close is in sight' : `until ${openingText(closesAt, now)}`;
+  if (opensAt !== undefined && opensMs !== undefined && opensMs > now.getTime()) {
+    return `window ${calendar}: opens ${openingText(opensAt, now)}, ${close}${freeze}`;
+  }
+  if (closesMs !== undefined && closesMs <= now.getTime())
+    return `window ${calendar}: its opening is over; the steps wait for the next one`;
+  return `window ${calendar}: open, ${close}`;
 }
 
 /** When a window opens, in the zone of whoever looks, and in how long. */

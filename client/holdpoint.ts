@@ -379,7 +379,7 @@ export class Holdpoint {
     return this.attempt(handle, attempt, (updateId) => handle.executeUpdate(commandUpdate, { args: [request], updateId }));
   }
 
-  /** The validator of an update leaves no trace: what it has refused is told to the run, for its record. */
+  /** Where a run has let in as many refused attempts as it does, its validator leaves no trace: the run is told of them, for its record. */
   private async attempt<Answer>(
     handle: WorkflowHandle,
     { person, attempt }: Pick<RefusedAttempt, 'person' | 'attempt'>,

@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import { standingOf } from '../domain/approval/request.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import type { BrokenGlass, RunState } from '../domain/run/state.ts';
+import type { AwaitedOpening } from '../domain/run/window.ts';
 import { runWorkflow, searchAttributes } from '../workflows/messages.ts';
 import type { TemporalSettings } from './connection.ts';
 import { stepsInShort, type StepSummary } from './hold-summary.ts';
@@ -33,6 +34,8 @@ export interface InboxItem {
   expiresAt: string;
   ageMs: number;
   leftMs: number;
+  /** When the steps may begin, in a run that keeps to a window. */
+  opening?: AwaitedOpening;
   /** What would be signed, step by step in short. */
   steps: StepSummary[];
 }
@@ -108,6 +111,7 @@ function itemFor(person: string, { run, target, runbook, requester, hold, broken
     expiresAt,
     ageMs: Math.max(0, nowMs - Date.parse(requestedAt)),
     leftMs: Math.max(0, Date.parse(expiresAt) - nowMs),
+    ...(hold.opening && { opening: hold.opening }),
     steps: stepsInShort(hold.plan),
   };
 }

@@ -4,7 +4,7 @@ import { closeAfter, standingFor } from '../../domain/calendar/standing.ts';
 import type { Policy } from '../../domain/approval/policy.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { StepPlan } from '../../domain/plan/plan.ts';
-import { inMinutes, lookAtWindow, needOf, type WindowLook } from '../../domain/run/window.ts';
+import { inMinutes, lookAtWindow, needOf, type AwaitedOpening, type WindowLook } from '../../domain/run/window.ts';
 import { timeMsOf } from '../../domain/time.ts';
 
 /** How long a hold stays open that closes with a window, where no close comes before. */
@@ -49,6 +49,15 @@ export class Windows {
     return Math.min(closeAfter(await this.calendar(window), nowMs) ?? Infinity, nowMs + closeAwaitedMaxMs);
   }
 
+  /** The opening that is awaited at a hold that is put up now; undefined where nothing is known of it, as it is only shown. */
+  async awaited(calendar: string | undefined, nowMs: number): Promise<AwaitedOpening | undefined> {
+    const found = calendar === undefined ? undefined : await this.calendar(calendar).catch(() => undefined);
+    if (calendar === undefined || !found) return undefined;
+    const { state, opening, next, frozenFor } = standingFor(found, nowMs, 0);
+    const { opensMs, closesMs } = (state === 'open' ? opening : next) ?? {};
+    return { calendar, opensAt: isoOf(opensMs), closesAt: isoOf(closesMs), frozenFor };
+  }
+
   /** Says which steps take longer than any opening in sight. Throws `calendar-unknown`. */
   async findTooLong(window: string, steps: readonly StepPlan[]): Promise<Omit<RuleFinding, 'code'>[]> {
     const calendar = await this.calendar(window);
@@ -64,5 +73,5 @@ export class Windows {
 }
 
 function isoOf(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : new Date(ms).toISOString();
+  return ms === undefined || !Number.isFinite(ms) ? undefined : new Date(ms).toISOString();
 }

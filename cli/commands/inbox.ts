@@ -4,6 +4,7 @@ import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../
 import { exitCodes } from '../exit-codes.ts';
 import { counted, formatDuration, formatTime } from '../format.ts';
 import { shortPlanLines } from '../plan-view.ts';
+import { awaitedText } from '../run-view.ts';
 import { withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -29,6 +30,7 @@ export const registerInbox: RegisterCommand = (program, context) => {
           `${colors.magenta('■')} ${colors.bold(item.title)} on ${colors.bold(item.target)}  hold ${item.hold} of ${item.run}${asked}`,
           `  started by ${item.requester}; waits since ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
             `closes in ${formatDuration(item.leftMs)}, ${formatTime(item.expiresAt)}`,
+          ...(item.opening ? [`  ${awaitedText(item.opening, terminal.surroundings.now())}`] : []),
           ...(item.brokenGlass ?? []).map(({ person, hold }) => colors.red(`  ‼ BREAK GLASS: ${person} has released hold ${hold} alone`)),
           ...shortPlanLines(item.steps, colors),
           colors.dim(`  holdpoint show ${item.run}`),

@@ -56,6 +56,11 @@ function requirePerson({ people }: Configuration, person: string): void {
   );
 }
 
+function closeInWords({ expiresMs, expiresAtClose }: Policy): string {
+  const after = `after ${formatDuration(expiresMs)}`;
+  return expiresAtClose ? `at the close of the run's window (${after} where the run has none)` : after;
+}
+
 function explanationLines(
   { policy, asks, maySign, mayNotSign, signed, mayBreakGlass, shortfall }: Explanation,
   terms: Policy,
@@ -65,8 +70,11 @@ function explanationLines(
   const width = Math.max(...[...maySign, ...mayNotSign].map(({ person }) => person.length), 0);
   const lines = [
     `${colors.bold(policy)}: ${asks}`,
-    `  closes after ${formatDuration(terms.expiresMs)} without a verdict, or by ${counted(terms.deny ?? 1, 'rejection')}`,
+    `  closes ${closeInWords(terms)} without a verdict, or by ${counted(terms.deny ?? 1, 'rejection')}`,
     ...(terms.reason === 'required' ? ['  a decision needs a reason'] : []),
+    ...(terms.remindMs === undefined ? [] : [`  reminds each ${formatDuration(terms.remindMs)} whoever may still sign`]),
+    ...(terms.escalate ? [`  after ${formatDuration(terms.escalate.afterMs)} people of ${terms.escalate.to} may sign as well`] : []),
+    ...(terms.delegate === 'allowed' ? ['  somebody may sign in the place of another, who has signed that'] : []),
     ...maySign.map(({ person, groups }) => `${colors.green('✓')} ${person.padEnd(width)}  ${groups.join(', ')}`),
     ...mayNotSign.map(({ person, why }) => `${colors.red('✗')} ${person.padEnd(width)}  ${why}`),
   ];

@@ -5,7 +5,7 @@ import type { PlanDifference } from '../plan/difference.ts';
 import type { SpanPlan } from '../plan/plan.ts';
 import type { Ticket } from '../ticket.ts';
 import type { StepState } from './steps.ts';
-import type { WindowState } from './window.ts';
+import type { AwaitedOpening, WindowState } from './window.ts';
 
 export type Phase =
   'planning' | 'running' | 'holding' | 'parked' | 'paused' | 'stuck' | 'undoing' | 'done' | 'rejected' | 'aborted' | 'undone' | 'refused';
@@ -29,6 +29,8 @@ export interface HoldState {
   notInAdvance?: { person: string; reason: string }[];
   /** What has changed since the request before this one was shown, which closed without signatures. */
   changed?: PlanDifference;
+  /** When the steps may begin, in a run that keeps to a window. */
+  opening?: AwaitedOpening;
 }
 
 /** A hold that somebody has released alone, as its policy lets them. */

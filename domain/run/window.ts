@@ -24,6 +24,16 @@ export interface WindowState {
   opensAt?: string;
 }
 
+/** The opening of its window that the steps below a hold begin in: the one at hand when it was put up, or the next one. */
+export interface AwaitedOpening {
+  calendar: string;
+  /** ISO 8601, UTC; missing where none is in sight, `closesAt` also where it never closes. */
+  opensAt?: string;
+  closesAt?: string;
+  /** What the freezes were for that it was put up in. */
+  frozenFor: string[];
+}
+
 /** What a step needs of an opening: to be carried out, and to be undone where that turns out necessary. */
 export function needOf({ estimateMs, undoEstimateMs = 0 }: Pick<ActionPlan, 'estimateMs' | 'undoEstimateMs'>): number {
   return estimateMs + undoEstimateMs;

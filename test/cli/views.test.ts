@@ -4,7 +4,8 @@ import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { formatClock, formatDuration, formatTime, hashMatches, shellWords } from '../../cli/format.ts';
 import { differenceLines, forecastLines, hashLines, planLines, shortPlanLines } from '../../cli/plan-view.ts';
 import { stepsInShort, summaryOfHold } from '../../client/hold-summary.ts';
-import { runLines } from '../../cli/run-view.ts';
+import { awaitedText, runLines } from '../../cli/run-view.ts';
+import type { AwaitedOpening } from '../../domain/run/window.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import type { LiveRun } from '../../client/holdpoint.ts';
 import type { ProgressItem } from '../../domain/action.ts';
@@ -185,6 +186,25 @@ describe('what a person is told of a run', () => {
     expect(shown).toContain('■ Parked before step drain: The window night is shut.\n  It goes on by itself at Sat 28 Nov 2026, ');
     expect(shown).toContain('holdpoint proceed r-20261121-7kq2m4');
     expect(text({ state: { ...parked, window } })).toContain('\n  No opening is in sight.');
+  });
+
+  test.each<[string, Partial<AwaitedOpening>, RegExp]>([
+    [
+      'to come',
+      { opensAt: '2026-11-28T19:00:00.000Z', closesAt: '2026-11-28T23:00:00.000Z' },
+      /^window night: opens Sat 28 Nov .* \(in \d.*\), until /,
+    ],
+    [
+      'to come after a freeze',
+      { opensAt: '2026-11-28T19:00:00.000Z', frozenFor: ['year end'] },
+      /no close is in sight; a freeze .*: year end$/,
+    ],
+    ['at hand', { opensAt: '2026-11-21T01:00:00.000Z', closesAt: '2026-11-28T23:00:00.000Z' }, /^window night: open, until Sat|Sun/],
+    ['over', { closesAt: '2026-11-21T01:00:00.000Z' }, /^window night: its opening is over/],
+    ['not in sight', {}, /^window night: no opening is in sight$/],
+  ])('when the steps below a hold may begin: the opening is %s', (_what, opening, shown) => {
+    const now = new Date('2026-11-21T10:00:00Z');
+    expect(awaitedText({ calendar: 'night', frozenFor: [], ...opening }, now)).toMatch(shown);
   });
 
   test('what is being tried again', () => {

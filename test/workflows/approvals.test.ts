@@ -142,24 +142,27 @@ describe('an approval that is taken back', () => {
     await engine.holdpoint.operate(target, 'pause', 'lunch', engine.keys.dana);
     await engine.decide(target, 'ada');
     const paused = await engine.until(target, 'paused');
+    await expect(engine.decide(target, 'grace')).rejects.toMatchObject({ code: 'verdict-reached' });
     await engine.holdpoint.withdraw(paused, 'not today', engine.keys.ada);
     await engine.holdpoint.operate(target, 'resume', 'back', engine.keys.dana);
     const again = await engine.until(target, 'holding');
     expect([again.hold?.request.number, again.hold?.decisions, site.done]).toEqual([1, [], []]);
     await engine.decide(target, 'grace');
     await engine.until(target, 'done');
-    await engine.verifiedKinds(run);
+    await expect(engine.verifiedKinds(run)).resolves.toContain('attempt.refused');
     await engine.replay(target);
   });
 
   test('after the steps have begun is not', async () => {
-    const { target, site, state } = await engine.held('one');
+    const { target, site, run, state } = await engine.held('one');
     site.slow.add('first');
     await engine.decide(target, 'ada');
     await engine.until(target, ({ steps }) => steps.some(({ id, status }) => id === 'work' && status === 'running'));
     await expect(engine.holdpoint.withdraw(state, 'too late', engine.keys.ada)).rejects.toMatchObject({ code: 'hold-not-waiting' });
     site.finishSlow();
     await engine.until(target, 'done');
+    const refused = (await engine.entries(run)).find(({ kind }) => kind === 'attempt.refused');
+    expect(refused?.body).toMatchObject({ person: 'ada', attempt: 'withdraw', code: 'hold-not-waiting' });
   });
 });
 

@@ -116,10 +116,15 @@ describe('a word that makes no sense is refused with the ones that do', () => {
   test('a word that does not exist, for another run, or without its parts', async () => {
     const { run, target } = await heldRun();
     const request = await verbOf(run, 'ada', 'pause');
-    await expect(send(target, { ...request, command: 'explode' as CommandName })).resolves.toMatchObject({ code: 'command-refused' });
-    await expect(send(target, { ...request, run: 'r-other' })).resolves.toMatchObject({ code: 'command-refused' });
-    await expect(send(target, { command: 'pause', run } as CommandRequest)).resolves.toMatchObject({ code: 'request-malformed' });
+    const sent: [code: string, request: CommandRequest][] = [
+      ['command-refused', { ...request, command: 'explode' as CommandName }],
+      ['command-refused', { ...request, run: 'r-other' }],
+      ['command-refused', await verbOf(run, 'ada', 'retry')],
+      ['request-malformed', { command: 'pause', run } as CommandRequest],
+    ];
+    for (const [code, given] of sent) await expect(send(target, given)).resolves.toMatchObject({ code, recorded: true });
     expect((await engine.until(target, 'holding')).pauseRequestedBy).toBeUndefined();
+    await expect(kindsSince(run, sent.length + 1)).resolves.toEqual(['hold.requested', ...sent.map(() => 'attempt.refused')]);
   });
 });
 

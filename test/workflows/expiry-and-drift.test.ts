@@ -1,11 +1,23 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ApprovalRequest } from '../../domain/approval/request.ts';
-import type { HoldState } from '../../domain/run/state.ts';
-import { runbookOf, startEngine, type Engine } from '../support/engine.ts';
+import { clockChangeDefault } from '../../domain/calendar/window.ts';
+import { HoldpointError } from '../../domain/errors.ts';
+import type { HoldState, Phase } from '../../domain/run/state.ts';
+import { documentOf, runbookOf, startEngine, type Engine, type Held } from '../support/engine.ts';
+
+/** Entries of this kind are not written into the record of this run before that. */
+let delayed: { run: string; kind: string; until: Promise<void> } | undefined;
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await startEngine('drift');
+  engine = await startEngine('drift', async (kind, run) => {
+    if (delayed?.run === run && delayed.kind === kind) await delayed.until;
+  });
+  const { one } = engine.configuration.policies;
+  Object.assign(engine.configuration.policies, {
+    emergency: { ...one, name: 'emergency', breakGlass: ['oscar'] },
+    without: { ...one, name: 'without', exclude: ['linus'] },
+  });
 });
 afterAll(() => engine.stop());
 
@@ -139,4 +151,87 @@ test('a plan that is blocked at the second look tells the operator what blocks i
   site.blockers = [];
   await engine.holdpoint.operate(target, 'retry', 'loosened', engine.keys.dana);
   await engine.until(target, 'done');
+});
+
+describe('a decision that comes while its request is being closed is refused, and in the record', () => {
+  /** Decides as grace on what is open while the entry waits that follows what somebody does. */
+  async function decideBefore(kind: string, { run, target }: Pick<Held, 'run' | 'target'>, act: () => Promise<unknown>): Promise<unknown> {
+    const state = await engine.until(target, ({ hold }) => hold !== undefined);
+    let goOn = (): void => undefined;
+    delayed = { run, kind, until: new Promise((resolve) => (goOn = resolve)) };
+    const acted = act();
+    await engine.until(target, ({ hold }) => hold?.request.closed !== undefined);
+    const decision = engine.holdpoint
+      .decide(state, state.hold!.request, 'approve', 'yes', engine.keys.grace)
+      .catch((error: unknown) => error);
+    await engine.until(target, ({ refusedAttempts }) => refusedAttempts === 1);
+    goOn();
+    await acted;
+    return decision;
+  }
+
+  async function expectRefused({ run, target }: Pick<Held, 'run' | 'target'>, code: string, phase: Phase): Promise<void> {
+    await engine.until(target, phase);
+    const refused = (await engine.entries(run)).filter(({ kind }) => kind === 'attempt.refused').map(({ body }) => body);
+    expect(refused).toEqual([expect.objectContaining({ person: 'grace', code })]);
+    await engine.verifiedKinds(run);
+    await engine.replay(target);
+  }
+
+  test('as the plan has changed', async () => {
+    const held = await engine.held();
+    held.site.generation = 2;
+    const decided = await decideBefore('hold.requested', held, () => engine.decide(held.target, 'ada'));
+    expect(decided).toMatchObject({ code: 'plan-drifted' });
+    await openHold(held.target, 2);
+    await engine.decide(held.target, 'ada');
+    await expectRefused(held, 'plan-drifted', 'done');
+  });
+
+  test('as an operator has taken back what was to be signed', async () => {
+    const { run, target } = await engine.working((site) =>
+      site.failures.push(new HoldpointError('action-stuck', { cause: 'full', remedy: 'Mend it.' })),
+    );
+    await engine.until(target, 'stuck');
+    await engine.holdpoint.operate(target, 'skip', 'known', engine.keys.dana);
+    const taken = await decideBefore('hold.withdrawn', { run, target }, () =>
+      engine.holdpoint.operate(target, 'resume', '', engine.keys.dana),
+    );
+    expect(taken).toMatchObject({ code: 'hold-withdrawn' });
+    await engine.holdpoint.operate(target, 'abort', '', engine.keys.dana);
+    await expectRefused({ run, target }, 'hold-withdrawn', 'aborted');
+  });
+
+  test('as the run is aborted while others look at a hold that was released alone', async () => {
+    const held = await engine.held('emergency');
+    await engine.holdpoint.breakGlass(held.state, held.state.hold!.request, 'the disk is full', engine.keys.oscar);
+    await engine.until(held.target, ({ hold }) => hold?.request.hold === 'review:sign');
+    const abort = (): Promise<unknown> => engine.holdpoint.operate(held.target, 'abort', 'enough', engine.keys.dana);
+    await expect(decideBefore('hold.withdrawn', held, abort)).resolves.toMatchObject({ code: 'run-aborted' });
+    await expectRefused(held, 'run-aborted', 'done');
+  });
+});
+
+test('at a hold it is shown in which opening the steps may begin', async () => {
+  const { cluster, target } = engine.newSite();
+  const opensMs = Math.ceil(Date.now() / 1_000) * 1_000 + 86_400_000;
+  const [opensAt, closesAt] = [opensMs, opensMs + 3_600_000].map((ms) => new Date(ms).toISOString()) as [string, string];
+  const start = opensAt.slice(0, 19);
+  const night = { zone: 'UTC', rrule: 'FREQ=YEARLY', start, durationMs: 3_600_000, dst: clockChangeDefault, freezes: [] };
+  engine.configuration.calendars = { night };
+  const { file, text } = documentOf(`
+  - { id: sign, hold: one }
+  - { id: work, uses: kubernetes.cordon, with: { nodes: [node-first] } }`);
+  await engine.begin(cluster, { file, text: text.replace('steps:', 'window: night\nsteps:') });
+  expect((await openHold(target, 1)).opening).toEqual({ calendar: 'night', opensAt, closesAt, frozenFor: [] });
+  await engine.decide(target, 'ada', 'reject');
+  await engine.until(target, 'rejected');
+});
+
+test('somebody whom the policy names may not decide, and that is in the record', async () => {
+  const { run, target } = await engine.held('without');
+  await expect(engine.decide(target, 'linus')).rejects.toMatchObject({ code: 'person-excluded' });
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  await expect(engine.verifiedKinds(run)).resolves.toContain('attempt.refused');
 });

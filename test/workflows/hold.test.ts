@@ -4,7 +4,7 @@ import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
 import { questionDigest } from '../../domain/approval/request.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import type { DecisionRequest } from '../../workflows/messages.ts';
-import { startEngine, type Engine, type Held, type Person } from '../support/engine.ts';
+import { runbookOf, startEngine, untilTrue, type Engine, type Held, type Person } from '../support/engine.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -127,11 +127,29 @@ describe('a decision that is not for what is open is refused', () => {
     await expectOnlyRefused(held, code, 'ada');
   });
 
-  test('another run, which only a client other than ours could send', async () => {
-    const held = await engine.held();
-    const request = await decisionOf(held, 'ada', { run: 'r-20200101-aaaaaa' });
-    await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code: 'run-differs' });
+  test('whatever comes past our client, well signed or not, is in the record of the run, and has no effect', async () => {
+    const [held, other] = await Promise.all([engine.held('two'), engine.held()]);
+    const sent: [code: string, request: DecisionRequest][] = [
+      ['run-differs', await decisionOf(other, 'ada')],
+      ['run-differs', await decisionOf(held, 'ada', { run: 'r-20200101-aaaaaa' })],
+      ['hold-differs', await decisionOf(held, 'ada', { hold: 'sign-later' })],
+      ['request-unknown', await decisionOf(held, 'ada', { request: 2 })],
+      ['plan-differs', await decisionOf(held, 'ada', { planHash: `sha256:${'1'.repeat(64)}` })],
+      ['decision-unknown', await decisionOf(held, 'ada', { decision: 'maybe' as 'approve' })],
+      ['reason-unreadable', await decisionOf(held, 'ada', { reason: 'fine\u001b[2J' })],
+      ['requester-excluded', await decisionOf(held, 'dana')],
+      ['hold-differs', { ...(await decisionOf(held, 'ada')), hold: 'sign-later' }],
+      ['request-malformed', { person: 'ada' } as DecisionRequest],
+      ['request-malformed', null as unknown as DecisionRequest],
+    ];
+    for (const [code, request] of sent) {
+      await expect(refusalOf(engine.sendDecision(held.target, request))).resolves.toMatchObject({ code, recorded: true });
+    }
+    expect((await refusedIn(held, sent.length)).map(({ code }) => code)).toEqual(sent.map(([code]) => code));
     expect((await engine.until(held.target, 'holding')).hold?.decisions).toEqual([]);
+    await engine.decide(held.target, 'ada', 'reject');
+    await engine.until(held.target, 'rejected');
+    await engine.replay(held.target);
   });
 
   test('a decision without the reason that the policy asks for', async () => {
@@ -215,4 +233,23 @@ test('one rejection ends the run, whoever has approved before', async () => {
   expect(held.site.done).toEqual([]);
   const kinds = await engine.verifiedKinds(held.run);
   expect(kinds.slice(-3)).toEqual(['decision.accepted', 'hold.rejected', 'run.ended']);
+});
+
+test('a run is planned with the times of the runs before it on its target, and with no others', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const countedNow = async (): Promise<(number | undefined)[]> => {
+    const { spans } = await engine.holdpoint.plan(runbookOf(), { cluster });
+    return spans.flatMap(({ plan }) => plan.steps.map(({ past }) => past?.runs));
+  };
+  for (const before of [undefined, 1]) {
+    // Temporal lists a run that has just ended a moment later.
+    await untilTrue(async () => (await countedNow()).every((runs) => runs === before));
+    site.todo = ['first'];
+    await engine.begin(cluster);
+    const { hold } = await engine.until(target, 'holding');
+    expect(hold?.plan.steps.map(({ past }) => past?.runs)).toEqual([before]);
+    await engine.decide(target, 'ada');
+    await engine.until(target, 'done');
+  }
+  await untilTrue(async () => (await countedNow()).every((runs) => runs === 2));
 });

@@ -49,6 +49,7 @@ interface Given {
   durationMs?: number;
   freezes?: { from: string; until: string; why: string }[];
   catchUpMs?: number;
+  jitterMs?: number;
   person?: Person;
 }
 
@@ -65,7 +66,7 @@ interface Scheduled {
 
 /** A schedule with a calendar of its own, whose only opening of this year is at hand, as the worker and the client know it. */
 function newSchedule(given: Given = {}): Scheduled {
-  const { document = runbookOf(), agoMs = 60_000, durationMs = hourMs, freezes = [], catchUpMs = 0, person = 'dana' } = given;
+  const { document = runbookOf(), agoMs = 60_000, durationMs = hourMs, freezes = [], catchUpMs = 0, jitterMs = 0, person = 'dana' } = given;
   const { cluster, target, site } = engine.newSite();
   const name = `s-${randomUUID().slice(0, 8)}`;
   const opensMs = Math.floor((Date.now() - agoMs) / 1_000) * 1_000;
@@ -82,7 +83,7 @@ function newSchedule(given: Given = {}): Scheduled {
     runbook: runbook.digest,
     inputsHash: digestOf(inputs),
     calendar: name,
-    jitterMs: 0,
+    jitterMs,
     catchUpMs,
   };
   const calendar = calendarsOf(calendars).calendars.get(name)!;
@@ -217,12 +218,51 @@ besides.test('how late a run may start does not limit what was signed in advance
   await engine.until(scheduled.target, 'done');
 });
 
-test('a signature in advance of somebody whom the policy excludes does not count', async () => {
+test('a signature in advance that has been counted can be taken back, and is not counted again', async () => {
+  const scheduled = newSchedule({ document: runbookOf({ policy: 'two' }) });
+  await apply(scheduled);
+  await signInAdvance(scheduled, 'ada', ['sign']);
+  await alarm(scheduled);
+  const state = await runOf(scheduled, 'holding');
+  expect(state.hold?.decisions).toEqual([expect.objectContaining({ person: 'ada', inAdvance: true })]);
+  const { holdpoint, keys } = engine;
+  await expect(holdpoint.withdraw(state, 'not tonight', keys.ada)).resolves.toEqual({ state: 'waiting', missing: 2 });
+  // The plan changes, and is back to what was signed in advance.
+  for (const [generation, number] of [
+    [2, 2],
+    [1, 3],
+  ] as const) {
+    scheduled.site.generation = generation;
+    for (const person of ['grace', 'linus'] as const) await engine.decide(scheduled.target, person);
+    await engine.until(scheduled.target, ({ hold }) => hold?.request.number === number);
+  }
+  const { hold } = await engine.until(scheduled.target, 'holding');
+  expect(hold?.request.planHash).toBe(state.hold?.request.planHash);
+  expect(hold?.notInAdvance).toEqual([{ person: 'ada', reason: expect.stringContaining('it counts once') }]);
+  expect([hold?.decisions, scheduled.site.done]).toEqual([[], []]);
+  await engine.decide(scheduled.target, 'ada', 'reject');
+  await engine.until(scheduled.target, 'rejected');
+  await expect(engine.verifiedKinds(state.run)).resolves.toEqual(expect.arrayContaining(['pre-approval.accepted', 'decision.withdrawn']));
+  await engine.replay(scheduled.target);
+});
+
+test('Temporal is told of the jitter, to skip what overlaps, and to catch up within an opening only', async () => {
+  const scheduled = newSchedule({ jitterMs: 90_000, durationMs: 2 * hourMs, agoMs: -hourMs });
+  await apply(scheduled);
+  const { description } = await engine.holdpoint.schedules.get(scheduled.name);
+  expect(description.spec.jitter).toBe(90_000);
+  expect(description.policies).toMatchObject({ overlap: 'SKIP', catchupWindow: 2 * hourMs });
+});
+
+test('a signature in advance of somebody whom the policy excludes, or for another opening, does not count', async () => {
   const scheduled = newSchedule();
   await apply(scheduled);
   await signInAdvance(scheduled, 'dana', ['sign']);
+  const [opens, closes] = [1, 2].map((hours) => new Date(scheduled.opensMs + hours * hourMs).toISOString()) as [string, string];
+  await signInAdvance({ ...scheduled, opens, closes }, 'grace', ['sign']);
   await alarm(scheduled);
   const { hold } = await runOf(scheduled, 'holding');
+  expect(hold?.decisions).toEqual([]);
   expect(hold?.notInAdvance).toEqual([{ person: 'dana', reason: expect.stringContaining('dana') }]);
   await engine.decide(scheduled.target, 'ada', 'reject');
   await engine.until(scheduled.target, 'rejected');

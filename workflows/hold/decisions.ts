@@ -1,3 +1,4 @@
+import { patched } from '@temporalio/workflow';
 import type { EarlierWord } from '../../activities/index.ts';
 import { readPreApproval } from '../../domain/approval/pre-approval.ts';
 import { groupsOf } from '../../domain/approval/policy.ts';
@@ -12,9 +13,11 @@ import {
   type StatementKind,
 } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
+import { isObject } from '../../domain/json.ts';
 import type { HoldState } from '../../domain/run/state.ts';
 import type { DecisionAnswer, WordAtHold } from '../messages.ts';
-import { refusalFailure, requireShape } from '../run/refusal.ts';
+import type { Failure } from '../run/failure.ts';
+import { misshapen, recordedRefusalsPatch, refusalFailure, type RefusedWord } from '../run/refusal.ts';
 import type { Run } from '../run/run.ts';
 
 type Expected = Extract<ExpectedStatement, { kind: NonNullable<WordAtHold['kind']> }>;
@@ -22,30 +25,46 @@ type Expected = Extract<ExpectedStatement, { kind: NonNullable<WordAtHold['kind'
 /** The kinds of statements that are said at a hold. */
 const kindsAtHold: readonly StatementKind[] = ['decision', 'deferred-approval', 'delegated-approval', 'break-glass', 'withdrawal'];
 
-/** The validator of a decision: refuses what the state shows to be wrong. It must not be async, or it would refuse nothing. */
+/** The validator of a decision: refuses what is not even to be written down. It must not be async, or it would refuse nothing. */
 export function refuseDecision(run: Run, sent: WordAtHold): void {
-  const kind: StatementKind = sent.kind ?? 'decision';
-  if (!kindsAtHold.includes(kind)) {
-    const reason = `At a hold nothing can be said of the kind ${JSON.stringify(kind)?.slice(0, 100)}.`;
-    throw refusalFailure({ code: 'request-malformed', reason, remedy: 'Use the same version of `holdpoint` as the worker.' });
-  }
-  const signatures = kind === 'delegated-approval' ? ['signature', 'delegationSignature'] : ['signature'];
-  requireShape(sent, [...claimNames(kind, 'text'), ...signatures], claimNames(kind, 'integer'));
-  const expected = expectedIn(sent);
-  const delegation = delegationIn(sent);
-  const refusal = refusalOfWord(run, expected, sent.signature, delegation);
-  if (refusal) throw refusalFailure(refusal);
+  const refused = refusedIn(run, sent);
+  if (refused) return run.letInToRefuse(refused);
+  const { expected, delegation } = wordIn(sent);
   const forgery = run.forgeryIn(expected, sent.signature) ?? (delegation && run.forgeryIn(delegation.expected, delegation.signature));
   if (forgery) throw refusalFailure(forgery);
 }
 
+/** Why what somebody says at a hold is refused whatever its signature is worth; undefined where it is not. */
+function refusedIn(run: Run, sent: WordAtHold): RefusedWord | undefined {
+  const malformed = faultInShape(sent);
+  // It can be anything, even nothing.
+  if (malformed) return { ...malformed, person: isObject(sent) ? sent.person : '', attempt: 'decide', isSigned: false };
+  const { expected, delegation } = wordIn(sent);
+  const refusal = faultInDelegation(expected, delegation) ?? refusalOfWord(run, expected, sent.signature, delegation);
+  if (!refusal) return undefined;
+  const { person } = expected;
+  return { ...refusal, person, attempt: attemptOf(expected), isSigned: run.isSigned(expected, sent.signature) };
+}
+
+function faultInShape(sent: WordAtHold): Failure | undefined {
+  const kind: StatementKind = (isObject(sent) ? (sent.kind as StatementKind) : undefined) ?? 'decision';
+  if (!kindsAtHold.includes(kind)) {
+    const reason = `At a hold nothing can be said of the kind ${JSON.stringify(kind)?.slice(0, 100)}.`;
+    return { code: 'request-malformed', reason, remedy: 'Use the same version of `holdpoint` as the worker.' };
+  }
+  const signatures = kind === 'delegated-approval' ? ['signature', 'delegationSignature'] : ['signature'];
+  return misshapen(sent, [...claimNames(kind, 'text'), ...signatures], claimNames(kind, 'integer'));
+}
+
 /** Verifies the signature of a decision against the people of this moment and counts it, if it still may count then. */
 export async function takeDecision(run: Run, sent: WordAtHold): Promise<DecisionAnswer> {
+  const refused = refusedIn(run, sent);
+  // Validators of before have let in nothing of the kind, and words of another shape.
+  if (refused && patched(recordedRefusalsPatch)) return run.refuse(refused);
   const { signature } = sent;
-  const expected = expectedIn(sent);
+  const { expected, delegation: told } = wordIn(sent);
   const { person } = expected;
   const request = run.state.hold?.request;
-  const told = delegationIn(sent);
   const delegation = told && request && { ...told, groups: groupsOf(request, told.statement.person) };
   const breakGlass = expected.kind === 'break-glass' ? request?.policy.name : undefined;
   const groups = request && !delegation && breakGlass === undefined ? groupsOf(request, person) : undefined;
@@ -78,12 +97,6 @@ export async function takeDecision(run: Run, sent: WordAtHold): Promise<Decision
   return { state: standing.state, missing: standing.state === 'waiting' ? standing.missing : 0 };
 }
 
-function expectedIn(sent: WordAtHold): Expected {
-  const { signature: _signature, ...claims } = sent;
-  const { delegationSignature: _delegation, ...rest } = claims as typeof claims & { delegationSignature?: string };
-  return { ...rest, kind: rest.kind ?? 'decision' } as Expected;
-}
-
 /** A delegation as it came with an approval. */
 interface ToldDelegation {
   statement: DelegationStatement;
@@ -91,14 +104,22 @@ interface ToldDelegation {
   signature: string;
 }
 
-/** The delegation that an approval is given under; undefined for other words. Refuses what is none, or another than the one signed for. */
-function delegationIn(sent: WordAtHold): ToldDelegation | undefined {
-  if (sent.kind !== 'delegated-approval') return undefined;
+/** What somebody says at a hold, with the delegation that it is said under, where there is one. */
+function wordIn(sent: WordAtHold): { expected: Expected; delegation: ToldDelegation | undefined } {
+  const { signature: _signature, ...claims } = sent;
+  const { delegationSignature: _delegation, ...rest } = claims as typeof claims & { delegationSignature?: string };
+  const expected = { ...rest, kind: rest.kind ?? 'decision' } as Expected;
+  if (sent.kind !== 'delegated-approval') return { expected, delegation: undefined };
   const { delegationSignature: signature, delegation } = sent;
   const statement = readDelegation(signature);
-  if (statement && approvalId(signature) === delegation) return { statement, expected: expectedOf(statement), signature };
-  const reason = `The approval of ${sent.person} comes without the delegation that it is given under.`;
-  throw refusalFailure({ code: 'delegation-malformed', reason, remedy: 'Approve with `--delegation FILE`, which has the delegation.' });
+  const isTold = statement && approvalId(signature) === delegation;
+  return { expected, delegation: isTold ? { statement, expected: expectedOf(statement), signature } : undefined };
+}
+
+function faultInDelegation({ kind, person }: Expected, delegation: ToldDelegation | undefined): Failure | undefined {
+  if (kind !== 'delegated-approval' || delegation) return undefined;
+  const reason = `The approval of ${person} comes without the delegation that it is given under.`;
+  return { code: 'delegation-malformed', reason, remedy: 'Approve with `--delegation FILE`, which has the delegation.' };
 }
 
 function attemptOf(expected: Expected): string {
@@ -164,12 +185,7 @@ function voidDecision(run: Run, held: HoldState, person: string, reason: string)
   void run.note('decision.voided', { hold, request, person, reason });
 }
 
-function refusalOfWord(
-  run: Run,
-  expected: Expected,
-  signature: string,
-  delegation: ToldDelegation | undefined,
-): { code: string; reason: string; remedy: string } | undefined {
+function refusalOfWord(run: Run, expected: Expected, signature: string, delegation: ToldDelegation | undefined): Failure | undefined {
   const held = run.state.hold;
   const decisions = held?.decisions ?? [];
   if (expected.kind === 'withdrawal') return refusalOfWithdrawal(held?.request, decisions, expected, run.state.run);

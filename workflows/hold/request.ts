@@ -96,7 +96,7 @@ export async function requestSignatures<Subject>(
 async function putUp<Subject>(run: Run, question: Question<Subject>, drift: PlanDifference | undefined): Promise<HoldState> {
   const { hold, askedBy, earlierApprovers, attempt, onRequest } = question;
   const { plan, text } = await question.plan();
-  const { policy, members, groups, keys, requestedAt, expiresAt } = await question.policy();
+  const { policy, members, groups, keys, requestedAt, expiresAt, opening } = await question.policy();
   run.learnKeys(keys);
   run.learnTime(timeMsOf(requestedAt) ?? 0);
   const { requester } = run.state;
@@ -105,7 +105,7 @@ async function putUp<Subject>(run: Run, question: Question<Subject>, drift: Plan
   const request: ApprovalRequest = { hold, number, question: text, planHash: plan.hash, ...parties, requestedAt, expiresAt };
   const entry = { ...toJson(request), plan: toJson(plan), drift: drift ? toJson(drift) : null };
   await attempt(() => run.record('hold.requested', entry));
-  const held: HoldState = { request, plan, decisions: [], drift };
+  const held: HoldState = { request, plan, decisions: [], drift, ...(opening && { opening }) };
   if (run.scheduled && askedBy === undefined) await attempt(() => countPreApprovals(run, held));
   run.state.hold = held;
   run.enter('holding');

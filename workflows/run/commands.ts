@@ -1,45 +1,70 @@
-import { CancellationScope, condition } from '@temporalio/workflow';
+import { CancellationScope, condition, patched } from '@temporalio/workflow';
 import { refusalOfUnreadable } from '../../domain/approval/refusal.ts';
 import { claimNames, type CommandName } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
+import { isObject } from '../../domain/json.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
 import type { CommandRequest, CommandResult } from '../messages.ts';
 import { obstacleTo, planRollback } from '../rollback/plan.ts';
 import { failureOf, recordLossIn, type Failure } from './failure.ts';
 import type { RunProgress } from './progress.ts';
-import { refusalFailure, requireShape } from './refusal.ts';
+import { misshapen, recordedRefusalsPatch, refusalFailure, type RefusedWord } from './refusal.ts';
 import type { Run } from './run.ts';
 
 /** Commands that depart from what was signed: the person has to say why. */
 const reasonNeeded: readonly CommandName[] = ['skip', 'done', 'undo', 'adopt', 'proceed'];
 
-/** The validator of a command: refuses what makes no sense in the present state. It must not be async. */
+/** The validator of a command: refuses what is not even to be written down. It must not be async. */
 export function refuseCommand(run: Run, request: CommandRequest): void {
-  requireShape(request, [...claimNames('command', 'text'), 'signature']);
-  const { command, step, reason, run: named } = request;
-  const unreadable = refusalOfUnreadable(reason);
-  if (unreadable) throw refusalFailure(unreadable);
-  const refusal =
-    named === run.state.run ? run.refusalOfCommand(command, step) : { cause: `the open run is ${run.state.run}`, possible: [] };
-  if (refusal) {
-    const possible = refusal.possible.length > 0 ? refusal.possible.join(', ') : 'none';
-    throw refusalFailure({
-      code: 'command-refused',
-      reason: `The command ${command} is not allowed now for the run ${named}: ${refusal.cause}.`,
-      remedy: `Commands that are allowed now: ${possible}.`,
-    });
-  }
-  if (reasonNeeded.includes(command) && reason.trim() === '') {
-    const why = `The command ${command} departs from what was signed for the run ${named}, and has no reason.`;
-    throw refusalFailure({ code: 'reason-missing', reason: why, remedy: 'Say why, with `--reason`.' });
-  }
+  const refused = refusedIn(run, request);
+  if (refused) return run.letInToRefuse(refused);
   const { signature, ...claims } = request;
   const forgery = run.forgeryIn({ ...claims, kind: 'command' }, signature);
   if (forgery) throw refusalFailure(forgery);
 }
 
+/** Why a command is refused in the present state, whatever its signature is worth; undefined where it is not. */
+function refusedIn(run: Run, request: CommandRequest): RefusedWord | undefined {
+  // It can be anything, even nothing.
+  const { person = '', command: attempt = '' }: Partial<Record<keyof CommandRequest, string>> = isObject(request) ? request : {};
+  const malformed = misshapen(request, [...claimNames('command', 'text'), 'signature']);
+  if (malformed) return { ...malformed, person, attempt, isSigned: false };
+  const fault = faultIn(run, request);
+  if (!fault) return undefined;
+  const { signature, ...claims } = request;
+  return { ...fault, person, attempt, isSigned: run.isSigned({ ...claims, kind: 'command' }, signature) };
+}
+
+function faultIn(run: Run, { command, step, reason, run: named }: CommandRequest): Failure | undefined {
+  const unreadable = refusalOfUnreadable(reason);
+  if (unreadable) return unreadable;
+  const refusal =
+    named === run.state.run ? run.refusalOfCommand(command, step) : { cause: `the open run is ${run.state.run}`, possible: [] };
+  if (refusal) {
+    const possible = refusal.possible.length > 0 ? refusal.possible.join(', ') : 'none';
+    return {
+      code: 'command-refused',
+      reason: `The command ${command} is not allowed now for the run ${named}: ${refusal.cause}.`,
+      remedy: `Commands that are allowed now: ${possible}.`,
+    };
+  }
+  if (!reasonNeeded.includes(command) || reason.trim() !== '') return undefined;
+  const why = `The command ${command} departs from what was signed for the run ${named}, and has no reason.`;
+  return { code: 'reason-missing', reason: why, remedy: 'Say why, with `--reason`.' };
+}
+
+/** Refuses a command that others have overtaken while it was looked at. */
+async function refuseOvertaken(run: Run, word: RefusedWord): Promise<never> {
+  // Runs of before have left it to the sender to tell of it.
+  if (!patched(recordedRefusalsPatch)) throw refusalFailure(word);
+  await run.recordRefusal(word);
+  throw refusalFailure(word, true);
+}
+
 /** Verifies the signature of a command and has the run obey it; returns what it has led to at once. */
 export async function takeCommand(run: Run, progress: RunProgress, request: CommandRequest): Promise<CommandResult> {
+  const refused = refusedIn(run, request);
+  if (refused && patched(recordedRefusalsPatch)) return run.refuse(refused);
   const { signature, ...claims } = request;
   const { person, command, reason } = claims;
   const expected = { ...claims, kind: 'command' as const };
@@ -51,7 +76,8 @@ export async function takeCommand(run: Run, progress: RunProgress, request: Comm
     await run.recordRefusal({ person, attempt: command, code: verified.code, reason: verified.reason });
     throw refusalFailure(verified, true);
   }
-  refuseCommand(run, request);
+  const overtaken = refusedIn(run, request);
+  if (overtaken) return refuseOvertaken(run, overtaken);
   if (command === 'undo') await requireRollback(run, progress, request);
   const { kind, body } = signedEvidence(expected, signature, verified.publicKey);
   const recorded = run.record(kind, body);
@@ -79,8 +105,8 @@ async function requireRollback(run: Run, progress: RunProgress, request: Command
     obstacle = failureOf(error);
     if (!obstacle) throw error;
   }
-  // Others may have spoken while the rollback was planned.
-  refuseCommand(run, request);
+  const overtaken = refusedIn(run, request);
+  if (overtaken) return refuseOvertaken(run, overtaken);
   if (!obstacle) return;
   await run.recordRefusal({ person: request.person, attempt: 'undo', code: obstacle.code, reason: obstacle.reason });
   throw refusalFailure(obstacle, true);

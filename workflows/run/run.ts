@@ -30,12 +30,15 @@ import { takeNews } from '../notify/trouble.ts';
 import { reads, shortReads, verifier, type ShortReads } from '../proxies.ts';
 import { EvidenceLog } from './evidence-log.ts';
 import { failureOf, recordLossIn, type Failure } from './failure.ts';
+import { refusalFailure, type RefusedWord } from './refusal.ts';
 import { Rollover } from './rollover.ts';
 
 const phaseAttribute = defineSearchAttributeKey(searchAttributes.phase, 'KEYWORD');
 
 /** Signatures that do not hold, as far as a run can see, and are shown to a worker all the same, in each history. */
 const forgeriesLetInMax = 20;
+/** Attempts that somebody known has signed, and that each history takes in only to write them down. */
+const signedRefusalsLetInMax = 200;
 /** For how long an entry may wait for the one that it is written with. */
 const notedForMs = 2_000;
 
@@ -101,6 +104,7 @@ export class Run {
   private requests: Record<string, number> = {};
   private keys: Record<string, readonly PersonKey[]> = {};
   private forgeriesLetIn = 0;
+  private signedRefusalsLetIn = 0;
   private inTask: Promise<unknown> = Promise.resolve();
   private readonly log: EvidenceLog;
   private readonly duties: RunDuties;
@@ -353,6 +357,29 @@ export class Run {
     // When it takes effect is for a worker to say, which has a clock.
     const checked = checkSignature(signature, expected, { keys: this.keysOf(person) }, 'signing');
     return checked.ok || this.forgeriesLetIn < forgeriesLetInMax ? undefined : checked;
+  }
+
+  /** Whether a person has signed what is said in their name, as far as the run can see at once. */
+  isSigned(expected: ExpectedStatement, signature: string): boolean {
+    return checkSignature(signature, expected, { keys: this.keysOf(expected.person) }, 'signing').ok;
+  }
+
+  /**
+   * Lets something in that is refused anyway: what a validator refuses leaves no trace, and only our own client would tell of it. Throws
+   * the refusal where so many have come already that they would fill the history.
+   */
+  letInToRefuse(word: RefusedWord): void {
+    const isFull = word.isSigned ? this.signedRefusalsLetIn >= signedRefusalsLetInMax : this.forgeriesLetIn >= forgeriesLetInMax;
+    if (isFull) throw refusalFailure(word);
+  }
+
+  /** Writes down what was let in only for that, and throws what its sender is told. */
+  async refuse(word: RefusedWord): Promise<never> {
+    if (word.isSigned) this.signedRefusalsLetIn += 1;
+    else this.forgeriesLetIn += 1;
+    this.rollover.countUpdate();
+    await this.recordRefusal(word);
+    throw refusalFailure(word, true);
   }
 
   /** Verifies a signature, whatever is cancelled meanwhile. */
