@@ -143,7 +143,7 @@ const eksUpdateControlPlane = declareAction({
   dangers: dangersOfWaivers,
   change: 'changes',
   limits: { timeoutMs: 2 * hourMs },
-  outputs: { version: text },
+  outputs: { version: text, rollbackUntil: { type: 'string', mayBeAbsent: true } },
 });
 
 const eksRollbackControlPlane = declareAction({
