@@ -21,15 +21,11 @@ export const clusterUpgrade: Demo<SandboxCluster> = {
       inputs: () => {
         const until = `${new Date(Date.now() + waiverMs).toISOString().slice(0, 19)}Z`;
         const waive = [{ insight: blockingInsight, reason: 'old-operator is removed next week', until }];
-        return {
-          ...place,
-          ...bakes,
-          addons,
-          hops: [
-            { version: '1.33', waive },
-            { version: '1.34', nodegroups: upgradeNodegroups },
-          ],
-        };
+        const hops: JsonObject[] = [
+          { version: '1.33', waive },
+          { version: '1.34', nodegroups: upgradeNodegroups },
+        ];
+        return { ...place, ...bakes, addons, hops };
       },
     },
     {
