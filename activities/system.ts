@@ -1,8 +1,9 @@
 import type { Target } from '../domain/target.ts';
 import type { AnyAction } from './action.ts';
 
-/** An owner annotation of a run at a node. */
+/** An owner annotation of a run at a node or a NodePool. */
 export interface OwnerAnnotation {
+  /** Name of the node, or `NodePool/NAME`. */
   node: string;
   run: string;
 }

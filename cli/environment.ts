@@ -86,9 +86,16 @@ export interface SandboxCluster extends EnvironmentCluster {
   url: string;
 }
 
-/** Starts a sandbox with the world of the demo. */
-export async function startSandboxCluster(speed: number, { directory, report }: ClusterStart): Promise<SandboxCluster> {
-  const { process, url } = await startSandbox(speed, report);
+/** The worlds that a sandbox is started with, each with one cluster `demo` of six nodes. */
+export type SandboxWorld = 'demo' | 'upgrade';
+
+/** Starts a sandbox with a world. */
+export async function startSandboxCluster(
+  speed: number,
+  { directory, report }: ClusterStart,
+  world: SandboxWorld = 'demo',
+): Promise<SandboxCluster> {
+  const { process, url } = await startSandbox(world, speed, report);
   return {
     url,
     env: { ...awsEnvironment(url), ...(await writeKubeconfig(directory, url)) },
@@ -106,13 +113,17 @@ export async function timed<Result>(what: string, report: (sentence: string) => 
   return result;
 }
 
-async function startSandbox(speed: number, report: (sentence: string) => void): Promise<{ process: RunningProcess; url: string }> {
+async function startSandbox(
+  world: SandboxWorld,
+  speed: number,
+  report: (sentence: string) => void,
+): Promise<{ process: RunningProcess; url: string }> {
   const { command, args } = programCommand('sandbox/main');
   const process = await timed('the sandbox: an EKS cluster with 6 nodes', report, () =>
     startProcess({
       name: 'The sandbox',
       command,
-      args: [...args, '--world', 'demo', '--seed', String(worldSeed), '--speed', String(speed)],
+      args: [...args, '--world', world, '--seed', String(worldSeed), '--speed', String(speed)],
       ready: /"url":"(?<url>[^"]+)"/,
     }),
   );

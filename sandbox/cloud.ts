@@ -6,7 +6,7 @@ import { createEksHandler, type EksHandler } from './eks/handler.ts';
 import { createS3Handler, isS3Request } from './s3/handler.ts';
 
 /** The AWS face of a world: EKS, what belongs to it of EC2, alarms of CloudWatch, and a bucket for evidence, on one endpoint. */
-export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses'> {
+export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses' | 'subnets'> {
   handle: RequestListener;
 }
 
@@ -25,5 +25,6 @@ export function createCloud(world: EksWorld & { readonly alarms?: ReadonlyMap<st
     },
     setNodegroupIssue: eks.setNodegroupIssue,
     setFreeAddresses: eks.setFreeAddresses,
+    subnets: eks.subnets,
   };
 }

@@ -4,9 +4,10 @@ import { startExternalSandbox } from './external/sandbox.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from './server.ts';
 import type { WorldSeed } from './seed.ts';
 import { demoWorld } from './worlds/demo.ts';
+import { upgradeWorld } from './worlds/upgrade.ts';
 
 /** The worlds that can be started by name. */
-const worlds: Record<string, WorldSeed> = { demo: demoWorld };
+const worlds: Record<string, WorldSeed> = { demo: demoWorld, upgrade: upgradeWorld };
 
 function numberOf(option: string, text: string | undefined, fallback: number): number {
   const value = Number(text ?? fallback);

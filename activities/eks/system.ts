@@ -3,6 +3,7 @@ import type { System } from '../system.ts';
 import { activateCertificateAuthorityAction } from './certificate-authority/activate.ts';
 import { createCertificateAuthorityAction } from './certificate-authority/create.ts';
 import { deleteCertificateAuthorityAction } from './certificate-authority/delete.ts';
+import { bakeAction } from './bake/bake.ts';
 import { updateAddonAction } from './addon/update-addon.ts';
 import { rollbackControlPlaneAction, updateControlPlaneAction } from './control-plane/change-version.ts';
 import { refreshInsightsAction } from './control-plane/refresh-insights.ts';
@@ -27,6 +28,7 @@ export function eksSystem(clients: Clients): System {
       activateCertificateAuthorityAction(clients),
       deleteCertificateAuthorityAction(clients),
       updateAddonAction(clients),
+      bakeAction(clients),
     ],
   };
 }

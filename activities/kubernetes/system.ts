@@ -5,20 +5,36 @@ import { cordonAction } from './cordon/cordon.ts';
 import { liftCordon, liftCordonsOf, runsAnnotating } from './cordon/owner-annotation.ts';
 import { uncordonAction } from './cordon/uncordon.ts';
 import { drainAction } from './drain/drain.ts';
+import { holdKarpenterAction, releaseKarpenterAction } from './karpenter/hold.ts';
+import { findHolds, isOfNodePool, releaseHold, releaseNodePoolsOf } from './karpenter/node-pool.ts';
 
-/** Everything that has a Kubernetes API, whoever runs it: its nodes are what runs cordon and annotation. */
+/** Everything that has a Kubernetes API, whoever runs it: its nodes, and NodePools of Karpenter, are what runs annotate. */
 export function kubernetesSystem(clients: Clients): System {
   return {
     name: 'kubernetes',
-    actions: [cordonAction(clients), uncordonAction(clients), drainAction(clients)],
+    actions: [
+      cordonAction(clients),
+      uncordonAction(clients),
+      drainAction(clients),
+      holdKarpenterAction(clients),
+      releaseKarpenterAction(clients),
+    ],
     annotations: {
       kinds: ['eks', 'kubernetes'],
-      release: async (target, run) => liftCordonsOf(await clients.kubernetes(target), target.name, run),
-      find: async (target) => {
-        const nodes = await listNodes(await clients.kubernetes(target), target.name);
-        return nodes.flatMap((node) => runsAnnotating(node).map((run) => ({ node: node.metadata?.name ?? '', run })));
+      release: async (target, run) => {
+        const apis = await clients.kubernetes(target);
+        return [...(await liftCordonsOf(apis, target.name, run)), ...(await releaseNodePoolsOf(apis, target.name, run))];
       },
-      lift: async (target, { node, run }) => liftCordon(await clients.kubernetes(target), target.name, { name: node }, run),
+      find: async (target) => {
+        const apis = await clients.kubernetes(target);
+        const nodes = await listNodes(apis, target.name);
+        const cordons = nodes.flatMap((node) => runsAnnotating(node).map((run) => ({ node: node.metadata?.name ?? '', run })));
+        return [...cordons, ...(await findHolds(apis, target.name))];
+      },
+      lift: async (target, { node, run }) => {
+        const apis = await clients.kubernetes(target);
+        return isOfNodePool(node) ? releaseHold(apis, target.name, node, run) : liftCordon(apis, target.name, { name: node }, run);
+      },
     },
   };
 }

@@ -167,7 +167,7 @@ function unmetOf(last: Touch | undefined, is: Group | undefined, isUpdated: bool
   if (isUpdated) return undefined;
   const { after } = wanted;
   const release = typeof after === 'string' ? after : (after as { releaseVersion?: string } | undefined)?.releaseVersion;
-  return release === undefined || release === is.releaseVersion
-    ? undefined
-    : `step ${step} was to bring it to ${release}, and it is at ${is.releaseVersion}`;
+  const newest = /^(\d+\.\d+) \(newest release\)$/.exec(release ?? '')?.[1];
+  const isThere = newest === undefined ? release === is.releaseVersion : is.releaseVersion.startsWith(`${newest}.`);
+  return release === undefined || isThere ? undefined : `step ${step} was to bring it to ${release}, and it is at ${is.releaseVersion}`;
 }

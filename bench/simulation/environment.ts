@@ -1,4 +1,3 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +11,7 @@ import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findTemporal, startTemporal } from '../../lab/temporal.ts';
 import { createCloud, type Cloud } from '../../sandbox/cloud.ts';
+import { serveClouds, type CloudOfWorld } from '../../sandbox/clouds.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { makeKeys, writeConfiguration, type Person } from '../../test/support/people.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
@@ -51,7 +51,7 @@ export async function startEnvironment(report: (sentence: string) => void): Prom
   await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
   const keys = await makeKeys(join(directory, 'keys'));
   const configuration = await writeConfiguration(directory, keys, policy);
-  const clouds = new Map<string, RequestListener>();
+  const clouds = new Map<string, CloudOfWorld>();
   const front = await serveClouds(clouds);
   const awsEndpoint = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
   const running = new Set<RunningProcess>();
@@ -87,7 +87,7 @@ export async function startEnvironment(report: (sentence: string) => void): Prom
 }
 
 /** Its Kubernetes API is on a port of its own; its EKS is reached through the endpoint that all worlds share. */
-async function startWorld(clouds: Map<string, RequestListener>, simulated: SimulatedTarget, seed: number): Promise<SimulatedCloud> {
+async function startWorld(clouds: Map<string, CloudOfWorld>, simulated: SimulatedTarget, seed: number): Promise<SimulatedCloud> {
   let cloud: Cloud | undefined;
   const sandbox = await startSandbox({
     seed: simulated.world,
@@ -95,7 +95,7 @@ async function startWorld(clouds: Map<string, RequestListener>, simulated: Simul
     randomSeed: seed,
     cloud: (world) => {
       cloud = createCloud(world);
-      clouds.set(simulated.cluster, cloud.handle);
+      clouds.set(simulated.cluster, cloud);
       return cloud.handle;
     },
   });
@@ -107,17 +107,6 @@ async function startWorld(clouds: Map<string, RequestListener>, simulated: Simul
       await sandbox.stop();
     },
   };
-}
-
-/** Every path of the EKS API that is asked for names its cluster: `/clusters/NAME/…`. */
-function serveClouds(clouds: ReadonlyMap<string, RequestListener>): Promise<Server> {
-  const server = createServer((request, response) => {
-    const [, , name = ''] = (request.url ?? '').split(/[/?]/);
-    const handle = clouds.get(decodeURIComponent(name));
-    if (handle) void handle(request, response);
-    else response.writeHead(404, { 'x-amzn-ErrorType': 'ResourceNotFoundException' }).end('{"message":"This world has ended."}');
-  });
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
 function workerEnvironment(place: { address: string; taskQueue: string; configuration: string; awsEndpoint: string }): NodeJS.ProcessEnv {

@@ -43,11 +43,15 @@ export function simulatedTargetOf({
 }): SimulatedTarget {
   const random = new Random(seed).stream('world');
   const nodes = 3 + random.below(7);
-  const version = pick(random, ['1.32', '1.33', '1.34'] as const);
+  // Of the newest version the sandbox has no release two minors further.
+  const version =
+    runbook === 'cluster-upgrades' ? pick(random, ['1.32', '1.33'] as const) : pick(random, ['1.32', '1.33', '1.34'] as const);
   const releaseVersion = { '1.32': '1.32.8-20260415', '1.33': '1.33.3-20260415', '1.34': '1.34.1-20260415' }[version];
   const newRelease = { '1.32': '1.32.9-20260801', '1.33': '1.33.4-20260801', '1.34': '1.34.2-20260801' }[version];
   const otherRelease = { '1.32': '1.32.9-20260601', '1.33': '1.33.4-20260601', '1.34': '1.34.2-20260601' }[version];
-  const zones = ['a', 'b', 'c'].slice(0, 1 + random.below(3)).map((zone) => `${region}${zone}`);
+  // EKS takes no cluster with subnets in one zone only; checks before an upgrade say so.
+  const zonesMin = runbook.startsWith('cluster-upgrade') ? 2 : 1;
+  const zones = ['a', 'b', 'c'].slice(0, Math.max(zonesMin, 1 + random.below(3))).map((zone) => `${region}${zone}`);
   const blue = { ...groupSettings, name: 'blue', size: nodes, maxSize: 2 * nodes, version, releaseVersion, zones };
   const amber = { ...blue, name: 'amber', size: secondGroupSize, labels: { pool: 'special' } };
   // A rollback is of an upgrade that the nodes have not followed yet.
@@ -64,6 +68,7 @@ export function simulatedTargetOf({
   };
   const serviced = Math.min(nodesServicedMax, Math.floor(nodes * shareServicedMax));
   const [nodegroups, newNodegroup] = [cluster.nodegroups.map((group) => group.name), 'green'];
+  const hops: JsonObject[] = [{ version: `1.${minor + 1}` }, { version: `1.${minor + 2}`, nodegroups }];
   const inputs = {
     target: `eks/${region}/${name}`,
     region,
@@ -74,6 +79,10 @@ export function simulatedTargetOf({
     outgoing,
     rotations: [{ nodegroup: 'blue', newNodegroup }],
     releaseVersion: newRelease,
+    // Bakes go by the clock of the wall.
+    bake: '1s',
+    recoverWithin: '30s',
+    hops,
     nodes: initialNodes(cluster, blue)
       .slice(0, serviced)
       .map((node) => node.name),

@@ -21,7 +21,10 @@ import {
   type ClusterStart,
   type EnvironmentCluster,
   type SandboxCluster,
+  type SandboxWorld,
 } from '../environment.ts';
+import { authorityRotation, clusterUpgrade } from '../demos/cluster-upgrade.ts';
+import { watchSandbox, type Act, type Demo, type Sighting } from '../demos/demo.ts';
 import { labClusterName, startLabCluster, type LabCluster } from '../lab-cluster.ts';
 import { readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
@@ -29,38 +32,21 @@ import { needsPeople, RunWatch } from '../watch.ts';
 import { readSpeed } from './up.ts';
 
 const speedDefault = 12;
+/** Holds that a run of a demo may have. */
+const holdsMax = 50;
 /** Each hold is signed by somebody else. */
 const signers = ['ada', 'grace'] as const;
 const nodesMaintained = 2;
 
-/** What was seen of the cluster from outside, while the run worked on it. */
-interface Sighting {
-  podsMoved: number;
-  violations: string[];
-  leftovers: string[];
-  seenBy: string;
-}
-
-/** What a demo shows, on which cluster. */
-interface Demo<Cluster extends EnvironmentCluster> {
-  runbook: string;
-  inputs(cluster: Cluster): JsonObject;
-  /** Called before the run begins; gives what is called when it is over. */
-  watch(cluster: Cluster): Promise<() => Promise<Sighting>>;
-  /** What `--json` says besides. */
-  counts(forecast: Forecast, isDone: boolean): JsonObject;
-}
-
 const rotationInSandbox: Demo<SandboxCluster> = {
-  runbook: 'node-group-rotation',
-  inputs: () => ({ region: 'eu-central-1', cluster: 'demo', nodegroup: 'blue', newNodegroup: 'green' }),
-  watch: async ({ url }) => {
-    return async () => {
-      const { violations, counters } = (await (await fetch(`${url}/sandbox/observer`)).json()) as Observer;
-      const seenBy = "the sandbox's observer";
-      return { podsMoved: counters.podsMoved, violations: violations.map(({ sentence }) => sentence), leftovers: [], seenBy };
-    };
-  },
+  name: 'node-group-rotation',
+  acts: [
+    {
+      runbook: 'node-group-rotation',
+      inputs: () => ({ region: 'eu-central-1', cluster: 'demo', nodegroup: 'blue', newNodegroup: 'green' }),
+    },
+  ],
+  watch: watchSandbox,
   counts: ({ spans }, isDone) => {
     const oldNodes = spans[0]?.plan.steps[0]?.plan.outputs.nodes;
     return { nodesReplaced: isDone && Array.isArray(oldNodes) ? oldNodes.length : 0 };
@@ -68,8 +54,13 @@ const rotationInSandbox: Demo<SandboxCluster> = {
 };
 
 const maintenanceOnLab: Demo<LabCluster> = {
-  runbook: 'node-maintenance',
-  inputs: ({ nodes }) => ({ target: `kubernetes/${labClusterName}`, nodes: nodes.slice(0, nodesMaintained) }),
+  name: 'node-maintenance',
+  acts: [
+    {
+      runbook: 'node-maintenance',
+      inputs: ({ nodes }) => ({ target: `kubernetes/${labClusterName}`, nodes: nodes.slice(0, nodesMaintained) }),
+    },
+  ],
   watch: async (cluster) => {
     const end = await cluster.watch(cluster.nodes.slice(0, nodesMaintained));
     return async () => ({ ...(await end()), seenBy: 'looks at the API server five times a second' });
@@ -77,29 +68,34 @@ const maintenanceOnLab: Demo<LabCluster> = {
   counts: (_forecast, isDone) => ({ nodesMaintained: isDone ? nodesMaintained : 0 }),
 };
 
-interface Observer {
-  violations: { sentence: string }[];
-  counters: { podsMoved: number };
-}
+/** Those that are shown in a sandbox, each with its world and how fast that runs if nobody says otherwise. */
+const inSandbox: readonly { demo: Demo<SandboxCluster>; world: SandboxWorld; speed: number }[] = [
+  { demo: rotationInSandbox, world: 'demo', speed: 12 },
+  { demo: clusterUpgrade, world: 'upgrade', speed: 120 },
+  { demo: authorityRotation, world: 'upgrade', speed: 60 },
+];
 
 interface DemoOptions extends CommonOptions {
   yes?: boolean;
-  speed: string;
+  speed?: string;
   on: string;
 }
 
+const namesInSandbox = inSandbox.map(({ demo }) => demo.name).join(', ');
+
 export const registerDemo: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('demo'))
-    .argument('[runbook]', 'node-group-rotation, or node-maintenance on the lab', rotationInSandbox.runbook)
+    .argument('[runbook]', `${namesInSandbox}, or node-maintenance on the lab`, rotationInSandbox.name)
     .option('--on <cluster>', 'sandbox, or lab: a real Kubernetes control plane with played nodes', 'sandbox')
     .option('--yes', "sign as the demo's people without asking")
-    .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
+    .option('--speed <factor>', 'how much faster than real time the sandbox runs (12, or 60 and more for what takes EKS hours)')
     .addHelpText(
       'after',
       [
         '',
         'Examples:',
         '  holdpoint demo --yes',
+        '  holdpoint demo cluster-upgrade --yes',
         '  holdpoint demo node-maintenance --on lab --yes',
         '',
         'Everything runs on this machine and is stopped at the end; the evidence stays.',
@@ -107,17 +103,17 @@ export const registerDemo: RegisterCommand = (program, context) => {
     )
     .action(async (runbook: string, options: DemoOptions) => {
       const terminal = context.terminal(options);
-      const speed = readSpeed(options.speed);
-      const wanted = `${runbook} on ${options.on}`;
-      if (wanted === `${maintenanceOnLab.runbook} on lab`) {
+      const sandboxed = options.on === 'sandbox' ? inSandbox.find(({ demo }) => demo.name === runbook) : undefined;
+      const speed = readSpeed(options.speed ?? String(sandboxed?.speed ?? speedDefault));
+      if (runbook === maintenanceOnLab.name && options.on === 'lab') {
         context.exit(await show(maintenanceOnLab, startLabCluster, options, terminal));
-      } else if (wanted === `${rotationInSandbox.runbook} on sandbox`) {
-        context.exit(await show(rotationInSandbox, (start) => startSandboxCluster(speed, start), options, terminal));
+      } else if (sandboxed) {
+        context.exit(await show(sandboxed.demo, (start) => startSandboxCluster(speed, start, sandboxed.world), options, terminal));
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,
-          `\`holdpoint demo\` shows ${rotationInSandbox.runbook} in a sandbox, ` +
-            `\`holdpoint demo ${maintenanceOnLab.runbook} --on lab\` the other one.`,
+          `\`holdpoint demo\` shows ${namesInSandbox} in a sandbox, and ` +
+            `\`holdpoint demo ${maintenanceOnLab.name} --on lab\` the other one.`,
         );
       }
     });
@@ -146,18 +142,24 @@ async function playDemo<Cluster extends EnvironmentCluster>(
   options: DemoOptions,
   terminal: Terminal,
 ): Promise<number> {
-  const begin = performance.now();
   const settings = temporalSettings({ ...process.env, ...environment.env });
   const client = await connectTemporal(settings);
   try {
     const holdpoint = new Holdpoint(client, settings);
-    const planned = await plan(demo.runbook, demo.inputs(environment.cluster), holdpoint, terminal);
-    const endWatch = await demo.watch(environment.cluster);
-    const live = await carryOut(holdpoint, planned, environment.env.HOLDPOINT_KEYS ?? '', options, terminal);
-    const tookMs = performance.now() - begin;
-    const seen = await endWatch();
-    const counts = demo.counts(planned.forecast, live.state.phase === 'done');
-    return await conclude(live, { seen, counts, tookMs, configuration: environment.env.HOLDPOINT_CONFIG ?? '' }, terminal);
+    const look = await demo.watch(environment.cluster);
+    let code: number = exitCodes.error;
+    for (const act of demo.acts) {
+      const begin = performance.now();
+      const planned = await plan(act.runbook, act.inputs(environment.cluster), holdpoint, terminal);
+      const live = await carryOut(holdpoint, planned, { act, environment, options }, terminal);
+      const tookMs = performance.now() - begin;
+      const end = act.regression ? 'undone' : 'done';
+      const counts = demo.counts(planned.forecast, live.state.phase === 'done');
+      const configuration = environment.env.HOLDPOINT_CONFIG ?? '';
+      code = await conclude(live, { seen: await look(), counts, tookMs, configuration, end }, terminal);
+      if (code !== exitCodes.done) break;
+    }
+    return code;
   } finally {
     await client.connection.close();
   }
@@ -170,7 +172,7 @@ interface Planned {
 
 async function plan(name: string, inputs: JsonObject, holdpoint: Holdpoint, terminal: Terminal): Promise<Planned> {
   const document = readRunbook(name);
-  const { runbook } = compileRunbook(document.text, document.file);
+  const { runbook } = compileRunbook(document.text, document.file, undefined, document.runbooks);
   if (!runbook) throw new Error(`the runbook ${document.file} does not compile`);
   const forecast = await holdpoint.plan(document, checkInputs(runbook, inputs).inputs);
   terminal.line();
@@ -178,25 +180,49 @@ async function plan(name: string, inputs: JsonObject, holdpoint: Holdpoint, term
   return { document, forecast };
 }
 
-async function carryOut(
+async function carryOut<Cluster extends EnvironmentCluster>(
   holdpoint: Holdpoint,
   { document, forecast }: Planned,
-  keys: string,
-  options: DemoOptions,
+  { act, environment, options }: { act: Act<Cluster>; environment: Environment<Cluster>; options: DemoOptions },
   terminal: Terminal,
 ): Promise<LiveRun> {
+  const keys = environment.env.HOLDPOINT_KEYS ?? '';
   terminal.line();
   terminal.line('dana starts the run and signs the first part.');
   terminal.line();
   const { run, admission } = await holdpoint.start(document, forecast, await readKey('dana', keys));
   if (!admission.admitted) throw new Error(`the run was refused: ${admission.reason}`);
   const watch = new RunWatch(holdpoint, terminal);
-  for (const signer of signers) {
-    const live = await watch.watch(run, needsPeople);
-    if (live.state.phase !== 'holding' || !live.state.hold) return live;
-    await decide(holdpoint, live, await readKey(signer, keys), options, terminal);
+  let left = act.regression;
+  for (let signed = 0; signed < holdsMax;) {
+    const live = await watch.watch(run, (seen) => needsPeople(seen) || (left !== undefined && isUnderWay(seen, left.step)));
+    if (left && isUnderWay(live, left.step)) {
+      terminal.lines(['', left.says, '']);
+      await left.cause(environment.cluster);
+      left = undefined;
+    } else if (live.state.phase === 'stuck' && act.regression) {
+      await askToUndo(holdpoint, live, await readKey('dana', keys), terminal);
+      await watch.watch(run, ({ state }) => state.phase !== 'stuck');
+    } else if (live.state.phase === 'holding' && live.state.hold) {
+      await decide(holdpoint, live, await readKey(signers[signed % signers.length] ?? 'ada', keys), options, terminal);
+      signed += 1;
+    } else return live;
   }
   return watch.watch(run, needsPeople);
+}
+
+function isUnderWay({ state }: LiveRun, step: string): boolean {
+  return state.steps.some(({ id, status }) => id === step && status === 'running');
+}
+
+async function askToUndo(
+  holdpoint: Holdpoint,
+  { state }: LiveRun,
+  key: Awaited<ReturnType<typeof readKey>>,
+  terminal: Terminal,
+): Promise<void> {
+  terminal.lines(['', `dana asks to have the run undone: ${state.stuck?.reason ?? ''}`, '']);
+  await holdpoint.operate(state.run, 'undo', 'it is worse than before', key);
 }
 
 /** Asks on a terminal; elsewhere, and with --yes, signs as the demo's people and says so. */
@@ -220,14 +246,19 @@ async function decide(
   terminal.line();
 }
 
-async function conclude(
-  { state }: LiveRun,
-  { seen, counts, tookMs, configuration }: { seen: Sighting; counts: JsonObject; tookMs: number; configuration: string },
-  terminal: Terminal,
-): Promise<number> {
+interface Conclusion {
+  seen: Sighting;
+  counts: JsonObject;
+  tookMs: number;
+  configuration: string;
+  /** How the run has to end. */
+  end: 'done' | 'undone';
+}
+
+async function conclude({ state }: LiveRun, { seen, counts, tookMs, configuration, end }: Conclusion, terminal: Terminal): Promise<number> {
   const verified = await verifyAs(configuration, state.evidence, terminal);
   const { podsMoved, violations, leftovers, seenBy } = seen;
-  const ok = state.phase === 'done' && violations.length === 0 && leftovers.length === 0 && verified.ok && isSigned(verified);
+  const ok = state.phase === end && violations.length === 0 && leftovers.length === 0 && verified.ok && isSigned(verified);
   const { colors } = terminal;
   terminal.lines([
     '',

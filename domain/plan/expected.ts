@@ -11,6 +11,8 @@ export type ExpectedChange =
   | { change: 'nodes-uncordoned'; nodes: string[] }
   /** `object` as in effects, e.g. `Cluster/demo` or `Nodegroup/demo/blue`. */
   | { change: 'version'; object: string; version: string }
+  /** Karpenter replaces no nodes of a NodePool, such as `NodePool/default`. */
+  | { change: 'karpenter-held'; object: string }
   /** Another certificate authority of the cluster signs, by its id. */
   | { change: 'signer'; certificateAuthority: string };
 

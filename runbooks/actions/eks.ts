@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { waiverGrammar, waiversMax } from '../configuration/waivers.ts';
 import { addonSlots } from '../../domain/version/addons.ts';
+import { parseDurationMs } from '../configuration/duration.ts';
 import { declareAction, hourMs, listOfText, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 
 // EKS API, CreateNodegroup: letters, digits, `-` and `_`, not at the beginning; at most 63 characters.
@@ -142,7 +143,7 @@ const eksUpdateControlPlane = declareAction({
   dangers: dangersOfWaivers,
   change: 'changes',
   limits: { timeoutMs: 2 * hourMs },
-  outputs: { version: text },
+  outputs: { version: text, rollbackUntil: { type: 'string', mayBeAbsent: true } },
 });
 
 const eksRollbackControlPlane = declareAction({
@@ -261,6 +262,32 @@ const eksUpdateAddon = declareAction({
   outputs: { addonVersion: text },
 });
 
+/** A cluster of 10,000 pods is read in a few seconds, and a bake is to be no load of its own. */
+const bakePace = { lookMinMs: 1_000, lookMaxMs: 20_000 };
+const bakeHoursMax = 48;
+const bakeDuration = (leastMs: number) =>
+  z
+    .string()
+    .refine((given) => (parseDurationMs(given) ?? -1) >= leastMs, { error: 'must be a duration such as 90s, 15m or 4h' })
+    .refine((given) => (parseDurationMs(given) ?? 0) <= bakeHoursMax * hourMs, { error: `must be ${bakeHoursMax} hours at most` });
+
+const eksBake = declareAction({
+  name: 'eks.bake',
+  summary: 'Looks at the cluster again and again for a time, and stops where something is worse than it was before.',
+  worksOn,
+  input: z.strictObject({
+    lasts: bakeDuration(0).default('30m').describe('How long it is looked at: 90s, 30m, 4h; 0s for a single look.'),
+    recoverWithin: bakeDuration(0)
+      .default('5m')
+      .describe('How long a node, a workload or an aggregated API may be worse than before, as while pods move.'),
+    restartsMax: z.int().min(0).max(1000).default(3).describe('How many containers of one workload may restart meanwhile.'),
+    version: kubernetesVersion.describe('Kubernetes version that the control plane must have.').optional(),
+  }),
+  change: 'reads',
+  limits: { timeoutMs: (bakeHoursMax + 1) * hourMs, pace: bakePace },
+  outputs: {},
+});
+
 /** EKS clusters, and what can be done to them through the API of AWS. */
 export const eks = {
   name: 'eks',
@@ -295,5 +322,6 @@ export const eks = {
     'eks.activateCertificateAuthority': eksActivateCertificateAuthority,
     'eks.deleteCertificateAuthority': eksDeleteCertificateAuthority,
     'eks.updateAddon': eksUpdateAddon,
+    'eks.bake': eksBake,
   },
 } as const satisfies SystemDeclaration;

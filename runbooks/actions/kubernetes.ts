@@ -142,6 +142,28 @@ function dangersOfDeadlines(input: {
   return { gracePeriodSeconds: seconds === undefined ? undefined : grace, onDeadline: onDeadline === 'delete' ? deleted : undefined };
 }
 
+const kubernetesHoldKarpenter = declareAction({
+  name: 'kubernetes.holdKarpenter',
+  summary: 'Keeps Karpenter from replacing nodes (drift, consolidation) until it is released or the run ends; nothing without Karpenter.',
+  worksOn,
+  input: z.strictObject({}),
+  change: 'changes',
+  undo: { does: 'takes the disruption budgets that it has added away' },
+  limits: { timeoutMs: 5 * minuteMs, pace: markPace },
+  outputs: { nodePools: number },
+});
+
+const kubernetesReleaseKarpenter = declareAction({
+  name: 'kubernetes.releaseKarpenter',
+  summary: 'Takes the disruption budgets away by which this run holds Karpenter; those of others stay.',
+  worksOn,
+  input: z.strictObject({}),
+  change: 'changes',
+  undo: { does: 'holds Karpenter again' },
+  limits: { timeoutMs: 5 * minuteMs, pace: markPace },
+  outputs: { nodePools: number },
+});
+
 /** Kubernetes clusters of any kind, and what can be done to their nodes. */
 export const kubernetes = {
   name: 'kubernetes',
@@ -161,5 +183,7 @@ export const kubernetes = {
     'kubernetes.cordon': kubernetesCordon,
     'kubernetes.uncordon': kubernetesUncordon,
     'kubernetes.drain': kubernetesDrain,
+    'kubernetes.holdKarpenter': kubernetesHoldKarpenter,
+    'kubernetes.releaseKarpenter': kubernetesReleaseKarpenter,
   },
 } as const satisfies SystemDeclaration;

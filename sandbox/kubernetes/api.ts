@@ -54,7 +54,7 @@ export async function serveKubernetes(
 ): Promise<void> {
   const method = request.method ?? 'GET';
   const target = parseTarget(path);
-  if (target) {
+  if (target && isDefined(cluster, target.definition)) {
     const { definition, subresource } = target;
     const kind = subresource === '' ? definition.resource : `${definition.resource}/${subresource}`;
     countRequest(method, kind);
@@ -70,9 +70,14 @@ export async function serveKubernetes(
     sendJson(response, 201, await reviewAccess(cluster, request));
     return;
   }
-  const found = method === 'GET' ? discover(path, cluster.version) : undefined;
+  const found = method === 'GET' ? discover(path, cluster.version, (definition) => isDefined(cluster, definition)) : undefined;
   if (!found) throw noSuchPath();
   sendJson(response, 200, found);
+}
+
+/** Whether the server knows a kind: without its CustomResourceDefinition there is no such path. */
+function isDefined({ store }: KubernetesCluster, { definedBy }: ResourceDefinition): boolean {
+  return definedBy === undefined || store.get('customresourcedefinitions', '', definedBy) !== undefined;
 }
 
 /** What kubectl asks as protobuf is not understood, and allowed. */

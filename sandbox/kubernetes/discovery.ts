@@ -37,9 +37,9 @@ const accessReview: ApiResource = {
   verbs: ['create'],
 };
 
-function groupVersions(): Map<string, ApiResource[]> {
+function groupVersions(served: readonly ResourceDefinition[]): Map<string, ApiResource[]> {
   const found = new Map<string, ApiResource[]>();
-  for (const definition of resources) {
+  for (const definition of served) {
     const groupVersion = apiVersionOf(definition);
     found.set(groupVersion, [...(found.get(groupVersion) ?? []), ...apiResources(definition)]);
   }
@@ -60,8 +60,8 @@ function versionInfo(version: string): object {
 }
 
 /** The answer to a path that tells clients what there is; undefined if the path is none of these. */
-export function discover(path: string, version: string): object | undefined {
-  const all = groupVersions();
+export function discover(path: string, version: string, isServed: (definition: ResourceDefinition) => boolean): object | undefined {
+  const all = groupVersions(resources.filter(isServed));
   if (path === '/version') return versionInfo(version);
   if (path === '/api') return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
   const groups = [...all.keys()].filter((groupVersion) => groupVersion !== 'v1').map(group);

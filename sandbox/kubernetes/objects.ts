@@ -261,6 +261,7 @@ export interface ResourceTypes {
   customresourcedefinitions: KubernetesObject;
   ingresses: KubernetesObject;
   mutatingwebhookconfigurations: KubernetesObject;
+  nodepools: KubernetesObject;
   secrets: KubernetesObject;
   services: KubernetesObject;
   storageclasses: KubernetesObject;

@@ -17,6 +17,8 @@ export interface ResourceDefinition {
   scale: boolean;
   /** Whether the server counts the changes of its spec in `metadata.generation`. */
   generation: boolean;
+  /** The CustomResourceDefinition without which the server does not know the kind. */
+  definedBy?: string;
 }
 
 function define(
@@ -63,6 +65,7 @@ export const resources: readonly ResourceDefinition[] = [
   define('networking.k8s.io', 'ingresses', 'Ingress', ['ing']),
   define('storage.k8s.io', 'storageclasses', 'StorageClass', ['sc'], { namespaced: false, status: false }),
   define('apiextensions.k8s.io', 'customresourcedefinitions', 'CustomResourceDefinition', ['crd'], { namespaced: false }),
+  define('karpenter.sh', 'nodepools', 'NodePool', [], { namespaced: false, generation: true, definedBy: 'nodepools.karpenter.sh' }),
 ];
 
 const byName = new Map(resources.map((definition) => [definition.resource, definition]));

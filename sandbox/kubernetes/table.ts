@@ -214,6 +214,7 @@ const columnsOf: Record<ResourceName, Column<never>[]> = {
   customresourcedefinitions: plainColumns,
   ingresses: plainColumns,
   mutatingwebhookconfigurations: plainColumns,
+  nodepools: plainColumns,
   secrets: plainColumns,
   services: plainColumns,
   storageclasses: plainColumns,

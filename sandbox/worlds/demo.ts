@@ -12,6 +12,8 @@ interface Workload {
   /** What its budget says; without one it has no budget. */
   budget?: { minAvailable: number | string } | { maxUnavailable: number | string };
   annotations?: Record<string, string>;
+  /** Version of its image, where that says something to whoever reads it. */
+  tag?: string;
 }
 
 const deployments: Workload[] = [
@@ -25,7 +27,14 @@ const deployments: Workload[] = [
   { namespace: 'platform', name: 'ingress', replicas: 3, requests: { cpu: '250m', memory: '256Mi' }, budget: { maxUnavailable: 1 } },
   { namespace: 'platform', name: 'auth', replicas: 4, requests: { cpu: '100m', memory: '256Mi' }, budget: { maxUnavailable: '25%' } },
   { namespace: 'platform', name: 'jobs', replicas: 5, requests: { cpu: '100m', memory: '256Mi' } },
-  { namespace: 'kube-system', name: 'coredns', replicas: 2, requests: { cpu: '100m', memory: '70Mi' }, budget: { maxUnavailable: 1 } },
+  {
+    namespace: 'kube-system',
+    name: 'coredns',
+    replicas: 2,
+    requests: { cpu: '100m', memory: '70Mi' },
+    budget: { maxUnavailable: 1 },
+    tag: 'v1.12.4-eksbuild.1',
+  },
 ];
 
 const statefulSets: Workload[] = [
@@ -40,12 +49,12 @@ const statefulSets: Workload[] = [
 ];
 
 const daemonSets: Workload[] = [
-  { namespace: 'kube-system', name: 'aws-node', replicas: 0, requests: { cpu: '50m', memory: '64Mi' } },
+  { namespace: 'kube-system', name: 'aws-node', replicas: 0, requests: { cpu: '50m', memory: '64Mi' }, tag: 'v1.20.4-eksbuild.1' },
   { namespace: 'platform', name: 'log-agent', replicas: 0, requests: { cpu: '50m', memory: '128Mi' } },
 ];
 
-function template({ name, requests, annotations }: Workload): object {
-  const container = { name, image: `registry.example.com/${name}:1.4.2`, resources: { requests } };
+function template({ name, requests, annotations, tag = '1.4.2' }: Workload): object {
+  const container = { name, image: `registry.example.com/${name}:${tag}`, resources: { requests } };
   return { metadata: { labels: { app: name }, ...(annotations ? { annotations } : {}) }, spec: { containers: [container] } };
 }
 

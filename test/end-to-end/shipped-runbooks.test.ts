@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RunningProcess } from '../../lab/process.ts';
+import { readRunbook } from '../../runbooks/library.ts';
+import type { WorldSeed } from '../../sandbox/seed.ts';
+import { demoRegion } from '../../sandbox/worlds/demo.ts';
+import { inputsFor } from '../support/scenarios.ts';
 import { startWorkerProgram } from '../support/scenario-workers.ts';
 import { startEnvironment, type Environment } from '../support/scenario.ts';
 import type { WorldView } from '../support/scenario-world.ts';
@@ -16,6 +20,12 @@ afterAll(async () => {
   await worker.kill();
   await environment.stop();
 });
+
+/** The upgrade of a cluster whose node group `teal` goes along, with an add-on that follows the nodes. */
+const withNodes = {
+  document: readRunbook('cluster-upgrade'),
+  inputs: (world: WorldSeed) => ({ ...inputsFor('cluster-upgrade', world, 1), nodegroups: ['teal'] }),
+};
 
 const nodesOf = ({ nodes }: WorldView, group: string): string[] => nodes.filter((node) => node.group === group).map(({ name }) => name);
 
@@ -74,3 +84,63 @@ test('node-maintenance keeps its nodes empty until the work on them is signed of
   expect(await scenario.differencesSince(before)).toEqual([]);
   expect(await scenario.troubles(state)).toEqual([]);
 }, 120_000);
+
+test('cluster-upgrade bakes with all nodes at the version before, and holds Karpenter from the first signature to the last', async () => {
+  const scenario = await environment.raise('cluster-upgrade', { taskQueue: environment.name, instead: withNodes });
+  await scenario.begin();
+  const atHolds: [string, string[], boolean][] = [];
+  let question: string | undefined;
+  const state = await scenario.follow({
+    atHold: async (hold) => {
+      const { nodes, objects } = await scenario.world();
+      const kubelets = [...new Set(nodes.map(({ is }) => /v1\.\d+/.exec(is)?.[0] ?? ''))].sort();
+      question = (await scenario.look())?.hold?.request.question;
+      atHolds.push([hold, kubelets, objects['NodePool /general']!.includes('"nodes":"0"')]);
+    },
+  });
+  expect(state).toMatchObject({ phase: 'done', ended: { leftovers: [] } });
+  expect(atHolds).toEqual([
+    ['sign-control-plane', ['v1.33'], false],
+    ['sign-nodes', ['v1.33'], true],
+    ['nodes[teal]/sign-update', ['v1.33'], true],
+    ['sign-end', ['v1.33', 'v1.34'], true],
+  ]);
+  const { objects } = await scenario.world();
+  expect(objects['NodePool /general']).toBe(
+    '{"spec":{"disruption":{"consolidateAfter":"0s","budgets":[{"nodes":"10%"}]}},"annotations":{}}',
+  );
+  // The way back is open for 7 days from the upgrade, and people are told until when.
+  expect(question).toMatch(/EKS takes the control plane back until \d{4}-\d\d-\d\dT[\d:.]+Z/);
+  expect(await scenario.leftovers()).toEqual([]);
+  expect(await scenario.troubles(state)).toEqual([]);
+}, 120_000);
+
+test('certificate-authority-rotation rotates the node groups that are older than the successor, and nobody has to accept any', async () => {
+  const rotations = [
+    { nodegroup: 'blue', newNodegroup: 'green' },
+    { nodegroup: 'teal', newNodegroup: 'jade' },
+  ];
+  const scenario = await environment.raise('certificate-authority-rotation', {
+    taskQueue: environment.name,
+    instead: {
+      document: readRunbook('certificate-authority-rotation'),
+      inputs: ({ clusters: [cluster] }) => {
+        return { region: demoRegion, cluster: cluster!.name, outgoing: cluster!.certificateAuthorityId!, nodesAtOnce: 3, rotations };
+      },
+    },
+  });
+  const before = await scenario.world();
+  await scenario.begin();
+  const state = await scenario.follow();
+  expect(state).toMatchObject({ phase: 'done', ended: { leftovers: [] } });
+  const after = await scenario.world();
+  const sizes = (world: WorldView): number[] => ['blue', 'teal', 'green', 'jade'].map((group) => nodesOf(world, group).length);
+  expect([sizes(before), sizes(after)]).toEqual([
+    [6, 2, 0, 0],
+    [0, 0, 6, 2],
+  ]);
+  const authorities = Object.entries(after.objects).filter(([name]) => name.startsWith('CertificateAuthority '));
+  expect(authorities).toEqual([[expect.not.stringContaining('ca-of-the-beginning'), 'IN_USE COMPLETE']]);
+  expect(await scenario.leftovers()).toEqual([]);
+  expect(await scenario.troubles(state)).toEqual([]);
+}, 180_000);

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionName } from '../../runbooks/actions/index.ts';
 import type { WorldSeed } from '../../sandbox/seed.ts';
-import { budget, deployment } from '../sandbox/kubernetes-fixture.ts';
+import { budget, deployment, karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
 import { worldWith, type TestCluster } from '../support/cluster.ts';
 
 /** A world in which an action has something to do. Whoever adds an action adds one here; see docs/testing.md. */
@@ -123,6 +123,11 @@ export const scenarios: readonly ActionScenario[] = [
     input: async () => ({ addon: 'vpc-cni', kubernetesVersion: '1.34', slot: 'before-control-plane' }),
   },
   {
+    action: 'eks.bake',
+    seed: () => worldWith(workloads),
+    input: async () => ({ lasts: '0s', version: '1.33' }),
+  },
+  {
     action: 'kubernetes.cordon',
     seed: () => worldWith(workloads),
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),
@@ -132,6 +137,19 @@ export const scenarios: readonly ActionScenario[] = [
     seed: () => worldWith(workloads),
     before: cordonFirst,
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),
+  },
+  {
+    action: 'kubernetes.holdKarpenter',
+    seed: () => worldWith([...karpenter, nodePool('general'), nodePool('batch', [{ nodes: '20%' }, { nodes: '0', reasons: ['Drifted'] }])]),
+    input: async () => ({}),
+  },
+  {
+    action: 'kubernetes.releaseKarpenter',
+    seed: () => worldWith([...karpenter, nodePool('general'), nodePool('batch')]),
+    before: async (cluster) => {
+      await cluster.perform('kubernetes.holdKarpenter', await cluster.plan('kubernetes.holdKarpenter', {}));
+    },
+    input: async () => ({}),
   },
   {
     action: 'kubernetes.drain',

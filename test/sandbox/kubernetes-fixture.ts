@@ -156,3 +156,18 @@ export async function eventually<Answer>(
 export function until(what: string, holds: () => Promise<boolean> | boolean): Promise<true> {
   return eventually(what, async () => ((await holds()) ? true : undefined));
 }
+
+/** What makes the API server of a cluster know Karpenter. */
+export const karpenter: Manifest[] = [
+  {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'nodepools.karpenter.sh' },
+    spec: { group: 'karpenter.sh', names: { kind: 'NodePool', plural: 'nodepools' }, scope: 'Cluster' },
+  },
+];
+
+/** A NodePool of Karpenter; without budgets it gets those that its definition fills in. */
+export function nodePool(name: string, budgets?: object[]): Manifest {
+  return { apiVersion: 'karpenter.sh/v1', kind: 'NodePool', metadata: { name }, spec: budgets && { disruption: { budgets } } };
+}

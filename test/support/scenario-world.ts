@@ -67,6 +67,9 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   for (const { id, signingStatus, distributionStatus } of certificateAuthorities) {
     objects[`CertificateAuthority ${id ?? ''}`] = `${signingStatus ?? ''} ${distributionStatus ?? ''}`;
   }
+  for (const pool of store.list('nodepools')) {
+    objects[nameOf(pool)] = JSON.stringify({ spec: pool.spec, annotations: marksAmong(pool.metadata.annotations) });
+  }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];
   for (const owner of owners) objects[nameOf(owner)] = describeWorkload(store, owner);
   const nodes = store.list('nodes').map((node) => {

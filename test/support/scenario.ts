@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ import { registerSearchAttributes } from '../../lab/search-attributes.ts';
 import { findAction } from '../../runbooks/actions/index.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { createCloud } from '../../sandbox/cloud.ts';
+import { serveClouds, type CloudOfWorld } from '../../sandbox/clouds.ts';
 import type { WorldSeed } from '../../sandbox/seed.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion } from '../../sandbox/worlds/demo.ts';
@@ -75,7 +76,7 @@ export async function startEnvironment(title: string, address: string): Promise<
   const configuration = await writeConfiguration(directory, keys);
   const client = await connectTemporal({ address, namespace: 'default', taskQueue: 'none' });
   await registerSearchAttributes(client.connection, 'default', Object.values(searchAttributes));
-  const clouds = new Map<string, RequestListener>();
+  const clouds = new Map<string, CloudOfWorld>();
   const front = await serveClouds(clouds);
   const scenarios = new Set<Scenario>();
   let scenariosRaised = 0;
@@ -95,11 +96,12 @@ export async function startEnvironment(title: string, address: string): Promise<
       const document = instead?.document ?? readRunbook(runbook);
       let cloudWrites = 0;
       const cloud = (world: Parameters<typeof createCloud>[0]): RequestListener => {
-        const { handle } = createCloud(world);
-        clouds.set(cluster, (request, response) => {
+        const { handle, subnets } = createCloud(world);
+        const counting: RequestListener = (request, response) => {
           if (request.method !== 'GET') cloudWrites += 1;
           handle(request, response);
-        });
+        };
+        clouds.set(cluster, { handle: counting, subnets });
         return handle;
       };
       const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });
@@ -119,17 +121,6 @@ export async function startEnvironment(title: string, address: string): Promise<
   return environment;
 }
 
-/** Every path of the EKS API that is asked for names its cluster: `/clusters/NAME/…`. */
-function serveClouds(clouds: ReadonlyMap<string, RequestListener>): Promise<Server> {
-  const server = createServer((request, response) => {
-    const [, , cluster = ''] = (request.url ?? '').split(/[/?]/);
-    const handle = clouds.get(decodeURIComponent(cluster));
-    if (handle) void handle(request, response);
-    else response.writeHead(404).end('{"message":"No world has this cluster."}');
-  });
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
-}
-
 function kubernetesWrites({ world }: Sandbox): number {
   const { requests } = world.observer.summary().counters;
   const writes = Object.entries(requests).filter(([request]) => !/^(GET|LIST|WATCH) /.test(request));
@@ -140,7 +131,7 @@ function kubernetesWrites({ world }: Sandbox): number {
 export interface PlannedStep {
   id: string;
   uses: string;
-  /** Whether its action changes the world, or only reads. */
+  /** Whether it changes the world: an add-on, for one, is changed by one of the steps in which it may have its turn. */
   changes: boolean;
 }
 
@@ -190,7 +181,9 @@ export class Scenario {
   async steps(): Promise<PlannedStep[]> {
     const { spans } = (this.forecast ??= await this.plan());
     return spans.flatMap(({ plan }) =>
-      plan.steps.map(({ id, uses }) => ({ id, uses, changes: (findAction(uses)?.change ?? 'reads') !== 'reads' })),
+      plan.steps.map(({ id, uses, plan: { effects } }) => {
+        return { id, uses, changes: effects.length > 0 && (findAction(uses)?.change ?? 'reads') !== 'reads' };
+      }),
     );
   }
 

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import { shippedRunbooks } from '../../runbooks/library.ts';
 import { initialNodes, type ClusterSeed, type WorldSeed } from '../../sandbox/seed.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
+import { karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
 
 /** What the inputs of a runbook can name: what there is in the world of every scenario. */
 export interface Place {
@@ -21,6 +22,9 @@ export interface Place {
 /** The certificate authority that the cluster of its rotation begins with. */
 const outgoingAuthority = 'ca-of-the-beginning';
 
+/** It follows the nodes, and has to be taken back before the control plane is. */
+const addons = ['kube-proxy'] as const;
+
 /**
  * What each shipped runbook is started with. Whoever ships a runbook adds it here; everything else about it (its steps, what they
  * change, what can be undone) the tests find out by themselves.
@@ -29,8 +33,12 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'certificate-authority-rotation': ({ region, cluster }) => {
     return { region, cluster, outgoing: outgoingAuthority, olderNodes: 'accept' };
   },
-  'cluster-rollback': ({ region, cluster }) => ({ region, cluster, version: '1.33' }),
-  'cluster-upgrade': ({ region, cluster, nodegroups }) => ({ region, cluster, version: '1.34', nodegroups: [nodegroups.teal] }),
+  'cluster-rollback': ({ region, cluster }) => ({ region, cluster, version: '1.33', addons: [...addons], bake: '1s' }),
+  // The nodes stay, so that all of it can be undone; with nodes it is carried out in test/end-to-end/.
+  'cluster-upgrade': ({ region, cluster }) => ({ region, cluster, version: '1.34', addons: [...addons], bake: '1s' }),
+  'cluster-upgrades': ({ region, cluster }) => {
+    return { region, cluster, hops: [{ version: '1.34' }, { version: '1.35' }], addons: [...addons], bake: '1s' };
+  },
   'node-group-rotation': ({ region, cluster, nodegroups, releaseVersion, nodesAtOnce }) => {
     return { region, cluster, nodegroup: nodegroups.blue, newNodegroup: 'green', releaseVersion, nodesAtOnce };
   },
@@ -45,10 +53,17 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   },
 };
 
+const upgraded: Partial<ClusterSeed> = {
+  addons: [{ name: addons[0], version: 'v1.33.3-eksbuild.2' }],
+  manifests: [...(demoWorld.clusters[0]?.manifests ?? []), ...karpenter, nodePool('general')],
+};
+
 /** How the cluster of a runbook differs from that of the demo. */
 const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
   'certificate-authority-rotation': { certificateAuthorityId: outgoingAuthority },
-  'cluster-rollback': { version: '1.34', upgradedMsAgo: 86_400_000 },
+  'cluster-rollback': { version: '1.34', upgradedMsAgo: 86_400_000, addons: [{ name: addons[0], version: 'v1.34.3-eksbuild.2' }] },
+  'cluster-upgrade': upgraded,
+  'cluster-upgrades': upgraded,
 };
 
 /** The runbooks that are shipped and those that have a scenario, by name; they are the same. */

@@ -51,7 +51,7 @@ export async function readTrusting(clients: Clients, target: Target): Promise<Tr
 }
 
 /** Rights to read these are asked for by no other action; without them the rest of the plan stays as good as it is. */
-async function listUnlessDenied<Item>(apis: KubernetesApis, { name }: Target, kind: Kind<Item>, unread: string[]): Promise<Item[]> {
+export async function listUnlessDenied<Item>(apis: KubernetesApis, { name }: Target, kind: Kind<Item>, unread: string[]): Promise<Item[]> {
   try {
     return await listAll(apis, name, kind);
   } catch (error) {
@@ -67,8 +67,8 @@ function nodeOf({ metadata }: V1Node): NodeOfRotation {
   return { name: metadata?.name ?? '', createdAt, labels: metadata?.labels ?? {} };
 }
 
-/** Of an API that the server itself serves, there is no service. */
-function isUnavailable({ spec, status }: V1APIService): boolean {
+/** Whether an aggregated API does not answer. Of an API that the server itself serves, there is no service. */
+export function isUnavailable({ spec, status }: V1APIService): boolean {
   const isAvailable = (status?.conditions ?? []).some((condition) => condition.type === 'Available' && condition.status === 'True');
   return spec?.service !== undefined && !isAvailable;
 }

@@ -1,5 +1,6 @@
 import { UpdateClusterVersionCommand, type Update } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
+import { expectedVersion } from '../../../domain/plan/expected.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
 import { minorsBetween, rollbackProblem, rollbackWithinMs, upgradeProblem } from '../../../domain/version/hop.ts';
@@ -13,7 +14,7 @@ import { clusterBlockers, clusterFacts, listNodegroups, readCluster } from '../c
 import { askForUpdate } from '../update/ask-for-update.ts';
 import { describeUpdate } from '../update/planned-change.ts';
 import { readUpdates, updateInProgress } from '../update/read-updates.ts';
-import { isPlanned, type VersionChange, type VersionFacts } from './facts.ts';
+import { isPlanned, rollbackEndOf, type VersionChange, type VersionFacts } from './facts.ts';
 import { insightBlocker, insightName, insightRisk, findingOf, readInsights } from './insights.ts';
 import { foreignVersionUpdate, observeVersion } from './watch-version.ts';
 
@@ -87,14 +88,14 @@ async function planChange(
   clients: Clients,
   way: Way,
   { version: to, waive, waitForUpdate }: Input,
-  { target }: ActionContext,
+  { target, expected = [] }: ActionContext,
 ): Promise<PlanOf<VersionFacts>> {
   const cluster = await readCluster(clients, target);
   const updates = await readUpdates(clients, target);
   const inFlight = updateInProgress(updates);
   const awaited = waitForUpdate && inFlight ? versionOfOther(way, inFlight) : undefined;
-  const from = awaited ?? cluster.version ?? '';
   const object = `Cluster/${target.name}`;
+  const from = expectedVersion(expected, object) ?? awaited ?? cluster.version ?? '';
   const { errors, warnings } = await readInsights(clients, target, way.category, to);
   const waivers = new Map(waive.filter(isInForce).map(({ insight, reason }) => [insight, reason]));
   const waived = errors.filter((insight) => waivers.has(insightName(insight)));
@@ -105,7 +106,8 @@ async function planChange(
     waived: waived.map(insightName).sort(),
     waitForUpdate,
   };
-  const plan = { ...emptyPlan(facts), outputs: { version: to } };
+  const rollbackUntil = way === up ? rollbackEndOf(updates, to) : undefined;
+  const plan = { ...emptyPlan(facts), outputs: { version: to, ...(rollbackUntil !== undefined && { rollbackUntil }) } };
   if (cluster.status !== 'UPDATING' && sameMinorVersion(from, to)) {
     return { ...plan, facts: { ...facts, waived: [] }, notes: [`The control plane is at ${from} already.`] };
   }

@@ -1,4 +1,5 @@
 import type { Update } from '@aws-sdk/client-eks';
+import { rollbackWithinMs } from '../../../domain/version/hop.ts';
 import type { ClusterFacts } from '../cluster.ts';
 
 /** What a plan rests on that takes the control plane to another version. */
@@ -17,4 +18,10 @@ export type VersionChange = 'VersionUpdate' | 'VersionRollback';
 /** Whether an update is the planned one, as far as EKS tells. */
 export function isPlanned({ type, params = [] }: Update, change: VersionChange, { to }: Pick<VersionFacts, 'to'>): boolean {
   return type === change && params.some((param) => param.type === 'Version' && param.value === to);
+}
+
+/** Until when EKS takes an upgrade back, ISO 8601; undefined where it knows of no upgrade to the version. The newest update comes first. */
+export function rollbackEndOf(updates: readonly Update[], to: string): string | undefined {
+  const upgrade = updates.find((update) => update.status === 'Successful' && isPlanned(update, 'VersionUpdate', { to }));
+  return upgrade?.createdAt && new Date(upgrade.createdAt.getTime() + rollbackWithinMs).toISOString();
 }

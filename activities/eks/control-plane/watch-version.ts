@@ -6,7 +6,7 @@ import { readCluster, replacedCluster } from '../cluster.ts';
 import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
 import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
-import { isPlanned, type VersionChange, type VersionFacts } from './facts.ts';
+import { isPlanned, rollbackEndOf, type VersionChange, type VersionFacts } from './facts.ts';
 
 /** How far EKS is with taking a control plane to the version of a plan. Reads only. Throws `cluster-unknown` and `aws-…` errors. */
 export async function observeVersion(
@@ -26,7 +26,10 @@ export async function observeVersion(
     const reason = `Cluster ${name} is ${cluster.status ?? 'of unknown status'}, at ${version}.`;
     return { state: 'stuck', reason, remedy: 'Look at its health in EKS; try again when it is ACTIVE.', progress };
   }
-  if (sameMinorVersion(version, facts.to)) return { state: 'done', outputs: { version }, progress };
+  if (sameMinorVersion(version, facts.to)) {
+    const rollbackUntil = change === 'VersionUpdate' ? rollbackEndOf(await readUpdates(clients, context.target), facts.to) : undefined;
+    return { state: 'done', outputs: { version, ...(rollbackUntil !== undefined && { rollbackUntil }) }, progress };
+  }
   if (!sameMinorVersion(version, facts.from)) {
     const reason = `Cluster ${name} is at ${version} now, neither at ${facts.from} as it was planned nor at ${facts.to}.`;
     return { state: 'stuck', reason, remedy: 'Find out who has changed it; abort the run and plan again.', progress };

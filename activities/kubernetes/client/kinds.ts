@@ -1,5 +1,6 @@
 import type {
   V1APIService,
+  V1DaemonSet,
   V1Deployment,
   V1MutatingWebhookConfiguration,
   V1Node,
@@ -21,6 +22,7 @@ export const kinds = {
   budgets: kindOf<V1PodDisruptionBudget>('pod disruption budgets', '/apis/policy/v1/poddisruptionbudgets'),
   deployments: kindOf<V1Deployment>('deployments', '/apis/apps/v1/deployments'),
   statefulSets: kindOf<V1StatefulSet>('stateful sets', '/apis/apps/v1/statefulsets'),
+  daemonSets: kindOf<V1DaemonSet>('daemon sets', '/apis/apps/v1/daemonsets'),
   attachments: kindOf<V1VolumeAttachment>('volume attachments', '/apis/storage.k8s.io/v1/volumeattachments'),
   apiServices: kindOf<V1APIService>('API services', '/apis/apiregistration.k8s.io/v1/apiservices'),
   validatingWebhooks: kindOf<V1ValidatingWebhookConfiguration>(

@@ -457,6 +457,7 @@ describe('the shipped runbooks', () => {
       'certificate-authority-rotation',
       'cluster-rollback',
       'cluster-upgrade',
+      'cluster-upgrades',
       'node-group-rotation',
       'node-group-update',
       'node-groups-update',

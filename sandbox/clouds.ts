@@ -1,0 +1,28 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Cloud } from './cloud.ts';
+import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
+import { Faults } from './faults.ts';
+
+/** What a world of several answers with. */
+export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets'>;
+
+/**
+ * Serves the AWS of several worlds on one endpoint, by the names of their clusters. Paths of EKS name their cluster
+ * (`/clusters/NAME/…`); subnets are looked for in all worlds, and what EKS says of no cluster, such as the versions of add-ons, is the
+ * same in each.
+ */
+export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<Server> {
+  const ec2 = createEc2Handler(() => [...clouds.values()].flatMap(({ subnets }) => subnets()), new Faults(0, () => undefined));
+  const handleOf = (path: string): RequestListener | undefined => {
+    const [, first, name = ''] = path.split(/[/?]/);
+    const [any] = clouds.values();
+    return (first === 'clusters' ? clouds.get(decodeURIComponent(name)) : any)?.handle;
+  };
+  const server = createServer((request, response) => {
+    if (isEc2Request(request)) return ec2(request, response);
+    const handle = handleOf(request.url ?? '');
+    if (handle) return void handle(request, response);
+    response.writeHead(404, { 'x-amzn-ErrorType': 'ResourceNotFoundException' }).end('{"message":"No world has this cluster."}');
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
