@@ -9,6 +9,9 @@ import { withoutCredentials, withoutSecrets } from './secrets.ts';
 const awsDeniedNames = new Set([
   'AccessDeniedException',
   'AccessDenied',
+  // Of EC2.
+  'UnauthorizedOperation',
+  'AuthFailure',
   'UnrecognizedClientException',
   'InvalidSignatureException',
   'SignatureDoesNotMatch',
@@ -77,7 +80,8 @@ export function awsError(error: unknown, call: string, target: Target): Holdpoin
   if (name === 'CredentialsProviderError') return new HoldpointError('aws-credentials-missing', details, { cause: error });
   if (awsDeniedNames.has(name)) return new HoldpointError('aws-denied', details, { cause: error });
   if (awsBusyNames.has(name) || /request limit exceeded/i.test(cause)) return new HoldpointError('aws-busy', details, { cause: error });
-  if (isNetworkError(error) || name === 'TimeoutError') return new HoldpointError('aws-unreachable', details, { cause: error });
+  if (isNetworkError(error) || name === 'TimeoutError' || isUnreadAnswer(error))
+    return new HoldpointError('aws-unreachable', details, { cause: error });
   if (name === 'ResourceNotFoundException' && /no cluster found/i.test(cause)) {
     return new HoldpointError('cluster-unknown', { cluster: target.name, region: target.region }, { cause: error });
   }
@@ -164,6 +168,11 @@ function isNetworkError(error: unknown): boolean {
 /** What AWS has answered: every exception of its SDK that stands for an answer says whose fault it is. */
 function isAnswerOfAws(error: unknown): boolean {
   return typeof error === 'object' && error !== null && '$fault' in error;
+}
+
+/** Whether an answer came that the SDK could not read, such as the page of a proxy: it hands the answer over with what was thrown. */
+function isUnreadAnswer(error: unknown): boolean {
+  return error instanceof Error && '$response' in error && !isAnswerOfAws(error);
 }
 
 /** A credential that could not be had, so that nothing was asked; counts as a network error, as it may pass by itself. */

@@ -94,6 +94,8 @@ async function performWith(
     const seen = await look();
     if (seen?.state === 'done') return { outputs: seen.outputs, before: before ?? 'done', acts, passed, summary: seen.progress?.summary };
     if (seen?.state === 'stuck') throw stuckError(seen);
+    // Whoever does not answer, or is asked too often, is asked ever less often.
+    if (seen === undefined) waitMs = Math.min(waitMs * waitGrowth, lookMaxMs);
     if (session.following) await session.following.changed(waitMs, signal);
     else await wait(waitMs);
   }

@@ -149,6 +149,11 @@ function attribute(text: string): string {
   return `"${xml(text).replaceAll('"', '&quot;')}"`;
 }
 
+/** What XML 1.0 has no way to write is told as a character that is unknown. */
 function xml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return text
+    .replace(/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, '\uFFFD')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;');
 }

@@ -7,7 +7,7 @@ const replicatedKinds = ['Deployment', 'StatefulSet', 'ReplicaSet', 'Replication
 const dockerSockets = ['/var/run/docker.sock', '/run/docker.sock'];
 /** Paths of the machine itself, which every node has. */
 const machinePaths =
-  /^\/(?:$|etc|dev|proc|sys|run|boot|usr|lib|bin|sbin|var\/(?:run|log|lib\/(?:kubelet|docker|containerd|cni))(?:\/|$))(?:\/|$)?/;
+  /^\/(?:$|(?:etc|dev|proc|sys|run|boot|usr|lib|lib64|bin|sbin|var\/(?:run|log|lib\/(?:kubelet|docker|containerd|cni)))(?:\/|$))/;
 const bestPractices = 'https://docs.aws.amazon.com/eks/latest/best-practices/application.html';
 const podDocs = 'https://kubernetes.io/docs/concepts/workloads/pods';
 

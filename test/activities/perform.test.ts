@@ -86,6 +86,16 @@ describe('errors', () => {
     expect(script.journal.filter((entry) => entry === 'act')).toHaveLength(11);
   });
 
+  test('of looks, too, are followed by longer and longer waits.', async () => {
+    const script = new Script({ state: 'todo' }, done);
+    const waits: number[] = [];
+    script.action.observe = async () => Promise.reject(busy());
+    expect(await failureOf(script.run({ waits }))).toMatchObject({ code: 'aws-busy' });
+    expect(waits).toHaveLength(10);
+    expect(waits).toEqual([...waits].sort((one, other) => one - other));
+    expect(waits.at(-1)).toBeGreaterThan((waits[0] ?? 0) * 5);
+  });
+
   test('that a person must look at end the attempt at once.', async () => {
     const script = new Script({ state: 'todo' });
     script.failing = [new HoldpointError('aws-refused', { call: 'X', target: 'T', cause: 'no' })];

@@ -10,6 +10,7 @@ import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { createCloudwatchHandler, isCloudwatchRequest } from '../../sandbox/cloudwatch/handler.ts';
+import { createEc2Handler, isEc2Request } from '../../sandbox/ec2/handler.ts';
 import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
 import type { ObserverReport } from '../../sandbox/observer.ts';
 import { nodeSpecOf, type Manifest, type WorldSeed } from '../../sandbox/seed.ts';
@@ -80,9 +81,10 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     speed,
     randomSeed: 7,
     cloud: (world) => {
-      const { handle } = (eks = createEksHandler(world));
+      const { handle, subnets } = (eks = createEksHandler(world));
       const cloudwatch = createCloudwatchHandler(world.alarms, world.faults);
-      return (request, response) => (isCloudwatchRequest(request) ? cloudwatch(request, response) : handle(request, response));
+      const ec2 = createEc2Handler(subnets, world.faults);
+      return (request, response) => (isCloudwatchRequest(request) ? cloudwatch : isEc2Request(request) ? ec2 : handle)(request, response);
     },
   });
   const proxy = await startProxy(sandbox.url);

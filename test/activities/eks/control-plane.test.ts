@@ -1,5 +1,7 @@
-import { DescribeClusterCommand, ListUpdatesCommand, UpdateClusterVersionCommand } from '@aws-sdk/client-eks';
+import { DescribeClusterCommand, ErrorCode, ListUpdatesCommand, UpdateClusterVersionCommand } from '@aws-sdk/client-eks';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { explainUpdateErrors, updateErrors } from '../../../activities/eks/update/update-error.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { ClusterSeed, InsightSeed } from '../../../sandbox/seed.ts';
 import { eventually } from '../../sandbox/kubernetes-fixture.ts';
@@ -181,6 +183,52 @@ describe('an upgrade', () => {
     demo.eks.setUpdateFailure('demo', undefined);
     expect(await demo.perform(upgrade, plan, { context: { retry: 1 } })).toMatchObject({ outputs: { version: '1.34' } });
     expect(await updateIds()).toHaveLength(2);
+  });
+
+  test.each([
+    ['ThrottlingException', 'Rate exceeded'],
+    ['InvalidRequestException', 'Request limit exceeded.'],
+  ])('is asked for again, later each time, while EKS is throttled (%s), and happens once', async (type, message) => {
+    await start();
+    const plan = await demo.plan(upgrade, { version: '1.34' });
+    let throttled = 0;
+    const refusal = { status: 400, headers: { 'x-amzn-errortype': type }, body: JSON.stringify({ message }) };
+    demo.proxy.treat = (request) => (isUpdate(request) && (throttled += 1) <= 5 ? refusal : 'pass');
+    const waits: number[] = [];
+    const wait = async (ms: number): Promise<void> => {
+      waits.push(ms);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    };
+    const performed = await demo.perform(upgrade, plan, { wait });
+    expect(performed).toMatchObject({ before: 'todo', outputs: { version: '1.34' } });
+    expect(performed.passed['aws-busy']).toBeGreaterThan(0);
+    expect(waits[1]).toBeGreaterThan(waits[0] ?? 0);
+    expect(await updateIds()).toHaveLength(1);
+  });
+
+  test('that fails says for each code of EKS what it means and what to do, as docs/eks-update-errors.md does', async () => {
+    await start({}, 20_000);
+    const codes = Object.values(ErrorCode);
+    expect(Object.keys(updateErrors)).toEqual([...codes].sort());
+    const page = readFileSync(new URL('../../../docs/eks-update-errors.md', import.meta.url), 'utf8');
+    const plan = await demo.plan(upgrade, { version: '1.34' });
+    for (const [retry, errorCode] of codes.entries()) {
+      demo.eks.setUpdateFailure('demo', { errorCode, errorMessage: `EKS: ${errorCode}`, resourceIds: ['thing-1'] });
+      const { meaning, remedy } = updateErrors[errorCode];
+      const failure = await failureOf(demo.perform(upgrade, plan, { context: { retry } }));
+      expect(failure).toMatchObject({ code: 'action-stuck', remedy });
+      expect(failure.message).toContain(`: ${errorCode}: ${meaning}; EKS says "EKS: ${errorCode}" (thing-1).`);
+      expect(page).toContain(`| \`${errorCode}\` | ${meaning.charAt(0).toUpperCase()}${meaning.slice(1)} | ${remedy} |`);
+    }
+    expect(await updateIds()).toHaveLength(codes.length);
+  });
+
+  test('that fails with a code that nobody knows is told as it is', () => {
+    const errors = [{ errorCode: 'toString' as ErrorCode, errorMessage: 'Something new' }, { errorCode: ErrorCode.ACCESS_DENIED }];
+    const { reason, remedy } = explainUpdateErrors(errors);
+    expect(reason).toMatch(/^toString: a code that Holdpoint does not know; EKS says "Something new"; AccessDenied: EKS may not/);
+    expect(remedy).toBe(`${updateErrors.Unknown.remedy} ${updateErrors.AccessDenied.remedy}`);
+    expect(explainUpdateErrors([])).toEqual({ reason: 'EKS gives no error', remedy: updateErrors.Unknown.remedy });
   });
 
   test('beyond the planned version is nobody’s business but a person’s', async () => {

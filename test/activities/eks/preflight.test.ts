@@ -6,6 +6,7 @@ import {
   UpdateClusterVersionCommand,
 } from '@aws-sdk/client-eks';
 import { findNodegroup, readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
+import { actions } from '../../../runbooks/actions/index.ts';
 import { eventually } from '../../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../../support/cluster.ts';
 
@@ -175,5 +176,100 @@ describe('what stands in the way', () => {
       },
     ]);
     expect(await demo.plan(preflight, { nodegroup: 'blue', minFreeAddresses: 7 })).toMatchObject({ blockers: [] });
+  });
+});
+
+describe('with a version to go to, every check is made:', () => {
+  const input = { toVersion: '1.34' };
+  const budget = {
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    metadata: { name: 'shut', namespace: 'shop' },
+    spec: { minAvailable: 1, selector: { matchLabels: { app: 'alone' } } },
+  };
+  const container = { name: 'main', image: 'main:1', resources: { requests: { cpu: '10m', memory: '16Mi' } } };
+  const alone = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'alone', namespace: 'shop' },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: { app: 'alone' } },
+      template: { metadata: { labels: { app: 'alone' } }, spec: { containers: [container] } },
+    },
+  };
+  const finding = 'budget-blocks:PodDisruptionBudget/shop/shut';
+  const reason = 'Its owner takes it away in the window.';
+
+  beforeEach(async () => {
+    await demo.stop();
+    demo = await startCluster(worldWith([alone, budget]));
+    await eventually('the pod to be Ready', async () => {
+      const [pod] = await demo.pods();
+      return pod?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') || undefined;
+    });
+  });
+
+  test('errors block the plan, by a name by which people can go past them, and warnings are counted', async () => {
+    const plan = await demo.plan(preflight, input);
+    expect(plan.blockers).toEqual([
+      {
+        object: 'PodDisruptionBudget/shop/shut',
+        reason: expect.stringMatching(/\S/),
+        remedy: expect.stringContaining(`People can sign to go past it until a time: waive "${finding}".`),
+      },
+    ]);
+    expect(plan.notes).toEqual([
+      expect.stringMatching(/^The checks find \d+ warnings and \d+ notes \(.*single-replica.*\): `holdpoint check/),
+    ]);
+    expect(plan.facts.checks).toEqual({ toVersion: '1.34', waive: [] });
+    expect(demo.proxy.requests.filter((made) => !/^GET |insights$/.test(made) && made !== 'POST /')).toEqual([]);
+  });
+
+  test('what is waived is a risk with its reason and its end, and is waived still when the step is carried out', async () => {
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    const plan = await demo.plan(preflight, { ...input, waive: [{ finding, reason, until }] });
+    expect(plan.blockers).toEqual([]);
+    expect(plan.risks).toEqual([
+      {
+        object: 'PodDisruptionBudget/shop/shut',
+        risk: `A check finds a problem (error, ${finding}). It is waived until ${until}: ${reason}`,
+        detail: expect.stringMatching(/\S/),
+        remedy: expect.stringMatching(/\S/),
+      },
+    ]);
+    expect(await demo.perform(preflight, plan)).toMatchObject({ before: 'done', acts: 0 });
+  });
+
+  test('a waiver that is over when the step is carried out counts for nothing, and says so', async () => {
+    const until = '2026-01-01T00:00:00Z';
+    const plan = await demo.plan(preflight, { ...input, waive: [{ finding, reason, until }] });
+    expect(plan.risks).toEqual([]);
+    expect(plan.blockers).toEqual([expect.objectContaining({ reason: expect.stringContaining(`Its waiver ended at ${until}.`) })]);
+    expect(await failureOf(demo.perform(preflight, plan))).toMatchObject({ code: 'action-stuck' });
+  });
+
+  test('a waiver of another object counts for nothing here; one of no check at all, or without a version, is refused', async () => {
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    const plan = await demo.plan(preflight, {
+      ...input,
+      waive: [{ finding: 'budget-blocks:PodDisruptionBudget/shop/other', reason, until }],
+    });
+    expect([plan.risks.length, plan.blockers.length]).toEqual([0, 1]);
+    const unknown = { ...input, waive: [{ finding: 'budget-block', reason, until }] };
+    expect(actions[preflight].input.safeParse(unknown).error?.issues).toMatchObject([
+      { path: ['waive', 0, 'finding'], message: expect.stringMatching(/^there is no check "budget-block"/) },
+    ]);
+    const lost = { waive: [{ finding, reason, until }] };
+    expect(await failureOf(demo.plan(preflight, lost))).toMatchObject({ code: 'action-input-invalid' });
+  });
+
+  test('what may not be read is a note of the plan', async () => {
+    demo.proxy.treat = ({ path }) => {
+      const body = JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', message: 'secrets is forbidden', code: 403 });
+      return path.includes('/secrets') ? { status: 403, headers: { 'content-type': 'application/json' }, body } : 'pass';
+    };
+    const { notes } = await demo.plan(preflight, input);
+    expect(notes).toContainEqual(expect.stringMatching(/^helm-release-api was not checked, because: .*secrets is forbidden\.$/));
   });
 });
