@@ -3,10 +3,13 @@ import { test } from '@jest/globals';
 /** Tests of a file that mostly wait: `begin` has them begun side by side, before their turns. */
 export class TestsBeside {
   private readonly works: (() => Promise<void>)[] = [];
+  private readonly atOnceMax: number;
   private outcomes: Promise<void>[] = [];
 
   /** @param atOnceMax more of them would keep each other busy past the times that they wait for. */
-  constructor(private readonly atOnceMax: number) {}
+  constructor(atOnceMax: number) {
+    this.atOnceMax = atOnceMax;
+  }
 
   test(title: string, work: () => Promise<void>, limitMs?: number): void {
     const place = this.works.push(work) - 1;
