@@ -32,7 +32,7 @@ function testFails(file: string, genuine: string, broken: string, testArguments:
     writeFileSync(file, broken);
     // Without its guard a test may leave a worker behind that does not stop.
     const ran = spawnSync('npm', ['test', '--', '--forceExit', ...testArguments], { stdio: 'ignore', timeout: testTimeoutMs });
-    if (ran.error) throw ran.error;
+    if (ran.status === null) throw ran.error ?? new Error(`the test was ended by ${ran.signal}`);
     return ran.status !== 0;
   } finally {
     writeFileSync(file, genuine);
