@@ -62,12 +62,10 @@ export function applyDefaults(definition: ResourceDefinition, object: Kubernetes
     case 'poddisruptionbudgets':
       object.status = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
       break;
-    case 'nodepools': {
+    case 'nodepools':
       // The defaults of its CustomResourceDefinition (karpenter.sh/v1).
-      const disruption = { consolidateAfter: '0s', budgets: [{ nodes: '10%' }], ...(spec.disruption as object | undefined) };
-      object.spec = { ...spec, disruption };
+      object.spec = { ...spec, disruption: { consolidateAfter: '0s', budgets: [{ nodes: '10%' }], ...(spec.disruption as object) } };
       break;
-    }
     case 'namespaces':
       object.metadata.labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
       object.spec = { finalizers: ['kubernetes'] };
