@@ -33,6 +33,9 @@ export function checkNamespace(store: Store, definition: ResourceDefinition, nam
   throw forbidden(definition, name, why, [cause]);
 }
 
+/** The CustomResourceDefinition of NodePools says so (karpenter.sh/v1). */
+const disruptionDefault = { consolidateAfter: '0s', budgets: [{ nodes: '10%' }] };
+
 /** Fills in what the API server fills in, on a new object. */
 export function applyDefaults(definition: ResourceDefinition, object: KubernetesObject): void {
   const spec = (object.spec ?? {}) as Record<string, unknown>;
@@ -62,12 +65,9 @@ export function applyDefaults(definition: ResourceDefinition, object: Kubernetes
     case 'poddisruptionbudgets':
       object.status = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
       break;
-    case 'nodepools': {
-      // The defaults of its CustomResourceDefinition (karpenter.sh/v1).
-      const disruption = { consolidateAfter: '0s', budgets: [{ nodes: '10%' }], ...(spec.disruption as object | undefined) };
-      object.spec = { ...spec, disruption };
+    case 'nodepools':
+      object.spec = { ...spec, disruption: { ...disruptionDefault, ...(spec.disruption as object) } };
       break;
-    }
     case 'namespaces':
       object.metadata.labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name };
       object.spec = { finalizers: ['kubernetes'] };

@@ -109,7 +109,7 @@ test('cluster-upgrade bakes with all nodes at the version before, and holds Karp
   expect(objects['NodePool /general']).toBe(
     '{"spec":{"disruption":{"consolidateAfter":"0s","budgets":[{"nodes":"10%"}]}},"annotations":{}}',
   );
-  // The way back is open for 7 days from the upgrade, and people are told until when.
+  // A rollback is possible for 7 days from the upgrade, and people are told until when.
   expect(question).toMatch(/EKS takes the control plane back until \d{4}-\d\d-\d\dT[\d:.]+Z/);
   expect(await scenario.leftovers()).toEqual([]);
   expect(await scenario.troubles(state)).toEqual([]);
