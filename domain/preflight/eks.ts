@@ -7,6 +7,11 @@ import type { HealthIssue } from './snapshot.ts';
 const insightsFreshMs = 26 * 3_600_000;
 const guide = 'https://docs.aws.amazon.com/eks/latest/userguide';
 
+/** What a cluster costs under extended support, instead of 0.10 USD (https://aws.amazon.com/eks/pricing/). */
+const extendedSupportPrice = '0.60 USD an hour instead of 0.10';
+/** Time enough to plan an upgrade. */
+const supportSoonMs = 60 * 86_400_000;
+
 const insights = defineCheck({
   name: 'insight',
   title: 'What EKS finds against the version (upgrade insights)',
@@ -163,11 +168,35 @@ const versionHops = defineCheck({
   },
 });
 
+const support = defineCheck({
+  name: 'version-support',
+  title: 'The standard support of a version of Kubernetes has ended, or ends within 60 days',
+  severity: 'warning',
+  source: `${guide}/kubernetes-versions.html`,
+  reads: ['cluster', 'versionSupport'],
+  find: ({ cluster, versionSupport }, { toVersion, nowMs }) =>
+    versionSupport.flatMap(({ version, standardEndsAtMs, extendedEndsAtMs }): Found[] => {
+      if (standardEndsAtMs === undefined || standardEndsAtMs - nowMs > supportSoonMs) return [];
+      const ends = `Standard support of ${version} ${standardEndsAtMs <= nowMs ? 'has ended' : 'ends'} on ${dayOf(standardEndsAtMs)}`;
+      const what =
+        cluster.supportType === 'STANDARD'
+          ? 'EKS upgrades the cluster by itself then'
+          : `from then on a cluster costs ${extendedSupportPrice}, and EKS upgrades it by itself on ${dayOf(extendedEndsAtMs)}`;
+      const remedy = version === toVersion ? 'Plan the upgrade to a later version, too.' : 'Upgrade before, at a time of your own choice.';
+      return [{ object: `KubernetesVersion/${version}`, severity: 'warning', why: `${ends}; ${what}.`, remedy }];
+    }),
+});
+
+function dayOf(atMs: number | undefined): string {
+  return atMs === undefined ? 'a day that it does not tell' : new Date(atMs).toISOString().slice(0, 10);
+}
+
 /** What EKS says of its own clusters and node groups. */
 export const eksChecks: readonly Check[] = [
   clusterStatus,
   clusterHealth,
   versionHops,
+  support,
   insights,
   insightsStale,
   nodegroupHealth,

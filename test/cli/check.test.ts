@@ -298,6 +298,7 @@ test('A cluster of Kubernetes is checked by its kubeconfig or by `clusters`; of 
 
 const eksParts = new Set([
   'cluster',
+  'versionSupport',
   'nodegroups',
   'insights',
   'addons',
