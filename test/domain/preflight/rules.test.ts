@@ -340,7 +340,7 @@ const nodeCases: Case[] = [
     finds: ['warning Nodes/containerd-1'],
     to: '1.36',
   },
-  ...Object.entries({
+  ...Object.entries<Record<string, string>>({
     fargate: { 'eks.amazonaws.com/compute-type': 'fargate' },
     hybrid: { 'eks.amazonaws.com/compute-type': 'hybrid' },
     'auto-mode': { 'eks.amazonaws.com/compute-type': 'auto', 'karpenter.sh/nodepool': 'general-purpose' },
