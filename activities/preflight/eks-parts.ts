@@ -86,7 +86,7 @@ async function versionSupport(clients: Clients, target: Target, versions: readon
     return { items: answer.clusterVersions, nextToken: answer.nextToken };
   });
   return found.map(({ clusterVersion: version = '', endOfStandardSupportDate, endOfExtendedSupportDate }) => {
-    return { version, standardEndsAtMs: endOfStandardSupportDate?.getTime(), extendedEndsAtMs: endOfExtendedSupportDate?.getTime() };
+    return { version, standardEnds: endOfStandardSupportDate?.toISOString(), extendedEnds: endOfExtendedSupportDate?.toISOString() };
   });
 }
 

@@ -1,3 +1,4 @@
+import { msOf } from '../time.ts';
 import { minorsBetween } from '../version/hop.ts';
 import { minorVersionOf } from '../version/version.ts';
 import { defineCheck, type Check, type Found } from './finding.ts';
@@ -175,20 +176,20 @@ const support = defineCheck({
   source: `${guide}/kubernetes-versions.html`,
   reads: ['cluster', 'versionSupport'],
   find: ({ cluster, versionSupport }, { toVersion, nowMs }) =>
-    versionSupport.flatMap(({ version, standardEndsAtMs, extendedEndsAtMs }): Found[] => {
-      if (standardEndsAtMs === undefined || standardEndsAtMs - nowMs > supportSoonMs) return [];
-      const ends = `Standard support of ${version} ${standardEndsAtMs <= nowMs ? 'has ended' : 'ends'} on ${dayOf(standardEndsAtMs)}`;
+    versionSupport.flatMap(({ version, standardEnds, extendedEnds }): Found[] => {
+      if (standardEnds === undefined || msOf(standardEnds) - nowMs > supportSoonMs) return [];
+      const ends = `Standard support of ${version} ${msOf(standardEnds) <= nowMs ? 'has ended' : 'ends'} on ${dayOf(standardEnds)}`;
       const what =
         cluster.supportType === 'STANDARD'
           ? 'EKS upgrades the cluster by itself then'
-          : `from then on a cluster costs ${extendedSupportPrice}, and EKS upgrades it by itself on ${dayOf(extendedEndsAtMs)}`;
+          : `from then on a cluster costs ${extendedSupportPrice}, and EKS upgrades it by itself on ${dayOf(extendedEnds)}`;
       const remedy = version === toVersion ? 'Plan the upgrade to a later version, too.' : 'Upgrade before, at a time of your own choice.';
       return [{ object: `KubernetesVersion/${version}`, severity: 'warning', why: `${ends}; ${what}.`, remedy }];
     }),
 });
 
-function dayOf(atMs: number | undefined): string {
-  return atMs === undefined ? 'a day that it does not tell' : new Date(atMs).toISOString().slice(0, 10);
+function dayOf(time: string | undefined): string {
+  return time?.slice(0, 'yyyy-mm-dd'.length) ?? 'a day that it does not tell';
 }
 
 /** What EKS says of its own clusters and node groups. */

@@ -114,9 +114,9 @@ export interface EksClusterView {
 /** Until when EKS supports a version of Kubernetes. */
 export interface VersionSupportView {
   version: string;
-  /** Undefined where EKS does not say. */
-  standardEndsAtMs?: number;
-  extendedEndsAtMs?: number;
+  /** ISO 8601, UTC; undefined where EKS does not say. */
+  standardEnds?: string;
+  extendedEnds?: string;
 }
 
 /** A managed node group. */

@@ -79,7 +79,8 @@ const budget = (differences: Partial<BudgetView> = {}): BudgetView => {
   return budgetOf({ name: 'keep', ...counts, ...differences });
 };
 const support = (version: string, days: number): VersionSupportView => {
-  return { version, standardEndsAtMs: nowMs + days * 24 * hourMs, extendedEndsAtMs: nowMs + (days + 365) * 24 * hourMs };
+  const day = (count: number): string => new Date(nowMs + count * 24 * hourMs).toISOString();
+  return { version, standardEnds: day(days), extendedEnds: day(days + 365) };
 };
 const issues = [{ object: 'Thing/x', code: 'Broken', message: 'It is so.' }];
 const cluster = { name: 'demo', status: 'ACTIVE', issues: [], subnetIds: ['s-1', 's-2'], supportType: 'EXTENDED' };
@@ -530,8 +531,8 @@ test('The end of support says its day, and what it costs or does then.', () => {
     return preflight(snapshot, { version: '1.33', toVersion: '1.34', nowMs }).findings[0]?.why;
   };
   expect(why('EXTENDED', -1)).toBe(
-    'Standard support of 1.33 has ended on 2026-11-27; from then on a cluster costs 0.60 USD an hour instead of 0.10, and EKS upgrades it ' +
-      'by itself on 2027-11-27.',
+    'Standard support of 1.33 has ended on 2026-11-27; from then on a cluster costs 0.60 USD an hour instead of 0.10, and EKS upgrades ' +
+      'it by itself on 2027-11-27.',
   );
   expect(why('STANDARD', 10)).toBe('Standard support of 1.33 ends on 2026-12-08; EKS upgrades the cluster by itself then.');
 });
