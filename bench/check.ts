@@ -16,8 +16,9 @@ const sandboxMemoryMb = 8_000;
 const goals = { seconds: 30, peakMemoryMb: 512 };
 
 /**
- * `npm run bench:check -- [--nodes 500] [--pods 10000] [--times 3] [--json]`: how long `holdpoint check` takes over a cluster of a sandbox in a
- * process of its own, EKS and all, and the most memory it has. Exit code 1 where a goal is not reached, or a part was not checked.
+ * `npm run bench:check -- [--nodes 500] [--pods 10000] [--times 3] [--json]`: how long `holdpoint check` takes over a cluster of a
+ * sandbox in a process of its own, EKS and all, and the most memory it has. Exit code 1 where a goal is not reached, or a part was not
+ * checked.
  */
 async function main(): Promise<number> {
   const { nodes, pods, times, json } = readSettings();

@@ -1,4 +1,4 @@
-import { ListAddonsCommand, type Addon, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
+import { DescribeClusterVersionsCommand, ListAddonsCommand, type Addon, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
 import type { AddonView, HealthIssue, NodegroupView, Parts, Snapshot, SubnetView } from '../../domain/preflight/snapshot.ts';
 import { controlPlaneUse, podUse } from '../../domain/preflight/subnets.ts';
 import { getOrAdd } from '../../domain/map.ts';
@@ -32,6 +32,7 @@ export async function readEksParts(
   const nodegroups = 'value' in groups ? groups.value : [];
   return {
     cluster: { value: clusterView(target, cluster) },
+    versionSupport: await reading(() => versionSupport(clients, target, [cluster.version ?? '', toVersion])),
     nodegroups: groups,
     insights: await reading(() => insights(clients, target, toVersion)),
     subnets: 'unread' in groups ? groups : await reading(() => subnets(clients, target, usesOf(cluster, nodegroups, podSubnets))),
@@ -42,9 +43,16 @@ export async function readEksParts(
   };
 }
 
-function clusterView({ name }: Target, { status, health, resourcesVpcConfig }: Cluster): Parts['cluster'] {
+function clusterView({ name }: Target, { status, health, resourcesVpcConfig, upgradePolicy }: Cluster): Parts['cluster'] {
   const object = `Cluster/${name}`;
-  return { name, status: status ?? 'unknown', issues: issuesOf(object, health?.issues), subnetIds: resourcesVpcConfig?.subnetIds ?? [] };
+  const supportType = upgradePolicy?.supportType ?? 'EXTENDED';
+  return {
+    name,
+    status: status ?? 'unknown',
+    issues: issuesOf(object, health?.issues),
+    subnetIds: resourcesVpcConfig?.subnetIds ?? [],
+    supportType,
+  };
 }
 
 function nodegroupView(group: Nodegroup): NodegroupView {
@@ -68,6 +76,18 @@ function issuesOf(object: string, issues: readonly { code?: string; message?: st
     code,
     message: cut(message, messageCharactersMax),
   }));
+}
+
+async function versionSupport(clients: Clients, target: Target, versions: readonly string[]): Promise<Parts['versionSupport']> {
+  const eks = clients.eks(target.region);
+  const clusterVersions = [...new Set(versions)].filter((version) => version !== '');
+  const found = await listAllOf('DescribeClusterVersions', target, async (nextToken) => {
+    const answer = await eks.send(new DescribeClusterVersionsCommand({ clusterVersions, maxResults: pageSize, nextToken }));
+    return { items: answer.clusterVersions, nextToken: answer.nextToken };
+  });
+  return found.map(({ clusterVersion: version = '', endOfStandardSupportDate, endOfExtendedSupportDate }) => {
+    return { version, standardEnds: endOfStandardSupportDate?.toISOString(), extendedEnds: endOfExtendedSupportDate?.toISOString() };
+  });
 }
 
 async function insights(clients: Clients, target: Target, toVersion: string): Promise<Parts['insights']> {

@@ -1,3 +1,4 @@
+import { msOf } from '../time.ts';
 import { minorsBetween } from '../version/hop.ts';
 import { minorVersionOf } from '../version/version.ts';
 import { defineCheck, type Check, type Found } from './finding.ts';
@@ -6,6 +7,11 @@ import type { HealthIssue } from './snapshot.ts';
 /** EKS looks anew once a day. */
 const insightsFreshMs = 26 * 3_600_000;
 const guide = 'https://docs.aws.amazon.com/eks/latest/userguide';
+
+/** What a cluster costs under extended support, instead of 0.10 USD (https://aws.amazon.com/eks/pricing/). */
+const extendedSupportPrice = '0.60 USD an hour instead of 0.10';
+/** Time enough to plan an upgrade. */
+const supportSoonMs = 60 * 86_400_000;
 
 const insights = defineCheck({
   name: 'insight',
@@ -163,11 +169,35 @@ const versionHops = defineCheck({
   },
 });
 
+const support = defineCheck({
+  name: 'version-support',
+  title: 'The standard support of a version of Kubernetes has ended, or ends within 60 days',
+  severity: 'warning',
+  source: `${guide}/kubernetes-versions.html`,
+  reads: ['cluster', 'versionSupport'],
+  find: ({ cluster, versionSupport }, { toVersion, nowMs }) =>
+    versionSupport.flatMap(({ version, standardEnds, extendedEnds }): Found[] => {
+      if (standardEnds === undefined || msOf(standardEnds) - nowMs > supportSoonMs) return [];
+      const ends = `Standard support of ${version} ${msOf(standardEnds) <= nowMs ? 'has ended' : 'ends'} on ${dayOf(standardEnds)}`;
+      const what =
+        cluster.supportType === 'STANDARD'
+          ? 'EKS upgrades the cluster by itself then'
+          : `from then on a cluster costs ${extendedSupportPrice}, and EKS upgrades it by itself on ${dayOf(extendedEnds)}`;
+      const remedy = version === toVersion ? 'Plan the upgrade to a later version, too.' : 'Upgrade before, at a time of your own choice.';
+      return [{ object: `KubernetesVersion/${version}`, severity: 'warning', why: `${ends}; ${what}.`, remedy }];
+    }),
+});
+
+function dayOf(time: string | undefined): string {
+  return time?.slice(0, 'yyyy-mm-dd'.length) ?? 'a day that it does not tell';
+}
+
 /** What EKS says of its own clusters and node groups. */
 export const eksChecks: readonly Check[] = [
   clusterStatus,
   clusterHealth,
   versionHops,
+  support,
   insights,
   insightsStale,
   nodegroupHealth,

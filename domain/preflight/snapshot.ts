@@ -107,6 +107,16 @@ export interface EksClusterView {
   status: string;
   issues: readonly HealthIssue[];
   subnetIds: readonly string[];
+  /** `EXTENDED`: it stays at its version, for money. `STANDARD`: EKS upgrades it when the standard support ends. */
+  supportType: string;
+}
+
+/** Until when EKS supports a version of Kubernetes. */
+export interface VersionSupportView {
+  version: string;
+  /** ISO 8601, UTC; undefined where EKS does not say. */
+  standardEnds?: string;
+  extendedEnds?: string;
 }
 
 /** A managed node group. */
@@ -162,6 +172,8 @@ export interface LaunchTemplateView {
 /** Everything that checks are made of, by the name under which its reading is told. */
 export interface Parts {
   cluster: EksClusterView;
+  /** Of the version of the cluster and of the one that it goes to. */
+  versionSupport: readonly VersionSupportView[];
   nodegroups: readonly NodegroupView[];
   insights: readonly InsightView[];
   addons: readonly AddonView[];

@@ -30,6 +30,8 @@ export interface EksWorld {
 /** The EKS objects of the simulated AWS account. Clusters and their first node groups come from the world's seed. */
 export class Account {
   readonly world: EksWorld;
+  /** By which it is told until when versions are supported. */
+  madeAt: Date;
   private readonly clusters = new Map<string, Cluster>();
   private readonly injectedIssues = new Map<string, NodegroupIssue>();
   private readonly releasesAtStart = new Set<string>();
@@ -37,12 +39,14 @@ export class Account {
 
   constructor(world: EksWorld, seeds: readonly ClusterSeed[]) {
     this.world = world;
+    this.madeAt = world.clock.now();
     for (const seed of seeds) this.addCluster(seed);
   }
 
   /** The account as it is now, out of reach of later changes. It is good for reading only. */
   copy(): Account {
     const copy = new Account(this.world, []);
+    copy.madeAt = this.madeAt;
     for (const [name, cluster] of this.clusters) copy.clusters.set(name, copyOf(cluster));
     for (const [key, issue] of this.injectedIssues) copy.injectedIssues.set(key, issue);
     return copy;

@@ -7,6 +7,7 @@ import { describeInsight, describeRefresh, listInsights, startRefresh } from './
 import { createNodegroup, deleteNodegroup, updateNodegroupConfig, updateNodegroupVersion } from './nodegroup-operations.ts';
 import { pageOf } from './paging.ts';
 import { listTags, tagResource, untagResource } from './tag-operations.ts';
+import { amiReleases, supportOf } from './releases.ts';
 import { findUpdate } from './updates.ts';
 import type { Addon, Cluster, Nodegroup } from './model.ts';
 
@@ -92,6 +93,7 @@ export const operations: Operation[] = [
     path: '/clusters/{clusterName}/certificate-authorities/{id}',
     answer: (call) => deleteAuthority(call.account, clusterOf(call), place(call, 'id')),
   },
+  { name: 'DescribeClusterVersions', method: 'GET', path: '/cluster-versions', answer: clusterVersions },
   { name: 'DescribeAddonVersions', method: 'GET', path: '/addons/supported-versions', answer: ({ query }) => addonVersions(query) },
   { name: 'ListAddons', method: 'GET', path: '/clusters/{clusterName}/addons', answer: listAddons },
   {
@@ -205,4 +207,12 @@ function endNodegroup(call: Call): unknown {
 
 function answerOf(call: Call, nodegroup: Nodegroup): unknown {
   return { nodegroup: nodegroupAnswer(nodegroup, call.account.issuesOf(nodegroup)) };
+}
+
+/** DescribeClusterVersions, for those that are asked for. */
+function clusterVersions({ account, query }: Call): object {
+  const asked = query.getAll('clusterVersions');
+  const versions = Object.keys(amiReleases).filter((version) => asked.length === 0 || asked.includes(version));
+  const { page, nextToken } = pageOf(versions, query);
+  return { clusterVersions: page.map((version) => supportOf(version, account.madeAt)), nextToken };
 }

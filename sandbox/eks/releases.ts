@@ -25,3 +25,26 @@ export function latestRelease(version: string): string | undefined {
 export function amiIdOf(releaseVersion: string, region: string): string {
   return `ami-0${createHash('sha256').update(`${region}/${releaseVersion}`).digest('hex').slice(0, 16)}`;
 }
+
+/** The newest version whose standard support is over. */
+const lastOfExtendedSupport = 32;
+const dayMs = 86_400_000;
+/** A new version comes about every four months, and has a year of extended support. */
+const daysBetweenVersions = 120;
+const extendedDays = 365;
+
+/** What EKS says of the support of a version, in a world that was made at a time. */
+export function supportOf(version: string, madeAt: Date): object {
+  const days = ((minorOf(version) ?? 0) - lastOfExtendedSupport) * daysBetweenVersions;
+  const standardEnds = madeAt.getTime() / 1000 + (days * dayMs) / 1000;
+  const isStandard = days > 0;
+  return {
+    clusterVersion: version,
+    clusterType: 'eks',
+    endOfStandardSupportDate: standardEnds,
+    endOfExtendedSupportDate: standardEnds + (extendedDays * dayMs) / 1000,
+    status: isStandard ? 'standard-support' : 'extended-support',
+    versionStatus: isStandard ? 'STANDARD_SUPPORT' : 'EXTENDED_SUPPORT',
+    kubernetesPatchVersion: '0',
+  };
+}

@@ -103,7 +103,8 @@ const hostileReport: Report = {
 const readJunit = `
 import json, sys, xml.etree.ElementTree as tree
 suite = tree.fromstring(sys.stdin.buffer.read())
-cases = [{"class": c.get("classname"), "name": c.get("name"), "is": [e.tag for e in c], "said": [e.get("message") for e in c]} for c in suite]
+cases = [{"class": c.get("classname"), "name": c.get("name"),
+          "is": [e.tag for e in c], "said": [e.get("message") for e in c]} for c in suite]
 print(json.dumps({"attributes": dict(suite.attrib), "cases": cases}))
 `;
 interface Junit {
@@ -298,6 +299,7 @@ test('A cluster of Kubernetes is checked by its kubeconfig or by `clusters`; of 
 
 const eksParts = new Set([
   'cluster',
+  'versionSupport',
   'nodegroups',
   'insights',
   'addons',

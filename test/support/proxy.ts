@@ -16,6 +16,16 @@ export interface ProxiedRequest {
  */
 export type Treatment = 'pass' | 'lose-answer' | 'lose-request' | { status: number; headers?: Record<string, string>; body: string };
 
+/** A request and what the server has answered. */
+export interface Exchange {
+  method: string;
+  path: string;
+  body: string;
+  status: number;
+  headers: Record<string, string>;
+  answer: string;
+}
+
 /** A server between clients and the sandbox, where connections break when a test says so. */
 export interface Proxy {
   url: string;
@@ -23,6 +33,8 @@ export interface Proxy {
   requests: string[];
   /** Decides on each request; may do something to the world first. */
   treat: (request: ProxiedRequest) => Treatment | Promise<Treatment>;
+  /** Is told of each request that was passed on both ways, with the whole answer; a watch has none. */
+  heard?: (exchange: Exchange) => void;
   stop(): Promise<void>;
 }
 
@@ -76,8 +88,16 @@ async function handle(proxy: Proxy, upstream: string, incoming: IncomingMessage,
   // A watch may say nothing for a long time.
   outgoing.flushHeaders();
   answer.on('error', () => outgoing.destroy());
+  if (proxy.heard) hear(proxy.heard, { method, path, body: body.toString() }, answer);
   outgoing.on('close', () => answer.destroy());
   answer.pipe(outgoing);
+}
+
+function hear(heard: (exchange: Exchange) => void, asked: Pick<Exchange, 'method' | 'path' | 'body'>, answer: IncomingMessage): void {
+  const chunks: Buffer[] = [];
+  const headers = Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
+  answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+  answer.on('end', () => heard({ ...asked, status: answer.statusCode ?? 0, headers, answer: Buffer.concat(chunks).toString() }));
 }
 
 function passOn(url: string, { method, headers }: IncomingMessage, body: Buffer): Promise<IncomingMessage> {

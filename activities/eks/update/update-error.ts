@@ -9,7 +9,7 @@ interface Explanation {
   remedy: string;
 }
 
-/** Every code of a failed update of a cluster, a node group, an add-on or an authority (EKS API, ErrorDetail); docs/eks-update-errors.md. */
+/** Every code of a failed update of a cluster, a node group, an add-on or an authority (EKS API, ErrorDetail). */
 export const updateErrors: Readonly<Record<ErrorCode, Explanation>> = {
   AccessDenied: {
     meaning: 'EKS may not do what the update needs with the role of the cluster, the nodes or the add-on',

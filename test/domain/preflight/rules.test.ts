@@ -6,7 +6,16 @@ import { checks } from '../../../domain/preflight/checks.ts';
 import { findingsPerCheckMax, preflight } from '../../../domain/preflight/preflight.ts';
 import { isWhollyRemoved, removalOf } from '../../../domain/preflight/removed-apis.ts';
 import { shellProblem } from '../../../domain/preflight/shell.ts';
-import type { AddonView, NodegroupView, NodeView, Parts, Snapshot, SubnetView, WebhookView } from '../../../domain/preflight/snapshot.ts';
+import type {
+  AddonView,
+  NodegroupView,
+  NodeView,
+  Parts,
+  Snapshot,
+  SubnetView,
+  VersionSupportView,
+  WebhookView,
+} from '../../../domain/preflight/snapshot.ts';
 import type { ContainerView, InsightView, WorkloadView, WrittenVersion } from '../../../domain/preflight/snapshot.ts';
 import { budgetOf, podOf } from '../drain/drain-objects.ts';
 
@@ -69,12 +78,17 @@ const budget = (differences: Partial<BudgetView> = {}): BudgetView => {
   const counts = { maxUnavailable: '1', disruptionsAllowed: 1, currentHealthy: 2, desiredHealthy: 1, expectedPods: 2 };
   return budgetOf({ name: 'keep', ...counts, ...differences });
 };
+const support = (version: string, days: number): VersionSupportView => {
+  const day = (count: number): string => new Date(nowMs + count * 24 * hourMs).toISOString();
+  return { version, standardEnds: day(days), extendedEnds: day(days + 365) };
+};
 const issues = [{ object: 'Thing/x', code: 'Broken', message: 'It is so.' }];
-const cluster = { name: 'demo', status: 'ACTIVE', issues: [], subnetIds: ['s-1', 's-2'] };
+const cluster = { name: 'demo', status: 'ACTIVE', issues: [], subnetIds: ['s-1', 's-2'], supportType: 'EXTENDED' };
 
 /** A cluster that no check has anything against. */
 const sound: Parts = {
   cluster,
+  versionSupport: [support('1.33', 61), support('1.34', 180)],
   nodegroups: [nodegroup()],
   insights: [insight()],
   addons: [addon(), addon({ name: 'kube-proxy', version: 'v1.34.0' })],
@@ -130,6 +144,12 @@ const eksCases: Case[] = [
   { check: 'version-hops', when: 'two hops', parts: {}, finds: ['note Cluster/demo'], to: '1.35' },
   { check: 'version-hops', when: 'back', parts: {}, finds: ['error Cluster/demo'], to: '1.32' },
   { check: 'version-hops', when: 'another major version', parts: {}, finds: ['error Cluster/demo'], to: '2.0' },
+  {
+    check: 'version-support',
+    when: 'it has ended, or ends in 60 days; another one in 61',
+    parts: { versionSupport: [support('1.33', -1), support('1.34', 60), support('1.35', 61), { version: '1.36' }] },
+    finds: ['warning KubernetesVersion/1.33', 'warning KubernetesVersion/1.34'],
+  },
   { check: 'insight', when: 'ERROR', parts: { insights: [insight({ status: 'ERROR' })] }, finds: ['error Insight/Skew'] },
   { check: 'insight', when: 'WARNING', parts: { insights: [insight({ status: 'WARNING' })] }, finds: ['warning Insight/Skew'] },
   { check: 'insight', when: 'UNKNOWN', parts: { insights: [insight({ status: 'UNKNOWN' })] }, finds: ['warning Insight/Skew'] },
@@ -321,7 +341,7 @@ const nodeCases: Case[] = [
     finds: ['warning Nodes/containerd-1'],
     to: '1.36',
   },
-  ...Object.entries({
+  ...Object.entries<Record<string, string>>({
     fargate: { 'eks.amazonaws.com/compute-type': 'fargate' },
     hybrid: { 'eks.amazonaws.com/compute-type': 'hybrid' },
     'auto-mode': { 'eks.amazonaws.com/compute-type': 'auto', 'karpenter.sh/nodepool': 'general-purpose' },
@@ -503,6 +523,18 @@ test('Every check has a name of its own, a case in which it finds something, and
   const line = ({ name, title, severity, source }: (typeof checks)[number]): string =>
     `| \`${name}\` | ${title} | ${severity} | <${source}> |`;
   expect(page.split('\n').filter((one) => one.startsWith('| `'))).toEqual(checks.map(line));
+});
+
+test('The end of support says its day, and what it costs or does then.', () => {
+  const why = (supportType: string, days: number): string | undefined => {
+    const snapshot = whole({ cluster: { ...cluster, supportType }, versionSupport: [support('1.33', days)] });
+    return preflight(snapshot, { version: '1.33', toVersion: '1.34', nowMs }).findings[0]?.why;
+  };
+  expect(why('EXTENDED', -1)).toBe(
+    'Standard support of 1.33 has ended on 2026-11-27; from then on a cluster costs 0.60 USD an hour instead of 0.10, and EKS upgrades ' +
+      'it by itself on 2027-11-27.',
+  );
+  expect(why('STANDARD', 10)).toBe('Standard support of 1.33 ends on 2026-12-08; EKS upgrades the cluster by itself then.');
 });
 
 test('Every finding says in sentences what is so and what to do.', () => {
