@@ -13,7 +13,11 @@ export async function bundleWorkflows(moreInterceptors: readonly string[] = []):
   const workflowsPath = path('../workflows/index.ts');
   return bundleWorkflowCode({
     workflowsPath,
-    workflowInterceptorModules: [path('../workflows/client-result-interceptor.ts'), ...moreInterceptors],
+    workflowInterceptorModules: [
+      path('../workflows/client-result-interceptor.ts'),
+      path('../workflows/update-size-interceptor.ts'),
+      ...moreInterceptors,
+    ],
     // Loaded once for all runs of a worker, which test/tidy sees to that they may be: a parked run takes 13 KiB then instead of 361.
     preloadModules: [workflowsPath],
     // What webpack has to say of a bundle that works is of no use to anybody.

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
 import { questionDigest } from '../../domain/approval/request.ts';
 import { planBytesMax } from '../../activities/span-size.ts';
 import { admissionUpdate, attemptRefusedSignal, decideUpdate, type DecisionRequest } from '../../workflows/messages.ts';
@@ -118,6 +119,13 @@ test('messages that are larger than Temporal takes are refused, and the run goes
   const { taskQueue } = engine.settings;
   const handle = engine.handle(target);
   const { connection, workflow } = engine.client;
+  // What Temporal would take: were it taken in to be written down as refused, it would fill the history.
+  const word = { person: 'ada', run, reason: 'x'.repeat(300_000) };
+  const before = await updatesTaken(handle);
+  await expect(engine.sendDecision(target, word as unknown as DecisionRequest)).rejects.toMatchObject({
+    cause: { type: 'request-malformed' },
+  });
+  expect(await updatesTaken(handle)).toBe(before);
   // More than a payload may have (2 MiB), and more than gRPC takes (4 MiB), which the client sends again until its time is over.
   for (const characters of [3_000_000, 5_000_000]) {
     const large = 'x'.repeat(characters);
@@ -195,3 +203,9 @@ test('somebody who leaves after the hold was released takes their signature alon
   await engine.until(target, 'done');
   expect(site.done).toEqual(['first', 'second', 'third']);
 });
+
+/** How many updates a run has let in, whatever has become of them. */
+async function updatesTaken(handle: WorkflowHandle): Promise<number> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? []).filter(({ workflowExecutionUpdateAcceptedEventAttributes: taken }) => taken).length;
+}

@@ -31,6 +31,8 @@ export interface Proxy {
   url: string;
   /** Everything that came, in order, as `METHOD path`. */
   requests: string[];
+  /** How many answers have been lost so far: what asked for them has been done by then. */
+  answersLost: number;
   /** Decides on each request; may do something to the world first. */
   treat: (request: ProxiedRequest) => Treatment | Promise<Treatment>;
   /** Is told of each request that was passed on both ways, with the whole answer; a watch has none. */
@@ -40,7 +42,7 @@ export interface Proxy {
 
 /** Starts a proxy before a server that speaks plain HTTP. */
 export async function startProxy(upstream: string): Promise<Proxy> {
-  const proxy: Proxy = { url: '', requests: [], treat: () => 'pass', stop: async () => undefined };
+  const proxy: Proxy = { url: '', requests: [], answersLost: 0, treat: () => 'pass', stop: async () => undefined };
   const server = createServer((incoming, outgoing) => {
     handle(proxy, upstream, incoming, outgoing).catch((error: unknown) => outgoing.destroy(error as Error));
   });
@@ -82,6 +84,7 @@ async function handle(proxy: Proxy, upstream: string, incoming: IncomingMessage,
   if (treatment === 'lose-answer') {
     answer.resume();
     outgoing.destroy();
+    proxy.answersLost += 1;
     return;
   }
   outgoing.writeHead(answer.statusCode ?? 502, answer.headers);

@@ -88,11 +88,12 @@ test('a plan is made without leaving anything but itself', async () => {
   }
 });
 
-test('a plan too large for the record is refused, and the target is free again', async () => {
+test('a plan that has become too large is refused, and the target is free again', async () => {
   const { cluster, target, site } = engine.newSite();
+  const forecast = await engine.holdpoint.plan(runbookOf(), { cluster });
   site.generation = 'x'.repeat(800_000);
-  const { run, admission } = await engine.begin(cluster);
-  expect(admission).toMatchObject({ admitted: false, code: 'evidence-entry-malformed', reason: expect.stringContaining('plan.made') });
+  const { run, admission } = await engine.holdpoint.start(runbookOf(), forecast, engine.keys.dana);
+  expect(admission).toMatchObject({ admitted: false, code: 'work-too-large', reason: expect.stringContaining('in step look') });
   await expectRefused(target, run);
   await expect(engine.verifiedKinds(run)).resolves.toEqual(['run.started', 'run.ended']);
 });

@@ -122,11 +122,15 @@ async function observeActivation(clients: Clients, facts: Facts, context: Action
     const reason = `The certificate authority ${to} has been deleted since the plan was made.`;
     return { state: 'stuck', reason, remedy: 'Find out who deleted it; abort the run and plan again.', progress };
   }
-  if (wanted.signing === 'IN_USE') return observeHealth(clients, facts, context);
+  // While another one is being activated, the one that signs is about to stop.
+  const coming = authorities.find(({ id, signing }) => id !== to && signing === 'ACTIVATING');
+  if (wanted.signing === 'IN_USE' && !coming) return observeHealth(clients, facts, context);
   if (wanted.signing === 'ACTIVATING') return { state: 'moving', progress: progressOf(`${to} is being activated`, false) };
   const updates = await readUpdates(clients, target);
   const underWay = observeUpdateInProgress(updates, to, context, waitForUpdate, progress);
   if (underWay) return underWay;
+  // Its update has ended since they were read.
+  if (coming) return { state: 'moving', progress: progressOf(`${coming.id} is being activated`, false) };
   if (signer && signer.id !== from) {
     const reason = `${signer.id} signs now, neither ${from} as it was planned nor ${to}.`;
     return { state: 'stuck', reason, remedy: 'Find out who has activated it; abort the run and plan again.', progress };

@@ -7,7 +7,8 @@ import { actionNames, findAction } from '../../../runbooks/actions/index.ts';
 import { readRunbook, shippedRunbooks } from '../../../runbooks/library.ts';
 import { configurationJsonSchema, runbookJsonSchema, scheduleJsonSchema } from '../../../runbooks/grammar/json-schema.ts';
 
-const accepts = (schema: JsonObject, value: unknown): boolean => new Ajv2020({ strict: false }).compile(schema)(value);
+const formats = { 'date-time': true } as const;
+const accepts = (schema: JsonObject, value: unknown): boolean => new Ajv2020({ strict: false, formats }).compile(schema)(value);
 
 describe('the JSON Schema of runbooks', () => {
   const schema = runbookJsonSchema();
