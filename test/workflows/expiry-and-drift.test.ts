@@ -130,11 +130,10 @@ test('a change too large for the record stops the run for an operator, who can a
   const { cluster, target, site } = engine.newSite();
   const { run } = await engine.begin(cluster);
   await openHold(target, 1);
-  // The plan has a size that a plan may have; with what has changed it is too much for an entry.
-  site.generation = 'x'.repeat(600_000);
+  site.generation = 'x'.repeat(800_000);
   await engine.decide(target, 'ada');
   const stuck = await engine.until(target, 'stuck');
-  expect(stuck.stuck?.reason).toContain('an entry holds at most');
+  expect(stuck.stuck?.reason).toContain('bytes in the plan of one span');
   await engine.holdpoint.operate(target, 'abort', 'too large', engine.keys.dana);
   await engine.until(target, 'aborted');
   await expect(engine.verifiedKinds(run)).resolves.toEqual(expect.arrayContaining(['step.stuck', 'run.ended']));
