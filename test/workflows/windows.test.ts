@@ -321,6 +321,8 @@ testBeside(
     const closed = (await engine.entries(run)).find(({ kind }) => kind === 'window.closed');
     expect(closed?.body).toMatchObject({ step: 'first', atClose: 'page' });
     expect(Date.parse(closed!.at)).toBeGreaterThanOrEqual(Date.parse(closed!.body.closesAt as string));
+    // Later looks before the step began have been told of later closes.
+    window.openings[0]!.until = Date.now();
     site.finishSlow();
     await engine.until(target, parkedBefore('second'));
     await engine.holdpoint.operate(target, 'abort', 'enough', engine.keys.dana);
