@@ -1,4 +1,5 @@
 import { getOrAdd } from '../map.ts';
+import { compareText } from '../text.ts';
 import { BudgetIndex, budgetName, shutReason, type BudgetView } from './budget.ts';
 import { hasEnded, podName, type PodView } from './pod.ts';
 import { openerOf } from './zero-budgets.ts';
@@ -117,8 +118,9 @@ export class BudgetSpending {
   private cutOff(budget: BudgetView): string {
     if (budget.disrupted.length === 0) return '';
     const isLeft = (pod: PodView): boolean => budget.disrupted.includes(pod.name) && !pod.terminating && !this.snapshot.asked.has(pod.uid);
-    const left = [...(this.under(budget)?.all ?? [])].find(isLeft);
-    return left ? `; an eviction of ${podName(left)} that was cut off counts against it for two minutes` : '';
+    // The first by name: a reason must not change with the order in which pods have come.
+    const [left] = [...(this.under(budget)?.all ?? [])].filter(isLeft).map(podName).sort(compareText);
+    return left === undefined ? '' : `; an eviction of ${left} that was cut off counts against it for two minutes`;
   }
 
   private found(budget: BudgetView): PodsUnderBudget {
