@@ -42,10 +42,14 @@ export function clusterBlockers(cluster: Cluster): Blocker[] {
     blockers.push({ object, reason: `Its status is ${cluster.status ?? 'unknown'}, not ACTIVE.`, remedy });
   }
   for (const issue of cluster.health?.issues ?? []) {
-    const reason = `EKS reports ${issue.code ?? 'an issue'}: ${cut(issue.message ?? 'without a message', messageCharactersMax)}`;
-    blockers.push({ object, reason, remedy: 'Put right what EKS reports, then plan again.' });
+    blockers.push({ object, reason: `EKS reports ${issueText(issue)}`, remedy: 'Put right what EKS reports, then plan again.' });
   }
   return blockers;
+}
+
+/** An issue that EKS reports of a cluster or an add-on, as people are told of it: its code, and its message as far as a person reads. */
+export function issueText({ code, message }: { code?: string; message?: string }): string {
+  return `${code ?? 'an issue'}: ${cut(message ?? 'without a message', messageCharactersMax)}`;
 }
 
 /** The names of the node groups of a cluster. Throws `cluster-unknown`, `aws-…` errors. */

@@ -2,9 +2,9 @@ import { DescribeAddonCommand, DescribeAddonVersionsCommand, type Addon, type Ad
 import type { Target } from '../../../domain/target.ts';
 import { digestOf } from '../../../domain/plan/plan.ts';
 import type { AddonRelease } from '../../../domain/version/addons.ts';
-import { cut } from '../../../domain/visible.ts';
 import type { Clients } from '../../clients.ts';
-import { awsError, messageCharactersMax } from '../../failure.ts';
+import { awsError } from '../../failure.ts';
+import { issueText } from '../cluster.ts';
 import { isMissing } from '../nodegroup/nodegroup.ts';
 import { listAllOf, pageSize } from '../pages.ts';
 
@@ -65,5 +65,5 @@ export function configurationDigestOf({ configurationValues = '' }: Addon): stri
 /** What EKS finds wrong with an add-on; undefined where it finds nothing. */
 export function addonIssue({ health }: Addon): string | undefined {
   const [issue] = health?.issues ?? [];
-  return issue && `${issue.code ?? 'an issue'}: ${cut(issue.message ?? 'without a message', messageCharactersMax)}`;
+  return issue && issueText(issue);
 }

@@ -10,7 +10,7 @@ import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
-import { readCluster } from '../cluster.ts';
+import { issueText, readCluster } from '../cluster.ts';
 import { readHealth } from './read-health.ts';
 
 /** Objects that may be unwell before a bake. A cluster with more is in no state to be compared with. */
@@ -105,7 +105,7 @@ async function clusterProblems(clients: Clients, target: Target, { version }: Fa
     ...(version === null || sameMinorVersion(cluster.version ?? '', version)
       ? []
       : [problem(`it is at ${cluster.version ?? 'no version'}, not at ${version}`)]),
-    ...(issue === undefined ? [] : [problem(`EKS reports ${issue.code ?? 'an issue'}: ${issue.message ?? 'without a message'}`)]),
+    ...(issue === undefined ? [] : [problem(`EKS reports ${issueText(issue)}`)]),
   ];
 }
 

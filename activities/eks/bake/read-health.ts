@@ -5,9 +5,8 @@ import { cut } from '../../../domain/visible.ts';
 import type { Clients } from '../../clients.ts';
 import { kinds, viewedAs } from '../../kubernetes/client/kinds.ts';
 import type { Kind } from '../../kubernetes/client/list.ts';
-import { listAll, listNodes, nodeIsReady } from '../../kubernetes/client/read.ts';
+import { apiServiceIsAvailable, listAll, listNodes, listUnlessDenied, nodeIsReady } from '../../kubernetes/client/read.ts';
 import { podView, timeMs } from '../../kubernetes/drain/view.ts';
-import { isUnavailable, listUnlessDenied } from '../certificate-authority/trusting.ts';
 
 const reasonCharactersMax = 100;
 /** Their pods end by themselves, and are no measure of how well a cluster is. */
@@ -25,17 +24,17 @@ export async function readHealth(clients: Clients, target: Target): Promise<Heal
   const unread: string[] = [];
   const list = <Item>(kind: Kind<Item>): Promise<Item[]> => listAll(apis, target.name, kind);
   const nodes = await listNodes(apis, target.name);
-  const apiServices = await listUnlessDenied(apis, target, kinds.apiServices, unread);
+  const apiServices = await listUnlessDenied(apis, target.name, kinds.apiServices, unread);
   const pods = await list(viewedAs(kinds.pods, podOfBake));
   const deployments = await list(kinds.deployments);
   const statefulSets = await list(kinds.statefulSets);
-  const daemonSets = await listUnlessDenied(apis, target, kinds.daemonSets, unread);
+  const daemonSets = await listUnlessDenied(apis, target.name, kinds.daemonSets, unread);
   const unwell = [
     ...nodes
       .filter((node) => !nodeIsReady(node))
       .map(({ metadata }) => ({ object: `Node/${metadata?.name ?? ''}`, reason: 'it is not Ready' })),
     ...apiServices
-      .filter(isUnavailable)
+      .filter((api) => !apiServiceIsAvailable(api))
       .map(({ metadata }) => ({ object: `APIService/${metadata?.name ?? ''}`, reason: 'it is not Available' })),
   ];
   const workloads = [

@@ -1,15 +1,13 @@
-import type { V1APIService, V1Node } from '@kubernetes/client-node';
+import type { V1Node } from '@kubernetes/client-node';
 import { olderNodes, type CertificateAuthority, type NodeOfRotation } from '../../../domain/certificate-authority/rotation.ts';
 import { pinnedTo, type TrustBundle } from '../../../domain/certificate-authority/trust-bundle.ts';
-import { HoldpointError } from '../../../domain/errors.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
 import { firstNames } from '../../../domain/text.ts';
 import type { Clients } from '../../clients.ts';
-import type { KubernetesApis } from '../../kubernetes/client/connect.ts';
 import { kinds } from '../../kubernetes/client/kinds.ts';
 import type { Kind } from '../../kubernetes/client/list.ts';
-import { listAll, listNodes, nodeIsReady } from '../../kubernetes/client/read.ts';
+import { apiServiceIsAvailable, listNodes, listUnlessDenied, nodeIsReady } from '../../kubernetes/client/read.ts';
 
 /** What in a cluster has to do with its certificate authorities, as far as it can be read. */
 export interface Trusting {
@@ -25,7 +23,7 @@ export interface Trusting {
 export async function readTrusting(clients: Clients, target: Target): Promise<Trusting> {
   const apis = await clients.kubernetes(target);
   const unread: string[] = [];
-  const readIfAllowed = <Item>(kind: Kind<Item>): Promise<Item[]> => listUnlessDenied(apis, target, kind, unread);
+  const readIfAllowed = <Item>(kind: Kind<Item>): Promise<Item[]> => listUnlessDenied(apis, target.name, kind, unread);
   const nodes = await listNodes(apis, target.name);
   const apiServices = await readIfAllowed(kinds.apiServices);
   const validating = await readIfAllowed(kinds.validatingWebhooks);
@@ -38,7 +36,7 @@ export async function readTrusting(clients: Clients, target: Target): Promise<Tr
     nodes: nodes.map(nodeOf),
     unwell: [
       ...nodes.filter((node) => !nodeIsReady(node)).map(({ metadata }) => `Node/${metadata?.name ?? ''}`),
-      ...apiServices.filter(isUnavailable).map(({ metadata }) => `APIService/${metadata?.name ?? ''}`),
+      ...apiServices.filter((api) => !apiServiceIsAvailable(api)).map(({ metadata }) => `APIService/${metadata?.name ?? ''}`),
     ].sort(),
     bundles: [
       ...apiServices.map(({ metadata, spec }) => ({ object: `APIService/${metadata?.name ?? ''}`, data: spec?.caBundle ?? '' })),
@@ -50,27 +48,10 @@ export async function readTrusting(clients: Clients, target: Target): Promise<Tr
   };
 }
 
-/** Rights to read these are asked for by no other action; without them the rest of the plan stays as good as it is. */
-export async function listUnlessDenied<Item>(apis: KubernetesApis, { name }: Target, kind: Kind<Item>, unread: string[]): Promise<Item[]> {
-  try {
-    return await listAll(apis, name, kind);
-  } catch (error) {
-    if (!(error instanceof HoldpointError) || !['kubernetes-denied', 'kubernetes-refused'].includes(error.code)) throw error;
-    unread.push(kind.title);
-    return [];
-  }
-}
-
 function nodeOf({ metadata }: V1Node): NodeOfRotation {
   // On the wire times are texts.
   const createdAt = String(metadata?.creationTimestamp ?? '');
   return { name: metadata?.name ?? '', createdAt, labels: metadata?.labels ?? {} };
-}
-
-/** Whether an aggregated API does not answer. Of an API that the server itself serves, there is no service. */
-export function isUnavailable({ spec, status }: V1APIService): boolean {
-  const isAvailable = (status?.conditions ?? []).some((condition) => condition.type === 'Available' && condition.status === 'True');
-  return spec?.service !== undefined && !isAvailable;
 }
 
 /** Nodes that may trust the old bundle only: risks where people sign for them, blockers otherwise. */

@@ -1,7 +1,8 @@
-import type { V1Node } from '@kubernetes/client-node';
+import type { V1APIService, V1Node } from '@kubernetes/client-node';
 import pMap from 'p-map';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
+import { HoldpointError } from '../../../domain/errors.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import { apiPath, type KubernetesApis } from './connect.ts';
 import { kinds, viewedAs } from './kinds.ts';
@@ -13,6 +14,20 @@ const requestsAtOnceMax = 16;
 /** All objects of a kind, or those that a selector picks. Throws `kubernetes-…` errors. */
 export async function listAll<Item>(apis: KubernetesApis, cluster: string, kind: Kind<Item>, options?: ListOptions): Promise<Item[]> {
   return itemsOf(await readList(kind, cluster, () => Promise.resolve(apis), options));
+}
+
+/**
+ * The same; where they may not be read there are none, and their title joins what is unread: whoever reads them by the way has a plan that
+ * is as good as it can be without them. Throws other `kubernetes-…` errors.
+ */
+export async function listUnlessDenied<Item>(apis: KubernetesApis, cluster: string, kind: Kind<Item>, unread: string[]): Promise<Item[]> {
+  try {
+    return await listAll(apis, cluster, kind);
+  } catch (error) {
+    if (!(error instanceof HoldpointError) || !['kubernetes-denied', 'kubernetes-refused'].includes(error.code)) throw error;
+    unread.push(kind.title);
+    return [];
+  }
 }
 
 /** All nodes that match a label selector (all of the cluster without one). */
@@ -57,6 +72,12 @@ export async function listBudgets(apis: KubernetesApis, cluster: string): Promis
 /** Whether the kubelet of a node says that it is Ready. */
 export function nodeIsReady(node: V1Node): boolean {
   return (node.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True');
+}
+
+/** Whether an aggregated API answers. One that the API server itself serves has no service, and needs none. */
+export function apiServiceIsAvailable({ spec, status }: V1APIService): boolean {
+  const isAvailable = (status?.conditions ?? []).some((condition) => condition.type === 'Available' && condition.status === 'True');
+  return spec?.service === undefined || isAvailable;
 }
 
 /** Runs a call for each item, so many at a time; answers in the order of the items. After the first error no further one is begun. */
