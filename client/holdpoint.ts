@@ -53,7 +53,7 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
-import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, sendAgain } from './temporal/asking.ts';
+import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, sendAgain, saysThatReplayFailed } from './temporal/asking.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
@@ -442,11 +442,12 @@ export class Holdpoint {
     }
   }
 
-  /** Throws `run-silent` where nobody answers in time. */
+  /** Throws `run-silent` where nobody answers in time, and `run-not-replayed` where workers cannot. */
   private async stateOf(handle: WorkflowHandle): Promise<RunState> {
     try {
       return await askAgain(this.client.connection, () => handle.query(stateQuery));
     } catch (error) {
+      if (saysThatReplayFailed(error)) throw new HoldpointError('run-not-replayed', { target: handle.workflowId }, { cause: error });
       if (!isUnanswered(error)) throw error;
       const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
       throw new HoldpointError('run-silent', details, { cause: error });

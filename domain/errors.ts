@@ -256,6 +256,11 @@ export const errorKinds = {
     message: 'The run on {target} has not answered within {seconds} s: no worker on the task queue {queue} has taken the question.',
     remedy: 'Start a worker, or look into the logs of those that run; then try again.',
   },
+  'run-not-replayed': {
+    consequence: 'retry',
+    message: 'The workers cannot tell how the run on {target} stands: what their code makes of its history is not what is in it.',
+    remedy: 'Run a worker of the build that the run began with; `docs/changing-workflow-code.md` tells how. The run waits for it.',
+  },
   'word-unanswered': {
     consequence: 'refuse',
     message: 'Nobody has answered for the run on {target} what has come of `{attempt}`: it may have been taken or not.',

@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import { isGrpcServiceError, WorkflowUpdateRPCTimeoutOrCancelledError, type ConnectionLike } from '@temporalio/client';
+import {
+  isGrpcServiceError,
+  QueryNotRegisteredError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  type ConnectionLike,
+} from '@temporalio/client';
 
 /**
  * When an unanswered question is asked again: beside many updates, the server can keep one back for a task that does not come. Each
@@ -20,8 +25,15 @@ const lateCodes = [1, 4];
 const notReadyCode = 9;
 
 /**
- * Asks Temporal something that changes nothing, and again where no answer comes. Throws what the last question has thrown:
- * `isUnanswered` tells whether that means that nobody has answered.
+ * The words that Temporal's core puts before an error of a worker whose replay of a history comes to something else than the history. It
+ * also comes, seldom, where a worker is asked while many updates arrive at a run (its core then logs "Trying to send a new WFT for a run
+ * which already has one"); the run is loaded anew after that, and the next answer is right.
+ */
+const replayFailedWords = '[TMPRL1100]';
+
+/**
+ * Asks Temporal something that changes nothing, and again where no answer comes, or where a worker could not replay the run. Throws what
+ * the last question has thrown: `isUnanswered` tells whether that means that nobody has answered, `saysThatReplayFailed` the other.
  */
 export async function askAgain<Answer>(connection: ConnectionLike, question: () => Promise<Answer>): Promise<Answer> {
   let unanswered: unknown;
@@ -30,7 +42,8 @@ export async function askAgain<Answer>(connection: ConnectionLike, question: () 
     try {
       return await connection.withDeadline(endMs, () => whenReady(question, endMs));
     } catch (error) {
-      if (!isUnanswered(error) || saysThatNobodyPolls(error)) throw error;
+      const mayBeAsked = (isUnanswered(error) && !saysThatNobodyPolls(error)) || saysThatReplayFailed(error);
+      if (!mayBeAsked) throw error;
       unanswered = error;
     }
   }
@@ -53,6 +66,11 @@ async function whenReady<Answer>(question: () => Promise<Answer>, endMs: number)
 export function isUnanswered(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && [...lateCodes, notReadyCode].includes(code);
+}
+
+/** Whether an error of a question means that a worker could not replay the history of the run with its code. */
+export function saysThatReplayFailed(error: unknown): boolean {
+  return error instanceof QueryNotRegisteredError && error.message.includes(replayFailedWords);
 }
 
 /**

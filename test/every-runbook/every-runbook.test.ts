@@ -14,7 +14,7 @@ import { askForShared, testProgram } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
 /** How often the worker of a run is killed. What each moment of each step comes to is shown by test:exhaustive. */
-const killsOfRun = 3;
+const killsOfRun = 2;
 const scenariosAtOnceMax = 8;
 const limitMs = 400_000;
 
@@ -143,7 +143,7 @@ function leftIn({ spans }: Forecast): string[] {
 
 describe('every shipped runbook', () => {
   test.each(shipped)(
-    '%s goes through though its worker is killed three times (SIGKILL): nothing is done twice or left behind, and nothing is left to do',
+    '%s goes through though its worker is killed twice (SIGKILL): nothing is done twice or left behind, and nothing is left to do',
     async (runbook) => {
       const { state, kills, deaths, left, differences, leftovers, troubles } = await forward[shipped.indexOf(runbook)]!;
       expect(state).toMatchObject({ phase: 'done', ended: { leftovers: [] } });

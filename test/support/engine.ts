@@ -27,6 +27,7 @@ import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey, readKey } from '../../client/keys.ts';
 import type { Signer } from '../../client/signing.ts';
+import { askAgain } from '../../client/temporal/asking.ts';
 import type { ProgressItem } from '../../domain/action.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
@@ -400,7 +401,7 @@ async function untilState(handle: WorkflowHandle, wanted: Phase | ((state: RunSt
   const passes = typeof wanted === 'string' ? ({ phase }: RunState) => phase === wanted : wanted;
   const giveUpAt = Date.now() + untilLimitMs;
   for (;;) {
-    const state = await handle.query(stateQuery);
+    const state = await askAgain(handle.client.connection, () => handle.query(stateQuery));
     if (passes(state)) return state;
     if (Date.now() > giveUpAt) throw new Error(`waited ${untilLimitMs} ms in vain; the run is ${JSON.stringify(state, null, 1)}`);
     await wait(untilPauseMs);

@@ -257,21 +257,53 @@ test('twenty people who sign at once are all counted, once each', async () => {
 const grpcError = (code: number, details: string): Error =>
   Object.assign(new Error(`${code}: ${details}`), { code, details, metadata: { get: () => [] } });
 const late = grpcError(4, 'Deadline exceeded');
+const notReplayed = grpcError(3, '[TMPRL1100] Nondeterminism error: Activity machine does not handle this event');
 
 test.each([
   { title: 'that the server has kept back', error: late },
   { title: 'that came when the server gave up', error: grpcError(1, 'context canceled') },
   { title: 'that came between two tasks of the run', error: grpcError(9, 'Workflow task is not scheduled yet.') },
+  { title: 'that found a worker which could not replay the run', error: notReplayed },
 ])('a question $title is asked again', async ({ error }) => {
   const { target, run } = await engine.held('one');
-  const kept = jest.spyOn(engine.client.workflowService, 'queryWorkflow').mockRejectedValueOnce(error);
+  const questions = answerQuestionsAbout(target, (asked) => (asked === 1 ? error : undefined));
   try {
     expect(await engine.holdpoint.state(target)).toMatchObject({ run, phase: 'holding' });
-    expect(kept).toHaveBeenCalledTimes(2);
+    expect(questions.asked()).toBeGreaterThanOrEqual(2);
   } finally {
-    kept.mockRestore();
+    questions.letPass();
   }
 });
+
+test('a run that no worker can replay is told as that', async () => {
+  const { target } = await engine.held('one');
+  const questions = answerQuestionsAbout(target, () => notReplayed);
+  try {
+    await expect(engine.holdpoint.state(target)).rejects.toMatchObject({
+      code: 'run-not-replayed',
+      remedy: expect.stringContaining('the build that the run began with'),
+    });
+    expect(questions.asked()).toBeGreaterThanOrEqual(2);
+  } finally {
+    questions.letPass();
+  }
+});
+
+/** Answers questions about a run by the error that is told for each of them; the tests beside ask about others. */
+function answerQuestionsAbout(
+  target: string,
+  errorFor: (asked: number) => Error | undefined,
+): { asked: () => number; letPass: () => void } {
+  const { queryWorkflow: ask } = engine.client.workflowService;
+  let asked = 0;
+  const spy = jest.spyOn(engine.client.workflowService, 'queryWorkflow');
+  spy.mockImplementation((...question: Parameters<typeof ask>) => {
+    const isAbout = question[0].execution?.workflowId === target;
+    const error = isAbout ? errorFor((asked += 1)) : undefined;
+    return error ? Promise.reject(error) : ask.apply(engine.client.workflowService, question);
+  });
+  return { asked: () => asked, letPass: () => spy.mockRestore() };
+}
 
 test('a decision whose answer is lost is sent again, and counts once; where no answer comes at all, that is told', async () => {
   const { target, run, state } = await engine.held('two');
