@@ -16,6 +16,7 @@ export async function bundleWorkflows(moreInterceptors: readonly string[] = []):
     workflowInterceptorModules: [
       path('../workflows/client-result-interceptor.ts'),
       path('../workflows/update-size-interceptor.ts'),
+      path('../workflows/early-event-interceptor.ts'),
       ...moreInterceptors,
     ],
     // Loaded once for all runs of a worker, which test/tidy sees to that they may be: a parked run takes 13 KiB then instead of 361.

@@ -6,6 +6,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
   type ConnectionLike,
 } from '@temporalio/client';
+import { earlyEventWords } from '../../workflows/early-event-interceptor.ts';
 
 /**
  * When an unanswered question is asked again: beside many updates, the server can keep one back for a task that does not come. Each
@@ -26,8 +27,7 @@ const notReadyCode = 9;
 
 /**
  * The words that Temporal's core puts before an error of a worker whose replay of a history comes to something else than the history. It
- * also comes, seldom, where a worker is asked while many updates arrive at a run (its core then logs "Trying to send a new WFT for a run
- * which already has one"); the run is loaded anew after that, and the next answer is right.
+ * is tried again, as there may be other workers.
  */
 const replayFailedWords = '[TMPRL1100]';
 
@@ -42,7 +42,7 @@ export async function askAgain<Answer>(connection: ConnectionLike, question: () 
     try {
       return await connection.withDeadline(endMs, () => whenReady(question, endMs));
     } catch (error) {
-      const mayBeAsked = (isUnanswered(error) && !saysThatNobodyPolls(error)) || saysThatReplayFailed(error);
+      const mayBeAsked = (isUnanswered(error) && !saysThatNobodyPolls(error)) || saysThatReplayFailed(error) || cameEarly(error);
       if (!mayBeAsked) throw error;
       unanswered = error;
     }
@@ -55,7 +55,8 @@ async function whenReady<Answer>(question: () => Promise<Answer>, endMs: number)
     try {
       return await question();
     } catch (error) {
-      const canWait = codeOf(error) === notReadyCode && !saysThatNobodyPolls(error) && Date.now() + pauseMs < endMs;
+      const isNotReady = (codeOf(error) === notReadyCode && !saysThatNobodyPolls(error)) || cameEarly(error);
+      const canWait = isNotReady && Date.now() + pauseMs < endMs;
       if (!canWait) throw error;
       await wait(pauseMs);
     }
@@ -66,6 +67,11 @@ async function whenReady<Answer>(question: () => Promise<Answer>, endMs: number)
 export function isUnanswered(error: unknown): boolean {
   const code = codeOf(error);
   return code !== undefined && [...lateCodes, notReadyCode].includes(code);
+}
+
+/** Whether a worker has refused a question that reached it with events of a workflow task that is still to come. */
+function cameEarly(error: unknown): boolean {
+  return error instanceof QueryNotRegisteredError && error.message.includes(earlyEventWords);
 }
 
 /** Whether an error of a question means that a worker could not replay the history of the run with its code. */

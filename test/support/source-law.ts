@@ -101,7 +101,12 @@ const impureNames = ['Date', 'process', 'setTimeout', 'setInterval', 'performanc
 /** What workflow code may be bundled with, besides ours: whatever is in there is replayed. CEL is not: expressions are evaluated once. */
 const replayedPackages = ['@temporalio/workflow', '@temporalio/common', 'canonicalize', '@noble/hashes', '@noble/ed25519'];
 /** Where Temporal begins to replay. */
-const replayedFrom = ['workflows/index.ts', 'workflows/client-result-interceptor.ts', 'workflows/update-size-interceptor.ts'];
+const replayedFrom = [
+  'workflows/index.ts',
+  'workflows/client-result-interceptor.ts',
+  'workflows/update-size-interceptor.ts',
+  'workflows/early-event-interceptor.ts',
+];
 /** Where the command line may write: everything else goes through them, so that no text of somebody else is obeyed by a terminal. */
 const writersOfCli = ['cli/terminal.ts', 'cli/screen.ts'];
 /** Makes the streams known, and passes on what a worker writes by itself: lines of JSON. */
