@@ -1,10 +1,5 @@
 import type { WorkflowInterceptorsFactory } from '@temporalio/workflow';
-
-/**
- * What begins the message of an activation that was refused because its events came early. The client knows it, and asks again
- * (client/temporal/asking.ts).
- */
-export const earlyEventWords = '[early-event]';
+import { earlyEventWords } from './messages.ts';
 
 /** Jobs that a run is given by an event of its history; the others are questions, or come out of a workflow task in progress. */
 const jobsOfEvents = ['resolveActivity', 'fireTimer', 'signalWorkflow', 'cancelWorkflow', 'resolveSignalExternalWorkflow'] as const;

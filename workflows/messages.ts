@@ -160,3 +160,9 @@ export const decideUpdate = defineUpdate<DecisionAnswer, [WordAtHold]>('decide')
 export const commandUpdate = defineUpdate<CommandResult, [CommandRequest]>('command');
 export const attemptRefusedSignal = defineSignal<[RefusedAttempt]>('attemptRefused');
 export const notificationSignal = defineSignal<[NotificationNews]>('notification');
+
+/**
+ * What begins the message of an activation that was refused because its events came early. The client knows it, and asks again
+ * (client/temporal/asking.ts).
+ */
+export const earlyEventWords = '[early-event]';

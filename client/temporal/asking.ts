@@ -6,7 +6,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
   type ConnectionLike,
 } from '@temporalio/client';
-import { earlyEventWords } from '../../workflows/early-event-interceptor.ts';
+import { earlyEventWords } from '../../workflows/messages.ts';
 
 /**
  * When an unanswered question is asked again: beside many updates, the server can keep one back for a task that does not come. Each
