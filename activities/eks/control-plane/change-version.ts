@@ -1,6 +1,6 @@
 import { UpdateClusterVersionCommand, type Update } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
-import { expectedVersion } from '../../../domain/plan/expected.ts';
+import { expectedOfNodes, expectedVersion, isRemoved, type ExpectedChange } from '../../../domain/plan/expected.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
 import { minorsBetween, rollbackProblem, rollbackWithinMs, upgradeProblem } from '../../../domain/version/hop.ts';
@@ -25,13 +25,20 @@ const warningsShownMax = 10;
 
 type Input = ActionInput<'eks.updateControlPlane'>;
 
+/** The cluster that a plan is made for, with what the steps before will have done to it. */
+interface ClusterInHand {
+  clients: Clients;
+  target: Target;
+  expected: readonly ExpectedChange[];
+}
+
 /** What the two ways differ in. */
 interface Way {
   change: VersionChange;
   category: 'UPGRADE_READINESS' | 'ROLLBACK_READINESS';
   effect: string;
   /** What stands in the way besides what EKS finds. Reads only. */
-  blockers: (clients: Clients, target: Target, facts: VersionFacts, updates: readonly Update[]) => Promise<Blocker[]>;
+  blockers: (cluster: ClusterInHand, facts: VersionFacts, updates: readonly Update[]) => Promise<Blocker[]>;
   notes(facts: VersionFacts): string[];
 }
 
@@ -118,7 +125,7 @@ async function planChange(
     blockers: [
       ...clusterBlockers(cluster),
       ...(inFlight && awaited === undefined ? [inFlightBlocker(way, facts, target, inFlight)] : []),
-      ...(await way.blockers(clients, target, facts, updates)),
+      ...(await way.blockers({ clients, target, expected }, facts, updates)),
       ...errors.filter((insight) => !waived.includes(insight)).map(insightBlocker),
     ],
     notes: [
@@ -177,28 +184,22 @@ function inFlightBlocker(way: Way, facts: VersionFacts, target: Target, update: 
   return { object: `Cluster/${target.name}`, reason: `The ${describeUpdate(update)} is in progress.${same}`, remedy };
 }
 
-async function upgradeBlockers(clients: Clients, target: Target, { from, to }: VersionFacts): Promise<Blocker[]> {
+async function upgradeBlockers(cluster: ClusterInHand, { from, to }: VersionFacts): Promise<Blocker[]> {
   const problem = upgradeProblem(from, to);
   if (problem !== undefined) {
     const remedy = 'Ask for the next minor version; several of them are several steps, each with its own plan.';
-    return [{ object: `Cluster/${target.name}`, reason: sentence(problem), remedy }];
+    return [{ object: `Cluster/${cluster.target.name}`, reason: sentence(problem), remedy }];
   }
-  return laggards(clients, target, (version) => skewProblem(version, to), 'Bring the older side up first.');
+  return laggards(cluster, (version) => skewProblem(version, to), 'Bring the older side up first.');
 }
 
-async function rollbackBlockers(
-  clients: Clients,
-  target: Target,
-  { from, to }: VersionFacts,
-  updates: readonly Update[],
-): Promise<Blocker[]> {
-  const object = `Cluster/${target.name}`;
+async function rollbackBlockers(cluster: ClusterInHand, { from, to }: VersionFacts, updates: readonly Update[]): Promise<Blocker[]> {
+  const object = `Cluster/${cluster.target.name}`;
   const problem = rollbackProblem(from, to);
   if (problem !== undefined) return [{ object, reason: sentence(problem), remedy: 'Ask for the version that it was upgraded from.' }];
   const newer = async (): Promise<Blocker[]> =>
     laggards(
-      clients,
-      target,
+      cluster,
       (version) => ((minorsBetween(to, version) ?? 0) > 0 ? `kubelet ${version} would be newer than the control plane ${to}` : undefined),
       `Bring its nodes back to ${to} first, by new nodes of that version.`,
     );
@@ -218,10 +219,9 @@ async function rollbackBlockers(
   return newer();
 }
 
-/** Node groups and nodes that could not run under the version. */
+/** Node groups and nodes that could not run under the version, as they will be by then. */
 async function laggards(
-  clients: Clients,
-  target: Target,
+  { clients, target, expected }: ClusterInHand,
   problem: (version: string) => string | undefined,
   remedy: string,
 ): Promise<Blocker[]> {
@@ -229,13 +229,15 @@ async function laggards(
   const groups = await inParallel(names, (name) => findNodegroup(clients, target, name));
   const blockers: Blocker[] = [];
   for (const group of groups) {
-    const why = group && problem(group.version ?? '');
-    if (why !== undefined) {
-      blockers.push({ object: `Nodegroup/${target.name}/${group?.nodegroupName ?? ''}`, reason: `Version skew: ${why}.`, remedy });
-    }
+    const object = `Nodegroup/${target.name}/${group?.nodegroupName ?? ''}`;
+    if (!group || isRemoved(expected, object)) continue;
+    const why = problem(expectedVersion(expected, object) ?? group.version ?? '');
+    if (why !== undefined) blockers.push({ object, reason: `Version skew: ${why}.`, remedy });
   }
   const nodes = await listNodes(await clients.kubernetes(target), target.name);
+  const { removed } = expectedOfNodes(expected);
   const wrong = nodes.flatMap(({ metadata, status }) => {
+    if (removed.has(metadata?.name ?? '')) return [];
     const why = problem(status?.nodeInfo?.kubeletVersion ?? '');
     return why === undefined ? [] : [{ object: `Node/${metadata?.name ?? ''}`, reason: `Version skew: ${why}.`, remedy }];
   });
