@@ -73,8 +73,7 @@ export function simulatedTargetOf({
   const serviced = Math.min(nodesServicedMax, Math.floor(nodes * shareServicedMax));
   const [nodegroups, newNodegroup] = [cluster.nodegroups.map((group) => group.name), 'green'];
   const isUpgrade = runbook.startsWith('cluster-upgrade');
-  // Every other upgrade rotates the node group; EKS updates it in the others.
-  const isRotated = rotations.includes(runbook) || (isUpgrade && new Random(seed).stream('ways').next() < 0.5);
+  const isRotated = isRotatedBy(runbook, seed);
   const inTheirWays = nodegroups.map((nodegroup) => ({ nodegroup, ...(isRotated && { newNodegroup }) }));
   const hops: JsonObject[] = [{ version: `1.${minor + 1}` }, { version: `1.${minor + 2}`, nodegroups: inTheirWays }];
   const inputs = {
@@ -104,6 +103,12 @@ export function simulatedTargetOf({
 
 /** Runbooks that replace the node group by another one. */
 const rotations = ['node-group-rotation', 'node-group-upgrade', 'certificate-authority-rotation'];
+/** Every other upgrade rotates the node group; EKS updates it in the others. */
+function isRotatedBy(runbook: string, seed: number): boolean {
+  if (rotations.includes(runbook)) return true;
+  return runbook.startsWith('cluster-upgrade') && new Random(seed).stream('ways').next() < 0.5;
+}
+
 /** The certificate authority that the cluster begins with. */
 const outgoing = 'ca-of-the-beginning';
 

@@ -163,12 +163,25 @@ const eksRollbackControlPlane = declareAction({
   name: 'eks.rollbackControlPlane',
   summary: 'Has EKS take the control plane back to the minor version from which it was upgraded in the last 7 days.',
   worksOn,
-  input: versionChange,
+  input: versionChange.extend({
+    // EKS API, RollbackConfig: 120 to 10080 minutes.
+    nodesTimeout: z
+      .string()
+      .refine((given) => isWithin(given, 2, 168), { error: 'must be a duration from 2h to 168h' })
+      .default('12h')
+      .describe('In Auto Mode only, where nodes go back first: how long EKS has for them until it gives the rollback up.'),
+  }),
   dangers: dangersOfWaivers,
   change: 'changes',
-  limits: { timeoutMs: 2 * hourMs },
+  // Nodes of Auto Mode may take a week.
+  limits: { timeoutMs: 170 * hourMs },
   outputs: { version: text },
 });
+
+function isWithin(given: string, hoursMin: number, hoursMax: number): boolean {
+  const ms = parseDurationMs(given) ?? 0;
+  return ms >= hoursMin * hourMs && ms <= hoursMax * hourMs;
+}
 
 // EKS API: the id that ListCertificateAuthorities gives.
 const certificateAuthority = z

@@ -1,13 +1,12 @@
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
 import type { Health, PodOfBake, WorkloadOfBake } from '../../../domain/bake/bake.ts';
-import { HoldpointError } from '../../../domain/errors.ts';
 import type { Target } from '../../../domain/target.ts';
 import { cut } from '../../../domain/visible.ts';
 import type { Clients } from '../../clients.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import { kinds, viewedAs } from '../../kubernetes/client/kinds.ts';
 import { readPatiently, type Kind } from '../../kubernetes/client/list.ts';
-import { apiServiceIsAvailable, nodeIsReady } from '../../kubernetes/client/read.ts';
+import { apiServiceIsAvailable, listUnlessDenied, nodeIsReady } from '../../kubernetes/client/read.ts';
 import { sharedList } from '../../kubernetes/client/shared-lists.ts';
 import type { WatchedList } from '../../kubernetes/client/watched-list.ts';
 import { podView, timeMs } from '../../kubernetes/drain/view.ts';
@@ -54,7 +53,6 @@ export class HealthReader {
   private readonly clients: Clients;
   private readonly target: Target;
   private readonly lists = new Map<object, WatchedList<unknown>>();
-  private readonly unread: string[] = [];
 
   private constructor(clients: Clients, target: Target) {
     this.clients = clients;
@@ -67,7 +65,6 @@ export class HealthReader {
     try {
       const { access } = await clients.kubernetes(target);
       for (const kind of [nodeKind, podKind, deploymentKind, statefulSetKind]) await reader.load(kind, follow ? access : {}, follow);
-      for (const kind of [apiServiceKind, daemonSetKind]) await reader.loadUnlessDenied(kind, follow ? access : {}, follow);
     } catch (error) {
       await reader.stop();
       throw error;
@@ -78,15 +75,20 @@ export class HealthReader {
   /** What is known now, and how the API server answers. Throws `kubernetes-…` errors where the server has not answered for a while. */
   async look(): Promise<HealthLook> {
     const { readiness, unread } = await this.readiness();
-    const version = await serverVersion(await this.clients.kubernetes(this.target), this.target.name);
+    const apis = await this.clients.kubernetes(this.target);
+    // There are few of these, and whoever may list them need not have the right to watch them.
+    const few = <Item>(kind: Kind<Item>): Promise<Item[]> => listUnlessDenied(apis, this.target.name, kind, unread);
+    const apiServices = (await few(apiServiceKind)).filter((one) => one !== undefined);
+    const daemonSets = await few(daemonSetKind);
+    const version = await serverVersion(apis, this.target.name);
     return {
       health: {
-        unwell: [...readiness, ...this.itemsOf(nodeKind), ...this.itemsOf(apiServiceKind)],
-        workloads: [...this.itemsOf(deploymentKind), ...this.itemsOf(statefulSetKind), ...this.itemsOf(daemonSetKind)],
+        unwell: [...readiness, ...this.itemsOf(nodeKind), ...apiServices],
+        workloads: [...this.itemsOf(deploymentKind), ...this.itemsOf(statefulSetKind), ...daemonSets],
         pods: this.itemsOf(podKind),
       },
       serverVersion: version,
-      unread: [...this.unread, ...unread],
+      unread,
     };
   }
 
@@ -102,19 +104,6 @@ export class HealthReader {
     this.lists.set(kind, list);
     await list.load();
     if (follow) list.follow();
-  }
-
-  /** Of what may not be read nothing is known, and the plan is as good as it can be without. */
-  private async loadUnlessDenied(kind: Kind<unknown>, access: object, follow: boolean): Promise<void> {
-    try {
-      await this.load(kind, access, follow);
-    } catch (error) {
-      if (!(error instanceof HoldpointError) || !['kubernetes-denied', 'kubernetes-refused'].includes(error.code)) throw error;
-      const list = this.lists.get(kind);
-      this.lists.delete(kind);
-      await list?.leave(follower);
-      this.unread.push(kind.title);
-    }
   }
 
   private itemsOf<Item>(kind: Kind<Item>): NonNullable<Item>[] {
