@@ -21,6 +21,8 @@ export interface ClusterSeed {
   upgradedMsAgo?: number;
   /** Id of the certificate authority that it was created with; chance gives one if left out. */
   certificateAuthorityId?: string;
+  /** Whether EKS Auto Mode runs nodes of it: then a rollback begins with them. */
+  autoMode?: boolean;
   /** Kubernetes objects that are applied in this order: namespaces, workloads, budgets. */
   manifests: Manifest[];
 }

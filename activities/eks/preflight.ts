@@ -26,7 +26,7 @@ type PreflightFacts = {
   nodegroupVersion: string | null;
   minFreeAddresses: number | null;
   /** What the checks were made for; left out where none were. */
-  checks?: { toVersion: string; waive: { finding: string; reason: string; until: string }[] };
+  checks?: { toVersion: string; waive: { finding: string; reason: string; until: string }[]; updatedAddons?: string[] };
 };
 
 /** `eks.preflight`: whether maintenance could succeed as things are now. It reads only; its blockers are its result. */
@@ -59,15 +59,21 @@ function preflightProgress({ version, nodegroup, nodegroupVersion }: PreflightFa
   return { summary: `cluster ACTIVE at ${version}${group}`, done: count, total: count, unit: 'nodes', items: [] };
 }
 
-async function planPreflight(clients: Clients, input: PreflightInput, { target }: ActionContext): Promise<PlanOf<PreflightFacts>> {
-  if (input.waive !== undefined && input.waive.length > 0 && input.toVersion === undefined) {
-    const cause = 'waive speaks of the checks before an upgrade, so it needs toVersion';
+/** Throws `action-input-invalid` where a setting speaks of what is not looked at. */
+function requireWhole({ waive = [], updatedAddons = [], toVersion, minFreeAddresses, nodegroup }: PreflightInput): void {
+  const refuse = (cause: string): never => {
     throw new HoldpointError('action-input-invalid', { action: 'eks.preflight', cause });
+  };
+  if (waive.length > 0 && toVersion === undefined) refuse('waive speaks of the checks before an upgrade, so it needs toVersion');
+  if (updatedAddons.length > 0 && toVersion === undefined) refuse('updatedAddons speaks of an upgrade, so it needs toVersion');
+  if (minFreeAddresses !== undefined && nodegroup === undefined) {
+    refuse('minFreeAddresses speaks of the subnets of a node group, so it needs nodegroup');
   }
-  if (input.minFreeAddresses !== undefined && input.nodegroup === undefined) {
-    const cause = 'minFreeAddresses speaks of the subnets of a node group, so it needs nodegroup';
-    throw new HoldpointError('action-input-invalid', { action: 'eks.preflight', cause });
-  }
+}
+
+async function planPreflight(clients: Clients, input: PreflightInput, context: ActionContext): Promise<PlanOf<PreflightFacts>> {
+  requireWhole(input);
+  const { target, expected } = context;
   const cluster = await readCluster(clients, target);
   const blockers = [...clusterBlockers(cluster), ...(await updateBlockers(clients, target, cluster))];
   const version = cluster.version ?? '';
@@ -90,9 +96,9 @@ async function planPreflight(clients: Clients, input: PreflightInput, { target }
     if (nodegroup.version) plan.outputs.nodegroupVersion = nodegroup.version;
   }
   if (input.toVersion !== undefined) {
-    const { toVersion, waive = [] } = input;
-    plan.facts.checks = { toVersion, waive };
-    const checked = await planChecks(clients, target, { toVersion, waive });
+    const { toVersion, waive = [], updatedAddons } = input;
+    plan.facts.checks = { toVersion, waive, ...(updatedAddons && { updatedAddons }) };
+    const checked = await planChecks(clients, target, { toVersion, waive, updatedAddons, expected });
     // What is told above of the same object is told once.
     blockers.push(...checked.blockers.filter(({ object }) => !blockers.some((told) => told.object === object)));
     plan.risks.push(...checked.risks);

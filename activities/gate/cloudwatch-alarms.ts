@@ -9,6 +9,8 @@ import { gateAction, type Look } from './gate.ts';
 
 const name = 'gate.cloudwatchAlarms';
 type Input = ActionInput<typeof name>;
+/** Which alarms are looked at, and what they may lack. */
+export type AlarmsInput = Pick<Input, 'names' | 'prefix' | 'region' | 'allowMissing' | 'allowInsufficientData'>;
 /** CloudWatch gives up to 100 alarms a page. */
 const pagesMax = 20;
 const pageSize = 100;
@@ -20,14 +22,22 @@ interface Alarm {
 
 /** `gate.cloudwatchAlarms`: the states of alarms, metric and composite ones. */
 export function cloudwatchAlarmsGate(clients: Pick<Clients, 'cloudwatch'>, nowMs?: () => number): AnyAction {
-  const look = async (input: Input, context: ActionContext): Promise<Look> => judge(input, await readAlarms(clients, input, context));
-  return gateAction<Input>(actions[name], look, nowMs);
+  return gateAction<Input>(actions[name], (input, context) => lookAtAlarms(clients, input, context), nowMs);
+}
+
+/** Whether all of the alarms are OK. Reads only. Throws `aws-…` errors, and `action-input-invalid` where no region is known. */
+export async function lookAtAlarms(
+  clients: Pick<Clients, 'cloudwatch'>,
+  input: AlarmsInput,
+  context: Pick<ActionContext, 'target' | 'signal'>,
+): Promise<Look> {
+  return judge(input, await readAlarms(clients, input, context));
 }
 
 async function readAlarms(
   clients: Pick<Clients, 'cloudwatch'>,
-  { names, prefix, region = '' }: Input,
-  { target, signal }: ActionContext,
+  { names, prefix, region = '' }: AlarmsInput,
+  { target, signal }: Pick<ActionContext, 'target' | 'signal'>,
 ): Promise<Alarm[]> {
   const place = region === '' ? target.region : region;
   if (place === '') throw new HoldpointError('action-input-invalid', { action: name, cause: 'a target without a region needs region' });
@@ -55,7 +65,7 @@ async function readAlarms(
   throw new Error(`there are more than ${pagesMax * pageSize} alarms`);
 }
 
-function judge({ names, prefix = '', allowMissing, allowInsufficientData }: Input, alarms: readonly Alarm[]): Look {
+function judge({ names, prefix = '', allowMissing, allowInsufficientData }: AlarmsInput, alarms: readonly Alarm[]): Look {
   const missing = (names ?? []).filter((wanted) => !alarms.some((alarm) => alarm.name === wanted));
   if (missing.length > 0 && !allowMissing) return { open: false, reason: `there is no alarm ${missing.join(', ')}` };
   if (alarms.length === 0 && !allowMissing) return { open: false, reason: `no alarm begins with ${prefix}` };

@@ -45,15 +45,7 @@ export function gateAction<Input extends GateTime>(
   look: (input: Input, context: ActionContext) => Promise<Look>,
   nowMs: () => number = Date.now,
 ): AnyAction {
-  const lookNow = async (input: Input, context: ActionContext): Promise<Look> => {
-    try {
-      const { open, reason } = await look(input, context);
-      return { open, reason: visible(reason, reasonCharactersMax) };
-    } catch (error) {
-      if (context.signal.aborted || isWrongInput(error)) throw error;
-      return { open: false, reason: visible(error instanceof Error ? error.message : String(error), reasonCharactersMax) };
-    }
-  };
+  const lookNow = (input: Input, context: ActionContext): Promise<Look> => safeLook(() => look(input, context), context.signal);
   return defineAction<Input, GateFacts>({
     declaration,
     plan: async (input, context) => {
@@ -75,6 +67,17 @@ export function gateAction<Input extends GateTime>(
     act: async () => undefined,
     undo: async () => ({ nothing: 'It changes nothing.' }),
   });
+}
+
+/** A look whose reason can be shown; one that throws is shut, unless it can never be open, or nobody waits for it any more. */
+export async function safeLook(look: () => Promise<Look>, signal: AbortSignal): Promise<Look> {
+  try {
+    const { open, reason } = await look();
+    return { open, reason: visible(reason, reasonCharactersMax) };
+  } catch (error) {
+    if (signal.aborted || isWrongInput(error)) throw error;
+    return { open: false, reason: visible(error instanceof Error ? error.message : String(error), reasonCharactersMax) };
+  }
 }
 
 /** What can never be open is told when it is planned. */

@@ -8,23 +8,27 @@ import { gateAction, type Look } from './gate.ts';
 
 const name = 'gate.prometheus';
 type Input = ActionInput<typeof name>;
+/** What is asked, and what each value has to be. */
+export type QueryInput = Pick<Input, 'endpoint' | 'query' | 'above' | 'below' | 'equals'>;
 /** Series that a query may give; a gate over more looks at something else than was meant. */
 const seriesMax = 1_000;
 
 /** `gate.prometheus`: an instant query of the HTTP API of Prometheus, and of whatever speaks it. */
 export function prometheusGate(readEndpoints: ReadEndpoints, nowMs?: () => number): AnyAction {
-  const look = async (input: Input, { signal }: { signal: AbortSignal }): Promise<Look> => {
-    const query = new URLSearchParams({ query: input.query, timeout: '8s', limit: String(seriesMax + 1) });
-    const response = await ask(readEndpoints, { action: name, endpoint: input.endpoint }, `/api/v1/query?${query.toString()}`, signal);
-    return judge(input, parseJson(await response.text()), statusTrouble(response));
-  };
-  return gateAction<Input>(actions[name], look, nowMs);
+  return gateAction<Input>(actions[name], (input, { signal }) => lookAtQuery(readEndpoints, input, signal), nowMs);
+}
+
+/** Whether every value of a query is as it has to be. Reads only. Throws what `ask` throws. */
+export async function lookAtQuery(readEndpoints: ReadEndpoints, input: QueryInput, signal: AbortSignal): Promise<Look> {
+  const query = new URLSearchParams({ query: input.query, timeout: '8s', limit: String(seriesMax + 1) });
+  const response = await ask(readEndpoints, { action: name, endpoint: input.endpoint }, `/api/v1/query?${query.toString()}`, signal);
+  return judge(input, parseJson(await response.text()), statusTrouble(response));
 }
 
 const shut = (reason: string): Look => ({ open: false, reason });
 
 /** Prometheus HTTP API, expression queries: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries */
-function judge(condition: Input, answer: unknown, trouble: string | undefined): Look {
+function judge(condition: QueryInput, answer: unknown, trouble: string | undefined): Look {
   if (!isObject(answer)) return shut(trouble ?? 'the answer is no JSON');
   if (answer.status !== 'success') return shut(`Prometheus says ${textOf(answer.error) || (trouble ?? 'nothing of use')}`);
   if (trouble !== undefined) return shut(trouble);

@@ -1,5 +1,7 @@
+import { asExpected } from '../../domain/preflight/as-expected.ts';
 import { preflight, type Report } from '../../domain/preflight/preflight.ts';
-import type { Snapshot } from '../../domain/preflight/snapshot.ts';
+import type { Aim, Snapshot } from '../../domain/preflight/snapshot.ts';
+import { expectedVersion, type ExpectedChange } from '../../domain/plan/expected.ts';
 import type { Waiver } from '../../domain/preflight/waiver.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Target } from '../../domain/target.ts';
@@ -19,6 +21,9 @@ export interface CheckOptions {
   /** The version that it is to go to; the next minor version if left out. */
   toVersion?: string;
   waivers?: readonly Waiver[];
+  updatedAddons?: Aim['updatedAddons'];
+  /** What is done to the cluster before it goes to the version. */
+  expected?: readonly ExpectedChange[];
   /** For a cluster of Kubernetes that is reached as `kubectl` reaches it, instead of by the configuration. */
   kubeconfig?: KubeconfigOptions;
 }
@@ -33,8 +38,9 @@ export async function checkCluster(clients: Clients, target: Target, options: Ch
     options.kubeconfig ? connectByKubeconfig(options.kubeconfig).apis : clients.kubernetes(target);
   const cluster = target.kind === 'eks' ? await readCluster(clients, target) : undefined;
   const apis = cluster ? await reading(connect) : { value: await connect() };
-  const version = cluster?.version ?? ('value' in apis ? await serverVersion(apis.value, target.name) : '');
-  const { own, toVersion } = versionsOf(version, options.toVersion);
+  const { expected = [], updatedAddons, waivers } = options;
+  const present = cluster?.version ?? ('value' in apis ? await serverVersion(apis.value, target.name) : '');
+  const { own, toVersion } = versionsOf(expectedVersion(expected, `Cluster/${target.name}`) ?? present, options.toVersion);
   const ofKubernetes = 'value' in apis ? await readKubernetesParts(apis.value, target.name) : unreadParts(apis.unread);
   let snapshot: Snapshot = ofKubernetes;
   if (cluster) {
@@ -42,7 +48,8 @@ export async function checkCluster(clients: Clients, target: Target, options: Ch
     const ids = 'value' in subnets ? subnets.value : [];
     snapshot = { ...ofKubernetes, ...(await readEksParts(clients, target, cluster, { toVersion, podSubnets: ids })) };
   }
-  return preflight(snapshot, { version: own, toVersion, nowMs: Date.now() }, options.waivers);
+  const aim: Aim = { version: own, toVersion, nowMs: Date.now(), updatedAddons };
+  return preflight(asExpected(snapshot, expected, target.name), aim, waivers);
 }
 
 /**

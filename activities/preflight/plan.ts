@@ -6,7 +6,7 @@ import type { Blocker, Risk } from '../../domain/plan/plan.ts';
 import { formatTarget, type Target } from '../../domain/target.ts';
 import type { Clients } from '../clients.ts';
 import { withoutFullStop } from '../failure.ts';
-import { checkCluster } from './check.ts';
+import { checkCluster, type CheckOptions } from './check.ts';
 
 /** Blockers of one plan; beyond that there are too many for anybody to read. */
 const blockersMax = 100;
@@ -30,10 +30,10 @@ export interface CheckedPlan {
 export async function planChecks(
   clients: Clients,
   target: Target,
-  { toVersion, waive = [] }: { toVersion: string; waive?: readonly Waiver[] },
+  { toVersion, waive = [], ...others }: Omit<CheckOptions, 'waivers'> & { toVersion: string; waive?: readonly Waiver[] },
 ): Promise<CheckedPlan> {
   const configured = waiversFor(formatTarget(target), await clients.waivers());
-  const report = await checkCluster(clients, target, { toVersion, waivers: [...waive, ...configured] });
+  const report = await checkCluster(clients, target, { ...others, toVersion, waivers: [...waive, ...configured] });
   const errors = report.findings.filter(({ severity }) => severity === 'error');
   const more = errors.length - blockersMax;
   const rest: Blocker = {

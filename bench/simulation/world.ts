@@ -57,7 +57,11 @@ export function simulatedTargetOf({
   // A rollback is of an upgrade that the nodes have not followed yet.
   const minor = Number(version.slice('1.'.length));
   const upgraded = runbook === 'cluster-rollback' ? { version: `1.${minor + 1}`, upgradedMsAgo: 86_400_000 } : { version };
-  const versionOfRunbook: Record<string, string> = { 'cluster-upgrade': `1.${minor + 1}`, 'cluster-rollback': version };
+  const versionOfRunbook: Record<string, string> = {
+    'cluster-upgrade': `1.${minor + 1}`,
+    'cluster-rollback': version,
+    'node-group-upgrade': version,
+  };
   const cluster: ClusterSeed = {
     name,
     region,
@@ -68,13 +72,16 @@ export function simulatedTargetOf({
   };
   const serviced = Math.min(nodesServicedMax, Math.floor(nodes * shareServicedMax));
   const [nodegroups, newNodegroup] = [cluster.nodegroups.map((group) => group.name), 'green'];
-  const hops: JsonObject[] = [{ version: `1.${minor + 1}` }, { version: `1.${minor + 2}`, nodegroups }];
+  const isUpgrade = runbook.startsWith('cluster-upgrade');
+  const isRotated = isRotatedBy(runbook, seed);
+  const inTheirWays = nodegroups.map((nodegroup) => ({ nodegroup, ...(isRotated && { newNodegroup }) }));
+  const hops: JsonObject[] = [{ version: `1.${minor + 1}` }, { version: `1.${minor + 2}`, nodegroups: inTheirWays }];
   const inputs = {
     target: `eks/${region}/${name}`,
     region,
     cluster: name,
     nodegroup: 'blue',
-    nodegroups,
+    nodegroups: isUpgrade ? inTheirWays : nodegroups,
     newNodegroup,
     outgoing,
     rotations: [{ nodegroup: 'blue', newNodegroup }],
@@ -90,12 +97,18 @@ export function simulatedTargetOf({
     ...(versionOfRunbook[runbook] !== undefined && { version: versionOfRunbook[runbook] }),
   };
   const circumstances = circumstancesOf(seed, runbook, faultRate);
-  const groupNames = [...nodegroups, ...(rotations.includes(runbook) ? [newNodegroup] : [])];
+  const groupNames = [...nodegroups, ...(isRotated ? [newNodegroup] : [])];
   return { cluster: name, world: { clusters: [cluster] }, inputs, groupNames, newRelease, otherRelease, circumstances };
 }
 
 /** Runbooks that replace the node group by another one. */
-const rotations = ['node-group-rotation', 'certificate-authority-rotation'];
+const rotations = ['node-group-rotation', 'node-group-upgrade', 'certificate-authority-rotation'];
+/** Every other upgrade rotates the node group; EKS updates it in the others. */
+function isRotatedBy(runbook: string, seed: number): boolean {
+  if (rotations.includes(runbook)) return true;
+  return runbook.startsWith('cluster-upgrade') && new Random(seed).stream('ways').next() < 0.5;
+}
+
 /** The certificate authority that the cluster begins with. */
 const outgoing = 'ca-of-the-beginning';
 

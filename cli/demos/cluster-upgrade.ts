@@ -8,6 +8,8 @@ const addons = ['vpc-cni', 'coredns', 'kube-proxy', 'aws-ebs-csi-driver', 'eks-p
 const bakes = { bake: '3s', recoverWithin: '2s' };
 /** As the world `upgrade` of the sandbox names them. */
 const upgradeNodegroups = ['general', 'batch', 'ingress'];
+/** The last one is replaced by a new one; EKS updates the others. */
+const inTheirWays: JsonObject[] = [{ nodegroup: 'general' }, { nodegroup: 'batch' }, { nodegroup: 'ingress', newNodegroup: 'ingress-2' }];
 const firstAuthorityId = 'ca-of-2025';
 const blockingInsight = 'Deprecated APIs removed in Kubernetes v1.33';
 const waiverMs = 30 * 86_400_000;
@@ -23,7 +25,7 @@ export const clusterUpgrade: Demo<SandboxCluster> = {
         const waive = [{ insight: blockingInsight, reason: 'old-operator is removed next week', until }];
         const hops: JsonObject[] = [
           { version: '1.33', waive },
-          { version: '1.34', nodegroups: upgradeNodegroups },
+          { version: '1.34', nodegroups: inTheirWays },
         ];
         return { ...place, ...bakes, addons, hops };
       },
@@ -58,7 +60,7 @@ export const authorityRotation: Demo<SandboxCluster> = {
       runbook: 'certificate-authority-rotation',
       inputs: () => {
         const rotations = upgradeNodegroups.map((nodegroup) => ({ nodegroup, newNodegroup: `${nodegroup}-2` }));
-        return { ...place, outgoing: firstAuthorityId, rotations, nodesAtOnce: 2 };
+        return { ...place, bake: '3s', outgoing: firstAuthorityId, rotations, nodesAtOnce: 2 };
       },
     },
   ],

@@ -1,3 +1,5 @@
+import { getOrAdd } from '../map.ts';
+
 /** A workload that asks for pods: a Deployment, a StatefulSet or a DaemonSet. */
 export interface WorkloadOfBake {
   /** e.g. `Deployment/shop/web`. */
@@ -19,7 +21,7 @@ export interface PodOfBake {
 
 /** What one look at a cluster shows. */
 export interface Health {
-  /** `Node/NAME` and `APIService/NAME`, with what is wrong with each. */
+  /** `Node/NAME`, `APIService/NAME` and `APIServer/readyz`, with what is wrong with each. */
   unwell: { object: string; reason: string }[];
   workloads: WorkloadOfBake[];
   /** Pods that are to run: neither ended nor about to end. */
@@ -42,7 +44,7 @@ const reasonsShownMax = 3;
 /** All that is not well: nodes, aggregated APIs, workloads that lack pods, and pods that nothing else counts. */
 export function unwellOf({ unwell, workloads, pods }: Health): Unwell[] {
   const byOwner = new Map<string, PodOfBake[]>();
-  for (const pod of pods) byOwner.set(pod.owner, [...(byOwner.get(pod.owner) ?? []), pod]);
+  for (const pod of pods) getOrAdd(byOwner, pod.owner, () => []).push(pod);
   const counted = new Set(workloads.map(({ object }) => object));
   const lacking = workloads.flatMap(({ object, wanted, ready }) =>
     ready >= wanted ? [] : [lack(object, wanted - ready, wanted, byOwner.get(object) ?? [])],
@@ -77,7 +79,7 @@ export function worseThan(
   const worse = unwellOf(health).filter(({ object, count }) => count > (baseline[object] ?? 0));
   const restarts = new Map<string, { atMs: number; reason: string }[]>();
   for (const { owner, restarts: own } of health.pods) {
-    restarts.set(owner, [...(restarts.get(owner) ?? []), ...own.filter(({ atMs }) => atMs > sinceMs)]);
+    getOrAdd(restarts, owner, () => []).push(...own.filter(({ atMs }) => atMs > sinceMs));
   }
   const restarted = [...restarts].flatMap(([object, own]): Unwell[] => {
     if (own.length <= restartsMax) return [];

@@ -11,6 +11,8 @@ export type ExpectedChange =
   | { change: 'nodes-uncordoned'; nodes: string[] }
   /** `object` as in effects, e.g. `Cluster/demo` or `Nodegroup/demo/blue`. */
   | { change: 'version'; object: string; version: string }
+  /** It is no more, e.g. `Nodegroup/demo/blue`. */
+  | { change: 'removed'; object: string }
   /** Karpenter replaces no nodes of a NodePool, such as `NodePool/default`. */
   | { change: 'karpenter-held'; object: string }
   /** Another certificate authority of the cluster signs, by its id. */
@@ -62,6 +64,11 @@ export function expectedNodes(expected: readonly ExpectedChange[]): ExpectedNode
 export function expectedVersion(expected: readonly ExpectedChange[], object: string): string | undefined {
   const changes = expected.flatMap((each) => (each.change === 'version' && each.object === object ? [each.version] : []));
   return changes.at(-1);
+}
+
+/** Whether an object will be no more by then. */
+export function isRemoved(expected: readonly ExpectedChange[], object: string): boolean {
+  return expected.some((each) => each.change === 'removed' && each.object === object);
 }
 
 /** The certificate authority that will sign by then; undefined where no step changes it. */

@@ -34,10 +34,10 @@ const health = defineCheck({
 const compatible = defineCheck({
   name: 'addon-version',
   title: 'An add-on has a version that EKS does not give out for the version, or an older one than its default there',
-  severity: 'error, or warning for an older one than the default',
+  severity: 'error, warning for an older one than the default, note where the run updates it',
   source: `${guide}/updating-an-add-on.html`,
   reads: ['addons', 'addonVersions'],
-  find: ({ addons, addonVersions }, { toVersion }) =>
+  find: ({ addons, addonVersions }, { toVersion, updatedAddons = [] }) =>
     addons.flatMap(({ name, version }): Found[] => {
       const known = addonVersions.find((one) => one.name === name);
       const object = `Addon/${name}`;
@@ -46,6 +46,10 @@ const compatible = defineCheck({
         return [{ object, severity: 'error', why, remedy: 'Find out from its maker what takes its place, before the upgrade.' }];
       }
       const better = known.default ?? known.compatible[0] ?? '';
+      if (updatedAddons.includes(name)) {
+        const why = `Its version ${version} is not the default for Kubernetes ${toVersion}, ${better}. This run updates it when it is due.`;
+        return version === better ? [] : [{ object, severity: 'note', why, remedy: 'Nothing is to be done.' }];
+      }
       if (!known.compatible.includes(version)) {
         const why = `Its version ${version} is none of those that EKS gives out for Kubernetes ${toVersion}.`;
         return [

@@ -8,6 +8,8 @@ export interface Aim {
   version: string;
   toVersion: string;
   nowMs: number;
+  /** Add-ons that are updated together with the control plane, each when it is due. */
+  updatedAddons?: readonly string[];
 }
 
 /** An object as it is named in findings. */

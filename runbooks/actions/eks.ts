@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { waiverGrammar, waiversMax } from '../configuration/waivers.ts';
 import { addonSlots } from '../../domain/version/addons.ts';
+import { alarmNames, queries } from './gate.ts';
 import { parseDurationMs } from '../configuration/duration.ts';
 import { declareAction, hourMs, listOfText, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 
@@ -14,6 +15,13 @@ const releaseVersion = z
   .string()
   .max(128)
   .regex(/^[0-9A-Za-z][0-9A-Za-z._-]*$/, 'must be an AMI release version such as `1.34.1-20261105`');
+// EKS API, UpdateAddon: as node groups are named, at most 100 characters.
+const addonName = z
+  .string()
+  .max(100)
+  .regex(/^[0-9A-Za-z][A-Za-z0-9_-]*$/, 'must be the name of an EKS add-on such as `vpc-cni`');
+/** Add-ons that one upgrade takes along. */
+const addonsMax = 50;
 // AWS takes tag values of up to 256 characters, which the id of a run is on what it has made.
 const runId = z.string().min(1).max(256);
 
@@ -33,6 +41,11 @@ const eksPreflight = declareAction({
       .array(waiverGrammar)
       .max(waiversMax)
       .describe('Findings of the checks that people go past by signing, each until a time.')
+      .optional(),
+    updatedAddons: z
+      .array(addonName)
+      .max(addonsMax)
+      .describe('Add-ons that later steps of the run update when they are due: that one does not run under the version yet is no error.')
       .optional(),
   }),
   dangers: ({ waive = [] }) => ({ waive: waive.length > 0 ? 'checks that find a problem are gone past' : undefined }),
@@ -150,12 +163,25 @@ const eksRollbackControlPlane = declareAction({
   name: 'eks.rollbackControlPlane',
   summary: 'Has EKS take the control plane back to the minor version from which it was upgraded in the last 7 days.',
   worksOn,
-  input: versionChange,
+  input: versionChange.extend({
+    // EKS API, RollbackConfig: 120 to 10080 minutes.
+    nodesTimeout: z
+      .string()
+      .refine((given) => isWithin(given, 2, 168), { error: 'must be a duration from 2h to 168h' })
+      .default('12h')
+      .describe('In Auto Mode only, where nodes go back first: how long EKS has for them until it gives the rollback up.'),
+  }),
   dangers: dangersOfWaivers,
   change: 'changes',
-  limits: { timeoutMs: 2 * hourMs },
+  // Nodes of Auto Mode may take a week.
+  limits: { timeoutMs: 170 * hourMs },
   outputs: { version: text },
 });
+
+function isWithin(given: string, hoursMin: number, hoursMax: number): boolean {
+  const ms = parseDurationMs(given) ?? 0;
+  return ms >= hoursMin * hourMs && ms <= hoursMax * hourMs;
+}
 
 // EKS API: the id that ListCertificateAuthorities gives.
 const certificateAuthority = z
@@ -230,12 +256,7 @@ const eksUpdateAddon = declareAction({
   summary: 'Has EKS update an add-on to the version that fits a version of Kubernetes, where the add-on is due, or to a named version.',
   worksOn,
   input: z.strictObject({
-    // EKS API, UpdateAddon: as node groups are named, at most 100 characters.
-    addon: z
-      .string()
-      .max(100)
-      .regex(/^[0-9A-Za-z][A-Za-z0-9_-]*$/, 'must be the name of an EKS add-on such as `vpc-cni`')
-      .describe('Name of the add-on.'),
+    addon: addonName.describe('Name of the add-on.'),
     kubernetesVersion: kubernetesVersion
       .describe('Version that the control plane is to have, or has got; this and slot, or addonVersion, must be given.')
       .optional(),
@@ -282,6 +303,8 @@ const eksBake = declareAction({
       .describe('How long a node, a workload or an aggregated API may be worse than before, as while pods move.'),
     restartsMax: z.int().min(0).max(1000).default(3).describe('How many containers of one workload may restart meanwhile.'),
     version: kubernetesVersion.describe('Kubernetes version that the control plane must have.').optional(),
+    alarms: alarmNames.default([]).describe('Alarms of CloudWatch, also composite ones, that must be OK meanwhile.'),
+    queries: queries.default([]).describe('PromQL queries whose values must be as they say meanwhile.'),
   }),
   change: 'reads',
   limits: { timeoutMs: (bakeHoursMax + 1) * hourMs, pace: bakePace },

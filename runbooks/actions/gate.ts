@@ -5,6 +5,8 @@ import { declareAction, hourMs, minuteMs, type SystemDeclaration } from './decla
 const dayMs = 24 * hourMs;
 /** Alarms that one gate may name: what CloudWatch takes at once. */
 const alarmsMax = 100;
+/** Queries that are asked at each look of a bake. */
+const queriesMax = 20;
 
 const duration = (leastMs: number, mostMs: number) =>
   z
@@ -33,25 +35,39 @@ const condition = {
     .optional(),
 };
 
+const oneOfThem = 'give exactly one of above, below and equals';
+
 /** A value is above something, or below, or equal to it: without a condition, or with two, nobody knows what a gate waits for. */
 function oneCondition({ above, below, equals }: { above?: unknown; below?: unknown; equals?: unknown }): string | undefined {
   const given = [above, below, equals].filter((one) => one !== undefined).length;
-  return given === 1 ? undefined : 'give exactly one of above, below and equals';
+  return given === 1 ? undefined : oneOfThem;
 }
 
 /** Looks come no more often, and no more seldom, than this. */
 const pace = { lookMinMs: 5_000, lookMaxMs: 15_000 };
 const limits = { timeoutMs: dayMs + 10 * minuteMs, pace };
 
+const queryGrammar = {
+  endpoint,
+  query: z.string().min(1).max(4000).describe('PromQL; it is asked for its value of now.'),
+  above: condition.above,
+  below: condition.below,
+  equals: z.number().describe('It holds where the value is this.').optional(),
+};
+const alarmName = z.string().min(1).max(255);
+
+/** Alarms of CloudWatch by their names: all of them have to be OK. */
+export const alarmNames = z.array(alarmName).max(alarmsMax);
+/** Queries of PromQL, each with what its values have to be. */
+export const queries = z
+  .array(z.strictObject(queryGrammar).refine((query) => oneCondition(query) === undefined, { error: oneOfThem }))
+  .max(queriesMax);
+
 const prometheus = declareAction({
   name: 'gate.prometheus',
   summary: 'Waits until every value of a PromQL query is as it has to be; no value at all keeps the gate shut.',
   input: z.strictObject({
-    endpoint,
-    query: z.string().min(1).max(4000).describe('PromQL; it is asked for its value of now.'),
-    above: condition.above,
-    below: condition.below,
-    equals: z.number().describe('It holds where the value is this.').optional(),
+    ...queryGrammar,
     ...time,
   }),
   conflict: oneCondition,
@@ -94,7 +110,7 @@ const cloudwatchAlarms = declareAction({
   name: 'gate.cloudwatchAlarms',
   summary: 'Waits until CloudWatch alarms, also composite ones, are OK; one that is missing or has no data keeps the gate shut.',
   input: z.strictObject({
-    names: z.array(z.string().min(1).max(255)).min(1).max(alarmsMax).describe('Names of the alarms; or prefix.').optional(),
+    names: alarmNames.min(1).describe('Names of the alarms; or prefix.').optional(),
     prefix: z.string().min(1).max(255).describe('What the names of the alarms begin with; or names.').optional(),
     region: z
       .string()

@@ -166,6 +166,7 @@ export class Account {
         firstAuthority(this.world.random.stream(`eks/certificate-authority/${seed.name}`), this.world.clock.now(), seed),
       ],
       authoritiesMade: 0,
+      autoMode: seed.autoMode ?? false,
       nodegroups: new Map(),
       addons: new Map(),
     };

@@ -27,6 +27,7 @@ export function clusterAnswer(cluster: Cluster): object {
     },
     kubernetesNetworkConfig: { serviceIpv4Cidr: '172.20.0.0/16', ipFamily: 'ipv4' },
     status: cluster.status,
+    ...(cluster.autoMode && { computeConfig: { enabled: true } }),
     certificateAuthority: { data: trustBundle(cluster), active: { id: signer?.id, activatedBy: signer?.activatedBy } },
     platformVersion: cluster.platformVersion,
     tags: cluster.tags,
@@ -66,5 +67,5 @@ export function nodegroupAnswer(nodegroup: Nodegroup, issues: NodegroupIssue[]):
 
 /** The `Update` shape of the API. */
 export function updateAnswer(update: Update): object {
-  return { ...update, createdAt: secondsOf(update.createdAt) };
+  return { ...update, isAtNodes: undefined, createdAt: secondsOf(update.createdAt) };
 }

@@ -10,6 +10,9 @@ import { pause } from './waiting.ts';
 /** Simulated time that a control plane takes for one minor version. */
 const controlPlaneUpdateMs = [8 * 60_000, 10 * 60_000] as const;
 
+/** Simulated time that the nodes of Auto Mode take to go back. */
+const autoModeNodesMs = 20 * 60_000;
+
 /** Kubelets may be this many minor versions behind the API server (Kubernetes version skew policy). */
 const kubeletSkew = 3;
 
@@ -44,7 +47,12 @@ export function updateClusterVersion(account: Account, cluster: Cluster, body: u
     at: clock.now(),
   });
   cluster.status = 'UPDATING';
-  void pause(clock, chance.between(...controlPlaneUpdateMs)).then(() => {
+  update.isAtNodes = cluster.autoMode && type === 'VersionRollback';
+  void (async (): Promise<void> => {
+    if (update.isAtNodes) await pause(clock, autoModeNodesMs);
+    if (update.status !== 'InProgress') return;
+    update.isAtNodes = false;
+    await pause(clock, chance.between(...controlPlaneUpdateMs));
     cluster.status = 'ACTIVE';
     const failure = cluster.failsUpdates;
     if (failure !== undefined) {
@@ -55,7 +63,19 @@ export function updateClusterVersion(account: Account, cluster: Cluster, body: u
     Object.assign(cluster, { version, platformVersion });
     cluster.nodes.setVersion(version);
     update.status = 'Successful';
-  });
+  })();
+  return update;
+}
+
+/**
+ * CancelUpdate, which EKS takes for a rollback in Auto Mode while nodes go back (the words of the refusal are not EKS's own).
+ * @throws EksError InvalidRequestException.
+ */
+export function cancelUpdate(cluster: Cluster, update: Update): Update {
+  if (!update.isAtNodes) throw invalidRequest(`Update ${update.id} cannot be cancelled`, { clusterName: cluster.name });
+  update.isAtNodes = false;
+  Object.assign(update, { status: 'Cancelled', cancellation: { status: 'Successful', reason: 'Cancelled by the customer' } });
+  cluster.status = 'ACTIVE';
   return update;
 }
 

@@ -51,6 +51,9 @@ export interface Update {
   params: { type: string; value: string }[];
   createdAt: Date;
   errors: UpdateError[];
+  cancellation?: { status: 'Successful'; reason: string };
+  /** Whether it can be cancelled: it has not come to the control plane yet. */
+  isAtNodes?: boolean;
 }
 
 /** Something that EKS has found about a cluster, and when. */
@@ -109,6 +112,7 @@ export interface Cluster {
   certificateAuthorities: CertificateAuthority[];
   /** How many have been appended, for the chance of the next one. */
   authoritiesMade: number;
+  autoMode: boolean;
   /** If set, updates of the control plane fail with it, and EKS takes them back. */
   failsUpdates?: UpdateError;
   /** The last one that was asked for. */

@@ -2,7 +2,7 @@ import type { Account } from './account.ts';
 import { addonAnswer, addonOf, addonVersions, updateAddon } from './addons.ts';
 import { clusterAnswer, nodegroupAnswer, updateAnswer } from './answers.ts';
 import { activateAuthority, createAuthority, deleteAuthority, describeAuthority, listAuthorities } from './certificate-authorities.ts';
-import { updateClusterVersion } from './cluster-operations.ts';
+import { cancelUpdate, updateClusterVersion } from './cluster-operations.ts';
 import { describeInsight, describeRefresh, listInsights, startRefresh } from './insights.ts';
 import { createNodegroup, deleteNodegroup, updateNodegroupConfig, updateNodegroupVersion } from './nodegroup-operations.ts';
 import { pageOf } from './paging.ts';
@@ -36,6 +36,7 @@ export const operations: Operation[] = [
   { name: 'ListClusters', method: 'GET', path: '/clusters', answer: listClusters },
   { name: 'DescribeCluster', method: 'GET', path: '/clusters/{clusterName}', answer: describeCluster },
   { name: 'UpdateClusterVersion', method: 'POST', path: '/clusters/{clusterName}/updates', answer: startClusterUpdate },
+  { name: 'CancelUpdate', method: 'POST', path: '/clusters/{clusterName}/updates/{updateId}/cancel-update', answer: endUpdate },
   { name: 'ListUpdates', method: 'GET', path: '/clusters/{clusterName}/updates', answer: listUpdates },
   { name: 'DescribeUpdate', method: 'GET', path: '/clusters/{clusterName}/updates/{updateId}', answer: describeUpdate },
   {
@@ -173,6 +174,11 @@ function listUpdates(call: Call): unknown {
 
 function describeUpdate(call: Call): unknown {
   return { update: updateAnswer(findUpdate(updateOwnerOf(call), place(call, 'updateId'))) };
+}
+
+function endUpdate(call: Call): unknown {
+  const cluster = clusterOf(call);
+  return { update: updateAnswer(cancelUpdate(cluster, findUpdate(cluster, place(call, 'updateId')))) };
 }
 
 function updateOwnerOf(call: Call): Cluster | Nodegroup | Addon {

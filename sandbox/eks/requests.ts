@@ -89,7 +89,12 @@ export const updateNodegroupVersionBody = z.object({
 });
 
 /** Body of UpdateClusterVersion. */
-export const updateClusterVersionBody = z.object({ version: z.string(), force: z.boolean().default(false), clientRequestToken: token });
+export const updateClusterVersionBody = z.object({
+  version: z.string(),
+  force: z.boolean().default(false),
+  rollbackConfig: z.object({ timeoutMinutes: z.int().min(120).max(10_080).optional() }).optional(),
+  clientRequestToken: token,
+});
 
 /** Body of CreateCertificateAuthority and ActivateCertificateAuthority. */
 export const certificateAuthorityBody = z.object({ clientRequestToken: token });

@@ -24,7 +24,7 @@ afterAll(async () => {
 /** The upgrade of a cluster whose node group `teal` goes along, with an add-on that follows the nodes. */
 const withNodes = {
   document: readRunbook('cluster-upgrade'),
-  inputs: (world: WorldSeed) => ({ ...inputsFor('cluster-upgrade', world, 1), nodegroups: ['teal'] }),
+  inputs: (world: WorldSeed) => ({ ...inputsFor('cluster-upgrade', world, 1), nodegroups: [{ nodegroup: 'teal', newNodegroup: 'jade' }] }),
 };
 
 const nodesOf = ({ nodes }: WorldView, group: string): string[] => nodes.filter((node) => node.group === group).map(({ name }) => name);
@@ -102,7 +102,8 @@ test('cluster-upgrade bakes with all nodes at the version before, and holds Karp
   expect(atHolds).toEqual([
     ['sign-control-plane', ['v1.33'], false],
     ['sign-nodes', ['v1.33'], true],
-    ['nodes[teal]/sign-update', ['v1.33'], true],
+    ['nodes[1]/rotate/sign-drain', ['v1.33', 'v1.34'], true],
+    ['nodes[1]/rotate/sign-delete', ['v1.33', 'v1.34'], true],
     ['sign-end', ['v1.33', 'v1.34'], true],
   ]);
   const { objects } = await scenario.world();
@@ -125,7 +126,14 @@ test('certificate-authority-rotation rotates the node groups that are older than
     instead: {
       document: readRunbook('certificate-authority-rotation'),
       inputs: ({ clusters: [cluster] }) => {
-        return { region: demoRegion, cluster: cluster!.name, outgoing: cluster!.certificateAuthorityId!, nodesAtOnce: 3, rotations };
+        return {
+          region: demoRegion,
+          cluster: cluster!.name,
+          outgoing: cluster!.certificateAuthorityId!,
+          nodesAtOnce: 3,
+          rotations,
+          bake: '1s',
+        };
       },
     },
   });

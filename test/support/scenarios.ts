@@ -31,7 +31,7 @@ const addons = ['kube-proxy'] as const;
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'certificate-authority-rotation': ({ region, cluster }) => {
-    return { region, cluster, outgoing: outgoingAuthority, olderNodes: 'accept' };
+    return { region, cluster, outgoing: outgoingAuthority, olderNodes: 'accept', bake: '1s' };
   },
   'cluster-rollback': ({ region, cluster }) => ({ region, cluster, version: '1.33', addons: [...addons], bake: '1s' }),
   // The nodes stay, so that all of it can be undone; with nodes it is carried out in test/end-to-end/.
@@ -44,6 +44,9 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   },
   'node-group-update': ({ region, cluster, nodegroups, releaseVersion }) => {
     return { region, cluster, nodegroup: nodegroups.blue, releaseVersion };
+  },
+  'node-group-upgrade': ({ region, cluster, nodegroups, nodesAtOnce }) => {
+    return { region, cluster, nodegroup: nodegroups.teal, newNodegroup: 'jade', version: '1.33', nodesAtOnce };
   },
   'node-groups-update': ({ region, cluster, nodegroups, releaseVersion }) => {
     return { region, cluster, nodegroups: [nodegroups.teal, nodegroups.blue], releaseVersion };

@@ -4,14 +4,19 @@ import type { Json } from '../../../domain/json.ts';
 import { isObject } from '../../../domain/json.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
+import { cut } from '../../../domain/visible.ts';
+import { inParallel } from '../../kubernetes/client/read.ts';
 import { firstNames } from '../../../domain/text.ts';
 import { sameMinorVersion } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
-import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
+import { defineAction, emptyPlan, waitOrStop, type AnyAction, type Following, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
+import { lookAtAlarms } from '../../gate/cloudwatch-alarms.ts';
+import { safeLook, type Look } from '../../gate/gate.ts';
+import { lookAtQuery } from '../../gate/prometheus.ts';
 import { issueText, readCluster } from '../cluster.ts';
-import { readHealth } from './read-health.ts';
+import { HealthReader, type HealthLook } from './read-health.ts';
 
 /** Objects that may be unwell before a bake. A cluster with more is in no state to be compared with. */
 const baselineObjectsMax = 500;
@@ -20,9 +25,20 @@ const worseRememberedMax = 20;
 /** What was not looked at for so long may have been worse meanwhile: the bake begins anew. */
 const gapMaxMs = 120_000;
 const shownMax = 5;
+/** A query may have thousands of characters. */
+const objectCharactersMax = 100;
 
 type Input = ActionInput<'eks.bake'>;
-type Facts = { lasts: string; recoverWithin: string; restartsMax: number; version: string | null };
+type Facts = {
+  lasts: string;
+  recoverWithin: string;
+  restartsMax: number;
+  version: string | null;
+  /** Left out where there are none. */
+  alarms?: string[];
+  queries?: Query[];
+};
+type Query = { endpoint: string; query: string; above?: number; below?: number; equals?: number };
 
 /** What a bake remembers between two looks. */
 interface Watch {
@@ -43,20 +59,41 @@ interface Watch {
 export function bakeAction(clients: Clients, nowMs: () => number = Date.now): AnyAction {
   return defineAction<Input, Facts>({
     declaration: actions['eks.bake'],
-    plan: (input, { target }) => planBake(clients, input, target),
-    observe: ({ facts, details }, context) => observeBake(clients, facts, details.baseline, context, nowMs()),
+    plan: (input, context) => planBake(clients, input, context),
+    observe: async ({ facts, details }, context) => {
+      const reader = await HealthReader.open(clients, context.target, { follow: false });
+      try {
+        return await observeBake(clients, facts, details.baseline, context, { reader, nowMs: nowMs() });
+      } finally {
+        await reader.stop();
+      }
+    },
+    follow: async ({ facts, details }, context): Promise<Following> => {
+      const reader = await HealthReader.open(clients, context.target, { follow: true });
+      return {
+        observe: () => observeBake(clients, facts, details.baseline, context, { reader, nowMs: nowMs() }),
+        act: async () => undefined,
+        changed: waitOrStop,
+        stop: () => reader.stop(),
+      };
+    },
     act: async () => undefined,
     undo: async () => ({ nothing: 'It changes nothing.' }),
   });
 }
 
-async function planBake(clients: Clients, input: Input, target: Target): Promise<PlanOf<Facts>> {
-  const { lasts, recoverWithin, restartsMax, version = null } = input;
-  const { health, unread } = await readHealth(clients, target);
+async function planBake(clients: Clients, input: Input, context: ActionContext): Promise<PlanOf<Facts>> {
+  const { target } = context;
+  const { lasts, recoverWithin, restartsMax, version = null, alarms, queries } = input;
+  const gates = { ...(alarms.length > 0 && { alarms }), ...(queries.length > 0 && { queries }) };
+  const { health, unread } = await lookOnce(clients, target);
   const baseline = baselineOf(health);
   const before = Object.keys(baseline).sort();
   const notes = [
     ...(before.length === 0 ? [] : [`Not well already, and no worse by that: ${firstNames(before)}.`]),
+    ...(await shutGates(clients, gates, context)).map(
+      ({ object, reason }) => `It has to be put right before the bake: ${object}: ${reason}.`,
+    ),
     ...unread.map((title) => `The ${title} cannot be read, so nothing is known of them.`),
   ];
   const tooMany: Blocker = {
@@ -66,7 +103,7 @@ async function planBake(clients: Clients, input: Input, target: Target): Promise
   };
   const isTooMuch = before.length > baselineObjectsMax;
   return {
-    ...emptyPlan<Facts>({ lasts, recoverWithin, restartsMax, version }),
+    ...emptyPlan<Facts>({ lasts, recoverWithin, restartsMax, version, ...gates }),
     // What is unwell changes by itself: it is kept with the plan, and not signed.
     details: { baseline: isTooMuch ? {} : baseline },
     blockers: isTooMuch ? [tooMany] : [],
@@ -75,19 +112,29 @@ async function planBake(clients: Clients, input: Input, target: Target): Promise
   };
 }
 
+async function lookOnce(clients: Clients, target: Target): Promise<HealthLook> {
+  const reader = await HealthReader.open(clients, target, { follow: false });
+  try {
+    return await reader.look();
+  } finally {
+    await reader.stop();
+  }
+}
+
 async function observeBake(
   clients: Clients,
   facts: Facts,
   kept: Json | undefined,
   context: ActionContext,
-  nowMs: number,
+  { reader, nowMs }: { reader: HealthReader; nowMs: number },
 ): Promise<Observation> {
   const { target, checkpoint, retry } = context;
   const before = watchIn(checkpoint.read(), retry, nowMs);
-  const { health } = await readHealth(clients, target);
+  const { health, serverVersion } = await reader.look();
   const { restartsMax } = facts;
   const worse = [
-    ...(await clusterProblems(clients, target, facts)),
+    ...(await clusterProblems(clients, target, facts, serverVersion)),
+    ...(await shutGates(clients, facts, context)),
     ...worseThan(kept as Baseline, health, { sinceMs: before.startedAtMs, restartsMax }),
   ];
   const watch = { ...before, lookedAtMs: nowMs, worseSinceMs: rememberWorse(before, worse, nowMs) };
@@ -96,7 +143,7 @@ async function observeBake(
 }
 
 /** Of the cluster itself nothing is taken for granted: it has to be ACTIVE, at the version that it was brought to. */
-async function clusterProblems(clients: Clients, target: Target, { version }: Facts): Promise<Unwell[]> {
+async function clusterProblems(clients: Clients, target: Target, { version }: Facts, serverVersion: string): Promise<Unwell[]> {
   const cluster = await readCluster(clients, target);
   const problem = (reason: string): Unwell => ({ object: `Cluster/${target.name}`, reason, count: 1 });
   const [issue] = cluster.health?.issues ?? [];
@@ -105,8 +152,29 @@ async function clusterProblems(clients: Clients, target: Target, { version }: Fa
     ...(version === null || sameMinorVersion(cluster.version ?? '', version)
       ? []
       : [problem(`it is at ${cluster.version ?? 'no version'}, not at ${version}`)]),
+    ...(version === null || sameMinorVersion(serverVersion, version)
+      ? []
+      : [{ object: 'APIServer/version', reason: `it says that it is ${serverVersion || 'of no version'}, not ${version}`, count: 1 }]),
     ...(issue === undefined ? [] : [problem(`EKS reports ${issueText(issue)}`)]),
   ];
+}
+
+/** Alarms and queries that are not as they have to be. What was so before is no better for it: they say what the cluster is for. */
+async function shutGates(
+  clients: Clients,
+  { alarms = [], queries = [] }: Pick<Facts, 'alarms' | 'queries'>,
+  context: ActionContext,
+): Promise<Unwell[]> {
+  const { signal } = context;
+  const gates: { object: string; look: () => Promise<Look> }[] = queries.map((query) => {
+    return { object: `Query/${query.endpoint}/${query.query}`, look: () => lookAtQuery(clients.endpoints, query, signal) };
+  });
+  if (alarms.length > 0) {
+    const input = { names: alarms, allowMissing: false, allowInsufficientData: false };
+    gates.push({ object: 'Alarms', look: () => lookAtAlarms(clients, input, context) });
+  }
+  const looks = await inParallel(gates, async ({ object, look }) => ({ object, ...(await safeLook(look, signal)) }));
+  return looks.flatMap(({ object, open, reason }) => (open ? [] : [{ object: cut(object, objectCharactersMax), reason, count: 1 }]));
 }
 
 /** What was remembered, if it is of this try and fresh; else a new beginning. */

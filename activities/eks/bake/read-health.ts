@@ -3,50 +3,127 @@ import type { Health, PodOfBake, WorkloadOfBake } from '../../../domain/bake/bak
 import type { Target } from '../../../domain/target.ts';
 import { cut } from '../../../domain/visible.ts';
 import type { Clients } from '../../clients.ts';
+import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import { kinds, viewedAs } from '../../kubernetes/client/kinds.ts';
-import type { Kind } from '../../kubernetes/client/list.ts';
-import { apiServiceIsAvailable, listAll, listNodes, listUnlessDenied, nodeIsReady } from '../../kubernetes/client/read.ts';
+import { readPatiently, type Kind } from '../../kubernetes/client/list.ts';
+import { apiServiceIsAvailable, listUnlessDenied, nodeIsReady } from '../../kubernetes/client/read.ts';
+import { sharedList } from '../../kubernetes/client/shared-lists.ts';
+import type { WatchedList } from '../../kubernetes/client/watched-list.ts';
 import { podView, timeMs } from '../../kubernetes/drain/view.ts';
+import { serverVersion } from '../../preflight/kubernetes-parts.ts';
 
 const reasonCharactersMax = 100;
+const readyzTimeoutMs = 15_000;
 /** Their pods end by themselves, and are no measure of how well a cluster is. */
 const endsByItself = 'Job';
+const deniedCodes: readonly number[] = [401, 403, 404];
 
-/** What a look shows, and what could not be read, in the plural. */
+type Unwell = Health['unwell'][number];
+
+/** What a look shows. */
 export interface HealthLook {
   health: Health;
+  /** The version that the API server says it has, such as `v1.34.1-eks-1`. */
+  serverVersion: string;
+  /** What could not be read, in the plural. */
   unread: string[];
 }
 
-/** Reads only. Throws `kubernetes-…` errors where nodes, pods, Deployments or StatefulSets cannot be read. */
-export async function readHealth(clients: Clients, target: Target): Promise<HealthLook> {
-  const apis = await clients.kubernetes(target);
-  const unread: string[] = [];
-  const list = <Item>(kind: Kind<Item>): Promise<Item[]> => listAll(apis, target.name, kind);
-  const nodes = await listNodes(apis, target.name);
-  const apiServices = await listUnlessDenied(apis, target.name, kinds.apiServices, unread);
-  const pods = await list(viewedAs(kinds.pods, podOfBake));
-  const deployments = await list(kinds.deployments);
-  const statefulSets = await list(kinds.statefulSets);
-  const daemonSets = await listUnlessDenied(apis, target.name, kinds.daemonSets, unread);
-  const unwell = [
-    ...nodes
-      .filter((node) => !nodeIsReady(node))
-      .map(({ metadata }) => ({ object: `Node/${metadata?.name ?? ''}`, reason: 'it is not Ready' })),
-    ...apiServices
-      .filter((api) => !apiServiceIsAvailable(api))
-      .map(({ metadata }) => ({ object: `APIService/${metadata?.name ?? ''}`, reason: 'it is not Available' })),
-  ];
-  const workloads = [
-    ...deployments.map((each) => workloadOf('Deployment', each)),
-    ...statefulSets.map((each) => workloadOf('StatefulSet', each)),
-    ...daemonSets.map(({ metadata, status }) => ({
-      object: objectOf('DaemonSet', metadata),
-      wanted: status?.desiredNumberScheduled ?? 0,
-      ready: status?.numberReady ?? 0,
-    })),
-  ];
-  return { health: { unwell, workloads, pods: pods.flatMap((pod) => pod ?? []) }, unread };
+// As much as a bake looks at; whoever follows the same kind of the same cluster shares one list.
+const nodeKind = viewedAs(kinds.nodes, (node): Unwell | undefined =>
+  nodeIsReady(node) ? undefined : { object: `Node/${node.metadata?.name ?? ''}`, reason: 'it is not Ready' },
+);
+const apiServiceKind = viewedAs(kinds.apiServices, (api): Unwell | undefined =>
+  apiServiceIsAvailable(api) ? undefined : { object: `APIService/${api.metadata?.name ?? ''}`, reason: 'it is not Available' },
+);
+const podKind = viewedAs(kinds.pods, podOfBake);
+const deploymentKind = viewedAs(kinds.deployments, (each): WorkloadOfBake => workloadOf('Deployment', each));
+const statefulSetKind = viewedAs(kinds.statefulSets, (each): WorkloadOfBake => workloadOf('StatefulSet', each));
+const daemonSetKind = viewedAs(kinds.daemonSets, ({ metadata, status }): WorkloadOfBake => {
+  return {
+    object: objectOf('DaemonSet', metadata),
+    wanted: status?.desiredNumberScheduled ?? 0,
+    ready: status?.numberReady ?? 0,
+  };
+});
+const follower = { onChange: () => undefined, onFailure: () => undefined };
+
+/** The health of a cluster, read once, or kept by watches from then on: ten thousand pods are not listed at each look. */
+export class HealthReader {
+  private readonly clients: Clients;
+  private readonly target: Target;
+  private readonly lists = new Map<object, WatchedList<unknown>>();
+
+  private constructor(clients: Clients, target: Target) {
+    this.clients = clients;
+    this.target = target;
+  }
+
+  /** Reads only. Throws `kubernetes-…` errors where nodes, pods, Deployments or StatefulSets cannot be read. */
+  static async open(clients: Clients, target: Target, { follow }: { follow: boolean }): Promise<HealthReader> {
+    const reader = new HealthReader(clients, target);
+    try {
+      const { access } = await clients.kubernetes(target);
+      for (const kind of [nodeKind, podKind, deploymentKind, statefulSetKind]) await reader.load(kind, follow ? access : {}, follow);
+    } catch (error) {
+      await reader.stop();
+      throw error;
+    }
+    return reader;
+  }
+
+  /** What is known now, and how the API server answers. Throws `kubernetes-…` errors where the server has not answered for a while. */
+  async look(): Promise<HealthLook> {
+    const { readiness, unread } = await this.readiness();
+    const apis = await this.clients.kubernetes(this.target);
+    // There are few of these, and whoever may list them need not have the right to watch them.
+    const few = <Item>(kind: Kind<Item>): Promise<Item[]> => listUnlessDenied(apis, this.target.name, kind, unread);
+    const apiServices = (await few(apiServiceKind)).filter((one) => one !== undefined);
+    const daemonSets = await few(daemonSetKind);
+    const version = await serverVersion(apis, this.target.name);
+    return {
+      health: {
+        unwell: [...readiness, ...this.itemsOf(nodeKind), ...apiServices],
+        workloads: [...this.itemsOf(deploymentKind), ...this.itemsOf(statefulSetKind), ...daemonSets],
+        pods: this.itemsOf(podKind),
+      },
+      serverVersion: version,
+      unread,
+    };
+  }
+
+  /** Ends the watches that nobody else follows. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.lists.values()].map((list) => list.leave(follower)));
+  }
+
+  private async load(kind: Kind<unknown>, access: object, follow: boolean): Promise<void> {
+    const { clients, target } = this;
+    const list = sharedList({ access }, kind, target.name, () => clients.kubernetes(target));
+    list.join(follower);
+    this.lists.set(kind, list);
+    await list.load();
+    if (follow) list.follow();
+  }
+
+  private itemsOf<Item>(kind: Kind<Item>): NonNullable<Item>[] {
+    const items = (this.lists.get(kind)?.items() ?? []) as Item[];
+    return items.filter((item): item is NonNullable<Item> => item !== undefined);
+  }
+
+  /** What the API server says of itself (https://kubernetes.io/docs/reference/using-api/health-checks/). */
+  private async readiness(): Promise<{ readiness: Unwell[]; unread: string[] }> {
+    const apis = await this.clients.kubernetes(this.target);
+    try {
+      await readPatiently(async () => (await apis.open('/readyz', {}, AbortSignal.timeout(readyzTimeoutMs))).resume());
+      return { readiness: [], unread: [] };
+    } catch (error) {
+      const code = kubernetesCode(error);
+      if (code === undefined) throw kubernetesError(error, 'ask /readyz', this.target.name);
+      if (deniedCodes.includes(code)) return { readiness: [], unread: ['answers of /readyz'] };
+      return { readiness: [{ object: 'APIServer/readyz', reason: `it answers ${code}, not 200` }], unread: [] };
+    }
+  }
 }
 
 interface Replicated {

@@ -1,11 +1,12 @@
-import { UpdateClusterVersionCommand, type Update } from '@aws-sdk/client-eks';
+import { UpdateClusterVersionCommand, type Cluster, type Update } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
-import { expectedVersion } from '../../../domain/plan/expected.ts';
+import { expectedOfNodes, expectedVersion, isRemoved, type ExpectedChange } from '../../../domain/plan/expected.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
 import { minorsBetween, rollbackProblem, rollbackWithinMs, upgradeProblem } from '../../../domain/version/hop.ts';
 import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
+import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { inParallel, listNodes } from '../../kubernetes/client/read.ts';
@@ -14,6 +15,7 @@ import { clusterBlockers, clusterFacts, listNodegroups, readCluster } from '../c
 import { askForUpdate } from '../update/ask-for-update.ts';
 import { describeUpdate } from '../update/planned-change.ts';
 import { readUpdates, updateInProgress } from '../update/read-updates.ts';
+import { cancelRollback, isAutoMode } from './cancel.ts';
 import { isPlanned, rollbackEndOf, type VersionChange, type VersionFacts } from './facts.ts';
 import { insightBlocker, insightName, insightRisk, findingOf, readInsights } from './insights.ts';
 import { foreignVersionUpdate, observeVersion } from './watch-version.ts';
@@ -21,9 +23,17 @@ import { foreignVersionUpdate, observeVersion } from './watch-version.ts';
 /** A control plane takes about ten minutes for a minor version. */
 const estimateMs = 10 * 60_000;
 const nodesShownMax = 5;
+const computeTypeLabel = 'eks.amazonaws.com/compute-type';
 const warningsShownMax = 10;
 
-type Input = ActionInput<'eks.updateControlPlane'>;
+type Input = ActionInput<'eks.updateControlPlane'> & { nodesTimeout?: string };
+
+/** The cluster that a plan is made for, with what the steps before will have done to it. */
+interface ClusterInHand {
+  clients: Clients;
+  target: Target;
+  expected: readonly ExpectedChange[];
+}
 
 /** What the two ways differ in. */
 interface Way {
@@ -31,7 +41,7 @@ interface Way {
   category: 'UPGRADE_READINESS' | 'ROLLBACK_READINESS';
   effect: string;
   /** What stands in the way besides what EKS finds. Reads only. */
-  blockers: (clients: Clients, target: Target, facts: VersionFacts, updates: readonly Update[]) => Promise<Blocker[]>;
+  blockers: (cluster: ClusterInHand, facts: VersionFacts, updates: readonly Update[]) => Promise<Blocker[]>;
   notes(facts: VersionFacts): string[];
 }
 
@@ -51,7 +61,11 @@ const back: Way = {
   category: 'ROLLBACK_READINESS',
   effect: 'roll the control plane back',
   blockers: rollbackBlockers,
-  notes: () => ['What is in etcd stays as it is. Add-ons and nodes keep their versions.'],
+  notes: ({ nodesTimeoutMinutes: minutes }) => [
+    minutes === undefined
+      ? 'What is in etcd stays as it is. Add-ons and nodes keep their versions.'
+      : `What is in etcd stays as it is, and so do add-ons. EKS takes its nodes (Auto Mode) back first, for ${minutes} minutes at most.`,
+  ],
 };
 
 /** `eks.updateControlPlane`: EKS takes the control plane one minor version up. */
@@ -67,7 +81,7 @@ export function updateControlPlaneAction(clients: Clients): AnyAction {
 
 /** `eks.rollbackControlPlane`: EKS takes the control plane back to the minor version that it was upgraded from. */
 export function rollbackControlPlaneAction(clients: Clients): AnyAction {
-  return defineAction<Input, VersionFacts>({
+  return defineAction<ActionInput<'eks.rollbackControlPlane'>, VersionFacts>({
     declaration: actions['eks.rollbackControlPlane'],
     plan: (input, context) => planChange(clients, back, input, context),
     observe: ({ facts }, context) => observeVersion(clients, facts, back.change, context),
@@ -87,7 +101,7 @@ function undoBy(uses: string, { from }: VersionFacts, target: Target, seen?: Obs
 async function planChange(
   clients: Clients,
   way: Way,
-  { version: to, waive, waitForUpdate }: Input,
+  { version: to, waive, waitForUpdate, nodesTimeout }: Input,
   { target, expected = [] }: ActionContext,
 ): Promise<PlanOf<VersionFacts>> {
   const cluster = await readCluster(clients, target);
@@ -105,6 +119,7 @@ async function planChange(
     to,
     waived: waived.map(insightName).sort(),
     waitForUpdate,
+    ...autoModeFacts(cluster, awaited === undefined ? undefined : inFlight, nodesTimeout),
   };
   const rollbackUntil = way === up ? rollbackEndOf(updates, to) : undefined;
   const plan = { ...emptyPlan(facts), outputs: { version: to, ...(rollbackUntil !== undefined && { rollbackUntil }) } };
@@ -113,18 +128,19 @@ async function planChange(
   }
   return {
     ...plan,
-    effects: [{ object, change: way.effect, before: from, after: to }],
+    effects: [
+      ...(facts.cancels === undefined ? [] : [{ object, change: `cancel the rollback in progress (${facts.cancels})` }]),
+      { object, change: way.effect, before: from, after: to },
+    ],
     risks: waived.map((insight): Risk => insightRisk(insight, waivers.get(insightName(insight)) ?? '')),
     blockers: [
       ...clusterBlockers(cluster),
       ...(inFlight && awaited === undefined ? [inFlightBlocker(way, facts, target, inFlight)] : []),
-      ...(await way.blockers(clients, target, facts, updates)),
+      ...(await way.blockers({ clients, target, expected }, facts, updates)),
       ...errors.filter((insight) => !waived.includes(insight)).map(insightBlocker),
     ],
     notes: [
-      ...(awaited === undefined
-        ? []
-        : [`The update to ${awaited} is in progress, and cannot be stopped: this step waits until it has ended.`]),
+      ...(awaited === undefined ? [] : [awaitedNote(awaited, facts)]),
       ...warnings.slice(0, warningsShownMax).map((insight) => `EKS warns: ${insightName(insight)}: ${findingOf(insight)}`),
       ...(warnings.length > warningsShownMax ? [`EKS gives ${warnings.length - warningsShownMax} more warnings.`] : []),
       ...waive.filter((one) => !isInForce(one)).map(({ insight, until }) => `The waiver of ${insight} ended at ${until ?? ''}.`),
@@ -135,6 +151,21 @@ async function planChange(
   };
 }
 
+/** What EKS does besides where it runs the nodes itself. */
+function autoModeFacts(cluster: Cluster, awaited: Update | undefined, nodesTimeout?: string): Partial<VersionFacts> {
+  if (!isAutoMode(cluster)) return {};
+  const timeoutMs = nodesTimeout === undefined ? undefined : parseDurationMs(nodesTimeout);
+  return {
+    ...(timeoutMs !== undefined && { nodesTimeoutMinutes: Math.ceil(timeoutMs / 60_000) }),
+    ...(awaited?.type === 'VersionRollback' && { cancels: awaited.id ?? '' }),
+  };
+}
+
+function awaitedNote(version: string, { cancels }: VersionFacts): string {
+  if (cancels === undefined) return `The update to ${version} is in progress, and cannot be stopped: this step waits until it has ended.`;
+  return `The rollback to ${version} is cancelled if EKS has only come to the nodes; else this step waits until it has ended.`;
+}
+
 function isInForce({ until }: Input['waive'][number]): boolean {
   return until === undefined || Date.parse(until) > Date.now();
 }
@@ -142,7 +173,8 @@ function isInForce({ until }: Input['waive'][number]): boolean {
 /** EKS is told to go past what it finds only where people have signed for each finding: of others it may not be told so. */
 async function change(clients: Clients, way: Way, facts: VersionFacts, context: ActionContext): Promise<void> {
   const { target } = context;
-  const { to, waived } = facts;
+  const { to, waived, nodesTimeoutMinutes: timeoutMinutes } = facts;
+  if (await cancelRollback(clients, facts, context)) return;
   const { errors } = await readInsights(clients, target, way.category, to);
   const unsigned = errors.find((insight) => !waived.includes(insightName(insight)));
   // What is in progress already may be this step's own, and is not begun by asking for it again.
@@ -153,10 +185,11 @@ async function change(clients: Clients, way: Way, facts: VersionFacts, context: 
   const force = waived.length > 0;
   const wanted = {
     call: `UpdateClusterVersion ${target.name}`,
-    request: { cluster: target.name, version: to, force },
+    request: { cluster: target.name, version: to, force, ...(timeoutMinutes !== undefined && { timeoutMinutes }) },
     waitForUpdate: facts.waitForUpdate,
     send: async (clientRequestToken: string) => {
-      const request = { name: target.name, version: to, force, clientRequestToken };
+      const rollbackConfig = timeoutMinutes === undefined ? undefined : { timeoutMinutes };
+      const request = { name: target.name, version: to, force, rollbackConfig, clientRequestToken };
       const { update } = await clients.eks(target.region).send(new UpdateClusterVersionCommand(request));
       return update;
     },
@@ -177,28 +210,22 @@ function inFlightBlocker(way: Way, facts: VersionFacts, target: Target, update: 
   return { object: `Cluster/${target.name}`, reason: `The ${describeUpdate(update)} is in progress.${same}`, remedy };
 }
 
-async function upgradeBlockers(clients: Clients, target: Target, { from, to }: VersionFacts): Promise<Blocker[]> {
+async function upgradeBlockers(cluster: ClusterInHand, { from, to }: VersionFacts): Promise<Blocker[]> {
   const problem = upgradeProblem(from, to);
   if (problem !== undefined) {
     const remedy = 'Ask for the next minor version; several of them are several steps, each with its own plan.';
-    return [{ object: `Cluster/${target.name}`, reason: sentence(problem), remedy }];
+    return [{ object: `Cluster/${cluster.target.name}`, reason: sentence(problem), remedy }];
   }
-  return laggards(clients, target, (version) => skewProblem(version, to), 'Bring the older side up first.');
+  return laggards(cluster, (version) => skewProblem(version, to), 'Bring the older side up first.');
 }
 
-async function rollbackBlockers(
-  clients: Clients,
-  target: Target,
-  { from, to }: VersionFacts,
-  updates: readonly Update[],
-): Promise<Blocker[]> {
-  const object = `Cluster/${target.name}`;
+async function rollbackBlockers(cluster: ClusterInHand, { from, to }: VersionFacts, updates: readonly Update[]): Promise<Blocker[]> {
+  const object = `Cluster/${cluster.target.name}`;
   const problem = rollbackProblem(from, to);
   if (problem !== undefined) return [{ object, reason: sentence(problem), remedy: 'Ask for the version that it was upgraded from.' }];
   const newer = async (): Promise<Blocker[]> =>
     laggards(
-      clients,
-      target,
+      cluster,
       (version) => ((minorsBetween(to, version) ?? 0) > 0 ? `kubelet ${version} would be newer than the control plane ${to}` : undefined),
       `Bring its nodes back to ${to} first, by new nodes of that version.`,
     );
@@ -218,10 +245,9 @@ async function rollbackBlockers(
   return newer();
 }
 
-/** Node groups and nodes that could not run under the version. */
+/** Node groups and nodes that could not run under the version, as they will be by then. */
 async function laggards(
-  clients: Clients,
-  target: Target,
+  { clients, target, expected }: ClusterInHand,
   problem: (version: string) => string | undefined,
   remedy: string,
 ): Promise<Blocker[]> {
@@ -229,13 +255,16 @@ async function laggards(
   const groups = await inParallel(names, (name) => findNodegroup(clients, target, name));
   const blockers: Blocker[] = [];
   for (const group of groups) {
-    const why = group && problem(group.version ?? '');
-    if (why !== undefined) {
-      blockers.push({ object: `Nodegroup/${target.name}/${group?.nodegroupName ?? ''}`, reason: `Version skew: ${why}.`, remedy });
-    }
+    const object = `Nodegroup/${target.name}/${group?.nodegroupName ?? ''}`;
+    if (!group || isRemoved(expected, object)) continue;
+    const why = problem(expectedVersion(expected, object) ?? group.version ?? '');
+    if (why !== undefined) blockers.push({ object, reason: `Version skew: ${why}.`, remedy });
   }
   const nodes = await listNodes(await clients.kubernetes(target), target.name);
+  const { removed } = expectedOfNodes(expected);
   const wrong = nodes.flatMap(({ metadata, status }) => {
+    // EKS takes its own nodes along, whichever way the version goes.
+    if (removed.has(metadata?.name ?? '') || metadata?.labels?.[computeTypeLabel] === 'auto') return [];
     const why = problem(status?.nodeInfo?.kubeletVersion ?? '');
     return why === undefined ? [] : [{ object: `Node/${metadata?.name ?? ''}`, reason: `Version skew: ${why}.`, remedy }];
   });

@@ -10,6 +10,10 @@ export type VersionFacts = ClusterFacts & {
   waived: string[];
   /** Whether an update the other way is waited for that is in progress, to be taken back then. */
   waitForUpdate: boolean;
+  /** Only of the rollback of a cluster in Auto Mode: how long EKS has for its nodes until it gives the rollback up. */
+  nodesTimeoutMinutes?: number;
+  /** Id of a rollback in progress that is cancelled, where EKS has not come to the control plane yet; else it is waited for. */
+  cancels?: string;
 };
 
 /** The type of the updates that such a plan brings about. */

@@ -6,6 +6,7 @@ import { readCluster, replacedCluster } from '../cluster.ts';
 import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
 import { readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
+import { canBeCancelled } from './cancel.ts';
 import { isPlanned, rollbackEndOf, type VersionChange, type VersionFacts } from './facts.ts';
 
 /** How far EKS is with taking a control plane to the version of a plan. Reads only. Throws `cluster-unknown` and `aws-…` errors. */
@@ -47,13 +48,15 @@ async function observeUpdating(
   clients: Clients,
   facts: VersionFacts,
   change: VersionChange,
-  { target, acted, adopt }: ActionContext,
+  context: ActionContext,
   version: string,
   progress: Progress,
 ): Promise<Observation> {
+  const { target, acted, adopt } = context;
   if (acted) return { state: 'moving', progress };
   const updates = await readUpdates(clients, target);
   const inProgress = updateInProgress(updates);
+  if (inProgress && canBeCancelled(facts, inProgress, context)) return { state: 'todo', progress };
   if (facts.waitForUpdate && inProgress && !isPlanned(inProgress, change, facts)) return { state: 'moving', progress };
   // One that is not listed yet may be this step's.
   const untouched = inProgress !== undefined && isUntouched(facts, change, version, updates);

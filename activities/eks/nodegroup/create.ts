@@ -1,6 +1,7 @@
 import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
 import type { Target } from '../../../domain/target.ts';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
+import { expectedVersion } from '../../../domain/plan/expected.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../../domain/plan/plan.ts';
 import { sameMinorVersion } from '../../../domain/version/version.ts';
@@ -88,11 +89,12 @@ function tagBlockers({ name, like }: CreateInput, { tags }: JsonObject): Blocker
   return [{ object: `Nodegroup/${name}`, reason, remedy: `Take a tag off node group ${like} (aws eks untag-resource), then plan again.` }];
 }
 
-async function planCreate(clients: Clients, input: CreateInput, { target }: ActionContext): Promise<PlanOf<CreateFacts>> {
+async function planCreate(clients: Clients, input: CreateInput, { target, expected = [] }: ActionContext): Promise<PlanOf<CreateFacts>> {
   const existing = await findNodegroup(clients, target, input.name);
   if (existing) return planExisting(clients, input, existing, target);
   const like = await readNodegroup(clients, target, input.like);
-  const { version: clusterVersion = '' } = await readCluster(clients, target);
+  const { version: present = '' } = await readCluster(clients, target);
+  const clusterVersion = expectedVersion(expected, `Cluster/${target.name}`) ?? present;
   const request = requestLike(like, input, clusterVersion);
   const desiredSize = like.scalingConfig?.desiredSize ?? 0;
   return {

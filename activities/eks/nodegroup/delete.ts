@@ -63,7 +63,10 @@ async function planDelete(
     notes: busyNotes(nodegroup, name),
     details: { podsLeft: left.length },
     outputs: { nodegroup: name },
-    expects: [{ change: 'nodes-removed', nodes }],
+    expects: [
+      { change: 'nodes-removed', nodes },
+      ...(nodegroup ? [{ change: 'removed' as const, object: `Nodegroup/${target.name}/${name}` }] : []),
+    ],
     estimateMs: nodegroup ? estimateMs : 0,
   };
 }

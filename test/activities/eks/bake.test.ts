@@ -12,7 +12,7 @@ const input = { lasts: '10m', recoverWithin: '2m', restartsMax: 0 };
 const minuteMs = 60_000;
 
 let demo: TestCluster;
-let nowMs: number;
+let nowMs = Date.now();
 let kept: Json | undefined;
 
 beforeAll(async () => {
@@ -20,7 +20,9 @@ beforeAll(async () => {
 });
 afterAll(() => demo.stop());
 beforeEach(async () => {
-  [nowMs, kept] = [Date.now(), undefined];
+  // Each test begins after the one before, so that no restart of that one counts.
+  [nowMs, kept] = [nowMs + minuteMs, undefined];
+  demo.proxy.treat = () => 'pass';
   await setReady('web', true);
   await setReady('api', true);
 });
@@ -117,6 +119,66 @@ test('a control plane at another version stops it', async () => {
   expect(await looks(signed, [0])).toMatchObject([
     { state: 'stuck', reason: expect.stringContaining('it is at 1.33, not at 1.34') as unknown },
   ]);
+});
+
+test('an API server that is not ready, or of another version, stops it', async () => {
+  const signed = await plan({ version: '1.33', recoverWithin: '0s' });
+  demo.proxy.treat = ({ path }) => (path.endsWith('/readyz') ? { status: 500, body: '[-]etcd failed' } : 'pass');
+  expect(await looks(signed, [0])).toMatchObject([
+    { reason: expect.stringContaining('APIServer/readyz: it answers 500, not 200') as unknown },
+  ]);
+  const version = { status: 200, headers: { 'content-type': 'application/json' }, body: '{"gitVersion":"v1.32.9-eks-1"}' };
+  demo.proxy.treat = ({ path }) => (path.endsWith('/version') ? version : 'pass');
+  expect(await looks(signed, [0])).toMatchObject([
+    { reason: expect.stringContaining('APIServer/version: it says that it is v1.32.9-eks-1, not 1.33') as unknown },
+  ]);
+  kept = undefined;
+  // Whoever may not ask knows nothing of it, and says so in the plan.
+  demo.proxy.treat = ({ path }) => (path.endsWith('/readyz') ? { status: 403, body: 'no' } : 'pass');
+  expect((await plan()).notes).toEqual(['The answers of /readyz cannot be read, so nothing is known of them.']);
+  expect(states(await looks(signed, [0]))).toEqual(['moving']);
+});
+
+test('alarms and queries have to be as they should, whatever they were before, and are signed', async () => {
+  const gates = { alarms: ['latency'], queries: [{ endpoint: 'metrics', query: 'errors', below: 5 }] };
+  const clients = { ...demo.clients, endpoints: async () => ({ metrics: { url: `${demo.sandbox.url}/prometheus/` } }) };
+  const { alarms, queries } = demo.sandbox.world;
+  const say = (state: 'OK' | 'ALARM', errors: number): void => {
+    alarms.set('latency', { name: 'latency', kind: 'metric', state });
+    queries.set('errors', { scalar: String(errors) });
+  };
+  const gated = bakeAction(clients, () => nowMs);
+  const look = (signed: ActionPlan): Promise<Observation> => gated.observe(signed, demo.context({ checkpoint }));
+  say('ALARM', 9);
+  const signed = await gated.plan({ ...input, recoverWithin: '0s', ...gates }, demo.context());
+  expect(signed).toMatchObject({ facts: gates, details: { baseline: {} } });
+  expect(signed.notes).toEqual([
+    expect.stringContaining('Query/metrics/errors: the value is 9, not below 5'),
+    expect.stringContaining('Alarms: latency is ALARM'),
+  ]);
+  expect(await look(signed)).toMatchObject({ state: 'stuck', reason: expect.stringContaining('Alarms: latency is ALARM') as unknown });
+  say('OK', 1);
+  expect(await look(signed)).toMatchObject({ state: 'moving' });
+  // What does not answer is not well.
+  alarms.clear();
+  expect(await look(signed)).toMatchObject({ state: 'stuck', reason: expect.stringContaining('there is no alarm latency') as unknown });
+  alarms.clear();
+  queries.clear();
+});
+
+test('over a watch it lists the pods once, however often it looks', async () => {
+  const signed = await plan();
+  const pods = /^GET \S*\/api\/v1\/pods(\?(?!.*watch)|$)/;
+  const before = demo.proxy.requests.filter((made) => pods.test(made)).length;
+  const following = await bake().follow!(signed, demo.context({ checkpoint }));
+  for (const minutes of [0, 1, 1]) {
+    nowMs += minutes * minuteMs;
+    expect(await following.observe()).toMatchObject({ state: 'moving', progress: { summary: 'nothing is worse than before' } });
+  }
+  await setReady('web', false);
+  await until('the watch to tell', async () => (await following.observe()).progress?.summary.includes('Deployment/shop/web') ?? false);
+  await following.stop();
+  expect(demo.proxy.requests.filter((made) => pods.test(made)).length - before).toBe(1);
 });
 
 test('what nobody has looked at for minutes does not count: it begins anew', async () => {

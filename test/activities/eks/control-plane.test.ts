@@ -2,6 +2,7 @@ import { DescribeClusterCommand, ErrorCode, ListUpdatesCommand, UpdateClusterVer
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { explainUpdateErrors, updateErrors } from '../../../activities/eks/update/update-error.ts';
+import type { ExpectedChange } from '../../../domain/plan/expected.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { ClusterSeed, InsightSeed } from '../../../sandbox/seed.ts';
 import { eventually } from '../../sandbox/kubernetes-fixture.ts';
@@ -106,6 +107,29 @@ describe('the plan of an upgrade', () => {
     await start({ nodegroups: cluster!.nodegroups });
     const objects = (await demo.plan(upgrade, { version: '1.34' })).blockers.map(({ object }) => object);
     expect(objects).toEqual(['Nodegroup/demo/blue', expect.stringMatching(/^Node\/ip-/)]);
+  });
+
+  test('across hops it goes by what earlier ones bring: nodes may skip hops until one of them would be too far behind', async () => {
+    const [cluster] = worldWith([], { nodes: 1, version: '1.32', releaseVersion: '1.32.8-20260415' }).clusters;
+    await start({ version: '1.32', nodegroups: cluster!.nodegroups });
+    const [node = ''] = await demo.nodeNames();
+    const hops: ExpectedChange[] = ['1.33', '1.34', '1.35'].map((version) => ({ change: 'version', object: 'Cluster/demo', version }));
+    const updated: ExpectedChange[] = [
+      { change: 'version', object: 'Nodegroup/demo/blue', version: '1.34' },
+      { change: 'nodes-removed', nodes: [node] },
+    ];
+    const rotated: ExpectedChange[] = [
+      { change: 'nodes-removed', nodes: [node] },
+      { change: 'removed', object: 'Nodegroup/demo/blue' },
+    ];
+    const objects = async (version: string, expected: ExpectedChange[]): Promise<string[]> =>
+      (await demo.plan(upgrade, { version }, { expected })).blockers.map(({ object }) => object);
+    expect(await objects('1.33', [])).toEqual([]);
+    expect(await objects('1.34', hops.slice(0, 1))).toEqual([]);
+    expect(await objects('1.35', hops.slice(0, 2))).toEqual([]);
+    expect(await objects('1.36', hops)).toEqual(['Nodegroup/demo/blue', `Node/${node}`]);
+    expect(await objects('1.36', [...hops, ...updated])).toEqual([]);
+    expect(await objects('1.36', [...hops, ...rotated])).toEqual([]);
   });
 
   test('warns of what EKS is not sure about', async () => {
@@ -298,6 +322,44 @@ describe('the rollback of an upgrade', () => {
     expect(await demo.perform(rollback, plan)).toMatchObject({ outputs: { version: '1.33' } });
     expect(await updateIds()).toHaveLength(2);
     expect(await demo.undo(rollback, plan)).toEqual([{ uses: upgrade, with: { version: '1.34', waitForUpdate: true } }]);
+  });
+
+  describe('in Auto Mode', () => {
+    const autoMode: Partial<ClusterSeed> = { ...upgraded, autoMode: true };
+
+    test('gives EKS its time for the nodes, which go back first', async () => {
+      await start(autoMode);
+      const plan = await demo.plan(rollback, { version: '1.33', nodesTimeout: '3h' });
+      expect(plan).toMatchObject({ facts: { nodesTimeoutMinutes: 180 }, blockers: [] });
+      let sent: unknown;
+      demo.proxy.treat = (request) => {
+        if (isUpdate(request)) sent = JSON.parse(request.body);
+        return 'pass';
+      };
+      expect(await demo.perform(rollback, plan)).toMatchObject({ outputs: { version: '1.33' } });
+      expect(sent).toMatchObject({ version: '1.33', rollbackConfig: { timeoutMinutes: 180 } });
+    });
+
+    test('is cancelled by its undo while nodes go back, once, though the answer is lost', async () => {
+      await start(autoMode, slow);
+      await demo.act(rollback, await demo.plan(rollback, { version: '1.33' }));
+      const plan = await demo.plan(upgrade, { version: '1.34', waitForUpdate: true });
+      expect(plan.effects[0]).toMatchObject({ change: expect.stringMatching(/^cancel the rollback in progress/) });
+      demo.proxy.treat = once(({ path }) => path.endsWith('/cancel-update'), 'lose-answer');
+      expect(await demo.perform(upgrade, plan)).toMatchObject({ outputs: { version: '1.34' } });
+      expect(await versionNow()).toBe('1.34');
+      expect(await updateIds()).toHaveLength(2);
+    });
+
+    test('is waited for where EKS has come to the control plane, and taken back then', async () => {
+      await start(autoMode, 2_000);
+      await demo.act(rollback, await demo.plan(rollback, { version: '1.33' }));
+      const plan = await demo.plan(upgrade, { version: '1.34', waitForUpdate: true });
+      const refusal = { status: 400, headers: { 'x-amzn-errortype': 'InvalidRequestException' }, body: '{"message":"too late"}' };
+      demo.proxy.treat = ({ path }) => (path.endsWith('/cancel-update') ? refusal : 'pass');
+      expect(await demo.perform(upgrade, plan)).toMatchObject({ outputs: { version: '1.34' } });
+      expect(await updateIds()).toHaveLength(3);
+    });
   });
 
   test('is what undoes an upgrade, also where that was begun only', async () => {

@@ -45,7 +45,10 @@ test('The plan names the group and each node that goes with it, and reads only.'
     notes: [],
     details: { podsLeft: 0 },
     outputs: { nodegroup: 'blue' },
-    expects: [{ change: 'nodes-removed', nodes: names }],
+    expects: [
+      { change: 'nodes-removed', nodes: names },
+      { change: 'removed', object: 'Nodegroup/demo/blue' },
+    ],
     estimateMs: 120_000,
   });
   expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
@@ -108,7 +111,7 @@ test('Pods on nodes that an earlier step drains do not block the plan, those on 
   const nodes = await demo.nodeNames();
   const planAfter = (drained: string[]): Promise<ActionPlan> =>
     demo.plan(remove, blue, { expected: [{ change: 'nodes-drained', nodes: drained }] });
-  expect(await planAfter(nodes)).toMatchObject({ blockers: [], expects: [{ change: 'nodes-removed', nodes }] });
+  expect(await planAfter(nodes)).toMatchObject({ blockers: [], expects: [{ change: 'nodes-removed', nodes }, { change: 'removed' }] });
   expect((await planAfter(nodes.slice(1))).blockers).toHaveLength(1);
 });
 

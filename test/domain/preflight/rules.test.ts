@@ -1,7 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import type { CertificateAuthority } from '../../../domain/certificate-authority/rotation.ts';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
+import { asExpected } from '../../../domain/preflight/as-expected.ts';
+import type { ExpectedChange } from '../../../domain/plan/expected.ts';
 import { checks } from '../../../domain/preflight/checks.ts';
 import { findingsPerCheckMax, preflight } from '../../../domain/preflight/preflight.ts';
 import { isWhollyRemoved, removalOf } from '../../../domain/preflight/removed-apis.ts';
@@ -612,4 +614,54 @@ test('Of a check that finds too much, the worst is kept and the rest is counted.
   const report = preflight(whole({ workloads }), { version: '1.33', toVersion: '1.34', nowMs });
   expect(report.leftOut).toEqual({ 'grace-period-0': 8 });
   expect(report.findings[0]?.name).toBe('grace-period-0:StatefulSet/shop/web');
+});
+
+describe('what the run itself updates', () => {
+  const aim = { version: '1.33', toVersion: '1.34', nowMs };
+  const addonFindings = (version: string, updatedAddons: string[], addonVersions = sound.addonVersions): string[] =>
+    preflight(whole({ ...sound, addonVersions, addons: [addon({ version })] }), { ...aim, updatedAddons }).findings.map(
+      ({ severity, name }) => `${severity} ${name}`,
+    );
+
+  test.each([
+    ['not given out', 'v1.9.3', ['coredns'], ['note addon-version:Addon/coredns']],
+    ['older than the default', 'v1.11.1', ['coredns'], ['note addon-version:Addon/coredns']],
+    ['the default', 'v1.12.0', ['coredns'], []],
+    ['not given out, and another one is named', 'v1.9.3', ['vpc-cni'], ['error addon-version:Addon/coredns']],
+  ])('an add-on with a version that is %s', (_what, version, updated, found) => {
+    expect(addonFindings(version, updated)).toEqual(found);
+  });
+
+  test('an add-on of which EKS has no version at all stays an error: the run cannot update it', () => {
+    expect(addonFindings('v1.9.3', ['coredns'], [])).toEqual(['error addon-version:Addon/coredns']);
+  });
+
+  test('steps before bring versions and take nodes away', () => {
+    const old = { kubeletVersion: 'v1.30.1-eks-1' };
+    const self = { labels: {}, ...old };
+    const snapshot = whole({
+      ...sound,
+      nodegroups: [nodegroup({ version: '1.30' }), nodegroup({ name: 'gone', version: '1.29' })],
+      nodes: [node({ ...old, name: 'of-blue' }), node({ ...self, name: 'drained' }), node({ ...self, name: 'stays' })],
+      addons: [addon({ version: 'v1.9.3' })],
+    });
+    const expected: ExpectedChange[] = [
+      { change: 'version', object: 'Nodegroup/demo/blue', version: '1.33' },
+      { change: 'nodes-removed', nodes: ['of-blue', 'drained'] },
+      { change: 'removed', object: 'Nodegroup/demo/gone' },
+      { change: 'version', object: 'Addon/demo/coredns', version: 'v1.12.0' },
+      { change: 'version', object: 'Addon/demo/kube-proxy', version: 'v1.30.0' },
+    ];
+    const names = (steps: ExpectedChange[]): string[] =>
+      preflight(asExpected(snapshot, steps, 'demo'), aim)
+        .findings.filter(({ check }) => ['kubelet-skew', 'addon-version', 'nodegroup-behind', 'kube-proxy-skew'].includes(check))
+        .map(({ name, why }) => `${name} ${/Nodes: .*/.exec(why)?.[0] ?? ''}`.trim());
+    expect(names([])).toEqual([
+      'addon-version:Addon/coredns',
+      'kubelet-skew:Nodes/kubelet-1.30 Nodes: of-blue, drained, stays.',
+      'nodegroup-behind:Nodegroup/blue',
+      'nodegroup-behind:Nodegroup/gone',
+    ]);
+    expect(names(expected)).toEqual(['kube-proxy-skew:DaemonSet/kube-system/kube-proxy', 'kubelet-skew:Nodes/kubelet-1.30 Nodes: stays.']);
+  });
 });

@@ -460,6 +460,7 @@ describe('the shipped runbooks', () => {
       'cluster-upgrades',
       'node-group-rotation',
       'node-group-update',
+      'node-group-upgrade',
       'node-groups-update',
       'node-maintenance',
     ]);
