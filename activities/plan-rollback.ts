@@ -5,6 +5,7 @@ import { sealSpan, type ActionPlan, type StepPlan } from '../domain/plan/plan.ts
 import { idOfUndo, type PlanningBase, type Rollback } from '../domain/run/span.ts';
 import type { PlannedStep } from '../domain/run/steps.ts';
 import type { AnyAction } from './action.ts';
+import { requireRollbackSize } from './span-size.ts';
 
 /** How many objects of a step that stays are named. */
 const objectsShownMax = 5;
@@ -26,7 +27,8 @@ type ContextOf = (step: StepContext) => ActionContext;
 
 /**
  * Plans a rollback, from the step that was begun last, each step with what the undoing of those after it will have done. What cannot
- * be undone stays, and so does everything before it, as the world has moved on from there. Reads only.
+ * be undone stays, and so does everything before it, as the world has moved on from there. Reads only. Throws `undo-too-large` where
+ * the plan is more than can be recorded and shown.
  *
  * @param steps the steps to undo, the last one begun first.
  */
@@ -57,6 +59,7 @@ export async function planRollback(
   }
   const { digest, title } = base.runbook;
   const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: book.planned });
+  requireRollbackSize(base.runbook, plan);
   return { plan, steps: book.steps, left: book.left };
 }
 

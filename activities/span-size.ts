@@ -52,14 +52,24 @@ export function tooLarge({ name }: CompiledRunbook, limit: string): HoldpointErr
 
 /** Throws `work-too-large`, with the step that is most of it, where a plan is more than can be recorded and shown to who signs it. */
 export function requirePlanSize(runbook: CompiledRunbook, plan: SpanPlan): void {
-  const bytes = bytesOf(plan);
-  if (bytes <= planBytesMax) return;
-  const [largest] = plan.steps.map((step) => ({ id: step.id, bytes: bytesOf(step) })).sort((one, other) => other.bytes - one.bytes);
-  const most = largest ? `, ${largest.bytes} of them in step ${largest.id}` : '';
-  throw tooLarge(runbook, `${planBytesMax} bytes in the plan of one span (${bytes}${most})`);
+  const excess = excessOf(plan);
+  if (excess !== undefined) throw tooLarge(runbook, `${planBytesMax} bytes in the plan of one span (${excess})`);
 }
 
-/** The same for the plans of all spans, which one answer holds. */
+/** The same for the plan of a rollback, as `undo-too-large`: nobody can split what is done already. */
+export function requireRollbackSize({ name }: CompiledRunbook, plan: SpanPlan): void {
+  const excess = excessOf(plan);
+  if (excess !== undefined) throw new HoldpointError('undo-too-large', { runbook: name, limit: `${planBytesMax} bytes (${excess})` });
+}
+
+function excessOf(plan: SpanPlan): string | undefined {
+  const bytes = bytesOf(plan);
+  if (bytes <= planBytesMax) return undefined;
+  const [largest] = plan.steps.map((step) => ({ id: step.id, bytes: bytesOf(step) })).sort((one, other) => other.bytes - one.bytes);
+  return `${bytes}${largest ? `, ${largest.bytes} of them in step ${largest.id}` : ''}`;
+}
+
+/** The same as `requirePlanSize` for the plans of all spans, which one answer holds. */
 export function requireForecastSize(runbook: CompiledRunbook, { spans }: Pick<Forecast, 'spans'>): void {
   const bytes = spans.reduce((sum, { plan }) => sum + bytesOf(plan), 0);
   if (bytes > forecastBytesMax) throw tooLarge(runbook, `${forecastBytesMax} bytes in the plans of all spans (${bytes})`);

@@ -159,6 +159,13 @@ export const errorKinds = {
     message: 'With these inputs, {runbook} comes to more than {limit}.',
     remedy: 'Split the work into several runs, each with shorter lists, or put holds between its parts.',
   },
+  'undo-too-large': {
+    consequence: 'refuse',
+    message: 'The plan that takes back what {runbook} has done comes to more than {limit}.',
+    remedy:
+      'Go on with the run (`retry`, `skip`, `done`), or abort it and take back by hand what has to be: ' +
+      '`holdpoint evidence show` lists what was changed.',
+  },
   'plan-too-slow': {
     consequence: 'stuck',
     message: 'The plan of {target} was not complete within {seconds} s: {what} was still being read.',

@@ -41,6 +41,9 @@ const connectTimeoutMs = 5_000;
  * waits for up to 50 ms; a production cluster has hundreds of shards. With this many looks a run hardly waits here either.
  */
 const looksPerSecond = 1_000;
+
+/** Bytes of all updates that are under way at one run: several large ones would keep its tasks failing (docs/decisions/0053). */
+const updatesBytesMax = 2 * 1024 * 1024;
 const startAttemptsMax = 3;
 
 /**
@@ -161,6 +164,7 @@ async function startDevelopmentServer(path: string, databaseFile: string | undef
   const address = `127.0.0.1:${port}`;
   const args = ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'error'];
   args.push('--dynamic-config-value', `history.transferProcessorMaxPollRPS=${looksPerSecond}`);
+  args.push('--dynamic-config-value', `history.maxInFlightUpdatePayloads=${updatesBytesMax}`);
   if (databaseFile !== undefined) args.push('--db-filename', databaseFile);
   const server = await startProcess({
     name: 'The Temporal server',

@@ -82,7 +82,7 @@ test(`${messages} messages that mean nothing leave a bounded record of refusals,
   await engine.until(target, 'done');
   expect(site.done).toEqual(['first', 'second', 'third']);
   const recorded = (await engine.verifiedKinds(run)).filter((kind) => kind === 'attempt.refused');
-  expect(recorded.length).toBeGreaterThan(messages / 10);
+  expect(recorded.length).toBeGreaterThanOrEqual(Math.min(messages / 10, refusalsRecordedMax));
   expect(recorded.length).toBeLessThanOrEqual(refusalsRecordedMax);
   // Each text of a refusal is cut.
   const longest = Math.max(...(await engine.entries(run)).map(({ body }) => JSON.stringify(body.reason ?? '').length));

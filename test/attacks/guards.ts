@@ -80,10 +80,18 @@ export const guards: readonly Guard[] = [
   {
     attack: 'S4: carry it out twice by a start that is replayed',
     file: 'activities/evidence/record.ts',
-    from: '  if (previous.execution === execution) return undefined;',
-    to: '  if (previous.execution !== "") return undefined;',
+    from: 'found.kind === kind && found.execution === execution && digestOf',
+    to: 'found.kind === kind && digestOf',
     test: 'test/attacks/worker.test.ts',
     name: 'a start that is carried out anew',
+  },
+  {
+    attack: 'S4: go on with the record of another execution',
+    file: 'activities/evidence/record.ts',
+    from: '  if (previous.execution === execution) return undefined;',
+    to: '  if (previous.execution !== "") return undefined;',
+    test: 'test/activities/evidence/record.test.ts',
+    name: 'of another execution, unless that continues the one before',
   },
   {
     attack: 'S5: lock a target by a conflict in its record',

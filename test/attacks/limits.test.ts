@@ -4,13 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { requestsPlannedMax } from '../../activities/index.ts';
-import { planWorkflow } from '../../workflows/messages.ts';
+import { decideUpdate, planWorkflow, type DecisionRequest } from '../../workflows/messages.ts';
 import { documentOf, runbookOf, startEngine, untilTrue, workAtOnce, type Engine } from '../support/engine.ts';
 import { isExhaustive } from '../support/exhaustive.ts';
 import { startMortalServer, type MortalServer } from '../support/mortal-server.ts';
 
-/** Limits of a server that is nearly too small for a run: its own are ten and four times as large. */
-const lowered = { 'limit.historyCount.error': 5_000, 'limit.historySize.error': 12 * 1024 * 1024 };
+/** Limits of a server that is nearly too small for a run: its own are ten and four times as large. The last is that of docs/security. */
+const lowered = {
+  'limit.historyCount.error': 5_000,
+  'limit.historySize.error': 12 * 1024 * 1024,
+  'history.maxInFlightUpdatePayloads': 2 * 1024 * 1024,
+};
 const signalsAtOnce = 100;
 /** A run leaves a history of 4,000 events, in mid-step too. */
 const eventsMax = 4_200;
@@ -18,6 +22,9 @@ const eventsMax = 4_200;
 const bytesMax = 10_000_000;
 const largeCharacters = 1_900_000;
 const requests = 2 * requestsPlannedMax;
+/** Each is below what gRPC takes, and the answer of a worker to two of them is not. */
+const wordCharacters = 3_000_000;
+const wordTimeoutMs = 3_000;
 
 let directory: string;
 let server: MortalServer;
@@ -59,6 +66,23 @@ test.each<[string, number, string]>([
   },
   300_000,
 );
+
+test('several large words at once are turned away by a server with the limit of docs/security, and the run goes on', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const { run } = await engine.begin(cluster);
+  await engine.until(target, 'holding');
+  const { connection } = engine.client;
+  const word = { person: 'ada', run, reason: 'x'.repeat(wordCharacters) } as unknown as DecisionRequest;
+  const send = (): Promise<unknown> => engine.handle(target).executeUpdate(decideUpdate, { args: [word] });
+  const words = Promise.allSettled([send, send, send].map((one) => connection.withDeadline(Date.now() + wordTimeoutMs, one)));
+  // A genuine one beside them counts.
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  expect((await words).map(({ status }) => status)).toEqual(Array(3).fill('rejected'));
+  expect(site.done).toEqual(['first', 'second', 'third']);
+  const { events } = await engine.handle(target).fetchHistory();
+  expect((events ?? []).filter((event) => event.workflowTaskFailedEventAttributes)).toEqual([]);
+});
 
 test('requests for plans that nobody has signed leave a worker room for what was signed', async () => {
   const signed = engine.newSite();

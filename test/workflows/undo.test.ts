@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { planBytesMax } from '../../activities/span-size.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { documentOf, startEngine, untilTrue, type Engine, type Site } from '../support/engine.ts';
 
@@ -31,6 +32,18 @@ const operate = (target: string, command: Parameters<Engine['holdpoint']['operat
   engine.holdpoint.operate(target, command, reason, engine.keys.dana);
 
 describe('undo', () => {
+  test('whose plan is larger than a record takes is refused in words, and the run waits on', async () => {
+    const { run, target, site } = await failedRun();
+    await engine.until(target, 'stuck');
+    site.wayBack = 'x'.repeat(planBytesMax);
+    const refused = { code: 'undo-too-large', message: expect.stringContaining(' of them in step undo:') as unknown };
+    await expect(operate(target, 'undo')).rejects.toMatchObject(refused);
+    site.wayBack = 1;
+    await expect(operate(target, 'undo')).resolves.toEqual({ phase: 'holding', hold: 'undo' });
+    await operate(target, 'abort');
+    expect(await engine.verifiedKinds(run)).toContain('attempt.refused');
+  });
+
   test('shows the rollback, has it signed by others, and takes it, the last step first', async () => {
     const { run, target, site } = await failedRun();
     await engine.until(target, 'stuck');
