@@ -19,13 +19,17 @@ export function formatClock(date: Date): string {
   return new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' }).format(date);
 }
 
-/** A length of time in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`. */
+/** Up to so many hours are said as hours. */
+const hoursMax = 48;
+
+/** A length of time in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`, `6 days 15 h`. */
 export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1_000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return seconds % 60 === 0 ? `${minutes} min` : `${minutes} min ${seconds % 60} s`;
   const hours = Math.floor(minutes / 60);
+  if (hours > hoursMax) return hours % 24 === 0 ? `${hours / 24} days` : `${Math.floor(hours / 24)} days ${hours % 24} h`;
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 

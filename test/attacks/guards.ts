@@ -232,8 +232,8 @@ export const guards: readonly Guard[] = [
   {
     attack: 'S20: have a plan grow beyond what a record takes',
     file: 'activities/span-size.ts',
-    from: '  if (bytes <= planBytesMax) return;',
-    to: '  if (bytes <= 1_000 * planBytesMax) return;',
+    from: '  if (bytes <= planBytesMax) return undefined;',
+    to: '  if (bytes <= 1_000 * planBytesMax) return undefined;',
     test: 'test/activities/span-size.test.ts',
     name: 'a plan with facts of',
   },

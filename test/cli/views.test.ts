@@ -342,6 +342,9 @@ describe('formats', () => {
     [200_000, '3 min 20 s'],
     [7_500_000, '2 h 5 min'],
     [7_200_000, '2 h'],
+    [172_800_000, '48 h'],
+    [572_460_000, '6 days 15 h'],
+    [604_800_000, '7 days'],
   ])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text));
 
   test('a hash is meant by 32 of its digits or more, with or without its prefix', () => {

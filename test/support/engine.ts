@@ -27,7 +27,7 @@ import { verifyEvidence } from '../../client/evidence.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey, readKey } from '../../client/keys.ts';
 import type { Signer } from '../../client/signing.ts';
-import { askAgain } from '../../client/temporal/asking.ts';
+import { askAgain, isUnanswered } from '../../client/temporal/asking.ts';
 import type { ProgressItem } from '../../domain/action.ts';
 import type { EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
@@ -401,8 +401,13 @@ async function untilState(handle: WorkflowHandle, wanted: Phase | ((state: RunSt
   const passes = typeof wanted === 'string' ? ({ phase }: RunState) => phase === wanted : wanted;
   const giveUpAt = Date.now() + untilLimitMs;
   for (;;) {
-    const state = await askAgain(handle.client.connection, () => handle.query(stateQuery));
-    if (passes(state)) return state;
+    // On a busy machine nobody answers for a while.
+    const question = askAgain(handle.client.connection, () => handle.query(stateQuery));
+    const state = await question.catch((error: unknown) => {
+      if (isUnanswered(error)) return undefined;
+      throw error;
+    });
+    if (state && passes(state)) return state;
     if (Date.now() > giveUpAt) throw new Error(`waited ${untilLimitMs} ms in vain; the run is ${JSON.stringify(state, null, 1)}`);
     await wait(untilPauseMs);
   }

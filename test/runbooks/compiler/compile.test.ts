@@ -490,7 +490,7 @@ describe('the shipped runbooks', () => {
     const question = runbook?.steps.find((step) => step.kind === 'hold')?.question ?? '';
     const steps = { drain: { nodes: ['a', 'b'], podsMoved: 21, plan: { pods: 21, effects: [] } } };
     expect(render(question, { inputs: { nodes: ['a', 'b'], nodesAtOnce: 1 }, steps, target: '' })).toBe(
-      'Take 2 nodes out of service, 1 at a time, and move 21 pods off them?',
+      'Take these nodes out of service (2, 1 at a time), and move their pods (21) to other nodes?',
     );
   });
 
