@@ -43,7 +43,8 @@ export function failoverAction(clients: Clients): AnyAction {
 
 async function planFailover(clients: Clients, input: Input, { target, expected = [] }: ActionContext): Promise<PlanOf<FailoverFacts>> {
   const object = `Database/${target.name}`;
-  const database = asExpected(await readDatabase(clients, target), expectedWriter(expected));
+  const now = await readDatabase(clients, target);
+  const database = asExpected(now, expectedWriter(expected));
   const events = await readFailoverEvents(clients, target);
   const present = writerOf(database);
   const from = instanceOf(database, input.writer);
@@ -66,7 +67,7 @@ async function planFailover(clients: Clients, input: Input, { target, expected =
   }
   const wrong = [...statusBlockers(object, database, waitForFailover), ...writerBlockers(object, database, input, isAwaited)];
   if (wrong.length > 0 || !from) return { ...plan, blockers: wrong };
-  const judged = await judgeReaders(clients, target, database, from, input);
+  const judged = await judgeReaders(clients, target, { database, from, writerNow: writerOf(now)?.name }, input);
   const chosen = chooseReader(object, judged, from, input);
   if ('blockers' in chosen) return { ...plan, blockers: chosen.blockers };
   const to = chosen.reader;
@@ -117,8 +118,7 @@ type MeasuredReader = JudgedReader & { lagMs: number | undefined };
 async function judgeReaders(
   clients: Clients,
   target: Target,
-  database: Database,
-  from: DatabaseInstance,
+  { database, from, writerNow }: { database: Database; from: DatabaseInstance; writerNow: string | undefined },
   { to, ...input }: Input,
 ): Promise<MeasuredReader[]> {
   const readers = database.instances.filter(({ name }) => name !== from.name && (to === undefined || name === to));
@@ -129,8 +129,8 @@ async function judgeReaders(
   );
   const limits: FitnessLimits = { lagMaxMs: input.lagMaxMs, acceptsSmaller: input.smallerReader === 'accept' };
   return inParallel(readers, async (reader) => {
-    // Who has only just stopped being the writer has no lag yet; who waits for that has signed for it.
-    const lag = input.waitForFailover ? { lagMs: 0 } : await readLag(clients, target, reader.name);
+    // A writer, and who has only just stopped being one, has no lag; a plan that is made after that measures it.
+    const lag = input.waitForFailover || reader.name === writerNow ? { lagMs: 0 } : await readLag(clients, target, reader.name);
     const due = [...(maintenance.get(reader.name) ?? []), ...(maintenance.get(target.name) ?? [])];
     const judged = input.waitForFailover ? { ...reader, status: 'available' } : reader;
     const problems = unfitnessOf(judged, database, { lag, maintenance: due }, limits);
