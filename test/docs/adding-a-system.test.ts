@@ -20,8 +20,8 @@ const lines = [
   {
     file: 'activities/catalogue.ts',
     added: "import { lampSystem } from './lamp/system.ts';",
-    list: '{ eks: eksSystem, kubernetes: kubernetesSystem, gate: gateSystem, rds: rdsSystem }',
-    longer: '{ eks: eksSystem, kubernetes: kubernetesSystem, gate: gateSystem, rds: rdsSystem, lamp: lampSystem }',
+    list: '  rds: rdsSystem,\n',
+    longer: '  rds: rdsSystem,\n  lamp: lampSystem,\n',
   },
 ];
 
