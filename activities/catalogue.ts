@@ -3,10 +3,16 @@ import type { Clients } from './clients.ts';
 import { eksSystem } from './eks/system.ts';
 import { gateSystem } from './gate/system.ts';
 import { kubernetesSystem } from './kubernetes/system.ts';
+import { rdsSystem } from './rds/system.ts';
 import type { System } from './system.ts';
 
 /** The code of every system of `runbooks/actions/index.ts`. A new one is added here, with one line. */
-const makers: Record<SystemName, (clients: Clients) => System> = { eks: eksSystem, kubernetes: kubernetesSystem, gate: gateSystem };
+const makers: Record<SystemName, (clients: Clients) => System> = {
+  eks: eksSystem,
+  kubernetes: kubernetesSystem,
+  gate: gateSystem,
+  rds: rdsSystem,
+};
 
 /** Makes the named systems; all of them where no names are given. */
 export function createSystems(clients: Clients, names: readonly SystemName[] = systemNames()): System[] {

@@ -1,6 +1,7 @@
 import type { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
+import type { RDS } from '@aws-sdk/client-rds';
 import { HoldpointError } from '../domain/errors.ts';
 import { ownValue } from '../domain/map.ts';
 import type { ConfiguredWaiver } from '../domain/preflight/waiver.ts';
@@ -25,12 +26,19 @@ export interface Clients {
   eks(region: string): EKSClient;
   ec2(region: string): Promise<EC2>;
   cloudwatch(region: string): Promise<CloudWatch>;
+  rds(region: string): Promise<DatabaseClients>;
   /** What gates may ask over HTTP. */
   endpoints: ReadEndpoints;
   /** Findings of checks that holdpoint.yaml lets people go past. */
   waivers: ReadWaivers;
   /** Throws `cluster-unknown`, `target-not-configured`, `kubeconfig-invalid`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
+}
+
+/** RDS knows no request tokens, so what changes something is sent once, and a lost answer is followed by a look. */
+export interface DatabaseClients {
+  reads: RDS;
+  changes: RDS;
 }
 
 /** How the clusters of the configuration are reached as it is now; paths are absolute. */
@@ -64,6 +72,15 @@ export function createClients(
     const { CloudWatch } = await import('@aws-sdk/client-cloudwatch');
     return new CloudWatch({ region, ...settings });
   });
+  const rds = onePerRegion(async (region) => {
+    const { RDS } = await import('@aws-sdk/client-rds');
+    const clientOf = (maxAttempts: number): RDS => {
+      const client = new RDS({ region, ...settings, maxAttempts });
+      client.middlewareStack.add(rememberingCredentials, lastStep);
+      return client;
+    };
+    return { reads: clientOf(attemptsMax), changes: clientOf(1) };
+  });
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number; access: object }>();
   const kubernetes = async (target: Target): Promise<KubernetesApis> => {
     const access = target.kind === 'eks' ? 'eks' : await accessOf(target, readClusters);
@@ -77,7 +94,7 @@ export function createClients(
     apis.catch(() => connections.delete(key));
     return apis;
   };
-  return { eks, ec2, cloudwatch, endpoints, waivers, kubernetes };
+  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes };
 }
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {

@@ -21,6 +21,8 @@ const awsDeniedNames = new Set([
 ]);
 const awsBusyNames = new Set([
   'ThrottlingException',
+  // Of RDS.
+  'Throttling',
   'TooManyRequestsException',
   'ResourceInUseException',
   'ServerException',
@@ -84,6 +86,9 @@ export function awsError(error: unknown, call: string, target: Target): Holdpoin
     return new HoldpointError('aws-unreachable', details, { cause: error });
   if (name === 'ResourceNotFoundException' && /no cluster found/i.test(cause)) {
     return new HoldpointError('cluster-unknown', { cluster: target.name, region: target.region }, { cause: error });
+  }
+  if (name === 'DBClusterNotFoundFault') {
+    return new HoldpointError('database-unknown', { cluster: target.name, region: target.region }, { cause: error });
   }
   if (httpStatusOf(error) >= 500) return new HoldpointError('aws-busy', details, { cause: error });
   if (isAnswerOfAws(error)) return new HoldpointError('aws-refused', details, { cause: error });

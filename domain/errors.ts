@@ -44,6 +44,11 @@ export const errorKinds = {
     message: 'There is no EKS cluster {cluster} in {region}.',
     remedy: 'Check the name and the region of the target; `aws eks list-clusters --region {region}` shows what is there.',
   },
+  'database-unknown': {
+    consequence: 'refuse',
+    message: 'There is no Aurora cluster {cluster} in {region}.',
+    remedy: 'Check the name and the region of the target; `aws rds describe-db-clusters --region {region}` shows what is there.',
+  },
   'target-not-configured': {
     consequence: 'refuse',
     message: 'The worker cannot reach the target {target}. {cause}',

@@ -3,28 +3,38 @@ import { createCloudwatchHandler, isCloudwatchRequest, type Alarm } from './clou
 import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
 import type { EksWorld } from './eks/account.ts';
 import { createEksHandler, type EksHandler } from './eks/handler.ts';
+import type { DatabaseCluster } from './rds/cluster.ts';
+import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 import { createS3Handler, isS3Request } from './s3/handler.ts';
 
-/** The AWS face of a world: EKS, what belongs to it of EC2, alarms of CloudWatch, and a bucket for evidence, on one endpoint. */
+/** The AWS face of a world: EKS, what belongs to it of EC2, RDS, CloudWatch, and a bucket for evidence, on one endpoint. */
 export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses' | 'subnets'> {
   handle: RequestListener;
+  databases: () => readonly DatabaseCluster[];
 }
 
+/** What the AWS face shows of a world. */
+export type CloudWorld = EksWorld & { readonly alarms?: ReadonlyMap<string, Alarm>; readonly databases?: readonly DatabaseCluster[] };
+
 /** Makes the AWS face of a world. */
-export function createCloud(world: EksWorld & { readonly alarms?: ReadonlyMap<string, Alarm> }): Cloud {
+export function createCloud(world: CloudWorld): Cloud {
   const eks = createEksHandler(world);
   const ec2 = createEc2Handler(eks.subnets, world.faults);
-  const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults);
+  const databases = (): readonly DatabaseCluster[] => world.databases ?? [];
+  const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults, databases);
+  const rds = createRdsHandler(databases, world.faults);
   const s3 = createS3Handler([{ name: 'evidence', objectLock: { retention: { mode: 'GOVERNANCE', days: 1 } } }]);
   return {
     handle: (request, response) => {
       if (isS3Request(request)) s3.handle(request, response);
       else if (isCloudwatchRequest(request)) cloudwatch(request, response);
+      else if (isRdsRequest(request)) rds(request, response);
       else if (isEc2Request(request)) ec2(request, response);
       else eks.handle(request, response);
     },
     setNodegroupIssue: eks.setNodegroupIssue,
     setFreeAddresses: eks.setFreeAddresses,
     subnets: eks.subnets,
+    databases,
   };
 }

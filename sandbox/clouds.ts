@@ -1,24 +1,34 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Cloud } from './cloud.ts';
+import { createCloudwatchHandler, isCloudwatchRequest } from './cloudwatch/handler.ts';
 import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
 import { Faults } from './faults.ts';
+import type { DatabaseCluster } from './rds/cluster.ts';
+import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 
 /** What a world of several answers with. */
-export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets'>;
+export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'databases'>;
 
 /**
  * Serves the AWS of several worlds on one endpoint, by the names of their clusters. Paths of EKS name their cluster
- * (`/clusters/NAME/…`); subnets are looked for in all worlds, and what EKS says of no cluster, such as the versions of add-ons, is the
+ * (`/clusters/NAME/…`); subnets
+ * and databases are looked for in all worlds, and what EKS says of no cluster, such as the versions of add-ons, is the
  * same in each.
  */
 export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<Server> {
-  const ec2 = createEc2Handler(() => [...clouds.values()].flatMap(({ subnets }) => subnets()), new Faults(0, () => undefined));
+  const noFaults = new Faults(0, () => undefined);
+  const ec2 = createEc2Handler(() => [...clouds.values()].flatMap(({ subnets }) => subnets()), noFaults);
+  const all = (): DatabaseCluster[] => [...clouds.values()].flatMap(({ databases }) => databases());
+  const rds = createRdsHandler(all, noFaults);
+  const cloudwatch = createCloudwatchHandler(new Map(), noFaults, all);
   const handleOf = (path: string): RequestListener | undefined => {
     const [, first, name = ''] = path.split(/[/?]/);
     const [any] = clouds.values();
     return (first === 'clusters' ? clouds.get(decodeURIComponent(name)) : any)?.handle;
   };
   const server = createServer((request, response) => {
+    if (isCloudwatchRequest(request)) return cloudwatch(request, response);
+    if (isRdsRequest(request)) return rds(request, response);
     if (isEc2Request(request)) return ec2(request, response);
     const handle = handleOf(request.url ?? '');
     if (handle) return void handle(request, response);

@@ -1,8 +1,11 @@
 import type { NodeSpec, NodeTaint } from './cluster.ts';
+import type { DatabaseSeed } from './rds/model.ts';
 
 /** What a world holds when it starts: clusters with their node groups and whatever has been applied to them. */
 export interface WorldSeed {
   clusters: ClusterSeed[];
+  /** Aurora clusters; none if left out. */
+  databases?: DatabaseSeed[];
 }
 
 /** An EKS cluster as it stands when the world starts; its node groups are up and its pods run. */

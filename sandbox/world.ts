@@ -8,6 +8,7 @@ import { Baseline } from './leftovers.ts';
 import type { LeftoverReport, NodegroupView, Premises } from './leftovers.ts';
 import { Observer } from './observer.ts';
 import type { QueryResult } from './prometheus/handler.ts';
+import { DatabaseCluster } from './rds/cluster.ts';
 import { Random } from './random.ts';
 import { initialNodes } from './seed.ts';
 import type { ClusterSeed, WorldSeed } from './seed.ts';
@@ -48,6 +49,8 @@ export class SimulatedWorld implements World {
   /** Alarms of CloudWatch by name, and what Prometheus answers by query. */
   readonly alarms = new Map<string, Alarm>();
   readonly queries = new Map<string, QueryResult>();
+  /** Aurora clusters of RDS. */
+  readonly databases: DatabaseCluster[];
   /** Where the world is served; known once the server listens. */
   baseUrl = '';
   private nodegroups: () => NodegroupView[] = () => [];
@@ -60,6 +63,9 @@ export class SimulatedWorld implements World {
     this.observer = new Observer(this.clock);
     this.faults = new Faults(randomSeed, (kind) => this.observer.countFault(kind), faults);
     for (const cluster of seed.clusters) this.addCluster(cluster);
+    this.databases = (seed.databases ?? []).map((database) => {
+      return new DatabaseCluster(database, { clock: this.clock, random: this.random.stream(`database ${database.name}`) });
+    });
     this.baseline = new Baseline(this.premises());
   }
 

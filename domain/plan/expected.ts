@@ -16,7 +16,9 @@ export type ExpectedChange =
   /** Karpenter replaces no nodes of a NodePool, such as `NodePool/default`. */
   | { change: 'karpenter-held'; object: string }
   /** Another certificate authority of the cluster signs, by its id. */
-  | { change: 'signer'; certificateAuthority: string };
+  | { change: 'signer'; certificateAuthority: string }
+  /** Another instance of the Aurora cluster is its writer. */
+  | { change: 'writer'; instance: string };
 
 /** Nodes that are still to come and are alike. Their names are not known yet; the rest is taken from the nodes that they will be like. */
 export interface ExpectedNode {
@@ -74,4 +76,9 @@ export function isRemoved(expected: readonly ExpectedChange[], object: string): 
 /** The certificate authority that will sign by then; undefined where no step changes it. */
 export function expectedSigner(expected: readonly ExpectedChange[]): string | undefined {
   return expected.flatMap((each) => (each.change === 'signer' ? [each.certificateAuthority] : [])).at(-1);
+}
+
+/** The writer that an Aurora cluster will have by then; undefined where no step changes it. */
+export function expectedWriter(expected: readonly ExpectedChange[]): string | undefined {
+  return expected.flatMap((each) => (each.change === 'writer' ? [each.instance] : [])).at(-1);
 }

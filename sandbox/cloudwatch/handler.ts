@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { faultsOfRequest, type Faults } from '../faults.ts';
+import type { DatabaseCluster } from '../rds/cluster.ts';
 import { readBody } from '../request-body.ts';
 
 const requestBytesMax = 64 * 1024;
@@ -18,27 +19,56 @@ export function isCloudwatchRequest(request: IncomingMessage): boolean {
   return request.method === 'POST' && String(request.headers['x-amz-target'] ?? '').startsWith(targetPrefix);
 }
 
-/** Serves the one call of CloudWatch that gates need: DescribeAlarms, by names or prefix, in pages. */
-export function createCloudwatchHandler(alarms: ReadonlyMap<string, Alarm>, faults: Faults) {
+/**
+ * Serves two calls of CloudWatch: DescribeAlarms, by names or prefix, in pages, for gates; and GetMetricStatistics of the lag of Aurora
+ * readers.
+ */
+export function createCloudwatchHandler(
+  alarms: ReadonlyMap<string, Alarm>,
+  faults: Faults,
+  databases: () => readonly DatabaseCluster[] = () => [],
+) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    serve(request, response, alarms, faults).catch((error: unknown) => refuse(response, 400, 'ValidationError', String(error)));
+    serve(request, response, { alarms, databases, faults }).catch((error: unknown) =>
+      refuse(response, 400, 'ValidationError', String(error)),
+    );
   };
 }
 
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  alarms: ReadonlyMap<string, Alarm>,
-  faults: Faults,
+  { alarms, databases, faults }: { alarms: ReadonlyMap<string, Alarm>; databases: () => readonly DatabaseCluster[]; faults: Faults },
 ): Promise<void> {
   const input = await readInput(request);
   const operation = String(request.headers['x-amz-target']).slice(targetPrefix.length);
-  if (operation !== 'DescribeAlarms') return refuse(response, 400, 'InvalidAction', `The action ${operation} is not valid.`);
+  if (operation !== 'DescribeAlarms' && operation !== 'GetMetricStatistics')
+    return refuse(response, 400, 'InvalidAction', `The action ${operation} is not valid.`);
   const fault = faults.draw({ operation, reads: true, possible: faultsOfRequest({ stale: false }) });
   if (!(await faults.strike(fault, response))) return;
   if (fault?.kind === 'throttle') return refuse(response, 400, 'Throttling', 'Rate exceeded');
   if (fault?.kind === 'error') return refuse(response, 500, 'InternalServiceError', 'Internal service error');
-  describeAlarms(input, [...alarms.values()], response);
+  if (operation === 'GetMetricStatistics') getLag(input as LagInput, databases(), response);
+  else describeAlarms(input as DescribeAlarmsInput, [...alarms.values()], response);
+}
+
+interface LagInput {
+  Namespace?: string;
+  MetricName?: string;
+  Dimensions?: { Name: string; Value: string }[];
+}
+
+/** The last value of AuroraReplicaLag. The time of a world runs ahead of its clients', so what they ask for of it is not looked at. */
+function getLag(
+  { Namespace, MetricName, Dimensions = [] }: LagInput,
+  databases: readonly DatabaseCluster[],
+  response: ServerResponse,
+): void {
+  const instance = Dimensions.find(({ Name }) => Name === 'DBInstanceIdentifier')?.Value ?? '';
+  const isKnown = Namespace === 'AWS/RDS' && MetricName === 'AuroraReplicaLag';
+  const last = isKnown ? databases.flatMap((cluster) => cluster.lagOf(instance) ?? [])[0] : undefined;
+  const point = last && { Timestamp: last.at.getTime() / 1000, Maximum: last.lagMs, Average: last.lagMs, Unit: 'Milliseconds' };
+  send(response, 200, { Label: MetricName, Datapoints: point ? [point] : [] });
 }
 
 interface DescribeAlarmsInput {
@@ -68,9 +98,9 @@ function describeAlarms(input: DescribeAlarmsInput, all: readonly Alarm[], respo
   send(response, 200, { MetricAlarms: rows('metric'), CompositeAlarms: rows('composite'), ...more });
 }
 
-async function readInput(request: IncomingMessage): Promise<DescribeAlarmsInput> {
+async function readInput(request: IncomingMessage): Promise<unknown> {
   const body = await readBody(request, requestBytesMax, () => new Error('the request is too large'));
-  return JSON.parse(body.toString('utf8')) as DescribeAlarmsInput;
+  return JSON.parse(body.toString('utf8'));
 }
 
 function refuse(response: ServerResponse, status: number, code: string, message: string): void {

@@ -89,7 +89,8 @@ describe('the target of a run', () => {
       'etcd/main',
       {},
       'inputs-invalid: The inputs do not fit the runbook runbooks/node-maintenance.yaml: Target "etcd/main" must have the form ' +
-        'eks/<region>/<cluster> or kubernetes/<name>, for example eks/eu-central-1/demo or kubernetes/lab.',
+        'eks/<region>/<cluster> or kubernetes/<name> or rds/<region>/<cluster>, ' +
+        'for example eks/eu-central-1/demo or kubernetes/lab or rds/eu-central-1/orders.',
     ],
   ])('is refused where it is %s', (_title, target, differences, message) => {
     expect(refusalOf(() => prepare(target, differences))).toBe(message);

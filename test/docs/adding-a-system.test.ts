@@ -14,14 +14,14 @@ const lines = [
   {
     file: 'runbooks/actions/index.ts',
     added: "import { lamp } from './lamp.ts';",
-    list: 'export const systems = { eks, kubernetes, gate }',
-    longer: 'export const systems = { eks, kubernetes, gate, lamp }',
+    list: 'export const systems = { eks, kubernetes, gate, rds }',
+    longer: 'export const systems = { eks, kubernetes, gate, rds, lamp }',
   },
   {
     file: 'activities/catalogue.ts',
     added: "import { lampSystem } from './lamp/system.ts';",
-    list: '{ eks: eksSystem, kubernetes: kubernetesSystem, gate: gateSystem }',
-    longer: '{ eks: eksSystem, kubernetes: kubernetesSystem, gate: gateSystem, lamp: lampSystem }',
+    list: '  rds: rdsSystem,\n',
+    longer: '  rds: rdsSystem,\n  lamp: lampSystem,\n',
   },
 ];
 

@@ -23,7 +23,7 @@ afterEach(() => demo?.stop());
 /** Builds the world of a scenario and plans its action there. */
 async function begin(scenario: ActionScenario): Promise<{ cluster: TestCluster; plan: ActionPlan; before: WorldView }> {
   await demo?.stop();
-  const cluster = await startCluster(scenario.seed(), { speed });
+  const cluster = await startCluster(scenario.seed(), { speed, kind: scenario.kind });
   demo = cluster;
   await scenario.before?.(cluster);
   const before = await worldOf(cluster);
@@ -43,18 +43,21 @@ async function differencesSince(before: WorldView, cluster: TestCluster): Promis
   return differences.filter((one) => timeless(one.before) !== timeless(one.after)).map(inWords);
 }
 
-/** Reviews of one's own permissions, and the questions of EC2 and CloudWatch to the root, are sent as a POST and change nothing. */
-function isWrite({ method, path }: Pick<ProxiedRequest, 'method' | 'path'>): boolean {
+/** Reviews of one's own permissions, and the questions of EC2, RDS and CloudWatch to the root, are sent as a POST and change nothing. */
+function isWrite({ method, path, body }: Pick<ProxiedRequest, 'method' | 'path' | 'body'>): boolean {
+  if (path === '/') return /(^|&)Action=(?!Describe)/.test(body);
   // Their filters are in their bodies.
   const isRead = path.endsWith('accessreviews') || path.endsWith('/insights');
-  return method !== 'GET' && !isRead && path !== '/';
+  return method !== 'GET' && !isRead;
 }
 
-function writesOf({ proxy }: TestCluster): number {
-  return proxy.requests.filter((request) => {
+function writesOf({ proxy, sandbox }: TestCluster): number {
+  const ofDatabases = sandbox.world.databases.reduce((sum, { changesAccepted }) => sum + changesAccepted, 0);
+  const others = proxy.requests.filter((request) => {
     const [method = '', path = ''] = request.split(' ');
-    return isWrite({ method, path });
+    return isWrite({ method, path, body: '' });
   }).length;
+  return ofDatabases + others;
 }
 
 /** What an action does in a world of its own: how many writes it takes, and what it leaves. */

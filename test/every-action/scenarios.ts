@@ -2,6 +2,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { ActionName } from '../../runbooks/actions/index.ts';
 import type { WorldSeed } from '../../sandbox/seed.ts';
 import { budget, deployment, karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
+import { databaseNamed } from '../support/scenarios.ts';
 import { worldWith, type TestCluster } from '../support/cluster.ts';
 
 /** A world in which an action has something to do. Whoever adds an action adds one here; see docs/testing.md. */
@@ -9,6 +10,8 @@ export interface ActionScenario {
   action: ActionName;
   /** What is special about it, where an action has several. */
   title?: string;
+  /** The kind of target that it works on, where that is not the EKS cluster. */
+  kind?: 'rds';
   seed: () => WorldSeed;
   /** What is done before the action is planned, by the run itself. */
   before?: (cluster: TestCluster) => Promise<void>;
@@ -156,6 +159,12 @@ export const scenarios: readonly ActionScenario[] = [
     title: 'two nodes at a time',
     seed: () => worldWith(workloads, { nodes: 4 }),
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2), nodesAtOnce: 2 }),
+  },
+  {
+    action: 'rds.failover',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({ writer: 'demo-a', to: 'demo-b' }),
   },
 ];
 

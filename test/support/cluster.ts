@@ -12,6 +12,7 @@ import type { ActionPlan } from '../../domain/plan/plan.ts';
 import { createCloudwatchHandler, isCloudwatchRequest } from '../../sandbox/cloudwatch/handler.ts';
 import { createEc2Handler, isEc2Request } from '../../sandbox/ec2/handler.ts';
 import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
+import { createRdsHandler, isRdsRequest } from '../../sandbox/rds/handler.ts';
 import type { ObserverReport } from '../../sandbox/observer.ts';
 import { nodeSpecOf, type Manifest, type WorldSeed } from '../../sandbox/seed.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -74,7 +75,7 @@ export function worldWith(manifests: Manifest[], { nodes = 3, version = '1.33', 
 }
 
 /** Starts a sandbox and points the environment of the AWS SDK at it, so that the clients are made as a worker makes them. */
-export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promise<TestCluster> {
+export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' } = {}): Promise<TestCluster> {
   let eks: EksHandler | undefined;
   const sandbox = await startSandbox({
     seed,
@@ -82,9 +83,15 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
     randomSeed: 7,
     cloud: (world) => {
       const { handle, subnets } = (eks = createEksHandler(world));
-      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults);
+      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults, () => world.databases);
+      const rds = createRdsHandler(() => world.databases, world.faults);
       const ec2 = createEc2Handler(subnets, world.faults);
-      return (request, response) => (isCloudwatchRequest(request) ? cloudwatch : isEc2Request(request) ? ec2 : handle)(request, response);
+      return (request, response) => {
+        if (isCloudwatchRequest(request)) cloudwatch(request, response);
+        else if (isRdsRequest(request)) rds(request, response);
+        else if (isEc2Request(request)) ec2(request, response);
+        else handle(request, response);
+      };
     },
   });
   const proxy = await startProxy(sandbox.url);
@@ -99,7 +106,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200 } = {}): Promi
   const name = seed.clusters[0]?.name ?? '';
   const cluster = sandbox.world.cluster(name);
   if (!cluster || !eks) throw new Error('the world of a test needs one cluster');
-  const target: Target = { kind: 'eks', region, name };
+  const target: Target = { kind, region, name };
   const action = (wanted: string): AnyAction => {
     const found = actions.get(wanted);
     if (!found) throw new Error(`there is no action ${wanted}`);

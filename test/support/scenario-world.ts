@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-eks';
 import { isReady, type KubernetesObject, type Node, type Pod } from '../../sandbox/kubernetes/objects.ts';
 import type { Store } from '../../sandbox/kubernetes/store.ts';
+import type { DatabaseCluster } from '../../sandbox/rds/cluster.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
 
 const restLimitMs = 60_000;
@@ -70,12 +71,16 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   for (const pool of store.list('nodepools')) {
     objects[nameOf(pool)] = JSON.stringify({ spec: pool.spec, annotations: marksAmong(pool.metadata.annotations) });
   }
+  for (const { name, status, writer, instances } of world.databases) {
+    const members = instances.map((one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status}`);
+    objects[`Database ${name}`] = `${status}, writer ${writer}, ${members.join(', ')}`;
+  }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];
   for (const owner of owners) objects[nameOf(owner)] = describeWorkload(store, owner);
   const nodes = store.list('nodes').map((node) => {
     return { name: node.metadata.name, group: node.metadata.labels?.[nodegroupLabel] ?? '', is: describeNode(node) };
   });
-  return { objects, nodes, replacements, atRest: isAtRest(groups, store) };
+  return { objects, nodes, replacements, atRest: isAtRest(groups, store) && world.databases.every(isDatabaseAtRest) };
 }
 
 /** The same once nothing is under way any more, or as it is when that does not come about in time. */
@@ -167,6 +172,10 @@ function describeNode(node: Node): string {
 
 function marksAmong(entries: Record<string, string> | undefined): Record<string, string> {
   return Object.fromEntries(Object.entries(entries ?? {}).filter(([key]) => key.startsWith(markPrefix)));
+}
+
+function isDatabaseAtRest({ status, instances }: DatabaseCluster): boolean {
+  return status === 'available' && instances.every((instance) => instance.status === 'available');
 }
 
 function isInPlace(pod: Pod): boolean {

@@ -25,7 +25,7 @@ import type { WorldSeed } from '../../sandbox/seed.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion } from '../../sandbox/worlds/demo.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
-import { inputsFor, worldNamed } from './scenarios.ts';
+import { inputsFor, targetKindOf, worldNamed } from './scenarios.ts';
 import { differencesOf, inWords, lookAtRest, type Difference, type WorldView } from './scenario-world.ts';
 import { makeKeys, people, writeConfiguration, type Person } from './people.ts';
 
@@ -96,16 +96,17 @@ export async function startEnvironment(title: string, address: string): Promise<
       const document = instead?.document ?? readRunbook(runbook);
       let cloudWrites = 0;
       const cloud = (world: Parameters<typeof createCloud>[0]): RequestListener => {
-        const { handle, subnets } = createCloud(world);
+        const { handle, subnets, databases } = createCloud(world);
         const counting: RequestListener = (request, response) => {
           if (request.method !== 'GET') cloudWrites += 1;
           handle(request, response);
         };
-        clouds.set(cluster, { handle: counting, subnets });
+        clouds.set(cluster, { handle: counting, subnets, databases });
         return handle;
       };
       const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });
-      const writes = (): number => cloudWrites + kubernetesWrites(sandbox);
+      const databaseWrites = (): number => sandbox.world.databases.reduce((sum, { changesAccepted }) => sum + changesAccepted, 0);
+      const writes = (): number => cloudWrites + databaseWrites() + kubernetesWrites(sandbox);
       const scenario = new Scenario(environment, { runbook, document, cluster, inputs, sandbox, taskQueue, writes });
       scenarios.add(scenario);
       return scenario;
@@ -165,7 +166,7 @@ export class Scenario {
     this.cluster = cluster;
     this.inputs = inputs;
     this.sandbox = sandbox;
-    this.target = `eks/${demoRegion}/${cluster}`;
+    this.target = `${targetKindOf(runbook)}/${demoRegion}/${cluster}`;
     this.document = document ?? readRunbook(runbook);
     this.holdpoint = new Holdpoint(environment.client, { address: environment.address, namespace: 'default', taskQueue });
     const credentials = { accessKeyId: 'looks', secretAccessKey: 'on' };

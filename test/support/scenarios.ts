@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { shippedRunbooks } from '../../runbooks/library.ts';
+import type { DatabaseSeed } from '../../sandbox/rds/model.ts';
 import { initialNodes, type ClusterSeed, type WorldSeed } from '../../sandbox/seed.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
 import { karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
@@ -30,6 +31,7 @@ const addons = ['kube-proxy'] as const;
  * change, what can be undone) the tests find out by themselves.
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
+  'aurora-failover': ({ region, cluster }) => ({ region, cluster, writer: `${cluster}-a`, to: `${cluster}-b` }),
   'certificate-authority-rotation': ({ region, cluster }) => {
     return { region, cluster, outgoing: outgoingAuthority, olderNodes: 'accept', bake: '1s' };
   },
@@ -69,6 +71,22 @@ const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
   'cluster-upgrades': upgraded,
 };
 
+/** Runbooks for an Aurora cluster, which is called as the EKS cluster of its world is. */
+const forDatabases: readonly string[] = ['aurora-failover'];
+
+/** The kind of target that a shipped runbook works on in its scenario. */
+export function targetKindOf(runbook: string): 'eks' | 'rds' {
+  return forDatabases.includes(runbook) ? 'rds' : 'eks';
+}
+
+/** An Aurora cluster with a writer `NAME-a` and two readers, `NAME-b` and `NAME-c`. */
+export function databaseNamed(name: string): DatabaseSeed {
+  const instances = ['a', 'b', 'c'].map((zone) => {
+    return { name: `${name}-${zone}`, instanceClass: 'db.r6g.large', zone: `${demoRegion}${zone}` };
+  });
+  return { name, region: demoRegion, engine: 'aurora-postgresql', engineVersion: '16.4', instances };
+}
+
 /** The runbooks that are shipped and those that have a scenario, by name; they are the same. */
 export const shipped = shippedRunbooks();
 export const withScenario = Object.keys(inputsOf).sort();
@@ -79,7 +97,8 @@ export function worldNamed(cluster: string, runbook: string): WorldSeed {
   const [blue] = demo?.nodegroups ?? [];
   if (!demo || !blue) throw new RangeError('the world of the demo has no node group');
   const teal = { ...blue, name: 'teal', size: 2, minSize: 1, maxSize: 4 };
-  return { clusters: [{ ...demo, ...clusterOf[runbook], name: cluster, nodegroups: [blue, teal] }] };
+  const databases = forDatabases.includes(runbook) ? [databaseNamed(cluster)] : [];
+  return { clusters: [{ ...demo, ...clusterOf[runbook], name: cluster, nodegroups: [blue, teal] }], databases };
 }
 
 /** The inputs of a shipped runbook on the cluster of such a world. Throws where the runbook has no scenario. */

@@ -61,7 +61,8 @@ describe('a runbook works on', () => {
       'a kind that there is not',
       runbookWith('etcd/${inputs.name}'),
       'r.yaml:10:9 error target: Must have the form eks/<region>/<cluster>, ' +
-        'for example eks/${inputs.region}/${inputs.cluster}; or kubernetes/<name>, for example kubernetes/${inputs.name}.',
+        'for example eks/${inputs.region}/${inputs.cluster}; or kubernetes/<name>, for example kubernetes/${inputs.name}; ' +
+        'or rds/<region>/<cluster>, for example rds/${inputs.region}/${inputs.cluster}.',
     ],
     [
       'a target with too few parts',
@@ -76,7 +77,7 @@ describe('a runbook works on', () => {
     [
       'an unknown kind',
       runbookWith('${inputs.target}', { worksOn: '[eks, etcd]' }),
-      'r.yaml:11:16 error worksOn[1]: Must be "eks" or "kubernetes", but is the text "etcd".',
+      'r.yaml:11:16 error worksOn[1]: Must be "eks" or "kubernetes" or "rds", but is the text "etcd".',
     ],
     [
       'an action that does not work on all of its kinds',

@@ -1,0 +1,132 @@
+import type { DBCluster, DBInstance, Event } from '@aws-sdk/client-rds';
+import type { Database, DatabaseInstance } from '../../domain/database/database.ts';
+import { readFailoverEvent, type FailoverEvent } from '../../domain/database/failover.ts';
+import type { ReaderLag } from '../../domain/database/reader-fitness.ts';
+import { HoldpointError } from '../../domain/errors.ts';
+import type { Target } from '../../domain/target.ts';
+import type { Clients } from '../clients.ts';
+import { awsError } from '../failure.ts';
+
+const pageSize = 100;
+/** Aurora clusters have 16 instances at most, and their events of failovers are few. */
+const pagesMax = 20;
+/** RDS keeps events for 14 days. */
+const eventsMinutes = 14 * 24 * 60;
+/** CloudWatch has a value of each minute. */
+const lagPeriodSeconds = 60;
+const lagAgeMaxMs = 5 * 60_000;
+
+/** The Aurora cluster of a target. Throws `database-unknown`, `aws-…` errors. */
+export async function readDatabase(clients: Clients, target: Target): Promise<Database> {
+  const { reads } = await clients.rds(target.region);
+  const { DBClusters: clusters = [] } = await reads
+    .describeDBClusters({ DBClusterIdentifier: target.name })
+    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeDBClusters', target)));
+  const [cluster] = clusters;
+  if (!cluster) throw new HoldpointError('database-unknown', { cluster: target.name, region: target.region });
+  const instances = await pagesOf('DescribeDBInstances', target, async (Marker) => {
+    const Filters = [{ Name: 'db-cluster-id', Values: [target.name] }];
+    const { DBInstances: items, Marker: next } = await reads.describeDBInstances({ Filters, MaxRecords: pageSize, Marker });
+    return { items, next };
+  });
+  return databaseOf(cluster, instances);
+}
+
+/** What RDS has told of failovers of the cluster in the last 14 days. Throws `aws-…` errors. */
+export async function readFailoverEvents(clients: Clients, target: Target): Promise<FailoverEvent[]> {
+  const { reads } = await clients.rds(target.region);
+  const events = await pagesOf('DescribeEvents', target, async (Marker): Promise<Page<Event>> => {
+    const source = { SourceIdentifier: target.name, SourceType: 'db-cluster' as const };
+    const wanted = { ...source, EventCategories: ['failover'], Duration: eventsMinutes, MaxRecords: pageSize, Marker };
+    const { Events: items, Marker: next } = await reads.describeEvents(wanted);
+    return { items, next };
+  });
+  return events.map(({ Message = '', Date: at }) => readFailoverEvent(Message, at?.toISOString() ?? ''));
+}
+
+/** What AWS has fixed a time for, by the names of the cluster and of its instances. Throws `aws-…` errors. */
+export async function readMaintenance(clients: Clients, target: Target, names: readonly string[]): Promise<Map<string, string[]>> {
+  const { reads } = await clients.rds(target.region);
+  const pending = await pagesOf('DescribePendingMaintenanceActions', target, async (Marker) => {
+    const request = { MaxRecords: pageSize, Marker };
+    const { PendingMaintenanceActions: items, Marker: next } = await reads.describePendingMaintenanceActions(request);
+    return { items, next };
+  });
+  const found = new Map<string, string[]>();
+  for (const { ResourceIdentifier: arn = '', PendingMaintenanceActionDetails: details = [] } of pending) {
+    const [name = '', kind] = arn.split(':').reverse();
+    const isOfCluster = kind === 'cluster' && name === target.name;
+    const due = details
+      .filter(({ CurrentApplyDate }) => CurrentApplyDate !== undefined)
+      .map(({ Action = 'an action without a name' }) => Action);
+    if (due.length > 0 && (isOfCluster || (kind === 'db' && names.includes(name)))) found.set(name, due);
+  }
+  return found;
+}
+
+/** How far a reader lags, as CloudWatch has measured it in the last minutes. Throws `aws-…` errors. */
+export async function readLag(clients: Clients, target: Target, instance: string): Promise<ReaderLag> {
+  const nowMs = Date.now();
+  const cloudwatch = await clients.cloudwatch(target.region);
+  const { Datapoints: points = [] } = await cloudwatch
+    .getMetricStatistics({
+      Namespace: 'AWS/RDS',
+      MetricName: 'AuroraReplicaLag',
+      Dimensions: [{ Name: 'DBInstanceIdentifier', Value: instance }],
+      StartTime: new Date(nowMs - lagAgeMaxMs),
+      EndTime: new Date(nowMs),
+      Period: lagPeriodSeconds,
+      Statistics: ['Maximum'],
+    })
+    .catch((error: unknown) => Promise.reject(awsError(error, `GetMetricStatistics of AuroraReplicaLag of ${instance}`, target)));
+  const young = points.filter(({ Timestamp }) => (Timestamp?.getTime() ?? 0) >= nowMs - lagAgeMaxMs);
+  const last = young.sort((one, other) => (other.Timestamp?.getTime() ?? 0) - (one.Timestamp?.getTime() ?? 0))[0];
+  return last?.Maximum === undefined ? undefined : { lagMs: last.Maximum };
+}
+
+function databaseOf(cluster: DBCluster, instances: readonly DBInstance[]): Database {
+  const members = cluster.DBClusterMembers ?? [];
+  return {
+    name: cluster.DBClusterIdentifier ?? '',
+    resourceId: cluster.DbClusterResourceId ?? '',
+    status: cluster.Status ?? 'unknown',
+    engine: cluster.Engine ?? '',
+    instances: members.map((member): DatabaseInstance => {
+      const { DBInstanceIdentifier: name = '' } = member;
+      const shown = instances.find(({ DBInstanceIdentifier }) => DBInstanceIdentifier === name);
+      return {
+        name,
+        resourceId: shown?.DbiResourceId ?? '',
+        isWriter: member.IsClusterWriter === true,
+        status: shown?.DBInstanceStatus ?? 'unknown',
+        instanceClass: shown?.DBInstanceClass ?? '',
+        zone: shown?.AvailabilityZone ?? '',
+        engineVersion: shown?.EngineVersion ?? '',
+        promotionTier: member.PromotionTier ?? shown?.PromotionTier ?? 1,
+        parameterGroupStatus: member.DBClusterParameterGroupStatus ?? 'unknown',
+        pendingChanges: Object.entries(shown?.PendingModifiedValues ?? {}).flatMap(([setting, value]) =>
+          value === undefined ? [] : [setting],
+        ),
+      };
+    }),
+  };
+}
+
+interface Page<Item> {
+  items: Item[] | undefined;
+  next: string | undefined;
+}
+
+/** A list of RDS to its end. Throws `aws-…` errors, `aws-refused` where it has no end. */
+async function pagesOf<Item>(call: string, target: Target, read: (marker: string | undefined) => Promise<Page<Item>>): Promise<Item[]> {
+  const all: Item[] = [];
+  let marker: string | undefined;
+  for (let page = 0; page < pagesMax; page += 1) {
+    const { items = [], next } = await read(marker).catch((error: unknown) => Promise.reject(awsError(error, call, target)));
+    all.push(...items);
+    if (next === undefined || next === '') return all;
+    marker = next;
+  }
+  const cause = `the list has more than ${pagesMax} pages of ${pageSize}`;
+  throw new HoldpointError('aws-refused', { call, cause, target: `${target.kind}/${target.region}/${target.name}` });
+}

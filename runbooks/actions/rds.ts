@@ -1,0 +1,68 @@
+import * as z from 'zod';
+import { declareAction, minuteMs, text, type SystemDeclaration } from './declaration.ts';
+
+// RDS API, CreateDBCluster and CreateDBInstance: letters, digits and `-`, the first a letter, no `-` at the end and no two in a row.
+const identifierPattern = /^[a-z](?:-?[a-z0-9])*$/;
+const identifierMax = 63;
+const instanceName = z
+  .string()
+  .max(identifierMax)
+  .regex(identifierPattern, 'must be the name of a DB instance in small letters: letters, digits and `-`, at most 63');
+
+const worksOn = ['rds'];
+const lagMaxMs = 60_000;
+
+const rdsFailover = declareAction({
+  name: 'rds.failover',
+  summary: 'Makes a reader of an Aurora cluster its writer, from the writer that it is expected to have, and asks RDS for that once.',
+  worksOn,
+  input: z.strictObject({
+    writer: instanceName.describe('The instance that is the writer now; it is refused where another one is.'),
+    to: instanceName.describe('The reader that becomes the writer; the one that fits best if left out.').optional(),
+    lagMaxMs: z
+      .int()
+      .min(1)
+      .max(lagMaxMs)
+      .default(1_000)
+      .describe('How far a reader may lag behind the writer, in milliseconds, by what CloudWatch has measured last.'),
+    smallerReader: z
+      .enum(['block', 'accept'])
+      .default('block')
+      .describe('What it means that a reader has a smaller class than the writer, or one that cannot be compared.'),
+    waitForFailover: z
+      .boolean()
+      .default(false)
+      .describe('Wait for a failover to `writer` that is in progress already, instead of stopping there.'),
+  }),
+  dangers: ({ smallerReader }) => ({
+    smallerReader: smallerReader === 'accept' ? 'the new writer may be smaller than the old one, too small for the load' : undefined,
+  }),
+  change: 'changes',
+  undo: { does: 'fails over once more, back to the writer of before: writes are refused for some seconds again' },
+  // RDS is back within a minute; the rest is for an old writer that comes back slowly.
+  limits: { timeoutMs: 30 * minuteMs, pace: { lookMinMs: 500, lookMaxMs: 2_000 } },
+  outputs: { writer: text, previous: text },
+});
+
+/** Aurora clusters of RDS, by region and name. */
+export const rds = {
+  name: 'rds',
+  targets: [
+    {
+      kind: 'rds',
+      region: {
+        title: 'region',
+        pattern: /^[a-z]{2}(?:-[a-z]+)+-\d$/,
+        refusal: 'is no AWS region such as eu-central-1',
+        example: 'eu-central-1',
+      },
+      name: {
+        title: 'cluster',
+        pattern: /^(?=.{1,63}$)[a-z](?:-?[a-z0-9])*$/,
+        refusal: 'is no name of an Aurora cluster: small letters, digits and `-`, the first a letter, at most 63',
+        example: 'orders',
+      },
+    },
+  ],
+  actions: { 'rds.failover': rdsFailover },
+} as const satisfies SystemDeclaration;

@@ -1,0 +1,79 @@
+import type { DatabaseCluster } from './cluster.ts';
+import type { DatabaseEvent, DatabaseInstance, PendingMaintenance } from './model.ts';
+import { XmlList, type XmlStructure } from './xml.ts';
+
+const account = '111122223333';
+
+/** A cluster as DescribeDBClusters shows it. */
+export function clusterAnswer(cluster: DatabaseCluster): XmlStructure {
+  const { name, region, engine, engineVersion, status, resourceId, createdAt, writer } = cluster;
+  const members = cluster.instances.map((instance) => ({
+    DBInstanceIdentifier: instance.name,
+    IsClusterWriter: instance.name === writer,
+    DBClusterParameterGroupStatus: instance.parameterGroupStatus,
+    PromotionTier: instance.promotionTier,
+  }));
+  return {
+    DBClusterIdentifier: name,
+    DbClusterResourceId: resourceId,
+    DBClusterArn: arnOfCluster(cluster),
+    Status: status,
+    Engine: engine,
+    EngineVersion: engineVersion,
+    EngineMode: 'provisioned',
+    MultiAZ: cluster.instances.length > 1,
+    ClusterCreateTime: createdAt,
+    Endpoint: `${name}.cluster-sandbox.${region}.rds.amazonaws.com`,
+    ReaderEndpoint: `${name}.cluster-ro-sandbox.${region}.rds.amazonaws.com`,
+    Port: engine === 'aurora-postgresql' ? 5432 : 3306,
+    DeletionProtection: true,
+    DBClusterMembers: new XmlList('DBClusterMember', members),
+  };
+}
+
+/** An instance as DescribeDBInstances shows it. */
+export function instanceAnswer({ name: cluster, region, engine }: DatabaseCluster, instance: DatabaseInstance): XmlStructure {
+  return {
+    DBInstanceIdentifier: instance.name,
+    DbiResourceId: instance.resourceId,
+    DBInstanceArn: arnOfInstance(region, instance.name),
+    DBClusterIdentifier: cluster,
+    DBInstanceClass: instance.instanceClass,
+    DBInstanceStatus: instance.status,
+    Engine: engine,
+    EngineVersion: instance.engineVersion,
+    AvailabilityZone: instance.zone,
+    PromotionTier: instance.promotionTier,
+    PendingModifiedValues: instance.pendingModifiedValues,
+  };
+}
+
+/** An event as DescribeEvents shows it. */
+export function eventAnswer({ source, sourceType, message, categories, at }: DatabaseEvent): XmlStructure {
+  return {
+    SourceIdentifier: source,
+    SourceType: sourceType,
+    Message: message,
+    EventCategories: new XmlList('EventCategory', categories),
+    Date: at,
+  };
+}
+
+/** What waits for a cluster and its instances, as DescribePendingMaintenanceActions shows it. */
+export function maintenanceAnswer(cluster: DatabaseCluster, resource: string, actions: readonly PendingMaintenance[]): XmlStructure {
+  const details = actions.map(({ action, description, currentApplyDate }) => {
+    return { Action: action, Description: description, CurrentApplyDate: currentApplyDate };
+  });
+  return {
+    ResourceIdentifier: resource === cluster.name ? arnOfCluster(cluster) : arnOfInstance(cluster.region, resource),
+    PendingMaintenanceActionDetails: new XmlList('PendingMaintenanceAction', details),
+  };
+}
+
+function arnOfCluster({ region, name }: DatabaseCluster): string {
+  return `arn:aws:rds:${region}:${account}:cluster:${name}`;
+}
+
+function arnOfInstance(region: string, name: string): string {
+  return `arn:aws:rds:${region}:${account}:db:${name}`;
+}

@@ -1,0 +1,192 @@
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import {
+  DatabaseFault,
+  type AcceptedFailover,
+  type DatabaseEvent,
+  type DatabaseInstance,
+  type DatabaseSeed,
+  type FailoverTwist,
+  type PendingMaintenance,
+} from './model.ts';
+
+/** RDS answers before the status changes: right after a call it still says `available`. */
+const statusLagMs = 1_000;
+/** Aurora is back within a minute, most often within half of one. */
+const promotionMs = { least: 8_000, most: 20_000 };
+/** The old writer restarts as a reader. */
+const restartMs = 6_000;
+const settleMs = 2_000;
+/** A change of the class takes an instance away for minutes; other settings are changed as it runs. */
+const classChangeMs = 5 * 60_000;
+const settingChangeMs = 5_000;
+const eventsMax = 1_000;
+const acceptedMax = 1_000;
+const resourceIdAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+
+/** What can be changed of an instance; what is left out stays. */
+export interface InstanceChange {
+  instanceClass?: string;
+  promotionTier?: number;
+  applyImmediately: boolean;
+}
+
+/** One Aurora cluster: its members, its state machine, and what it tells in events. */
+export class DatabaseCluster {
+  readonly name: string;
+  readonly region: string;
+  readonly engine: string;
+  readonly engineVersion: string;
+  readonly resourceId: string;
+  readonly createdAt: Date;
+  readonly instances: DatabaseInstance[];
+  readonly events: DatabaseEvent[] = [];
+  readonly pendingMaintenance: PendingMaintenance[] = [];
+  /** Every failover that was accepted: there is never a reason for a second one. */
+  readonly failovers: AcceptedFailover[] = [];
+  /** How many requests have been accepted that change something. */
+  changesAccepted = 0;
+  status = 'available';
+  writer: string;
+  /** How the next failover goes; as it was asked for unless set. */
+  twist: FailoverTwist | undefined;
+  private readonly clock: Clock;
+  private readonly random: Random;
+
+  constructor(seed: DatabaseSeed, { clock, random }: { clock: Clock; random: Random }) {
+    const [first] = seed.instances;
+    if (!first) throw new RangeError(`the database cluster ${seed.name} needs an instance`);
+    this.clock = clock;
+    this.random = random;
+    this.name = seed.name;
+    this.region = seed.region;
+    this.engine = seed.engine;
+    this.engineVersion = seed.engineVersion;
+    this.resourceId = `cluster-${random.text(26, resourceIdAlphabet)}`;
+    this.createdAt = clock.now();
+    this.writer = first.name;
+    this.instances = seed.instances.map(({ lagMs = 15, promotionTier = 1, ...instance }) => ({
+      ...instance,
+      promotionTier,
+      lagMs,
+      resourceId: `db-${random.text(26, resourceIdAlphabet)}`,
+      status: 'available',
+      engineVersion: seed.engineVersion,
+      parameterGroupStatus: 'in-sync',
+      pendingModifiedValues: {},
+    }));
+  }
+
+  instance(name: string): DatabaseInstance | undefined {
+    return this.instances.find((one) => one.name === name);
+  }
+
+  /** What CloudWatch has measured last of a reader; nothing of the writer. */
+  lagOf(name: string): { lagMs: number; at: Date } | undefined {
+    const lagMs = name === this.writer ? undefined : this.instance(name)?.lagMs;
+    return lagMs === undefined ? undefined : { lagMs, at: this.clock.now() };
+  }
+
+  /** FailoverDBCluster. Accepts a second one whenever the cluster says `available`, also right after the first: RDS knows no token. */
+  failOver(asked: string | undefined): void {
+    if (this.status !== 'available') {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    const wanted = asked === undefined ? this.chosenByRds() : this.instance(asked);
+    if (!wanted || wanted.name === this.writer) {
+      const told = asked === undefined ? 'has no reader to promote' : `cannot be failed over to ${asked}`;
+      throw new DatabaseFault('InvalidDBInstanceState', `DB cluster ${this.name} ${told}`);
+    }
+    if (wanted.status !== 'available') {
+      throw new DatabaseFault('InvalidDBInstanceState', `DB instance ${wanted.name} is not in available state`);
+    }
+    const { twist } = this;
+    this.twist = undefined;
+    const to = twist?.kind === 'promotes' ? (this.instance(twist.instance) ?? wanted) : wanted;
+    this.accept({ at: this.clock.now(), from: this.writer, asked, to: to.name });
+    this.clock.after(statusLagMs, () => this.beginFailover(to, twist));
+  }
+
+  /** ModifyDBInstance; without ApplyImmediately it waits for the maintenance window, which never comes here. */
+  modifyInstance(name: string, { instanceClass, promotionTier, applyImmediately }: InstanceChange): DatabaseInstance {
+    const instance = this.instance(name);
+    if (!instance) throw new DatabaseFault('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
+    if (instance.status !== 'available') {
+      throw new DatabaseFault('InvalidDBInstanceState', `Database instance is not in available state.`);
+    }
+    this.changesAccepted += 1;
+    if (instanceClass !== undefined && instanceClass !== instance.instanceClass) {
+      instance.pendingModifiedValues.DBInstanceClass = instanceClass;
+    }
+    // Whatever else is pending goes along.
+    const wanted = applyImmediately ? instance.pendingModifiedValues.DBInstanceClass : undefined;
+    this.clock.after(statusLagMs, () => {
+      if (promotionTier !== undefined) instance.promotionTier = promotionTier;
+      if (wanted === undefined && promotionTier === undefined) return;
+      instance.status = 'modifying';
+      this.clock.after(wanted === undefined ? settingChangeMs : classChangeMs, () => this.endModification(instance, wanted));
+    });
+    return instance;
+  }
+
+  private endModification(instance: DatabaseInstance, instanceClass: string | undefined): void {
+    instance.status = 'available';
+    if (instanceClass === undefined) return;
+    instance.instanceClass = instanceClass;
+    delete instance.pendingModifiedValues.DBInstanceClass;
+    this.tell('db-instance', instance.name, `Finished applying modification to DB instance class`, ['configuration change']);
+  }
+
+  private accept(failover: AcceptedFailover): void {
+    this.changesAccepted += 1;
+    this.failovers.push(failover);
+    if (this.failovers.length > acceptedMax) this.failovers.shift();
+  }
+
+  /** By promotion tier, and by name among those of one tier. */
+  private chosenByRds(): DatabaseInstance | undefined {
+    const readers = this.instances.filter(({ name, status }) => name !== this.writer && status === 'available');
+    return readers.sort((one, other) => one.promotionTier - other.promotionTier || one.name.localeCompare(other.name, 'en'))[0];
+  }
+
+  private beginFailover(to: DatabaseInstance, twist: FailoverTwist | undefined): void {
+    const from = this.instance(this.writer);
+    // A second one that was accepted before the first was to be seen ends where the first one does.
+    if (!from || this.status !== 'available' || to.name === this.writer) return;
+    this.status = 'failing-over';
+    const told = twist?.kind !== 'goes-untold';
+    const distance = from.zone === to.zone ? 'same AZ' : 'cross AZ';
+    if (told) this.tellFailover(`Started ${distance} failover to DB instance: ${to.name}`);
+    this.clock.after(this.random.between(promotionMs.least, promotionMs.most), () => {
+      if (twist?.kind === 'fails') return this.giveUp('Cluster failover failed, check the health of your cluster instances and try again.');
+      if (twist?.kind === 'returns') return this.giveUp(`Promoting previous primary again: ${from.name}`);
+      this.promote(from, to, told);
+    });
+  }
+
+  private giveUp(message: string): void {
+    this.tellFailover(message);
+    this.clock.after(settleMs, () => (this.status = 'available'));
+  }
+
+  private promote(from: DatabaseInstance, to: DatabaseInstance, told: boolean): void {
+    this.writer = to.name;
+    from.status = 'rebooting';
+    this.tell('db-instance', to.name, 'DB instance restarted', ['availability']);
+    if (told) this.tellFailover(`Completed failover to DB instance: ${to.name}`);
+    this.clock.after(settleMs, () => (this.status = 'available'));
+    this.clock.after(restartMs, () => {
+      from.status = 'available';
+      this.tell('db-instance', from.name, 'DB instance restarted', ['availability']);
+    });
+  }
+
+  private tellFailover(message: string): void {
+    this.tell('db-cluster', this.name, message, ['failover']);
+  }
+
+  private tell(sourceType: DatabaseEvent['sourceType'], source: string, message: string, categories: string[]): void {
+    this.events.push({ source, sourceType, message, categories, at: this.clock.now() });
+    if (this.events.length > eventsMax) this.events.shift();
+  }
+}

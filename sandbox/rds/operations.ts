@@ -1,0 +1,130 @@
+import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer } from './answers.ts';
+import type { DatabaseCluster } from './cluster.ts';
+import { DatabaseFault, type DatabaseEvent } from './model.ts';
+import { XmlList, type XmlStructure } from './xml.ts';
+
+type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[]) => XmlStructure;
+
+const pageSize = { least: 20, most: 100 };
+const minuteMs = 60_000;
+const durationDefault = 60;
+/** RDS keeps events for 14 days. */
+const durationMax = 14 * 24 * 60;
+const instanceClass = /^db\.[a-z0-9]+(\.[a-z0-9]+)+$|^db\.serverless$/;
+const promotionTierMax = 15;
+
+/** What the sandbox serves of RDS, by the names of the API. */
+export const operations: Readonly<Record<string, Operation>> = {
+  DescribeDBClusters: (form, clusters) => {
+    const name = form.get('DBClusterIdentifier');
+    const found = name === null ? clusters : [clusterOf(clusters, name)];
+    return pageOf(form, 'DBClusters', 'DBCluster', found.map(clusterAnswer));
+  },
+
+  DescribeDBInstances: (form, clusters) => {
+    const wanted = filter(form, 'db-cluster-id');
+    const name = form.get('DBInstanceIdentifier')?.toLowerCase();
+    const all = clusters.flatMap((cluster) => cluster.instances.map((instance) => ({ cluster, instance })));
+    const found = all.filter(({ cluster, instance }) => {
+      return (wanted === undefined || wanted.includes(cluster.name)) && (name === undefined || instance.name === name);
+    });
+    if (name !== undefined && found.length === 0) throw new DatabaseFault('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
+    const rows = found.map(({ cluster, instance }) => instanceAnswer(cluster, instance));
+    return pageOf(form, 'DBInstances', 'DBInstance', rows);
+  },
+
+  FailoverDBCluster: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    cluster.failOver(form.get('TargetDBInstanceIdentifier')?.toLowerCase());
+    return { DBCluster: clusterAnswer(cluster) };
+  },
+
+  ModifyDBInstance: (form, clusters) => {
+    const name = required(form, 'DBInstanceIdentifier').toLowerCase();
+    const cluster = clusters.find((one) => one.instance(name));
+    if (!cluster) throw new DatabaseFault('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
+    const wanted = form.get('DBInstanceClass') ?? undefined;
+    if (wanted !== undefined && !instanceClass.test(wanted)) invalid(`Invalid DB Instance class: ${wanted}`);
+    const promotionTier = form.has('PromotionTier') ? wholeNumber(form, 'PromotionTier', 0, promotionTierMax) : undefined;
+    const applyImmediately = form.get('ApplyImmediately') === 'true';
+    return {
+      DBInstance: instanceAnswer(cluster, cluster.modifyInstance(name, { instanceClass: wanted, promotionTier, applyImmediately })),
+    };
+  },
+
+  DescribeEvents: (form, clusters) => {
+    const [source, type] = [form.get('SourceIdentifier'), form.get('SourceType')];
+    if (source !== null && type === null) {
+      throw new DatabaseFault('InvalidParameterCombination', 'If SourceIdentifier is specified, SourceType must also be specified.');
+    }
+    const minutes = form.has('Duration') ? wholeNumber(form, 'Duration', 1, durationMax) : durationDefault;
+    const categories = listed(form, /^EventCategories\.EventCategory\.\d+$/);
+    const all = clusters.flatMap(({ events }) => events);
+    // Durations end when the youngest event does: the time of each world runs by itself.
+    const nowMs = Math.max(0, ...all.map(({ at }) => at.getTime()));
+    const isWanted = (event: DatabaseEvent): boolean =>
+      (source === null || event.source === source.toLowerCase()) &&
+      (type === null || event.sourceType === type) &&
+      (categories.length === 0 || event.categories.some((category) => categories.includes(category))) &&
+      event.at.getTime() >= nowMs - minutes * minuteMs;
+    return pageOf(form, 'Events', 'Event', all.filter(isWanted).map(eventAnswer));
+  },
+
+  DescribePendingMaintenanceActions: (form, clusters) => {
+    const wanted = [filter(form, 'db-cluster-id'), filter(form, 'db-instance-id')].flatMap((ids) => ids ?? []).map(nameInArn);
+    const rows = clusters.flatMap((cluster) => {
+      const resources = [...new Set(cluster.pendingMaintenance.map(({ resource }) => resource))];
+      const shown = resources.filter((resource) => wanted.length === 0 || wanted.includes(resource));
+      return shown.map((resource) => {
+        const actions = cluster.pendingMaintenance.filter((one) => one.resource === resource);
+        return maintenanceAnswer(cluster, resource, actions);
+      });
+    });
+    return pageOf(form, 'PendingMaintenanceActions', 'ResourcePendingMaintenanceActions', rows);
+  },
+};
+
+function clusterOf(clusters: readonly DatabaseCluster[], name: string): DatabaseCluster {
+  const found = clusters.find((cluster) => cluster.name === name.toLowerCase());
+  if (!found) throw new DatabaseFault('DBClusterNotFoundFault', `DBCluster ${name} not found.`, 404);
+  return found;
+}
+
+function pageOf(form: URLSearchParams, list: string, member: string, rows: readonly XmlStructure[]): XmlStructure {
+  const size = form.has('MaxRecords') ? wholeNumber(form, 'MaxRecords', pageSize.least, pageSize.most) : pageSize.most;
+  const first = form.has('Marker') ? wholeNumber(form, 'Marker', 0, rows.length) : 0;
+  const page = rows.slice(first, first + size);
+  const next = first + page.length;
+  return { [list]: new XmlList(member, page), Marker: next < rows.length ? String(next) : undefined };
+}
+
+/** The values of one filter; undefined where it is not given. */
+function filter(form: URLSearchParams, name: string): string[] | undefined {
+  const key = [...form].find(([field, value]) => /^Filters\.Filter\.\d+\.Name$/.test(field) && value === name)?.[0];
+  const number = key?.split('.')[2];
+  return number === undefined ? undefined : listed(form, new RegExp(`^Filters\\.Filter\\.${number}\\.Values\\.Value\\.\\d+$`));
+}
+
+function listed(form: URLSearchParams, field: RegExp): string[] {
+  return [...form].filter(([name]) => field.test(name)).map(([, value]) => value);
+}
+
+function nameInArn(text: string): string {
+  return text.split(':').at(-1) ?? text;
+}
+
+function required(form: URLSearchParams, name: string): string {
+  const value = form.get(name) ?? '';
+  if (value === '') throw new DatabaseFault('MissingParameter', `The request must contain the parameter ${name}.`);
+  return value;
+}
+
+function wholeNumber(form: URLSearchParams, name: string, least: number, most: number): number {
+  const value = Number(form.get(name));
+  if (!Number.isInteger(value) || value < least || value > most) invalid(`${name} must be between ${least} and ${most}.`);
+  return value;
+}
+
+function invalid(message: string): never {
+  throw new DatabaseFault('InvalidParameterValue', message);
+}
