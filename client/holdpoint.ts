@@ -53,7 +53,7 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
-import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, sendAgain, saysThatReplayFailed } from './temporal/asking.ts';
+import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAgain } from './temporal/asking.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';

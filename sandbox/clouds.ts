@@ -11,9 +11,8 @@ export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'databases'>;
 
 /**
  * Serves the AWS of several worlds on one endpoint, by the names of their clusters. Paths of EKS name their cluster
- * (`/clusters/NAME/…`); subnets
- * and databases are looked for in all worlds, and what EKS says of no cluster, such as the versions of add-ons, is the
- * same in each.
+ * (`/clusters/NAME/…`); subnets and databases are looked for in all worlds, and what EKS says of no cluster, such as the versions of
+ * add-ons, is the same in each.
  */
 export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<Server> {
   const noFaults = new Faults(0, () => undefined);

@@ -1,8 +1,10 @@
-import type { WorkflowInterceptorsFactory } from '@temporalio/workflow';
+import type { ActivateInput, WorkflowInterceptorsFactory } from '@temporalio/workflow';
 import { earlyEventWords } from './messages.ts';
 
-/** Jobs that a run is given by an event of its history; the others are questions, or come out of a workflow task in progress. */
-const jobsOfEvents = ['resolveActivity', 'fireTimer', 'signalWorkflow', 'cancelWorkflow', 'resolveSignalExternalWorkflow'] as const;
+type Job = NonNullable<ActivateInput['activation']['jobs']>[number];
+
+/** Jobs that come out of no event of a history that a run waits for: questions, updates, and how the run itself is loaded. */
+const jobsWithoutEvent = ['queryWorkflow', 'doUpdate', 'initializeWorkflow', 'notifyHasPatch', 'updateRandomSeed', 'removeFromCache'];
 
 /**
  * Runs inside of every workflow, bundled with it: refuses events that a worker is handed before the workflow task that they belong to.
@@ -22,9 +24,7 @@ export const interceptors: WorkflowInterceptorsFactory = () => {
         activate: (input, next) => {
           const { activation } = input;
           const now = { events: activation.historyLength ?? 0, timeMs: msOf(activation.timestamp) };
-          const jobs = activation.jobs ?? [];
-          const isOfEvent = jobs.some((job) => jobsOfEvents.some((kind) => (kind === 'resolveActivity' ? isRemote(job[kind]) : job[kind])));
-          const isEarly = isOfEvent && now.events > seen.events && now.timeMs <= seen.timeMs;
+          const isEarly = activation.jobs?.some(isOfEvent) === true && now.events > seen.events && now.timeMs <= seen.timeMs;
           // A replay must come to what was written whatever the clocks of the server have shown.
           if (isEarly && activation.isReplaying !== true) {
             throw new Error(
@@ -40,8 +40,9 @@ export const interceptors: WorkflowInterceptorsFactory = () => {
 };
 
 /** Local activities are resolved within a workflow task. */
-function isRemote(resolved: { isLocal?: boolean | null } | null | undefined): boolean {
-  return resolved != null && resolved.isLocal !== true;
+function isOfEvent(job: Job): boolean {
+  const kinds = Object.entries(job).flatMap(([kind, value]) => (value == null || jobsWithoutEvent.includes(kind) ? [] : [kind]));
+  return kinds.length > 0 && job.resolveActivity?.isLocal !== true;
 }
 
 function msOf(timestamp: { seconds?: { toString(): string } | null; nanos?: number | null } | null | undefined): number {

@@ -6,7 +6,7 @@ import type { Target } from '../../domain/target.ts';
 import { cut } from '../../domain/visible.ts';
 import type { Clients } from '../clients.ts';
 import { awsError, messageCharactersMax } from '../failure.ts';
-import { listAllOf, pageSize } from './pages.ts';
+import { listAllOf, pageSize } from '../aws-pages.ts';
 
 /** The cluster of a target. Throws `cluster-unknown`, `aws-…` errors. */
 export async function readCluster(clients: Clients, target: Target): Promise<Cluster> {

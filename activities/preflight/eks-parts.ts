@@ -9,7 +9,7 @@ import { findAddon, readAddonReleases } from '../eks/addon/addon.ts';
 import { readAuthorities } from '../eks/certificate-authority/authorities.ts';
 import { findingOf, insightName, readInsights } from '../eks/control-plane/insights.ts';
 import { findNodegroup } from '../eks/nodegroup/nodegroup.ts';
-import { listAllOf, pageSize } from '../eks/pages.ts';
+import { listAllOf, pageSize } from '../aws-pages.ts';
 import { listNodegroups } from '../eks/cluster.ts';
 import { awsError, messageCharactersMax } from '../failure.ts';
 import { inParallel } from '../kubernetes/client/read.ts';

@@ -229,7 +229,6 @@ async function failOver(clients: Clients, facts: FailoverFacts, context: ActionC
   try {
     // A second ago it was as planned; RDS itself compares nothing.
     const problem = await changedSince(clients, facts, context);
-    if (problem !== undefined || signal.aborted) forget();
     if (problem !== undefined) throw stuckError({ state: 'stuck', ...problem });
     signal.throwIfAborted();
   } catch (error) {

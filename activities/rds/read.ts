@@ -1,15 +1,13 @@
-import type { DBCluster, DBInstance, Event } from '@aws-sdk/client-rds';
+import type { DBCluster, DBInstance } from '@aws-sdk/client-rds';
 import type { Database, DatabaseInstance } from '../../domain/database/database.ts';
 import { readFailoverEvent, type FailoverEvent } from '../../domain/database/failover.ts';
 import type { ReaderLag } from '../../domain/database/reader-fitness.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Clients } from '../clients.ts';
+import { listAllOf, pageSize } from '../aws-pages.ts';
 import { awsError } from '../failure.ts';
 
-const pageSize = 100;
-/** Aurora clusters have 16 instances at most, and their events of failovers are few. */
-const pagesMax = 20;
 /** RDS keeps events for 14 days. */
 const eventsMinutes = 14 * 24 * 60;
 /** CloudWatch has a value of each minute. */
@@ -24,10 +22,10 @@ export async function readDatabase(clients: Clients, target: Target): Promise<Da
     .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeDBClusters', target)));
   const [cluster] = clusters;
   if (!cluster) throw new HoldpointError('database-unknown', { cluster: target.name, region: target.region });
-  const instances = await pagesOf('DescribeDBInstances', target, async (Marker) => {
+  const instances = await listAllOf('DescribeDBInstances', target, async (Marker) => {
     const Filters = [{ Name: 'db-cluster-id', Values: [target.name] }];
-    const { DBInstances: items, Marker: next } = await reads.describeDBInstances({ Filters, MaxRecords: pageSize, Marker });
-    return { items, next };
+    const { DBInstances: items, Marker: nextToken } = await reads.describeDBInstances({ Filters, MaxRecords: pageSize, Marker });
+    return { items, nextToken };
   });
   return databaseOf(cluster, instances);
 }
@@ -35,11 +33,11 @@ export async function readDatabase(clients: Clients, target: Target): Promise<Da
 /** What RDS has told of failovers of the cluster in the last 14 days. Throws `aws-…` errors. */
 export async function readFailoverEvents(clients: Clients, target: Target): Promise<FailoverEvent[]> {
   const { reads } = await clients.rds(target.region);
-  const events = await pagesOf('DescribeEvents', target, async (Marker): Promise<Page<Event>> => {
+  const events = await listAllOf('DescribeEvents', target, async (Marker) => {
     const source = { SourceIdentifier: target.name, SourceType: 'db-cluster' as const };
     const wanted = { ...source, EventCategories: ['failover'], Duration: eventsMinutes, MaxRecords: pageSize, Marker };
-    const { Events: items, Marker: next } = await reads.describeEvents(wanted);
-    return { items, next };
+    const { Events: items, Marker: nextToken } = await reads.describeEvents(wanted);
+    return { items, nextToken };
   });
   return events.map(({ Message = '', Date: at }) => readFailoverEvent(Message, at?.toISOString() ?? ''));
 }
@@ -47,10 +45,10 @@ export async function readFailoverEvents(clients: Clients, target: Target): Prom
 /** What AWS has fixed a time for, by the names of the cluster and of its instances. Throws `aws-…` errors. */
 export async function readMaintenance(clients: Clients, target: Target, names: readonly string[]): Promise<Map<string, string[]>> {
   const { reads } = await clients.rds(target.region);
-  const pending = await pagesOf('DescribePendingMaintenanceActions', target, async (Marker) => {
+  const pending = await listAllOf('DescribePendingMaintenanceActions', target, async (Marker) => {
     const request = { MaxRecords: pageSize, Marker };
-    const { PendingMaintenanceActions: items, Marker: next } = await reads.describePendingMaintenanceActions(request);
-    return { items, next };
+    const { PendingMaintenanceActions: items, Marker: nextToken } = await reads.describePendingMaintenanceActions(request);
+    return { items, nextToken };
   });
   const found = new Map<string, string[]>();
   for (const { ResourceIdentifier: arn = '', PendingMaintenanceActionDetails: details = [] } of pending) {
@@ -110,23 +108,4 @@ function databaseOf(cluster: DBCluster, instances: readonly DBInstance[]): Datab
       };
     }),
   };
-}
-
-interface Page<Item> {
-  items: Item[] | undefined;
-  next: string | undefined;
-}
-
-/** A list of RDS to its end. Throws `aws-…` errors, `aws-refused` where it has no end. */
-async function pagesOf<Item>(call: string, target: Target, read: (marker: string | undefined) => Promise<Page<Item>>): Promise<Item[]> {
-  const all: Item[] = [];
-  let marker: string | undefined;
-  for (let page = 0; page < pagesMax; page += 1) {
-    const { items = [], next } = await read(marker).catch((error: unknown) => Promise.reject(awsError(error, call, target)));
-    all.push(...items);
-    if (next === undefined || next === '') return all;
-    marker = next;
-  }
-  const cause = `the list has more than ${pagesMax} pages of ${pageSize}`;
-  throw new HoldpointError('aws-refused', { call, cause, target: `${target.kind}/${target.region}/${target.name}` });
 }

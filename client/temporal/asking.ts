@@ -42,7 +42,7 @@ export async function askAgain<Answer>(connection: ConnectionLike, question: () 
     try {
       return await connection.withDeadline(endMs, () => whenReady(question, endMs));
     } catch (error) {
-      const mayBeAsked = (isUnanswered(error) && !saysThatNobodyPolls(error)) || saysThatReplayFailed(error) || cameEarly(error);
+      const mayBeAsked = (isUnanswered(error) && !saysThatNobodyPolls(error)) || saysThatReplayFailed(error);
       if (!mayBeAsked) throw error;
       unanswered = error;
     }
@@ -66,7 +66,7 @@ async function whenReady<Answer>(question: () => Promise<Answer>, endMs: number)
 /** Whether an error of a question means that nobody has answered it. */
 export function isUnanswered(error: unknown): boolean {
   const code = codeOf(error);
-  return code !== undefined && [...lateCodes, notReadyCode].includes(code);
+  return cameEarly(error) || (code !== undefined && [...lateCodes, notReadyCode].includes(code));
 }
 
 /** Whether a worker has refused a question that reached it with events of a workflow task that is still to come. */

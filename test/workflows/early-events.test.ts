@@ -28,6 +28,11 @@ describe('an activation', () => {
     { title: 'with the result of an activity, of no new workflow task', then: early, refused: true },
     { title: 'with a timer, of no new workflow task', then: { ...early, jobs: [{ fireTimer: { seq: 1 } }] }, refused: true },
     { title: 'with a signal beside others', then: { ...early, jobs: [{ notifyHasPatch: {} }, { signalWorkflow: {} }] }, refused: true },
+    {
+      title: 'with a workflow that it has started',
+      then: { ...early, jobs: [{ resolveChildWorkflowExecutionStart: { seq: 1 } }] },
+      refused: true,
+    },
     { title: 'while the server has set its clock back', then: { ...early, timestamp: at(9) }, refused: true },
     { title: 'of a new workflow task', then: { ...early, timestamp: at(11) }, refused: false },
     { title: 'of a replay', then: { ...early, isReplaying: true }, refused: false },

@@ -6,7 +6,7 @@ import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { issueText } from '../cluster.ts';
 import { isMissing } from '../nodegroup/nodegroup.ts';
-import { listAllOf, pageSize } from '../pages.ts';
+import { listAllOf, pageSize } from '../../aws-pages.ts';
 
 /** What a plan of `eks.updateAddon` rests on. */
 export type AddonFacts = {

@@ -14,7 +14,7 @@ import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { inParallel } from '../../kubernetes/client/read.ts';
 import { isMissing } from '../nodegroup/nodegroup.ts';
-import { listAllOf, pageSize } from '../pages.ts';
+import { listAllOf, pageSize } from '../../aws-pages.ts';
 import { askForUpdate } from '../update/ask-for-update.ts';
 import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
 import { updateInProgress } from '../update/read-updates.ts';

@@ -6,7 +6,7 @@ import { cut } from '../../../domain/visible.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError, messageCharactersMax, withoutFullStop } from '../../failure.ts';
 import { inParallel } from '../../kubernetes/client/read.ts';
-import { listAllOf, pageSize } from '../pages.ts';
+import { listAllOf, pageSize } from '../../aws-pages.ts';
 
 /** Objects and clients that are named of one insight. */
 const shownMax = 5;

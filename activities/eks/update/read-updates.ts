@@ -2,7 +2,7 @@ import { DescribeUpdateCommand, ListUpdatesCommand, type Update } from '@aws-sdk
 import type { Target } from '../../../domain/target.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
-import { listAllOf, pageSize } from '../pages.ts';
+import { listAllOf, pageSize } from '../../aws-pages.ts';
 import { inParallel } from '../../kubernetes/client/read.ts';
 
 /** Whose updates: those of a node group, of an add-on, or, without either, of the cluster itself. */

@@ -1,13 +1,13 @@
-import type { Target } from '../../domain/target.ts';
-import { HoldpointError } from '../../domain/errors.ts';
-import { awsError } from '../failure.ts';
+import { formatTarget, type Target } from '../domain/target.ts';
+import { HoldpointError } from '../domain/errors.ts';
+import { awsError } from './failure.ts';
 
-/** What EKS gives in one answer at most. */
+/** What EKS and RDS give in one answer at most. */
 export const pageSize = 100;
 const pagesMax = 20;
 
 /**
- * Reads a whole list of EKS, page by page. Throws `aws-…` errors; `aws-refused` where it has more than 2,000 items.
+ * Reads a whole list of EKS or RDS, page by page. Throws `aws-…` errors; `aws-refused` where it has more than 2,000 items.
  *
  * @param read what asks for the page that a token stands for, the first one without.
  */
@@ -22,11 +22,8 @@ export async function listAllOf<Item>(
     const answer = await read(nextToken).catch((error: unknown) => Promise.reject(awsError(error, call, target)));
     all.push(...(answer.items ?? []));
     nextToken = answer.nextToken;
-    if (nextToken === undefined) return all;
+    // RDS may end a list by an empty one.
+    if (nextToken === undefined || nextToken === '') return all;
   }
-  throw new HoldpointError('aws-refused', { call, target: nameOf(target), cause: `it lists more than ${pagesMax * pageSize} items` });
-}
-
-function nameOf({ kind, region, name }: Target): string {
-  return `${kind}/${region}/${name}`;
+  throw new HoldpointError('aws-refused', { call, target: formatTarget(target), cause: `it lists more than ${pagesMax * pageSize} items` });
 }
