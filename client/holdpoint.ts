@@ -66,10 +66,6 @@ const planTimeoutMs = 3 * 60_000;
 /** A worker sends the message at once, or is lost. */
 const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
-/** What the Temporal server calls an update that a worker has taken and not answered. */
-const unprocessedUpdate = 'UnprocessedUpdate';
-/** How often a word is sent that a worker has left so. */
-const sendsMax = 5;
 
 /** What a person can say at a hold. */
 export type StatementAtHold =
@@ -385,18 +381,14 @@ export class Holdpoint {
     { person, attempt }: Pick<RefusedAttempt, 'person' | 'attempt'>,
     send: (updateId: string) => Promise<Answer>,
   ): Promise<Answer> {
-    for (let sends = 1; ; sends += 1) {
-      try {
-        return await sendAgain(send);
-      } catch (error) {
-        if (isLost(error)) throw new HoldpointError('word-unanswered', { target: handle.workflowId, attempt }, { cause: error });
-        const refusal = refusalIn(error);
-        if (!refusal) throw error;
-        // Where many come at once, a worker may leave one unanswered. Nothing has come of it, so it may be sent again.
-        if (refusal.code === unprocessedUpdate && sends < sendsMax) continue;
-        if (!refusal.recorded) await tell(handle, { person, attempt, code: refusal.code, reason: refusal.message });
-        throw refusal;
-      }
+    try {
+      return await sendAgain(send);
+    } catch (error) {
+      if (isLost(error)) throw new HoldpointError('word-unanswered', { target: handle.workflowId, attempt }, { cause: error });
+      const refusal = refusalIn(error);
+      if (!refusal) throw error;
+      if (!refusal.recorded) await tell(handle, { person, attempt, code: refusal.code, reason: refusal.message });
+      throw refusal;
     }
   }
 

@@ -3,9 +3,11 @@ import { setTimeout as wait } from 'node:timers/promises';
 import {
   isGrpcServiceError,
   QueryNotRegisteredError,
+  WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
   type ConnectionLike,
 } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { earlyEventWords } from '../../workflows/messages.ts';
 
 /**
@@ -18,6 +20,8 @@ export const answerTimeoutMs = askTimesMs.reduce((sum, timeMs) => sum + timeMs);
 const pauseMs = 250;
 /** How often a word is sent, or a result waited for, where the server has not answered. */
 const sendsMax = 5;
+/** What the Temporal server calls an update that a worker has taken and not answered. */
+const unprocessedUpdate = 'UnprocessedUpdate';
 /** How far down the causes of an error its gRPC code may be. */
 const causesMax = 5;
 /** Codes of gRPC: CANCELLED, which comes where the server gives up at the same moment; DEADLINE_EXCEEDED. */
@@ -94,17 +98,20 @@ export async function resultOf(handle: { result: () => Promise<unknown> }): Prom
 }
 
 /**
- * Sends an update, and again where its answer is lost. It goes out under the same id each time, by which Temporal knows it again: it is
- * done once, and whoever sends it again is told what has come of it. Throws what `send` does:
+ * Sends an update, and again where its answer is lost. It goes out under the same id then, by which Temporal knows it again: it is done
+ * once, and whoever sends it again is told what has come of it. Where a worker has left it unanswered, as it may where many come at once
+ * or where it has just loaded the run anew, nothing has come of it, and another one is sent. Throws what `send` does:
  * `isLost` tells whether that means that nobody knows what has come of it.
  */
 export async function sendAgain<Answer>(send: (updateId: string) => Promise<Answer>): Promise<Answer> {
-  const updateId = randomUUID();
+  let updateId = randomUUID();
   for (let sends = 1; ; sends += 1) {
     try {
       return await send(updateId);
     } catch (error) {
-      if (!isLost(error) || sends >= sendsMax) throw error;
+      const mayBeSent = isLost(error) || isUnprocessed(error);
+      if (!mayBeSent || sends >= sendsMax) throw error;
+      if (isUnprocessed(error)) updateId = randomUUID();
     }
   }
 }
@@ -112,6 +119,10 @@ export async function sendAgain<Answer>(send: (updateId: string) => Promise<Answ
 /** Whether an error of an update means that its answer was lost. */
 export function isLost(error: unknown): boolean {
   return error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+}
+
+function isUnprocessed(error: unknown): boolean {
+  return error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure && error.cause.type === unprocessedUpdate;
 }
 
 /** Whether the Temporal server has seen no worker on the queue for a while: it refuses a query at once then (FAILED_PRECONDITION). */

@@ -1,10 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import type { coresdk } from '@temporalio/proto';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Worker, type WorkflowBundle } from '@temporalio/worker';
-import { askAgain } from '../../client/temporal/asking.ts';
+import { askAgain, sendAgain } from '../../client/temporal/asking.ts';
 import { interceptors } from '../../workflows/early-event-interceptor.ts';
 import { earlyEventWords } from '../../workflows/messages.ts';
 import { askedEarly, countQuery, sayUpdate } from '../support/asked-early-workflow.ts';
@@ -52,6 +59,27 @@ describe('an activation', () => {
     else activate(then);
     // The run is loaded anew where it was refused; where that was not needed, its next task goes through.
     activate({ ...early, historyLength: 7, timestamp: at(12) });
+  });
+});
+
+describe('an update', () => {
+  const failed = (type: string): Error => new WorkflowUpdateFailedError('Workflow Update failed', ApplicationFailure.create({ type }));
+  const lost = new WorkflowUpdateRPCTimeoutOrCancelledError('no answer');
+  const cases: { title: string; error: Error; ids: number; sends: number }[] = [
+    { title: 'that a worker has left unanswered is sent again as another one', error: failed('UnprocessedUpdate'), ids: 2, sends: 2 },
+    { title: 'whose answer is lost is sent again as the same one', error: lost, ids: 1, sends: 2 },
+    { title: 'that is refused is sent once', error: failed('hold-closed'), ids: 1, sends: 1 },
+  ];
+  test.each(cases)('$title', async ({ error, ids, sends }) => {
+    const sent: string[] = [];
+    const answer = sendAgain(async (updateId) => {
+      sent.push(updateId);
+      if (sent.length === 1) throw error;
+      return 'done';
+    });
+    if (sends === 1) await expect(answer).rejects.toBe(error);
+    else expect(await answer).toBe('done');
+    expect([new Set(sent).size, sent.length]).toEqual([ids, sends]);
   });
 });
 
@@ -113,7 +141,7 @@ describe('a question that waits for a worker while an activity ends and an updat
     await wait(1_000);
     const result = { payloads: [{ metadata: { encoding: Buffer.from('json/plain') }, data: Buffer.from('"done"') }] };
     for (const taskToken of tokens) await client.workflowService.respondActivityTaskCompleted({ namespace: 'default', taskToken, result });
-    const words = handles.map((handle) => handle.executeUpdate(sayUpdate, { args: ['word'] }));
+    const words = handles.map((handle) => sendAgain((updateId) => handle.executeUpdate(sayUpdate, { args: ['word'], updateId })));
     asked.push(...words);
     await wait(200);
     await startWorker();
