@@ -11,6 +11,8 @@ const instanceName = z
 
 const worksOn = ['rds'];
 const lagMaxMs = 60_000;
+/** Aurora user guide, "Aurora Replicas". */
+const readersMax = 15;
 
 const rdsFailover = declareAction({
   name: 'rds.failover',
@@ -44,6 +46,30 @@ const rdsFailover = declareAction({
   outputs: { writer: text, previous: text },
 });
 
+const rdsModifyInstance = declareAction({
+  name: 'rds.modifyInstance',
+  summary: 'Gives a reader of an Aurora cluster another instance class at once, while enough other readers take reads.',
+  worksOn,
+  input: z.strictObject({
+    instance: instanceName.describe('A reader of the cluster; the writer is refused.'),
+    instanceClass: z
+      .string()
+      .max(identifierMax)
+      .regex(/^db\.(serverless|[a-z0-9-]+\.[a-z0-9-]+)$/, 'must be an instance class such as db.r6g.large')
+      .describe('The class that it gets, such as db.r6g.large.'),
+    otherReadersMin: z.int().min(0).max(readersMax).default(1).describe('How many other readers must be available while it is changed.'),
+    waitForChange: z.boolean().default(false).describe('Wait for a change of it that is in progress already, instead of stopping there.'),
+  }),
+  dangers: ({ otherReadersMin }) => ({
+    otherReadersMin: otherReadersMin === 0 ? 'no other reader may be left: reads go to the writer meanwhile' : undefined,
+  }),
+  change: 'changes',
+  undo: { does: 'gives it its former class again: its connections are cut once more' },
+  // A change of the class takes minutes; the rest is for other readers that are waited for.
+  limits: { timeoutMs: 60 * minuteMs, pace: { lookMinMs: 1_000, lookMaxMs: 5_000 } },
+  outputs: { instance: text, instanceClass: text },
+});
+
 /** Aurora clusters of RDS, by region and name. */
 export const rds = {
   name: 'rds',
@@ -64,5 +90,5 @@ export const rds = {
       },
     },
   ],
-  actions: { 'rds.failover': rdsFailover },
+  actions: { 'rds.failover': rdsFailover, 'rds.modifyInstance': rdsModifyInstance },
 } as const satisfies SystemDeclaration;

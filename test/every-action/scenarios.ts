@@ -166,6 +166,12 @@ export const scenarios: readonly ActionScenario[] = [
     seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
     input: async () => ({ writer: 'demo-a', to: 'demo-b' }),
   },
+  {
+    action: 'rds.modifyInstance',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({ instance: 'demo-b', instanceClass: 'db.r6g.xlarge' }),
+  },
 ];
 
 /** Actions that no worker finishes by itself; test/workflows/gates.test.ts has them. */

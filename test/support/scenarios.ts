@@ -32,6 +32,10 @@ const addons = ['kube-proxy'] as const;
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'aurora-failover': ({ region, cluster }) => ({ region, cluster, writer: `${cluster}-a`, to: `${cluster}-b` }),
+  'aurora-rolling-class': ({ region, cluster }) => {
+    const readers = [`${cluster}-b`, `${cluster}-c`];
+    return { region, cluster, writer: `${cluster}-a`, readers, to: readers[0] ?? '', instanceClass: 'db.r6g.xlarge' };
+  },
   'certificate-authority-rotation': ({ region, cluster }) => {
     return { region, cluster, outgoing: outgoingAuthority, olderNodes: 'accept', bake: '1s' };
   },
@@ -72,7 +76,7 @@ const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
 };
 
 /** Runbooks for an Aurora cluster, which is called as the EKS cluster of its world is. */
-const forDatabases: readonly string[] = ['aurora-failover'];
+const forDatabases: readonly string[] = ['aurora-failover', 'aurora-rolling-class'];
 
 /** The kind of target that a shipped runbook works on in its scenario. */
 export function targetKindOf(runbook: string): 'eks' | 'rds' {
