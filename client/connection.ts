@@ -4,6 +4,7 @@ import type { ExternalStorage } from '@temporalio/common';
 import { HoldpointError } from '../domain/errors.ts';
 import { askAgain } from './temporal/asking.ts';
 import { connectionError } from './temporal/diagnosis.ts';
+import { interceptors } from './temporal/interceptors.ts';
 import type { TemporalSettings } from './temporal/settings.ts';
 
 export { temporalSettings, type TemporalSettings } from './temporal/settings.ts';
@@ -25,7 +26,7 @@ const workflowQueueType = 1;
  */
 export async function connectTemporal(settings: TemporalSettings, storage?: ExternalStorage): Promise<Client> {
   const { address, namespace, access } = settings;
-  const connection = Connection.lazy({ address, connectTimeout: connectTimeoutMs, ...access?.options });
+  const connection = Connection.lazy({ address, connectTimeout: connectTimeoutMs, ...access?.options, interceptors });
   try {
     await connection.ensureConnected();
     await requireNamespace(connection, settings);
