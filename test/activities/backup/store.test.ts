@@ -1,0 +1,188 @@
+import { randomBytes } from 'node:crypto';
+import { appendFile, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openKeyKeeper, type KeyKeeper } from '../../../activities/backup/keys.ts';
+import { openBackupStore, type BackupStore } from '../../../activities/backup/store.ts';
+import type { BackupManifest, BackupStatement } from '../../../domain/backup/manifest.ts';
+import { digestOfText } from '../../../domain/plan/plan.ts';
+import { failureOf } from '../../support/cluster.ts';
+
+const snapshot = Buffer.from('every Secret of the cluster '.repeat(5000));
+const never = new AbortController().signal;
+
+let root: string;
+let keyFile: string;
+let keys: KeyKeeper;
+let count = 0;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'holdpoint-backups-'));
+  keyFile = await newKeyFile('backup.key');
+  keys = await openKeyKeeper({ file: keyFile });
+});
+afterAll(() => rm(root, { recursive: true }));
+
+async function newKeyFile(name: string, text = randomBytes(32).toString('base64')): Promise<string> {
+  const file = join(root, name);
+  await writeFile(file, `${text}\n`, { mode: 0o600 });
+  return file;
+}
+
+function statementOf(revision: number): BackupStatement {
+  const sha256 = digestOfText(snapshot.toString());
+  return {
+    ...{ target: 'etcd/lab', clusterId: '7', run: `r-${revision}`, step: 'backup', takenAt: '2026-11-29T00:00:00.000Z', member: 'm1' },
+    ...{ etcdVersion: '3.7.3', revision, compactRevision: -1, hashKv: 5, equalTo: ['m1', 'm2'], keys: 3 },
+    snapshot: { sha256, bytes: snapshot.length },
+  };
+}
+
+async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}
+
+async function put(store: BackupStore, revision: number): Promise<BackupManifest> {
+  const statement = statementOf(revision);
+  const file = await store.putFile(chunksOf(snapshot), statement, keys, never);
+  expect(await store.putManifest({ statement, file, key: keys.id }, await store.list())).toBe(true);
+  return (await store.list()).at(-1)!.manifest;
+}
+
+/** A place of its own with some backups. */
+async function placeWith(backups: number): Promise<{ directory: string; store: BackupStore; manifests: BackupManifest[] }> {
+  const directory = join(root, `place-${++count}`);
+  const store = openBackupStore({ directory });
+  const manifests: BackupManifest[] = [];
+  for (let revision = 1; revision <= backups; revision++) manifests.push(await put(store, revision));
+  return { directory, store, manifests };
+}
+
+async function read(store: BackupStore, manifest: BackupManifest, withKeys = keys): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of store.open(manifest, withKeys)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+const fileOf = (directory: string, { file }: BackupManifest): string => join(directory, 'files', file.sha256.slice('sha256:'.length));
+
+test('a backup is smaller than its snapshot, unreadable without the key, and comes back as it was', async () => {
+  const { directory, store, manifests } = await placeWith(2);
+  expect((await store.list()).map(({ name, isDeleted }) => ({ name, isDeleted }))).toEqual([
+    { name: '000001', isDeleted: false },
+    { name: '000002', isDeleted: false },
+  ]);
+  const stored = await readFile(fileOf(directory, manifests[1]!));
+  expect(stored.length).toBeLessThan(snapshot.length / 5);
+  expect(stored.includes('Secret')).toBe(false);
+  expect((await read(store, manifests[1]!)).equals(snapshot)).toBe(true);
+  expect(await readdir(join(directory, 'files', '.unfinished'))).toEqual([]);
+});
+
+test('of two backups that are made at once, one comes first and the other one is told', async () => {
+  const { store } = await placeWith(1);
+  const known = await store.list();
+  const manifest = { statement: statementOf(5), file: known[0]!.manifest.file, key: keys.id };
+  const answers = await Promise.all([store.putManifest(manifest, known), store.putManifest(manifest, known)]);
+  expect(answers.sort()).toEqual([false, true]);
+  expect(await store.list()).toHaveLength(2);
+});
+
+test('a backup whose file was deleted keeps its place in the chain; deleted twice is deleted once', async () => {
+  const { store, manifests } = await placeWith(2);
+  const [first] = await store.list();
+  await store.deleteFile(first!);
+  await store.deleteFile(first!);
+  expect((await store.list()).map(({ isDeleted }) => isDeleted)).toEqual([true, false]);
+  expect(await store.hasFile(manifests[0]!)).toBe(false);
+  expect(await failureOf(read(store, manifests[0]!))).toMatchObject({
+    code: 'backup-unusable',
+    message: expect.stringContaining('it is missing'),
+  });
+});
+
+describe('a backup that is not what was stored is refused with the reason', () => {
+  test.each<[string, (file: string) => Promise<void>, RegExp]>([
+    ['truncated', (file) => truncate(file, 100), /it has 100 bytes and should have/],
+    ['longer', (file) => appendFile(file, 'x'), /bytes and should have/],
+    ['missing', (file) => rm(file), /it is missing/],
+    ['empty', (file) => truncate(file, 0), /it has 0 bytes/],
+    [
+      'with a flipped bit',
+      async (file) => {
+        const bytes = await readFile(file);
+        bytes[bytes.length - 30]! ^= 4;
+        await writeFile(file, bytes);
+      },
+      /was changed/,
+    ],
+  ])('%s', async (_title, damage, reason) => {
+    const { directory, store, manifests } = await placeWith(1);
+    await damage(fileOf(directory, manifests[0]!));
+    expect(await failureOf(read(store, manifests[0]!))).toMatchObject({ code: 'backup-unusable', message: expect.stringMatching(reason) });
+  });
+
+  test('with a manifest that was edited, though it is the last one', async () => {
+    const { directory, store } = await placeWith(1);
+    const file = join(directory, 'manifests', '000001.json');
+    await writeFile(file, (await readFile(file, 'utf8')).replace('"revision":1', '"revision":9'));
+    const [{ manifest }] = (await store.list()) as [{ manifest: BackupManifest }];
+    expect(manifest.statement.revision).toBe(9);
+    expect((await failureOf(read(store, manifest))).message).toMatch(/its manifest was changed, or belongs to another file/);
+  });
+
+  test('with the file of another backup', async () => {
+    const { store, manifests } = await placeWith(2);
+    const mixed = { ...manifests[0]!, file: manifests[1]!.file };
+    expect((await failureOf(read(store, mixed))).message).toMatch(/its manifest was changed, or belongs to another file/);
+  });
+
+  test('with another key', async () => {
+    const { store, manifests } = await placeWith(1);
+    const other = await openKeyKeeper({ file: await newKeyFile('other.key') });
+    expect((await failureOf(read(store, manifests[0]!, other))).message).toContain(
+      `it is encrypted with the key ${keys.id}, and the configuration names ${other.id}`,
+    );
+  });
+});
+
+describe('a chain of manifests that is not whole is refused, whatever is asked', () => {
+  test.each<[string, (directory: string) => Promise<void>, RegExp]>([
+    ['with a gap', (directory) => rm(join(directory, '000002.json')), /the chain has a gap/],
+    ['with one that was changed', (directory) => edit(join(directory, '000002.json')), /000002 is not the manifest that 000003 names/],
+    ['with one of a newer version', (directory) => edit(join(directory, '000003.json'), '/v1', '/v2'), /of a newer version/],
+    [
+      'with one under another name',
+      (directory) => rename(join(directory, '000003.json'), join(directory, '000004.json')),
+      /it is no manifest/,
+    ],
+    [
+      'with something else in the place of one',
+      (directory) => writeFile(join(directory, '000003.json'), ''),
+      /it is no manifest of a backup/,
+    ],
+  ])('%s', async (_title, damage, reason) => {
+    const { directory, store } = await placeWith(3);
+    await damage(join(directory, 'manifests'));
+    expect(await failureOf(store.list())).toMatchObject({ code: 'backup-place-unusable', message: expect.stringMatching(reason) });
+  });
+
+  async function edit(file: string, from = '"keys":3', to = '"keys":4'): Promise<void> {
+    await writeFile(file, (await readFile(file, 'utf8')).replace(from, to));
+  }
+});
+
+describe('a key that cannot be used is refused, and never told', () => {
+  test.each([
+    ['short', Buffer.alloc(16, 7).toString('base64')],
+    ['not base64', 'correct horse battery staple, no key at all!'],
+  ])('%s', async (_title, text) => {
+    const failure = await failureOf(openKeyKeeper({ file: await newKeyFile('bad.key', text) }));
+    expect(failure).toMatchObject({ code: 'backup-key-unusable', message: expect.stringContaining('it must hold 32 bytes in base64') });
+    expect(JSON.stringify(failure)).not.toContain(text);
+  });
+
+  test('missing', async () => {
+    expect((await failureOf(openKeyKeeper({ file: join(root, 'none.key') }))).message).toMatch(/cannot be read \(ENOENT\)/);
+  });
+});
