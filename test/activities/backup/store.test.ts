@@ -126,9 +126,9 @@ describe('a backup that is not what was stored is refused with the reason', () =
     const { directory, store } = await placeWith(1);
     const file = join(directory, 'manifests', '000001.json');
     await writeFile(file, (await readFile(file, 'utf8')).replace('"revision":1', '"revision":9'));
-    const [{ manifest }] = (await store.list()) as [{ manifest: BackupManifest }];
-    expect(manifest.statement.revision).toBe(9);
-    expect((await failureOf(read(store, manifest))).message).toMatch(/its manifest was changed, or belongs to another file/);
+    const [edited] = await store.list();
+    expect(edited!.manifest.statement.revision).toBe(9);
+    expect((await failureOf(read(store, edited!.manifest))).message).toMatch(/its manifest was changed, or belongs to another file/);
   });
 
   test('with the file of another backup', async () => {

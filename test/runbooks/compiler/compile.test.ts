@@ -459,6 +459,8 @@ describe('the shipped runbooks', () => {
       'cluster-rollback',
       'cluster-upgrade',
       'cluster-upgrades',
+      'etcd-backup',
+      'etcd-backup-retention',
       'node-group-rotation',
       'node-group-update',
       'node-group-upgrade',
