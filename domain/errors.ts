@@ -174,6 +174,11 @@ export const errorKinds = {
     message: 'The place for backups {place} cannot be used: {cause}.',
     remedy: 'Put right what the reason names, in the place itself or in `etcd` of holdpoint.yaml; then try again.',
   },
+  'backup-place-unreachable': {
+    consequence: 'retry',
+    message: 'The place for backups {place} could not be reached: {cause}.',
+    remedy: 'Wait; it will be tried again. If that takes long, check the network and the place.',
+  },
   'backup-key-unusable': {
     consequence: 'stuck',
     message: 'The key for backups {key} cannot be used: {cause}.',

@@ -132,10 +132,10 @@ class ChunkReader {
   /** Fewer bytes only where the stream ends. */
   async upTo(length: number): Promise<Buffer> {
     while (this.heldBytes < length) {
-      const { done, value } = await this.source.next();
-      if (done === true) break;
-      this.held.push(Buffer.from(value));
-      this.heldBytes += value.length;
+      const next = await this.source.next();
+      if (next.done === true) break;
+      this.held.push(Buffer.from(next.value));
+      this.heldBytes += next.value.length;
     }
     const all = Buffer.concat(this.held);
     this.held = [all.subarray(length)];

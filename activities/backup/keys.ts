@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import type { KMSClient } from '@aws-sdk/client-kms';
 import { HoldpointError } from '../../domain/errors.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import type { Json, JsonObject } from '../../domain/json.ts';
 import type { BackupKey } from '../../runbooks/configuration/etcd.ts';
 import { readSecret, SecretError } from '../secret.ts';
 import { withoutCredentials } from '../secrets.ts';
@@ -57,7 +57,7 @@ async function openKeyFile(file: string): Promise<KeyKeeper> {
           file,
           `the backup was made with ${typeof made === 'string' ? `the key ${made}` : 'another kind of key'}, not with ${id}`,
         );
-      const sealed = Buffer.from(String(dataKey), 'base64');
+      const sealed = bytesOf(dataKey);
       if (sealed.length !== wrapNonceBytes + keyBytes + wrapTagBytes) throw unusable(file, 'the data key of the backup is damaged');
       const opening = createDecipheriv(wrapCipher, master, sealed.subarray(0, wrapNonceBytes)).setAAD(wrapPurpose);
       opening.setAuthTag(sealed.subarray(-wrapTagBytes));
@@ -68,6 +68,11 @@ async function openKeyFile(file: string): Promise<KeyKeeper> {
       }
     },
   };
+}
+
+/** A wrapped key as it stands in a header; nothing where there is none. */
+function bytesOf(wrapped: Json | undefined): Buffer {
+  return Buffer.from(typeof wrapped === 'string' ? wrapped : '', 'base64');
 }
 
 async function openKmsKey({ kmsKey, region }: { kmsKey: string; region: string }): Promise<KeyKeeper> {
@@ -89,7 +94,7 @@ async function openKmsKey({ kmsKey, region }: { kmsKey: string; region: string }
     },
     open: async ({ kms, dataKey }) => {
       if (kms !== kmsKey) throw unusable(kmsKey, `the backup was made with ${typeof kms === 'string' ? kms : 'another kind of key'}`);
-      const CiphertextBlob = Buffer.from(String(dataKey), 'base64');
+      const CiphertextBlob = bytesOf(dataKey);
       const command = new DecryptCommand({ KeyId: kmsKey, CiphertextBlob, EncryptionContext: encryptionContext });
       const { Plaintext } = await client.send(command).catch(refused);
       if (Plaintext?.length !== keyBytes) throw unusable(kmsKey, 'KMS gave no data key');

@@ -32,6 +32,9 @@ import type { KeyKeeper } from './keys.ts';
 const manifestsFolder = 'manifests';
 const deletionsFolder = 'deletions';
 const filesFolder = 'files';
+/** Says which cluster the place is for, from before its first backup on. */
+const ownerName = 'place.json';
+const ownerBytesMax = 1024;
 /** An hourly backup for more than two years; older places are begun anew. */
 const backupsMax = 20_000;
 const manifestBytesMax = 64 * 1024;
@@ -66,6 +69,8 @@ const manifestShape: z.ZodType<BackupManifest> = z.strictObject({
   key: text,
 });
 
+const ownerShape = z.strictObject({ clusterId: text });
+
 /** A backup that has a manifest. */
 export interface StoredBackup {
   name: string;
@@ -82,6 +87,11 @@ export interface BackupStore {
   workRoot: string;
   /** All of them in their order. Throws HoldpointError `backup-place-unusable` also where the chain has a gap or was changed. */
   list(): Promise<StoredBackup[]>;
+  /**
+   * Makes sure that the place takes what is written, and that it is the one of this cluster: the first cluster that asks has it. Throws
+   * `backup-place-unusable`.
+   */
+  claim(clusterId: string): Promise<void>;
   /** Compresses, encrypts and stores a snapshot, and reads it back. Throws `backup-unusable` where that is not what was written. */
   putFile(snapshot: AsyncIterable<Uint8Array>, statement: BackupStatement, keys: KeyKeeper, signal: AbortSignal): Promise<FileDigest>;
   /** Writes the manifest after the ones that are known; false where another one has come first. */
@@ -114,8 +124,9 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
   const reaching = async <Result>(work: () => Promise<Result>): Promise<Result> => {
     return work().catch((error: unknown) => {
       if (error instanceof HoldpointError) throw error;
-      const { why, remedy } = objects.troubleOf(error);
-      throw new HoldpointError('backup-place-unusable', { place: path, cause: why }, { remedy });
+      const { why, remedy, consequence } = objects.troubleOf(error);
+      const mayPass = consequence === 'retry';
+      throw new HoldpointError(mayPass ? 'backup-place-unreachable' : 'backup-place-unusable', { place: path, cause: why }, { remedy });
     });
   };
   const open = (manifest: BackupManifest, keys: KeyKeeper): AsyncIterable<Uint8Array> => openSnapshot(files, manifest, keys);
@@ -123,6 +134,7 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
     path,
     workRoot,
     list: () => reaching(() => listBackups(objects, path)),
+    claim: (clusterId) => reaching(() => claimPlace(objects, path, clusterId)),
     putFile: async (snapshot, statement, keys, signal) => {
       const { dataKey, wrapped } = await keys.create();
       const header = { key: wrapped, statement: digestOfStatement(statement) };
@@ -148,6 +160,17 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       await files.remove(manifest.file);
     },
   };
+}
+
+async function claimPlace(objects: ObjectStore, place: string, clusterId: string): Promise<void> {
+  // Written anew each time, though it is there: only a write shows that the place takes one.
+  await objects.putIfAbsent(ownerName, Buffer.from(canonicalText({ clusterId })));
+  const stored = await objects.get(ownerName, ownerBytesMax);
+  const owner = ownerShape.safeParse(stored?.bytes && parseJson(stored.bytes)).data?.clusterId;
+  if (owner === clusterId) return;
+  const cause =
+    owner === undefined ? `its ${ownerName} cannot be read` : `it is kept for the cluster ${owner}, and this one is ${clusterId}`;
+  throw new HoldpointError('backup-place-unusable', { place, cause });
 }
 
 async function listBackups(objects: ObjectStore, place: string): Promise<StoredBackup[]> {

@@ -116,6 +116,7 @@ async function makeBackup({ access, backups, store }: OpenBackups, facts: Backup
   if (ownBackup(stored, context)) return;
   const client = createEtcdClient(access, context.target);
   const { members, source } = await chooseHealthy(client, facts, target, signal);
+  await store.claim(facts.clusterId);
   await requireRoom(target, store.workRoot, source.status?.sizeBytes ?? 0);
   const file = await workFile(store.workRoot, `${run}.${step}`, 'snapshot');
   try {

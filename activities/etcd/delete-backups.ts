@@ -5,7 +5,7 @@ import { msOf } from '../../domain/time.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { parseDurationMs } from '../../runbooks/configuration/duration.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
-import type { StoredBackup } from '../backup/store.ts';
+import type { BackupStore, StoredBackup } from '../backup/store.ts';
 import type { Clients } from '../clients.ts';
 import { openBackups } from './backup.ts';
 
@@ -47,7 +47,7 @@ export function deleteBackupsAction(clients: Clients): AnyAction {
     },
     observe: async ({ facts }, { target }) => {
       const { store } = await openBackups(clients, target);
-      const left = await planned(await store.list(), facts, store.hasFile);
+      const left = await planned(await store.list(), facts, store);
       const [done, total] = [facts.delete.length - left.length, facts.delete.length];
       const progress = { summary: `${done} of ${total} backups deleted`, done, total, unit: 'backups', items: [] };
       return left.length === 0 ? { state: 'done', outputs: { deleted: total }, progress } : { state: 'todo', progress };
@@ -60,7 +60,7 @@ export function deleteBackupsAction(clients: Clients): AnyAction {
       if (store.path !== facts.place) {
         throw new HoldpointError('plan-does-not-cover', { action: name, cause: `${store.path} is not the place that was planned` });
       }
-      for (const backup of await planned(stored, facts, store.hasFile)) {
+      for (const backup of await planned(stored, facts, store)) {
         signal.throwIfAborted();
         await store.deleteFile(backup);
       }
@@ -94,12 +94,12 @@ function deletable(stored: readonly StoredBackup[], rule: RetentionRule, pinned:
 async function planned(
   stored: readonly StoredBackup[],
   facts: DeleteFacts,
-  hasFile: (manifest: StoredBackup['manifest']) => Promise<boolean>,
+  store: Pick<BackupStore, 'hasFile'>,
 ): Promise<StoredBackup[]> {
   const left: StoredBackup[] = [];
   for (const { backup, sha256 } of facts.delete) {
     const found = stored.find(({ name: one, manifest }) => one === backup && manifest.file.sha256 === sha256);
-    if (found && (!found.isDeleted || (await hasFile(found.manifest)))) left.push(found);
+    if (found && (!found.isDeleted || (await store.hasFile(found.manifest)))) left.push(found);
   }
   return left;
 }

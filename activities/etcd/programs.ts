@@ -67,8 +67,8 @@ async function requireVersion(file: string, program: EtcdProgramName): Promise<v
 }
 
 /**
- * Runs a program to its end. It is killed, and the call throws, when the time is over, when it says too much, or when the signal is aborted;
- * another end than the one that was hoped for is told by `code`. Variables of the worker that steer etcdctl do not reach it.
+ * Runs a program to its end. It is killed when its time is over, when it says too much, or when the signal is aborted; only then the call
+ * throws. Another end than the one that was hoped for is told by `code`. Variables of the worker that steer etcdctl do not reach it.
  */
 export async function runProgram(file: string, args: readonly string[], { timeoutMs, signal }: ProgramCall): Promise<ProgramEnd> {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME };

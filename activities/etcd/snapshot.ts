@@ -174,7 +174,8 @@ export async function requireEqualMembers(
   const comparison = compareHashes(withFile);
   if (comparison === 'compacted-meanwhile') throw compacted();
   if (comparison !== 'equal') {
-    const cause = `at revision ${facts.hashRevision}, the keys are not the same everywhere: ${comparison.different.join(', ')} differ (HashKV)`;
+    const different = comparison.different.join(', ');
+    const cause = `at revision ${facts.hashRevision}, the keys are not the same everywhere: ${different} differ (HashKV)`;
     throw new HoldpointError('snapshot-refused', { target, cause });
   }
   const needed = Math.min(equalMembersMin, members.length);

@@ -1,4 +1,3 @@
-import type { JsonObject } from '../json.ts';
 import { digestOf } from '../plan/plan.ts';
 
 /** What a manifest says of the snapshot itself. Its digest is bound to the encrypted file, so that nobody can change it unseen. */
@@ -45,12 +44,12 @@ export const manifestFormat = 'holdpoint.dev/etcd-backup/v1';
 
 /** What the next manifest names as the one before it. */
 export function digestOfManifest(manifest: BackupManifest): string {
-  return digestOf(manifest as unknown as JsonObject);
+  return digestOf(manifest);
 }
 
 /** What is bound to the encrypted file. */
 export function digestOfStatement(statement: BackupStatement): string {
-  return digestOf(statement as unknown as JsonObject);
+  return digestOf(statement);
 }
 
 /** The name of a backup, after its place in the chain: `000001`. */

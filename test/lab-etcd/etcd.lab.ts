@@ -129,7 +129,7 @@ describe('etcd.backup', () => {
   test('old backups are named in the plan and deleted once; the newest and the pinned stay', async () => {
     const none = { hours: 0, days: 0, weeks: 0, months: 0 };
     expect((await world.plan('etcd.deleteBackups', { ...none, pinned: ['000001'] })).effects).toEqual([]);
-    expect((await world.plan('etcd.deleteBackups', { ...none, newestWithin: '1ms' })).blockers).toEqual([
+    expect((await world.plan('etcd.deleteBackups', { ...none, newestWithin: '1s' })).blockers).toEqual([
       expect.objectContaining({ reason: expect.stringContaining('The newest backup is of') }),
     ]);
     const plan = await world.plan('etcd.deleteBackups', none);

@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { KubernetesBinaries } from './kubernetes-binaries.ts';
-import { startProcess, type RunningProcess } from './process.ts';
-import { freePort } from './temporal.ts';
+import type { KubernetesBinaries } from '../../lab/kubernetes-binaries.ts';
+import { startProcess, type RunningProcess } from '../../lab/process.ts';
+import { freePort } from '../../lab/temporal.ts';
 
 /** Files in PEM: a certificate for 127.0.0.1 that members use as servers, as peers and as clients, with its authority. */
 export interface EtcdTlsFiles {
@@ -45,7 +45,7 @@ const loopback = '127.0.0.1';
 const readyPattern = /ready to serve client requests/;
 const readyTimeoutMs = 30_000;
 
-/** Starts the members, with TLS and certificates of clients asked for. Throws an Error with the last lines of the one that did not come up. */
+/** Starts the members, which ask clients for certificates. Throws an Error with the last lines of the one that did not come up. */
 export async function startEtcdCluster({ binaries, tls, count = 3 }: EtcdClusterOptions): Promise<EtcdCluster> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-etcd-'));
   const names = Array.from({ length: count }, (_, index) => `m${index + 1}`);
