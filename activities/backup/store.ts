@@ -92,7 +92,10 @@ export interface BackupStore {
    * `backup-place-unusable`.
    */
   claim(clusterId: string): Promise<void>;
-  /** Compresses, encrypts and stores a snapshot, and reads it back. Throws `backup-unusable` where that is not what was written. */
+  /**
+   * Compresses, encrypts and stores a snapshot, and reads it back. Throws `backup-unusable` where that is not what was written; nothing is
+   * left of it then.
+   */
   putFile(snapshot: AsyncIterable<Uint8Array>, statement: BackupStatement, keys: KeyKeeper, signal: AbortSignal): Promise<FileDigest>;
   /** Writes the manifest after the ones that are known; false where another one has come first. */
   putManifest(manifest: Omit<BackupManifest, 'format' | 'sequence' | 'previous'>, known: readonly StoredBackup[]): Promise<boolean>;
@@ -100,6 +103,8 @@ export interface BackupStore {
   open(manifest: BackupManifest, keys: KeyKeeper): AsyncIterable<Uint8Array>;
   /** Whether the file of a backup is there with its size. */
   hasFile(manifest: BackupManifest): Promise<boolean>;
+  /** Removes a file that no manifest names, as where another backup has come first. */
+  forget(file: FileDigest): Promise<void>;
   /** Records that the file of a backup is deleted, then deletes it. */
   deleteFile(backup: StoredBackup): Promise<void>;
 }
@@ -141,8 +146,14 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       const { sha256, bytes } = await files.put(encrypt(through(snapshot, createGzip({ level: gzipLevel })), dataKey, header), { signal });
       const file = { sha256, bytes };
       const manifest = { format: manifestFormat, sequence: 0, previous: null, statement, file, key: keys.id } as const;
-      // Not what was sent, but what can be read, decides whether there is a backup.
-      for await (const _chunk of open(manifest, keys)) signal.throwIfAborted();
+      try {
+        // Not what was sent, but what can be read, decides whether there is a backup.
+        for await (const _chunk of open(manifest, keys)) signal.throwIfAborted();
+      } catch (error) {
+        // No manifest will ever name it.
+        await files.remove(file).catch(() => undefined);
+        throw error;
+      }
       return file;
     },
     putManifest: async (manifest, known) => {
@@ -154,6 +165,7 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
     },
     open,
     hasFile: ({ file }) => files.has(file),
+    forget: (file) => files.remove(file),
     deleteFile: async ({ name, manifest }) => {
       const bytes = Buffer.from(canonicalText({ manifest: digestOfManifest(manifest) }));
       await reaching(() => objects.putIfAbsent(`${deletionsFolder}/${name}.json`, bytes));

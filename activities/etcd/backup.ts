@@ -134,8 +134,9 @@ async function makeBackup({ access, backups, store }: OpenBackups, facts: Backup
     };
     report(progressOf('store', 'the snapshot is encrypted, stored and read back'));
     const kept = await store.putFile(unchanged(file, snapshot, target), statement, keys, signal);
-    // Where another backup has come first, the next look tells whose it is.
-    await store.putManifest({ statement, file: kept, key: keys.id }, stored);
+    const isFirst = await store.putManifest({ statement, file: kept, key: keys.id }, stored);
+    // Where another backup has come first, this one is made anew behind it. It may be this very one, whose answer was lost.
+    if (!isFirst && !ownBackup(await store.list(), context)) await store.forget(kept);
   } finally {
     await rm(file, { force: true });
   }

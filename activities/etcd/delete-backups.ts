@@ -91,11 +91,7 @@ function deletable(stored: readonly StoredBackup[], rule: RetentionRule, pinned:
 }
 
 /** Those of the plan that are still there, by name and file: a manifest of the same name with another file is another backup. */
-async function planned(
-  stored: readonly StoredBackup[],
-  facts: DeleteFacts,
-  store: Pick<BackupStore, 'hasFile'>,
-): Promise<StoredBackup[]> {
+async function planned(stored: readonly StoredBackup[], facts: DeleteFacts, store: Pick<BackupStore, 'hasFile'>): Promise<StoredBackup[]> {
   const left: StoredBackup[] = [];
   for (const { backup, sha256 } of facts.delete) {
     const found = stored.find(({ name: one, manifest }) => one === backup && manifest.file.sha256 === sha256);

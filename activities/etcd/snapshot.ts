@@ -15,7 +15,7 @@ import { hashesAt } from './health.ts';
 import { findProgram, runProgram } from './programs.ts';
 
 /** etcd sends for ever where the member can no longer read its file: a snapshot that does not grow for so long is given up. */
-const stallTimeoutMs = 30_000;
+const stallDefaultMs = 30_000;
 const stallLookMs = 500;
 const snapshotTimeoutMinMs = 120_000;
 /** Slower than this is no snapshot, but a member in trouble: it keeps its pages from being used anew meanwhile. */
@@ -57,6 +57,17 @@ export async function requireRoom(target: string, directory: string, sizeBytes: 
   throw new HoldpointError('snapshot-refused', { target, cause });
 }
 
+/** What a snapshot is taken with. */
+export interface SnapshotTaking {
+  target: string;
+  file: string;
+  signal: AbortSignal;
+  /** Told how long the file is by now. */
+  onBytes: (bytes: number) => void;
+  /** After how much time without a byte it is given up; 30 s if left out. */
+  stallTimeoutMs?: number;
+}
+
 /**
  * Has a member write a snapshot to a file, which has its name only when it is whole and safe on the disk. Throws `snapshot-interrupted`
  * where the member stands still or breaks off.
@@ -64,7 +75,7 @@ export async function requireRoom(target: string, directory: string, sizeBytes: 
 export async function takeSnapshot(
   client: EtcdClient,
   member: EtcdMember,
-  { target, file, signal, onBytes }: { target: string; file: string; signal: AbortSignal; onBytes: (bytes: number) => void },
+  { target, file, signal, onBytes, stallTimeoutMs = stallDefaultMs }: SnapshotTaking,
 ): Promise<void> {
   const { file: program, flags } = await client.command(member);
   const raw = `${file}.raw`;
@@ -72,7 +83,7 @@ export async function takeSnapshot(
   const stalled = new AbortController();
   const over = new AbortController();
   // etcdctl writes to `<file>.part` and renames it.
-  const watching = watchGrowth(`${raw}.part`, over.signal, onBytes).then((hasStalled) => {
+  const watching = watchGrowth(`${raw}.part`, stallTimeoutMs, over.signal, onBytes).then((hasStalled) => {
     if (hasStalled) stalled.abort(interrupted(`nothing came for ${stallTimeoutMs / 1000} s`));
   });
   const timeoutMs = Math.max(snapshotTimeoutMinMs, (member.status?.sizeBytes ?? 0) / bytesPerMsMin);
@@ -93,11 +104,11 @@ export async function takeSnapshot(
 }
 
 /** Looks at a file until it stops growing for too long (true) or the signal says that it need not grow any more (false). */
-async function watchGrowth(file: string, over: AbortSignal, onBytes: (bytes: number) => void): Promise<boolean> {
+async function watchGrowth(file: string, stallTimeoutMs: number, over: AbortSignal, onBytes: (bytes: number) => void): Promise<boolean> {
   let bytes = -1;
   let grownAtMs = performance.now();
   while (!over.aborted) {
-    await waitOrStop(stallLookMs, over);
+    await waitOrStop(Math.min(stallLookMs, stallTimeoutMs), over);
     const now = await stat(file)
       .then(({ size }) => size)
       .catch(() => bytes);
@@ -116,31 +127,42 @@ async function watchGrowth(file: string, over: AbortSignal, onBytes: (bytes: num
  */
 export async function inspectSnapshot(access: EtcdAccess, target: string, file: string, signal: AbortSignal): Promise<SnapshotFacts> {
   const refused = (cause: string): HoldpointError => new HoldpointError('snapshot-refused', { target, cause });
-  const digest = await checkedDigest(file, refused);
+  await requireShape(file, refused);
   const etcdutl = await findProgram(access, 'etcdutl');
   const copy = `${file}.copy`;
+  const givenUp = new AbortController();
   const ask = async <Answer>(args: string[], shape: z.ZodType<Answer>): Promise<Answer> => {
-    const { code, stdout, reason } = await runProgram(etcdutl, [...args, '--write-out=json'], { timeoutMs: verifyTimeoutMs, signal });
+    const call = { timeoutMs: verifyTimeoutMs, signal: AbortSignal.any([signal, givenUp.signal]) };
+    const { code, stdout, reason } = await runProgram(etcdutl, [...args, '--write-out=json'], call);
     const { data } = shape.safeParse(code === 0 ? parseJson(stdout) : undefined);
     if (data !== undefined) return data;
     throw refused(`etcdutl ${args.slice(0, -1).join(' ')} cannot read it: ${code === 0 ? 'its answer cannot be read' : reason}`);
   };
-  try {
-    await copyFile(file, copy, constants.COPYFILE_FICLONE);
-    const { totalKey } = await ask(['snapshot', 'status', copy], statusAnswer);
-    const hash = await ask(['hashkv', copy], hashAnswer);
-    return { ...hash, file: digest, keys: totalKey };
-  } finally {
-    await rm(copy, { force: true });
-  }
+  // At the same time, as each of them keeps one core busy. The checksum has the first word on what is wrong.
+  const digesting = checkedDigest(file, refused).catch((error: unknown) => {
+    givenUp.abort(error);
+    throw error;
+  });
+  const hashing = copyFile(file, copy, constants.COPYFILE_FICLONE).then(() => ask(['hashkv', copy], hashAnswer));
+  const counting = ask(['snapshot', 'status', file], statusAnswer);
+  await Promise.allSettled([digesting, hashing, counting]);
+  await rm(copy, { force: true });
+  const digest = await digesting;
+  const { hash, hashRevision, compactRevision } = await hashing;
+  return { hash, hashRevision, compactRevision, file: digest, keys: (await counting).totalKey };
+}
+
+/** What can be told of a snapshot by its size: `etcdutl` makes a new store of an empty file, and says that all is well. */
+async function requireShape(file: string, refused: (cause: string) => HoldpointError): Promise<void> {
+  const { size } = await stat(file);
+  if (size === 0) throw refused('the file is empty');
+  if (size % pageBytes === checksumBytes) return;
+  throw refused('the file has no checksum at its end: it is truncated, or was copied from a data directory');
 }
 
 /** The digest of a snapshot whose last bytes are the SHA-256 of those before them, as etcd writes it. */
 async function checkedDigest(file: string, refused: (cause: string) => HoldpointError): Promise<FileDigest> {
   const { size: bytes } = await stat(file);
-  if (bytes === 0) throw refused('the file is empty');
-  if (bytes % pageBytes !== checksumBytes)
-    throw refused('the file has no checksum at its end: it is truncated, or was copied from a data directory');
   const body = createHash('sha256');
   for await (const chunk of createReadStream(file, { end: bytes - checksumBytes - 1 })) body.update(chunk as Buffer);
   const whole = body.copy();

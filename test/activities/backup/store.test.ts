@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { appendFile, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKeyKeeper, type KeyKeeper } from '../../../activities/backup/keys.ts';
 import { openBackupStore, type BackupStore } from '../../../activities/backup/store.ts';
 import type { BackupManifest, BackupStatement } from '../../../domain/backup/manifest.ts';
 import { digestOfText } from '../../../domain/plan/plan.ts';
+import { S3Refusal } from '../../../sandbox/s3/answers.ts';
+import { s3Environment, serveS3, type ServedS3 } from '../../sandbox/s3-fixture.ts';
 import { failureOf } from '../../support/cluster.ts';
 
 const snapshot = Buffer.from('every Secret of the cluster '.repeat(5000));
@@ -185,4 +190,119 @@ describe('a key that cannot be used is refused, and never told', () => {
   test('missing', async () => {
     expect((await failureOf(openKeyKeeper({ file: join(root, 'none.key') }))).message).toMatch(/cannot be read \(ENOENT\)/);
   });
+});
+
+describe('in a bucket', () => {
+  const place = { s3: { bucket: 'backups', prefix: 'prod', region: 'eu-central-1' } };
+  const before = { ...process.env };
+  let s3: ServedS3;
+  beforeAll(async () => {
+    s3 = await serveS3({ name: 'backups', objectLock: { retention: { mode: 'COMPLIANCE', days: 1 } } });
+    Object.assign(process.env, s3Environment(s3.url), { TMPDIR: root });
+  });
+  afterAll(async () => {
+    process.env = before;
+    await s3.stop();
+  });
+
+  const prefixed = (prefix: string): { s3: { bucket: string; prefix: string; region: string } } => ({ s3: { ...place.s3, prefix } });
+
+  test('a backup is one, and comes back, though the answers to all that is written are lost', async () => {
+    const store = openBackupStore(prefixed('lost'));
+    s3.addFault({ operation: 'PutObject', effect: 'lost-reply', times: 1 });
+    await store.claim('7');
+    const statement = statementOf(1);
+    s3.addFault({ operation: 'PutObject', effect: 'lost-reply', times: 1 });
+    const file = await store.putFile(chunksOf(snapshot), statement, keys, never);
+    s3.addFault({ operation: 'PutObject', effect: 'lost-reply', times: 1 });
+    // It is there, and so the second try of the client is refused: the next look finds whose it is.
+    expect(await store.putManifest({ statement, file, key: keys.id }, [])).toBe(false);
+    const stored = await store.list();
+    expect(stored.map(({ manifest }) => manifest.statement.run)).toEqual(['r-1']);
+    expect((await read(store, stored[0]!.manifest)).equals(snapshot)).toBe(true);
+    expect(await readdir(join(root, `holdpoint-artifacts-${process.getuid?.()}`, '.unfinished'))).toEqual([]);
+  });
+
+  test('that keeps other bytes than it was sent, and says that all is well, there is no backup, and nothing of it is left', async () => {
+    const store = openBackupStore(prefixed('lying'));
+    s3.addFault({ operation: 'PutObject', effect: 'other-bytes', times: 1 });
+    const failure = await failureOf(store.putFile(chunksOf(snapshot), statementOf(1), keys, never));
+    expect(failure).toMatchObject({
+      code: 'backup-unusable',
+      message: expect.stringMatching(/that was just made .*was changed/),
+    });
+    expect((await s3.client.send(new ListObjectsV2Command({ Bucket: 'backups', Prefix: 'lying/' }))).KeyCount).toBe(0);
+  });
+
+  test.each([
+    ['refuses', new S3Refusal(403, 'AccessDenied', 'Access Denied'), 1, 'backup-place-unusable', /S3 denied access/],
+    [
+      'is busy',
+      new S3Refusal(400, 'RequestTimeout', 'Your socket connection was not read from in time.'),
+      3,
+      'backup-place-unreachable',
+      /not read from in time/,
+    ],
+  ])('that %s, it is told before a snapshot is taken', async (_title, effect, times, code, reason) => {
+    s3.addFault({ operation: 'PutObject', effect, times });
+    const failure = await failureOf(openBackupStore(prefixed('refusing')).claim('7'));
+    expect(failure).toMatchObject({ code, message: expect.stringMatching(reason) });
+  });
+});
+
+test('a place is that of the first cluster that has asked for it', async () => {
+  const store = openBackupStore({ directory: join(root, 'claimed') });
+  for (const _time of ['first', 'second']) await store.claim('7');
+  expect(await failureOf(store.claim('8'))).toMatchObject({
+    code: 'backup-place-unusable',
+    message: expect.stringContaining('it is kept for the cluster 7, and this one is 8'),
+  });
+});
+
+test('a data key of KMS is opened by the key and for the purpose that it was made with', async () => {
+  const asked: Record<string, unknown>[] = [];
+  const dataKey = randomBytes(32);
+  // KMS, AWS JSON 1.1: it refuses whoever names another key, or another encryption context.
+  const kms = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
+      asked.push({ call: request.headers['x-amz-target'], ...body });
+      const isWrong = body.CiphertextBlob !== undefined && body.CiphertextBlob !== Buffer.from('wrapped').toString('base64');
+      const answer = {
+        KeyId: body.KeyId,
+        Plaintext: dataKey.toString('base64'),
+        CiphertextBlob: Buffer.from('wrapped').toString('base64'),
+      };
+      const refusal = { __type: 'InvalidCiphertextException', message: `arn refused for AKIA${'X'.repeat(16)}` };
+      response
+        .writeHead(isWrong ? 400 : 200, { 'content-type': 'application/x-amz-json-1.1' })
+        .end(JSON.stringify(isWrong ? refusal : answer));
+    });
+  });
+  await new Promise<void>((resolve) => kms.listen(0, '127.0.0.1', resolve));
+  const before = { ...process.env };
+  Object.assign(process.env, s3Environment(`http://127.0.0.1:${(kms.address() as AddressInfo).port}`));
+  try {
+    const kmsKey = 'arn:aws:kms:eu-central-1:111122223333:key/1';
+    const keeper = await openKeyKeeper({ kmsKey, region: 'eu-central-1' });
+    const { dataKey: made, wrapped } = await keeper.create();
+    expect(Buffer.from(made).equals(dataKey)).toBe(true);
+    expect(JSON.stringify(wrapped)).not.toContain(dataKey.toString('base64'));
+    expect(Buffer.from(await keeper.open(wrapped)).equals(dataKey)).toBe(true);
+    expect(asked.map(({ call, KeyId, EncryptionContext }) => ({ call, KeyId, EncryptionContext }))).toEqual(
+      ['TrentService.GenerateDataKey', 'TrentService.Decrypt'].map((call) => {
+        return { call, KeyId: kmsKey, EncryptionContext: { purpose: 'holdpoint.dev/etcd-backup' } };
+      }),
+    );
+    const refused = await failureOf(keeper.open({ ...wrapped, dataKey: 'AAAA' }));
+    expect(refused).toMatchObject({ code: 'backup-key-unusable', message: expect.stringContaining('InvalidCiphertextException') });
+    expect((await failureOf(keeper.open({ kms: 'arn:aws:kms:eu-central-1:111122223333:key/2' }))).message).toContain('key/2');
+    expect(asked).toHaveLength(3);
+  } finally {
+    process.env = before;
+    kms.closeAllConnections();
+    await new Promise((resolve) => kms.close(resolve));
+  }
 });
