@@ -81,8 +81,9 @@ function problemsOfMember(
     );
     return problems;
   }
-  // The members' own words for alarms, which are told above.
-  const errors = status.errors.filter((error) => !alarms.some((alarm) => error.includes(alarm)));
+  // Every member reports the alarms of all, which are told of the members that have them.
+  const raised = members.flatMap(({ id, alarms: own }) => own.map((alarm) => ({ id, alarm })));
+  const errors = status.errors.filter((error) => !raised.some(({ id, alarm }) => error.includes(id) && error.includes(alarm)));
   for (const error of errors) tell(`It reports: ${error}.`, 'Look at its log, and put that right.');
   if (isLearner) tell('It is a learner.', 'Promote it (`etcdctl member promote`) once it has caught up, or remove it.');
   const lag = lagOf(status, members);

@@ -25,8 +25,8 @@ export type S3Operation =
 export interface S3Fault {
   operation: S3Operation;
   /**
-   * `lost-reply`: the call is carried out, and the connection cut in place of the answer. `other-bytes`, of `PutObject`: one bit of the object
-   * is kept as another one, and the answer says that all is well. A refusal: nothing is carried out.
+   * `lost-reply`: the call is carried out, and the connection cut in place of the answer. `other-bytes`, of `PutObject`: one bit is kept
+   * as another one, and the answer says that all is well. A refusal: nothing is carried out.
    */
   effect: 'lost-reply' | 'other-bytes' | S3Refusal;
   times: number;

@@ -22,8 +22,8 @@ export interface LabMember {
   kill(): Promise<void>;
   /** Ends it by SIGTERM, and resolves when it has ended. */
   stop(): Promise<void>;
-  /** Starts it again over its data. */
-  start(): Promise<void>;
+  /** Starts it again over its data, with more flags than it has of its own. */
+  start(...flags: string[]): Promise<void>;
 }
 
 /** A real cluster of etcd on 127.0.0.1. It ends with this process, however that ends. */
@@ -64,8 +64,8 @@ export async function startEtcdCluster({ binaries, tls, count = 3 }: EtcdCluster
       `--initial-advertise-peer-urls=${peer}`,
     ];
     let running: RunningProcess | undefined;
-    const start = async (): Promise<void> => {
-      const all = [...args, ...addresses, ...tlsFlags(tls)];
+    const start = async (...flags: string[]): Promise<void> => {
+      const all = [...args, ...addresses, ...tlsFlags(tls), ...flags];
       running = await startProcess({ name: `etcd ${name}`, command: binaries.etcd, args: all, ready: readyPattern, readyTimeoutMs });
     };
     return { name, endpoint: client, dataDirectory, start, stop: async () => running?.stop(), kill: async () => running?.kill() };

@@ -34,7 +34,7 @@ function snapshotOf(pages: number): Buffer {
 }
 
 describe('a snapshot that does not come to its end leaves nothing, and says why', () => {
-  async function taken(script: string, signal: AbortSignal = never, stallTimeoutMs = 60_000): Promise<{ failure: unknown; left: string[] }> {
+  async function taken(script: string, signal = never, stallTimeoutMs = 60_000): Promise<{ failure: unknown; left: string[] }> {
     const folder = await folderWith('etcdctl', script);
     const file = await workFile(folder, 'r-1.s', 'snapshot');
     const client = { command: async () => ({ file: join(folder, 'etcdctl'), flags: [] }) } as unknown as EtcdClient;
