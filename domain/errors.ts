@@ -167,7 +167,7 @@ export const errorKinds = {
   'backup-unusable': {
     consequence: 'stuck',
     message: 'The backup {backup} cannot be used: {cause}.',
-    remedy: 'Use another backup; `holdpoint backups list` shows them.',
+    remedy: 'Use another backup; `holdpoint backups list` shows them all.',
   },
   'backup-place-unusable': {
     consequence: 'stuck',

@@ -16,6 +16,7 @@ import {
   type BackupStatement,
   type FileDigest,
 } from '../../domain/backup/manifest.ts';
+import type { ActionContext } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { parseJson } from '../../domain/json.ts';
 import { canonicalText } from '../../domain/plan/plan.ts';
@@ -31,6 +32,7 @@ import type { KeyKeeper } from './keys.ts';
 
 const manifestsFolder = 'manifests';
 const deletionsFolder = 'deletions';
+const drillsFolder = 'drills';
 const filesFolder = 'files';
 /** Says which cluster the place is for, from before its first backup on. */
 const ownerName = 'place.json';
@@ -69,6 +71,9 @@ const manifestShape: z.ZodType<BackupManifest> = z.strictObject({
   key: text,
 });
 
+const drillShape = z.strictObject({ drilledAt: z.iso.datetime(), restoreMs: z.int(), ageMs: z.int(), revision: count });
+const drillBytesMax = 4096;
+const drillsMax = 20_000;
 const ownerShape = z.strictObject({ clusterId: text });
 
 /** A backup that has a manifest. */
@@ -77,7 +82,15 @@ export interface StoredBackup {
   manifest: BackupManifest;
   /** Whether retention has deleted its file; the manifest stays, for the chain. */
   isDeleted: boolean;
+  /** Whether a drill has restored it. */
+  isDrilled: boolean;
 }
+
+/** What a drill has found: that the backup comes back, and how long that takes. */
+export type Drill = z.output<typeof drillShape>;
+
+/** The step of a run that a drill belongs to. */
+export type DrillOwner = Pick<ActionContext, 'run' | 'step'>;
 
 /** The backups of one cluster in their place. */
 export interface BackupStore {
@@ -103,6 +116,10 @@ export interface BackupStore {
   open(manifest: BackupManifest, keys: KeyKeeper): AsyncIterable<Uint8Array>;
   /** Whether the file of a backup is there with its size. */
   hasFile(manifest: BackupManifest): Promise<boolean>;
+  /** Writes down what the drill of one step has found. */
+  recordDrill(backup: string, owner: DrillOwner, drill: Drill): Promise<void>;
+  /** What the drill of one step has found; undefined where there was none yet. */
+  drillOf(backup: string, owner: DrillOwner): Promise<Drill | undefined>;
   /** Removes a file that no manifest names, as where another backup has come first. */
   forget(file: FileDigest): Promise<void>;
   /** Records that the file of a backup is deleted, then deletes it. */
@@ -165,6 +182,13 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
     },
     open,
     hasFile: ({ file }) => files.has(file),
+    recordDrill: async (backup, owner, drill) => {
+      await reaching(() => objects.putIfAbsent(drillName(backup, owner), Buffer.from(canonicalText(drill))));
+    },
+    drillOf: async (backup, owner) => {
+      const stored = await reaching(() => objects.get(drillName(backup, owner), drillBytesMax));
+      return drillShape.safeParse(stored?.bytes && parseJson(stored.bytes)).data;
+    },
     forget: (file) => files.remove(file),
     deleteFile: async ({ name, manifest }) => {
       const bytes = Buffer.from(canonicalText({ manifest: digestOfManifest(manifest) }));
@@ -172,6 +196,11 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       await files.remove(manifest.file);
     },
   };
+}
+
+/** Begins with the backup, so that a list of names tells which ones were drilled. */
+function drillName(backup: string, { run, step }: DrillOwner): string {
+  return `${drillsFolder}/${backup}.${`${run}.${step}`.replaceAll(/[^\w.-]/g, '_')}.json`;
 }
 
 async function claimPlace(objects: ObjectStore, place: string, clusterId: string): Promise<void> {
@@ -188,13 +217,14 @@ async function claimPlace(objects: ObjectStore, place: string, clusterId: string
 async function listBackups(objects: ObjectStore, place: string): Promise<StoredBackup[]> {
   const names = await objects.list(manifestsFolder, backupsMax);
   const deleted = new Set(await objects.list(deletionsFolder, backupsMax));
+  const drilled = new Set((await objects.list(drillsFolder, drillsMax)).map((name) => name.split('.')[0]));
   const manifests = await pMap(names, (name) => readManifest(objects, name), { concurrency: readsAtOnceMax });
   manifests.sort((one, other) => one.sequence - other.sequence);
   const [problem] = problemsOfChain(manifests);
   if (problem !== undefined) throw new HoldpointError('backup-place-unusable', { place, cause: problem });
   return manifests.map((manifest): StoredBackup => {
     const name = nameOfBackup(manifest.sequence);
-    return { name, manifest, isDeleted: deleted.has(`${name}.json`) };
+    return { name, manifest, isDeleted: deleted.has(`${name}.json`), isDrilled: drilled.has(name) };
   });
 }
 

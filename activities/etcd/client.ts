@@ -54,8 +54,8 @@ export interface EtcdClient {
   command(member: EtcdMember): Promise<{ file: string; flags: string[] }>;
 }
 
-/** Makes the client; nothing is asked yet. */
-export function createEtcdClient(access: EtcdAccess, target: Target): EtcdClient {
+/** Makes the client; nothing is asked yet. Sockets among the endpoints are looked for in `cwd`. */
+export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: string): EtcdClient {
   let program: Promise<string> | undefined;
   const file = (): Promise<string> => {
     program ??= findProgram(access, 'etcdctl');
@@ -65,7 +65,7 @@ export function createEtcdClient(access: EtcdAccess, target: Target): EtcdClient
   const ask = async (endpoint: string, args: readonly string[], timeoutMs: number, signal?: AbortSignal): Promise<ProgramEnd> => {
     const limits = [`--command-timeout=${timeoutMs}ms`, `--dial-timeout=${answerTimeoutMs}ms`, '--write-out=json'];
     const all = [...args, ...flagsOf(access, endpoint), ...limits];
-    return runProgram(await file(), all, { timeoutMs: timeoutMs + endTimeoutMs, signal });
+    return runProgram(await file(), all, { timeoutMs: timeoutMs + endTimeoutMs, signal, cwd });
   };
   const unreachable = (member: string, call: string, cause: string): HoldpointError => {
     return new HoldpointError('etcd-unreachable', {

@@ -85,7 +85,7 @@ function deletable(stored: readonly StoredBackup[], rule: RetentionRule, pinned:
   const verdicts = judgeRetention(
     kept.map(({ name: backup, manifest }) => ({ name: backup, takenAt: manifest.statement.takenAt })),
     rule,
-    { pinned },
+    { pinned, drilled: kept.filter(({ isDrilled }) => isDrilled).map(({ name: backup }) => backup) },
   );
   return kept.filter(({ name: backup }) => verdicts.some((verdict) => verdict.name === backup && verdict.keptFor.length === 0));
 }

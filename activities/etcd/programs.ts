@@ -27,6 +27,8 @@ export interface ProgramEnd {
 export interface ProgramCall {
   timeoutMs: number;
   signal?: AbortSignal;
+  /** The folder in which it runs; that of the worker if left out. */
+  cwd?: string;
 }
 
 /**
@@ -70,9 +72,9 @@ async function requireVersion(file: string, program: EtcdProgramName): Promise<v
  * Runs a program to its end. It is killed when its time is over, when it says too much, or when the signal is aborted; only then the call
  * throws. Another end than the one that was hoped for is told by `code`. Variables of the worker that steer etcdctl do not reach it.
  */
-export async function runProgram(file: string, args: readonly string[], { timeoutMs, signal }: ProgramCall): Promise<ProgramEnd> {
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME };
-  const options = { timeout: timeoutMs, maxBuffer: outputBytesMax, killSignal: 'SIGKILL' as const, signal, env };
+export async function runProgram(file: string, args: readonly string[], { timeoutMs, signal, cwd }: ProgramCall): Promise<ProgramEnd> {
+  const env = programEnvironment();
+  const options = { cwd, timeout: timeoutMs, maxBuffer: outputBytesMax, killSignal: 'SIGKILL' as const, signal, env };
   return new Promise((resolve, reject) => {
     execFile(file, [...args], options, (error, stdout, stderr) => {
       if (error === null) resolve({ code: 0, stdout, reason: '' });
@@ -82,6 +84,11 @@ export async function runProgram(file: string, args: readonly string[], { timeou
       else resolve({ code: -1, stdout: '', reason: cut(error.code ?? reasonIn(stderr), reasonCharactersMax) });
     });
   });
+}
+
+/** The environment of programs of etcd: without the variables of the worker that steer them. */
+export function programEnvironment(): NodeJS.ProcessEnv {
+  return { PATH: process.env.PATH, HOME: process.env.HOME };
 }
 
 /** Programs of etcd write lines of JSON for logs, a sentence in brackets for the member, and `Error: …` last. */

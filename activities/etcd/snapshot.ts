@@ -36,13 +36,13 @@ export interface SnapshotFacts extends HashKv {
   keys: number;
 }
 
-/** A file of one step in the work directory, which no other step and no other attempt writes to. */
+/** A file, or a folder, of one step in the work directory, which no other step and no other attempt writes to. */
 export async function workFile(root: string, owner: string, suffix: string): Promise<string> {
   const folder = join(root, unfinishedFolder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const prefix = `${owner.replaceAll(/[^\w.-]/g, '_')}.etcd-`;
   // What an attempt before this one has left when its worker was killed: the keys of the cluster in clear.
-  for (const name of await readdir(folder)) if (name.startsWith(prefix)) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder)) if (name.startsWith(prefix)) await rm(join(folder, name), { recursive: true, force: true });
   return join(folder, `${prefix}${suffix}`);
 }
 

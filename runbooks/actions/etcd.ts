@@ -38,6 +38,8 @@ const pinnedMax = 100;
 const periods = (unit: string, count: number) =>
   z.int().min(0).max(periodsMax).default(count).describe(`Of how many ${unit} the newest backup is kept; ${count} if left out.`);
 
+const backupName = z.string().regex(/^\d{6,}$/, 'must be the name of a backup such as 000042');
+
 const etcdDeleteBackups = declareAction({
   name: 'etcd.deleteBackups',
   summary: 'Deletes old backups, never the newest or a pinned one, and none while new backups fail. Their manifests stay.',
@@ -47,11 +49,7 @@ const etcdDeleteBackups = declareAction({
     days: periods('days', 7),
     weeks: periods('weeks', 5),
     months: periods('months', 12),
-    pinned: z
-      .array(z.string().regex(/^\d{6,}$/, 'must be the name of a backup such as 000042'))
-      .max(pinnedMax)
-      .default([])
-      .describe('Names of backups that stay whatever their age.'),
+    pinned: z.array(backupName).max(pinnedMax).default([]).describe('Names of backups that stay whatever their age.'),
     newestWithin: z
       .string()
       .refine((given) => (parseDurationMs(given) ?? 0) > 0, { error: 'must be a duration such as 26h' })
@@ -62,6 +60,18 @@ const etcdDeleteBackups = declareAction({
   undo: { none: 'The files of the backups are gone.' },
   limits: { timeoutMs: hourMs },
   outputs: { deleted: number },
+});
+
+const etcdDrill = declareAction({
+  name: 'etcd.drill',
+  summary:
+    'Restores a backup into an etcd of its own on the worker, compares its keys, writes one, and removes it; the cluster is not touched.',
+  worksOn,
+  input: z.strictObject({ backup: backupName.describe('The backup by its name; the newest if left out.').optional() }),
+  change: 'adds',
+  undo: { none: 'What was restored is gone already.' },
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { backup: text, revision: number, drilledAt: text, restoreMs: number, ageMs: number },
 });
 
 /** A cluster of etcd that holdpoint.yaml names, by its name: `etcd/prod`. */
@@ -79,5 +89,5 @@ export const etcd = {
       configuredIn: 'etcd',
     },
   ],
-  actions: { 'etcd.check': etcdCheck, 'etcd.backup': etcdBackup, 'etcd.deleteBackups': etcdDeleteBackups },
+  actions: { 'etcd.check': etcdCheck, 'etcd.backup': etcdBackup, 'etcd.deleteBackups': etcdDeleteBackups, 'etcd.drill': etcdDrill },
 } as const satisfies SystemDeclaration;

@@ -172,7 +172,7 @@ export const scenarios: readonly ActionScenario[] = [
 export const openedByPeople: readonly string[] = ['gate.manualCheck'];
 
 /** Actions that need real members of etcd, which no sandbox plays: test/lab-etcd/ carries them out. */
-export const shownInTheLab: readonly string[] = ['etcd.check', 'etcd.backup', 'etcd.deleteBackups'];
+export const shownInTheLab: readonly string[] = ['etcd.check', 'etcd.backup', 'etcd.deleteBackups', 'etcd.drill'];
 
 /** What to tell whoever has added an action. */
 export function missingScenario(action: string): string {

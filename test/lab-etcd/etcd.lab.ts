@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKeyKeeper } from '../../activities/backup/keys.ts';
@@ -57,6 +57,15 @@ const untilWell = (): Promise<void> => {
 
 const unfinished = (): Promise<string[]> => readdir(work).catch(() => []);
 
+let built: Promise<void> | undefined;
+
+/** A worker of its own, which can be killed: see action-main.ts. */
+async function actionProgram(): Promise<string> {
+  const programs = join(world.directory, 'built');
+  await (built ??= buildProgramsApart(programs, ['test/lab-etcd/action-main']));
+  return join(programs, 'test/lab-etcd/action-main.js');
+}
+
 /** The member that a snapshot is taken of: the first one that is not the leader. */
 async function source(): Promise<LabMember> {
   const { notes } = await world.plan('etcd.backup');
@@ -77,6 +86,15 @@ async function refusedBackup(
   expect(await unfinished()).toEqual([]);
   expect(await backups.list()).toHaveLength(before);
   return failure;
+}
+
+/** Members of etcd that run in a folder. */
+async function membersIn(folder: string): Promise<string[]> {
+  const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const cwds = await Promise.all(ids.map((id) => readlink(`/proc/${id}/cwd`).catch(() => '')));
+  const inIt = ids.filter((_id, index) => cwds[index] === folder);
+  const names = await Promise.all(inIt.map((id) => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')));
+  return names.filter((line) => !line.startsWith('/bin/sh') && line.includes('--name=drill'));
 }
 
 describe('etcd.check', () => {
@@ -125,14 +143,14 @@ describe('etcd.backup', () => {
   });
 
   test('whose worker is killed at any stage leaves no backup, and is made by the next one, once', async () => {
-    const programs = join(world.directory, 'built');
-    await buildProgramsApart(programs, ['test/lab-etcd/backup-main']);
-    const program = join(programs, 'test/lab-etcd/backup-main.js');
+    const program = await actionProgram();
     const deaths = ['no backup of this step yet', 'held against the members', 'stored and read back'].map(async (stage, index) => {
       // Each has a place of its own, so that they can be killed at the same time.
       const directory = join(world.directory, `killed-${index}`);
       const access = { ...world.access, backups: { ...world.access.backups!, place: { directory } } };
-      const child = spawn(process.execPath, [program, JSON.stringify(access), 'r-1'], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = spawn(process.execPath, [program, 'etcd.backup', JSON.stringify(access), 'r-1'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       for await (const chunk of child.stdout) if (String(chunk).includes(stage)) child.kill('SIGKILL');
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
       return { directory, access, signal: child.signalCode };
@@ -252,20 +270,53 @@ describe('etcd.backup', () => {
     expect(outputs.backup).toBe('000004');
   });
 
-  test('old backups are named in the plan and deleted once; the newest and the pinned stay', async () => {
+  test('is restored beside the cluster by a drill, recorded once; nothing of it is left, nor a member of a killed worker', async () => {
+    const context = { run: 'r-7' };
+    const plan = await world.plan('etcd.drill', { backup: '000002' }, context);
+    expect(plan).toMatchObject({ blockers: [], effects: [{ object: 'Backup/000002' }] });
+    const child = spawn(process.execPath, [await actionProgram(), 'etcd.drill', JSON.stringify(world.access), 'r-7'], { stdio: 'ignore' });
+    const folder = join(work, 'r-7.s.etcd-drill');
+    await until('the member of the drill', async () => existsSync(join(folder, 'localhost:1')), 5, 4000);
+    expect(await membersIn(folder)).toHaveLength(1);
+    child.kill('SIGKILL');
+    await until('the member to end with its worker', async () => (await membersIn(folder)).length === 0);
+    expect(existsSync(folder)).toBe(true);
+    const first = await world.perform('etcd.drill', plan, { context });
+    expect(first).toMatchObject({ acts: 1, outputs: { backup: '000002', restoreMs: expect.any(Number), ageMs: expect.any(Number) } });
+    expect(await world.perform('etcd.drill', plan, { context })).toMatchObject({ acts: 0, outputs: first.outputs });
+    expect(await unfinished()).toEqual([]);
+    expect((await backups.list()).map(({ isDrilled }) => isDrilled)).toEqual([false, true, false, false]);
+    expect(await world.etcdctl('get', 'holdpoint.dev/drill')).toBe('');
+  });
+
+  test('is found out by a drill where its keys are not those of its manifest', async () => {
+    const directory = join(world.directory, 'forged');
+    const access = { ...world.access, backups: { ...world.access.backups!, place: { directory } } };
+    const store = openBackupStore({ directory });
+    const keys = await openKeyKeeper(access.backups.key);
+    const { statement: before } = (await backups.list())[0]!.manifest;
+    const statement = { ...before, hashKv: before.hashKv + 1 };
+    const file = await store.putFile(backups.open((await backups.list())[0]!.manifest, keys), statement, keys, never);
+    await store.putManifest({ statement, file, key: keys.id }, []);
+    const performing = world.perform('etcd.drill', await world.plan('etcd.drill', {}, {}, access), { access });
+    expect(await failureOf(performing)).toMatchObject({ code: 'backup-unusable', message: expect.stringContaining('(HashKV)') });
+    expect(await readdir(join(directory, 'files', '.unfinished'))).toEqual([]);
+  });
+
+  test('old backups are named in the plan and deleted once; the newest, the newest drilled and the pinned stay', async () => {
     const none = { hours: 0, days: 0, weeks: 0, months: 0 };
     const gone = (plan: { effects: { object: string }[] }): string[] => plan.effects.map(({ object }) => object);
-    const pinned = await world.plan('etcd.deleteBackups', { ...none, pinned: ['000001', '000002'] });
+    const pinned = await world.plan('etcd.deleteBackups', { ...none, pinned: ['000001'] });
     expect(gone(pinned)).toEqual(['Backup/000003']);
     await pause(1000);
     expect((await world.plan('etcd.deleteBackups', { ...none, newestWithin: '1s' })).blockers).toEqual([
       expect.objectContaining({ reason: expect.stringContaining('The newest backup is of') }),
     ]);
     const plan = await world.plan('etcd.deleteBackups', none);
-    expect(gone(plan)).toEqual(['Backup/000001', 'Backup/000002', 'Backup/000003']);
-    expect(await world.perform('etcd.deleteBackups', plan)).toMatchObject({ acts: 1, outputs: { deleted: 3 } });
+    expect(gone(plan)).toEqual(['Backup/000001', 'Backup/000003']);
+    expect(await world.perform('etcd.deleteBackups', plan)).toMatchObject({ acts: 1, outputs: { deleted: 2 } });
     expect(await world.perform('etcd.deleteBackups', plan)).toMatchObject({ before: 'done', acts: 0 });
-    expect((await backups.list()).map(({ isDeleted }) => isDeleted)).toEqual([true, true, true, false]);
+    expect((await backups.list()).map(({ isDeleted }) => isDeleted)).toEqual([true, false, true, false]);
   });
 });
 

@@ -13,6 +13,7 @@ import { digestOfText } from '../../../domain/plan/plan.ts';
 import { S3Refusal } from '../../../sandbox/s3/answers.ts';
 import { s3Environment, serveS3, type ServedS3 } from '../../sandbox/s3-fixture.ts';
 import { failureOf } from '../../support/cluster.ts';
+import { runCommand, type Said } from '../../support/run-command.ts';
 
 const snapshot = Buffer.from('every Secret of the cluster '.repeat(5000));
 const never = new AbortController().signal;
@@ -305,4 +306,60 @@ test('a data key of KMS is opened by the key and for the purpose that it was mad
     kms.closeAllConnections();
     await new Promise((resolve) => kms.close(resolve));
   }
+});
+
+describe('holdpoint backups', () => {
+  /** The command on a place, as somebody runs it who has the configuration and the key. */
+  async function said(directory: string, ...words: string[]): Promise<Said> {
+    const config = join(root, 'holdpoint.yaml');
+    const backups = { directory, keyFile: keyFile };
+    const lines = ['apiVersion: holdpoint.dev/v1', 'kind: Configuration', 'people: {}', 'groups: {}', 'policies: {}'];
+    const etcd = `etcd: ${JSON.stringify({ lab: { endpoints: ['http://127.0.0.1:1'], backups } })}`;
+    await writeFile(config, `${[...lines, etcd].join('\n')}\n`, { mode: 0o600 });
+    return runCommand('backups', ...words, '--config', config);
+  }
+
+  test('lists what there is, and what has become of it', async () => {
+    const { directory, store } = await placeWith(3);
+    await store.deleteFile((await store.list())[0]!);
+    await store.recordDrill(
+      '000002',
+      { run: 'r-9', step: 's' },
+      { drilledAt: new Date(0).toISOString(), restoreMs: 5, ageMs: 6, revision: 2 },
+    );
+    const { code, stdout, stderr } = await said(directory, 'list', 'etcd/lab');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.split('\n').map((line) => line.split(/\s+/).slice(-2).join(' ').trim())).toEqual([
+      'SNAPSHOT STORED',
+      'MB deleted',
+      'MB drilled',
+      '0.0 MB',
+      '',
+    ]);
+    expect(stdout).toMatch(/^000003 .* 3 +m1 +0\.1 MB/m);
+    const json = JSON.parse((await said(directory, 'list', 'etcd/lab', '--json')).stdout) as { backups: { name: string }[] };
+    expect(json.backups.map(({ name }) => name)).toEqual(['000001', '000002', '000003']);
+    expect((await said(join(root, 'nothing'), 'list', 'etcd/lab')).stdout).toMatch(/There are no backups of etcd\/lab yet/);
+  });
+
+  test('reads one whole, and tells what is wrong with another', async () => {
+    const { directory, manifests } = await placeWith(2);
+    const whole = await said(directory, 'verify', 'etcd/lab');
+    expect(whole).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('The backup 000002 is whole') });
+    expect(whole.stdout).toContain('the same as in m1, m2 (HashKV 5)');
+    await truncate(fileOf(directory, manifests[0]!), 100);
+    const cut = await said(directory, 'verify', 'etcd/lab', '000001');
+    expect(cut).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/backup 000001 cannot be used: .*has 100 bytes/) });
+    expect((await said(directory, 'verify', 'etcd/lab', '000009')).stderr).toContain('The backup 000009 cannot be used: there is none');
+    await rm(join(directory, 'manifests', '000001.json'));
+    expect(await said(directory, 'list', 'etcd/lab')).toMatchObject({ code: 1, stderr: expect.stringContaining('the chain has a gap') });
+  });
+
+  test('refuses what it is not for', async () => {
+    expect(await said(root, 'list', 'eks/eu-central-1/demo')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('backups of etcd only'),
+    });
+    expect((await said(root, 'list', 'etcd/other')).stderr).toContain('other');
+  });
 });

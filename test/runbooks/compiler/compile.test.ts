@@ -461,6 +461,7 @@ describe('the shipped runbooks', () => {
       'cluster-upgrades',
       'etcd-backup',
       'etcd-backup-retention',
+      'etcd-restore-drill',
       'node-group-rotation',
       'node-group-update',
       'node-group-upgrade',
