@@ -63,7 +63,7 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/evidence/entries.ts', 'activities/storage'],
   },
-  // Drains, checks and reads of backups alone, with the user's own rights, and calendars, which are the same on every machine: they need no worker.
+  // Drains, checks and looks at backups, with the user's own rights, and calendars, which are the same everywhere: they need no worker.
   cli: {
     ours: [
       'client',
