@@ -1,8 +1,10 @@
 import { calendarCopies, readCalendars, type CalendarsNow } from '../activities/calendar/read-calendars.ts';
 import type { Calendar, Opening } from '../domain/calendar/calendar.ts';
+import type { CalendarDefinition } from '../domain/calendar/definition.ts';
 import { momentsOf, wallMsOf } from '../domain/calendar/zone.ts';
 import { didYouMean } from '../domain/suggestion.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { formatProblem, type Problem } from '../runbooks/grammar/problem.ts';
 import { UsageError } from './errors.ts';
 import { zoneOfUser } from './format.ts';
 import { configurationFile, readConfiguration } from './runbook-files.ts';
@@ -27,8 +29,22 @@ export async function loadCalendars(
     copiesFolder: calendarCopies(surroundings.env),
     nowMs: surroundings.now().getTime(),
   });
-  if (read.problems.length > 0) throw new UsageError(`The calendars of ${file} cannot be used:`, undefined, read.problems);
+  const problems = problemsOf(read);
+  if (problems.length > 0) throw new UsageError(`The calendars of ${file} cannot be used:`, undefined, problems.map(formatProblem));
   return { ...read, definitions };
+}
+
+/** What is wrong with the iCal files that calendars of `file` name. Addresses are not asked. */
+export async function calendarProblems(file: string, definitions: Configuration['calendars'] = {}): Promise<Problem[]> {
+  const onThisMachine = Object.entries(definitions).map(([name, definition]): [string, CalendarDefinition] => [
+    name,
+    { ...definition, freezes: definition.freezes.filter((freeze) => 'ical' in freeze) },
+  ]);
+  return problemsOf(await readCalendars(Object.fromEntries(onThisMachine), { file, copiesFolder: '', nowMs: 0 }));
+}
+
+function problemsOf({ problems }: CalendarsNow): Problem[] {
+  return problems.map((problem) => ({ severity: 'error', ...problem }));
 }
 
 /** The calendar of that name. Throws UsageError where there is none. */

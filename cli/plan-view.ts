@@ -170,9 +170,9 @@ function effectLines(effects: readonly Effect[], colors: Colors): string[] {
   });
 }
 
-/** The question of a hold, which comes after the plan: it is its author's, and says nothing that the plan does not. */
-export function questionLine(question: string, colors: Colors): string {
-  return `  ${colors.dim('The author of the runbook asks:')} “${question}”`;
+/** The question of a hold, which comes after the plan: it is of whoever asks, and says nothing that the plan does not. */
+export function questionLine(question: string, colors: Colors, asks = 'The author of the runbook'): string {
+  return `  ${colors.dim(`${asks} asks:`)} “${question}”`;
 }
 
 /** A whole forecast: the first span, which a start signs, and what is expected to follow. */

@@ -176,7 +176,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
       lines.push(`  people of ${escalate.to} may sign as well from ${formatTime(since)} on`);
     }
   }
-  if (request.question !== '') lines.push(questionLine(request.question, colors));
+  if (request.question !== '') lines.push(questionLine(request.question, colors, request.askedBy && 'Holdpoint'));
   if (options.plan) lines.push(...hashLines(hold.plan, colors));
   if (waits) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   return lines;

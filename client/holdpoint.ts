@@ -192,13 +192,17 @@ export class Holdpoint {
   /** Has a worker send a test message over a channel of its configuration. Throws `worker-missing`. */
   async testChannel(channel: string): Promise<TestResult> {
     await requireWorker(this.client, this.settings);
-    const result: unknown = await this.client.workflow.execute(testChannelWorkflow, {
-      workflowId: `test-channel-${randomUUID()}`,
-      taskQueue: this.settings.taskQueue,
-      workflowExecutionTimeout: testTimeoutMs,
-      args: [{ channel }],
-    });
-    return result as TestResult;
+    try {
+      const result: unknown = await this.client.workflow.execute(testChannelWorkflow, {
+        workflowId: `test-channel-${randomUUID()}`,
+        taskQueue: this.settings.taskQueue,
+        workflowExecutionTimeout: testTimeoutMs,
+        args: [{ channel }],
+      });
+      return result as TestResult;
+    } catch (error) {
+      throw refusalIn(error) ?? error;
+    }
   }
 
   /** The runs that are open, or the newest ones of all. */

@@ -210,7 +210,7 @@ function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { ru
     runbook: text(start.runbookName),
     requester: text(start.person),
     ticket: [text(start.ticket), text(start.ticketLink)].filter((part) => part !== '').join(' '),
-    about: schedule !== '' ? `schedule ${schedule}` : hold === '' ? `step ${step}` : `hold ${hold}`,
+    about: schedule !== '' ? `schedule ${schedule}` : hold !== '' ? `hold ${hold}` : step === '' ? '' : `step ${step}`,
     question: text(body.question),
     signatures: atLeast === '' ? '' : `${visible(atLeast, valueCharactersMax)} (policy ${text(policy.name)})`,
     group: text(body.to),

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { alwaysFrozen, type FreezeSource } from '../../domain/calendar/freeze.ts';
 import { freezesOfICal, icalCharactersMax } from '../../domain/calendar/ical.ts';
-import { calendarsOf, type CalendarDefinition, type FreezeFile } from '../../domain/calendar/definition.ts';
+import { calendarsOf, type CalendarDefinition, type DocumentPlace, type FreezeFile } from '../../domain/calendar/definition.ts';
 import type { Calendar } from '../../domain/calendar/calendar.ts';
 import { fileTrouble } from '../../domain/file-trouble.ts';
 
@@ -26,8 +26,8 @@ export interface FreezeCopy {
 export interface CalendarsNow {
   calendars: Map<string, Calendar>;
   copies: FreezeCopy[];
-  /** What is wrong with iCal files on this machine, with file, line and path. They count as a freeze until somebody corrects them. */
-  problems: string[];
+  /** What is wrong with iCal files on this machine, at the place that names them. They count as a freeze until somebody corrects them. */
+  problems: (DocumentPlace & { message: string })[];
 }
 
 /** Where good copies of what stands at addresses are kept. */
@@ -45,7 +45,7 @@ export async function readCalendars(
 ): Promise<CalendarsNow> {
   const sources = new Map<string, FreezeSource>();
   const copies: FreezeCopy[] = [];
-  const problems: string[] = [];
+  const problems: CalendarsNow['problems'] = [];
   for (const { zone = 'UTC', freezes } of Object.values(definitions)) {
     for (const freeze of freezes) {
       if (!('place' in freeze)) continue;
@@ -53,7 +53,7 @@ export async function readCalendars(
       if (sources.has(key)) continue;
       const read = 'ical' in freeze ? await readFileOf(freeze.ical, file, zone) : await readAddress(freeze.url, zone, copiesFolder, nowMs);
       if (read.copy) copies.push(read.copy);
-      if (read.problem !== undefined) problems.push(`${freeze.place}: ${read.problem}`);
+      if (read.problem !== undefined) problems.push({ ...freeze.place, message: read.problem });
       sources.set(key, read.source);
     }
   }

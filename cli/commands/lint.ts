@@ -8,6 +8,7 @@ import { rulesOfUnknownTargets } from '../../runbooks/compiler/rules.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { formatProblem, type Problem } from '../../runbooks/grammar/problem.ts';
+import { calendarProblems } from '../calendars.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { counted, listOfNames } from '../format.ts';
@@ -27,10 +28,11 @@ export const registerLint: RegisterCommand = (program, context) => {
     .action(async (names: string[], options: LintOptions) => {
       const terminal = context.terminal(options);
       const configuration = await readConfiguration(terminal, options.config);
-      const templates = templateProblems(configurationFile(terminal, options.config), configuration);
+      const file = configurationFile(terminal, options.config);
+      const named = [...templateProblems(file, configuration), ...(await calendarProblems(file, configuration?.calendars))];
       const files = (names.length > 0 ? names : shippedRunbooks()).map(readRunbook);
       const compiled = files.map(({ text, file, runbooks }) => ({ file, ...compileRunbook(text, file, configuration, runbooks) }));
-      const problems = eachOnce([...templates, ...compiled.flatMap((each) => each.problems)]);
+      const problems = eachOnce([...named, ...compiled.flatMap((each) => each.problems)]);
       const notes = configuration ? compiled.flatMap(({ file, runbook }) => notesOf(file, runbook, configuration)) : [];
       const refused = problems.filter(({ severity }) => options.strict || severity === 'error');
       terminal.result({ files: files.map(({ file }) => file), problems, notes, ok: refused.length === 0 });

@@ -30,9 +30,17 @@ export type FreezeDefinition = FreezeRange | FreezeFile;
 
 /** Freezes that stand in an iCal file, whose path is relative to holdpoint.yaml, or at an address. */
 export type FreezeFile = ({ ical: string } | { url: string }) & {
-  /** Where holdpoint.yaml names it: `holdpoint.yaml:12:9 calendars.x.freezes[0].ical`. */
-  place: string;
+  /** Where holdpoint.yaml names it. */
+  place: DocumentPlace;
 };
+
+/** A place in a document: `holdpoint.yaml`, line 12, column 9 (both from 1), `calendars.x.freezes[0].ical`. */
+export interface DocumentPlace {
+  file: string;
+  line: number;
+  column: number;
+  path: string;
+}
 
 /** Something wrong with a definition, at a path below `calendars`. */
 export interface DefinitionProblem {

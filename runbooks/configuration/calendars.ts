@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { calendarsOf, type CalendarDefinition, type FreezeDefinition } from '../../domain/calendar/definition.ts';
+import { calendarsOf, type CalendarDefinition, type DocumentPlace, type FreezeDefinition } from '../../domain/calendar/definition.ts';
 import { clockChangeDefault, windowMaxMs } from '../../domain/calendar/window.ts';
 import { formatPath } from '../grammar/problem.ts';
 import type { SourceMap } from '../grammar/document.ts';
@@ -106,9 +106,9 @@ function freezeOf(
   return { from: from ?? '', until: until ?? '', why: why ?? 'freeze' };
 }
 
-function placeOf(path: (string | number)[], sourceMap: SourceMap): string {
+function placeOf(path: (string | number)[], sourceMap: SourceMap): DocumentPlace {
   const { line, column } = sourceMap.positionOf(path);
-  return `${sourceMap.file}:${line}:${column} ${formatPath(path)}`;
+  return { file: sourceMap.file, line, column, path: formatPath(path) };
 }
 
 /** What says when there is a freeze must not be changed on its way. */

@@ -107,9 +107,15 @@ test.each<[string, string[], string[], string]>([
 test('an iCal file of 5 MB is refused with file, line and path', async () => {
   await configure('  x: { zone: UTC, weekly: "Sat 22:00-23:00", freezes: [{ ical: big.ics }] }');
   await writeFile(join(environment.directory, 'big.ics'), 'x'.repeat(5 * 1024 * 1024));
-  const outcome = await environment.call(['calendar', 'list']);
-  expect(told(outcome)).toMatch(/holdpoint\.yaml:\d+:\d+ calendars\.x\.freezes\[0\]\.ical: .*big\.ics:1 has 5242880 bytes/);
-  expect(outcome.code).toBe(2);
+  const name = join(environment.directory, 'holdpoint.yaml');
+  for (const words of [
+    ['calendar', 'list'],
+    ['lint', '--config', name],
+  ]) {
+    const outcome = await environment.call(words);
+    expect(told(outcome)).toMatch(/holdpoint\.yaml:\d+:\d+ error calendars\.x\.freezes\[0\]\.ical: .*big\.ics:1 has 5242880 bytes/);
+    expect(outcome.code).toBe(2);
+  }
 });
 
 test('without calendars it says where to put them', async () => {

@@ -50,7 +50,7 @@ test('every subject of domain and every system of activities keeps a promise', (
 test('every cross-cutting test shows one', () => {
   const files = crossCutting.flatMap((folder) =>
     readdirSync(join(project, folder))
-      .filter((name) => name.endsWith('.test.ts'))
+      .filter((name) => /\.(test|long)\.ts$/.test(name))
       .map((name) => `${folder}/${name}`),
   );
   expect(files.length).toBeGreaterThan(0);

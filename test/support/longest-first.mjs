@@ -6,9 +6,9 @@ import Sequencer from '@jest/test-sequencer';
 const longest = [
   'lab-kubernetes/drain-killed.lab.ts',
   'lab-kubernetes/behaviour.lab.ts',
-  'engine-shapes/killed-worker.test.ts',
+  'engine-shapes/killed-worker.long.ts',
   'cli/transcripts.test.ts',
-  'every-runbook/every-runbook.test.ts',
+  'every-runbook/every-runbook.long.ts',
   'workflows/schedules.test.ts',
   'attacks/secrets.test.ts',
   'workflows/approvals.test.ts',
@@ -17,9 +17,9 @@ const longest = [
   'cli/transcripts-of-errors.test.ts',
   'activities/kubernetes/drain/drain.test.ts',
   'activities/eks/update-nodegroup-version.test.ts',
-  'simulation.test.ts',
-  'bench/parked.test.ts',
-  'bench/rotation.test.ts',
+  'bench/simulation.long.ts',
+  'bench/parked.long.ts',
+  'bench/rotation.long.ts',
   'attacks/fuzzer.test.ts',
 ].map((name) => fileURLToPath(new URL(`../${name}`, import.meta.url)));
 for (const path of longest)

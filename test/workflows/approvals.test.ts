@@ -183,7 +183,8 @@ describe('an approval in the place of somebody else', () => {
     await expect(engine.decide(target, 'ada')).resolves.toEqual({ state: 'waiting', missing: 1 });
     expect(site.done).toEqual([]);
     await engine.decide(target, 'grace');
-    await engine.until(target, 'done');
+    const { steps } = await engine.until(target, 'done');
+    expect(steps.map(({ summary }) => summary)).toContain('signed by oscar in the place of ada, ada, grace');
     const kinds = await engine.verifiedKinds(run);
     expect(kinds.slice(kinds.indexOf('delegation.accepted'))).toEqual(expect.arrayContaining(['decision.delegated', 'hold.released']));
     await engine.replay(target);

@@ -39,7 +39,7 @@ export async function holdUntilReleased(
     held = undefined;
     switch (result.outcome) {
       case 'released':
-        Object.assign(shown, { status: 'done', summary: releaseInWords(run, id, result.by) });
+        Object.assign(shown, { status: 'done', summary: releaseInWords(run, id, result.signers) });
         progress.approvers = [...new Set([...(progress.approvers ?? []), ...result.by])];
         void run.note('hold.released', result.entry, (at) => (shown.endedAt = at));
         return result.subject;
@@ -68,9 +68,9 @@ export async function holdUntilReleased(
   }
 }
 
-function releaseInWords({ broken }: Run, id: string, by: readonly string[]): string {
+function releaseInWords({ broken }: Run, id: string, signers: readonly string[]): string {
   const glass = broken.find(({ hold }) => hold === id);
-  return glass ? `BREAK GLASS by ${glass.person}: ${glass.reason}` : `signed by ${by.join(', ')}`;
+  return glass ? `BREAK GLASS by ${glass.person}: ${glass.reason}` : `signed by ${signers.join(', ')}`;
 }
 
 function questionOf(run: Run, instance: StepInstance, progress: RunProgress): Question<Span> {

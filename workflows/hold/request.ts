@@ -1,5 +1,5 @@
 import { nextEventOf, type HoldEvent } from '../../domain/approval/hold-events.ts';
-import { standingOf, type ApprovalRequest } from '../../domain/approval/request.ts';
+import { standingOf, type ApprovalRequest, type Decision } from '../../domain/approval/request.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { differenceOf, type PlanDifference } from '../../domain/plan/difference.ts';
 import type { SpanPlan } from '../../domain/plan/plan.ts';
@@ -36,7 +36,7 @@ export interface Question<Subject> {
 /** How it ended. `undo`: an operator has asked to undo the run instead; `unsteady`: the plan has changed after each request. */
 export type Outcome<Subject> =
   /** `entry` is the body of `hold.released`, which is still to be put into the record. */
-  | { outcome: 'released'; subject: Subject; by: string[]; entry: JsonObject }
+  | { outcome: 'released'; subject: Subject; by: string[]; signers: string[]; entry: JsonObject }
   | { outcome: 'rejected'; by: string; reason: string }
   | { outcome: 'expired'; expiresAt: string }
   | { outcome: 'withdrawn' | 'undo'; number: number }
@@ -82,7 +82,8 @@ export async function requestSignatures<Subject>(
       }
       run.state.hold = undefined;
       if (standing.brokenBy !== undefined) run.breakGlass(waiting, standing.brokenBy);
-      return { outcome: 'released', subject, by: standing.by, entry: { hold, request: number, planHash } };
+      const signers = signersOf(standing.by, waiting.decisions);
+      return { outcome: 'released', subject, by: standing.by, signers, entry: { hold, request: number, planHash } };
     }
     drift = differenceOf(waiting.plan, plan);
     const drifted = { hold, request: number, planHash, presentHash: plan.hash, difference: toJson(drift) };
@@ -168,6 +169,14 @@ async function happen(run: Run, held: HoldState, event: HoldEvent): Promise<void
     request.reminders = event.number;
     await run.record('hold.reminded', { ...about, number: event.number });
   } else await recheckDecisions(run, held);
+}
+
+/** Each of them, and in whose place where somebody has delegated it. */
+function signersOf(people: readonly string[], decisions: readonly Decision[]): string[] {
+  return people.map((person) => {
+    const inPlaceOf = decisions.find((decision) => decision.person === person)?.inPlaceOf;
+    return inPlaceOf === undefined ? person : `${person} in the place of ${inPlaceOf}`;
+  });
 }
 
 async function rejection(run: Run, { request, decisions }: HoldState): Promise<{ outcome: 'rejected'; by: string; reason: string }> {

@@ -71,7 +71,7 @@ function questionAbout(run: Run, progress: RunProgress, { hold, person, reason, 
 function inWords(result: Outcome<unknown>): string {
   switch (result.outcome) {
     case 'released':
-      return `signed afterwards by ${result.by.join(', ')}`;
+      return `signed afterwards by ${result.signers.join(', ')}`;
     case 'rejected':
       return `REJECTED afterwards by ${result.by}${result.reason === '' ? '' : `: ${result.reason}`}`;
     case 'expired':

@@ -20,7 +20,7 @@ const freezeOfDecember = [
 /** Within the freeze, and a week later; a Saturday at 23:00 of Seoul. */
 const [frozenMs, laterMs] = [Date.parse('2026-12-05T14:00:00Z'), Date.parse('2026-12-12T14:00:00Z')];
 const startMs = Date.parse('2026-11-28T00:00:00Z');
-const place = 'h.yaml:9:5 calendars.weekend.freezes[0].ical';
+const place = { file: 'h.yaml', line: 9, column: 5, path: 'calendars.weekend.freezes[0].ical' };
 
 let folder: string;
 let server: Server;
@@ -67,7 +67,7 @@ describe('an iCal file', () => {
   ])('%s is a freeze for ever, and is told with file, line and path', async (_what, text, why) => {
     if (text !== undefined) await writeFile(join(folder, 'f.ics'), text);
     const now = await read({ ical: 'f.ics', place });
-    expect(now.problems).toEqual([`${place}: ${join(folder, why)}`]);
+    expect(now.problems).toEqual([{ ...place, message: join(folder, why) }]);
     expect([frozenMs, laterMs].map((atMs) => openAt(now, atMs))).toEqual([false, false]);
   });
 });

@@ -30,7 +30,7 @@ const seoul = built({
     weekly: ['Mon-Fri 23:00-02:00'],
     freezes: [{ from: '2026-12-05T23:30', until: '2026-12-06T01:00', why: 'sale' }],
   },
-  unknown: { ...empty, zone: 'Asia/Seoul', weekly: ['Sat 22:00-04:00'], freezes: [{ url: 'https://example.org/f.ics', place: '' }] },
+  unknown: { ...empty, zone: 'Asia/Seoul', weekly: ['Sat 22:00-04:00'], freezes: [{ url: 'https://example.org/f.ics', place: { file: '', line: 1, column: 1, path: '' } }] },
 });
 
 function openingsOf(calendar: Calendar, from: string, count: number): string[] {

@@ -29,7 +29,7 @@ test('calendars are read with their defaults, and files of freezes with the plac
       dst: { gap: 'shift', overlap: 'first' },
       freezes: [
         { from: '2026-12-20', until: '2027-01-03', why: 'freeze' },
-        { ical: './f.ics', place: 'h.yaml:7:122 calendars.weekend.freezes[1].ical' },
+        { ical: './f.ics', place: { file: 'h.yaml', line: 7, column: 122, path: 'calendars.weekend.freezes[1].ical' } },
       ],
     },
     patch: {

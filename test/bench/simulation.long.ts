@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { temporalAddress } from './support/temporal.ts';
+import { temporalAddress } from '../support/temporal.ts';
 
-const program = fileURLToPath(new URL('../bench/simulate.ts', import.meta.url));
+const program = fileURLToPath(new URL('../../bench/simulate.ts', import.meta.url));
 
 /** Exit code and lines on stdout of `npm run simulate -- …` on the server that the tests share. */
 async function simulate(...args: string[]): Promise<{ code: number; lines: string[] }> {
