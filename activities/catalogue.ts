@@ -1,6 +1,7 @@
 import { systemNames, type SystemName } from '../runbooks/actions/index.ts';
 import type { Clients } from './clients.ts';
 import { eksSystem } from './eks/system.ts';
+import { etcdSystem } from './etcd/system.ts';
 import { gateSystem } from './gate/system.ts';
 import { kubernetesSystem } from './kubernetes/system.ts';
 import { rdsSystem } from './rds/system.ts';
@@ -12,6 +13,7 @@ const makers: Record<SystemName, (clients: Clients) => System> = {
   kubernetes: kubernetesSystem,
   gate: gateSystem,
   rds: rdsSystem,
+  etcd: etcdSystem,
 };
 
 /** Makes the named systems; all of them where no names are given. */

@@ -7,6 +7,7 @@ import { ownValue } from '../domain/map.ts';
 import type { ConfiguredWaiver } from '../domain/preflight/waiver.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
+import type { EtcdAccess } from '../runbooks/configuration/etcd.ts';
 import { connectToEks } from './eks/cluster-access.ts';
 import type { ReadEndpoints } from './gate/endpoint.ts';
 import type { KubernetesApis } from './kubernetes/client/connect.ts';
@@ -31,6 +32,8 @@ export interface Clients {
   endpoints: ReadEndpoints;
   /** Findings of checks that holdpoint.yaml lets people go past. */
   waivers: ReadWaivers;
+  /** How a cluster of etcd is reached. Throws `target-not-configured`. */
+  etcd(target: Target): Promise<EtcdAccess>;
   /** Throws `cluster-unknown`, `target-not-configured`, `kubeconfig-invalid`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
 }
@@ -44,6 +47,9 @@ export interface DatabaseClients {
 /** How the clusters of the configuration are reached as it is now; paths are absolute. */
 export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>>;
 
+/** How the clusters of etcd of the configuration are reached as it is now; paths are absolute. */
+export type ReadEtcdClusters = () => Promise<Readonly<Record<string, EtcdAccess>>>;
+
 /** The waivers of the configuration as they are now. */
 export type ReadWaivers = () => Promise<readonly ConfiguredWaiver[]>;
 
@@ -52,6 +58,7 @@ export function createClients(
   readClusters: ReadClusters = async () => ({}),
   endpoints: ReadEndpoints = async () => ({}),
   waivers: ReadWaivers = async () => [],
+  readEtcdClusters: ReadEtcdClusters = async () => ({}),
 ): Clients {
   // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
   const requestHandler = { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs };
@@ -94,7 +101,8 @@ export function createClients(
     apis.catch(() => connections.delete(key));
     return apis;
   };
-  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes };
+  const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, readEtcdClusters);
+  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd };
 }
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {
@@ -102,6 +110,13 @@ async function accessOf(target: Target, readClusters: ReadClusters): Promise<Clu
   const access = ownValue(clusters, target.name);
   if (target.kind === 'kubernetes' && access) return access;
   const cause = `There is no Kubernetes cluster "${target.name}" in \`clusters\` of the configuration.`;
+  throw new HoldpointError('target-not-configured', { target: formatTarget(target), cause });
+}
+
+async function etcdAccessOf(target: Target, readEtcdClusters: ReadEtcdClusters): Promise<EtcdAccess> {
+  const access = ownValue(await readEtcdClusters(), target.name);
+  if (target.kind === 'etcd' && access) return access;
+  const cause = `There is no cluster "${target.name}" in \`etcd\` of the configuration.`;
   throw new HoldpointError('target-not-configured', { target: formatTarget(target), cause });
 }
 

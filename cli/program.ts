@@ -104,6 +104,10 @@ const commandFiles: readonly CommandFile[] = [
   },
   { summaries: { evidence: 'check the record of a run' }, load: async () => (await import('./commands/evidence.ts')).registerEvidence },
   {
+    summaries: { backups: 'list the backups of a cluster of etcd, or read one whole' },
+    load: async () => (await import('./commands/backups.ts')).registerBackups,
+  },
+  {
     summaries: { calendar: 'when maintenance may be done: list calendars, preview their openings, explain why one is open or shut' },
     load: async () => (await import('./commands/calendar.ts')).registerCalendar,
   },

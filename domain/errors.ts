@@ -144,6 +144,46 @@ export const errorKinds = {
     message: 'The artifact {path} could not be read: {cause}.',
     remedy: 'Make the place readable for the worker.',
   },
+  'etcd-program-unusable': {
+    consequence: 'stuck',
+    message: '{program} cannot be used: {cause}.',
+    remedy: 'Install etcdctl and etcdutl 3.6 or newer on the worker, or name their folder as `programs` in `etcd` of holdpoint.yaml.',
+  },
+  'etcd-unreachable': {
+    consequence: 'retry',
+    message: 'The member {member} of {target} did not answer {call}: {cause}.',
+    remedy: 'Check `endpoints` and `tls` in holdpoint.yaml and the network of the worker, then try again.',
+  },
+  'snapshot-interrupted': {
+    consequence: 'retry',
+    message: 'The snapshot of {member} of {target} did not come to its end: {cause}.',
+    remedy: 'Look at the member and at the network to it, then try again.',
+  },
+  'snapshot-refused': {
+    consequence: 'stuck',
+    message: 'The snapshot of {target} is not kept: {cause}.',
+    remedy: 'Put right what the reason names, then try again; nothing was stored.',
+  },
+  'backup-unusable': {
+    consequence: 'stuck',
+    message: 'The backup {backup} cannot be used: {cause}.',
+    remedy: 'Use another backup; `holdpoint backups list` shows them all.',
+  },
+  'backup-place-unusable': {
+    consequence: 'stuck',
+    message: 'The place for backups {place} cannot be used: {cause}.',
+    remedy: 'Put right what the reason names, in the place itself or in `etcd` of holdpoint.yaml; then try again.',
+  },
+  'backup-place-unreachable': {
+    consequence: 'retry',
+    message: 'The place for backups {place} could not be reached: {cause}.',
+    remedy: 'Wait; it will be tried again. If that takes long, check the network and the place.',
+  },
+  'backup-key-unusable': {
+    consequence: 'stuck',
+    message: 'The key for backups {key} cannot be used: {cause}.',
+    remedy: 'Bring the key back, or let the worker use it; backups that were made with it cannot be read without it.',
+  },
   'request-malformed': {
     consequence: 'refuse',
     message: 'The request cannot be understood: {cause}.',

@@ -24,7 +24,7 @@ export interface TargetKind {
   region?: TargetPart;
   name: TargetPart;
   /** The section of holdpoint.yaml that says how each target of the kind is reached; left out where its name is enough. */
-  configuredIn?: 'clusters';
+  configuredIn?: 'clusters' | 'etcd';
 }
 
 /** Why a text names no target that can be maintained. */

@@ -6,6 +6,7 @@ import { calendarCopies, readCalendars } from '../activities/calendar/read-calen
 import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { clustersOf } from '../runbooks/configuration/clusters.ts';
+import { etcdClustersOf } from '../runbooks/configuration/etcd.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
 import type { Proof } from '../activities/evidence/record.ts';
@@ -54,6 +55,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     async () => clustersOf(file, await readConfiguration()),
     async () => endpointsOf(file, await readConfiguration()),
     async () => (await readConfiguration()).waivers ?? [],
+    async () => etcdClustersOf(file, await readConfiguration()),
   );
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),

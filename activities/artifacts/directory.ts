@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { diskTrouble } from '../storage/directory.ts';
 import { nameAnyway, removeAbandoned, systemCodeOf } from '../storage/new-file.ts';
@@ -25,6 +25,7 @@ export function createArtifactDirectory(directory: string): ArtifactStore {
       // Closes the file when it ends.
       return { bytes: size, stream: handle.createReadStream() };
     },
+    remove: async (name) => rm(fileOf(name), { force: true }),
     pathOf: fileOf,
     troubleOf: diskTrouble,
   });

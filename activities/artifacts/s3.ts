@@ -6,6 +6,7 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   HeadObjectCommand,
   NotFound,
   PutObjectCommand,
@@ -55,6 +56,10 @@ export function createArtifactBucket(place: EvidenceBucket): ArtifactStore {
     open: async (name) => {
       const output = await readObject(bucket, name);
       return output && { bytes: output.ContentLength ?? 0, stream: output.Body as Readable };
+    },
+    remove: async (name) => {
+      const { client, prefix, bucket: Bucket } = bucket;
+      await client.send(new DeleteObjectCommand({ Bucket, Key: prefix + name }));
     },
     pathOf: (name) => `s3://${bucket.bucket}/${bucket.prefix}${name}`,
     troubleOf: (error) => bucketTrouble(error, bucket.bucket),

@@ -45,6 +45,8 @@ export interface ArtifactStore {
   open(artifact: Artifact): Promise<Readable>;
   /** Whether it is there with its size; its bytes are not read. Throws HoldpointError `artifact-unreadable`. */
   has(artifact: Artifact): Promise<boolean>;
+  /** Removes it; nothing happens where it is not there. Throws HoldpointError `artifact-unwritable`. */
+  remove(artifact: Artifact): Promise<void>;
 }
 
 /** A directory or a bucket that keeps files under the hex of their digest. */
@@ -57,6 +59,8 @@ export interface ArtifactPlace {
   sizeOf(name: string): Promise<number | undefined>;
   /** Begins to read; undefined where there is nothing. */
   open(name: string): Promise<{ bytes: number; stream: Readable } | undefined>;
+  /** Removes what has the name, if anything has. */
+  remove(name: string): Promise<void>;
   /** Where a person finds it. */
   pathOf(name: string): string;
   /** Reads an error that one of the others has thrown. */
@@ -112,6 +116,10 @@ export function createArtifactStore(place: ArtifactPlace): ArtifactStore {
     has: async (artifact) => {
       const { name, path } = where(artifact);
       return (await trying('artifact-unreadable', path, () => place.sizeOf(name))) === artifact.bytes;
+    },
+    remove: async (artifact) => {
+      const { name, path } = where(artifact);
+      await trying('artifact-unwritable', path, () => place.remove(name));
     },
   };
 }

@@ -6,5 +6,6 @@ export function onlyKubernetes(apis: KubernetesApis): Clients {
   const none = (): never => {
     throw new Error('what works on a cluster of Kubernetes needs no AWS');
   };
-  return { eks: none, ec2: none, cloudwatch: none, rds: none, endpoints: none, waivers: async () => [], kubernetes: async () => apis };
+  const waivers = async (): Promise<[]> => [];
+  return { eks: none, ec2: none, cloudwatch: none, rds: none, endpoints: none, waivers, kubernetes: async () => apis, etcd: none };
 }

@@ -15,13 +15,13 @@ import { checkPolicies, policiesOf, policy } from './policies.ts';
 import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
+import { checkEtcd, etcdClustersIn, etcdGrammar, type EtcdAccess } from './etcd.ts';
 import { checkEndpoints, endpointGrammar, endpointsOf, type Endpoint } from './endpoints.ts';
 import { checkNotifications, notificationsGrammar, notificationsOf, type Notifications } from './notifications.ts';
+import { placeIn, placeOf, type EvidencePlace } from './places.ts';
 
 const ed25519KeyBytes = 32;
-/** A key of S3 has 1,024 bytes at most, of which the run and the entry take 142. */
-const evidencePrefixCharactersMax = 512;
-/** Entries of `people`, of `groups`, of `policies`, of `clusters`, of `workers`, and of a list of rules. */
+/** Entries of `people`, of `groups`, of `policies`, of `clusters`, of `etcd`, of `workers`, and of a list of rules. */
 export const configurationEntriesMax = 1000;
 
 /** Someone who may start runs and decide on holds, with their public keys. */
@@ -45,6 +45,8 @@ export interface Configuration {
   artifacts?: EvidencePlace;
   /** How targets `kubernetes/<name>` are reached, by their names. */
   clusters?: Record<string, ClusterAccess>;
+  /** How targets `etcd/<name>` are reached and where their backups are kept, by their names. */
+  etcd?: Record<string, EtcdAccess>;
   /** The systems that a worker loads; all of them where it is left out. */
   systems?: SystemName[];
   /** Who may start what on which targets, and what has to be signed for it. */
@@ -72,16 +74,7 @@ export interface WorkerKey {
 /** A context of a kubeconfig, whose path is relative to the file; or the cluster that the worker is a pod of. */
 export type ClusterAccess = { kubeconfig: string; context: string } | { inCluster: true };
 
-/** A directory, relative to the file, or a bucket of S3. */
-export type EvidencePlace = { directory: string } | { s3: EvidenceBucket };
-
-/** A bucket of S3 that keeps the records of runs. */
-export interface EvidenceBucket {
-  bucket: string;
-  /** What the keys of records begin with, as a folder; empty if left out. */
-  prefix?: string;
-  region: string;
-}
+export type { EvidenceBucket, EvidencePlace } from './places.ts';
 
 const name = z
   .string()
@@ -122,31 +115,6 @@ const worker = z.strictObject({
   until: time.describe('When it was used last; still in use if left out.').optional(),
 });
 
-const evidenceBucket = z.strictObject({
-  bucket: z
-    .string()
-    // S3 user guide, bucket naming rules.
-    .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket: 3 to 63 small letters, digits, `-` and `.`')
-    .describe('Bucket of S3; workers need s3:PutObject, s3:GetObject and s3:ListBucket.'),
-  prefix: z
-    .string()
-    .max(evidencePrefixCharactersMax)
-    .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/?$/, 'must be names of letters, digits, `-`, `_` and `.`, with single `/` between them')
-    .describe('Folder within the bucket; the records are at its top if left out.')
-    .optional(),
-  region: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be a region such as eu-central-1')
-    .describe('Region of the bucket.'),
-});
-
-const placeOf = (what: string) =>
-  z
-    .strictObject({
-      directory: z.string().min(1).describe('Directory, relative to this file.').optional(),
-      s3: evidenceBucket.describe('Bucket of S3.').optional(),
-    })
-    .meta({ description: `A directory or a bucket, where ${what}.`, minProperties: 1, maxProperties: 1 });
 const cluster = z.strictObject({
   kubeconfig: z.string().min(1).max(4096).describe('Path of a kubeconfig, relative to this file.').optional(),
   context: z.string().min(1).max(253).describe('Name of a context of the kubeconfig.').optional(),
@@ -198,6 +166,7 @@ export const configurationGrammar = z.strictObject({
     .record(name, cluster)
     .describe('Kubernetes clusters by the name that targets such as kubernetes/NAME call them by.')
     .optional(),
+  etcd: z.record(name, etcdGrammar).describe('Clusters of etcd by the name that targets such as etcd/NAME call them by.').optional(),
   systems: z.array(z.enum(systemNames())).min(1).describe('The systems that workers load; all of them if left out.').optional(),
   rules: z
     .array(rule)
@@ -231,6 +200,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkPolicies(document, sourceMap);
   checkPlaces(document, sourceMap);
   checkClusters(document, sourceMap);
+  checkEtcd(document.etcd ?? {}, sourceMap);
   checkRules(document, sourceMap);
   checkEndpoints(document.endpoints ?? {}, sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
@@ -247,7 +217,7 @@ function isEd25519Key(text: string): boolean {
 }
 
 function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['people', 'groups', 'policies', 'clusters', 'workers', 'endpoints'] as const) {
+  for (const part of ['people', 'groups', 'policies', 'clusters', 'etcd', 'workers', 'endpoints'] as const) {
     const count = Object.keys(document[part] ?? {}).length;
     if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
   }
@@ -319,11 +289,6 @@ function checkPlaces(document: ConfigurationDocument, sourceMap: SourceMap): voi
   }
 }
 
-function placeIn(place: ConfigurationDocument['evidence']): EvidencePlace | undefined {
-  if (place?.s3) return { s3: place.s3 };
-  return place?.directory === undefined ? undefined : { directory: place.directory };
-}
-
 function checkClusters({ clusters = {} }: ConfigurationDocument, sourceMap: SourceMap): void {
   for (const [id, { kubeconfig, context, inCluster }] of Object.entries(clusters)) {
     const path = ['clusters', id];
@@ -390,6 +355,7 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     evidence: placeIn(document.evidence),
     artifacts: placeIn(document.artifacts),
     clusters: clusters && Object.fromEntries(clusters),
+    etcd: document.etcd && etcdClustersIn(document.etcd),
     systems,
     rules,
     endpoints: document.endpoints && endpointsOf(document.endpoints),

@@ -24,8 +24,11 @@ export type S3Operation =
 /** What goes wrong with the next calls of an operation. */
 export interface S3Fault {
   operation: S3Operation;
-  /** `lost-reply`: the call is carried out, and the connection cut in place of the answer. A refusal: nothing is carried out. */
-  effect: 'lost-reply' | S3Refusal;
+  /**
+   * `lost-reply`: the call is carried out, and the connection cut in place of the answer. `other-bytes`, of `PutObject`: one bit is kept
+   * as another one, and the answer says that all is well. A refusal: nothing is carried out.
+   */
+  effect: 'lost-reply' | 'other-bytes' | S3Refusal;
   times: number;
 }
 
@@ -52,6 +55,8 @@ interface S3Request {
   key: string;
   query: URLSearchParams;
   readBody: () => Promise<Buffer>;
+  /** Whether the bytes of the object are changed on the way to the disk. */
+  keepsOtherBytes: boolean;
 }
 
 const operations: Record<S3Operation, (request: S3Request) => void | Promise<void>> = {
@@ -91,7 +96,8 @@ export function createS3Handler(seeds: readonly BucketSeed[]): S3Handler {
     const bucket = buckets.get(name);
     if (!bucket) throw new S3Refusal(404, 'NoSuchBucket', 'The specified bucket does not exist', { BucketName: name });
     if (effect === 'lost-reply') response.end = cutInPlaceOf(response);
-    await operations[operation]({ message, response, bucket, key, query, readBody: () => readBody(message) });
+    const keepsOtherBytes = effect === 'other-bytes';
+    await operations[operation]({ message, response, bucket, key, query, readBody: () => readBody(message), keepsOtherBytes });
   };
   return {
     handle: (message, response) => {
@@ -185,7 +191,7 @@ function contentsOf(key: string, version: ObjectVersion | undefined): string {
   ]);
 }
 
-async function putObject({ message, response, bucket, key, readBody }: S3Request): Promise<void> {
+async function putObject({ message, response, bucket, key, readBody, keepsOtherBytes }: S3Request): Promise<void> {
   const body = await readBody();
   const condition = message.headers['if-none-match'];
   if (condition !== undefined && condition !== '*') {
@@ -195,8 +201,10 @@ async function putObject({ message, response, bucket, key, readBody }: S3Request
   if (claimed !== undefined && claimed !== checksumOf(body)) {
     throw new S3Refusal(400, 'BadDigest', 'The SHA256 you specified did not match the calculated checksum.');
   }
-  const version = bucket.put(key, body, condition === '*');
-  response.writeHead(200, { etag: version.etag, 'x-amz-checksum-sha256': version.checksumSha256, ...versionHeader(bucket, version) }).end();
+  const kept = Buffer.from(body);
+  if (keepsOtherBytes) kept[kept.length - 1]! ^= 1;
+  const version = bucket.put(key, kept, condition === '*');
+  response.writeHead(200, { etag: version.etag, 'x-amz-checksum-sha256': checksumOf(body), ...versionHeader(bucket, version) }).end();
 }
 
 function getObject({ message, response, bucket, key, query }: S3Request): void {

@@ -14,14 +14,14 @@ const lines = [
   {
     file: 'runbooks/actions/index.ts',
     added: "import { lamp } from './lamp.ts';",
-    list: 'export const systems = { eks, kubernetes, gate, rds }',
-    longer: 'export const systems = { eks, kubernetes, gate, rds, lamp }',
+    list: 'export const systems = { eks, kubernetes, gate, rds, etcd }',
+    longer: 'export const systems = { eks, kubernetes, gate, rds, etcd, lamp }',
   },
   {
     file: 'activities/catalogue.ts',
     added: "import { lampSystem } from './lamp/system.ts';",
-    list: '  rds: rdsSystem,\n',
-    longer: '  rds: rdsSystem,\n  lamp: lampSystem,\n',
+    list: '  etcd: etcdSystem,\n',
+    longer: '  etcd: etcdSystem,\n  lamp: lampSystem,\n',
   },
 ];
 

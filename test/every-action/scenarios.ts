@@ -177,6 +177,9 @@ export const scenarios: readonly ActionScenario[] = [
 /** Actions that no worker finishes by itself; test/workflows/gates.test.ts has them. */
 export const openedByPeople: readonly string[] = ['gate.manualCheck'];
 
+/** Actions that need real members of etcd, which no sandbox plays: test/lab-etcd/ carries them out. */
+export const shownInTheLab: readonly string[] = ['etcd.check', 'etcd.backup', 'etcd.deleteBackups', 'etcd.drill'];
+
 /** What to tell whoever has added an action. */
 export function missingScenario(action: string): string {
   const place = 'test/every-action/scenarios.ts';

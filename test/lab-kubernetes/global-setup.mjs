@@ -10,6 +10,8 @@ export default async function globalSetup({ maxWorkers }) {
   await buildWhereStale();
   const binaries = await findKubernetes(report);
   process.env.HOLDPOINT_LAB_ETCDCTL = binaries.etcdctl;
+  process.env.HOLDPOINT_LAB_ETCDUTL = binaries.etcdutl;
+  process.env.HOLDPOINT_LAB_ETCD_PROGRAM = binaries.etcd;
   const begin = Date.now();
   const planes = [];
   globalThis.stopControlPlanes = () => Promise.all(planes.map((plane) => plane.stop()));

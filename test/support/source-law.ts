@@ -63,7 +63,7 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/evidence/entries.ts', 'activities/storage'],
   },
-  // Drains and checks alone, with the user's own rights, and calendars, which are the same on every machine: they need no worker.
+  // Drains, checks and looks at backups, with the user's own rights, and calendars, which are the same everywhere: they need no worker.
   cli: {
     ours: [
       'client',
@@ -74,6 +74,7 @@ const folderLaws: Record<string, FolderLaw> = {
       'activities/kubernetes/drain/by-hand.ts',
       'activities/calendar/read-calendars.ts',
       'activities/preflight/check.ts',
+      'activities/backup/by-hand.ts',
       'cli',
     ],
   },

@@ -59,10 +59,11 @@ describe('a runbook works on', () => {
     ],
     [
       'a kind that there is not',
-      runbookWith('etcd/${inputs.name}'),
+      runbookWith('redis/${inputs.name}'),
       'r.yaml:10:9 error target: Must have the form eks/<region>/<cluster>, ' +
         'for example eks/${inputs.region}/${inputs.cluster}; or kubernetes/<name>, for example kubernetes/${inputs.name}; ' +
-        'or rds/<region>/<cluster>, for example rds/${inputs.region}/${inputs.cluster}.',
+        'or rds/<region>/<cluster>, for example rds/${inputs.region}/${inputs.cluster}; ' +
+        'or etcd/<name>, for example etcd/${inputs.name}.',
     ],
     [
       'a target with too few parts',
@@ -76,8 +77,8 @@ describe('a runbook works on', () => {
     ],
     [
       'an unknown kind',
-      runbookWith('${inputs.target}', { worksOn: '[eks, etcd]' }),
-      'r.yaml:11:16 error worksOn[1]: Must be "eks" or "kubernetes" or "rds", but is the text "etcd".',
+      runbookWith('${inputs.target}', { worksOn: '[eks, redis]' }),
+      'r.yaml:11:16 error worksOn[1]: Must be "eks" or "kubernetes" or "rds" or "etcd", but is the text "redis".',
     ],
     [
       'an action that does not work on all of its kinds',

@@ -4,6 +4,7 @@ import { loadConfiguration } from '../../../runbooks/configuration/configuration
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
 import { formatProblem } from '../../../runbooks/grammar/problem.ts';
 import { clustersOf } from '../../../runbooks/configuration/clusters.ts';
+import { etcdClustersOf } from '../../../runbooks/configuration/etcd.ts';
 
 // Public keys of RFC 8037, appendix A.2, and RFC 8032, section 7.1, tests 2 and 3.
 const adaKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
@@ -156,6 +157,29 @@ test('clusters are reached by a context of a kubeconfig, or from within', () => 
   });
 });
 
+test('clusters of etcd are reached by their endpoints, and their backups are kept encrypted', () => {
+  const tls = 'tls: { certificateAuthority: ca.crt, certificate: c.crt, key: /pki/c.key }';
+  const kmsKey = 'arn:aws:kms:eu-central-1:111122223333:key/k-1';
+  const text = `${sound}etcd:
+  prod: { endpoints: ['https://10.0.0.1:2379'], ${tls}, programs: bin, backups: { directory: backups, keyFile: backup.key } }
+  lab: { endpoints: ['http://127.0.0.1:2379'], backups: { s3: { bucket: our-backups, region: eu-central-1 }, kmsKey: '${kmsKey}' } }
+`;
+  const { configuration, problems } = loadConfiguration(text, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(etcdClustersOf('/etc/holdpoint/h.yaml', configuration!)).toEqual({
+    prod: {
+      endpoints: ['https://10.0.0.1:2379'],
+      tls: { certificateAuthority: '/etc/holdpoint/ca.crt', certificate: '/etc/holdpoint/c.crt', key: '/pki/c.key' },
+      programs: '/etc/holdpoint/bin',
+      backups: { place: { directory: '/etc/holdpoint/backups' }, key: { file: '/etc/holdpoint/backup.key' } },
+    },
+    lab: {
+      endpoints: ['http://127.0.0.1:2379'],
+      backups: { place: { s3: { bucket: 'our-backups', region: 'eu-central-1' } }, key: { kmsKey, region: 'eu-central-1' } },
+    },
+  });
+});
+
 test('rules are read as they are', () => {
   const rules = `rules:
   - { targets: ['eks/*/prod-*'], changes: [destroys], operate: [sre, ada], start: [people], policy: test-change }
@@ -217,6 +241,42 @@ describe('a mistake is reported at its place', () => {
       `${sound}artifacts: { directory: a, s3: { bucket: our-artifacts, region: eu-central-1 } }\n`,
       'h.yaml:10:12 error artifacts: Must name either a `directory` or a bucket (`s3`), not both.',
     ],
+    ['a cluster of etcd without endpoints', `${sound}etcd: { prod: { endpoints: [] } }\n`, 'h.yaml:10:28 error etcd.prod.endpoints: '],
+    [
+      'an endpoint that is none',
+      `${sound}etcd: { prod: { endpoints: ['10.0.0.1:2379'] } }\n`,
+      'h.yaml:10:29 error etcd.prod.endpoints[0]: Must be an address such as https://10.0.0.1:2379.',
+    ],
+    [
+      'an endpoint twice',
+      `${sound}etcd: { prod: { endpoints: ['http://a:1', 'http://a:1'] } }\n`,
+      'h.yaml:10:43 error etcd.prod.endpoints[1]: "http://a:1" is in the list twice.',
+    ],
+    [
+      'TLS without its files',
+      `${sound}etcd: { prod: { endpoints: ['https://a:1'] } }\n`,
+      'h.yaml:10:29 error etcd.prod.endpoints[0]: An address with https:// needs `tls`.',
+    ],
+    [
+      'no TLS with its files',
+      `${sound}etcd: { prod: { endpoints: ['http://a:1'], tls: { certificateAuthority: c } } }\n`,
+      'h.yaml:10:29 error etcd.prod.endpoints[0]: Must begin with https://, as there is `tls`.',
+    ],
+    [
+      'a certificate without its key',
+      `${sound}etcd: { prod: { endpoints: ['https://a:1'], tls: { certificateAuthority: c, certificate: d } } }\n`,
+      'h.yaml:10:50 error etcd.prod.tls: A `certificate` and its `key` belong together: name both, or neither.',
+    ],
+    [
+      'backups in no place',
+      `${sound}etcd: { prod: { endpoints: ['http://a:1'], backups: { keyFile: k } } }\n`,
+      'h.yaml:10:53 error etcd.prod.backups: Must name either a `directory` or a bucket (`s3`), not both.',
+    ],
+    [
+      'backups that nothing encrypts',
+      `${sound}etcd: { prod: { endpoints: ['http://a:1'], backups: { directory: d } } }\n`,
+      'h.yaml:10:53 error etcd.prod.backups: Must name either a `keyFile` or a `kmsKey`: backups of etcd hold every Secret',
+    ],
     [
       'a cluster without a way to it',
       `${sound}clusters: { lab: {} }\n`,
@@ -241,7 +301,7 @@ describe('a mistake is reported at its place', () => {
     [
       'an unknown system',
       `${sound}systems: [ekss]\n`,
-      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "gate" or "rds", but is the text "ekss".',
+      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "gate" or "rds" or "etcd", but is the text "ekss".',
     ],
     ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
     [

@@ -1,0 +1,101 @@
+import { judgeRetention, type RetentionRule } from '../../domain/backup/retention.ts';
+import { HoldpointError } from '../../domain/errors.ts';
+import { formatTarget } from '../../domain/target.ts';
+import { msOf } from '../../domain/time.ts';
+import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
+import { parseDurationMs } from '../../runbooks/configuration/duration.ts';
+import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
+import type { BackupStore, StoredBackup } from '../backup/store.ts';
+import type { Clients } from '../clients.ts';
+import { openBackups } from './backup.ts';
+
+const name = 'etcd.deleteBackups';
+const estimateMs = 500;
+
+type DeleteFacts = { place: string; delete: { backup: string; sha256: string }[]; newestWithin: string };
+
+/** `etcd.deleteBackups`: the files of old backups go; their manifests stay. */
+export function deleteBackupsAction(clients: Clients): AnyAction {
+  return defineAction<ActionInput<typeof name>, DeleteFacts>({
+    declaration: actions[name],
+    plan: async ({ newestWithin, ...input }, { target }) => {
+      const { store } = await openBackups(clients, target);
+      const stored = await store.list();
+      const going = deletable(stored, input, input.pinned);
+      const stale = staleness(stored, newestWithin);
+      const unknown = input.pinned.filter((pinned) => !stored.some((backup) => backup.name === pinned));
+      const object = `Backups/${formatTarget(target)}`;
+      return {
+        ...emptyPlan({
+          place: store.path,
+          delete: going.map(({ name: backup, manifest }) => ({ backup, sha256: manifest.file.sha256 })),
+          newestWithin,
+        }),
+        effects: going.map(({ name: backup, manifest: { statement } }) => ({
+          object: `Backup/${backup}`,
+          change: 'delete',
+          before: `of ${statement.takenAt}, revision ${statement.revision}`,
+          after: 'gone',
+        })),
+        blockers: [
+          ...(stale === undefined ? [] : [{ object, reason: stale, remedy: remedyOfStale }]),
+          ...unknown.map((pinned) => ({ object, reason: `There is no backup ${pinned} to pin.`, remedy: 'Correct `pinned`.' })),
+        ],
+        outputs: { deleted: going.length },
+        estimateMs: going.length * estimateMs,
+      };
+    },
+    observe: async ({ facts }, { target }) => {
+      const { store } = await openBackups(clients, target);
+      const left = await planned(await store.list(), facts, store);
+      const [done, total] = [facts.delete.length - left.length, facts.delete.length];
+      const progress = { summary: `${done} of ${total} backups deleted`, done, total, unit: 'backups', items: [] };
+      return left.length === 0 ? { state: 'done', outputs: { deleted: total }, progress } : { state: 'todo', progress };
+    },
+    act: async ({ facts }, { target, signal }) => {
+      const { store } = await openBackups(clients, target);
+      const stored = await store.list();
+      const stale = staleness(stored, facts.newestWithin);
+      if (stale !== undefined) throw new HoldpointError('action-stuck', { cause: stale, remedy: remedyOfStale });
+      if (store.path !== facts.place) {
+        throw new HoldpointError('plan-does-not-cover', { action: name, cause: `${store.path} is not the place that was planned` });
+      }
+      for (const backup of await planned(stored, facts, store)) {
+        signal.throwIfAborted();
+        await store.deleteFile(backup);
+      }
+    },
+    undo: async () => ({ noUndo: 'The files of the backups are gone.' }),
+  });
+}
+
+const remedyOfStale = 'Have a backup made and verified first: old backups are not deleted while new ones fail.';
+
+/** Why nothing is deleted just now. */
+function staleness(stored: readonly StoredBackup[], newestWithin: string): string | undefined {
+  const newest = stored.findLast(({ isDeleted }) => !isDeleted)?.manifest.statement;
+  if (!newest) return undefined;
+  const ageMs = Date.now() - msOf(newest.takenAt);
+  if (ageMs <= (parseDurationMs(newestWithin) ?? 0)) return undefined;
+  return `The newest backup is of ${newest.takenAt}, more than ${newestWithin} ago.`;
+}
+
+function deletable(stored: readonly StoredBackup[], rule: RetentionRule, pinned: readonly string[]): StoredBackup[] {
+  const kept = stored.filter(({ isDeleted }) => !isDeleted);
+  const verdicts = judgeRetention(
+    kept.map(({ name: backup, manifest }) => ({ name: backup, takenAt: manifest.statement.takenAt })),
+    rule,
+    { pinned, drilled: kept.filter(({ isDrilled }) => isDrilled).map(({ name: backup }) => backup) },
+  );
+  return kept.filter(({ name: backup }) => verdicts.some((verdict) => verdict.name === backup && verdict.keptFor.length === 0));
+}
+
+/** Those of the plan that are still there, by name and file: a manifest of the same name with another file is another backup. */
+async function planned(stored: readonly StoredBackup[], facts: DeleteFacts, store: Pick<BackupStore, 'hasFile'>): Promise<StoredBackup[]> {
+  const left: StoredBackup[] = [];
+  for (const { backup, sha256 } of facts.delete) {
+    const found = stored.find(({ name: one, manifest }) => one === backup && manifest.file.sha256 === sha256);
+    if (found && (!found.isDeleted || (await store.hasFile(found.manifest)))) left.push(found);
+  }
+  return left;
+}

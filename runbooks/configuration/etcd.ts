@@ -1,0 +1,150 @@
+import { dirname, resolve } from 'node:path';
+import * as z from 'zod';
+import type { SourceMap } from '../grammar/document.ts';
+import { bucketGrammar, placeIn, type EvidencePlace } from './places.ts';
+
+/** Members of etcd that one cluster may have: etcd itself advises seven at most. */
+const endpointsMax = 9;
+const pathCharactersMax = 4096;
+
+/** How a cluster of etcd is reached, and where its backups are kept. */
+export interface EtcdAccess {
+  /** The client address of every member. */
+  endpoints: string[];
+  /** Files in PEM; left out where the members serve without TLS. */
+  tls?: EtcdTls;
+  /** Folder of etcdctl and etcdutl; where PATH says if left out. */
+  programs?: string;
+  /** Nothing can be backed up where it is left out. */
+  backups?: BackupPlace;
+}
+
+/** Files in PEM that say who the members and the worker are. */
+export interface EtcdTls {
+  certificateAuthority: string;
+  /** Of the worker; left out together with its key where members ask for none. */
+  certificate?: string;
+  key?: string;
+}
+
+/** Where backups are kept, and what encrypts them. */
+export interface BackupPlace {
+  place: EvidencePlace;
+  key: BackupKey;
+}
+
+/** A file with 32 bytes in base64, or a key of AWS KMS. */
+export type BackupKey = { file: string } | { kmsKey: string; region: string };
+
+const kmsKeyPattern = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:(key|alias)\/[A-Za-z0-9/_-]+$/;
+const file = z.string().min(1).max(pathCharactersMax);
+
+/** An entry of `etcd` of holdpoint.yaml. */
+export const etcdGrammar = z.strictObject({
+  endpoints: z
+    .array(
+      z
+        .string()
+        .max(300)
+        .regex(/^https?:\/\/[^\s/@,?#]+:\d{1,5}$/, 'must be an address such as https://10.0.0.1:2379'),
+    )
+    .min(1)
+    .max(endpointsMax)
+    .describe('The client address of every member.'),
+  tls: z
+    .strictObject({
+      certificateAuthority: file.describe('File in PEM of the authority that has signed the certificates of the members.'),
+      certificate: file.describe('File in PEM of the certificate of the worker.').optional(),
+      key: file.describe('File in PEM of its key.').optional(),
+    })
+    .describe('Files for TLS, relative to this file.')
+    .optional(),
+  programs: file.describe('Folder of etcdctl and etcdutl, 3.6 or newer, relative to this file; PATH is searched if left out.').optional(),
+  backups: z
+    .strictObject({
+      directory: file.describe('Directory for the backups of this cluster alone, relative to this file.').optional(),
+      s3: bucketGrammar.describe('Bucket of S3, with a prefix for the backups of this cluster alone.').optional(),
+      keyFile: file.describe('File with the key that encrypts backups: 32 bytes in base64, relative to this file.').optional(),
+      kmsKey: z
+        .string()
+        .max(300)
+        .regex(kmsKeyPattern, 'must be the ARN of a key of AWS KMS')
+        .describe('ARN of the key of AWS KMS that encrypts backups.')
+        .optional(),
+    })
+    .describe('Where backups of the cluster are kept, and what encrypts them.')
+    .optional(),
+});
+
+type Document = Record<string, z.output<typeof etcdGrammar>>;
+
+/** Tells what a grammar cannot: which settings belong together. */
+export function checkEtcd(clusters: Document, sourceMap: SourceMap): void {
+  for (const [id, { endpoints, tls, backups }] of Object.entries(clusters)) {
+    const path = ['etcd', id];
+    for (const [index, endpoint] of endpoints.entries()) {
+      if (endpoints.indexOf(endpoint) < index) sourceMap.error([...path, 'endpoints', index], `"${endpoint}" is in the list twice.`);
+      if (endpoint.startsWith('https:') !== (tls !== undefined)) {
+        const message = tls ? 'Must begin with https://, as there is `tls`.' : 'An address with https:// needs `tls`.';
+        sourceMap.error([...path, 'endpoints', index], message);
+      }
+    }
+    if (tls && (tls.certificate === undefined) !== (tls.key === undefined)) {
+      sourceMap.error([...path, 'tls'], 'A `certificate` and its `key` belong together: name both, or neither.');
+    }
+    if (!backups) continue;
+    if ((backups.directory === undefined) === (backups.s3 === undefined)) {
+      sourceMap.error([...path, 'backups'], 'Must name either a `directory` or a bucket (`s3`), not both.');
+    }
+    if ((backups.keyFile === undefined) === (backups.kmsKey === undefined)) {
+      sourceMap.error(
+        [...path, 'backups'],
+        'Must name either a `keyFile` or a `kmsKey`: backups of etcd hold every Secret of the cluster.',
+      );
+    }
+  }
+}
+
+/** Of clusters that have been checked; paths are as they were written. */
+export function etcdClustersIn(clusters: Document): Record<string, EtcdAccess> {
+  const complete = Object.entries(clusters).map(([id, { backups, ...access }]): [string, EtcdAccess] => {
+    const place = placeIn(backups);
+    const key = keyIn(backups);
+    return [id, { ...access, ...(place && key && { backups: { place, key } }) }];
+  });
+  return Object.fromEntries(complete);
+}
+
+function keyIn(backups: Document[string]['backups']): BackupKey | undefined {
+  if (backups?.keyFile !== undefined) return { file: backups.keyFile };
+  const region = backups?.kmsKey?.match(kmsKeyPattern)?.[1];
+  return backups?.kmsKey === undefined || region === undefined ? undefined : { kmsKey: backups.kmsKey, region };
+}
+
+/** How the clusters of etcd of a configuration are reached, with absolute paths. */
+export function etcdClustersOf(
+  configurationFile: string,
+  { etcd = {} }: { etcd?: Record<string, EtcdAccess> },
+): Record<string, EtcdAccess> {
+  const absolute = (path: string): string => resolve(dirname(configurationFile), path);
+  const complete = Object.entries(etcd).map(([id, { endpoints, tls, programs, backups }]): [string, EtcdAccess] => {
+    const files = tls && Object.fromEntries(Object.entries(tls).map(([name, path]) => [name, absolute(path as string)]));
+    return [
+      id,
+      {
+        endpoints,
+        ...(files && { tls: files as unknown as EtcdTls }),
+        ...(programs !== undefined && { programs: absolute(programs) }),
+        ...(backups && { backups: absoluteBackups(backups, absolute) }),
+      },
+    ];
+  });
+  return Object.fromEntries(complete);
+}
+
+function absoluteBackups({ place, key }: BackupPlace, absolute: (path: string) => string): BackupPlace {
+  return {
+    place: 's3' in place ? place : { directory: absolute(place.directory) },
+    key: 'file' in key ? { file: absolute(key.file) } : key,
+  };
+}
