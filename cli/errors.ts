@@ -68,6 +68,7 @@ function reportOf(error: unknown): Report {
   if (error instanceof CommanderError) return commandLineReport(error);
   if (error instanceof ToldError) {
     const { code, message, remedy } = error;
+    if (code === 'interrupted') return { code, message, remedy, exitCode: exitCodes.interrupted };
     return { code, message, remedy, exitCode: usageCodes.has(code) ? exitCodes.usage : exitCodes.error };
   }
   return { code: 'unexpected', message: messageOf(error), exitCode: exitCodes.error };

@@ -1,5 +1,6 @@
 import { connectTemporal, temporalSettings } from '../client/connection.ts';
 import { Holdpoint } from '../client/holdpoint.ts';
+import { tellSilence } from './silence-view.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Connects, works, and disconnects whatever happens. Throws `temporal-unreachable`. */
@@ -7,7 +8,7 @@ export async function withHoldpoint<Result>(terminal: Terminal, work: (holdpoint
   const settings = temporalSettings(terminal.surroundings.env);
   const client = await connectTemporal(settings);
   try {
-    return await work(new Holdpoint(client, settings));
+    return await work(new Holdpoint(client, settings, (silence, about) => tellSilence(terminal, silence, about)));
   } finally {
     await client.connection.close();
   }

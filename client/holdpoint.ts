@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import {
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
@@ -53,6 +54,8 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
+import { lastKnownOf, outsideEndOf, type HistoryEntry, type OutsideEnd } from './last-known.ts';
+import { silenceMs, silenceOf, tellingWhenSilent, withinTime, type Silence } from './temporal/silence.ts';
 import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAgain } from './temporal/asking.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
@@ -63,11 +66,20 @@ import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
 
 const planTimeoutMs = 3 * 60_000;
+/** For how long a plan waits for a worker to begin with it. */
+const planTakenWithinMs = 15_000;
+const planPauseMs = 500;
+/** A worker that carries out a step says so every few seconds. */
+const heartbeatFreshMs = 15_000;
 /** A worker sends the message at once, or is lost. */
 const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
+/** What Temporal calls workflows that did not end by themselves. A run that is cancelled aborts and completes. */
+const endedOutside: readonly string[] = ['TERMINATED', 'FAILED', 'TIMED_OUT'];
 /** What the Temporal server calls an update that a worker has taken and not answered. */
 const unprocessedUpdate = 'UnprocessedUpdate';
+/** A start, and a workflow task that nobody has taken. */
+const eventsOfUntakenStart = 2;
 /** How often a word is sent that a worker has left so. */
 const sendsMax = 5;
 
@@ -97,6 +109,22 @@ export interface LiveRun {
   progress: Readonly<Record<string, Progress>>;
   /** What is being tried again. */
   retrying: readonly Retrying[];
+  /** No worker has answered: all of this is what Temporal knows. */
+  lastKnown?: Unanswered;
+  /** Somebody has ended its workflow past Holdpoint. */
+  outsideEnd?: OutsideEnd;
+}
+
+/** What to know of a state that no worker has told. */
+export interface Unanswered extends Silence {
+  /** Nobody answers, or workers cannot replay the run. */
+  why: 'silent' | 'not-replayed';
+  /** When the last thing happened that is known; ISO 8601, UTC. */
+  at: string;
+  /** Some of it is in the evidence store only. */
+  incomplete: boolean;
+  /** Steps that a worker has spoken of a moment ago: it carries them out still. */
+  carriedOut: { step: string; at: string }[];
 }
 
 /** Something that has failed and is tried again by itself. */
@@ -112,12 +140,15 @@ export class Holdpoint {
   readonly schedules: Schedules;
   private readonly client: Client;
   private readonly settings: TemporalSettings;
+  private readonly onSilence: (silence: Silence, about: 'question' | 'word' | 'plan') => void;
   /** The execution in which each state was seen: what is said to that need not be looked for again. */
   private readonly seenIn = new WeakMap<object, { workflowId: string; runId: string }>();
 
-  constructor(client: Client, settings: TemporalSettings) {
+  /** @param onSilence told, at most once a call, where no worker has answered within `silenceMs`; what was asked goes on. */
+  constructor(client: Client, settings: TemporalSettings, onSilence: Holdpoint['onSilence'] = () => undefined) {
     this.client = client;
     this.settings = settings;
+    this.onSilence = onSilence;
     this.schedules = new Schedules(client, settings);
   }
 
@@ -131,11 +162,34 @@ export class Holdpoint {
         workflowExecutionTimeout: planTimeoutMs,
         args: [{ document, inputs }],
       });
-      const forecast = await resultOf(planning);
+      const forecast = await this.takenUp(planning, resultOf(planning));
       await requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {
       throw refusalIn(error) ?? error;
+    }
+  }
+
+  /** Waits for a plan, as long as a worker makes it; throws `worker-missing` where none has begun. */
+  private async takenUp<Result>(planning: WorkflowHandle, result: Promise<Result>): Promise<Result> {
+    const isBegun = async (): Promise<boolean> => Number((await planning.describe()).historyLength) > eventsOfUntakenStart;
+    const tell = async (): Promise<void> => {
+      if (!(await isBegun())) this.onSilence(await silenceOf(this.client, this.settings), 'plan');
+    };
+    const giveUpAt = performance.now() + planTakenWithinMs;
+    let isOver = false;
+    const untaken = async (): Promise<never> => {
+      while (!isOver && performance.now() < giveUpAt) await wait(planPauseMs);
+      if (isOver || (await isBegun())) return new Promise<never>(() => undefined);
+      await planning.terminate('no worker has taken it');
+      throw new HoldpointError('worker-missing', { queue: this.settings.taskQueue, address: this.settings.address });
+    };
+    const patience = untaken();
+    patience.catch(() => undefined);
+    try {
+      return await tellingWhenSilent(Promise.race([result, patience]), tell);
+    } finally {
+      isOver = true;
     }
   }
 
@@ -174,10 +228,13 @@ export class Holdpoint {
       typedSearchAttributes: attributesOf({ run, runbook: forecast.runbook.name, requester: person, phase: 'planning' }),
     };
     try {
-      return await sendAgain((updateId) => {
-        const startWorkflowOperation = new WithStartWorkflowOperation(runWorkflow, options);
-        return this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation, updateId });
-      });
+      return await this.telling(
+        'word',
+        sendAgain((updateId) => {
+          const startWorkflowOperation = new WithStartWorkflowOperation(runWorkflow, options);
+          return this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation, updateId });
+        }),
+      );
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return await this.startedBefore(statement);
       if (isLost(error)) throw new HoldpointError('word-unanswered', { target, attempt: 'start' }, { cause: error });
@@ -220,7 +277,7 @@ export class Holdpoint {
         target: found.workflowId,
         runbook: attribute(searchAttributes.runbook),
         requester: attribute(searchAttributes.requester),
-        phase: attribute(searchAttributes.phase),
+        phase: endedOutside.includes(found.status.name) ? 'terminated' : attribute(searchAttributes.phase),
         ...openingIn(found.memo),
         startedAt: found.startTime.toISOString(),
         endedAt: found.closeTime?.toISOString(),
@@ -243,16 +300,41 @@ export class Holdpoint {
 
   /** The state of a run and the live progress of what it is carrying out. Throws what `state` does. */
   async live(name: string): Promise<LiveRun> {
-    const { state, raw } = await this.look(await this.handleOf(name), name);
-    if (endPhases.includes(state.phase)) return { state, progress: {}, retrying: [] };
-    const activities = (raw.pendingActivities ?? []).map((activity) => ({ ...activity, report: reportIn(activity) }));
-    return {
-      state,
-      progress: Object.fromEntries(activities.flatMap(({ report }) => (report?.progress ? [[report.step, report.progress]] : []))),
-      retrying: activities.flatMap(({ report, lastFailure, attempt }) =>
-        lastFailure?.message ? [{ step: report?.step, reason: lastFailure.message, attempt: attempt ?? 0 }] : [],
-      ),
-    };
+    const { state, raw, outsideEnd } = await this.look(await this.handleOf(name), name);
+    return { ...liveIn(state, raw), ...(outsideEnd && { outsideEnd }) };
+  }
+
+  /**
+   * The same within a few seconds: where no worker answers in that time, how the run stood when something last happened in it.
+   * Throws `run-unknown`, `target-occupied`, `shown-forged`.
+   */
+  async show(name: string): Promise<LiveRun> {
+    const handle = await this.handleOf(name);
+    const workflow = await this.described(handle, name);
+    const outsideEnd = await outsideEndOf(handle, workflow);
+    const answer = await withinTime(this.answerOf(handle, name, workflow), silenceMs).catch((error: unknown) => {
+      if (error instanceof HoldpointError && (error.code === 'run-silent' || error.code === 'run-not-replayed')) return error;
+      throw error;
+    });
+    const ended = outsideEnd && { outsideEnd };
+    if (answer && !(answer instanceof HoldpointError)) return { ...liveIn(withOutsideEnd(answer, outsideEnd), workflow.raw), ...ended };
+    const { state, at, incomplete } = await lastKnownOf(handle, workflow);
+    const why = answer?.code === 'run-not-replayed' ? ('not-replayed' as const) : ('silent' as const);
+    const silence = await silenceOf(this.client, this.settings);
+    const lastKnown = { ...silence, why, at, incomplete, carriedOut: carriedOutIn(workflow.raw, Date.now()) };
+    return { ...liveIn(withOutsideEnd(state, outsideEnd), workflow.raw), ...ended, lastKnown };
+  }
+
+  /**
+   * What has happened in a run since its history began, as it was put into its record, whether a worker is there or not. `incomplete`: some
+   * of it is in the evidence store only. Throws `run-unknown`, `target-occupied`.
+   */
+  async log(name: string): Promise<{ run: string; target: string; entries: HistoryEntry[]; incomplete: boolean; outsideEnd?: OutsideEnd }> {
+    const handle = await this.handleOf(name);
+    const workflow = await this.described(handle, name);
+    const outsideEnd = await outsideEndOf(handle, workflow);
+    const { state, entries, incomplete } = await lastKnownOf(handle, workflow);
+    return { run: state.run, target: workflow.workflowId, entries, incomplete, ...(outsideEnd && { outsideEnd }) };
   }
 
   /**
@@ -387,7 +469,7 @@ export class Holdpoint {
   ): Promise<Answer> {
     for (let sends = 1; ; sends += 1) {
       try {
-        return await sendAgain(send);
+        return await this.telling('word', sendAgain(send));
       } catch (error) {
         if (isLost(error)) throw new HoldpointError('word-unanswered', { target: handle.workflowId, attempt }, { cause: error });
         const refusal = refusalIn(error);
@@ -427,15 +509,39 @@ export class Holdpoint {
     throw new HoldpointError('run-unknown', { run: name });
   }
 
+  private telling<Answer>(about: 'question' | 'word', work: Promise<Answer>): Promise<Answer> {
+    return tellingWhenSilent(work, async () => this.onSilence(await silenceOf(this.client, this.settings), about));
+  }
+
   /** What a run says of itself, and Temporal of its workflow, which comes first: of what is no run a query would wait for nobody. */
-  private async look(handle: WorkflowHandle, name: string): Promise<{ state: RunState; raw: WorkflowExecutionDescription['raw'] }> {
+  private async look(
+    handle: WorkflowHandle,
+    name: string,
+  ): Promise<{ state: RunState; raw: WorkflowExecutionDescription['raw']; outsideEnd?: OutsideEnd }> {
+    const workflow = await this.described(handle, name);
+    const outsideEnd = await outsideEndOf(handle, workflow);
+    const told = await this.telling('question', this.answerOf(handle, name, workflow));
+    const state = withOutsideEnd(told, outsideEnd);
+    this.seenIn.set(state, { workflowId: workflow.workflowId, runId: workflow.runId });
+    return { state, raw: workflow.raw, ...(outsideEnd && { outsideEnd }) };
+  }
+
+  private async described(handle: WorkflowHandle, name: string): Promise<WorkflowExecutionDescription> {
     try {
       const workflow = await askAgain(this.client.connection, () => handle.describe());
       requireRun(workflow, this.settings.taskQueue);
+      return workflow;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });
+      throw error;
+    }
+  }
+
+  private async answerOf(handle: WorkflowHandle, name: string, { workflowId }: WorkflowExecutionDescription): Promise<RunState> {
+    try {
       const state = await this.stateOf(handle);
-      requireHonestState(name, state, workflow.workflowId);
-      this.seenIn.set(state, { workflowId: workflow.workflowId, runId: workflow.runId });
-      return { state, raw: workflow.raw };
+      requireHonestState(name, state, workflowId);
+      return state;
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });
       throw error;
@@ -453,6 +559,45 @@ export class Holdpoint {
       throw new HoldpointError('run-silent', details, { cause: error });
     }
   }
+}
+
+function liveIn(state: RunState, { pendingActivities }: WorkflowExecutionDescription['raw']): LiveRun {
+  if (endPhases.includes(state.phase)) return { state, progress: {}, retrying: [] };
+  const activities = (pendingActivities ?? []).map((activity) => ({ ...activity, report: reportIn(activity) }));
+  return {
+    state,
+    progress: Object.fromEntries(activities.flatMap(({ report }) => (report?.progress ? [[report.step, report.progress]] : []))),
+    retrying: activities.flatMap(({ report, lastFailure, attempt }) =>
+      lastFailure?.message ? [{ step: report?.step, reason: lastFailure.message, attempt: attempt ?? 0 }] : [],
+    ),
+  };
+}
+
+/** Steps of which a worker has said something just now, whoever answers for the run. */
+function carriedOutIn({ pendingActivities }: WorkflowExecutionDescription['raw'], nowMs: number): Unanswered['carriedOut'] {
+  return (pendingActivities ?? []).flatMap((activity) => {
+    const atMs = Number(activity.lastHeartbeatTime?.seconds ?? 0) * 1_000;
+    const step = reportIn(activity)?.step;
+    return step !== undefined && nowMs - atMs < heartbeatFreshMs ? [{ step, at: new Date(atMs).toISOString() }] : [];
+  });
+}
+
+/** A run whose workflow was ended past it waits for nobody, whatever it has said last. */
+function withOutsideEnd(state: RunState, outsideEnd: OutsideEnd | undefined): RunState {
+  if (!outsideEnd) return state;
+  const { how, by, at, reason } = outsideEnd;
+  const told = `its workflow has ${how === 'terminated' ? 'been terminated' : how} in Temporal${by === '' ? '' : ` by ${by}`}`;
+  const leftovers = state.steps.flatMap(({ id, uses, kind, status }) => {
+    const isBegun = kind === 'action' && (status === 'running' || status === 'stuck');
+    return isBegun ? [`step ${id} (${uses}) was cut off in the middle`] : [];
+  });
+  const steps = state.steps.map((step) => (step.startedAt !== undefined && step.endedAt === undefined ? stoppedStep(step, at) : step));
+  const ended = { at, reason: reason === '' ? told : `${told}: ${reason}`, leftovers };
+  return { ...state, phase: 'terminated', steps, ended, commands: [], hold: undefined, stuck: undefined, window: undefined };
+}
+
+function stoppedStep(step: RunState['steps'][number], at: string): RunState['steps'][number] {
+  return { ...step, status: 'stopped', endedAt: at };
 }
 
 /** What the heartbeats of an activity tell; only those of steps do. */

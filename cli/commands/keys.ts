@@ -16,7 +16,8 @@ import { sshLineOf } from '../../domain/approval/sshsig.ts';
 import { base64urlOf } from '../../domain/base64.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { formatTime, table } from '../format.ts';
+import { formatTime } from '../format.ts';
+import { table } from '../layout.ts';
 import { readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 

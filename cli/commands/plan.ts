@@ -2,7 +2,7 @@ import type { Forecast } from '../../domain/plan/forecast.ts';
 import { collect, withCommonOptions, withFullOption, type CommonOptions, type FullOption, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { shellWords } from '../format.ts';
-import { forecastLines } from '../plan-view.ts';
+import { forecastLines, obstaclesIn } from '../plan-view.ts';
 import { loadRunbook, readInputs } from '../runbook-files.ts';
 import { withHoldpoint } from '../session.ts';
 
@@ -26,7 +26,7 @@ export const registerPlan: RegisterCommand = (program, context) => {
       const { document, runbook } = await loadRunbook(terminal, name, options.config);
       const inputs = readInputs(runbook, options.input ?? []);
       const forecast = await withHoldpoint(terminal, (holdpoint) => holdpoint.plan(document, inputs));
-      const blocked = (forecast.spans[0]?.plan.steps ?? []).some(({ plan }) => plan.blockers.length > 0);
+      const blocked = obstaclesIn(forecast).length > 0;
       terminal.result({ ...forecast, blocked });
       terminal.lines(forecastLines(forecast, terminal, options));
       terminal.line();

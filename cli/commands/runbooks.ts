@@ -4,7 +4,7 @@ import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { readRunbook, shippedRunbooks } from '../../runbooks/library.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { loadRunbook } from '../runbook-files.ts';
-import { table } from '../format.ts';
+import { table } from '../layout.ts';
 
 export const registerRunbooks: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('runbooks'))

@@ -1,5 +1,6 @@
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
-import { formatTime, table, timeIn, zoneOfUser } from '../format.ts';
+import { formatTime, timeIn, zoneOfUser } from '../format.ts';
+import { table } from '../layout.ts';
 import { withHoldpoint } from '../session.ts';
 
 const closedShownMax = 50;

@@ -20,7 +20,7 @@ import {
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { hashMatches } from '../format.ts';
-import { differenceLines, forecastLines } from '../plan-view.ts';
+import { differenceLines, forecastLines, obstaclesIn } from '../plan-view.ts';
 import { runLines } from '../run-view.ts';
 import { loadRunbook, readInputs } from '../runbook-files.ts';
 import { withHoldpoint } from '../session.ts';
@@ -87,14 +87,23 @@ export async function startPlanned(
 ): Promise<string | undefined> {
   const shown = forecast.spans[0]?.plan;
   if (!shown) throw new UsageError('The runbook has no steps.');
+  requireInputsThatWork(forecast);
   if (options.plan !== undefined) requireSameHash(options.plan, shown);
-  else if (!(await agreed(forecast, options, terminal))) {
+  else if (!(await agreed(forecast, signer.person, options, terminal))) {
     terminal.line('Not started.');
     return undefined;
   }
   const { run, admission } = await holdpoint.start(document, forecast, signer, ticket);
   if (!admission.admitted) throw refused(admission, shown, terminal);
   return run;
+}
+
+/** What blocks the first part is for the run to refuse, which knows it best; nobody else would say that a later part can never work. */
+function requireInputsThatWork(forecast: Forecast): void {
+  const [wrong] = obstaclesIn(forecast).filter(({ ofInputs }) => ofInputs);
+  if (!wrong) return;
+  const told = `With these inputs the run cannot work: ${wrong.object}: ${wrong.reason} Nothing was started.`;
+  throw new RefusedError('plan-blocked', told, wrong.remedy);
 }
 
 function ticketIn({ ticket: id, ticketLink: link }: StartOptions): Ticket | undefined {
@@ -115,7 +124,7 @@ function requireSameHash(typed: string, shown: SpanPlan): void {
   );
 }
 
-async function agreed(forecast: Forecast, options: StartOptions, terminal: Terminal): Promise<boolean> {
+async function agreed(forecast: Forecast, person: string, options: StartOptions, terminal: Terminal): Promise<boolean> {
   if (options.yes) return true;
   if (!terminal.interactive) {
     const remedy = 'Give --plan HASH (from `holdpoint plan`), or --yes for whatever is planned now.';
@@ -123,7 +132,7 @@ async function agreed(forecast: Forecast, options: StartOptions, terminal: Termi
   }
   terminal.lines(forecastLines(forecast, terminal, options));
   terminal.line();
-  return terminal.confirm('Start it, signing the first part?');
+  return terminal.confirm(`Start it, signing the first part as ${person}?`);
 }
 
 function refused(admission: Admission & { admitted: false }, shown: SpanPlan, terminal: Terminal): RefusedError {
