@@ -25,6 +25,9 @@ export function paddedStart(text: string, width: number): string {
   return ' '.repeat(Math.max(0, width - widthOf(text))) + text;
 }
 
+/** What people copy: a command, an export, a key, alone on its line or at its end behind a colon. */
+const copied = /^(.*: )?\s*(\$ )?(holdpoint|aws|kubectl|temporal|npm|ssh-keygen|export|source|alias|key:|ssh:) /;
+
 /**
  * Breaks a line between words, so that a terminal of that width shows all of it; what follows is indented below its first word. Words are
  * never broken, and commands, which people copy, are one line whatever their length.
@@ -36,7 +39,7 @@ export function wrapped(line: string, columns: number, indent?: number): string[
   const plain = partsOf(line)
     .map(({ text, isCode }) => (isCode ? '' : text))
     .join('');
-  if (/^\s*(\$ )?(holdpoint|aws|kubectl|temporal|export) /.test(plain)) return [line];
+  if (copied.test(plain)) return [line];
   const own = indent ?? plain.length - plain.trimStart().length + 2;
   const margin = ' '.repeat(columns - own < roomMin ? 2 : own);
   const lines: string[] = [];

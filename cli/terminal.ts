@@ -30,13 +30,16 @@ export interface Surroundings {
 export class Terminal {
   readonly surroundings: Surroundings;
   readonly json: boolean;
+  /** Whoever looks wants to know what is asked of whom. */
+  readonly verbose: boolean;
   readonly colors: Colors;
   /** A person is looking: what is shown may be drawn anew and questions can be asked. */
   readonly interactive: boolean;
 
-  constructor(surroundings: Surroundings, options: { json: boolean; color: boolean }) {
+  constructor(surroundings: Surroundings, options: { json: boolean; color: boolean; verbose?: boolean }) {
     this.surroundings = surroundings;
     this.json = options.json;
+    this.verbose = options.verbose ?? false;
     const { stdout, stdin, env } = surroundings;
     const noColor = env.NO_COLOR !== undefined && env.NO_COLOR !== '';
     this.interactive = stdout.isTTY === true && stdin.isTTY === true && !options.json && env.TERM !== 'dumb';
@@ -58,6 +61,11 @@ export class Terminal {
     for (const part of wrapped(text, this.columns)) this.surroundings.stdout.write(`${written(part)}\n`);
   }
 
+  /** A line that people copy or programs read: never broken. */
+  verbatim(text: string): void {
+    if (!this.json) this.surroundings.stdout.write(`${written(text)}\n`);
+  }
+
   lines(texts: readonly string[]): void {
     for (const text of texts) this.line(text);
   }
@@ -70,6 +78,11 @@ export class Terminal {
   /** What is going on, for whoever waits; never part of the result. */
   note(text: string): void {
     this.surroundings.stderr.write(`${written(text)}\n`);
+  }
+
+  /** What is done behind it all, for whoever wants to know; nothing without --verbose. */
+  detail(text: string): void {
+    if (this.verbose) this.note(this.colors.dim(`· ${(performance.now() / 1_000).toFixed(2)} s  ${text}`));
   }
 
   /** A text of several lines, such as what a program has said: those after the first are marked, so that they pass for nothing else. */

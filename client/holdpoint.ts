@@ -17,7 +17,7 @@ import { approvalId, type ApprovalRequest } from '../domain/approval/request.ts'
 import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
-import type { JsonObject } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import { timeMsOf } from '../domain/time.ts';
 import {
   expectedOf,
@@ -54,9 +54,10 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
-import { lastKnownOf, outsideEndOf, type HistoryEntry, type OutsideEnd } from './last-known.ts';
+import { entriesOf, lastKnownOf, outsideEndOf, type HistoryEntry, type OutsideEnd } from './last-known.ts';
 import { silenceMs, silenceOf, tellingWhenSilent, withinTime, type Silence } from './temporal/silence.ts';
 import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAgain } from './temporal/asking.ts';
+import { eventsOf, type RunBundle } from './run-bundle.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
@@ -74,6 +75,8 @@ const heartbeatFreshMs = 15_000;
 /** A worker sends the message at once, or is lost. */
 const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
+/** How many runs are asked at a time why they ended. */
+const questionsAtOnce = 8;
 /** What Temporal calls workflows that did not end by themselves. A run that is cancelled aborts and completes. */
 const endedOutside: readonly string[] = ['TERMINATED', 'FAILED', 'TIMED_OUT'];
 /** What the Temporal server calls an update that a worker has taken and not answered. */
@@ -100,6 +103,22 @@ export interface RunSummary {
   endedAt?: string;
   /** Who has released a hold alone, and which; left out where nobody has. */
   brokenGlass?: string;
+  /** Why it ended, of one that is over and did not end as planned; only where that was asked for. */
+  reason?: string;
+}
+
+/** Which runs are listed. */
+export interface RunFilter {
+  openOnly: boolean;
+  /** Whether to say of runs that are over why they ended, which takes a question each. */
+  reasons?: boolean;
+  most?: number;
+  target?: string;
+  runbook?: string;
+  phase?: string;
+  requester?: string;
+  /** ISO 8601, UTC. */
+  since?: string;
 }
 
 /** How a run stands, with what its activities say right now. */
@@ -263,9 +282,8 @@ export class Holdpoint {
   }
 
   /** The runs that are open, or the newest ones of all. */
-  async list(options: { openOnly: boolean; most?: number }): Promise<RunSummary[]> {
-    const which = options.openOnly ? "= 'Running'" : "!= 'ContinuedAsNew'";
-    const query = `WorkflowType = '${runWorkflow}' AND ExecutionStatus ${which}`;
+  async list(options: RunFilter): Promise<RunSummary[]> {
+    const query = listQuery(options);
     const runs: RunSummary[] = [];
     for await (const found of this.client.workflow.list({ query })) {
       const attribute = (name: string): string => {
@@ -285,7 +303,23 @@ export class Holdpoint {
       });
       if (runs.length >= (options.most ?? runsListedMax)) break;
     }
+    if (options.reasons) await this.addReasons(runs);
     return runs;
+  }
+
+  /** Says of runs that are over why they ended; of those that did not end as planned. */
+  private async addReasons(runs: RunSummary[]): Promise<void> {
+    const left = runs.filter(({ phase, endedAt }) => endedAt !== undefined && phase !== 'done');
+    const read = async (): Promise<void> => {
+      for (let run = left.pop(); run; run = left.pop()) {
+        const handle = await this.handleOf(run.run);
+        if (run.phase === 'terminated') {
+          const end = await outsideEndOf(handle, await handle.describe());
+          if (end) run.reason = [`${end.how} in Temporal${end.by === '' ? '' : ` by ${end.by}`}`, end.reason].filter(Boolean).join(': ');
+        } else run.reason = ((await handle.result()) as { reason?: string }).reason;
+      }
+    };
+    await Promise.all(Array.from({ length: questionsAtOnce }, () => read().catch(() => undefined)));
   }
 
   /** The holds of all runs that a person may sign now. */
@@ -333,8 +367,20 @@ export class Holdpoint {
     const handle = await this.handleOf(name);
     const workflow = await this.described(handle, name);
     const outsideEnd = await outsideEndOf(handle, workflow);
-    const { state, entries, incomplete } = await lastKnownOf(handle, workflow);
-    return { run: state.run, target: workflow.workflowId, entries, incomplete, ...(outsideEnd && { outsideEnd }) };
+    const { entries, incomplete, cutOff } = await entriesOf(this.client, handle);
+    const run = workflow.typedSearchAttributes.get(defineSearchAttributeKey(searchAttributes.run, 'KEYWORD')) ?? '';
+    const target = workflow.workflowId;
+    return { run, target, entries, incomplete: incomplete || cutOff, ...(outsideEnd && { outsideEnd }) };
+  }
+
+  /** What a bug report of a run is made of, whether a worker is there or not. Throws what `show` does. */
+  async bundle(name: string): Promise<RunBundle> {
+    const live = await this.show(name);
+    const { entries } = await this.log(name);
+    const history = await eventsOf(await this.handleOf(name));
+    const { serverVersion } = await this.client.workflowService.getSystemInfo({});
+    const json = (value: unknown): Json => JSON.parse(JSON.stringify(value)) as Json;
+    return { run: live.state.run, server: serverVersion ?? '', state: json(live), entries: json(entries), history: json(history) };
   }
 
   /**
@@ -618,6 +664,23 @@ function attemptOf(statement: StatementAtHold): string {
   if (statement.kind === 'withdrawal') return 'withdraw';
   if (statement.kind === 'break-glass') return 'break-glass';
   return statement.kind === 'decision' ? statement.decision : 'approve';
+}
+
+function listQuery({ openOnly, target, runbook, phase, requester, since }: RunFilter): string {
+  const of = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [`${name} = '${value.replaceAll("'", '')}'`]);
+  // Of a run that was terminated the attribute still says what it said last.
+  const isOutside = phase === 'terminated';
+  const status = openOnly ? "= 'Running'" : isOutside ? "IN ('Terminated', 'Failed', 'TimedOut')" : "!= 'ContinuedAsNew'";
+  return [
+    `WorkflowType = '${runWorkflow}'`,
+    `ExecutionStatus ${status}`,
+    ...of('WorkflowId', target),
+    ...of(searchAttributes.runbook, runbook),
+    ...of(searchAttributes.requester, requester),
+    ...(isOutside ? [] : of(searchAttributes.phase, phase)),
+    ...(phase === undefined || isOutside ? [] : ["ExecutionStatus != 'Terminated'"]),
+    ...(since === undefined ? [] : [`StartTime > '${since}'`]),
+  ].join(' AND ');
 }
 
 function brokenGlassIn(memo: Record<string, unknown> | undefined): Pick<RunSummary, 'brokenGlass'> {

@@ -1,4 +1,4 @@
-import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter, defineSearchAttributeKey } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import { isObject, type Json, type JsonObject } from '../domain/json.ts';
@@ -45,6 +45,25 @@ export interface OutsideEnd {
  */
 export async function lastKnownOf(handle: WorkflowHandle, description: WorkflowExecutionDescription): Promise<LastKnown> {
   return replayedFrom(await handle.fetchHistory(), description);
+}
+
+/** How many histories of one run are read; each has thousands of events. */
+const historiesMax = 50;
+
+/** All entries of a run, also of the histories that it has left when they became long. Throws what Temporal does. */
+export async function entriesOf(
+  client: Client,
+  handle: WorkflowHandle,
+): Promise<{ entries: HistoryEntry[]; incomplete: boolean; cutOff: boolean }> {
+  const parts: ReturnType<typeof entriesIn>[] = [];
+  let before = '';
+  for (let of: WorkflowHandle | undefined = handle; of && parts.length < historiesMax;) {
+    const { events } = await of.fetchHistory();
+    parts.unshift(entriesIn(events ?? []));
+    before = events?.[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId ?? '';
+    of = before === '' ? undefined : client.workflow.getHandle(handle.workflowId, before);
+  }
+  return { entries: parts.flatMap(({ entries }) => entries), incomplete: parts.some(({ incomplete }) => incomplete), cutOff: before !== '' };
 }
 
 /** How the workflow of a run was ended by somebody else than the run; undefined where it was not. */

@@ -8,7 +8,7 @@ import { ticketProblem, type Ticket } from '../../domain/ticket.ts';
 import { hashDigitsMin, shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { Admission } from '../../workflows/messages.ts';
 import {
-  collect,
+  withInputOptions,
   withCommonOptions,
   withFullOption,
   withSignerOptions,
@@ -22,15 +22,14 @@ import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { hashMatches } from '../format.ts';
 import { differenceLines, forecastLines, obstaclesIn } from '../plan-view.ts';
 import { runLines } from '../run-view.ts';
-import { loadRunbook, readInputs } from '../runbook-files.ts';
+import { loadRunbook, readInputs, type InputOptions } from '../runbook-files.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 
 /** The options of a start. */
-export interface StartOptions extends CommonOptions, FullOption, SignerOptions {
-  input?: string[];
+export interface StartOptions extends CommonOptions, FullOption, InputOptions, SignerOptions {
   config?: string;
   plan?: string;
   yes?: boolean;
@@ -40,9 +39,8 @@ export interface StartOptions extends CommonOptions, FullOption, SignerOptions {
 }
 
 export const registerStart: RegisterCommand = (program, context) => {
-  withFullOption(withSignerOptions(withCommonOptions(program.command('start'))))
+  withInputOptions(withFullOption(withSignerOptions(withCommonOptions(program.command('start')))))
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
-    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')
     .option('--yes', 'start what is planned now without asking')
     .option('--ticket <id>', 'what the run is done for, such as CHG-1234; it is part of what you sign')
@@ -59,7 +57,7 @@ export const registerStart: RegisterCommand = (program, context) => {
     .action(async (name: string, options: StartOptions) => {
       const terminal = context.terminal(options);
       const loaded = await loadRunbook(terminal, name, options.config);
-      const inputs = readInputs(loaded.runbook, options.input ?? []);
+      const inputs = await readInputs(loaded.runbook, options);
       const ticket = ticketIn(options);
       const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
