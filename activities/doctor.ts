@@ -37,7 +37,7 @@ export async function lookAtTarget(target: Target, clusters: Readonly<Record<str
     await looked('Kubernetes', async () => {
       const apis = await clients.kubernetes(target);
       const missing = await mayI(apis, target.name, drainAsks);
-      if (missing.length === 0) return `${apis.user} may do at ${formatTarget(target)} whatever a drain does`;
+      if (missing.length === 0) return `whoever these credentials are may do at ${formatTarget(target)} whatever a drain does`;
       const [{ remedy = '' } = {}] = missing;
       return { says: missing.map(({ reason }) => reason).join(' '), todo: remedy };
     }),

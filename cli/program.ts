@@ -153,7 +153,8 @@ export const holdpoint: Program = {
     '  holdpoint demo                 watch a node group being rotated in a sandbox',
     '  holdpoint up                   start a sandbox to play with by hand',
     '',
-    'Exit codes: 0 done, 1 error, 2 usage, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+    'Exit codes: 0 done, 1 error, 2 usage, 3 waiting at a hold, 4 stuck, 5 aborted, rejected, undone or terminated, 130 interrupted at a',
+    'question. Each command says its own: `holdpoint COMMAND --help`.',
   ],
 };
 
@@ -222,6 +223,21 @@ async function addCommands(
   }
   const summaries = new Map(files.flatMap((file) => Object.entries(file.summaries)));
   for (const command of program.commands) command.summary(summaries.get(command.name()) ?? '');
+  for (const command of allCommands(program).filter(({ commands }) => commands.length === 0)) completeHelp(command);
+}
+
+/** Every command says what it does and how it ends; its own words come first. */
+function completeHelp(command: Command): void {
+  if (command.description() === '') {
+    const summary = command.summary();
+    command.description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`);
+  }
+  let help = '';
+  const { writeOut } = command.configureOutput();
+  command.configureOutput({ writeOut: (text) => (help += text) });
+  command.outputHelp();
+  command.configureOutput({ writeOut });
+  if (!help.includes('Exit codes:')) command.addHelpText('after', '\nExit codes: 0 done, 1 error, 2 bad input.');
 }
 
 function createProgram({ name, description, footer }: Program, surroundings: Surroundings): Command {

@@ -93,7 +93,7 @@ function pauseText({ phase, pauseRequestedBy: person }: RunState): string {
 
 /** Room that a sentence needs beside the columns of a step; otherwise it stands below. */
 const summaryRoomMin = 28;
-const timeWidthMin = 6;
+const timeWidthMin = { narrow: 6, wide: 9 };
 
 /** A row for each step. What a step says of itself is wrapped, never cut; on a narrow terminal the names of actions go first. */
 function stepTable(live: LiveRun, terminal: Terminal): string[] {
@@ -103,7 +103,7 @@ function stepTable(live: LiveRun, terminal: Terminal): string[] {
   const times = new Map(steps.map((step) => [step.id, stepTime(step, live, terminal)]));
   const idWidth = Math.max(...[...names.values()].map(widthOf), 4);
   const usesWidth = columns < wideColumns ? 0 : Math.max(...steps.map(({ uses }) => widthOf(uses)), 4);
-  const timeWidth = Math.max(...[...times.values()].map(widthOf), timeWidthMin);
+  const timeWidth = Math.max(...[...times.values()].map(widthOf), columns < wideColumns ? timeWidthMin.narrow : timeWidthMin.wide);
   return steps.flatMap((step) => {
     const shown = progressOf(step, live);
     // A step that is stuck says why; how far it was stands in the rows below it.

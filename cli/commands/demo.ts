@@ -98,7 +98,10 @@ export const registerDemo: RegisterCommand = (program, context) => {
         '  holdpoint demo cluster-upgrade --yes',
         '  holdpoint demo node-maintenance --on lab --yes',
         '',
-        'Everything runs on this machine and is stopped at the end; the evidence stays.',
+        'Everything runs on this machine and is stopped at the end; the evidence stays. Without a terminal it signs as the demo’s',
+        'own people, as with --yes, and says so.',
+        '',
+        'Exit codes: 0 shown and verified, 1 error or a budget was broken, 2 bad input, 4 stuck, 5 rejected by you.',
       ].join('\n'),
     )
     .action(async (runbook: string, options: DemoOptions) => {

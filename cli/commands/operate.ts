@@ -127,7 +127,7 @@ function answerLines(command: CommandName, answer: CommandResult, live: LiveRun,
   if (answer.notice !== undefined) return [answer.notice, now];
   if (waited) return [now];
   if (answer.hold === undefined || live.state.phase !== 'holding') {
-    const later = isStill(command, live) ? '' : ` This does not wait for it; --wait does, \`holdpoint show ${run} --watch\` too.`;
+    const later = command === 'resume' ? '' : ` This does not wait for it: --wait does, and \`holdpoint show ${run} --watch\`.`;
     return [`${run} ${taken[command]}.${later}`, now];
   }
   return [
@@ -136,9 +136,4 @@ function answerLines(command: CommandName, answer: CommandResult, live: LiveRun,
     `  holdpoint approve ${run}`,
     `  holdpoint resume ${run}    take it back`,
   ];
-}
-
-/** Whether a word has come to what it was for already. */
-function isStill(command: CommandName, live: LiveRun): boolean {
-  return isOver(live) || (command === 'pause' && live.state.phase === 'paused') || command === 'resume';
 }

@@ -46,8 +46,8 @@ export const registerRuns: RegisterCommand = (program, context) => {
       const runs = await withHoldpoint(terminal, (holdpoint) => holdpoint.list(filter));
       terminal.result({ runs });
       if (runs.length === 0) {
-        const which = filter.openOnly ? 'There are no open runs; --all shows the ones that are over.' : 'There are no such runs.';
-        return terminal.line(options.all && Object.keys(options).length === 1 ? 'There are no runs.' : which);
+        const which = filter.openOnly ? 'There are no open runs; --all shows the ones that are over.' : 'There are no runs.';
+        return terminal.line(which);
       }
       terminal.lines(terminal.columns < wideColumns ? runs.flatMap((run) => runBlock(run, terminal)) : runTable(runs, terminal));
     });
@@ -89,24 +89,20 @@ function tookText({ startedAt, endedAt }: RunSummary): string {
   return endedAt === undefined ? '' : formatDuration(Math.max(0, Date.parse(endedAt) - Date.parse(startedAt)));
 }
 
+/** Below a run that is over stands how long it took, and why it ended where that is not as planned. */
 function runTable(runs: readonly RunSummary[], { colors }: Terminal): string[] {
-  const withEnds = runs.some(({ endedAt }) => endedAt !== undefined);
-  const rows = runs.map((run) => [
-    run.run,
-    run.target,
-    run.runbook,
-    phaseText(run),
-    run.requester,
-    formatTime(run.startedAt),
-    ...(withEnds ? [tookText(run), run.reason ?? ''] : []),
-  ]);
-  const heading = ['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED', ...(withEnds ? ['TOOK', 'WHY IT ENDED'] : [])];
-  const [head = '', ...lines] = table([heading, ...rows]);
+  const rows = runs.map((run) => [run.run, run.target, run.runbook, phaseText(run), run.requester, formatTime(run.startedAt)]);
+  const [head = '', ...lines] = table([['RUN', 'TARGET', 'RUNBOOK', 'PHASE', 'REQUESTER', 'STARTED'], ...rows]);
   return [
     head,
-    ...lines.map((line, index) => {
-      const broken = runs[index]?.brokenGlass;
-      return broken === undefined ? line : `${line}  ${colors.red(`‼ BREAK GLASS by ${broken}`)}`;
+    ...lines.flatMap((line, index) => {
+      const run = runs[index];
+      const broken = run?.brokenGlass;
+      const end = run && tookText(run) !== '' ? [`took ${tookText(run)}`, ...(run.reason === undefined ? [] : [run.reason])] : [];
+      return [
+        broken === undefined ? line : `${line}  ${colors.red(`‼ BREAK GLASS by ${broken}`)}`,
+        ...(end.length === 0 ? [] : [`    ${colors.dim(end.join('; '))}`]),
+      ];
     }),
   ];
 }

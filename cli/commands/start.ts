@@ -52,7 +52,7 @@ export const registerStart: RegisterCommand = (program, context) => {
       '\nExample:\n  holdpoint start node-group-rotation ' +
         '-i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green --watch\n' +
         '\nExit codes: 0 started (with --watch: done), 1 refused, 2 bad input; ' +
-        'with --watch also 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+        'with --watch also 3 waiting at a hold, 4 stuck, 5 aborted, rejected, undone or terminated.',
     )
     .action(async (name: string, options: StartOptions) => {
       const terminal = context.terminal(options);

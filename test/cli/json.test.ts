@@ -51,7 +51,7 @@ describe('--json prints exactly one value where all is well', () => {
     const ended = await json(`show ${target} --watch`);
     expect(ended).toMatchObject({ code: 5, value: { phase: 'rejected' } });
     expect(await json(`evidence verify ${String(ended.value.evidence)}`)).toMatchObject({ code: 0, value: { ok: true, ending: 'ended' } });
-    expect(await json(`abort ${target} --as ada`)).toMatchObject({ code: 1, value: { error: { code: 'command-refused' } } });
+    expect(await json(`abort ${target} --as ada --reason late`)).toMatchObject({ code: 1, value: { error: { code: 'command-refused' } } });
   });
 });
 

@@ -132,8 +132,10 @@ describe('a hundred nodes', () => {
     const rows = lines.slice(3);
     expect(Math.max(...rows.map((row) => row.length))).toBeLessThanOrEqual(columns);
     expect(rows.filter((row) => row.includes('ip-10-0-0-'))).toHaveLength(12);
-    expect(rows.find((row) => row.includes('ip-10-0-0-'))).toContain('ip-10-0-0-1.');
+    expect(rows.find((row) => row.includes('ip-10-0-0-'))).toContain(columns < 100 ? 'ip-10-0-0-1 ' : 'ip-10-0-0-1.');
     expect(rows.join('\n')).toContain('… and 88 more');
+    // What matters is why they wait.
+    expect(rows.join(' ').replaceAll(/\s+/g, ' ')).toContain('PDB shop/storefront allows no more');
   });
 
   test('are not cut off in a pipe', () => {
@@ -169,7 +171,8 @@ describe('what a person is told of a run', () => {
         stuck: { step: 'drain', code: 'action-stuck', reason: 'It is shut.', remedy: 'Open it.' },
       }),
     });
-    expect(shown).toContain('✗ Stuck at step drain: It is shut.\n  Open it.\n  holdpoint retry r-20261121-7kq2m4');
+    expect(shown).toContain('✗ Stuck at step drain: It is shut.\n  Open it.\n');
+    expect(shown).toMatch(/ {2}holdpoint retry r-20261121-7kq2m4 .*\n {2}holdpoint abort r-20261121-7kq2m4 --reason "…"/);
   });
 
   test('who has paused it and how it goes on', () => {
@@ -239,7 +242,8 @@ describe('what a person is told of a run', () => {
     const ended = { at: '2026-11-21T05:24:07Z', reason: 'aborted by ada: no reason given', leftovers: ['step create stays'] };
     const shown = text({ state: stateOf({ phase: 'aborted', ended, evidence: '/e/r.jsonl' }) });
     expect(shown).toContain('■ aborted by ada: no reason given (21 Nov 2026');
-    expect(shown).toContain('- step create stays\n  holdpoint evidence verify /e/r.jsonl');
+    expect(shown).toContain('- step create stays\n  To go on, start it anew');
+    expect(shown).toContain('\n  holdpoint evidence verify /e/r.jsonl');
   });
 });
 
@@ -250,13 +254,15 @@ describe('a plan', () => {
   test('shows its blockers with the remedy, its notes and its hash', () => {
     const blockers = [{ object: 'PodDisruptionBudget/shop/cart', reason: 'It never opens.', remedy: 'Open it.' }];
     expect(lines({ blockers, notes: ['Look out.'], effects: [{ object: 'a', change: 'delete' }], estimateMs: 90_000 })).toEqual([
-      ...head,
+      head[0],
+      '  In all: 1 change; about 1 min 30 s; 1 note; 1 blocker',
+      '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
+      '      Open it.',
+      head[1],
       '  drain kubernetes.drain, about 1 min 30 s (forecast)',
       '    ~ a: delete',
       '    ↶ rollback: lifts the cordons that it has set; pods that were moved stay where they are',
       '    ! not signed: Look out.',
-      '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
-      '      Open it.',
     ]);
     expect(hashLines(planOf({ effects: [{ object: 'a', change: 'delete' }] }), terminalOf({ tty: false }).colors)).toEqual([
       '  It makes 1 change.',
@@ -268,8 +274,9 @@ describe('a plan', () => {
     const change = { change: 'cordon', before: 'open', after: 'shut' };
     const effects = Array.from({ length: 100 }, (_, index) => ({ object: `Node/${index}`, ...change }));
     const shown = lines({ effects });
-    expect(shown[3]).toBe('    ~ cordon (open → shut): 100 objects');
-    expect(shown.slice(4, 104)).toEqual(effects.map(({ object }) => `        ${object}`));
+    expect(shown[1]).toBe('  In all: 100 changes (100 Nodes); nothing blocks it');
+    expect(shown[4]).toBe('    ~ cordon (open → shut): 100 objects');
+    expect(shown.slice(5, 30).join(', ').match(/\d+/g)).toEqual(effects.map(({ object }) => object.slice('Node/'.length)));
   });
 
   test('says so where nothing changes', () => {
@@ -361,7 +368,7 @@ test('A risk is shown with its numbers and its remedy, and once for all objects 
   const down = { risk: 'it is down for a while', remedy: 'Have its owner run a second pod.' };
   const room = { object: 'Deployment shop/web', risk: 'its pods find no room', detail: '3 cpu short.', remedy: 'Add nodes.' };
   const risks = [room, { object: 'StatefulSet shop/db', ...down }, { object: 'Deployment shop/api', detail: '1 pod.', ...down }];
-  expect(planLines(planOf({ risks }), terminalOf({ tty: false })).slice(3)).toEqual([
+  expect(planLines(planOf({ risks }), terminalOf({ tty: false })).slice(4)).toEqual([
     '    ! risk: Deployment shop/web: its pods find no room',
     '      3 cpu short. Add nodes.',
     '    ! risk: it is down for a while: 2 objects',
