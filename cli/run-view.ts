@@ -2,6 +2,7 @@ import type { Progress } from '../domain/action.ts';
 import type { StepState } from '../domain/run/steps.ts';
 import type { AwaitedOpening, WindowState } from '../domain/run/window.ts';
 import type { BrokenGlass, HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
+import { findAction } from '../runbooks/actions/index.ts';
 import { reviewedHold } from '../domain/approval/break-glass.ts';
 import { readDelegation } from '../domain/approval/delegation.ts';
 import { standingOf, type Decision } from '../domain/approval/request.ts';
@@ -322,7 +323,10 @@ export function standingLine({ state, progress }: LiveRun, terminal: Terminal): 
 
 /** What a run would leave that is aborted now, for whoever is about to do that. */
 export function leavingLines({ state, progress }: LiveRun, { colors }: Terminal): string[] {
-  const begun = state.steps.filter(({ kind, startedAt, status }) => kind === 'action' && startedAt !== undefined && status !== 'undone');
+  const begun = state.steps.filter(
+    ({ kind, uses, startedAt, status }) =>
+      kind === 'action' && startedAt !== undefined && status !== 'undone' && findAction(uses)?.change !== 'reads',
+  );
   const rows = begun.map(({ id, uses, status, summary, ...step }) => {
     const far = progress[id]?.summary ?? step.progress?.summary ?? summary;
     const how = status === 'done' ? 'stays as it is' : `is cut off${goesOnOf(uses)}`;

@@ -108,12 +108,18 @@ export class Terminal {
     if (!this.interactive) return '';
     const { stdin, stdout, signal } = this.surroundings;
     const prompt = createInterface({ input: stdin, output: stdout });
-    const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
+    // The end of what is typed, and Ctrl-C, which such a terminal hands on as a key.
+    const closed = new Promise<undefined>((resolve) => prompt.once('close', () => resolve(undefined)));
+    const interrupted = new Promise<undefined>((_resolve, reject) => {
+      prompt.once('SIGINT', () => reject(new DOMException('Ctrl-C', 'AbortError')));
+    });
     try {
-      return (await Promise.race([prompt.question(`${written(question)} `, { signal }), closed])).trim();
+      const answer = await Promise.race([prompt.question(`${written(question)} `, { signal }), closed, interrupted]);
+      // What comes next must not stand behind the question.
+      if (answer === undefined) stdout.write('\n');
+      return (answer ?? '').trim();
     } catch (error) {
       if ((error as Error).name !== 'AbortError') throw error;
-      // What comes next must not stand behind the question.
       stdout.write('\n');
       throw new ToldError('interrupted', 'Interrupted at the question: nothing was done.');
     } finally {

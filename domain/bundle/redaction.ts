@@ -11,6 +11,14 @@ const toldKeys: ReadonlySet<string> = new Set(
   ].flat(),
 );
 
+/** Maps whose keys people have chosen, in holdpoint.yaml and in what clusters tell. */
+const namedMaps: ReadonlySet<string> = new Set(
+  [
+    ['people', 'groups', 'policies', 'channels', 'clusters', 'workers', 'calendars', 'endpoints', 'labels', 'annotations', 'matchLabels'],
+    ['podsByNode', 'outputs', 'keys', 'secrets', 'headers', 'tags'],
+  ].flat(),
+);
+
 /** A shorter text is a word rather than a name, and would be replaced in the middle of others. */
 const nameCharactersMin = 3;
 const namesMax = 20_000;
@@ -45,7 +53,7 @@ export class Redaction {
     if (Array.isArray(value)) for (const item of value) this.learn(item, key);
     else if (isObject(value)) {
       for (const [name, item] of Object.entries(value)) {
-        if (!isFieldName(name)) this.learnName(name);
+        if (namedMaps.has(key) || !isFieldName(name)) this.learnName(name);
         this.learn(item, name);
       }
     } else if (typeof value === 'string' && key === 'object') this.learnName(nameOfObject(value).name);
@@ -62,7 +70,10 @@ export class Redaction {
     if (Array.isArray(value)) return value.map((item) => this.taken(item, key));
     if (isObject(value)) {
       return Object.fromEntries(
-        Object.entries(value).map(([name, item]) => [isFieldName(name) ? name : this.replacementOf(name), this.taken(item, name)]),
+        Object.entries(value).map(([name, item]) => {
+          const isName = namedMaps.has(key) || !isFieldName(name) || (this.names.has(name) && !toldKeys.has(name));
+          return [isName ? this.replacementOf(name) : name, this.taken(item, name)];
+        }),
       ) as JsonObject;
     }
     if (typeof value !== 'string') return value;

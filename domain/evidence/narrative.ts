@@ -63,7 +63,7 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
   'hold.reminded': ({ hold, number }) => ({ says: `reminder ${text(number)} of hold ${text(hold)}` }),
   'hold.escalated': ({ hold, to }) => ({ says: `people of ${text(to)} may sign at hold ${text(hold)} as well` }),
   'command.accepted': ({ person, command, step, reason }) => ({
-    says: `${text(person)} signed ${text(command)} ${text(step)}: ${whyOf(reason)}`,
+    says: `${text(person)} signed ${[text(command), text(step)].filter((word) => word !== '').join(' ')}: ${whyOf(reason)}`,
   }),
   'hold.released': ({ hold }) => ({ says: `hold ${text(hold)} was released` }),
   'hold.drifted': ({ hold }) => ({ says: `the plan of hold ${text(hold)} had changed: its signatures are void` }),
