@@ -19,6 +19,11 @@ const namedMaps: ReadonlySet<string> = new Set(
   ].flat(),
 );
 
+/** Keys whose values are words of ours, which are no names wherever else they stand. */
+const wordKeys: ReadonlySet<string> = new Set(['kind', 'uses', 'code', 'phase', 'status', 'state', 'type', 'decision', 'command', 'unit']);
+/** Fields of ours that somebody may have named something after. */
+const ownFields: ReadonlySet<string> = new Set(['requester', 'cluster', 'region', 'nodegroup', 'nodes', 'target', 'done', 'total', 'person', 'role']);
+
 /** A shorter text is a word rather than a name, and would be replaced in the middle of others. */
 const nameCharactersMin = 3;
 const namesMax = 20_000;
@@ -46,7 +51,8 @@ const patterns: readonly [RegExp, string][] = [
  */
 export class Redaction {
   private readonly names = new Map<string, string>();
-  private ordered: { name: string; replacement: string }[] | undefined;
+  private readonly words = new Set<string>();
+  private pattern: RegExp | undefined;
 
   /** Learns the names in a value; before anything is taken out, so that a name is known wherever it stands. */
   learn(value: Json, key = ''): void {
@@ -57,6 +63,7 @@ export class Redaction {
         this.learn(item, name);
       }
     } else if (typeof value === 'string' && key === 'object') this.learnName(nameOfObject(value).name);
+    else if (typeof value === 'string' && wordKeys.has(key)) this.learnWord(value);
     else if (typeof value === 'string' && !toldKeys.has(key)) this.learnName(value);
   }
 
@@ -71,7 +78,7 @@ export class Redaction {
     if (isObject(value)) {
       return Object.fromEntries(
         Object.entries(value).map(([name, item]) => {
-          const isName = namedMaps.has(key) || !isFieldName(name) || (this.names.has(name) && !toldKeys.has(name));
+          const isName = namedMaps.has(key) || !isFieldName(name) || (this.names.has(name) && !toldKeys.has(name) && !ownFields.has(name));
           return [isName ? this.replacementOf(name) : name, this.taken(item, name)];
         }),
       ) as JsonObject;
@@ -86,24 +93,30 @@ export class Redaction {
 
   /** A text about Holdpoint without the names in it. */
   private scrubbed(text: string): string {
-    this.ordered ??= [...this.names]
-      .map(([name, replacement]) => ({ name, replacement }))
-      .sort((one, other) => other.name.length - one.name.length);
-    const known = this.ordered.reduce((left, { name, replacement }) => (left.includes(name) ? left.replaceAll(name, replacement) : left), text);
+    this.pattern ??= patternOf([...this.names.keys()]);
+    const known = text.replace(this.pattern, (name) => this.names.get(name) ?? '(name)');
     return patterns.reduce((left, [pattern, replacement]) => left.replace(pattern, replacement), known);
   }
 
+  private learnWord(word: string): void {
+    if (!/^[a-z][A-Za-z]*(\.[A-Za-z]+)?$/.test(word)) return;
+    this.words.add(word);
+    this.names.delete(word);
+    this.pattern = undefined;
+  }
+
   private learnName(name: string): void {
-    const parts = [name, ...name.split(/[/,\s]+/)].filter((part) => part.length >= nameCharactersMin && !isOrdinary(part));
+    const parts = [name, ...name.split(/[/,]/)].map((part) => part.trim());
     for (const part of parts) {
-      if (this.names.has(part) || this.names.size >= namesMax) continue;
+      const isKnown = part.length < nameCharactersMin || isOrdinary(part) || this.words.has(part) || this.names.has(part);
+      if (isKnown || this.names.size >= namesMax) continue;
       this.names.set(part, `name-${this.names.size + 1}`);
-      this.ordered = undefined;
+      this.pattern = undefined;
     }
   }
 
   private replacementOf(name: string): string {
-    if (name === '' || isOrdinary(name)) return name;
+    if (name === '' || isOrdinary(name) || this.words.has(name)) return name;
     const known = this.names.get(name);
     if (known !== undefined) return known;
     if (name.length < nameCharactersMin) return '(short)';
@@ -112,13 +125,20 @@ export class Redaction {
   }
 }
 
+/** Finds names in a sentence, the longest first; a name within a longer word is none. */
+function patternOf(names: readonly string[]): RegExp {
+  if (names.length === 0) return /$^/;
+  const sorted = [...names].sort((one, other) => other.length - one.length).map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`(?<![A-Za-z0-9])(?:${sorted.join('|')})(?![A-Za-z0-9])`, 'g');
+}
+
 /** Keys of maps that people write are names, those of our own types are not. */
 function isFieldName(name: string): boolean {
   return /^[a-z][A-Za-z0-9]{0,40}$/.test(name) && !/^\d/.test(name);
 }
 
 function isOrdinary(text: string): boolean {
-  return /^(true|false|null|-?\d+(\.\d+)*%?|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT[\d:.]+Z|PDB|all|any|block|wait|evict)$/.test(text);
+  return /^(true|false|null|r-\d{8}-\w{6}|eks|kubernetes|aurora|rds|evidence|cluster|requester|-?\d+(\.\d+)*%?|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT[\d:.]+Z|PDB|all|any|block|wait|evict)$/.test(text);
 }
 
 /** `Deployment shop/cart`, `Node/a`: the kind stays. */

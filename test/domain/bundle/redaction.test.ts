@@ -48,6 +48,11 @@ test('what helps to understand a report stays: codes, kinds, states, hashes, num
   expect(value.effects[0]?.object).toMatch(/^Deployment /);
 });
 
+test('words of ours are no names, whatever they stand for elsewhere', () => {
+  const [value] = taken({ steps: [{ status: 'done', summary: 'signed and done' }], before: 'done', exclude: ['requester'], requester: 'dana' }).values;
+  expect(value).toMatchObject({ steps: [{ status: 'done', summary: 'signed and done' }], before: 'done', requester: expect.stringMatching(/^name-/) });
+});
+
 test('the same name is the same everywhere, so that a report can be followed', () => {
   const { values } = taken({ requester: 'dana', decisions: [{ person: 'dana' }, { person: 'grace' }] });
   const [value] = values as [{ requester: string; decisions: { person: string }[] }];
