@@ -131,7 +131,16 @@ async function startSandbox(
     startProcess({
       name: 'The sandbox',
       command,
-      args: [...args, ...(port === undefined ? [] : ['--port', String(port)]), '--world', world, '--seed', String(worldSeed), '--speed', String(speed)],
+      args: [
+        ...args,
+        ...(port === undefined ? [] : ['--port', String(port)]),
+        '--world',
+        world,
+        '--seed',
+        String(worldSeed),
+        '--speed',
+        String(speed),
+      ],
       ready: /"url":"(?<url>[^"]+)"/,
     }),
   );

@@ -8,11 +8,12 @@ const roomMin = 24;
 
 /** How many columns a line takes: our colours take none, a Korean syllable two. */
 export function widthOf(line: string): number {
-  return stringWidth(
-    partsOf(line)
-      .map(({ text, isCode }) => (isCode ? '' : text))
-      .join(''),
-  );
+  return partsOf(line).reduce((width, { text, isCode }) => width + (isCode ? 0 : columnsOf(text)), 0);
+}
+
+/** Terminals show our mark of a running step as one column, although there is an emoji of that character. */
+function columnsOf(text: string): number {
+  return stringWidth(text.replaceAll('▶', '>'));
 }
 
 /** Fills a text up to a width. */
@@ -53,7 +54,7 @@ export function wrapped(line: string, columns: number, indent?: number): string[
     }
     for (const word of text.split(/( +)/)) {
       if (word === '') continue;
-      const wordWidth = stringWidth(word);
+      const wordWidth = columnsOf(word);
       const isSpace = word.trim() === '';
       if (width + wordWidth > columns && !isEmpty) {
         lines.push(current.trimEnd());

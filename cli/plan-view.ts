@@ -60,11 +60,21 @@ function kindsOf(steps: readonly StepPlan[]): string {
     if (kind === undefined) return '';
     getOrAdd(objects, workloadKinds.has(kind) ? 'workload' : kind, () => new Set<string>()).add(object);
   }
-  const kinds = [...objects].map(([kind, { size }]) => (kind === 'workload' ? counted(size, kind) : `${size} ${kind}${size === 1 ? '' : 's'}`));
+  const kinds = [...objects].map(([kind, { size }]) =>
+    kind === 'workload' ? counted(size, kind) : `${size} ${kind}${size === 1 ? '' : 's'}`,
+  );
   return kinds.length === 0 ? '' : ` (${kinds.join(', ')})`;
 }
 
-const workloadKinds: ReadonlySet<string> = new Set(['Deployment', 'StatefulSet', 'ReplicaSet', 'Job', 'CronJob', 'ReplicationController', 'Pod']);
+const workloadKinds: ReadonlySet<string> = new Set([
+  'Deployment',
+  'StatefulSet',
+  'ReplicaSet',
+  'Job',
+  'CronJob',
+  'ReplicationController',
+  'Pod',
+]);
 
 /** What blocks a plan, and what to do. What blocks a later part today may be just what the parts before it clear. */
 function blockerLines(blockers: readonly Blocker[], colors: Colors, forecast: boolean): string[] {

@@ -205,7 +205,12 @@ export async function declarationsOf(whole: Program, surroundings: Surroundings)
   const program = createProgram(whole, surroundings);
   const nothing = { terminal: () => new Terminal(surroundings, { json: false, color: false }), exit: () => undefined };
   const context: CommandContext = { ...nothing, declarations: async () => program };
-  await addCommands(program, whole.commandFiles, context, whole.commandFiles.flatMap(({ summaries }) => Object.keys(summaries)));
+  await addCommands(
+    program,
+    whole.commandFiles,
+    context,
+    whole.commandFiles.flatMap(({ summaries }) => Object.keys(summaries)),
+  );
   return program;
 }
 

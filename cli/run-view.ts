@@ -29,7 +29,7 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
     `${colors.dim('run')} ${state.run}  ${colors.dim('started by')} ${startedBy(state)}  ${phaseText(state, colors)}`,
     ...(state.ticket ? [`${colors.dim('ticket')} ${[state.ticket.id, state.ticket.link ?? ''].join('  ').trimEnd()}`] : []),
     ...(state.brokenGlass ?? []).map((broken) => brokenGlassLine(broken, colors)),
-    ...(live.lastKnown ? unansweredLines(state.run, live.lastKnown, terminal) : []),
+    ...(live.lastKnown ? unansweredLines(state, live.lastKnown, terminal) : []),
     '',
     ...stepTable(live, terminal),
   ];
@@ -290,7 +290,9 @@ function choiceLines({ run, commands }: RunState, { colors, columns }: Terminal)
 
 /** What a run that stands still leaves as it is meanwhile. */
 function stillLines({ steps, phase }: RunState): string[] {
-  const hasCordoned = steps.some(({ uses, startedAt, status }) => cordoning.includes(uses) && startedAt !== undefined && status !== 'undone');
+  const hasCordoned = steps.some(
+    ({ uses, startedAt, status }) => cordoning.includes(uses) && startedAt !== undefined && status !== 'undone',
+  );
   const first = phase === 'paused' ? 'Paused: nothing new is begun.' : '';
   const cordons = hasCordoned ? 'Nodes that it has cordoned stay cordoned until it ends.' : '';
   const text = [first, cordons].filter(Boolean).join(' ');
@@ -300,9 +302,10 @@ function stillLines({ steps, phase }: RunState): string[] {
 function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors: Colors): string[] {
   const reason = ended.reason.startsWith(state.phase) ? ended.reason : `${state.phase}: ${ended.reason}`;
   const lines = [`${state.phase === 'done' ? colors.green('✓') : colors.yellow('■')} ${reason} (${formatTime(ended.at)})`];
-  if (ended.leftovers.length > 0) lines.push('  What it leaves behind, as it was when the run ended:', ...ended.leftovers.map((text) => `  - ${text}`));
+  if (ended.leftovers.length > 0)
+    lines.push('  What it leaves behind, as it was when the run ended:', ...ended.leftovers.map((text) => `  - ${text}`));
   if (state.phase === 'terminated') {
-    lines.push('  Nobody has lifted its cordons, nor what else it owns. A worker does when it starts, or now:');
+    lines.push('  It has lifted none of its cordons, nor what else it owns. A worker does when it starts, or now:');
     lines.push(colors.dim(`  holdpoint sweep ${state.target}`));
   }
   if (state.phase === 'aborted' || state.phase === 'rejected' || state.phase === 'terminated') {
@@ -336,7 +339,9 @@ export function leavingLines({ state, progress }: LiveRun, { colors }: Terminal)
     `Aborting ends ${colors.bold(state.run)} on ${state.target} where it stands:`,
     ...(rows.length === 0 ? ['  - nothing was begun, so nothing is left'] : rows),
     '  - its cordons are lifted; pods that were moved stay where they are; its target is free for another run',
-    ...(state.commands.includes('undo') ? [`  It cannot be taken up again. To go back step by step: ${operatorWords('undo', state.run)}`] : []),
+    ...(state.commands.includes('undo')
+      ? [`  It cannot be taken up again. To go back step by step: ${operatorWords('undo', state.run)}`]
+      : []),
   ];
 }
 

@@ -1,5 +1,6 @@
 import type { Unanswered } from '../client/holdpoint.ts';
 import type { Silence } from '../client/temporal/silence.ts';
+import { endPhases, type RunState } from '../domain/run/state.ts';
 import { formatDuration, formatTime, listOfNames } from './format.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -24,15 +25,17 @@ export function silenceText({ queue, address, lastPollAt }: Silence, now: Date):
 }
 
 /** What to know of a run that no worker has answered for: how old this is, what goes on all the same, and what to do. */
-export function unansweredLines(run: string, lastKnown: Unanswered, terminal: Terminal): string[] {
+export function unansweredLines({ run, phase }: RunState, lastKnown: Unanswered, terminal: Terminal): string[] {
   const { colors, surroundings } = terminal;
   const { why, at, incomplete, carriedOut } = lastKnown;
   const reason =
     why === 'silent'
       ? silenceText(lastKnown, surroundings.now())
       : 'The workers that answer cannot replay this run: their code is another one than it began with.';
-  const goesOn =
-    carriedOut.length > 0
+  const isOver = endPhases.includes(phase);
+  const goesOn = isOver
+    ? 'The run is over, and this is how it ended.'
+    : carriedOut.length > 0
       ? `A worker still carries out ${listOfNames(carriedOut.map(({ step }) => step))}: it was heard of at ${formatTime(carriedOut[0]?.at)}.`
       : 'Nothing is lost: the run goes on from here when a worker is there. Until then it begins nothing; what EKS, RDS or pods that ' +
         'end were asked for goes on by itself, and nodes stay cordoned.';
@@ -40,7 +43,7 @@ export function unansweredLines(run: string, lastKnown: Unanswered, terminal: Te
   return [
     `${colors.red('!')} ${colors.bold('Last known, not live')}: as of ${formatTime(at)}, from Temporal. ${reason}`,
     `  ${goesOn}`,
-    `  ${todo} Until one answers, pause, abort and approve are refused.`,
+    ...(isOver ? [] : [`  ${todo} Until one answers, pause, abort and approve are refused.`]),
     ...(incomplete ? ['  Some of what it has done is in its record only: `holdpoint evidence show`.'] : []),
     colors.dim(`  holdpoint logs ${run}   what has happened so far`),
   ];

@@ -3,12 +3,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import {
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
+  WorkflowFailedError,
   WorkflowNotFoundError,
   type Client,
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { defaultPayloadConverter, defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
+import { defaultPayloadConverter, defineSearchAttributeKey, TimeoutFailure, type SearchAttributePair } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
@@ -54,7 +55,7 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
-import { entriesOf, lastKnownOf, outsideEndOf, type HistoryEntry, type OutsideEnd } from './last-known.ts';
+import { entriesOf, lastKnownOf, outsideEndOf, type HistoryEntry, type LastKnown, type OutsideEnd } from './last-known.ts';
 import { silenceMs, silenceOf, tellingWhenSilent, withinTime, type Silence } from './temporal/silence.ts';
 import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAgain } from './temporal/asking.ts';
 import { eventsOf, type RunBundle } from './run-bundle.ts';
@@ -62,11 +63,14 @@ import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
 import { Schedules } from './schedules.ts';
+import { findAction } from '../runbooks/actions/index.ts';
 import { newRunId } from './run-id.ts';
 import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
 
 const planTimeoutMs = 3 * 60_000;
+/** After how long `show` reads what takes the place of an answer. */
+const spareAfterMs = 400;
 /** For how long a plan waits for a worker to begin with it. */
 const planTakenWithinMs = 15_000;
 const planPauseMs = 500;
@@ -81,8 +85,8 @@ const questionsAtOnce = 8;
 const endedOutside: readonly string[] = ['TERMINATED', 'FAILED', 'TIMED_OUT'];
 /** What the Temporal server calls an update that a worker has taken and not answered. */
 const unprocessedUpdate = 'UnprocessedUpdate';
-/** A start, and a workflow task that nobody has taken. */
-const eventsOfUntakenStart = 2;
+/** A start, and a workflow task that nobody has taken, or that was taken by a worker that does not finish it. */
+const eventsOfUntakenStart = 5;
 /** How often a word is sent that a worker has left so. */
 const sendsMax = 5;
 
@@ -185,13 +189,23 @@ export class Holdpoint {
       await requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {
+      const isTimedOut = error instanceof WorkflowFailedError && error.cause instanceof TimeoutFailure;
+      if (isTimedOut) throw this.noWorker(error);
       throw refusalIn(error) ?? error;
     }
   }
 
+  private noWorker(cause?: unknown): HoldpointError {
+    return new HoldpointError('worker-missing', { queue: this.settings.taskQueue, address: this.settings.address }, { cause });
+  }
+
   /** Waits for a plan, as long as a worker makes it; throws `worker-missing` where none has begun. */
   private async takenUp<Result>(planning: WorkflowHandle, result: Promise<Result>): Promise<Result> {
-    const isBegun = async (): Promise<boolean> => Number((await planning.describe()).historyLength) > eventsOfUntakenStart;
+    const isBegun = async (): Promise<boolean> => {
+      const { historyLength, raw } = await planning.describe();
+      const isWaiting = Boolean(raw.pendingWorkflowTask) && (raw.pendingActivities ?? []).length === 0;
+      return !isWaiting || Number(historyLength) > eventsOfUntakenStart;
+    };
     const tell = async (): Promise<void> => {
       if (!(await isBegun())) this.onSilence(await silenceOf(this.client, this.settings), 'plan');
     };
@@ -201,7 +215,7 @@ export class Holdpoint {
       while (!isOver && performance.now() < giveUpAt) await wait(planPauseMs);
       if (isOver || (await isBegun())) return new Promise<never>(() => undefined);
       await planning.terminate('no worker has taken it');
-      throw new HoldpointError('worker-missing', { queue: this.settings.taskQueue, address: this.settings.address });
+      throw this.noWorker();
     };
     const patience = untaken();
     patience.catch(() => undefined);
@@ -346,15 +360,21 @@ export class Holdpoint {
     const handle = await this.handleOf(name);
     const workflow = await this.described(handle, name);
     const outsideEnd = await outsideEndOf(handle, workflow);
-    const answer = await withinTime(this.answerOf(handle, name, workflow), silenceMs).catch((error: unknown) => {
+    const asked = this.answerOf(handle, name, workflow).catch((error: unknown) => {
       if (error instanceof HoldpointError && (error.code === 'run-silent' || error.code === 'run-not-replayed')) return error;
       throw error;
     });
+    const readSpare = async (): Promise<[LastKnown, Silence]> =>
+      Promise.all([lastKnownOf(handle, workflow), silenceOf(this.client, this.settings)]);
+    // Most answers come at once; what would take their place is read while the others are waited for.
+    const early = await withinTime(asked, spareAfterMs);
+    const spare = early === undefined ? readSpare() : undefined;
+    spare?.catch(() => undefined);
+    const answer = early ?? (await withinTime(asked, silenceMs - spareAfterMs));
     const ended = outsideEnd && { outsideEnd };
     if (answer && !(answer instanceof HoldpointError)) return { ...liveIn(withOutsideEnd(answer, outsideEnd), workflow.raw), ...ended };
-    const { state, at, incomplete } = await lastKnownOf(handle, workflow);
+    const [{ state, at, incomplete }, silence] = await (spare ?? readSpare());
     const why = answer?.code === 'run-not-replayed' ? ('not-replayed' as const) : ('silent' as const);
-    const silence = await silenceOf(this.client, this.settings);
     const lastKnown = { ...silence, why, at, incomplete, carriedOut: carriedOutIn(workflow.raw, Date.now()) };
     return { ...liveIn(withOutsideEnd(state, outsideEnd), workflow.raw), ...ended, lastKnown };
   }
@@ -633,13 +653,16 @@ function withOutsideEnd(state: RunState, outsideEnd: OutsideEnd | undefined): Ru
   if (!outsideEnd) return state;
   const { how, by, at, reason } = outsideEnd;
   const told = `its workflow has ${how === 'terminated' ? 'been terminated' : how} in Temporal${by === '' ? '' : ` by ${by}`}`;
-  const leftovers = state.steps.flatMap(({ id, uses, kind, status }) => {
-    const isBegun = kind === 'action' && (status === 'running' || status === 'stuck');
-    return isBegun ? [`step ${id} (${uses}) was cut off in the middle`] : [];
+  const leftovers = state.steps.flatMap(({ id, uses, kind, status, summary, progress, startedAt }) => {
+    if (kind !== 'action' || startedAt === undefined || findAction(uses)?.change === 'reads' || status === 'undone') return [];
+    const far = progress?.summary ?? summary;
+    const how = status === 'done' ? 'was done and stays' : 'was cut off in the middle';
+    return [`step ${id} (${uses}) ${how}${far === undefined ? '' : `: ${far}`}`];
   });
   const steps = state.steps.map((step) => (step.startedAt !== undefined && step.endedAt === undefined ? stoppedStep(step, at) : step));
   const ended = { at, reason: reason === '' ? told : `${told}: ${reason}`, leftovers };
-  return { ...state, phase: 'terminated', steps, ended, commands: [], hold: undefined, stuck: undefined, window: undefined };
+  const none = { commands: [], pauseRequestedBy: undefined };
+  return { ...state, ...none, phase: 'terminated', steps, ended, hold: undefined, stuck: undefined, window: undefined };
 }
 
 function stoppedStep(step: RunState['steps'][number], at: string): RunState['steps'][number] {
@@ -667,7 +690,8 @@ function attemptOf(statement: StatementAtHold): string {
 }
 
 function listQuery({ openOnly, target, runbook, phase, requester, since }: RunFilter): string {
-  const of = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [`${name} = '${value.replaceAll("'", '')}'`]);
+  const of = (name: string, value: string | undefined): string[] =>
+    value === undefined ? [] : [`${name} = '${value.replaceAll("'", '')}'`];
   // Of a run that was terminated the attribute still says what it said last.
   const isOutside = phase === 'terminated';
   const status = openOnly ? "= 'Running'" : isOutside ? "IN ('Terminated', 'Failed', 'TimedOut')" : "!= 'ContinuedAsNew'";

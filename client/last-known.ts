@@ -63,7 +63,11 @@ export async function entriesOf(
     before = events?.[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId ?? '';
     of = before === '' ? undefined : client.workflow.getHandle(handle.workflowId, before);
   }
-  return { entries: parts.flatMap(({ entries }) => entries), incomplete: parts.some(({ incomplete }) => incomplete), cutOff: before !== '' };
+  return {
+    entries: parts.flatMap(({ entries }) => entries),
+    incomplete: parts.some(({ incomplete }) => incomplete),
+    cutOff: before !== '',
+  };
 }
 
 /** How the workflow of a run was ended by somebody else than the run; undefined where it was not. */

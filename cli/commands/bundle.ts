@@ -69,7 +69,12 @@ export function bundleFiles(
 ): { files: ArchivedFile[]; names: number } {
   const { env, now } = terminal.surroundings;
   const redaction = new Redaction();
-  const parts: Record<string, Json> = { 'state.json': state, 'entries.json': entries, 'history.json': history, 'configuration.json': configuration };
+  const parts: Record<string, Json> = {
+    'state.json': state,
+    'entries.json': entries,
+    'history.json': history,
+    'configuration.json': configuration,
+  };
   for (const part of Object.values(parts)) redaction.learn(part);
   const about = {
     run,

@@ -40,7 +40,10 @@ function completedIn(command: Command, words = ''): Completed[] {
   const own: Completed = {
     words,
     summary: command.summary() || command.description(),
-    options: [...command.options.map(completedOption), { flags: ['-h', '--help'], says: 'help', choices: [], takesFile: false, takesValue: false }],
+    options: [
+      ...command.options.map(completedOption),
+      { flags: ['-h', '--help'], says: 'help', choices: [], takesFile: false, takesValue: false },
+    ],
     commands: command.commands.map((child) => ({ name: child.name(), says: child.summary() || child.description() })),
   };
   return [own, ...command.commands.flatMap((child) => completedIn(child, `${words} ${child.name()}`.trim()))];
@@ -48,7 +51,13 @@ function completedIn(command: Command, words = ''): Completed[] {
 
 function completedOption({ short, long, description, argChoices = [], required, optional, flags }: Option): Completed['options'][number] {
   const names = [short, long].filter((name): name is string => name !== undefined);
-  return { flags: names, says: description, choices: argChoices, takesFile: /<(file|folder)>/.test(flags), takesValue: required || optional };
+  return {
+    flags: names,
+    says: description,
+    choices: argChoices,
+    takesFile: /<(file|folder)>/.test(flags),
+    takesValue: required || optional,
+  };
 }
 
 /** In single quotes. */
@@ -64,7 +73,10 @@ function bash(program: string, commands: readonly Completed[]): string[] {
   const values = commands.flatMap(({ words, options }) =>
     options.flatMap(({ flags, choices, takesFile, takesValue }) =>
       takesValue
-        ? flags.map((flag) => `    ${quoted(`${words} ${flag}`)}) ${takesFile ? 'compopt -o default; return' : `words=${quoted(choices.join(' '))}`} ;;`)
+        ? flags.map(
+            (flag) =>
+              `    ${quoted(`${words} ${flag}`)}) ${takesFile ? 'compopt -o default; return' : `words=${quoted(choices.join(' '))}`} ;;`,
+          )
         : [],
     ),
   );
@@ -103,7 +115,10 @@ function zsh(program: string, commands: readonly Completed[]): string[] {
   const values = commands.flatMap(({ words, options }) =>
     options.flatMap(({ flags, choices, takesFile, takesValue }) =>
       takesValue
-        ? flags.map((flag) => `    (${quoted(`${words} ${flag}`)}) ${takesFile ? '_files' : `compadd -- ${choices.map(quoted).join(' ')}`}; return ;;`)
+        ? flags.map(
+            (flag) =>
+              `    (${quoted(`${words} ${flag}`)}) ${takesFile ? '_files' : `compadd -- ${choices.map(quoted).join(' ')}`}; return ;;`,
+          )
         : [],
     ),
   );

@@ -63,7 +63,10 @@ function registerBreakGlass(program: Parameters<RegisterCommand>[0], context: Co
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
         if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
-        if (!(await seen(state, state.hold, { decision: 'break-glass', person: signer.person }, options, terminal)) || !(await saysAlone(state.hold, options, terminal))) {
+        if (
+          !(await seen(state, state.hold, { decision: 'break-glass', person: signer.person }, options, terminal)) ||
+          !(await saysAlone(state.hold, options, terminal))
+        ) {
           terminal.line('Nothing was signed.');
           return context.exit(exitCodes.error);
         }

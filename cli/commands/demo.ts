@@ -111,7 +111,9 @@ export const registerDemo: RegisterCommand = (program, context) => {
       if (runbook === maintenanceOnLab.name && options.on === 'lab') {
         context.exit(await show(maintenanceOnLab, startLabCluster, options, terminal));
       } else if (sandboxed) {
-        context.exit(await show(sandboxed.demo, (start) => startSandboxCluster(speed, start, { world: sandboxed.world }), options, terminal));
+        context.exit(
+          await show(sandboxed.demo, (start) => startSandboxCluster(speed, start, { world: sandboxed.world }), options, terminal),
+        );
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,

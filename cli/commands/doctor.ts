@@ -123,11 +123,7 @@ async function lookAtAttributes(holdpoint: Holdpoint): Promise<Finding> {
 /** A document that no worker can use: the answer shows that one is at work, and nothing comes of it. */
 const probe = { file: 'holdpoint-doctor.yaml', text: '' };
 
-async function lookAtWorker(
-  holdpoint: Holdpoint,
-  silence: () => ReturnType<typeof silenceOf>,
-  terminal: Terminal,
-): Promise<Finding> {
+async function lookAtWorker(holdpoint: Holdpoint, silence: () => ReturnType<typeof silenceOf>, terminal: Terminal): Promise<Finding> {
   const what = 'Worker';
   const todo = 'Start one with `holdpoint worker`, and see that HOLDPOINT_TASK_QUEUE is the same for both.';
   const begin = performance.now();
@@ -199,7 +195,8 @@ async function lookAtKeys(terminal: Terminal, configuration: Configuration | und
     const todo = 'Make one with `holdpoint keys create NAME`, or enrol your SSH key with `holdpoint keys enrol NAME`.';
     return { what, state: 'unsure', says: `there is none in ${directory}, and no SSH key: you can look, and sign nothing`, todo };
   }
-  if (!configuration) return { what, state: 'unsure', says: `${counted(usable.length, 'key')} here; without holdpoint.yaml nobody knows whose` };
+  if (!configuration)
+    return { what, state: 'unsure', says: `${counted(usable.length, 'key')} here; without holdpoint.yaml nobody knows whose` };
   const now = terminal.surroundings.now();
   const known = usable.flatMap(({ key }) => entriesOf(key, configuration.people ?? {}, now));
   const says = known.map((entry) => `${entry.person} (${stateText(entry)})`).join(', ');

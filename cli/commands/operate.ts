@@ -53,7 +53,8 @@ export const registerOperate: RegisterCommand = (program, context) => {
           }
           const answer = await holdpoint.operate(name, command, reason, signer);
           const receipt = await tellReceipt(terminal, signer, options.config);
-          const live = options.wait && answer.notice === undefined ? await settled(holdpoint, name, command, terminal) : await holdpoint.show(name);
+          const live =
+            options.wait && answer.notice === undefined ? await settled(holdpoint, name, command, terminal) : await holdpoint.show(name);
           const { run, target, phase } = live.state;
           terminal.result({ run, target, command, person: signer.person, ...answer, phase, receipt });
           terminal.lines(answerLines(command, answer, live, options.wait, terminal));

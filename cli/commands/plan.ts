@@ -1,5 +1,12 @@
 import type { Forecast } from '../../domain/plan/forecast.ts';
-import { withInputOptions, withCommonOptions, withFullOption, type CommonOptions, type FullOption, type RegisterCommand } from '../command.ts';
+import {
+  withInputOptions,
+  withCommonOptions,
+  withFullOption,
+  type CommonOptions,
+  type FullOption,
+  type RegisterCommand,
+} from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { shellWords } from '../format.ts';
 import { forecastLines, obstaclesIn } from '../plan-view.ts';

@@ -27,7 +27,10 @@ export const registerUp: RegisterCommand = (program, context) => {
         'nodes, keys of three people, and a worker that is replaced when it ends. It stays until Ctrl-C.',
     )
     .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
-    .option('--port <number>', `where Temporal listens, the sandbox on the next port (default: ${portDefault}, or free ones where it is taken)`)
+    .option(
+      '--port <number>',
+      `where Temporal listens, the sandbox on the next port (default: ${portDefault}, or free ones where it is taken)`,
+    )
     .option('--env-file <file>', 'write what a second terminal needs into this file, to be read with `source FILE`')
     .option('--keep <folder>', 'keep keys, configuration, evidence and what Temporal knows in this folder, and go on with what is there')
     .addHelpText(
@@ -69,10 +72,12 @@ export const registerUp: RegisterCommand = (program, context) => {
 /** The first of two ports that are free; the usual ones, so that what was pasted once still holds. Throws UsageError. */
 async function portsFor(text: string | undefined, terminal: Terminal): Promise<number | undefined> {
   const port = Number(text ?? portDefault);
-  if (!Number.isInteger(port) || port < 1 || port >= portMax) throw new UsageError(`--port takes a number from 1 to ${portMax - 1}, not "${text}".`);
+  if (!Number.isInteger(port) || port < 1 || port >= portMax)
+    throw new UsageError(`--port takes a number from 1 to ${portMax - 1}, not "${text}".`);
   const free = (await isFree(port)) && (await isFree(port + 1));
   if (free) return port;
-  if (text !== undefined) throw new UsageError(`Port ${port} or ${port + 1} is taken.`, 'Name another one with --port, or end what listens there.');
+  if (text !== undefined)
+    throw new UsageError(`Port ${port} or ${port + 1} is taken.`, 'Name another one with --port, or end what listens there.');
   terminal.note(`Port ${port} or ${port + 1} is taken; taking free ones.`);
   return undefined;
 }

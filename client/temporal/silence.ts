@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { TemporalSettings } from './settings.ts';
 
 /** After how long whoever waits hears that nobody has answered so far. */
-export const silenceMs = 2_000;
+export const silenceMs = 1_500;
 /** `TASK_QUEUE_TYPE_WORKFLOW` of the Temporal API. */
 const workflowQueueType = 1;
 
@@ -18,7 +18,9 @@ export interface Silence {
 /** What Temporal knows of the workers on our queue. A worker that was killed stays in its list for five minutes. */
 export async function silenceOf(client: Client, { namespace, taskQueue, address }: TemporalSettings): Promise<Silence> {
   const question = { namespace, taskQueue: { name: taskQueue }, taskQueueType: workflowQueueType };
-  const { pollers } = await client.connection.withDeadline(Date.now() + silenceMs, () => client.workflowService.describeTaskQueue(question));
+  const { pollers } = await client.connection.withDeadline(Date.now() + silenceMs, () =>
+    client.workflowService.describeTaskQueue(question),
+  );
   const times = (pollers ?? []).map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000);
   const lastMs = Math.max(0, ...times);
   return { queue: taskQueue, address, ...(lastMs > 0 && { lastPollAt: new Date(lastMs).toISOString() }) };

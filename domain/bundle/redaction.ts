@@ -22,7 +22,18 @@ const namedMaps: ReadonlySet<string> = new Set(
 /** Keys whose values are words of ours, which are no names wherever else they stand. */
 const wordKeys: ReadonlySet<string> = new Set(['kind', 'uses', 'code', 'phase', 'status', 'state', 'type', 'decision', 'command', 'unit']);
 /** Fields of ours that somebody may have named something after. */
-const ownFields: ReadonlySet<string> = new Set(['requester', 'cluster', 'region', 'nodegroup', 'nodes', 'target', 'done', 'total', 'person', 'role']);
+const ownFields: ReadonlySet<string> = new Set([
+  'requester',
+  'cluster',
+  'region',
+  'nodegroup',
+  'nodes',
+  'target',
+  'done',
+  'total',
+  'person',
+  'role',
+]);
 
 /** A shorter text is a word rather than a name, and would be replaced in the middle of others. */
 const nameCharactersMin = 3;
@@ -138,7 +149,9 @@ function isFieldName(name: string): boolean {
 }
 
 function isOrdinary(text: string): boolean {
-  return /^(true|false|null|r-\d{8}-\w{6}|eks|kubernetes|aurora|rds|evidence|cluster|requester|-?\d+(\.\d+)*%?|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT[\d:.]+Z|PDB|all|any|block|wait|evict)$/.test(text);
+  return /^(true|false|null|r-\d{8}-\w{6}|eks|kubernetes|aurora|rds|evidence|cluster|requester|-?\d+(\.\d+)*%?|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT[\d:.]+Z|PDB|all|any|block|wait|evict)$/.test(
+    text,
+  );
 }
 
 /** `Deployment shop/cart`, `Node/a`: the kind stays. */

@@ -20,7 +20,8 @@ export function leftoverText(
     const before = finished ? 'was done' : 'was stopped before its end';
     return `${step} ${before}; how it stands now could not be read: ${seen.unread}`;
   }
-  if (seen.state === 'done') return `${step} ${finished ? 'was done and stays' : 'was stopped, and is done all the same'}${summaryIn(seen)}`;
+  if (seen.state === 'done')
+    return `${step} ${finished ? 'was done and stays' : 'was stopped, and is done all the same'}${summaryIn(seen)}`;
   if (finished) return `${step} was done, and is not as it left it any more: ${nowText(seen)}`;
   if (seen.untouched) return `${step} was stopped before it changed anything`;
   return `${step} was stopped before its end: ${nowText(seen)}`;

@@ -16,9 +16,19 @@ function surroundingsOf(write: (text: string) => void = () => undefined): Surrou
 describe('lines', () => {
   test.each([
     ['fits', 'a b', 10, ['a b']],
-    ['is broken between words, below its first word', '  alpha beta gamma delta epsilon zeta', 30, ['  alpha beta gamma delta', '    epsilon zeta']],
+    [
+      'is broken between words, below its first word',
+      '  alpha beta gamma delta epsilon zeta',
+      30,
+      ['  alpha beta gamma delta', '    epsilon zeta'],
+    ],
     ['has a word that is longer than the line', `  ${'x'.repeat(40)} y`, 30, [`  ${'x'.repeat(40)}`, '    y']],
-    ['is a command that people copy', '  holdpoint approve r-20261121-7kq2m4 --plan sha256', 30, ['  holdpoint approve r-20261121-7kq2m4 --plan sha256']],
+    [
+      'is a command that people copy',
+      '  holdpoint approve r-20261121-7kq2m4 --plan sha256',
+      30,
+      ['  holdpoint approve r-20261121-7kq2m4 --plan sha256'],
+    ],
     ['ends with one', 'Start it with: holdpoint start x -i a=b -i c=d', 30, ['Start it with: holdpoint start x -i a=b -i c=d']],
     ['has wide characters', '서울 지역 노드 그룹 교체 작업', 16, ['서울 지역 노드', '  그룹 교체 작업']],
     ['goes into a pipe', 'a '.repeat(200), Infinity, ['a '.repeat(200)]],
@@ -53,7 +63,12 @@ describe('help', () => {
 describe('completion', () => {
   async function scriptFor(shell: string): Promise<string> {
     let script = '';
-    expect(await runCli(['completion', shell], surroundingsOf((text) => (script += text)))).toBe(0);
+    expect(
+      await runCli(
+        ['completion', shell],
+        surroundingsOf((text) => (script += text)),
+      ),
+    ).toBe(0);
     return script;
   }
 

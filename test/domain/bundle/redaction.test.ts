@@ -8,9 +8,17 @@ const state = {
   requester: 'dana',
   inputs: { nodegroup: 'blue-secret', retries: 3, force: true },
   steps: [
-    { id: 'drain[ip-10-0-0-4.eu-central-1.compute.internal]', uses: 'kubernetes.drain', status: 'stuck', summary: 'PDB shop/storefront needs 7' },
+    {
+      id: 'drain[ip-10-0-0-4.eu-central-1.compute.internal]',
+      uses: 'kubernetes.drain',
+      status: 'stuck',
+      summary: 'PDB shop/storefront needs 7',
+    },
   ],
-  stuck: { code: 'aws-denied', reason: 'AWS refused DescribeCluster on eks/eu-central-1/payments-prod for arn:aws:iam::123456789012:role/ops.' },
+  stuck: {
+    code: 'aws-denied',
+    reason: 'AWS refused DescribeCluster on eks/eu-central-1/payments-prod for arn:aws:iam::123456789012:role/ops.',
+  },
   effects: [{ object: 'Deployment shop/storefront', change: 'evict its pods' }],
   planHash: `sha256:${'ab'.repeat(32)}`,
 };
@@ -49,8 +57,17 @@ test('what helps to understand a report stays: codes, kinds, states, hashes, num
 });
 
 test('words of ours are no names, whatever they stand for elsewhere', () => {
-  const [value] = taken({ steps: [{ status: 'done', summary: 'signed and done' }], before: 'done', exclude: ['requester'], requester: 'dana' }).values;
-  expect(value).toMatchObject({ steps: [{ status: 'done', summary: 'signed and done' }], before: 'done', requester: expect.stringMatching(/^name-/) });
+  const [value] = taken({
+    steps: [{ status: 'done', summary: 'signed and done' }],
+    before: 'done',
+    exclude: ['requester'],
+    requester: 'dana',
+  }).values;
+  expect(value).toMatchObject({
+    steps: [{ status: 'done', summary: 'signed and done' }],
+    before: 'done',
+    requester: expect.stringMatching(/^name-/),
+  });
 });
 
 test('the same name is the same everywhere, so that a report can be followed', () => {
