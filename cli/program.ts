@@ -238,10 +238,8 @@ function completeHelp(command: Command): void {
     command.description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`);
   }
   let help = '';
-  const { writeOut } = command.configureOutput();
   command.configureOutput({ writeOut: (text) => (help += text) });
   command.outputHelp();
-  command.configureOutput({ writeOut });
   if (!help.includes('Exit codes:')) command.addHelpText('after', '\nExit codes: 0 done, 1 error, 2 bad input.');
 }
 

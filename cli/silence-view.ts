@@ -32,11 +32,12 @@ export function unansweredLines({ run, phase }: RunState, lastKnown: Unanswered,
     why === 'silent'
       ? silenceText(lastKnown, surroundings.now())
       : 'The workers that answer cannot replay this run: their code is another one than it began with.';
+  const steps = carriedOut.map(({ step }) => step);
   const isOver = endPhases.includes(phase);
   const goesOn = isOver
     ? 'The run is over, and this is how it ended.'
     : carriedOut.length > 0
-      ? `A worker still carries out ${listOfNames(carriedOut.map(({ step }) => step))}: it was heard of at ${formatTime(carriedOut[0]?.at)}.`
+      ? `A worker still carries out ${listOfNames(steps)}: it was heard of at ${formatTime(carriedOut[0]?.at)}.`
       : 'Nothing is lost: the run goes on from here when a worker is there. Until then it begins nothing; what EKS, RDS or pods that ' +
         'end were asked for goes on by itself, and nodes stay cordoned.';
   const todo = why === 'silent' ? startOne : 'Run a worker of the build that it began with: docs/changing-workflow-code.md.';

@@ -92,7 +92,7 @@ export class Terminal {
     for (const line of others.slice(-blockLinesMax)) this.note(`  | ${line}`);
   }
 
-  /** Asks on the terminal, again if the answer is neither yes nor no. Answers no where nobody can be asked. Throws `interrupted` on Ctrl-C. */
+  /** Asks for yes or no, again if the answer is neither. Answers no where nobody can be asked. Throws `interrupted` on Ctrl-C. */
   async confirm(question: string): Promise<boolean> {
     if (!this.interactive) return false;
     for (let asked = 0; asked < questionsMax; asked += 1) {

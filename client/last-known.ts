@@ -116,7 +116,7 @@ export async function replayedFrom(
 
 /** What was said of the run before its history became long and was left. */
 function carriedState(continued: unknown): RunState | undefined {
-  const run = isObject(continued as Json) ? (continued as JsonObject).run : undefined;
+  const run = isObject(continued) ? continued.run : undefined;
   if (!isObject(run) || !isObject(run.state) || !Array.isArray(run.rows)) return undefined;
   const rows = run.rows as unknown as { shown: StepState }[];
   return { ...(run.state as unknown as RunState), steps: rows.map(({ shown }) => shown) };

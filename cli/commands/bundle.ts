@@ -23,9 +23,9 @@ const variablesTold = /^(HOLDPOINT_|TEMPORAL_|AWS_|KUBECONFIG$|NODE_OPTIONS$|NO_
 export const registerBundle: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('bundle'))
     .description(
-      'Makes one archive of a run for a bug report: how it stands, what has happened, the events of its history, versions and configuration. ' +
-        'Secrets, and names of people, clusters, nodes and workloads, are taken out; the same name has the same replacement everywhere. It ' +
-        'needs no worker, sends nothing anywhere, and says what is in it: read it before you hand it on.',
+      'Makes one archive of a run for a bug report: how it stands, what has happened, the events of its history, versions and ' +
+        'configuration. Secrets, and names of people, clusters, nodes and workloads, are taken out; each name has one replacement ' +
+        'everywhere. It needs no worker, sends nothing anywhere, and says what is in it: read it before you hand it on.',
     )
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option('--out <file>', 'the new file; holdpoint-RUN.tar.gz in this folder if left out')
@@ -47,8 +47,8 @@ export const registerBundle: RegisterCommand = (program, context) => {
       terminal.lines([
         `Wrote ${file}, with:`,
         ...files.map(({ name: of, text }) => `  ${of.padEnd(20)} ${contents[of] ?? ''} (${Math.ceil(text.length / 1_024)} KiB)`),
-        `${counted(names, 'name')} and every secret that is known by its form were taken out. Texts that people wrote, such as reasons, are in`,
-        'it without the names: read it before you hand it on.',
+        `${counted(names, 'name')} and every secret that is known by its form were taken out. Texts that people wrote, such as`,
+        'reasons, are in it without the names: read it before you hand it on.',
       ]);
     });
 };
@@ -67,7 +67,7 @@ export function bundleFiles(
   configuration: Json,
   terminal: Terminal,
 ): { files: ArchivedFile[]; names: number } {
-  const { env, now } = terminal.surroundings;
+  const { surroundings } = terminal;
   const redaction = new Redaction();
   const parts: Record<string, Json> = {
     'state.json': state,
@@ -78,12 +78,12 @@ export function bundleFiles(
   for (const part of Object.values(parts)) redaction.learn(part);
   const about = {
     run,
-    at: now().toISOString(),
+    at: surroundings.now().toISOString(),
     holdpoint: versionOfPackage(),
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
     server,
-    variablesSet: Object.keys(env).filter((name) => variablesTold.test(name)),
+    variablesSet: Object.keys(surroundings.env).filter((name) => variablesTold.test(name)),
   };
   const files = Object.entries(parts).map(([name, part]) => ({ name, text: `${JSON.stringify(redaction.taken(part), null, 2)}\n` }));
   return { files: [{ name: 'about.json', text: `${JSON.stringify(about, null, 2)}\n` }, ...files], names: redaction.size };

@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Finding } from '../../activities/doctor.ts';
+import type { Finding } from '../../activities/preflight/reachable.ts';
 import { connectTemporal, temporalSettings, type TemporalSettings } from '../../client/connection.ts';
 import { Holdpoint } from '../../client/holdpoint.ts';
 import { keyDirectory } from '../../client/keys.ts';
@@ -14,7 +14,7 @@ import { parseTarget } from '../../runbooks/targets.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted, formatDuration } from '../format.ts';
+import { counted } from '../format.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
 import { silenceText } from '../silence-view.ts';
 import type { Terminal } from '../terminal.ts';
@@ -32,9 +32,9 @@ interface DoctorOptions extends CommonOptions {
 export const registerDoctor: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('doctor'))
     .description(
-      'Looks at everything that a run needs, and tells what works, what does not and what to do: Temporal, its worker, the configuration, your ' +
-        'keys and, of targets, AWS and what a drain may do in Kubernetes. It changes nothing. Targets are looked at with the credentials of ' +
-        'this shell: in the place of the worker it tells what the worker may do.',
+      'Looks at everything that a run needs, and tells what works, what does not and what to do: Temporal, its worker, the ' +
+        'configuration, your keys and, of targets, AWS and what a drain may do in Kubernetes. It changes nothing. Targets are seen with ' +
+        'the credentials of this shell: in the place of the worker it tells what the worker may do.',
     )
     .argument('[target...]', 'such as eks/eu-central-1/demo; without any, the clusters of holdpoint.yaml')
     .option('--config <file>', 'holdpoint.yaml (else HOLDPOINT_CONFIG, else the one in this folder)')
@@ -138,8 +138,7 @@ async function lookAtWorker(holdpoint: Holdpoint, silence: () => ReturnType<type
     const now = terminal.surroundings.now();
     const isFresh = lastPollAt !== undefined && now.getTime() - Date.parse(lastPollAt) < pollFreshMs;
     const says = silenceText({ ...others, lastPollAt }, now);
-    const busy = `${says} It asked ${formatDuration(now.getTime() - Date.parse(lastPollAt ?? now.toISOString()))} ago, and may be busy or just gone.`;
-    return isFresh ? { what, state: 'bad', says: busy, todo } : { what, state: 'bad', says, todo };
+    return { what, state: 'bad', says: isFresh ? `${says} It may be busy, or just gone.` : says, todo };
   }
   return { what, state: 'unsure', says: 'a worker has planned a document that is none: is it one of Holdpoint?' };
 }
@@ -219,7 +218,7 @@ async function lookAtTargets(
   if (targets.length === 0) {
     return [{ what: 'Targets', state: 'unsure', says: 'none was looked at', todo: 'Name one: `holdpoint doctor eks/REGION/CLUSTER`.' }];
   }
-  const { lookAtTarget } = await import('../../activities/doctor.ts');
+  const { lookAtTarget } = await import('../../activities/preflight/reachable.ts');
   const findings: Finding[] = [];
   for (const target of targets) findings.push(...(await lookAtTarget(target, clusters)));
   return findings;

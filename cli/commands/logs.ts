@@ -14,8 +14,8 @@ interface LogsOptions extends CommonOptions {
 export const registerLogs: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('logs'))
     .description(
-      'Tells what has happened in a run, in the order in which it happened: plans, signatures, steps, what was refused to whom and why. It ' +
-        'reads what Temporal has, so no worker is needed; `holdpoint evidence show` has the same with its proof.',
+      'Tells what has happened in a run, in the order in which it happened: plans, signatures, steps, what was refused to whom and ' +
+        'why. It reads what Temporal has, so no worker is needed; `holdpoint evidence show` has the same with its proof.',
     )
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option('--full', 'also what belongs to each, such as every change of a plan')
@@ -68,6 +68,6 @@ const loud: Readonly<Record<string, 'red' | 'yellow' | 'green' | 'magenta' | und
 };
 
 function outsideLine({ how, at, by, reason }: OutsideEnd, { colors }: Terminal): string {
-  const who = by === '' ? '' : ` by ${by}`;
-  return `${colors.dim(formatClock(new Date(at)))}  ${colors.red(`its workflow has ${how === 'terminated' ? 'been terminated' : how} in Temporal${who}: ${reason || 'no reason given'}`)}`;
+  const what = `its workflow has ${how === 'terminated' ? 'been terminated' : how} in Temporal${by === '' ? '' : ` by ${by}`}`;
+  return `${colors.dim(formatClock(new Date(at)))}  ${colors.red(`${what}: ${reason || 'no reason given'}`)}`;
 }

@@ -37,7 +37,8 @@ export const registerRuns: RegisterCommand = (program, context) => {
     .option('--limit <number>', `how many at most (up to ${shownMax})`)
     .addHelpText(
       'after',
-      '\nExamples:\n  holdpoint runs --all\n  holdpoint runs --target eks/eu-central-1/demo --since 7d\n  holdpoint runs --phase stuck\n\n' +
+      '\nExamples:\n  holdpoint runs --all\n  holdpoint runs --target eks/eu-central-1/demo --since 7d\n' +
+        '  holdpoint runs --phase stuck\n\n' +
         'Exit codes: 0 listed, also where there is none, 1 Temporal could not be asked, 2 bad input.',
     )
     .action(async (options: RunsOptions) => {

@@ -12,7 +12,8 @@ export const registerShow: RegisterCommand = (program, context) => {
     .addHelpText(
       'after',
       '\nExample:\n  holdpoint show eks/eu-central-1/demo --watch\n\n' +
-        'Exit codes: 0 going on or done, 1 no worker answers (what is last known is shown), 3 waiting at a hold, 4 stuck, 5 aborted, rejected, undone or terminated.',
+        'Exit codes: 0 going on or done, 1 no worker answers (what is last known is shown), 3 waiting at a hold, 4 stuck,\n' +
+        '5 aborted, rejected, undone or terminated.',
     )
     .action(async (name: string, options: CommonOptions & FullOption & { watch?: boolean }) => {
       const terminal = context.terminal(options);

@@ -23,8 +23,8 @@ interface UpOptions extends CommonOptions {
 export const registerUp: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('up'))
     .description(
-      'Starts everything that a run needs on this machine, for trying things out: a Temporal dev server, a simulated EKS cluster with six ' +
-        'nodes, keys of three people, and a worker that is replaced when it ends. It stays until Ctrl-C.',
+      'Starts everything that a run needs on this machine, for trying things out: a Temporal dev server, a simulated EKS cluster with ' +
+        'six nodes, keys of three people, and a worker that is replaced when it ends. It stays until Ctrl-C.',
     )
     .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
     .option(

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '../json.ts';
+import { isObject, type Json } from '../json.ts';
 
 /** Keys whose texts are about Holdpoint, not about whoever uses it; names within them are replaced all the same. */
 const toldKeys: ReadonlySet<string> = new Set(
@@ -87,12 +87,12 @@ export class Redaction {
   taken(value: Json, key = ''): Json {
     if (Array.isArray(value)) return value.map((item) => this.taken(item, key));
     if (isObject(value)) {
-      return Object.fromEntries(
-        Object.entries(value).map(([name, item]) => {
+      return Object.fromEntries<Json>(
+        Object.entries(value).map(([name, item]): [string, Json] => {
           const isName = namedMaps.has(key) || !isFieldName(name) || (this.names.has(name) && !toldKeys.has(name) && !ownFields.has(name));
           return [isName ? this.replacementOf(name) : name, this.taken(item, name)];
         }),
-      ) as JsonObject;
+      );
     }
     if (typeof value !== 'string') return value;
     if (key === 'object') {
@@ -148,10 +148,17 @@ function isFieldName(name: string): boolean {
   return /^[a-z][A-Za-z0-9]{0,40}$/.test(name) && !/^\d/.test(name);
 }
 
+const ordinaryWords: ReadonlySet<string> = new Set(
+  [
+    ['true', 'false', 'null', 'all', 'any', 'PDB', 'block', 'wait', 'evict'],
+    ['eks', 'kubernetes', 'aurora', 'rds', 'evidence', 'cluster', 'requester'],
+  ].flat(),
+);
+/** Numbers and parts of them, hashes, times, ids of runs. */
+const ordinaryForm = /^(-?\d+(\.\d+)*%?|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT[\d:.]+Z|r-\d{8}-\w{6})$/;
+
 function isOrdinary(text: string): boolean {
-  return /^(true|false|null|r-\d{8}-\w{6}|eks|kubernetes|aurora|rds|evidence|cluster|requester|-?\d+(\.\d+)*%?|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT[\d:.]+Z|PDB|all|any|block|wait|evict)$/.test(
-    text,
-  );
+  return ordinaryWords.has(text) || ordinaryForm.test(text);
 }
 
 /** `Deployment shop/cart`, `Node/a`: the kind stays. */

@@ -82,7 +82,8 @@ describe('completion', () => {
   ])('in bash: %s', async (typed, expected) => {
     const words = typed.split(' ');
     const array = words.map((word) => `'${word}'`).join(' ');
-    const line = `${await scriptFor('bash')}\nCOMP_WORDS=(${array})\nCOMP_CWORD=${words.length - 1}\n_holdpoint\nprintf '%s\\n' "\${COMPREPLY[@]}"`;
+    const asked = `COMP_WORDS=(${array})\nCOMP_CWORD=${words.length - 1}\n_holdpoint\nprintf '%s\\n' "\${COMPREPLY[@]}"`;
+    const line = `${await scriptFor('bash')}\n${asked}`;
     const completed = execFileSync('bash', ['-c', line], { encoding: 'utf8' }).split('\n');
     expect(completed).toEqual(expect.arrayContaining(expected));
   });

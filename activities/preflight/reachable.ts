@@ -1,9 +1,9 @@
-import { formatTarget, type Target } from '../domain/target.ts';
-import { HoldpointError } from '../domain/errors.ts';
-import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
-import { createClients } from './clients.ts';
-import { readCluster } from './eks/cluster.ts';
-import { drainAsks, mayI } from './kubernetes/client/permissions.ts';
+import { formatTarget, type Target } from '../../domain/target.ts';
+import { HoldpointError } from '../../domain/errors.ts';
+import type { ClusterAccess } from '../../runbooks/configuration/configuration.ts';
+import { createClients } from '../clients.ts';
+import { readCluster } from '../eks/cluster.ts';
+import { drainAsks, mayI } from '../kubernetes/client/permissions.ts';
 
 /** What a look at one part has shown. */
 export interface Finding {
