@@ -34,7 +34,7 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
     ...stepTable(live, terminal),
   ];
   if (live.retrying.length > 0) lines.push('', ...live.retrying.map((retrying) => `${colors.yellow('!')} ${retryingText(retrying)}`));
-  if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, options));
+  if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, { ...options, signable: !live.lastKnown }));
   if (state.notice) lines.push('', `${colors.yellow('!')} ${state.notice}`);
   if (state.notifications?.length) lines.push('', ...state.notifications.map((trouble) => untoldLine(trouble, colors)));
   if (state.stuck) lines.push('', ...stuckLines(state, colors));
@@ -171,11 +171,14 @@ function stepTime({ startedAt, endedAt, status }: StepState, { state, lastKnown 
   return end === undefined ? '' : formatDuration(Math.max(0, Date.parse(end) - Date.parse(startedAt)));
 }
 
+/** How a hold is shown; what is not known for certain is not offered to be signed. */
+type HoldOptions = { plan: boolean; signable?: boolean } & FullOption;
+
 /**
  * A hold as it is put to the approvers: what has drifted, the plan if wanted, whose turn it is; after that the question, in its author's
  * words, and last what is signed. Nothing that somebody else has written comes after the hash.
  */
-export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean } & FullOption): string[] {
+export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: HoldOptions): string[] {
   const { colors } = terminal;
   const { request } = hold;
   const standing = standingOf(request, hold.decisions, terminal.surroundings.now().getTime());
@@ -215,7 +218,7 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   }
   if (request.question !== '') lines.push(questionLine(request.question, colors));
   if (options.plan) lines.push(...hashLines(hold.plan, colors));
-  if (waits) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
+  if (waits && options.signable !== false) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   return lines;
 }
 

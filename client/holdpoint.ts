@@ -374,6 +374,8 @@ export class Holdpoint {
     const ended = outsideEnd && { outsideEnd };
     if (answer && !(answer instanceof HoldpointError)) return { ...liveIn(withOutsideEnd(answer, outsideEnd), workflow.raw), ...ended };
     const [{ state, at, incomplete }, silence] = await (spare ?? readSpare());
+    // Whoever takes tasks from our queue can have written the history, too.
+    requireHonestState(name, state, workflow.workflowId);
     const why = answer?.code === 'run-not-replayed' ? ('not-replayed' as const) : ('silent' as const);
     const lastKnown = { ...silence, why, at, incomplete, carriedOut: carriedOutIn(workflow.raw, Date.now()) };
     return { ...liveIn(withOutsideEnd(state, outsideEnd), workflow.raw), ...ended, lastKnown };

@@ -185,8 +185,10 @@ function rowOf(state: RunState, id: string, uses = '', kind: StepState['kind'] =
 
 function learnPlan(state: RunState, plan: Json | undefined): void {
   if (!isObject(plan)) return;
-  const { runbook, title, steps } = plan as unknown as SpanPlan;
+  const { runbook, title, inputs, steps } = plan as unknown as SpanPlan;
   Object.assign(state.runbook, { title, digest: runbook });
+  // With the defaults, which a start leaves out.
+  if (isObject(inputs)) state.inputs = inputs;
   for (const { id, uses } of Array.isArray(steps) ? steps : []) rowOf(state, id, uses);
 }
 

@@ -94,7 +94,7 @@ async function planUpdate(clients: Clients, input: UpdateInput, { target, expect
     ],
     notes: [
       ...(input.force ? ['force: EKS terminates nodes whose pods it cannot evict within 15 minutes, budgets or not.'] : []),
-      ...(there ? [alreadyThere(nodegroup, facts)] : []),
+      ...(there && (input.version ?? input.releaseVersion) !== undefined ? [alreadyThere(nodegroup, facts)] : []),
       ...(updating ? [await warningOfUpdate(clients, target, input)] : []),
     ],
     details: { nodes: names },
