@@ -4,6 +4,7 @@ import {
   checkpointBytesMax,
   type ActionContext,
   type Checkpoint,
+  type Progress,
   type Observation,
   type StepContext,
   type StepReport,
@@ -57,6 +58,8 @@ import { actionsOf, annotationsAt, type OwnerAnnotation, type System } from './s
 
 /** Heartbeats come this many times within the time after which an attempt counts as dead. */
 const heartbeatsPerTimeout = 4;
+/** Of how many objects it is kept how far they were when a step was stopped. */
+const itemsKeptMax = 50;
 /** Progress is told no more often than this. */
 const heartbeatGapMs = 200;
 
@@ -528,10 +531,17 @@ async function performWithHeartbeats(
     });
   } catch (error) {
     const { checkpoint = null } = report;
+    const left = { checkpoint, ...(report.progress && { progress: shortened(report.progress) }) };
     // An aborted request is the cancellation, whatever it was made of on the way here.
-    if (signal.aborted) throw new CancelledFailure((signal.reason as Error).message, [{ checkpoint }]);
-    throw withDetails(toFailure(error), { checkpoint });
+    if (signal.aborted) throw new CancelledFailure((signal.reason as Error).message, [left]);
+    throw withDetails(toFailure(error), left as unknown as JsonObject);
   }
+}
+
+/** Progress as it is kept of a step that was stopped: those of its objects that are not done come first. */
+function shortened({ items, ...progress }: Progress): Progress {
+  const open = items.filter(({ state }) => state !== 'done');
+  return { ...progress, items: [...open, ...items.filter(({ state }) => state === 'done')].slice(0, itemsKeptMax) };
 }
 
 /** The checkpoint of a step, as it goes with its heartbeats. */

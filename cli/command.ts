@@ -3,8 +3,10 @@ import type { Terminal } from './terminal.ts';
 
 /** What every command is given: the terminal for its options, and the way to hand back its exit code. */
 export interface CommandContext {
-  terminal(options: { json?: boolean; color?: boolean }): Terminal;
+  terminal(options: CommonOptions): Terminal;
   exit(code: number): void;
+  /** All commands of the program, as they are declared. */
+  declarations(): Promise<Command>;
 }
 
 /** A file in `commands/` adds its command (or a few that belong together) to the program. */
@@ -13,11 +15,15 @@ export type RegisterCommand = (program: Command, context: CommandContext) => voi
 export interface CommonOptions {
   json?: boolean;
   color?: boolean;
+  verbose?: boolean;
 }
 
 /** The options that every command has which prints something. */
 export function withCommonOptions(command: Command): Command {
-  return command.option('--json', 'print one JSON object instead of text').option('--no-color', 'no colours (as with NO_COLOR)');
+  return command
+    .option('--json', 'print one JSON object instead of text')
+    .option('--no-color', 'no colours (as with NO_COLOR)')
+    .option('-v, --verbose', 'say on stderr what is asked of whom, how long it takes, and what was behind an error');
 }
 
 /** Whether a plan is shown with all that its hash covers. */
@@ -46,6 +52,13 @@ export function withSignerOptions(command: Command): Command {
   return command
     .option('--as <person>', 'whose key signs (else HOLDPOINT_PERSON, else the only key there is)')
     .addOption(new Option('--signer <kind>', 'where the key is (else HOLDPOINT_SIGNER, else a key file)').choices(signerKinds));
+}
+
+/** The options by which a runbook is given its inputs. */
+export function withInputOptions(command: Command): Command {
+  return command
+    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated; a list also an element at a time)', collect)
+    .option('-f, --inputs-file <file>', 'inputs from a file, a map in YAML or JSON; --input comes before it');
 }
 
 /** Collects an option that may be given several times; it has no default, which `--help` would show as `[]`. */

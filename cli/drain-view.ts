@@ -2,7 +2,8 @@ import type { DrainEnd, DrainPreview } from '../activities/kubernetes/drain/by-h
 import { isObject, type Json, type JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
 import { optionOfSetting } from './action-options.ts';
-import { counted, formatDuration, listOfNames, shellWords, table } from './format.ts';
+import { counted, formatDuration, listOfNames, shellWords } from './format.ts';
+import { table } from './layout.ts';
 import { riskLines, stepLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';
 

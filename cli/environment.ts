@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,8 @@ import { programCommand } from './program-files.ts';
 /** The people of the demo: one who starts runs, two who may sign. */
 export const stagePeople = { dana: 'Dana Requester', ada: 'Ada Approver', grace: 'Grace Approver' } as const;
 
+const configurationName = 'holdpoint.yaml';
+const workerName = 'demo';
 const worldSeed = 7;
 const workerRestartsMax = 20;
 
@@ -48,8 +51,12 @@ export async function startEnvironment<Cluster extends EnvironmentCluster>(optio
   startCluster: (start: ClusterStart) => Promise<Cluster>;
   report: (sentence: string) => void;
   signal: AbortSignal;
+  /** Where keys, configuration, evidence and what Temporal knows are kept, and found again; a new folder where it is left out. */
+  keep?: string;
+  /** Where Temporal listens; a free port where it is left out. */
+  temporalPort?: number;
 }): Promise<Environment<Cluster>> {
-  const { startCluster, report, signal } = options;
+  const { startCluster, report, signal, keep, temporalPort: port } = options;
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of stops.splice(0).reverse()) await end();
@@ -57,10 +64,11 @@ export async function startEnvironment<Cluster extends EnvironmentCluster>(optio
   try {
     const source = await findTemporal(report);
     signal.throwIfAborted();
-    const directory = await mkdtemp(join(tmpdir(), 'holdpoint-'));
+    const directory = keep ?? (await mkdtemp(join(tmpdir(), 'holdpoint-')));
+    const databaseFile = keep === undefined ? undefined : join(keep, 'temporal.db');
     const temporal: Record<string, string> = {};
     if (source.kind === 'program') {
-      const server = await timed('the Temporal server', report, () => startTemporal({ source }));
+      const server = await timed('the Temporal server', report, () => startTemporal({ source, databaseFile, port }));
       stops.push(() => server.stop());
       Object.assign(temporal, await temporalEnvironment(directory, server.address));
     } else {
@@ -93,9 +101,9 @@ export type SandboxWorld = 'demo' | 'upgrade';
 export async function startSandboxCluster(
   speed: number,
   { directory, report }: ClusterStart,
-  world: SandboxWorld = 'demo',
+  { world = 'demo', port }: { world?: SandboxWorld; port?: number } = {},
 ): Promise<SandboxCluster> {
-  const { process, url } = await startSandbox(world, speed, report);
+  const { process, url } = await startSandbox({ world, port }, speed, report);
   return {
     url,
     env: { ...awsEnvironment(url), ...(await writeKubeconfig(directory, url)) },
@@ -114,7 +122,7 @@ export async function timed<Result>(what: string, report: (sentence: string) => 
 }
 
 async function startSandbox(
-  world: SandboxWorld,
+  { world, port }: { world: SandboxWorld; port?: number },
   speed: number,
   report: (sentence: string) => void,
 ): Promise<{ process: RunningProcess; url: string }> {
@@ -123,7 +131,16 @@ async function startSandbox(
     startProcess({
       name: 'The sandbox',
       command,
-      args: [...args, '--world', world, '--seed', String(worldSeed), '--speed', String(speed)],
+      args: [
+        ...args,
+        ...(port === undefined ? [] : ['--port', String(port)]),
+        '--world',
+        world,
+        '--seed',
+        String(worldSeed),
+        '--speed',
+        String(speed),
+      ],
       ready: /"url":"(?<url>[^"]+)"/,
     }),
   );
@@ -211,6 +228,9 @@ async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<R
 
 /** Keys for the demo's people and its workers, and the policies that they sign under. */
 async function writeConfiguration(directory: string, clusters: EnvironmentCluster['clusters']): Promise<Record<string, string>> {
+  const file = join(directory, configurationName);
+  // It was kept, and with it what people have signed.
+  if (existsSync(file)) return configuredEnvironment(directory);
   const keys = join(directory, 'keys');
   const people: string[] = [];
   for (const [person, name] of Object.entries(stagePeople)) {
@@ -218,9 +238,7 @@ async function writeConfiguration(directory: string, clusters: EnvironmentCluste
   }
   // Apart from those of the people, of whom none is a worker.
   const workerKeys = join(directory, 'worker-keys');
-  const worker = 'demo';
-  const workerKey = await createKey(worker, workerKeys);
-  const configuration = join(directory, 'holdpoint.yaml');
+  const workerKey = await createKey(workerName, workerKeys);
   const text = [
     'apiVersion: holdpoint.dev/v1',
     'kind: Configuration',
@@ -233,10 +251,18 @@ async function writeConfiguration(directory: string, clusters: EnvironmentCluste
     'evidence:',
     '  directory: evidence',
     'workers:',
-    `  ${worker}: { key: ${workerKey}, from: ${new Date().toISOString()} }`,
+    `  ${workerName}: { key: ${workerKey}, from: ${new Date().toISOString()} }`,
     `clusters: ${JSON.stringify(clusters)}`,
     '',
   ];
-  await writeFile(configuration, text.join('\n'));
-  return { HOLDPOINT_CONFIG: configuration, HOLDPOINT_KEYS: keys, HOLDPOINT_WORKER_KEY: join(workerKeys, `${worker}.jwk`) };
+  await writeFile(file, text.join('\n'));
+  return configuredEnvironment(directory);
+}
+
+function configuredEnvironment(directory: string): Record<string, string> {
+  return {
+    HOLDPOINT_CONFIG: join(directory, configurationName),
+    HOLDPOINT_KEYS: join(directory, 'keys'),
+    HOLDPOINT_WORKER_KEY: join(directory, 'worker-keys', `${workerName}.jwk`),
+  };
 }

@@ -49,9 +49,21 @@ export function reportError(error: unknown, terminal: Terminal): number {
   if (!alreadyTold) {
     noteError(error, message, terminal);
     if (remedy) terminal.note(`  ${remedy}`);
+    for (const cause of causesOf(error)) terminal.detail(`because of ${cause}`);
   }
   terminal.result({ error: { code, message, remedy: remedy || null } });
   return exitCode;
+}
+
+const causesMax = 5;
+
+/** What is behind an error, for whoever wants to know: names and messages, never a stack. */
+function causesOf(error: unknown): string[] {
+  const causes: string[] = [];
+  for (let cause = (error as { cause?: unknown } | null)?.cause; cause instanceof Error && causes.length < causesMax; cause = cause.cause) {
+    causes.push(`${cause.name}: ${cause.message.split('\n', 1)[0]}`);
+  }
+  return causes;
 }
 
 /** A message is one line, but for our own lists, and for what a program that we have started has said before it ended. */
@@ -68,6 +80,7 @@ function reportOf(error: unknown): Report {
   if (error instanceof CommanderError) return commandLineReport(error);
   if (error instanceof ToldError) {
     const { code, message, remedy } = error;
+    if (code === 'interrupted') return { code, message, remedy, exitCode: exitCodes.interrupted };
     return { code, message, remedy, exitCode: usageCodes.has(code) ? exitCodes.usage : exitCodes.error };
   }
   return { code: 'unexpected', message: messageOf(error), exitCode: exitCodes.error };

@@ -1,7 +1,17 @@
 import type { Phase } from '../domain/run/state.ts';
 
 /** Exit codes that scripts can rely on. */
-export const exitCodes = { done: 0, error: 1, usage: 2, holding: 3, stuck: 4, ended: 5, warningsFound: 6, errorsFound: 7 } as const;
+export const exitCodes = {
+  done: 0,
+  error: 1,
+  usage: 2,
+  holding: 3,
+  stuck: 4,
+  ended: 5,
+  warningsFound: 6,
+  errorsFound: 7,
+  interrupted: 130,
+} as const;
 
 /** The exit code that says how a run stands; a run that goes on by itself is no error. */
 export function exitCodeOf(phase: Phase): number {
@@ -13,6 +23,7 @@ export function exitCodeOf(phase: Phase): number {
     case 'aborted':
     case 'rejected':
     case 'undone':
+    case 'terminated':
       return exitCodes.ended;
     case 'refused':
       return exitCodes.error;

@@ -3,7 +3,7 @@ import { isObject, type Json } from '../domain/json.ts';
 import { getOrAdd } from '../domain/map.ts';
 import { estimateOf } from '../domain/plan/past.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
-import { signedTextOf, type Effect, type Risk, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
+import { signedTextOf, type Blocker, type Effect, type Risk, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
 import { shownCharactersMax, visibleJson } from '../domain/visible.ts';
 import { rollbackOf, type StepSummary } from '../client/hold-summary.ts';
 import { settingsOf } from '../runbooks/actions/settings.ts';
@@ -25,10 +25,63 @@ const shortMax = 3;
 export function planLines(plan: SpanPlan, { colors }: Terminal, options = { forecast: false }): string[] {
   return [
     `  ${colors.bold(plan.title)} on ${colors.bold(plan.target)}`,
+    ...totalsLines(plan.steps, colors, options),
     `  ${colors.dim(`runbook ${plan.runbook}`)}`,
     ...Object.entries(plan.inputs).flatMap(([name, value]) => valueLines(`  input ${name}: `, value)),
-    ...plan.steps.flatMap((step) => stepLines(step, colors, options)),
+    ...plan.steps.flatMap((step) => stepLines(step, colors, { ...options, blockers: false })),
   ];
+}
+
+/** What a plan comes to, before all details: how much it changes, how long it takes, what may be lost, and what blocks it. */
+export function totalsLines(steps: readonly StepPlan[], colors: Colors, { forecast }: { forecast: boolean }): string[] {
+  const sum = (count: (step: StepPlan) => number): number => steps.reduce((total, step) => total + count(step), 0);
+  const changes = sum(({ plan }) => plan.effects.length);
+  const ms = sum((step) => estimateOf(step).ms);
+  const [risks, notes] = [sum(({ plan }) => plan.risks.length), sum(({ plan }) => plan.notes.length)];
+  const blockers = steps.flatMap(({ plan }) => plan.blockers);
+  const totals = [
+    changes === 0 ? 'changes nothing' : `${counted(changes, 'change')}${kindsOf(steps)}`,
+    ...(ms >= estimateShownMinMs ? [`about ${formatDuration(ms)}`] : []),
+    ...(risks > 0 ? [colors.yellow(counted(risks, 'risk'))] : []),
+    ...(notes > 0 ? [counted(notes, 'note')] : []),
+  ];
+  const verdict =
+    blockers.length === 0
+      ? colors.green('nothing blocks it')
+      : (forecast ? colors.yellow : colors.red)(`${counted(blockers.length, 'blocker')}${forecast ? ' as things are today' : ''}`);
+  return [`  In all: ${[...totals, verdict].join('; ')}`, ...blockerLines(blockers, colors, forecast)];
+}
+
+/** `6 Nodes, 12 workloads`: of which kinds the objects are that change. */
+function kindsOf(steps: readonly StepPlan[]): string {
+  const objects = new Map<string, Set<string>>();
+  for (const { object } of steps.flatMap(({ plan }) => plan.effects)) {
+    const kind = /^(\w+)[/ ]/.exec(object)?.[1];
+    if (kind === undefined) return '';
+    getOrAdd(objects, workloadKinds.has(kind) ? 'workload' : kind, () => new Set<string>()).add(object);
+  }
+  const kinds = [...objects].map(([kind, { size }]) =>
+    kind === 'workload' ? counted(size, kind) : `${size} ${kind}${size === 1 ? '' : 's'}`,
+  );
+  return kinds.length === 0 ? '' : ` (${kinds.join(', ')})`;
+}
+
+const workloadKinds: ReadonlySet<string> = new Set([
+  'Deployment',
+  'StatefulSet',
+  'ReplicaSet',
+  'Job',
+  'CronJob',
+  'ReplicationController',
+  'Pod',
+]);
+
+/** What blocks a plan, and what to do. What blocks a later part today may be just what the parts before it clear. */
+function blockerLines(blockers: readonly Blocker[], colors: Colors, forecast: boolean): string[] {
+  return blockers.flatMap(({ object, reason, remedy, ofInputs }) => {
+    const mark = forecast && !ofInputs ? colors.yellow('! blocked today:') : colors.red(ofInputs ? '✗ cannot work:' : '✗');
+    return [`    ${mark} ${object}: ${reason}`, `      ${colors.dim(remedy)}`];
+  });
 }
 
 /**
@@ -54,10 +107,12 @@ export function hashLines({ steps, hash }: SpanPlan, colors: Colors): string[] {
 }
 
 /** A step of a plan: its settings, every effect, what may be lost, what blocks it, and what to know about it. */
-export function stepLines(step: StepPlan, colors: Colors, { forecast, signed = true }: { forecast: boolean; signed?: boolean }): string[] {
+export function stepLines(
+  step: StepPlan,
+  colors: Colors,
+  { forecast, signed = true, blockers = true }: { forecast: boolean; signed?: boolean; blockers?: boolean },
+): string[] {
   const { id, uses, plan } = step;
-  // What blocks a later part today may be just what the parts before it clear.
-  const blocker = forecast ? colors.yellow('! blocked today:') : colors.red('✗');
   const { ms } = estimateOf(step);
   const estimate = ms >= estimateShownMinMs ? colors.dim(`, about ${formatDuration(ms)}${basisText(step)}`) : '';
   return [
@@ -67,7 +122,7 @@ export function stepLines(step: StepPlan, colors: Colors, { forecast, signed = t
     ...riskLines(plan.risks, colors),
     ...undoLines(step, colors),
     ...plan.notes.map((note) => `    ${colors.yellow('!')} ${signed ? 'not signed: ' : ''}${note}`),
-    ...plan.blockers.flatMap(({ object, reason, remedy }) => [`    ${blocker} ${object}: ${reason}`, `      ${colors.dim(remedy)}`]),
+    ...(blockers ? blockerLines(plan.blockers, colors, forecast) : []),
   ];
 }
 
@@ -156,17 +211,31 @@ export function riskLines(risks: readonly Risk[], colors: Colors): string[] {
   });
 }
 
-/** One line for an effect; the objects to which the same happens stand together under it, each on a line of its own. */
+/** One line for what happens; the objects of the same kind to which it does stand together under it, all of them, a few on a line. */
 function effectLines(effects: readonly Effect[], colors: Colors): string[] {
   const byChange = new Map<string, string[]>();
   for (const { object, change, before, after } of effects) {
     const values = typeof before === 'string' && typeof after === 'string' ? ` (${before} → ${after})` : '';
-    byChange.set(change + values, [...(byChange.get(change + values) ?? []), object]);
+    getOrAdd(byChange, change + values, (): string[] => []).push(object);
   }
   return [...byChange].flatMap(([change, objects]) => {
     const [only, ...others] = objects;
     if (others.length === 0) return [`    ${colors.yellow('~')} ${only ?? ''}: ${change}`];
-    return [`    ${colors.yellow('~')} ${change}: ${objects.length} objects`, ...objects.map((object) => `        ${object}`)];
+    return [`    ${colors.yellow('~')} ${change}: ${objects.length} objects`, ...objectLines(objects)];
+  });
+}
+
+function objectLines(objects: readonly string[]): string[] {
+  const byKind = new Map<string, string[]>();
+  for (const object of objects) {
+    const [, kind = '', name = object] = /^(\w+[/ ])(.*)$/.exec(object) ?? [];
+    getOrAdd(byKind, kind, (): string[] => []).push(name);
+  }
+  return [...byKind].flatMap(([kind, names]) => {
+    const rows = Array.from({ length: Math.ceil(names.length / elementsOnLineMax) }, (_, row) =>
+      names.slice(row * elementsOnLineMax, (row + 1) * elementsOnLineMax).join(', '),
+    );
+    return rows.flatMap((row) => pieces(`        ${kind}${row}`));
   });
 }
 
@@ -178,7 +247,7 @@ export function questionLine(question: string, colors: Colors, asks = 'The autho
 /** A whole forecast: the first span, which a start signs, and what is expected to follow. */
 export function forecastLines(forecast: Forecast, terminal: Terminal, { full = false }: FullOption = {}): string[] {
   const { colors } = terminal;
-  const lines: string[] = [];
+  const lines = [verdictLine(forecast, colors), ''];
   forecast.spans.forEach(({ hold, plan }, index) => {
     if (hold) {
       lines.push('');
@@ -186,13 +255,35 @@ export function forecastLines(forecast: Forecast, terminal: Terminal, { full = f
     }
     lines.push(index === 0 ? 'Signed by the start:' : colors.dim('Forecast; planned again and signed at the hold:'));
     // The first one has told of runbook and inputs, which are those of all.
-    const steps = plan.steps.flatMap((step) => stepLines(step, colors, { forecast: true }));
+    const options = { forecast: true, blockers: false };
+    const steps = [...totalsLines(plan.steps, colors, options), ...plan.steps.flatMap((step) => stepLines(step, colors, options))];
     lines.push(...(index === 0 ? planLines(plan, terminal) : steps));
     if (full && index === 0) lines.push(...signedTextLines(plan, colors));
     if (hold?.question) lines.push(questionLine(hold.question, colors));
     lines.push(...hashLines(plan, colors));
   });
   return lines;
+}
+
+/** Why a forecast cannot be started: what blocks its first part, and inputs that no part can work with. */
+export function obstaclesIn({ spans }: Forecast): Blocker[] {
+  return spans.flatMap(({ plan }, index) =>
+    plan.steps.flatMap(({ plan: { blockers } }) => (index === 0 ? blockers : blockers.filter(({ ofInputs }) => ofInputs))),
+  );
+}
+
+/** What a whole forecast comes to, and whether it can be started. */
+function verdictLine(forecast: Forecast, colors: Colors): string {
+  const steps = forecast.spans.flatMap(({ plan }) => plan.steps);
+  const changes = steps.reduce((total, { plan }) => total + plan.effects.length, 0);
+  const ms = steps.reduce((total, step) => total + estimateOf(step).ms, 0);
+  const holds = forecast.spans.filter(({ hold }) => hold !== undefined).length;
+  const obstacles = obstaclesIn(forecast).length;
+  const today = steps.filter(({ plan }) => plan.blockers.length > 0).length;
+  const blocked = today === 0 ? '' : ` ${counted(today, 'step')} of later parts ${today === 1 ? 'is' : 'are'} blocked as things are today.`;
+  const verdict = obstacles > 0 ? colors.red(`It cannot be started: ${counted(obstacles, 'blocker')}.`) : `It can be started.${blocked}`;
+  const parts = `${counted(holds, 'hold')}, ${counted(changes, 'change')} in all, about ${formatDuration(ms)} of work`;
+  return `${colors.bold(forecast.runbook.title)} on ${colors.bold(forecast.target)}: ${parts}. ${verdict}`;
 }
 
 /** What has changed between a signed plan and the present one, object by object; of a list only what differs in it. */

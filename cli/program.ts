@@ -81,6 +81,10 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/show.ts')).registerShow,
   },
   {
+    summaries: { logs: 'tell what has happened in a run, and what was refused to whom' },
+    load: async () => (await import('./commands/logs.ts')).registerLogs,
+  },
+  {
     summaries: {
       approve: 'sign the plan that a run waits for at its hold',
       reject: 'end a run at its hold, with a reason',
@@ -125,6 +129,18 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/worker.ts')).registerWorker,
   },
   {
+    summaries: { doctor: 'look at Temporal, worker, configuration, keys, AWS and Kubernetes, and tell what does not work' },
+    load: async () => (await import('./commands/doctor.ts')).registerDoctor,
+  },
+  {
+    summaries: { bundle: 'make one archive of a run for a bug report, without secrets and names' },
+    load: async () => (await import('./commands/bundle.ts')).registerBundle,
+  },
+  {
+    summaries: { completion: 'print a script that completes commands and options in bash, zsh or fish' },
+    load: async () => (await import('./commands/completion.ts')).registerCompletion,
+  },
+  {
     summaries: { lab: 'start the real parts on this machine: a Kubernetes control plane with played nodes' },
     load: async () => (await import('./commands/lab.ts')).registerLab,
   },
@@ -141,7 +157,8 @@ export const holdpoint: Program = {
     '  holdpoint demo                 watch a node group being rotated in a sandbox',
     '  holdpoint up                   start a sandbox to play with by hand',
     '',
-    'Exit codes: 0 done, 1 error, 2 usage, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+    'Exit codes: 0 done, 1 error, 2 usage, 3 waiting at a hold, 4 stuck, 5 aborted, rejected, undone or terminated, 130 interrupted at a',
+    'question. Each command says its own: `holdpoint COMMAND --help`.',
   ],
 };
 
@@ -163,13 +180,19 @@ export const kubectlPlugin: Program = {
 export async function runCli(argv: readonly string[], surroundings: Surroundings, whole: Program = holdpoint): Promise<number> {
   let code: number = exitCodes.done;
   // Known before the command line has been understood, so that even its errors come in the wanted form.
-  let terminal = new Terminal(surroundings, { json: argv.includes('--json'), color: !argv.includes('--no-color') });
+  let terminal = new Terminal(surroundings, {
+    json: argv.includes('--json'),
+    color: !argv.includes('--no-color'),
+    verbose: argv.includes('--verbose') || argv.includes('-v'),
+  });
   const program = createProgram(whole, surroundings);
-  const context = {
-    terminal: ({ json = false, color = true }: CommonOptions) => (terminal = new Terminal(surroundings, { json, color })),
+  const context: CommandContext = {
+    terminal: ({ json = false, color = true, verbose = false }: CommonOptions) =>
+      (terminal = new Terminal(surroundings, { json, color, verbose })),
     exit: (wanted: number) => {
       code = wanted;
     },
+    declarations: () => declarationsOf(whole, surroundings),
   };
   try {
     await addCommands(program, whole.commandFiles, context, argv);
@@ -179,6 +202,20 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
   } catch (error) {
     return reportError(error, terminal);
   }
+}
+
+/** All commands with all of their options, for what is made of them: a completion, a test. Nothing of them can be run. */
+export async function declarationsOf(whole: Program, surroundings: Surroundings): Promise<Command> {
+  const program = createProgram(whole, surroundings);
+  const nothing = { terminal: () => new Terminal(surroundings, { json: false, color: false }), exit: () => undefined };
+  const context: CommandContext = { ...nothing, declarations: async () => program };
+  await addCommands(
+    program,
+    whole.commandFiles,
+    context,
+    whole.commandFiles.flatMap(({ summaries }) => Object.keys(summaries)),
+  );
+  return program;
 }
 
 /** Commands that the command line does not name are there for the help and for suggestions only. */
@@ -195,6 +232,19 @@ async function addCommands(
   }
   const summaries = new Map(files.flatMap((file) => Object.entries(file.summaries)));
   for (const command of program.commands) command.summary(summaries.get(command.name()) ?? '');
+  for (const command of allCommands(program).filter(({ commands }) => commands.length === 0)) completeHelp(command);
+}
+
+/** Every command says what it does and how it ends; its own words come first. */
+function completeHelp(command: Command): void {
+  if (command.description() === '') {
+    const summary = command.summary();
+    command.description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`);
+  }
+  let help = '';
+  command.configureOutput({ writeOut: (text) => (help += text) });
+  command.outputHelp();
+  if (!help.includes('Exit codes:')) command.addHelpText('after', '\nExit codes: 0 done, 1 error, 2 bad input.');
 }
 
 function createProgram({ name, description, footer }: Program, surroundings: Surroundings): Command {

@@ -1,6 +1,8 @@
+import type { Progress } from '../domain/action.ts';
 import type { StepState } from '../domain/run/steps.ts';
 import type { AwaitedOpening, WindowState } from '../domain/run/window.ts';
 import type { BrokenGlass, HoldState, NotificationTrouble, Phase, RunState } from '../domain/run/state.ts';
+import { findAction } from '../runbooks/actions/index.ts';
 import { reviewedHold } from '../domain/approval/break-glass.ts';
 import { readDelegation } from '../domain/approval/delegation.ts';
 import { standingOf, type Decision } from '../domain/approval/request.ts';
@@ -10,8 +12,13 @@ import { counted, formatDuration, formatTime, listOfNames, timeIn, zoneOfUser } 
 import { differenceLines, hashLines, planLines, questionLine, signedTextLines } from './plan-view.ts';
 import type { FullOption } from './command.ts';
 import type { Colors, Terminal } from './terminal.ts';
-import { commandSummaries } from './operator-commands.ts';
-import { fit, itemLines } from './progress-view.ts';
+import { commandSummaries, operatorWords } from './operator-commands.ts';
+import { padded, paddedStart, wideColumns, widthOf, wrapped } from './layout.ts';
+import { unansweredLines } from './silence-view.ts';
+import { itemLines } from './progress-view.ts';
+
+/** Actions that cordon nodes until the run ends. */
+const cordoning: readonly string[] = ['kubernetes.drain', 'kubernetes.cordon'];
 
 /** A run as a person sees it: its steps, what is under way, and what is asked of whom. */
 export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boolean } & FullOption): string[] {
@@ -22,16 +29,19 @@ export function runLines(live: LiveRun, terminal: Terminal, options: { plan: boo
     `${colors.dim('run')} ${state.run}  ${colors.dim('started by')} ${startedBy(state)}  ${phaseText(state, colors)}`,
     ...(state.ticket ? [`${colors.dim('ticket')} ${[state.ticket.id, state.ticket.link ?? ''].join('  ').trimEnd()}`] : []),
     ...(state.brokenGlass ?? []).map((broken) => brokenGlassLine(broken, colors)),
+    ...(live.lastKnown ? unansweredLines(state, live.lastKnown, terminal) : []),
     '',
     ...stepTable(live, terminal),
   ];
   if (live.retrying.length > 0) lines.push('', ...live.retrying.map((retrying) => `${colors.yellow('!')} ${retryingText(retrying)}`));
-  if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, options));
+  if (state.hold) lines.push('', ...holdLines(state, state.hold, terminal, { ...options, signable: !live.lastKnown }));
   if (state.notice) lines.push('', `${colors.yellow('!')} ${state.notice}`);
   if (state.notifications?.length) lines.push('', ...state.notifications.map((trouble) => untoldLine(trouble, colors)));
   if (state.stuck) lines.push('', ...stuckLines(state, colors));
   if (state.phase === 'parked' && state.window) lines.push('', ...windowLines(state.window, terminal));
-  if (state.phase === 'parked' || state.phase === 'paused' || state.phase === 'stuck') lines.push(...choiceLines(state, colors));
+  if (state.phase === 'parked' || state.phase === 'paused' || state.phase === 'stuck') {
+    lines.push(...(state.phase === 'paused' ? [''] : []), ...stillLines(state), ...choiceLines(state, terminal));
+  }
   if (state.ended) lines.push('', ...endLines(state, state.ended, colors));
   return lines;
 }
@@ -72,6 +82,7 @@ function phaseText(state: RunState, colors: Colors): string {
     aborted: colors.yellow,
     undone: colors.yellow,
     refused: colors.red,
+    terminated: colors.red,
   };
   return paints[state.phase](state.phase) + pauseText(state);
 }
@@ -81,20 +92,41 @@ function pauseText({ phase, pauseRequestedBy: person }: RunState): string {
   return phase === 'paused' ? ` (asked by ${person})` : ` (pausing, asked by ${person})`;
 }
 
-function stepTable({ state, progress }: LiveRun, terminal: Terminal): string[] {
-  const { colors } = terminal;
-  const names = new Map(state.steps.map((step) => [step.id, nameOf(step, state.steps)]));
-  const idWidth = Math.max(...[...names.values()].map((name) => name.length), 4);
-  const usesWidth = Math.max(...state.steps.map(({ uses }) => uses.length), 4);
-  return state.steps.flatMap((step) => {
-    const running = step.status === 'running' ? progress[step.id] : undefined;
-    const summary = running?.summary ?? step.summary ?? '';
-    const time = stepTime(step, terminal);
-    const name = `${symbolOf(step, colors)} ${(names.get(step.id) ?? step.id).padEnd(idWidth)}  ${colors.dim(step.uses.padEnd(usesWidth))}`;
-    const row = `${name}  ${time.padStart(9)}  ${summary}`.trimEnd();
-    const items = running ? itemLines(running, colors) : [];
-    return [row, ...items].map((line) => fit(line, terminal.columns));
+/** Room that a sentence needs beside the columns of a step; otherwise it stands below. */
+const summaryRoomMin = 28;
+const timeWidthMin = { narrow: 6, wide: 9 };
+
+/** A row for each step. What a step says of itself is wrapped, never cut; on a narrow terminal the names of actions go first. */
+function stepTable(live: LiveRun, terminal: Terminal): string[] {
+  const { colors, columns } = terminal;
+  const { steps } = live.state;
+  const names = new Map(steps.map((step) => [step.id, nameOf(step, steps)]));
+  const times = new Map(steps.map((step) => [step.id, stepTime(step, live, terminal)]));
+  const idWidth = Math.max(...[...names.values()].map(widthOf), 4);
+  const usesWidth = columns < wideColumns ? 0 : Math.max(...steps.map(({ uses }) => widthOf(uses)), 4);
+  const timeWidth = Math.max(...[...times.values()].map(widthOf), columns < wideColumns ? timeWidthMin.narrow : timeWidthMin.wide);
+  return steps.flatMap((step) => {
+    const shown = progressOf(step, live);
+    // A step that is stuck says why; how far it was stands in the rows below it.
+    const summary = (step.status === 'stuck' ? step.summary : shown?.summary) ?? step.summary ?? '';
+    const uses = usesWidth === 0 ? '' : `${colors.dim(padded(step.uses, usesWidth))}  `;
+    const name = `${symbolOf(step, colors)} ${padded(names.get(step.id) ?? step.id, idWidth)}  ${uses}`;
+    const row = `${name}${paddedStart(times.get(step.id) ?? '', timeWidth)}`;
+    return [...besides(row, summary, columns), ...(shown && step.status !== 'done' ? itemLines(shown, terminal) : [])];
   });
+}
+
+function besides(row: string, summary: string, columns: number): string[] {
+  if (summary === '') return [row.trimEnd()];
+  const indent = widthOf(row) + 2;
+  if (columns - indent < summaryRoomMin && widthOf(summary) > columns - indent) return [row, ...wrapped(`    ${summary}`, columns, 4)];
+  return wrapped(`${row}  ${summary}`, columns, indent);
+}
+
+/** How far a step is: what its worker says now, or how far it was when it was stopped. */
+function progressOf(step: StepState, { progress }: LiveRun): Progress | undefined {
+  if (step.status === 'running') return progress[step.id] ?? step.progress;
+  return step.status === 'stuck' || step.status === 'stopped' ? step.progress : undefined;
 }
 
 /** What belongs to a list or a runbook stands below it, indented, without repeating its name. */
@@ -130,17 +162,23 @@ function symbolOf({ status, kind }: StepState, colors: Colors): string {
   }
 }
 
-function stepTime({ startedAt, endedAt }: StepState, terminal: Terminal): string {
+/** How long a step has taken. Clocks stop with their step, with the run, and with what is last known of it. */
+function stepTime({ startedAt, endedAt, status }: StepState, { state, lastKnown }: LiveRun, terminal: Terminal): string {
   if (startedAt === undefined) return '';
-  const end = endedAt === undefined ? terminal.surroundings.now().getTime() : Date.parse(endedAt);
-  return formatDuration(Math.max(0, end - Date.parse(startedAt)));
+  const isGoingOn = ['running', 'holding', 'stuck'].includes(status);
+  const now = isGoingOn ? terminal.surroundings.now().toISOString() : undefined;
+  const end = endedAt ?? state.ended?.at ?? lastKnown?.at ?? now;
+  return end === undefined ? '' : formatDuration(Math.max(0, Date.parse(end) - Date.parse(startedAt)));
 }
+
+/** How a hold is shown; what is not known for certain is not offered to be signed. */
+type HoldOptions = { plan: boolean; signable?: boolean } & FullOption;
 
 /**
  * A hold as it is put to the approvers: what has drifted, the plan if wanted, whose turn it is; after that the question, in its author's
  * words, and last what is signed. Nothing that somebody else has written comes after the hash.
  */
-export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: { plan: boolean } & FullOption): string[] {
+export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, options: HoldOptions): string[] {
   const { colors } = terminal;
   const { request } = hold;
   const standing = standingOf(request, hold.decisions, terminal.surroundings.now().getTime());
@@ -164,7 +202,9 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
     lines.push(`  asked for by ${request.askedBy}, who can take it back: holdpoint resume ${state.run}`);
   if (signed.length > 0) lines.push(`  signed by ${listOfNames(signed)}`);
   for (const { person, reason } of hold.notInAdvance ?? []) lines.push(`  what ${person} has signed in advance does not count: ${reason}`);
-  const waits = standing.state === 'waiting' ? standing : undefined;
+  const isShut = request.closed !== undefined || Date.parse(request.expiresAt) <= terminal.surroundings.now().getTime();
+  const waits = standing.state === 'waiting' && !isShut ? standing : undefined;
+  if (isShut && standing.state === 'waiting') lines.push(`  ${colors.yellow(shutText(state.run, hold))}`);
   if (waits) {
     const who = waits.maySign.length > 0 ? `${listOfNames(waits.maySign)} may sign` : 'nobody is left who may';
     lines.push(`  waits for ${waits.inWords} (${who}); ${closingText(request.expiresAt, terminal)}`);
@@ -178,8 +218,16 @@ export function holdLines(state: RunState, hold: HoldState, terminal: Terminal, 
   }
   if (request.question !== '') lines.push(questionLine(request.question, colors, request.askedBy && 'Holdpoint'));
   if (options.plan) lines.push(...hashLines(hold.plan, colors));
-  if (waits) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
+  if (waits && options.signable !== false) lines.push(colors.dim(`  holdpoint approve ${state.run} --plan ${shortHash(request.planHash)}`));
   return lines;
+}
+
+/** A request that takes no signatures any more, and how there will be another one. */
+function shutText(run: string, { request }: HoldState): string {
+  const { because, at } = request.closed ?? { because: 'expired', at: request.expiresAt };
+  const why = { expired: 'has expired', drift: 'is void, as the plan has changed', aborted: 'was called off', withdrawn: 'was taken back' };
+  const next = because === 'expired' ? ` \`holdpoint retry ${run}\` has the plan made anew and asks again.` : '';
+  return `This request ${why[because]} (${formatTime(at)}): nobody can sign it any more.${next}`;
 }
 
 function closingText(expiresAt: string, terminal: Terminal): string {
@@ -232,17 +280,75 @@ export function openingText(opensAt: string, now: Date): string {
 }
 
 /** What an operator can say, each as the command that says it. */
-function choiceLines({ run, commands }: RunState, colors: Colors): string[] {
+function choiceLines({ run, commands }: RunState, { colors, columns }: Terminal): string[] {
   // Whoever looks at a run that stands still wants to know how it goes on.
-  const choices = commands.filter((command) => command !== 'pause');
-  const width = Math.max(...choices.map((command) => command.length), 0);
-  return choices.map((command) => colors.dim(`  holdpoint ${command.padEnd(width)} ${run}   ${commandSummaries[command]}`));
+  const choices = commands.filter((command) => command !== 'pause').map((command) => ({ command, words: operatorWords(command, run) }));
+  const width = Math.max(...choices.map(({ words }) => words.length), 0);
+  return choices.flatMap(({ command, words }) =>
+    columns < wideColumns
+      ? [colors.dim(`  ${words}`), colors.dim(`      ${commandSummaries[command]}`)]
+      : [colors.dim(`  ${words.padEnd(width)}   ${commandSummaries[command]}`)],
+  );
+}
+
+/** What a run that stands still leaves as it is meanwhile. */
+function stillLines({ steps, phase }: RunState): string[] {
+  const hasCordoned = steps.some(
+    ({ uses, startedAt, status }) => cordoning.includes(uses) && startedAt !== undefined && status !== 'undone',
+  );
+  const first = phase === 'paused' ? 'Paused: nothing new is begun.' : '';
+  const cordons = hasCordoned ? 'Nodes that it has cordoned stay cordoned until it ends.' : '';
+  const text = [first, cordons].filter(Boolean).join(' ');
+  return text === '' ? [] : [`  ${text}`];
 }
 
 function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors: Colors): string[] {
   const reason = ended.reason.startsWith(state.phase) ? ended.reason : `${state.phase}: ${ended.reason}`;
   const lines = [`${state.phase === 'done' ? colors.green('✓') : colors.yellow('■')} ${reason} (${formatTime(ended.at)})`];
-  if (ended.leftovers.length > 0) lines.push('  What it leaves behind:', ...ended.leftovers.map((text) => `  - ${text}`));
+  if (ended.leftovers.length > 0)
+    lines.push('  What it leaves behind, as it was when the run ended:', ...ended.leftovers.map((text) => `  - ${text}`));
+  if (state.phase === 'terminated') {
+    lines.push('  It has lifted none of its cordons, nor what else it owns. A worker does when it starts, or now:');
+    lines.push(colors.dim(`  holdpoint sweep ${state.target}`));
+  }
+  if (state.phase === 'aborted' || state.phase === 'rejected' || state.phase === 'terminated') {
+    lines.push('  To go on, start it anew: it plans from what is there then, and what is done already is not done again.');
+  }
   if (state.evidence) lines.push(colors.dim(`  holdpoint evidence verify ${state.evidence}`));
   return lines;
+}
+
+/** How a run stands, in a line. */
+export function standingLine({ state, progress }: LiveRun, terminal: Terminal): string {
+  const step = state.steps.find(({ status, kind }) => kind === 'action' && ['running', 'stuck'].includes(status));
+  const far = step && (progress[step.id]?.summary ?? step.progress?.summary);
+  const at = step === undefined ? '' : `, at step ${step.id}${far === undefined ? '' : ` (${far})`}`;
+  const why = state.stuck ? `: ${state.stuck.reason}` : state.ended ? `: ${state.ended.reason}` : '';
+  return `${state.run} is ${phaseText(state, terminal.colors)}${at}${why}`;
+}
+
+/** What a run would leave that is aborted now, for whoever is about to do that. */
+export function leavingLines({ state, progress }: LiveRun, { colors }: Terminal): string[] {
+  const begun = state.steps.filter(
+    ({ kind, uses, startedAt, status }) =>
+      kind === 'action' && startedAt !== undefined && status !== 'undone' && findAction(uses)?.change !== 'reads',
+  );
+  const rows = begun.map(({ id, uses, status, summary, ...step }) => {
+    const far = progress[id]?.summary ?? step.progress?.summary ?? summary;
+    const how = status === 'done' ? 'stays as it is' : `is cut off${goesOnOf(uses)}`;
+    return `  - ${id} (${uses}) ${how}${far === undefined ? '' : `: ${far}`}`;
+  });
+  return [
+    `Aborting ends ${colors.bold(state.run)} on ${state.target} where it stands:`,
+    ...(rows.length === 0 ? ['  - nothing was begun, so nothing is left'] : rows),
+    '  - its cordons are lifted; pods that were moved stay where they are; its target is free for another run',
+    ...(state.commands.includes('undo')
+      ? [`  It cannot be taken up again. To go back step by step: ${operatorWords('undo', state.run)}`]
+      : []),
+  ];
+}
+
+function goesOnOf(uses: string): string {
+  if (uses.startsWith('eks.')) return '; what EKS was asked for goes on in EKS';
+  return uses.startsWith('rds.') ? '; what RDS was asked for goes on in RDS' : '';
 }

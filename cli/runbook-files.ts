@@ -1,11 +1,12 @@
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import type { CompiledRunbook, RunbookDocument } from '../domain/runbook.ts';
-import type { JsonObject } from '../domain/json.ts';
+import { isObject, type JsonObject } from '../domain/json.ts';
 import { compileRunbook } from '../runbooks/compiler/compile.ts';
 import { loadConfiguration, type Configuration } from '../runbooks/configuration/configuration.ts';
 import { writableByAll } from '../runbooks/configuration/file-mode.ts';
 import { checkInputs, parseInputArguments } from '../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../runbooks/library.ts';
+import { readDocument } from '../runbooks/grammar/document.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
 import { unreadable, UsageError } from './errors.ts';
 import type { Terminal } from './terminal.ts';
@@ -61,14 +62,36 @@ export async function loadRunbook(
   return { document, runbook };
 }
 
-/** The inputs of `--input name=value`, by the runbook's schema. Throws UsageError with every problem. */
-export function readInputs(runbook: CompiledRunbook, given: readonly string[]): JsonObject {
-  const parsed = parseInputArguments([...given], runbook.inputs);
-  const checked = parsed.problems.length > 0 ? parsed : checkInputs(runbook, parsed.given);
+/** How the inputs of a run are given. */
+export interface InputOptions {
+  input?: string[];
+  inputsFile?: string;
+}
+
+/**
+ * The inputs of `--input name=value`, and of `--inputs-file` where they are not given so, by the runbook's schema. Throws UsageError with
+ * every problem.
+ */
+export async function readInputs(runbook: CompiledRunbook, { input = [], inputsFile }: InputOptions): Promise<JsonObject> {
+  const parsed = parseInputArguments([...input], runbook.inputs);
+  const ofFile = inputsFile === undefined ? {} : await inputsIn(inputsFile);
+  const checked = parsed.problems.length > 0 ? parsed : checkInputs(runbook, { ...ofFile, ...parsed.given });
   if (checked.problems.length > 0) {
     const list = checked.problems.map(({ path, message }) => `${path ? `${path}: ` : ''}${message}`);
     const heading = `The inputs do not fit the runbook ${runbook.name}:`;
     throw new UsageError(heading, `See \`holdpoint runbooks ${runbook.name}\`.`, list);
   }
   return 'inputs' in checked ? checked.inputs : parsed.given;
+}
+
+/** A file of inputs: a map in YAML or JSON. */
+async function inputsIn(file: string): Promise<JsonObject> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw unreadable(`The inputs ${file}`, error);
+  });
+  const { value, sourceMap } = readDocument(text, file);
+  const problems = sourceMap.problems();
+  if (problems.length > 0) throw new UsageError(`The inputs ${file} cannot be used:`, undefined, problems.map(formatProblem));
+  if (isObject(value)) return value;
+  throw new UsageError(`The inputs ${file} are no map.`, 'Write `name: value`, a line for each input.');
 }

@@ -1,5 +1,7 @@
 import { createLogUpdate } from 'log-update';
-import { written, type Terminal } from './terminal.ts';
+import { wrapped } from './layout.ts';
+import { written } from './painted.ts';
+import type { Terminal } from './terminal.ts';
 
 /** A part of the screen that is drawn anew. */
 export interface Screen {
@@ -15,7 +17,8 @@ export function screenOf(terminal: Terminal): Screen | undefined {
   const update = createLogUpdate(terminal.surroundings.stdout as NodeJS.WriteStream);
   const draw = (lines: readonly string[]): void => {
     const most = Math.max(terminal.rows - 2, 5);
-    const shown = lines.length > most ? [...lines.slice(0, most - 1), '…'] : lines;
+    const rows = lines.flatMap((line) => wrapped(line, terminal.columns));
+    const shown = rows.length > most ? [...rows.slice(0, most - 1), '…'] : rows;
     update(shown.map(written).join('\n'));
   };
   return { draw, done: () => update.done() };

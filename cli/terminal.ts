@@ -1,30 +1,16 @@
-import { randomInt } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
-import { visible, visibleJson } from '../domain/visible.ts';
+import { ToldError } from '../domain/errors.ts';
+import { visibleJson } from '../domain/visible.ts';
+import { wrapped } from './layout.ts';
+import { colorsOf, written, type Colors } from './painted.ts';
+
+export type { Colors } from './painted.ts';
 
 /** How often a question is asked that gets neither a yes nor a no. */
 const questionsMax = 5;
 /** Lines of a text of several lines that are shown, as of what a program has said before it ended. */
 const blockLinesMax = 200;
-
-const styles = {
-  bold: [1, 22],
-  dim: [2, 22],
-  red: [31, 39],
-  green: [32, 39],
-  yellow: [33, 39],
-  magenta: [35, 39],
-  cyan: [36, 39],
-} as const;
-
-/** How parts of a line are told apart for the eye. */
-export type Colors = Readonly<Record<keyof typeof styles, (text: string) => string>>;
-
-const escape = '\u001b';
-/** An escape code of ours has this number in it, which nobody outside can know: whatever else looks like one is somebody else's text. */
-const ours = Array.from({ length: 6 }, () => randomInt(1_000, 10_000)).join(';');
-const ourCode = new RegExp(`(${escape}\\[${ours};\\d+m)`);
 
 /** Where a command reads and writes: the process, or a test. */
 export interface Surroundings {
@@ -44,13 +30,16 @@ export interface Surroundings {
 export class Terminal {
   readonly surroundings: Surroundings;
   readonly json: boolean;
+  /** Whoever looks wants to know what is asked of whom. */
+  readonly verbose: boolean;
   readonly colors: Colors;
   /** A person is looking: what is shown may be drawn anew and questions can be asked. */
   readonly interactive: boolean;
 
-  constructor(surroundings: Surroundings, options: { json: boolean; color: boolean }) {
+  constructor(surroundings: Surroundings, options: { json: boolean; color: boolean; verbose?: boolean }) {
     this.surroundings = surroundings;
     this.json = options.json;
+    this.verbose = options.verbose ?? false;
     const { stdout, stdin, env } = surroundings;
     const noColor = env.NO_COLOR !== undefined && env.NO_COLOR !== '';
     this.interactive = stdout.isTTY === true && stdin.isTTY === true && !options.json && env.TERM !== 'dumb';
@@ -68,6 +57,12 @@ export class Terminal {
 
   /** A line of the result, for people; nothing with `--json`. */
   line(text = ''): void {
+    if (this.json) return;
+    for (const part of wrapped(text, this.columns)) this.surroundings.stdout.write(`${written(part)}\n`);
+  }
+
+  /** A line that people copy or programs read: never broken. */
+  verbatim(text: string): void {
     if (!this.json) this.surroundings.stdout.write(`${written(text)}\n`);
   }
 
@@ -85,6 +80,11 @@ export class Terminal {
     this.surroundings.stderr.write(`${written(text)}\n`);
   }
 
+  /** What is done behind it all, for whoever wants to know; nothing without --verbose. */
+  detail(text: string): void {
+    if (this.verbose) this.note(this.colors.dim(`· ${(performance.now() / 1_000).toFixed(2)} s  ${text}`));
+  }
+
   /** A text of several lines, such as what a program has said: those after the first are marked, so that they pass for nothing else. */
   noteBlock(text: string): void {
     const [first = '', ...others] = text.trimEnd().split('\n');
@@ -92,18 +92,36 @@ export class Terminal {
     for (const line of others.slice(-blockLinesMax)) this.note(`  | ${line}`);
   }
 
-  /** Asks on the terminal, again if the answer is neither yes nor no. Answers no where nobody can be asked. */
+  /** Asks for yes or no, again if the answer is neither. Answers no where nobody can be asked. Throws `interrupted` on Ctrl-C. */
   async confirm(question: string): Promise<boolean> {
     if (!this.interactive) return false;
+    for (let asked = 0; asked < questionsMax; asked += 1) {
+      const answer = (await this.ask(`${question} [y/N]`)).toLowerCase();
+      if (['y', 'yes'].includes(answer)) return true;
+      if (['', 'n', 'no'].includes(answer)) return false;
+    }
+    return false;
+  }
+
+  /** Asks for a line of text; empty where nobody can be asked, or nothing more comes. Throws `interrupted` on Ctrl-C. */
+  async ask(question: string): Promise<string> {
+    if (!this.interactive) return '';
     const { stdin, stdout, signal } = this.surroundings;
     const prompt = createInterface({ input: stdin, output: stdout });
+    // The end of what is typed, and Ctrl-C, which such a terminal hands on as a key.
+    const closed = new Promise<undefined>((resolve) => prompt.once('close', () => resolve(undefined)));
+    const interrupted = new Promise<undefined>((_resolve, reject) => {
+      prompt.once('SIGINT', () => reject(new DOMException('Ctrl-C', 'AbortError')));
+    });
     try {
-      for (let asked = 0; asked < questionsMax; asked += 1) {
-        const answer = (await prompt.question(`${written(question)} [y/N] `, { signal })).trim().toLowerCase();
-        if (['y', 'yes'].includes(answer)) return true;
-        if (['', 'n', 'no'].includes(answer)) return false;
-      }
-      return false;
+      const answer = await Promise.race([prompt.question(`${written(question)} `, { signal }), closed, interrupted]);
+      // What comes next must not stand behind the question.
+      if (answer === undefined) stdout.write('\n');
+      return (answer ?? '').trim();
+    } catch (error) {
+      if ((error as Error).name !== 'AbortError') throw error;
+      stdout.write('\n');
+      throw new ToldError('interrupted', 'Interrupted at the question: nothing was done.');
     } finally {
       prompt.close();
     }
@@ -114,29 +132,4 @@ export class Terminal {
 export function parserOutput({ stdout, stderr }: Surroundings): { writeOut: (text: string) => void; writeErr: (text: string) => void } {
   const shown = (text: string): string => text.split('\n').map(written).join('\n');
   return { writeOut: (text) => stdout.write(shown(text)), writeErr: (text) => stderr.write(shown(text)) };
-}
-
-function colorsOf(colored: boolean): Colors {
-  const entries = Object.entries(styles).map(([name, [begin, end]]) => {
-    const [open, close] = [`${escape}[${ours};${begin}m`, `${escape}[${ours};${end}m`];
-    // Within a colour, the end of another one would end it as well.
-    const paint = (text: string): string => open + text.replaceAll(close, close + open) + close;
-    return [name, colored ? paint : (text: string) => text];
-  });
-  return Object.fromEntries(entries) as Colors;
-}
-
-/** A line taken apart: visible text, and in between our codes. */
-export function partsOf(line: string): { text: string; isCode: boolean }[] {
-  // Every second part is what the pattern has found.
-  return line
-    .split(ourCode)
-    .map((part, index) => (index % 2 === 1 ? { text: part, isCode: true } : { text: visible(part), isCode: false }));
-}
-
-/** A line as it is written to a terminal or a pipe. */
-export function written(line: string): string {
-  return partsOf(line)
-    .map(({ text, isCode }) => (isCode ? text.replace(`${ours};`, '') : text))
-    .join('');
 }

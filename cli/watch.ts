@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { endPhases } from '../domain/run/state.ts';
 import type { Holdpoint, LiveRun } from '../client/holdpoint.ts';
-import { HoldpointError } from '../domain/errors.ts';
+import { HoldpointError, ToldError } from '../domain/errors.ts';
 import { formatClock } from './format.ts';
 import { retryingText, runLines } from './run-view.ts';
 import { screenOf } from './screen.ts';
@@ -55,7 +55,7 @@ export class RunWatch {
 async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   let stop = (): void => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(new Error('Interrupted. The run goes on by itself.'));
+    stop = () => reject(new ToldError('interrupted', 'Interrupted. The run goes on by itself.'));
     signal.addEventListener('abort', stop);
   });
   try {

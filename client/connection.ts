@@ -3,7 +3,7 @@ import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import type { ExternalStorage } from '@temporalio/common';
 import { HoldpointError } from '../domain/errors.ts';
 import { askAgain } from './temporal/asking.ts';
-import { connectionError } from './temporal/diagnosis.ts';
+import { connectionError, requireNetwork } from './temporal/diagnosis.ts';
 import { interceptors } from './temporal/interceptors.ts';
 import type { TemporalSettings } from './temporal/settings.ts';
 
@@ -26,6 +26,7 @@ const workflowQueueType = 1;
  */
 export async function connectTemporal(settings: TemporalSettings, storage?: ExternalStorage): Promise<Client> {
   const { address, namespace, access } = settings;
+  await requireNetwork(settings);
   const connection = Connection.lazy({ address, connectTimeout: connectTimeoutMs, ...access?.options, interceptors });
   try {
     await connection.ensureConnected();

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import {
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
+  WorkflowFailedError,
   WorkflowNotFoundError,
   type Client,
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { defaultPayloadConverter, defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
+import { defaultPayloadConverter, defineSearchAttributeKey, TimeoutFailure, type SearchAttributePair } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
@@ -16,7 +18,7 @@ import { approvalId, type ApprovalRequest } from '../domain/approval/request.ts'
 import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
-import type { JsonObject } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import { timeMsOf } from '../domain/time.ts';
 import {
   expectedOf,
@@ -53,19 +55,36 @@ import {
 } from '../workflows/messages.ts';
 import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
+import { entriesOf, lastKnownOf, outsideEndOf, type HistoryEntry, type LastKnown, type OutsideEnd } from './last-known.ts';
+import { silenceMs, silenceOf, tellingWhenSilent, withinTime, type Silence } from './temporal/silence.ts';
 import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAgain } from './temporal/asking.ts';
+import { eventsOf, type RunBundle } from './run-bundle.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
 import { Schedules } from './schedules.ts';
+import { findAction } from '../runbooks/actions/index.ts';
 import { newRunId } from './run-id.ts';
 import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
 
 const planTimeoutMs = 3 * 60_000;
+/** After how long `show` reads what takes the place of an answer. */
+const spareAfterMs = 400;
+/** For how long a plan waits for a worker to begin with it. */
+const planTakenWithinMs = 15_000;
+const planPauseMs = 500;
+/** A worker that carries out a step says so every few seconds. */
+const heartbeatFreshMs = 15_000;
 /** A worker sends the message at once, or is lost. */
 const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
+/** How many runs are asked at a time why they ended. */
+const questionsAtOnce = 8;
+/** What Temporal calls workflows that did not end by themselves. A run that is cancelled aborts and completes. */
+const endedOutside: readonly string[] = ['TERMINATED', 'FAILED', 'TIMED_OUT'];
+/** A start, and a workflow task that nobody has taken, or that was taken by a worker that does not finish it. */
+const eventsOfUntakenStart = 5;
 
 /** What a person can say at a hold. */
 export type StatementAtHold =
@@ -84,6 +103,22 @@ export interface RunSummary {
   endedAt?: string;
   /** Who has released a hold alone, and which; left out where nobody has. */
   brokenGlass?: string;
+  /** Why it ended, of one that is over and did not end as planned; only where that was asked for. */
+  reason?: string;
+}
+
+/** Which runs are listed. */
+export interface RunFilter {
+  openOnly: boolean;
+  /** Whether to say of runs that are over why they ended, which takes a question each. */
+  reasons?: boolean;
+  most?: number;
+  target?: string;
+  runbook?: string;
+  phase?: string;
+  requester?: string;
+  /** ISO 8601, UTC. */
+  since?: string;
 }
 
 /** How a run stands, with what its activities say right now. */
@@ -93,6 +128,22 @@ export interface LiveRun {
   progress: Readonly<Record<string, Progress>>;
   /** What is being tried again. */
   retrying: readonly Retrying[];
+  /** No worker has answered: all of this is what Temporal knows. */
+  lastKnown?: Unanswered;
+  /** Somebody has ended its workflow past Holdpoint. */
+  outsideEnd?: OutsideEnd;
+}
+
+/** What to know of a state that no worker has told. */
+export interface Unanswered extends Silence {
+  /** Nobody answers, or workers cannot replay the run. */
+  why: 'silent' | 'not-replayed';
+  /** When the last thing happened that is known; ISO 8601, UTC. */
+  at: string;
+  /** Some of it is in the evidence store only. */
+  incomplete: boolean;
+  /** Steps that a worker has spoken of a moment ago: it carries them out still. */
+  carriedOut: { step: string; at: string }[];
 }
 
 /** Something that has failed and is tried again by itself. */
@@ -108,12 +159,15 @@ export class Holdpoint {
   readonly schedules: Schedules;
   private readonly client: Client;
   private readonly settings: TemporalSettings;
+  private readonly onSilence: (silence: Silence, about: 'question' | 'word' | 'plan') => void;
   /** The execution in which each state was seen: what is said to that need not be looked for again. */
   private readonly seenIn = new WeakMap<object, { workflowId: string; runId: string }>();
 
-  constructor(client: Client, settings: TemporalSettings) {
+  /** @param onSilence told, at most once a call, where no worker has answered within `silenceMs`; what was asked goes on. */
+  constructor(client: Client, settings: TemporalSettings, onSilence: Holdpoint['onSilence'] = () => undefined) {
     this.client = client;
     this.settings = settings;
+    this.onSilence = onSilence;
     this.schedules = new Schedules(client, settings);
   }
 
@@ -127,11 +181,44 @@ export class Holdpoint {
         workflowExecutionTimeout: planTimeoutMs,
         args: [{ document, inputs }],
       });
-      const forecast = await resultOf(planning);
+      const forecast = await this.takenUp(planning, resultOf(planning));
       await requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {
+      const isTimedOut = error instanceof WorkflowFailedError && error.cause instanceof TimeoutFailure;
+      if (isTimedOut) throw this.noWorker(error);
       throw refusalIn(error) ?? error;
+    }
+  }
+
+  private noWorker(cause?: unknown): HoldpointError {
+    return new HoldpointError('worker-missing', { queue: this.settings.taskQueue, address: this.settings.address }, { cause });
+  }
+
+  /** Waits for a plan, as long as a worker makes it; throws `worker-missing` where none has begun. */
+  private async takenUp<Result>(planning: WorkflowHandle, result: Promise<Result>): Promise<Result> {
+    const isBegun = async (): Promise<boolean> => {
+      const { historyLength, raw } = await planning.describe();
+      const isWaiting = Boolean(raw.pendingWorkflowTask) && (raw.pendingActivities ?? []).length === 0;
+      return !isWaiting || Number(historyLength) > eventsOfUntakenStart;
+    };
+    const tell = async (): Promise<void> => {
+      if (!(await isBegun())) this.onSilence(await silenceOf(this.client, this.settings), 'plan');
+    };
+    const giveUpAt = performance.now() + planTakenWithinMs;
+    let isOver = false;
+    const untaken = async (): Promise<never> => {
+      while (!isOver && performance.now() < giveUpAt) await wait(planPauseMs);
+      if (isOver || (await isBegun())) return new Promise<never>(() => undefined);
+      await planning.terminate('no worker has taken it');
+      throw this.noWorker();
+    };
+    const patience = untaken();
+    patience.catch(() => undefined);
+    try {
+      return await tellingWhenSilent(Promise.race([result, patience]), tell);
+    } finally {
+      isOver = true;
     }
   }
 
@@ -170,10 +257,13 @@ export class Holdpoint {
       typedSearchAttributes: attributesOf({ run, runbook: forecast.runbook.name, requester: person, phase: 'planning' }),
     };
     try {
-      return await sendAgain((updateId) => {
-        const startWorkflowOperation = new WithStartWorkflowOperation(runWorkflow, options);
-        return this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation, updateId });
-      });
+      return await this.telling(
+        'word',
+        sendAgain((updateId) => {
+          const startWorkflowOperation = new WithStartWorkflowOperation(runWorkflow, options);
+          return this.client.workflow.executeUpdateWithStart(admissionUpdate, { startWorkflowOperation, updateId });
+        }),
+      );
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return await this.startedBefore(statement);
       if (isLost(error)) throw new HoldpointError('word-unanswered', { target, attempt: 'start' }, { cause: error });
@@ -206,9 +296,8 @@ export class Holdpoint {
   }
 
   /** The runs that are open, or the newest ones of all. */
-  async list(options: { openOnly: boolean; most?: number }): Promise<RunSummary[]> {
-    const which = options.openOnly ? "= 'Running'" : "!= 'ContinuedAsNew'";
-    const query = `WorkflowType = '${runWorkflow}' AND ExecutionStatus ${which}`;
+  async list(options: RunFilter): Promise<RunSummary[]> {
+    const query = listQuery(options);
     const runs: RunSummary[] = [];
     for await (const found of this.client.workflow.list({ query })) {
       const attribute = (name: string): string => {
@@ -220,7 +309,7 @@ export class Holdpoint {
         target: found.workflowId,
         runbook: attribute(searchAttributes.runbook),
         requester: attribute(searchAttributes.requester),
-        phase: attribute(searchAttributes.phase),
+        phase: endedOutside.includes(found.status.name) ? 'terminated' : attribute(searchAttributes.phase),
         ...openingIn(found.memo),
         startedAt: found.startTime.toISOString(),
         endedAt: found.closeTime?.toISOString(),
@@ -228,7 +317,23 @@ export class Holdpoint {
       });
       if (runs.length >= (options.most ?? runsListedMax)) break;
     }
+    if (options.reasons) await this.addReasons(runs);
     return runs;
+  }
+
+  /** Says of runs that are over why they ended; of those that did not end as planned. */
+  private async addReasons(runs: RunSummary[]): Promise<void> {
+    const left = runs.filter(({ phase, endedAt }) => endedAt !== undefined && phase !== 'done');
+    const read = async (): Promise<void> => {
+      for (let run = left.pop(); run; run = left.pop()) {
+        const handle = await this.handleOf(run.run);
+        if (run.phase === 'terminated') {
+          const end = await outsideEndOf(handle, await handle.describe());
+          if (end) run.reason = [`${end.how} in Temporal${end.by === '' ? '' : ` by ${end.by}`}`, end.reason].filter(Boolean).join(': ');
+        } else run.reason = ((await handle.result()) as { reason?: string }).reason;
+      }
+    };
+    await Promise.all(Array.from({ length: questionsAtOnce }, () => read().catch(() => undefined)));
   }
 
   /** The holds of all runs that a person may sign now. */
@@ -243,16 +348,61 @@ export class Holdpoint {
 
   /** The state of a run and the live progress of what it is carrying out. Throws what `state` does. */
   async live(name: string): Promise<LiveRun> {
-    const { state, raw } = await this.look(await this.handleOf(name), name);
-    if (endPhases.includes(state.phase)) return { state, progress: {}, retrying: [] };
-    const activities = (raw.pendingActivities ?? []).map((activity) => ({ ...activity, report: reportIn(activity) }));
-    return {
-      state,
-      progress: Object.fromEntries(activities.flatMap(({ report }) => (report?.progress ? [[report.step, report.progress]] : []))),
-      retrying: activities.flatMap(({ report, lastFailure, attempt }) =>
-        lastFailure?.message ? [{ step: report?.step, reason: lastFailure.message, attempt: attempt ?? 0 }] : [],
-      ),
-    };
+    const { state, raw, outsideEnd } = await this.look(await this.handleOf(name), name);
+    return { ...liveIn(state, raw), ...(outsideEnd && { outsideEnd }) };
+  }
+
+  /**
+   * The same within a few seconds: where no worker answers in that time, how the run stood when something last happened in it.
+   * Throws `run-unknown`, `target-occupied`, `shown-forged`.
+   */
+  async show(name: string): Promise<LiveRun> {
+    const handle = await this.handleOf(name);
+    const workflow = await this.described(handle, name);
+    const outsideEnd = await outsideEndOf(handle, workflow);
+    const asked = this.answerOf(handle, name, workflow).catch((error: unknown) => {
+      if (error instanceof HoldpointError && (error.code === 'run-silent' || error.code === 'run-not-replayed')) return error;
+      throw error;
+    });
+    const readSpare = async (): Promise<[LastKnown, Silence]> =>
+      Promise.all([lastKnownOf(handle, workflow), silenceOf(this.client, this.settings)]);
+    // Most answers come at once; what would take their place is read while the others are waited for.
+    const early = await withinTime(asked, spareAfterMs);
+    const spare = early === undefined ? readSpare() : undefined;
+    spare?.catch(() => undefined);
+    const answer = early ?? (await withinTime(asked, silenceMs - spareAfterMs));
+    const ended = outsideEnd && { outsideEnd };
+    if (answer && !(answer instanceof HoldpointError)) return { ...liveIn(withOutsideEnd(answer, outsideEnd), workflow.raw), ...ended };
+    const [{ state, at, incomplete }, silence] = await (spare ?? readSpare());
+    // Whoever takes tasks from our queue can have written the history, too.
+    requireHonestState(name, state, workflow.workflowId);
+    const why = answer?.code === 'run-not-replayed' ? ('not-replayed' as const) : ('silent' as const);
+    const lastKnown = { ...silence, why, at, incomplete, carriedOut: carriedOutIn(workflow.raw, Date.now()) };
+    return { ...liveIn(withOutsideEnd(state, outsideEnd), workflow.raw), ...ended, lastKnown };
+  }
+
+  /**
+   * What has happened in a run since its history began, as it was put into its record, whether a worker is there or not. `incomplete`: some
+   * of it is in the evidence store only. Throws `run-unknown`, `target-occupied`.
+   */
+  async log(name: string): Promise<{ run: string; target: string; entries: HistoryEntry[]; incomplete: boolean; outsideEnd?: OutsideEnd }> {
+    const handle = await this.handleOf(name);
+    const workflow = await this.described(handle, name);
+    const outsideEnd = await outsideEndOf(handle, workflow);
+    const { entries, incomplete, cutOff } = await entriesOf(this.client, handle);
+    const run = workflow.typedSearchAttributes.get(defineSearchAttributeKey(searchAttributes.run, 'KEYWORD')) ?? '';
+    const target = workflow.workflowId;
+    return { run, target, entries, incomplete: incomplete || cutOff, ...(outsideEnd && { outsideEnd }) };
+  }
+
+  /** What a bug report of a run is made of, whether a worker is there or not. Throws what `show` does. */
+  async bundle(name: string): Promise<RunBundle> {
+    const live = await this.show(name);
+    const { entries } = await this.log(name);
+    const history = await eventsOf(await this.handleOf(name));
+    const { serverVersion } = await this.client.workflowService.getSystemInfo({});
+    const json = (value: unknown): Json => JSON.parse(JSON.stringify(value)) as Json;
+    return { run: live.state.run, server: serverVersion ?? '', state: json(live), entries: json(entries), history: json(history) };
   }
 
   /**
@@ -386,7 +536,7 @@ export class Holdpoint {
     send: (updateId: string) => Promise<Answer>,
   ): Promise<Answer> {
     try {
-      return await sendAgain(send);
+      return await this.telling('word', sendAgain(send));
     } catch (error) {
       if (isLost(error)) throw new HoldpointError('word-unanswered', { target: handle.workflowId, attempt }, { cause: error });
       const refusal = refusalIn(error);
@@ -423,15 +573,39 @@ export class Holdpoint {
     throw new HoldpointError('run-unknown', { run: name });
   }
 
+  private telling<Answer>(about: 'question' | 'word', work: Promise<Answer>): Promise<Answer> {
+    return tellingWhenSilent(work, async () => this.onSilence(await silenceOf(this.client, this.settings), about));
+  }
+
   /** What a run says of itself, and Temporal of its workflow, which comes first: of what is no run a query would wait for nobody. */
-  private async look(handle: WorkflowHandle, name: string): Promise<{ state: RunState; raw: WorkflowExecutionDescription['raw'] }> {
+  private async look(
+    handle: WorkflowHandle,
+    name: string,
+  ): Promise<{ state: RunState; raw: WorkflowExecutionDescription['raw']; outsideEnd?: OutsideEnd }> {
+    const workflow = await this.described(handle, name);
+    const outsideEnd = await outsideEndOf(handle, workflow);
+    const told = await this.telling('question', this.answerOf(handle, name, workflow));
+    const state = withOutsideEnd(told, outsideEnd);
+    this.seenIn.set(state, { workflowId: workflow.workflowId, runId: workflow.runId });
+    return { state, raw: workflow.raw, ...(outsideEnd && { outsideEnd }) };
+  }
+
+  private async described(handle: WorkflowHandle, name: string): Promise<WorkflowExecutionDescription> {
     try {
       const workflow = await askAgain(this.client.connection, () => handle.describe());
       requireRun(workflow, this.settings.taskQueue);
+      return workflow;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });
+      throw error;
+    }
+  }
+
+  private async answerOf(handle: WorkflowHandle, name: string, { workflowId }: WorkflowExecutionDescription): Promise<RunState> {
+    try {
       const state = await this.stateOf(handle);
-      requireHonestState(name, state, workflow.workflowId);
-      this.seenIn.set(state, { workflowId: workflow.workflowId, runId: workflow.runId });
-      return { state, raw: workflow.raw };
+      requireHonestState(name, state, workflowId);
+      return state;
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw new HoldpointError('run-unknown', { run: name }, { cause: error });
       throw error;
@@ -449,6 +623,48 @@ export class Holdpoint {
       throw new HoldpointError('run-silent', details, { cause: error });
     }
   }
+}
+
+function liveIn(state: RunState, { pendingActivities }: WorkflowExecutionDescription['raw']): LiveRun {
+  if (endPhases.includes(state.phase)) return { state, progress: {}, retrying: [] };
+  const activities = (pendingActivities ?? []).map((activity) => ({ ...activity, report: reportIn(activity) }));
+  return {
+    state,
+    progress: Object.fromEntries(activities.flatMap(({ report }) => (report?.progress ? [[report.step, report.progress]] : []))),
+    retrying: activities.flatMap(({ report, lastFailure, attempt }) =>
+      lastFailure?.message ? [{ step: report?.step, reason: lastFailure.message, attempt: attempt ?? 0 }] : [],
+    ),
+  };
+}
+
+/** Steps of which a worker has said something just now, whoever answers for the run. */
+function carriedOutIn({ pendingActivities }: WorkflowExecutionDescription['raw'], nowMs: number): Unanswered['carriedOut'] {
+  return (pendingActivities ?? []).flatMap((activity) => {
+    const atMs = Number(activity.lastHeartbeatTime?.seconds ?? 0) * 1_000;
+    const step = reportIn(activity)?.step;
+    return step !== undefined && nowMs - atMs < heartbeatFreshMs ? [{ step, at: new Date(atMs).toISOString() }] : [];
+  });
+}
+
+/** A run whose workflow was ended past it waits for nobody, whatever it has said last. */
+function withOutsideEnd(state: RunState, outsideEnd: OutsideEnd | undefined): RunState {
+  if (!outsideEnd) return state;
+  const { how, by, at, reason } = outsideEnd;
+  const told = `its workflow has ${how === 'terminated' ? 'been terminated' : how} in Temporal${by === '' ? '' : ` by ${by}`}`;
+  const leftovers = state.steps.flatMap(({ id, uses, kind, status, summary, progress, startedAt }) => {
+    if (kind !== 'action' || startedAt === undefined || findAction(uses)?.change === 'reads' || status === 'undone') return [];
+    const far = progress?.summary ?? summary;
+    const how = status === 'done' ? 'was done and stays' : 'was cut off in the middle';
+    return [`step ${id} (${uses}) ${how}${far === undefined ? '' : `: ${far}`}`];
+  });
+  const steps = state.steps.map((step) => (step.startedAt !== undefined && step.endedAt === undefined ? stoppedStep(step, at) : step));
+  const ended = { at, reason: reason === '' ? told : `${told}: ${reason}`, leftovers };
+  const none = { commands: [], pauseRequestedBy: undefined };
+  return { ...state, ...none, phase: 'terminated', steps, ended, hold: undefined, stuck: undefined, window: undefined };
+}
+
+function stoppedStep(step: RunState['steps'][number], at: string): RunState['steps'][number] {
+  return { ...step, status: 'stopped', endedAt: at };
 }
 
 /** What the heartbeats of an activity tell; only those of steps do. */
@@ -469,6 +685,24 @@ function attemptOf(statement: StatementAtHold): string {
   if (statement.kind === 'withdrawal') return 'withdraw';
   if (statement.kind === 'break-glass') return 'break-glass';
   return statement.kind === 'decision' ? statement.decision : 'approve';
+}
+
+function listQuery({ openOnly, target, runbook, phase, requester, since }: RunFilter): string {
+  const of = (name: string, value: string | undefined): string[] =>
+    value === undefined ? [] : [`${name} = '${value.replaceAll("'", '')}'`];
+  // Of a run that was terminated the attribute still says what it said last.
+  const isOutside = phase === 'terminated';
+  const status = openOnly ? "= 'Running'" : isOutside ? "IN ('Terminated', 'Failed', 'TimedOut')" : "!= 'ContinuedAsNew'";
+  return [
+    `WorkflowType = '${runWorkflow}'`,
+    `ExecutionStatus ${status}`,
+    ...of('WorkflowId', target),
+    ...of(searchAttributes.runbook, runbook),
+    ...of(searchAttributes.requester, requester),
+    ...(isOutside ? [] : of(searchAttributes.phase, phase)),
+    ...(phase === undefined || isOutside ? [] : ["ExecutionStatus != 'Terminated'"]),
+    ...(since === undefined ? [] : [`StartTime > '${since}'`]),
+  ].join(' AND ');
 }
 
 function brokenGlassIn(memo: Record<string, unknown> | undefined): Pick<RunSummary, 'brokenGlass'> {

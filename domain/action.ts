@@ -106,6 +106,8 @@ interface Unfinished {
    * is certain. It tells `undo` what a step that was not finished has left.
    */
   untouched?: boolean;
+  /** What goes on in the world whatever the run does, and how to follow it, as a sentence without a full stop: an update of EKS. */
+  goesOn?: string;
 }
 
 /** A call of an action, as part of the rollback from another one. */

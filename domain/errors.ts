@@ -347,6 +347,7 @@ export const errorsToldInPlace = {
   'runbook-unknown': 'refuse',
   'worker-failed': 'refuse',
   unexpected: 'retry',
+  interrupted: 'refuse',
   'run-id-malformed': 'refuse',
   'target-differs': 'refuse',
   aborted: 'refuse',

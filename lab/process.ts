@@ -144,7 +144,7 @@ async function endOf(child: ChildProcess): Promise<string> {
  * A shell that outlives us by moments: its stdin ends when we do, even by SIGKILL, and then it ends the group.
  * Programs that we do not write can be ended with us in no other portable way.
  */
-function guardGroup(pid: number): ChildProcess {
+export function guardGroup(pid: number): ChildProcess {
   const look = 'for second in $(seq "$2"); do sleep 1; kill -s 0 -- "-$1" || exit; done';
   const script = `read -r _ || { kill -s TERM -- "-$1"; ${look}; kill -s KILL -- "-$1"; }`;
   const guard = spawn('sh', ['-c', script, 'sh', String(pid), String(stopTimeoutMs / 1000)], {

@@ -133,12 +133,12 @@ export async function timed(report: Report, what: string, work: () => Promise<vo
 }
 
 /**
- * Gives a server that answers: a running one as it is, or a development server of our own on a free port of 127.0.0.1 that
+ * Gives a server that answers: a running one as it is, or a development server of our own on `port` or a free one of 127.0.0.1 that
  * ends with us. Its data live in `databaseFile`, or in memory where that is left out.
  * Throws where it does not answer, with the server's last lines.
  */
-export async function startTemporal(options: { source: TemporalSource; databaseFile?: string }): Promise<TemporalServer> {
-  const { source, databaseFile } = options;
+export async function startTemporal(options: { source: TemporalSource; databaseFile?: string; port?: number }): Promise<TemporalServer> {
+  const { source, databaseFile, port } = options;
   if (source.kind === 'running') {
     await checkServing(source.address).catch((error: unknown) => {
       throw new Error(
@@ -151,7 +151,7 @@ export async function startTemporal(options: { source: TemporalSource; databaseF
   }
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startDevelopmentServer(source.path, databaseFile);
+      return await startDevelopmentServer(source.path, databaseFile, port);
     } catch (error) {
       // Somebody else took the port between our look and the server's start.
       if (attempt === startAttemptsMax || !/address already in use/i.test(reasonOf(error))) throw error;
@@ -159,8 +159,8 @@ export async function startTemporal(options: { source: TemporalSource; databaseF
   }
 }
 
-async function startDevelopmentServer(path: string, databaseFile: string | undefined): Promise<TemporalServer> {
-  const port = await freePort();
+async function startDevelopmentServer(path: string, databaseFile?: string, wanted?: number): Promise<TemporalServer> {
+  const port = wanted ?? (await freePort());
   const address = `127.0.0.1:${port}`;
   const args = ['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'error'];
   args.push('--dynamic-config-value', `history.transferProcessorMaxPollRPS=${looksPerSecond}`);
@@ -187,12 +187,24 @@ async function checkServing(address: string, namespace?: string): Promise<void> 
   }
 }
 
+/** Whether nobody listens on a TCP port of 127.0.0.1 at the moment. */
+export async function isFree(port: number): Promise<boolean> {
+  return portFrom(port).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** A TCP port of 127.0.0.1 on which nobody listens at the moment. */
 export async function freePort(): Promise<number> {
+  return portFrom(0);
+}
+
+function portFrom(wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(wanted, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });

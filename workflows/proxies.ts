@@ -44,6 +44,17 @@ export function observer({ runsOn }: { runsOn?: string }): Pick<Activities, 'obs
   });
 }
 
+/** A short look at what a step has left, when its run ends: whoever has aborted waits for it. */
+export function lastObserver({ runsOn }: { runsOn?: string }): Pick<Activities, 'observe'> {
+  return proxyActivities<Pick<Activities, 'observe'>>({
+    ...queueOf(runsOn),
+    startToCloseTimeout: '20s',
+    scheduleToCloseTimeout: '40s',
+    heartbeatTimeout,
+    retry: { initialInterval: '500ms', maximumAttempts: 2 },
+  });
+}
+
 /** Where the activities of an action go: a queue of its own where it has to run in one place, whose worker may be missing. */
 function queueOf(runsOn: string | undefined): { taskQueue?: string; scheduleToStartTimeout?: '10 minutes' } {
   if (runsOn === undefined) return {};

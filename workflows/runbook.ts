@@ -71,6 +71,9 @@ export async function runbook(input: RunInput, handed?: Continued): Promise<RunR
   return CancellationScope.nonCancellable(() => close(run, progress, end));
 }
 
+/** How many steps that were left out are named when a run is done. */
+const skippedNamedMax = 5;
+
 /** Whoever starts a run asks once what became of that; it needs no signature. */
 const admissionsAskedMax = 20;
 
@@ -119,11 +122,20 @@ async function endingOf(whole: () => Promise<End>): Promise<End> {
 async function carryOut(run: Run, progress: RunProgress): Promise<End> {
   try {
     await fromHoldToHold(run, progress);
-    return { phase: 'done', reason: 'every step is done' };
+    return { phase: 'done', reason: doneReason(run.rows) };
   } catch (error) {
     if (!(error instanceof RollingBack) || !progress.rollback) throw error;
     return rollBack(run, progress, progress.rollback);
   }
+}
+
+function doneReason(rows: Run['rows']): string {
+  const actions = rows.filter(({ shown }) => shown.kind === 'action');
+  const skipped = actions.filter(({ shown }) => shown.status === 'skipped').map(({ shown }) => shown.id);
+  if (skipped.length === 0) return 'every step is done';
+  const names = skipped.slice(0, skippedNamedMax).join(', ') + (skipped.length > skippedNamedMax ? ', …' : '');
+  if (skipped.length === actions.length) return `nothing was done: every step was left out (${names})`;
+  return `${actions.length - skipped.length} of ${actions.length} steps are done, ${skipped.length} left out: ${names}`;
 }
 
 async function fromHoldToHold(run: Run, progress: RunProgress): Promise<void> {

@@ -6,7 +6,8 @@ import { nextClockChange } from '../../domain/calendar/zone.ts';
 import { calendarNamed, loadCalendars, momentOf, openingJson } from '../calendars.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { formatDuration, table, timeIn, zoneOfUser } from '../format.ts';
+import { formatDuration, timeIn, zoneOfUser } from '../format.ts';
+import { table } from '../layout.ts';
 
 const dayMs = 86_400_000;
 const countDefault = 10;

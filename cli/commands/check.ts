@@ -94,9 +94,10 @@ async function check(target: Target, options: Options, terminal: Terminal): Prom
 function show(report: Report, cluster: string, { markdown = false, output }: Options, terminal: Terminal): void {
   terminal.result(reportJson(report, cluster));
   if (output === 'sarif') {
-    terminal.lines(JSON.stringify(sarifOf(report, cluster, versionOfPackage()), null, 2).split('\n'));
-  } else if (output === 'junit') terminal.lines(junitLines(report, cluster));
-  else terminal.lines(markdown ? checkMarkdown(report, cluster) : checkLines(report, cluster, terminal));
+    for (const line of JSON.stringify(sarifOf(report, cluster, versionOfPackage()), null, 2).split('\n')) terminal.verbatim(line);
+  } else if (output === 'junit') for (const line of junitLines(report, cluster)) terminal.verbatim(line);
+  else if (markdown) for (const line of checkMarkdown(report, cluster)) terminal.verbatim(line);
+  else terminal.lines(checkLines(report, cluster, terminal));
 }
 
 function exitCodeOf(report: Report): number {

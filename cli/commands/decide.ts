@@ -63,7 +63,10 @@ function registerBreakGlass(program: Parameters<RegisterCommand>[0], context: Co
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
         if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
-        if (!(await seen(state, state.hold, 'break-glass', options, terminal)) || !(await saysAlone(state.hold, options, terminal))) {
+        if (
+          !(await seen(state, state.hold, { decision: 'break-glass', person: signer.person }, options, terminal)) ||
+          !(await saysAlone(state.hold, options, terminal))
+        ) {
           terminal.line('Nothing was signed.');
           return context.exit(exitCodes.error);
         }
@@ -172,7 +175,7 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
       await withHoldpoint(terminal, async (holdpoint) => {
         const state = await holdpoint.state(name);
         if (!state.hold) throw new HoldpointError('hold-not-waiting', { run: state.run, phase: state.phase });
-        if (!(await seen(state, state.hold, decision, options, terminal))) {
+        if (!(await seen(state, state.hold, { decision, person: signer.person }, options, terminal))) {
           terminal.line('Nothing was signed.');
           return context.exit(exitCodes.error);
         }
@@ -198,7 +201,13 @@ function requireRunId(name: string, decision: ReadKind): void {
 }
 
 /** Whether the person has seen the very plan that would be signed: by its hash, or by being shown it now. */
-async function seen(state: RunState, hold: HoldState, decision: ReadKind, options: DecideOptions, terminal: Terminal): Promise<boolean> {
+async function seen(
+  state: RunState,
+  hold: HoldState,
+  { decision, person }: { decision: ReadKind; person: string },
+  options: DecideOptions,
+  terminal: Terminal,
+): Promise<boolean> {
   const { planHash } = hold.request;
   if (options.plan !== undefined) {
     if (hashMatches(planHash, options.plan)) return true;
@@ -216,5 +225,7 @@ async function seen(state: RunState, hold: HoldState, decision: ReadKind, option
   }
   terminal.lines(runLines({ state, progress: {}, retrying: [] }, terminal, { plan: true, full: options.full }));
   terminal.line();
-  return terminal.confirm(decision === 'reject' ? `Reject it and end ${state.run}?` : `Sign this plan for ${state.run}?`);
+  return terminal.confirm(
+    decision === 'reject' ? `Reject it as ${person} and end ${state.run}?` : `Sign this plan for ${state.run} as ${person}?`,
+  );
 }

@@ -98,7 +98,10 @@ export const registerDemo: RegisterCommand = (program, context) => {
         '  holdpoint demo cluster-upgrade --yes',
         '  holdpoint demo node-maintenance --on lab --yes',
         '',
-        'Everything runs on this machine and is stopped at the end; the evidence stays.',
+        'Everything runs on this machine and is stopped at the end; the evidence stays. Without a terminal it signs as the demo’s',
+        'own people, as with --yes, and says so.',
+        '',
+        'Exit codes: 0 shown and verified, 1 error or a budget was broken, 2 bad input, 4 stuck, 5 rejected by you.',
       ].join('\n'),
     )
     .action(async (runbook: string, options: DemoOptions) => {
@@ -108,7 +111,9 @@ export const registerDemo: RegisterCommand = (program, context) => {
       if (runbook === maintenanceOnLab.name && options.on === 'lab') {
         context.exit(await show(maintenanceOnLab, startLabCluster, options, terminal));
       } else if (sandboxed) {
-        context.exit(await show(sandboxed.demo, (start) => startSandboxCluster(speed, start, sandboxed.world), options, terminal));
+        context.exit(
+          await show(sandboxed.demo, (start) => startSandboxCluster(speed, start, { world: sandboxed.world }), options, terminal),
+        );
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,

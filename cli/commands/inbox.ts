@@ -28,7 +28,7 @@ export const registerInbox: RegisterCommand = (program, context) => {
         const asked = item.askedBy === undefined ? '' : `, asked for by ${item.askedBy}`;
         terminal.lines([
           `${colors.magenta('■')} ${colors.bold(item.title)} on ${colors.bold(item.target)}  hold ${item.hold} of ${item.run}${asked}`,
-          `  started by ${item.requester}; waits since ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
+          `  started by ${item.requester}; has waited ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
             `closes in ${formatDuration(item.leftMs)}, ${formatTime(item.expiresAt)}`,
           ...(item.opening ? [`  ${awaitedText(item.opening, terminal.surroundings.now())}`] : []),
           ...(item.brokenGlass ?? []).map(({ person, hold }) => colors.red(`  ‼ BREAK GLASS: ${person} has released hold ${hold} alone`)),

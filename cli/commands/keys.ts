@@ -16,7 +16,8 @@ import { sshLineOf } from '../../domain/approval/sshsig.ts';
 import { base64urlOf } from '../../domain/base64.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { formatTime, table } from '../format.ts';
+import { formatTime } from '../format.ts';
+import { table } from '../layout.ts';
 import { readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -115,7 +116,8 @@ function listPeople(terminal: Terminal, people: PeopleKeys): void {
 }
 
 /** In the user's zone: times in holdpoint.yaml are in UTC. */
-function stateText({ state, from, until, revoked }: PersonKey & { state: KeyState }): string {
+/** How a key stands, in words. */
+export function stateText({ state, from, until, revoked }: PersonKey & { state: KeyState }): string {
   switch (state) {
     case 'early':
       return `counts from ${formatTime(from)}`;
@@ -168,7 +170,8 @@ async function listOwn(terminal: Terminal, people: PeopleKeys | undefined): Prom
   for (const { message, remedy } of problems) terminal.lines([message, `  ${remedy}`]);
 }
 
-function entriesOf(key: string, people: PeopleKeys, now: Date): ReturnType<typeof told>[] {
+/** The entries of holdpoint.yaml that a key has. */
+export function entriesOf(key: string, people: PeopleKeys, now: Date): ReturnType<typeof told>[] {
   const isSame = (other: PersonKey): boolean => base64urlOf(bytesOfKey(other) ?? new Uint8Array()) === key;
   return Object.entries(people).flatMap(([person, known]) =>
     keysOf(known)
@@ -178,7 +181,7 @@ function entriesOf(key: string, people: PeopleKeys, now: Date): ReturnType<typeo
 }
 
 /** A key that cannot be used hides no other one. */
-async function allKeys(
+export async function allKeys(
   directory: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<{ usable: UsableKey[]; problems: Pick<KeyError, 'message' | 'remedy'>[] }> {

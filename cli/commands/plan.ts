@@ -1,20 +1,25 @@
 import type { Forecast } from '../../domain/plan/forecast.ts';
-import { collect, withCommonOptions, withFullOption, type CommonOptions, type FullOption, type RegisterCommand } from '../command.ts';
+import {
+  withInputOptions,
+  withCommonOptions,
+  withFullOption,
+  type CommonOptions,
+  type FullOption,
+  type RegisterCommand,
+} from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { shellWords } from '../format.ts';
-import { forecastLines } from '../plan-view.ts';
-import { loadRunbook, readInputs } from '../runbook-files.ts';
+import { forecastLines, obstaclesIn } from '../plan-view.ts';
+import { loadRunbook, readInputs, type InputOptions } from '../runbook-files.ts';
 import { withHoldpoint } from '../session.ts';
 
-interface PlanOptions extends CommonOptions, FullOption {
-  input?: string[];
+interface PlanOptions extends CommonOptions, FullOption, InputOptions {
   config?: string;
 }
 
 export const registerPlan: RegisterCommand = (program, context) => {
-  withFullOption(withCommonOptions(program.command('plan')))
+  withInputOptions(withFullOption(withCommonOptions(program.command('plan'))))
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
-    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--config <file>', 'holdpoint.yaml to check policies against')
     .addHelpText(
       'after',
@@ -24,9 +29,9 @@ export const registerPlan: RegisterCommand = (program, context) => {
     .action(async (name: string, options: PlanOptions) => {
       const terminal = context.terminal(options);
       const { document, runbook } = await loadRunbook(terminal, name, options.config);
-      const inputs = readInputs(runbook, options.input ?? []);
+      const inputs = await readInputs(runbook, options);
       const forecast = await withHoldpoint(terminal, (holdpoint) => holdpoint.plan(document, inputs));
-      const blocked = (forecast.spans[0]?.plan.steps ?? []).some(({ plan }) => plan.blockers.length > 0);
+      const blocked = obstaclesIn(forecast).length > 0;
       terminal.result({ ...forecast, blocked });
       terminal.lines(forecastLines(forecast, terminal, options));
       terminal.line();
@@ -35,8 +40,9 @@ export const registerPlan: RegisterCommand = (program, context) => {
     });
 };
 
-function startCommand(name: string, { input = [], config }: PlanOptions, { spans }: Forecast): string {
-  const inputs = input.flatMap((given) => ['-i', given]);
+function startCommand(name: string, { input = [], inputsFile, config }: PlanOptions, { spans }: Forecast): string {
+  const file = inputsFile === undefined ? [] : ['-f', inputsFile];
+  const inputs = [...file, ...input.flatMap((given) => ['-i', given])];
   const configuration = config === undefined ? [] : ['--config', config];
   return shellWords(['holdpoint', 'start', name, ...inputs, ...configuration, '--plan', spans[0]?.plan.hash ?? '']);
 }

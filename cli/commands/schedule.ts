@@ -6,7 +6,8 @@ import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { isPath } from '../../runbooks/compiler/reference.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { formatDuration, table, timeIn, zoneOfUser } from '../format.ts';
+import { formatDuration, timeIn, zoneOfUser } from '../format.ts';
+import { table } from '../layout.ts';
 import { readConfiguration } from '../runbook-files.ts';
 import {
   calendarOfKept,

@@ -15,6 +15,6 @@ export const registerSchema: RegisterCommand = (program, context) => {
       const schema = schemaOf();
       const terminal = context.terminal(options);
       terminal.result(schema);
-      terminal.lines(JSON.stringify(schema, null, 2).split('\n'));
+      for (const line of JSON.stringify(schema, null, 2).split('\n')) terminal.verbatim(line);
     });
 };

@@ -1,6 +1,6 @@
 import { summaryOfHold } from '../../client/hold-summary.ts';
 import { withCommonOptions, withFullOption, type CommonOptions, type FullOption, type RegisterCommand } from '../command.ts';
-import { exitCodeOf } from '../exit-codes.ts';
+import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { runLines } from '../run-view.ts';
 import { withHoldpoint } from '../session.ts';
 import { isOver, RunWatch } from '../watch.ts';
@@ -12,17 +12,18 @@ export const registerShow: RegisterCommand = (program, context) => {
     .addHelpText(
       'after',
       '\nExample:\n  holdpoint show eks/eu-central-1/demo --watch\n\n' +
-        'Exit codes: 0 going on or done, 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+        'Exit codes: 0 going on or done, 1 no worker answers (what is last known is shown), 3 waiting at a hold, 4 stuck,\n' +
+        '5 aborted, rejected, undone or terminated.',
     )
     .action(async (name: string, options: CommonOptions & FullOption & { watch?: boolean }) => {
       const terminal = context.terminal(options);
       const live = await withHoldpoint(terminal, (holdpoint) =>
-        options.watch ? new RunWatch(holdpoint, terminal).watch(name, isOver) : holdpoint.live(name),
+        options.watch ? new RunWatch(holdpoint, terminal).watch(name, isOver) : holdpoint.show(name),
       );
-      const { state, progress, retrying } = live;
+      const { state, progress, retrying, lastKnown, outsideEnd } = live;
       const holdSummary = state.hold && { holdSummary: summaryOfHold(state.hold, terminal.surroundings.now().getTime()) };
-      terminal.result({ ...state, ...holdSummary, progress, retrying });
+      terminal.result({ ...state, ...holdSummary, progress, retrying, lastKnown, outsideEnd });
       if (!options.watch || !terminal.interactive) terminal.lines(runLines(live, terminal, { plan: true, full: options.full }));
-      context.exit(exitCodeOf(live.state.phase));
+      context.exit(lastKnown ? exitCodes.error : exitCodeOf(live.state.phase));
     });
 };

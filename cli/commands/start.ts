@@ -8,7 +8,7 @@ import { ticketProblem, type Ticket } from '../../domain/ticket.ts';
 import { hashDigitsMin, shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { Admission } from '../../workflows/messages.ts';
 import {
-  collect,
+  withInputOptions,
   withCommonOptions,
   withFullOption,
   withSignerOptions,
@@ -20,17 +20,16 @@ import {
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { hashMatches } from '../format.ts';
-import { differenceLines, forecastLines } from '../plan-view.ts';
+import { differenceLines, forecastLines, obstaclesIn } from '../plan-view.ts';
 import { runLines } from '../run-view.ts';
-import { loadRunbook, readInputs } from '../runbook-files.ts';
+import { loadRunbook, readInputs, type InputOptions } from '../runbook-files.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 
 /** The options of a start. */
-export interface StartOptions extends CommonOptions, FullOption, SignerOptions {
-  input?: string[];
+export interface StartOptions extends CommonOptions, FullOption, InputOptions, SignerOptions {
   config?: string;
   plan?: string;
   yes?: boolean;
@@ -40,9 +39,8 @@ export interface StartOptions extends CommonOptions, FullOption, SignerOptions {
 }
 
 export const registerStart: RegisterCommand = (program, context) => {
-  withFullOption(withSignerOptions(withCommonOptions(program.command('start'))))
+  withInputOptions(withFullOption(withSignerOptions(withCommonOptions(program.command('start')))))
     .argument('<runbook>', 'name of a shipped runbook, or a path such as ./my.yaml')
-    .option('-i, --input <name=value>', 'an input of the runbook (may be repeated)', collect)
     .option('--plan <hash>', 'start only if the plan still has this hash (from `holdpoint plan`)')
     .option('--yes', 'start what is planned now without asking')
     .option('--ticket <id>', 'what the run is done for, such as CHG-1234; it is part of what you sign')
@@ -54,12 +52,12 @@ export const registerStart: RegisterCommand = (program, context) => {
       '\nExample:\n  holdpoint start node-group-rotation ' +
         '-i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green --watch\n' +
         '\nExit codes: 0 started (with --watch: done), 1 refused, 2 bad input; ' +
-        'with --watch also 3 waiting at a hold, 4 stuck, 5 aborted or rejected.',
+        'with --watch also 3 waiting at a hold, 4 stuck, 5 aborted, rejected, undone or terminated.',
     )
     .action(async (name: string, options: StartOptions) => {
       const terminal = context.terminal(options);
       const loaded = await loadRunbook(terminal, name, options.config);
-      const inputs = readInputs(loaded.runbook, options.input ?? []);
+      const inputs = await readInputs(loaded.runbook, options);
       const ticket = ticketIn(options);
       const signer = await signerOf(terminal, options);
       await withHoldpoint(terminal, async (holdpoint) => {
@@ -87,14 +85,23 @@ export async function startPlanned(
 ): Promise<string | undefined> {
   const shown = forecast.spans[0]?.plan;
   if (!shown) throw new UsageError('The runbook has no steps.');
+  requireInputsThatWork(forecast);
   if (options.plan !== undefined) requireSameHash(options.plan, shown);
-  else if (!(await agreed(forecast, options, terminal))) {
+  else if (!(await agreed(forecast, signer.person, options, terminal))) {
     terminal.line('Not started.');
     return undefined;
   }
   const { run, admission } = await holdpoint.start(document, forecast, signer, ticket);
   if (!admission.admitted) throw refused(admission, shown, terminal);
   return run;
+}
+
+/** What blocks the first part is for the run to refuse, which knows it best; nobody else would say that a later part can never work. */
+function requireInputsThatWork(forecast: Forecast): void {
+  const [wrong] = obstaclesIn(forecast).filter(({ ofInputs }) => ofInputs);
+  if (!wrong) return;
+  const told = `With these inputs the run cannot work: ${wrong.object}: ${wrong.reason} Nothing was started.`;
+  throw new RefusedError('plan-blocked', told, wrong.remedy);
 }
 
 function ticketIn({ ticket: id, ticketLink: link }: StartOptions): Ticket | undefined {
@@ -115,7 +122,7 @@ function requireSameHash(typed: string, shown: SpanPlan): void {
   );
 }
 
-async function agreed(forecast: Forecast, options: StartOptions, terminal: Terminal): Promise<boolean> {
+async function agreed(forecast: Forecast, person: string, options: StartOptions, terminal: Terminal): Promise<boolean> {
   if (options.yes) return true;
   if (!terminal.interactive) {
     const remedy = 'Give --plan HASH (from `holdpoint plan`), or --yes for whatever is planned now.';
@@ -123,7 +130,7 @@ async function agreed(forecast: Forecast, options: StartOptions, terminal: Termi
   }
   terminal.lines(forecastLines(forecast, terminal, options));
   terminal.line();
-  return terminal.confirm('Start it, signing the first part?');
+  return terminal.confirm(`Start it, signing the first part as ${person}?`);
 }
 
 function refused(admission: Admission & { admitted: false }, shown: SpanPlan, terminal: Terminal): RefusedError {

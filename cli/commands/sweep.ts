@@ -4,7 +4,8 @@ import type { SweepResult, SweptTarget } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted, table } from '../format.ts';
+import { counted } from '../format.ts';
+import { table } from '../layout.ts';
 import { withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 

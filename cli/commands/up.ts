@@ -1,27 +1,62 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { isFree } from '../../lab/temporal.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { startEnvironment, startSandboxCluster, type Environment, type SandboxCluster } from '../environment.ts';
+import { shellWords } from '../format.ts';
 import type { Terminal } from '../terminal.ts';
 
 const speedDefault = 3;
+/** Apart from 7233, where a Temporal server may listen that people need. */
+const portDefault = 7433;
+const portMax = 65_535;
+
+interface UpOptions extends CommonOptions {
+  speed: string;
+  port?: string;
+  envFile?: string;
+  keep?: string;
+}
 
 export const registerUp: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('up'))
+    .description(
+      'Starts everything that a run needs on this machine, for trying things out: a Temporal dev server, a simulated EKS cluster with ' +
+        'six nodes, keys of three people, and a worker that is replaced when it ends. It stays until Ctrl-C.',
+    )
     .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
-    .addHelpText('after', '\nExample:\n  holdpoint up --speed 5')
-    .action(async (options: CommonOptions & { speed: string }) => {
+    .option(
+      '--port <number>',
+      `where Temporal listens, the sandbox on the next port (default: ${portDefault}, or free ones where it is taken)`,
+    )
+    .option('--env-file <file>', 'write what a second terminal needs into this file, to be read with `source FILE`')
+    .option('--keep <folder>', 'keep keys, configuration, evidence and what Temporal knows in this folder, and go on with what is there')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  holdpoint up --speed 5\n  holdpoint up --keep ~/holdpoint-sandbox --env-file ~/holdpoint.env\n\n' +
+        'The cluster is simulated in memory: with --keep it begins anew each time, while runs and their records are those of before.\n\n' +
+        'Exit codes: 0 stopped by Ctrl-C, 1 a part could not start or has ended, 2 bad input.',
+    )
+    .action(async (options: UpOptions) => {
       const terminal = context.terminal(options);
       const speed = readSpeed(options.speed);
       const { signal } = terminal.surroundings;
+      const keep = options.keep === undefined ? undefined : resolve(options.keep);
+      if (keep !== undefined) await mkdir(keep, { recursive: true, mode: 0o700 });
+      const port = await portsFor(options.port, terminal);
       const environment = await startEnvironment({
-        startCluster: (start) => startSandboxCluster(speed, start),
+        startCluster: (start) => startSandboxCluster(speed, start, { port: port && port + 1 }),
         report: (sentence) => terminal.note(sentence),
         signal,
+        keep,
+        temporalPort: port,
       });
       try {
+        if (options.envFile !== undefined) await writeFile(options.envFile, exportsOf(environment).join('\n') + '\n', { mode: 0o600 });
         terminal.result({ env: environment.env, sandboxUrl: environment.cluster.url, directory: environment.directory });
-        explain(environment, speed, terminal);
+        explain(environment, { speed, envFile: options.envFile }, terminal);
         const broken = await Promise.race([environment.broken, aborted(signal)]);
         if (broken !== undefined) {
           terminal.noteBlock(broken);
@@ -34,6 +69,23 @@ export const registerUp: RegisterCommand = (program, context) => {
     });
 };
 
+/** The first of two ports that are free; the usual ones, so that what was pasted once still holds. Throws UsageError. */
+async function portsFor(text: string | undefined, terminal: Terminal): Promise<number | undefined> {
+  const port = Number(text ?? portDefault);
+  if (!Number.isInteger(port) || port < 1 || port >= portMax)
+    throw new UsageError(`--port takes a number from 1 to ${portMax - 1}, not "${text}".`);
+  const free = (await isFree(port)) && (await isFree(port + 1));
+  if (free) return port;
+  if (text !== undefined)
+    throw new UsageError(`Port ${port} or ${port + 1} is taken.`, 'Name another one with --port, or end what listens there.');
+  terminal.note(`Port ${port} or ${port + 1} is taken; taking free ones.`);
+  return undefined;
+}
+
+function exportsOf({ env }: Environment<SandboxCluster>): string[] {
+  return Object.entries({ ...env, HOLDPOINT_PERSON: 'dana' }).map(([name, value]) => `export ${name}=${shellWords([value])}`);
+}
+
 /** A number that time in a sandbox can run at. Throws UsageError. */
 export function readSpeed(text: string): number {
   const speed = Number(text);
@@ -41,14 +93,18 @@ export function readSpeed(text: string): number {
   throw new UsageError(`--speed takes a number above 0 and up to 1000, not "${text}".`);
 }
 
-function explain({ env }: Environment<SandboxCluster>, speed: number, terminal: Terminal): void {
+function explain(
+  environment: Environment<SandboxCluster>,
+  { speed, envFile }: { speed: number; envFile?: string },
+  terminal: Terminal,
+): void {
   const { colors } = terminal;
   const rotation = 'node-group-rotation -i region=eu-central-1 -i cluster=demo -i nodegroup=blue -i newNodegroup=green';
   terminal.lines([
     '',
     colors.bold('Ready. In a second terminal, in this folder:'),
     '',
-    ...Object.entries({ ...env, HOLDPOINT_PERSON: 'dana' }).map(([name, value]) => `  export ${name}=${value}`),
+    ...(envFile === undefined ? exportsOf(environment).map((line) => `  ${line}`) : [`  source ${shellWords([envFile])}`]),
     "  alias holdpoint='npm run --silent holdpoint --'",
     '',
     `  holdpoint start ${rotation} --watch`,

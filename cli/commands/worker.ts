@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { prepareNamespace } from '../namespace.ts';
+import { guardGroup } from '../../lab/process.ts';
 import { programCommand } from '../program-files.ts';
 
 export const registerWorker: RegisterCommand = (program, context) => {
@@ -25,14 +26,17 @@ export const registerWorker: RegisterCommand = (program, context) => {
       const { env, signal, stdout, stderr } = terminal.surroundings;
       await prepareNamespace(env);
       const { command, args } = programCommand('worker/main');
-      const worker = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env } });
+      // A group of its own, so that it can be ended when we are killed: nobody would know of a worker that went on alone.
+      const worker = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env }, detached: true });
+      const guard = worker.pid === undefined ? undefined : guardGroup(worker.pid);
       worker.stdout.pipe(stdout, { end: false });
       worker.stderr.pipe(stderr, { end: false });
       let listened = false;
       worker.stdout.once('data', () => (listened = true));
-      // On a terminal Ctrl-C reaches the worker by itself; elsewhere the signal reaches only us.
+      // Ctrl-C reaches only us.
       signal.addEventListener('abort', () => worker.kill('SIGTERM'));
       const [code] = (await once(worker, 'close')) as [number | null];
+      guard?.kill('SIGKILL');
       if (!listened) {
         terminal.result({ error: { code: 'worker-failed', message: 'The worker could not start.', remedy: 'It said why on stderr.' } });
       }

@@ -32,6 +32,35 @@ export async function connectionError(settings: TemporalSettings, error: unknown
   return new HoldpointError('temporal-unreachable', { address, cause: cause ?? messageOf(error) }, { cause: error });
 }
 
+/**
+ * Finds out at once whether anybody can be reached at all: gRPC goes on trying until its time has run out. Behind a proxy the network of
+ * this machine says nothing. Throws `temporal-unreachable`.
+ */
+export async function requireNetwork({ address }: Pick<TemporalSettings, 'address'>, env = process.env): Promise<void> {
+  const isBehindProxy = proxyVariables.some((name) => env[name] || env[name.toUpperCase()]);
+  const cause = isBehindProxy ? undefined : await tcpProblem(address);
+  if (cause !== undefined) throw new HoldpointError('temporal-unreachable', { address, cause });
+}
+
+/** Those that gRPC heeds. */
+const proxyVariables = ['grpc_proxy', 'https_proxy', 'http_proxy'];
+const tcpTimeoutMs = 2_000;
+
+async function tcpProblem(address: string): Promise<string | undefined> {
+  const { host, port } = endpointOf(address);
+  const socket = connectTcp({ host, port });
+  try {
+    return await new Promise((resolve) => {
+      socket.setTimeout(tcpTimeoutMs, () => resolve(`no answer within ${tcpTimeoutMs / 1_000} s`));
+      socket.once('connect', () => resolve(undefined));
+      // What else goes wrong is for gRPC to say.
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(networkCodes.has(error.code ?? '') ? messageOf(error) : undefined));
+    });
+  } finally {
+    socket.destroy();
+  }
+}
+
 /** What the server says where it does not let us in. */
 function refusalIn(error: unknown): string | undefined {
   let current = error;

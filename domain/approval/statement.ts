@@ -12,6 +12,9 @@ import { timeMsOf } from '../time.ts';
 export const commandNames = ['pause', 'resume', 'undo', 'abort', 'retry', 'skip', 'done', 'adopt', 'proceed'] as const;
 export type CommandName = (typeof commandNames)[number];
 
+/** Commands that depart from what was signed: the person has to say why. */
+export const commandsWithReason: readonly CommandName[] = ['skip', 'done', 'undo', 'adopt', 'proceed'];
+
 /** The commands that are about the stuck step, and name it. */
 export const stepCommands: readonly CommandName[] = ['retry', 'skip', 'done', 'adopt'];
 

@@ -63,7 +63,7 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
   'hold.reminded': ({ hold, number }) => ({ says: `reminder ${text(number)} of hold ${text(hold)}` }),
   'hold.escalated': ({ hold, to }) => ({ says: `people of ${text(to)} may sign at hold ${text(hold)} as well` }),
   'command.accepted': ({ person, command, step, reason }) => ({
-    says: `${text(person)} signed ${text(command)} ${text(step)}: ${whyOf(reason)}`,
+    says: `${text(person)} signed ${[text(command), text(step)].filter((word) => word !== '').join(' ')}: ${whyOf(reason)}`,
   }),
   'hold.released': ({ hold }) => ({ says: `hold ${text(hold)} was released` }),
   'hold.drifted': ({ hold }) => ({ says: `the plan of hold ${text(hold)} had changed: its signatures are void` }),
@@ -90,6 +90,10 @@ const tellers: Record<string, ((body: JsonObject) => Told) | undefined> = {
     says: `steps were let begin outside of the window ${text(calendar)}, as ${text(askedBy)} asked: ${text(reason)}`,
     more: [`signed by ${Array.isArray(signedBy) ? signedBy.map(text).join(', ') : text(signedBy)}`],
   }),
+  'run.paused': () => ({ says: 'the run was paused' }),
+  'run.resumed': () => ({ says: 'the run went on after its pause' }),
+  'annotations.lifted': ({ nodes }) => ({ says: `the cordons of the run were lifted (${Array.isArray(nodes) ? nodes.length : 0})` }),
+  'annotations.kept': ({ reason }) => ({ says: `cordons of the run could not be lifted: ${text(reason)}` }),
   'run.ended': ({ phase, reason, leftovers }) => ({
     says: `the run ended, ${text(phase)}: ${text(reason)}`,
     more: Array.isArray(leftovers) ? leftovers.map((left) => `left behind: ${text(left)}`) : [],

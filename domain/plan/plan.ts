@@ -27,6 +27,8 @@ export interface Blocker {
   reason: string;
   /** What the operator can do about it. */
   remedy: string;
+  /** It comes from the inputs of the run: neither steps before it nor time change that, so the run is not even started. */
+  ofInputs?: true;
 }
 
 /**

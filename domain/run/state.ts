@@ -7,11 +7,26 @@ import type { Ticket } from '../ticket.ts';
 import type { StepState } from './steps.ts';
 import type { AwaitedOpening, WindowState } from './window.ts';
 
-export type Phase =
-  'planning' | 'running' | 'holding' | 'parked' | 'paused' | 'stuck' | 'undoing' | 'done' | 'rejected' | 'aborted' | 'undone' | 'refused';
+/** What a run can be in. No run says `terminated` of itself: its workflow was ended past Holdpoint, as Temporal says. */
+export const phases = [
+  'planning',
+  'running',
+  'holding',
+  'parked',
+  'paused',
+  'stuck',
+  'undoing',
+  'done',
+  'rejected',
+  'aborted',
+  'undone',
+  'refused',
+  'terminated',
+] as const;
+export type Phase = (typeof phases)[number];
 
 /** Phases in which a run is over. */
-export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'undone', 'refused'];
+export const endPhases: readonly Phase[] = ['done', 'rejected', 'aborted', 'undone', 'refused', 'terminated'];
 
 /** How a run ends that was cancelled from outside, through Temporal: nobody signs that. */
 export const cancelledReason = 'cancelled through Temporal';

@@ -1,4 +1,4 @@
-import type { ChangeKind } from '../action.ts';
+import type { ChangeKind, Progress } from '../action.ts';
 import type { Json } from '../json.ts';
 import type { ActionPlan } from '../plan/plan.ts';
 import type { ActionLimits, ActionStep, AtClose } from '../runbook.ts';
@@ -23,6 +23,8 @@ export interface StepState {
   endedAt?: string;
   /** The last thing that is known of it, in one sentence. */
   summary?: string;
+  /** How far it was when it was last stopped, of its objects the first ones; left out while it goes on. */
+  progress?: Progress;
 }
 
 /** What the engine has to know to carry out a step of a signed span. */

@@ -65,7 +65,10 @@ export function parseInputArguments(args: string[], schema: JsonObject): { given
   for (const argument of args.slice(0, inputArgumentsMax)) {
     const [name, ...rest] = argument.split('=');
     if (!name || rest.length === 0) problems.push({ path: argument, message: 'Must have the form name=value.' });
-    else if (given.has(name)) problems.push({ path: name, message: 'Is given twice.' });
+    else if (given.has(name) && propertiesOf(schema)[name]?.type === 'array') {
+      // A list may be given an element at a time.
+      given.set(name, [given.get(name) ?? [], typedValue(rest.join('='), propertiesOf(schema)[name])].flat());
+    } else if (given.has(name)) problems.push({ path: name, message: 'Is given twice.' });
     else given.set(name, typedValue(rest.join('='), propertiesOf(schema)[name]));
   }
   return { given: Object.fromEntries(given), problems };

@@ -172,7 +172,7 @@ test('a workflow that says it is the run is not asked, and the genuine run is ap
     for (const argv of [
       ['show', name],
       ['approve', name, '--as', 'ada'],
-      ['abort', name, '--as', 'ada'],
+      ['abort', name, '--as', 'ada', '--reason', 'stop'],
     ]) {
       const { code, stdout } = await environment.call([...argv, '--json']);
       expect([code, JSON.parse(stdout)]).toEqual([1, { error: expect.objectContaining({ code: 'target-occupied' }) }]);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from '@jest/globals';
 import { forecastLines, signedTextLines } from '../../cli/plan-view.ts';
-import { written } from '../../cli/terminal.ts';
+import { written } from '../../cli/painted.ts';
 import type { Json } from '../../domain/json.ts';
 import { digestOf, sealSpan } from '../../domain/plan/plan.ts';
 import { runCommand } from '../support/run-command.ts';

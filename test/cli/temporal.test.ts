@@ -12,7 +12,7 @@ import { startTemporalProxy, type TemporalProxy } from '../support/temporal-prox
 import { createLiveEnvironment, type LiveEnvironment } from './environment.ts';
 
 const apiKey = 'hush-0123456789';
-const nodegroup = ['-i', 'region=eu-central-1', '-i', 'cluster=demo', '-i', 'nodegroup=blue'];
+const nodegroup = ['-i', 'region=eu-central-1', '-i', 'cluster=demo', '-i', 'nodegroup=blue', '-i', 'version=1.33'];
 
 let environment: LiveEnvironment;
 let upstream: string;

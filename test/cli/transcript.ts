@@ -185,6 +185,11 @@ class Placeholders {
       // A drain lasts as long as pods here have taken to start, which no two worlds have in common.
       .replace(/(?<= (?:kubernetes\.drain|eks\.deleteNodegroup), about )(?:\d+ (?:s|min|h) ?)+$/gm, '{time}')
       .replace(/(?<=, about )(?:\d+ (?:s|min|h) ?)+\((?:forecast|median[^)]*)\)$/gm, '{time} ({basis})')
+      .replace(/(?<=^ {2}In all: .*; about )(?:\d+ (?:s|min|h) ?)+(?=;)/gm, '{time}')
+      .replace(/(?<= in all, about )(?:\d+ (?:s|min|h) ?)+(?=of work)/gm, '{time} ')
+      .replace(/(?<=^ {4}took )(?:\d+ (?:s|min|h) ?)+(?=;|$)/gm, '{time}')
+      // A run goes on between a command and the look after it.
+      .replace(/(?<=^r-\S+ is )(?:planning|running|holding|paused|aborted|stuck|undoing)\b.*$/gm, '{phase}')
       .replace(/(?<=; closes in )(?:\d+ (?:s|min|h) ?)+(?=,)/g, '{time}')
       .replace(/\b\d{1,2} \w{3} \d{4}, \d\d:\d\d:\d\d \S+?(?=[)\s]|$)/gm, '1 Jan 2001, 01:01:01 UTC')
       .replace(/^\d\d:\d\d:\d\d \S+(?= )/gm, '01:01:01 UTC')

@@ -4,7 +4,8 @@ import type { HoldState, RunState } from '../../domain/run/state.ts';
 import { formatClock, formatDuration, formatTime, hashMatches, shellWords } from '../../cli/format.ts';
 import { differenceLines, forecastLines, hashLines, planLines, shortPlanLines } from '../../cli/plan-view.ts';
 import { stepsInShort, summaryOfHold } from '../../client/hold-summary.ts';
-import { awaitedText, runLines } from '../../cli/run-view.ts';
+import { wrapped } from '../../cli/layout.ts';
+import { awaitedText, leavingLines, runLines } from '../../cli/run-view.ts';
 import type { AwaitedOpening } from '../../domain/run/window.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import type { LiveRun } from '../../client/holdpoint.ts';
@@ -132,14 +133,96 @@ describe('a hundred nodes', () => {
     const rows = lines.slice(3);
     expect(Math.max(...rows.map((row) => row.length))).toBeLessThanOrEqual(columns);
     expect(rows.filter((row) => row.includes('ip-10-0-0-'))).toHaveLength(12);
-    expect(rows.find((row) => row.includes('ip-10-0-0-'))).toContain('ip-10-0-0-1.');
+    expect(rows.find((row) => row.includes('ip-10-0-0-'))).toContain(columns < 100 ? 'ip-10-0-0-1 ' : 'ip-10-0-0-1.');
     expect(rows.join('\n')).toContain('… and 88 more');
+    // What matters is why they wait.
+    expect(rows.join(' ').replaceAll(/\s+/g, ' ')).toContain('PDB shop/storefront allows no more');
   });
 
   test('are not cut off in a pipe', () => {
     const lines = runLines(draining(100), terminalOf({ tty: false }), { plan: false });
     expect(lines.join('\n')).toContain('PDB shop/storefront allows no more');
     expect(lines.filter((line) => /\s$/.test(line))).toEqual([]);
+  });
+});
+
+describe('a paused drain on terminals of three widths', () => {
+  const reason = 'PDB shop/storefront needs 7 healthy pods and has 7';
+  const items: ProgressItem[] = [
+    { name: 'ip-10-0-0-5.eu-central-1.compute.internal', state: 'blocked', done: 3, total: 7, detail: reason },
+    { name: 'ip-10-1-0-4.eu-central-1.compute.internal', state: 'done', done: 8, total: 8 },
+  ];
+  const progress = { summary: `11 of 15 pods gone, 1 waiting: ${reason}`, done: 11, total: 15, unit: 'pods', items };
+  const steps: RunState['steps'] = [
+    { id: 'sign', kind: 'hold', uses: 'production-change', status: 'done', summary: '서명: ada', startedAt: '2026-11-21T05:20:00Z' },
+    { id: '드레인', kind: 'action', uses: 'kubernetes.drain', status: 'running', startedAt: '2026-11-21T05:23:00Z', progress },
+  ];
+  const state = stateOf({ phase: 'paused', pauseRequestedBy: 'ada', commands: ['resume', 'abort'], steps });
+  const shown = (columns: number): string[] => {
+    const terminal = terminalOf({ columns, color: false });
+    return runLines({ state, progress: {}, retrying: [] }, terminal, { plan: false }).flatMap((line) => wrapped(line, columns));
+  };
+
+  test('60', () => {
+    expect(shown(60)).toEqual([
+      'Rotate a node group on eks/eu-central-1/demo',
+      'run r-20261121-7kq2m4  started by dana  paused (asked by',
+      '  ada)',
+      '',
+      '✓ sign               서명: ada',
+      '▶ 드레인  1 min 7 s  11 of 15 pods gone, 1 waiting: PDB',
+      '                     shop/storefront needs 7 healthy pods',
+      '                     and has 7',
+      '      ip-10-0-0-5  3/7 pods  PDB shop/storefront needs 7',
+      '                             healthy pods and has 7',
+      '      ip-10-1-0-4  8/8 pods',
+      '',
+      '  Paused: nothing new is begun. Nodes that it has cordoned',
+      '    stay cordoned until it ends.',
+      '  holdpoint resume r-20261121-7kq2m4',
+      '      go on, or take back what waits for a second person',
+      '  holdpoint abort r-20261121-7kq2m4 --reason "…"',
+      '      end the run as it stands, and lift its cordons',
+    ]);
+  });
+
+  test('80', () => {
+    expect(shown(80)).toEqual([
+      'Rotate a node group on eks/eu-central-1/demo',
+      'run r-20261121-7kq2m4  started by dana  paused (asked by ada)',
+      '',
+      '✓ sign               서명: ada',
+      '▶ 드레인  1 min 7 s  11 of 15 pods gone, 1 waiting: PDB shop/storefront needs 7',
+      '                     healthy pods and has 7',
+      '      ip-10-0-0-5  ████░░░░░░ 3/7 pods  PDB shop/storefront needs 7 healthy pods',
+      '                                        and has 7',
+      '      ip-10-1-0-4  ██████████ 8/8 pods',
+      '',
+      '  Paused: nothing new is begun. Nodes that it has cordoned stay cordoned until',
+      '    it ends.',
+      '  holdpoint resume r-20261121-7kq2m4',
+      '      go on, or take back what waits for a second person',
+      '  holdpoint abort r-20261121-7kq2m4 --reason "…"',
+      '      end the run as it stands, and lift its cordons',
+    ]);
+  });
+
+  test('120', () => {
+    expect(shown(120)).toEqual([
+      'Rotate a node group on eks/eu-central-1/demo',
+      'run r-20261121-7kq2m4  started by dana  paused (asked by ada)',
+      '',
+      '✓ sign    production-change             서명: ada',
+      '▶ 드레인  kubernetes.drain   1 min 7 s  11 of 15 pods gone, 1 waiting: PDB shop/storefront needs 7 healthy pods and has',
+      '                                        7',
+      '      ip-10-0-0-5.eu-central-1.compute.internal  █████████░░░░░░░░░░░ 3/7 pods  PDB shop/storefront needs 7 healthy pods',
+      '                                                                                and has 7',
+      '      ip-10-1-0-4.eu-central-1.compute.internal  ████████████████████ 8/8 pods',
+      '',
+      '  Paused: nothing new is begun. Nodes that it has cordoned stay cordoned until it ends.',
+      '  holdpoint resume r-20261121-7kq2m4               go on, or take back what waits for a second person',
+      '  holdpoint abort r-20261121-7kq2m4 --reason "…"   end the run as it stands, and lift its cordons',
+    ]);
   });
 });
 
@@ -169,7 +252,8 @@ describe('what a person is told of a run', () => {
         stuck: { step: 'drain', code: 'action-stuck', reason: 'It is shut.', remedy: 'Open it.' },
       }),
     });
-    expect(shown).toContain('✗ Stuck at step drain: It is shut.\n  Open it.\n  holdpoint retry r-20261121-7kq2m4');
+    expect(shown).toContain('✗ Stuck at step drain: It is shut.\n  Open it.\n');
+    expect(shown).toMatch(/ {2}holdpoint retry r-20261121-7kq2m4 .*\n {2}holdpoint abort r-20261121-7kq2m4 --reason "…"/);
   });
 
   test('who has paused it and how it goes on', () => {
@@ -235,11 +319,57 @@ describe('what a person is told of a run', () => {
     ]);
   });
 
+  test('that a request has expired, how another one is made, and nothing that nobody can do any more', () => {
+    const held = holdOf({});
+    const closed = { because: 'expired' as const, at: '2026-11-21T05:00:00Z' };
+    const hold = { ...held, request: { ...held.request, closed } };
+    const shown = text({ state: stateOf({ phase: 'stuck', hold, commands: ['retry', 'abort'] }) });
+    expect(shown).toContain('This request has expired (21 Nov 2026');
+    expect(shown).toContain('`holdpoint retry r-20261121-7kq2m4` has the plan made anew and asks again.');
+    expect(shown).not.toMatch(/may sign|holdpoint approve/);
+  });
+
+  test('that nobody answers, since when, what goes on all the same, and what to do', () => {
+    const lastKnown = {
+      ...{ why: 'silent' as const, queue: 'holdpoint', address: 't:7233', at: '2026-11-21T05:20:00Z', incomplete: true },
+      ...{ lastPollAt: '2026-11-21T05:23:27Z', carriedOut: [] },
+    };
+    const shown = text({ state: stateOf({ phase: 'running' }), lastKnown });
+    expect(shown).toContain('Last known, not live: as of 21 Nov 2026');
+    expect(shown).toContain('No worker answers on the task queue holdpoint of t:7233. One last asked it for work 40 s ago');
+    expect(shown).toMatch(/nodes stay cordoned\.\n.*holdpoint worker.*\n.*in its record only/);
+    // The clock of a step stops with what is known of it.
+    expect(text({ state: stateOf({ phase: 'running' }), lastKnown: { ...lastKnown, at: '2026-11-21T05:23:30Z' } })).toMatch(
+      /▶ drain +kubernetes\.drain +30 s/,
+    );
+    const carriedOut = [{ step: 'drain', at: '2026-11-21T05:24:00Z' }];
+    expect(text({ state: stateOf({}), lastKnown: { ...lastKnown, carriedOut } })).toContain('A worker still carries out drain');
+    const over = stateOf({ phase: 'done', ended: { at: '2026-11-21T05:20:00Z', reason: 'every step is done', leftovers: [] } });
+    expect(text({ state: over, lastKnown })).not.toContain('are refused');
+  });
+
+  test('what an abort would leave, before it is sent', () => {
+    const steps: RunState['steps'] = [
+      { id: 'preflight', kind: 'action', uses: 'eks.preflight', status: 'done', startedAt: '2026-11-21T05:20:00Z', summary: 'fine' },
+      { id: 'update', kind: 'action', uses: 'eks.updateNodegroupVersion', status: 'running', startedAt: '2026-11-21T05:21:00Z' },
+      { id: 'drain', kind: 'action', uses: 'kubernetes.drain', status: 'waiting' },
+    ];
+    const progress = { update: { summary: '2 of 6 old nodes replaced', done: 2, total: 6, unit: 'nodes', items: [] } };
+    const state = stateOf({ phase: 'running', steps, commands: ['undo', 'abort'] });
+    expect(leavingLines({ state, progress, retrying: [] }, terminalOf({ tty: false }))).toEqual([
+      'Aborting ends r-20261121-7kq2m4 on eks/eu-central-1/demo where it stands:',
+      '  - update (eks.updateNodegroupVersion) is cut off; what EKS was asked for goes on in EKS: 2 of 6 old nodes replaced',
+      '  - its cordons are lifted; pods that were moved stay where they are; its target is free for another run',
+      '  It cannot be taken up again. To go back step by step: holdpoint undo r-20261121-7kq2m4 --reason "…"',
+    ]);
+  });
+
   test('how it ended, once, and what it leaves behind', () => {
     const ended = { at: '2026-11-21T05:24:07Z', reason: 'aborted by ada: no reason given', leftovers: ['step create stays'] };
     const shown = text({ state: stateOf({ phase: 'aborted', ended, evidence: '/e/r.jsonl' }) });
     expect(shown).toContain('■ aborted by ada: no reason given (21 Nov 2026');
-    expect(shown).toContain('- step create stays\n  holdpoint evidence verify /e/r.jsonl');
+    expect(shown).toContain('- step create stays\n  To go on, start it anew');
+    expect(shown).toContain('\n  holdpoint evidence verify /e/r.jsonl');
   });
 });
 
@@ -250,13 +380,15 @@ describe('a plan', () => {
   test('shows its blockers with the remedy, its notes and its hash', () => {
     const blockers = [{ object: 'PodDisruptionBudget/shop/cart', reason: 'It never opens.', remedy: 'Open it.' }];
     expect(lines({ blockers, notes: ['Look out.'], effects: [{ object: 'a', change: 'delete' }], estimateMs: 90_000 })).toEqual([
-      ...head,
+      head[0],
+      '  In all: 1 change; about 1 min 30 s; 1 note; 1 blocker',
+      '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
+      '      Open it.',
+      head[1],
       '  drain kubernetes.drain, about 1 min 30 s (forecast)',
       '    ~ a: delete',
       '    ↶ rollback: lifts the cordons that it has set; pods that were moved stay where they are',
       '    ! not signed: Look out.',
-      '    ✗ PodDisruptionBudget/shop/cart: It never opens.',
-      '      Open it.',
     ]);
     expect(hashLines(planOf({ effects: [{ object: 'a', change: 'delete' }] }), terminalOf({ tty: false }).colors)).toEqual([
       '  It makes 1 change.',
@@ -268,8 +400,9 @@ describe('a plan', () => {
     const change = { change: 'cordon', before: 'open', after: 'shut' };
     const effects = Array.from({ length: 100 }, (_, index) => ({ object: `Node/${index}`, ...change }));
     const shown = lines({ effects });
-    expect(shown[3]).toBe('    ~ cordon (open → shut): 100 objects');
-    expect(shown.slice(4, 104)).toEqual(effects.map(({ object }) => `        ${object}`));
+    expect(shown[1]).toBe('  In all: 100 changes (100 Nodes); nothing blocks it');
+    expect(shown[4]).toBe('    ~ cordon (open → shut): 100 objects');
+    expect(shown.slice(5, 30).join(', ').match(/\d+/g)).toEqual(effects.map(({ object }) => object.slice('Node/'.length)));
   });
 
   test('says so where nothing changes', () => {
@@ -361,7 +494,7 @@ test('A risk is shown with its numbers and its remedy, and once for all objects 
   const down = { risk: 'it is down for a while', remedy: 'Have its owner run a second pod.' };
   const room = { object: 'Deployment shop/web', risk: 'its pods find no room', detail: '3 cpu short.', remedy: 'Add nodes.' };
   const risks = [room, { object: 'StatefulSet shop/db', ...down }, { object: 'Deployment shop/api', detail: '1 pod.', ...down }];
-  expect(planLines(planOf({ risks }), terminalOf({ tty: false })).slice(3)).toEqual([
+  expect(planLines(planOf({ risks }), terminalOf({ tty: false })).slice(4)).toEqual([
     '    ! risk: Deployment shop/web: its pods find no room',
     '      3 cpu short. Add nodes.',
     '    ! risk: it is down for a while: 2 objects',

@@ -62,7 +62,7 @@ describe('failures', () => {
     await engine.holdpoint.operate(target, 'abort', 'enough', engine.keys.ada);
     const state = await engine.until(target, 'aborted');
     expect(site.marks.size).toBe(0);
-    const leftovers = ['step work (kubernetes.cordon) was stopped before its end'];
+    const leftovers = ['step work (kubernetes.cordon) was stopped before its end: 2 of 3'];
     expect(state.ended).toMatchObject({ reason: 'aborted by ada: enough', leftovers });
     const kinds = await engine.verifiedKinds(run);
     expect(kinds.slice(-4)).toEqual(['step.stuck', 'command.accepted', 'annotations.lifted', 'run.ended']);

@@ -61,7 +61,7 @@ describe('pause', () => {
     const state = await engine.until(target, 'aborted');
     expect(site.marks.size).toBe(0);
     expect(site.done).toEqual(['first', 'second']);
-    expect(state.ended?.leftovers).toEqual(['step work (kubernetes.cordon) was stopped before its end']);
+    expect(state.ended?.leftovers).toEqual(['step work (kubernetes.cordon) was stopped before its end: 2 of 3']);
   });
 });
 

@@ -145,7 +145,7 @@ describe('a stuck step', () => {
     await operate(target, 'skip');
     await operate(target, 'abort');
     const { ended } = await engine.until(target, 'aborted');
-    expect(ended?.leftovers).toEqual(['step work (kubernetes.cordon) was stopped before its end']);
+    expect(ended?.leftovers).toEqual(['step work (kubernetes.cordon) was stopped before its end: 0 of 3']);
   });
 });
 

@@ -175,7 +175,10 @@ describe('undo', () => {
     await engine.until(target, ({ stuck }) => stuck?.step === 'undo:a');
     await operate(target, 'abort');
     const { ended } = await engine.until(target, 'aborted');
-    expect(ended?.leftovers).toEqual(['step work (kubernetes.cordon) was done and stays', 'step a (kubernetes.drain) was done and stays']);
+    expect(ended?.leftovers).toEqual([
+      'step work (kubernetes.cordon) was done and stays: 3 of 3',
+      'step a (kubernetes.drain) was done and stays',
+    ]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { CancellationScope, condition, patched } from '@temporalio/workflow';
 import { refusalOfUnreadable } from '../../domain/approval/refusal.ts';
-import { claimNames, type CommandName } from '../../domain/approval/statement.ts';
+import { claimNames, commandsWithReason } from '../../domain/approval/statement.ts';
 import { signedEvidence } from '../../domain/evidence/evidence.ts';
 import { isObject } from '../../domain/json.ts';
 import type { OperatorCommand } from '../../domain/run/intent.ts';
@@ -10,9 +10,6 @@ import { failureOf, recordLossIn, type Failure } from './failure.ts';
 import type { RunProgress } from './progress.ts';
 import { misshapen, recordedRefusalsPatch, refusalFailure, type RefusedWord } from './refusal.ts';
 import type { Run } from './run.ts';
-
-/** Commands that depart from what was signed: the person has to say why. */
-const reasonNeeded: readonly CommandName[] = ['skip', 'done', 'undo', 'adopt', 'proceed'];
 
 /** The validator of a command: refuses what is not even to be written down. It must not be async. */
 export function refuseCommand(run: Run, request: CommandRequest): void {
@@ -48,7 +45,7 @@ function faultIn(run: Run, { command, step, reason, run: named }: CommandRequest
       remedy: `Commands that are allowed now: ${possible}.`,
     };
   }
-  if (!reasonNeeded.includes(command) || reason.trim() !== '') return undefined;
+  if (!commandsWithReason.includes(command) || reason.trim() !== '') return undefined;
   const why = `The command ${command} departs from what was signed for the run ${named}, and has no reason.`;
   return { code: 'reason-missing', reason: why, remedy: 'Say why, with `--reason`.' };
 }

@@ -1,11 +1,17 @@
-import { allHandlersFinished, condition, workflowInfo } from '@temporalio/workflow';
-import type { StepStatus } from '../../domain/run/steps.ts';
+import { allHandlersFinished, condition, patched, workflowInfo } from '@temporalio/workflow';
+import { leftoverText, type LastLook } from '../../domain/run/leftovers.ts';
+import type { PerformedStep, StepStatus } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
 import type { RunResult } from '../messages.ts';
-import { releaser } from '../proxies.ts';
+import { lastObserver, releaser } from '../proxies.ts';
 import { failureOf, recordLossIn } from './failure.ts';
 import type { End, RunProgress } from './progress.ts';
 import type { Run } from './run.ts';
+
+/** Of runs before, the steps were told as they were recorded, and nobody looked. */
+const endsByWorldPatch = 'ends-tell-of-the-world';
+/** At how many steps the run looks before it ends. */
+const lookedAtMax = 20;
 
 /** What a step cannot be once its run is over. */
 const unfinished: readonly StepStatus[] = ['running', 'holding', 'stuck'];
@@ -24,7 +30,8 @@ export async function close(run: Run, progress: RunProgress | undefined, end: En
   for (const shown of stopped) shown.status = 'stopped';
   const leftovers: string[] = [];
   if (end.phase !== 'refused' && progress) {
-    leftovers.push(...leftoversOf(run, end), ...(await releaseTarget(run, progress)));
+    const stays = await leftoversOf(run, progress, end);
+    leftovers.push(...stays, ...(await releaseTarget(run, progress)));
   }
   const { at } = await recordEnd(run, end, leftovers);
   for (const shown of stopped) shown.endedAt = at;
@@ -59,13 +66,38 @@ async function recordEnd(run: Run, { phase, reason }: End, leftovers: string[]):
   }
 }
 
-/** What a run that did not go through leaves in the world: the changing steps that were begun and have not been undone. */
-function leftoversOf({ rows }: Run, { phase }: End): string[] {
+/**
+ * What a run that did not go through leaves in the world, as it is now: of each changing step that was begun and has not been undone, how
+ * far it has come, what goes on all the same, and what is not there any more.
+ */
+async function leftoversOf(run: Run, progress: RunProgress, { phase }: End): Promise<string[]> {
   if (phase === 'done') return [];
-  return rows.flatMap(({ shown: { id, uses }, performed }) => {
-    if (!performed || performed.undone) return [];
-    const step = `step ${id} (${uses})`;
-    if (performed.kept !== undefined) return [`${step} stays: ${performed.kept}`];
-    return [`${step} ${performed.finished ? 'was done and stays' : 'was stopped before its end'}`];
-  });
+  const left = run.rows.flatMap(({ shown, planned, performed }) =>
+    performed && !performed.undone ? [{ id: shown.id, uses: shown.uses, runsOn: planned?.runsOn, performed }] : [],
+  );
+  const looked = left.length > 0 && patched(endsByWorldPatch) ? left.slice(0, lookedAtMax) : [];
+  const seen = await Promise.all(looked.map((step) => lastLook(run, progress, step)));
+  return left.map((step, index) => leftoverText(step, seen[index]));
+}
+
+interface LeftStep {
+  id: string;
+  uses: string;
+  runsOn?: string;
+  performed: PerformedStep;
+}
+
+async function lastLook(
+  run: Run,
+  { base: { target } }: RunProgress,
+  { id, uses, runsOn, performed: { plan } }: LeftStep,
+): Promise<LastLook> {
+  const context = { run: run.state.run, step: id, target, retry: 0 };
+  try {
+    return await lastObserver({ runsOn }).observe({ action: uses, plan, context });
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    return { unread: failure.reason };
+  }
 }

@@ -1,6 +1,6 @@
 import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
 import { isCancellation } from '@temporalio/workflow';
-import type { StepReport } from '../../domain/action.ts';
+import type { Progress, StepReport } from '../../domain/action.ts';
 import type { Json } from '../../domain/json.ts';
 
 /** What went wrong, as a person is told it. */
@@ -38,9 +38,18 @@ export function recordLossIn(error: unknown): Failure | undefined {
 
 /** What an attempt of a step that has ended without a result has written down for the next one; undefined where it has nothing. */
 export function checkpointIn(error: unknown): Json | undefined {
+  return leftBy(error)?.checkpoint;
+}
+
+/** How far a step was whose attempt has ended without a result; undefined where nobody has said. */
+export function progressIn(error: unknown): Progress | undefined {
+  return leftBy(error)?.progress;
+}
+
+function leftBy(error: unknown): Partial<StepReport> | undefined {
   const cause = error instanceof ActivityFailure ? error.cause : undefined;
-  // A worker that is gone has left its last heartbeat, any other one gives the checkpoint along with its failure.
-  if (cause instanceof TimeoutFailure) return (cause.lastHeartbeatDetails as StepReport | undefined)?.checkpoint;
+  // A worker that is gone has left its last heartbeat, any other one gives it along with its failure.
+  if (cause instanceof TimeoutFailure) return cause.lastHeartbeatDetails as StepReport | undefined;
   if (!(cause instanceof ApplicationFailure || cause instanceof CancelledFailure)) return undefined;
-  return (cause.details?.[0] as Pick<StepReport, 'checkpoint'> | undefined)?.checkpoint;
+  return cause.details?.[0] as Partial<StepReport> | undefined;
 }

@@ -4,7 +4,7 @@ import { type OpenStep, rowsBelow } from '../../domain/run/steps.ts';
 import { toJson } from '../json.ts';
 import { performer } from '../proxies.ts';
 import { rollBackAtClose } from '../rollback/plan.ts';
-import { checkpointIn, failureOf, recordLossIn, type Failure } from '../run/failure.ts';
+import { checkpointIn, failureOf, progressIn, recordLossIn, type Failure } from '../run/failure.ts';
 import type { SignedSpan } from '../../domain/run/span.ts';
 import type { WindowLook } from '../../domain/run/window.ts';
 import type { RunProgress } from '../run/progress.ts';
@@ -200,6 +200,7 @@ async function tryStep(
     return failure;
   }
   shown.status = 'running';
+  delete shown.progress;
   const { id, retry, adopt } = planned;
   const context = { run: run.state.run, step: id, target: progress.base.target, retry, adopt };
   try {
@@ -209,6 +210,8 @@ async function tryStep(
     return undefined;
   } catch (error) {
     planned.checkpoint = checkpointIn(error) ?? planned.checkpoint;
+    const progress = progressIn(error);
+    if (progress) shown.progress = progress;
     const failure = failureOf(error);
     if (!failure) throw error;
     return failure;

@@ -2,7 +2,7 @@ import type { Addon, Update } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Progress, Stuck } from '../../../domain/action.ts';
 import type { Clients } from '../../clients.ts';
 import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
-import { readUpdates, updateInProgress } from '../update/read-updates.ts';
+import { goesOnIn, readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
 import { addonIssue, findAddon, type AddonFacts } from './addon.ts';
 
@@ -60,7 +60,7 @@ async function observeUpdating(
   const updates = await readUpdates(clients, target, { addonName: facts.addon });
   const inProgress = updateInProgress(updates);
   if (facts.waitForUpdate && inProgress && !isPlannedAddonUpdate(inProgress, facts)) return { state: 'moving', progress };
-  if (adopt !== true) return { state: 'todo', progress };
+  if (adopt !== true) return { state: 'todo', progress, ...goesOnIn(inProgress, target, { addonName: facts.addon }) };
   if (!inProgress || isPlannedAddonUpdate(inProgress, facts)) return { state: 'moving', progress };
   return { ...foreignAddonUpdate(facts, inProgress), progress };
 }

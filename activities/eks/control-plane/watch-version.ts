@@ -4,7 +4,7 @@ import { sameMinorVersion } from '../../../domain/version/version.ts';
 import type { Clients } from '../../clients.ts';
 import { readCluster, replacedCluster } from '../cluster.ts';
 import { describeUpdate, foreignUpdateOf, hasFailed } from '../update/planned-change.ts';
-import { readUpdates, updateInProgress } from '../update/read-updates.ts';
+import { goesOnIn, readUpdates, updateInProgress } from '../update/read-updates.ts';
 import { explainUpdateErrors } from '../update/update-error.ts';
 import { canBeCancelled } from './cancel.ts';
 import { isPlanned, rollbackEndOf, type VersionChange, type VersionFacts } from './facts.ts';
@@ -60,7 +60,7 @@ async function observeUpdating(
   if (facts.waitForUpdate && inProgress && !isPlanned(inProgress, change, facts)) return { state: 'moving', progress };
   // One that is not listed yet may be this step's.
   const untouched = inProgress !== undefined && isUntouched(facts, change, version, updates);
-  if (!adopt) return { state: 'todo', progress, untouched };
+  if (!adopt) return { state: 'todo', progress, untouched, ...goesOnIn(inProgress, target) };
   if (!inProgress || isPlanned(inProgress, change, facts)) return { state: 'moving', progress };
   return { ...foreignVersionUpdate(facts, change, target.name, inProgress), progress, untouched };
 }

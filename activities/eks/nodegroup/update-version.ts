@@ -5,7 +5,7 @@ import type { ActionContext, Observation, Undo } from '../../../domain/action.ts
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
 import { expectedVersion, type ExpectedChange } from '../../../domain/plan/expected.ts';
-import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
+import { minorVersionOf, sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
@@ -94,6 +94,7 @@ async function planUpdate(clients: Clients, input: UpdateInput, { target, expect
     ],
     notes: [
       ...(input.force ? ['force: EKS terminates nodes whose pods it cannot evict within 15 minutes, budgets or not.'] : []),
+      ...(there && (input.version ?? input.releaseVersion) !== undefined ? [alreadyThere(nodegroup, facts)] : []),
       ...(updating ? [await warningOfUpdate(clients, target, input)] : []),
     ],
     details: { nodes: names },
@@ -140,6 +141,12 @@ function updateEffects(object: string, nodegroup: Nodegroup, facts: UpdateFacts)
   ];
 }
 
+/** Whoever asks for an update wants one, mostly. */
+function alreadyThere({ version = '', releaseVersion = '' }: Nodegroup, { nodegroup, to }: UpdateFacts): string {
+  const is = `Node group ${nodegroup} is at ${version} already, release ${releaseVersion}: nothing is updated.`;
+  return to.releaseVersion === null ? `${is} For a newer release of ${version}, name it as \`releaseVersion\`.` : is;
+}
+
 async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, waitForUpdate }: UpdateInput): Promise<string> {
   const update = updateInProgress(await readUpdates(clients, target, { nodegroupName: nodegroup }));
   const which = update ? describeUpdate(update) : 'an update';
@@ -149,20 +156,28 @@ async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, wa
 
 function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFacts, clusterVersion: string): Blocker[] {
   const blockers: Blocker[] = [];
+  const { version: present = '' } = nodegroup;
+  const release = nodegroup.releaseVersion ?? present;
+  const versions = [...new Set([clusterVersion, present])];
   const wanted = [to.version, to.releaseVersion].filter((text) => text !== null);
   if (wanted.length === 0) {
-    const remedy = 'Set `version` or `releaseVersion` on the step: people sign what is named.';
-    return [{ object, reason: 'Neither a version nor a release to go to is given.', remedy }];
+    const remedy = `Give \`version\` or \`releaseVersion\`, whose form is such as ${release}: people sign what is named.`;
+    const reason = `Neither a version nor a release to go to is given; it is at ${release}, the cluster at ${clusterVersion}.`;
+    return [{ object, reason, remedy, ofInputs: true }];
   }
-  const { version: present = '' } = nodegroup;
   for (const text of wanted) {
+    if (!minorVersionOf(text)) {
+      const reason = `${JSON.stringify(text)} is no version; it is at ${release}, the cluster at ${clusterVersion}.`;
+      blockers.push({ object, reason, remedy: `Name one that exists, in the form of ${release}.`, ofInputs: true });
+      continue;
+    }
     const skew = skewProblem(text, clusterVersion);
     if (skew) {
-      const remedy = 'Upgrade the control plane first, or choose an older release.';
+      const remedy = `Upgrade the control plane first (cluster-upgrade), or choose a release of ${versions.join(' or ')}.`;
       blockers.push({ object, reason: `Version skew: ${skew}.`, remedy });
     } else if (!sameMinorVersion(text, clusterVersion) && !sameMinorVersion(text, present)) {
       const reason = `EKS takes it from ${present} to the version of the cluster, ${clusterVersion}, only; ${text} is asked for.`;
-      blockers.push({ object, reason, remedy: `Ask for a release of ${clusterVersion} or ${present}.` });
+      blockers.push({ object, reason, remedy: `Ask for ${versions.join(' or ')}, or a release of it.` });
     }
   }
   if (nodegroup.amiType === 'CUSTOM') {

@@ -33,6 +33,14 @@ export function updateInProgress(updates: readonly Update[]): Update | undefined
   return updates.find(({ status }) => status === 'InProgress');
 }
 
+/** That an update goes on in EKS whatever a run does, and how to follow it; nothing where none is in progress. */
+export function goesOnIn(update: Update | undefined, { region, name }: Target, of: UpdateOwner = {}): { goesOn?: string } {
+  if (update?.id === undefined) return {};
+  const owner = of.nodegroupName ? ` --nodegroup-name ${of.nodegroupName}` : of.addonName ? ` --addon-name ${of.addonName}` : '';
+  const command = `aws eks describe-update --region ${region} --name ${name}${owner} --update-id ${update.id}`;
+  return { goesOn: `update ${update.id} goes on in EKS, which nothing here stops: \`${command}\` follows it` };
+}
+
 function listIds(clients: Clients, target: Target, of: UpdateOwner): Promise<string[]> {
   return listAllOf('ListUpdates', target, async (nextToken) => {
     const command = new ListUpdatesCommand({ name: target.name, ...of, maxResults: pageSize, nextToken });

@@ -6,7 +6,7 @@ import type { Clients } from '../../clients.ts';
 import { nodeIsReady } from '../../kubernetes/client/read.ts';
 import { findNodegroup, healthProblem, nodesOfNodegroup } from '../nodegroup/nodegroup.ts';
 import { foreignUpdate, hasFailed, isAt, isSameChange, isUniform, latestOf, mayBePlanned, type UpdateFacts } from './planned-change.ts';
-import { readUpdates, updateInProgress } from './read-updates.ts';
+import { goesOnIn, readUpdates, updateInProgress } from './read-updates.ts';
 import { explainUpdateErrors } from './update-error.ts';
 
 /** How far EKS is with the version update of a node group that a plan asks for. Reads only. Throws `aws-…` and `kubernetes-…` errors. */
@@ -52,7 +52,7 @@ async function observeUpdating(
   const inProgress = updateInProgress(updates);
   // One that is not listed yet may be this step's.
   const untouched = inProgress !== undefined && isUntouched(nodegroup, facts, updates);
-  if (!adopt) return { state: 'todo', progress, untouched };
+  if (!adopt) return { state: 'todo', progress, untouched, ...goesOnIn(inProgress, target, { nodegroupName: facts.nodegroup }) };
   if (!inProgress || isSameChange(inProgress, facts)) return { state: 'moving', progress };
   return { ...foreignUpdate(facts, inProgress), progress, untouched };
 }
