@@ -84,7 +84,16 @@ const kubernetesDrain = declareAction({
         .enum(['evict', 'surge'])
         .default('evict')
         .describe('What becomes of the only pod of a workload: evicted, or replaced by a rollout that starts the new one first.'),
-      jobs: z.enum(['wait', 'evict']).default('wait').describe('Whether pods of Jobs are waited for or evicted.'),
+      statefulSets: z
+        .enum(['oneAtATime', 'budget'])
+        .default('oneAtATime')
+        .describe(
+          'Whether the pods of a StatefulSet move one at a time, or as many as its PDB allows, in any order; without a PDB one at a time.',
+        ),
+      jobs: z
+        .enum(['wait', 'evict'])
+        .default('wait')
+        .describe('Whether pods that do a piece of work (of Jobs, Workflows, TaskRuns and the like) are waited for or evicted.'),
       daemonSets: z
         .enum(['leave', 'evict'])
         .default('leave')

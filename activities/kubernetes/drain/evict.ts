@@ -32,15 +32,15 @@ export async function evictPod(
   }
 }
 
-/** Deletes exactly this pod, past its budget; without any grace where nobody is there to end it. Throws `kubernetes-…` errors. */
+/** Deletes exactly this pod, past its budget, with so long to end instead of its own time; 0 is by force. Throws `kubernetes-…` errors. */
 export async function deletePod(
   apis: KubernetesApis,
   cluster: string,
   { namespace, name, uid }: PodView,
-  force: boolean,
+  graceSeconds?: number,
 ): Promise<EvictionAnswer> {
   try {
-    const body: V1DeleteOptions = { preconditions: { uid }, ...(force && { gracePeriodSeconds: 0 }) };
+    const body: V1DeleteOptions = { preconditions: { uid }, ...(graceSeconds !== undefined && { gracePeriodSeconds: graceSeconds }) };
     await apis.request('DELETE', apiPath`/api/v1/namespaces/${namespace}/pods/${name}`, { body });
     return { answer: 'evicted' };
   } catch (error) {

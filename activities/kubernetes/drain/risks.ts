@@ -1,10 +1,13 @@
-import { podName, workloadOf } from '../../../domain/drain/pod.ts';
+import { mayLoseWork, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
 import { isSurged } from '../../../domain/drain/workload.ts';
+import { groupBy } from '../../../domain/map.ts';
 import type { Risk } from '../../../domain/plan/plan.ts';
 import { isAccepted, zeroBudgetRisks } from './eviction-blockers.ts';
 import type { DrainInput } from './facts.ts';
-import type { PodsOfDrain } from './pods-of-drain.ts';
+import { asked, type PodsOfDrain } from './pods-of-drain.ts';
 import type { DrainReview } from './review.ts';
+
+const hostPathsShownMax = 5;
 
 /**
  * What may be lost by a drain, for people to accept by signing; which findings are risks and which are notes is told in
@@ -31,14 +34,46 @@ function budgetRisks({ zero, settings }: PodsOfDrain): Risk[] {
   }));
 }
 
-function lossRisks({ lost }: PodsOfDrain, { force, deleteEmptyDirData }: DrainInput): Risk[] {
-  return lost.flatMap((pod) => {
+function lossRisks({ lost, dataLost, moved, settings }: PodsOfDrain, { force, deleteEmptyDirData }: DrainInput): Risk[] {
+  const bare = lost.flatMap((pod): Risk[] => {
     const object = `Pod/${podName(pod)}`;
-    const risks: Risk[] = [];
-    if (pod.owner === undefined && force) risks.push({ object, risk: 'no controller brings it back' });
-    if (pod.emptyDir && deleteEmptyDirData) risks.push({ object, risk: 'the data in its emptyDir volume is lost' });
-    return risks;
+    return [
+      ...(force ? [{ object, risk: 'no controller brings it back' }] : []),
+      ...(pod.emptyDir && deleteEmptyDirData ? [{ object, risk: 'the data in its emptyDir volume is lost' }] : []),
+    ];
   });
+  const ofWorkloads = deleteEmptyDirData ? dataLost : [];
+  return [
+    ...bare,
+    ...ofWorkloads.map((object) => ({ object, risk: 'the data in the emptyDir volumes of its pods is lost' })),
+    ...hostPathRisks(moved),
+    ...workRisks(asked(moved, new Map(), settings)),
+  ];
+}
+
+/** What pods keep in a directory of their node is not there where they go. */
+function hostPathRisks(pods: readonly PodView[]): Risk[] {
+  const found = groupBy(
+    pods.filter(({ hostPaths = [] }) => hostPaths.length > 0),
+    workloadOf,
+  );
+  return [...found].map(([object, own]) => {
+    const paths = [...new Set(own.flatMap(({ hostPaths = [] }) => hostPaths))].sort();
+    return {
+      object,
+      risk: `what it keeps in directories of its node stays behind: ${paths.slice(0, hostPathsShownMax).join(', ')}`,
+      remedy: 'See that the data lives elsewhere, too, or copy it by hand.',
+    };
+  });
+}
+
+/** Pods that are not started again when they have succeeded, of controllers of which nobody knows what they do when one of them goes. */
+function workRisks(pods: readonly PodView[]): Risk[] {
+  return [...new Set(pods.filter(mayLoseWork).map(workloadOf))].map((object) => ({
+    object,
+    risk: 'what its pod has done so far is lost, and nobody knows whether it is begun anew',
+    remedy: 'Have its owner wait with the maintenance, or give the pod the label `cluster.x-k8s.io/drain=wait-completed`.',
+  }));
 }
 
 function downtimeRisks({ moved, singletons, known, settings }: PodsOfDrain): Risk[] {

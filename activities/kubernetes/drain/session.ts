@@ -1,7 +1,7 @@
 import type { ActionContext, Observation } from '../../../domain/action.ts';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { nextDrainMoves, type DrainNode } from '../../../domain/drain/drain.ts';
-import { staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
+import { claimsOf, staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
 import { RequestBook, type EvictionAnswer, type Sendable } from '../../../domain/drain/requests.ts';
 import { attachmentsLeft, type AttachmentView } from '../../../domain/drain/volumes.ts';
 import { getOrAdd } from '../../../domain/map.ts';
@@ -32,6 +32,8 @@ export class DrainSession implements Following {
   private readonly connect: () => Promise<KubernetesApis>;
   private readonly state: ClusterState;
   private readonly settings: ReturnType<typeof drainSettings>;
+  /** Names of the attachments that were of no pod when the plan was made. */
+  private readonly orphaned: ReadonlySet<string>;
   private isFollowing = false;
   private readonly book = new RequestBook();
   private readonly inHand = new Set<Promise<void>>();
@@ -45,6 +47,7 @@ export class DrainSession implements Following {
     this.connect = connect;
     this.state = state;
     this.settings = drainSettings(plan.facts);
+    this.orphaned = new Set((plan.details.orphanedAttachments ?? []) as string[]);
   }
 
   /** Reads the cluster once; with `follow` it is kept as it is by watches. Throws `kubernetes-…` errors. */
@@ -92,7 +95,7 @@ export class DrainSession implements Following {
       const asSeen = this.book.isInDoubt(pod.uid) || inDoubt.has(pod.node);
       return evictPod(apis, target.name, pod, { gracePeriodSeconds, asSeen });
     };
-    for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));
+    for (const { pod, graceSeconds } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, graceSeconds));
     for (const { pod, budget } of evictions) this.send(pod, () => evict(pod), budget);
     for (const pod of moves.surge) this.send(pod, () => rollOut(apis, target.name, pod));
     this.latest = undefined;
@@ -139,7 +142,8 @@ export class DrainSession implements Following {
       const node = byName.get(name);
       return node?.uid === uid ? node : [];
     });
-    const attached = attachedTo(nodes, pods, attachments, volumes);
+    const ownAttachments = attachments.filter(({ name }) => !this.orphaned.has(name));
+    const attached = attachedTo(nodes, pods, ownAttachments, volumes);
     const planned = new Set(this.plan.facts.nodes.map(({ name }) => name));
     const isUncordoned = ({ uid, cordon, object }: NodeView): boolean => {
       const isLater = (version: string): boolean => isOlder(version, object.metadata?.resourceVersion ?? '');
@@ -225,10 +229,10 @@ function attachedTo(
   const names = new Set(nodes.map(({ name }) => name));
   const claimOf = new Map(volumes.flatMap(({ name, claim }) => (claim === undefined ? [] : [[name, claim] as const])));
   const staying = pods.filter((pod) => names.has(pod.node) && staysOnNode(pod));
-  const claimsThatStay = new Set(staying.flatMap(({ namespace, claims }) => claims.map((claim) => `${namespace}/${claim}`)));
+  const claimsThatStay = new Set(staying.flatMap((pod) => claimsOf(pod).map((claim) => `${pod.namespace}/${claim}`)));
   const found = new Map<string, string[]>();
-  for (const { node, claim, volume } of attachmentsLeft([...names], attachments, claimOf, claimsThatStay)) {
-    getOrAdd(found, node, () => []).push(claim ?? volume);
+  for (const { node, claim } of attachmentsLeft([...names], attachments, claimOf, claimsThatStay)) {
+    getOrAdd(found, node, () => []).push(claim);
   }
   return found;
 }

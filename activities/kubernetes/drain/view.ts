@@ -8,6 +8,7 @@ import type {
   V1StatefulSet,
 } from '@kubernetes/client-node';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
+import { mayHoldData } from '../../../domain/drain/host-paths.ts';
 import { repellingTaint } from '../../../domain/drain/node-selection.ts';
 import { podAnnotations, type PodOwner, type PodView } from '../../../domain/drain/pod.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
@@ -21,6 +22,7 @@ const maxSurgeDefault = '25%';
 /** What is kept of an owner's name that no object can have. */
 const shownOfOwnerMax = 100;
 const hostnameLabel = 'kubernetes.io/hostname';
+const criticalClasses = ['system-node-critical', 'system-cluster-critical'];
 const cordonedNode = { name: '', labels: {}, taints: [], schedulable: false };
 /** The end of the API groups of Kubernetes itself; the oldest of them have no dot. */
 const ownGroups = /^[a-z]*$|\.k8s\.io$/;
@@ -45,6 +47,9 @@ export function podView(pod: V1Pod): PodView {
     unschedulable: unschedulableReason(pod),
     terminating: pod.metadata?.deletionTimestamp !== undefined,
     graceEndsAtMs: timeMs(pod.metadata?.deletionTimestamp),
+    isForced: pod.metadata?.deletionTimestamp !== undefined && pod.metadata.deletionGracePeriodSeconds === 0,
+    finalizers: pod.metadata?.finalizers,
+    trouble: troubleOf(pod),
     createdAtMs,
     startupMs: ready?.status === 'True' && readyAtMs !== undefined ? Math.max(0, readyAtMs - createdAtMs) : undefined,
     graceMs: (pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault) * 1000,
@@ -52,9 +57,39 @@ export function podView(pod: V1Pod): PodView {
     mirror: pod.metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined,
     emptyDir: volumes.some((volume) => volume.emptyDir !== undefined),
     claims: volumes.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []),
+    // https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#persistentvolumeclaim-naming
+    ephemeralClaims: someOf(volumes.flatMap(({ name, ephemeral }) => (ephemeral ? `${pod.metadata?.name ?? ''}-${name}` : []))),
+    hostPaths: someOf(hostPathsOf(pod)),
+    isCritical: criticalClasses.includes(pod.spec?.priorityClassName ?? ''),
     completes: pod.spec?.restartPolicy === 'Never' || pod.spec?.restartPolicy === 'OnFailure',
     ignoresCordon: ignoredCordon(pod),
   };
+}
+
+function someOf<Item>(items: Item[]): Item[] | undefined {
+  return items.length === 0 ? undefined : items;
+}
+
+/** Those that a container may write to and that are no part of the machine. */
+function hostPathsOf({ spec }: V1Pod): string[] {
+  const isWritten = (volume: string): boolean => {
+    const mounts = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].flatMap(({ volumeMounts }) => volumeMounts ?? []);
+    const own = mounts.filter(({ name }) => name === volume);
+    return own.length === 0 || own.some(({ readOnly }) => readOnly !== true);
+  };
+  return (spec?.volumes ?? []).flatMap(({ name, hostPath }) => {
+    const isFile = hostPath?.type === 'Socket' || hostPath?.type === 'CharDevice' || hostPath?.type === 'BlockDevice';
+    return hostPath && !isFile && mayHoldData(hostPath.path) && isWritten(name) ? cut(hostPath.path, nameCharactersMax) : [];
+  });
+}
+
+/** Why a container does not run, as the kubelet calls it; that it is being created tells nothing. */
+function troubleOf({ status }: V1Pod): string | undefined {
+  const waits = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].flatMap(
+    ({ state }) => state?.waiting?.reason ?? [],
+  );
+  const trouble = waits.find((reason) => reason !== 'ContainerCreating' && reason !== 'PodInitializing');
+  return trouble === undefined ? undefined : cut(trouble, nameCharactersMax);
 }
 
 /**
@@ -111,7 +146,16 @@ function podOwner({ metadata }: V1Pod, labels: Record<string, string>): PodView[
   if (owner?.kind === 'ReplicaSet' && hash !== undefined && owner.name.endsWith(`-${hash}`)) {
     return { kind: 'Deployment', name: owner.name.slice(0, -hash.length - 1) };
   }
-  return owner;
+  // argo-rollouts, utils/annotations: its ReplicaSets carry a hash of their own.
+  const rollout = labels['rollouts-pod-template-hash'];
+  if (owner?.kind === 'ReplicaSet' && rollout !== undefined && owner.name.endsWith(`-${rollout}`)) {
+    return { kind: 'Rollout', name: owner.name.slice(0, -rollout.length - 1) };
+  }
+  // OpenShift: the ReplicationControllers of a DeploymentConfig are numbered.
+  const config = labels.deploymentconfig;
+  return owner?.kind === 'ReplicationController' && config !== undefined && owner.name.startsWith(`${config}-`)
+    ? { kind: 'DeploymentConfig', name: config }
+    : owner;
 }
 
 type Owner = [kind: string, name: string, apiVersion: string];
