@@ -10,6 +10,7 @@ const node = 'ip-10-0-0-4.eu-central-1.compute.internal';
 let demo: TestCluster;
 let plan: PlanOf<DrainFacts>;
 
+const nodeSelector = { 'kubernetes.io/hostname': node };
 const containers = [{ name: 'main', image: 'registry.example.com/main:1' }];
 
 /** A pod on the node, as far as nothing else is said. */
@@ -19,7 +20,7 @@ function podHere(name: string, { metadata = {}, spec = {} }: { metadata?: object
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace: 'shop', labels, ...metadata },
-    spec: { nodeName: node, containers, ...spec },
+    spec: { nodeSelector, containers, ...spec },
   };
 }
 
@@ -30,7 +31,7 @@ const owned = (apiVersion: string, kind: string, name: string): object => ({
 /** Pods of a Deployment that can be on the first node only. */
 const pinned = (name: string, spec: object, more: object = {}): Manifest =>
   deployment(name, 1, {
-    template: { metadata: { labels: { app: name } }, spec: { containers, nodeSelector: { 'kubernetes.io/hostname': node }, ...spec } },
+    template: { metadata: { labels: { app: name } }, spec: { containers, nodeSelector, ...spec } },
     ...more,
   });
 
@@ -79,8 +80,9 @@ beforeAll(async () => {
   await demo.others.core.deleteNamespacedPod({ namespace: 'shop', name: 'leaving', gracePeriodSeconds: 1 });
   await eventually('budgets and pods to settle', async () => {
     const { items } = await demo.others.policy.listNamespacedPodDisruptionBudget({ namespace: 'shop' });
-    const isRunning = (await demo.pods()).every(({ status }) => status?.phase === 'Running');
-    const isCounted = items.every(({ status, metadata }) => status?.observedGeneration === metadata?.generation);
+    const pods = await demo.pods();
+    const isRunning = pods.every(({ metadata, status }) => status?.phase === 'Running' || metadata?.deletionTimestamp !== undefined);
+    const isCounted = items.every(({ status }) => status?.observedGeneration !== undefined);
     return isRunning && isCounted ? true : undefined;
   });
   plan = (await demo.plan('kubernetes.drain', {
