@@ -5,7 +5,7 @@ import type { ActionContext, Observation, Undo } from '../../../domain/action.ts
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
 import { expectedVersion, type ExpectedChange } from '../../../domain/plan/expected.ts';
-import { sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
+import { kubernetesOfRelease, sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
@@ -120,7 +120,7 @@ function updateExpects(
   { nodegroup: name, to }: UpdateFacts,
   present: readonly V1Node[],
 ): ExpectedChange[] {
-  const version = to.version ?? to.releaseVersion ?? nodegroup.version ?? '';
+  const version = to.version ?? kubernetesOfRelease(to.releaseVersion ?? '') ?? nodegroup.version ?? '';
   return [
     { change: 'version', object, version },
     { change: 'nodes-removed', nodes: present.map(({ metadata }) => metadata?.name ?? '') },
@@ -155,7 +155,8 @@ function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFact
     return [{ object, reason: 'Neither a version nor a release to go to is given.', remedy }];
   }
   const { version: present = '' } = nodegroup;
-  for (const text of wanted) {
+  const versions = [to.version, kubernetesOfRelease(to.releaseVersion ?? '')].filter((text) => typeof text === 'string');
+  for (const text of versions) {
     const skew = skewProblem(text, clusterVersion);
     if (skew) {
       const remedy = 'Upgrade the control plane first, or choose an older release.';
@@ -202,7 +203,8 @@ function undoUpdate({ nodegroup, from, to }: UpdateFacts, seen?: Observation): U
       nothing: `No update of node group ${nodegroup} has been begun, which is at ${from.releaseVersion || from.version} as before.`,
     };
   }
-  if (!sameMinorVersion(from.version, to.releaseVersion ?? to.version ?? '')) {
+  const version = kubernetesOfRelease(to.releaseVersion ?? '') ?? to.version ?? from.version;
+  if (!sameMinorVersion(from.version, version)) {
     return { noUndo: `EKS does not take the nodes of ${nodegroup} back from ${to.version ?? to.releaseVersion ?? ''} to ${from.version}.` };
   }
   return [{ uses: 'eks.updateNodegroupVersion', with: { nodegroup, releaseVersion: from.releaseVersion, waitForUpdate: true } }];
