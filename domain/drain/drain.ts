@@ -259,7 +259,8 @@ function isOverdue(pod: PodView, node: DrainNode, { nowMs }: DrainSnapshot, { po
 
 /**
  * Why a pod that is on its way out will not get there by itself, or in how many seconds it is made to; undefined as long as it may.
- * By force it is deleted only where its node is not Ready, as the signed plan says, and once: the API server says of a pod that it has been.
+ * By force it is deleted only where its node is not Ready, as the signed plan says, and once: the API server says of a pod that it has
+ * been.
  */
 function keptEnding(
   pod: PodView,

@@ -1,4 +1,5 @@
 import { cut, nameCharactersMax } from '../visible.ts';
+import type { PodEnding } from './pod-ends.ts';
 
 /** A pod as the drain sees it. */
 export interface PodView {
@@ -19,6 +20,8 @@ export interface PodView {
   terminating: boolean;
   /** Until when it has time to end by itself, in milliseconds since 1970; of a terminating pod only. */
   graceEndsAtMs?: number;
+  /** How a terminating pod ends, as far as its kubelet says. */
+  ending?: PodEnding;
   /** Of a terminating pod: whether it has been deleted by force, without any time to end. Then only a finalizer keeps it. */
   isForced?: boolean;
   /** What has to be taken off it before the API server lets it go. */

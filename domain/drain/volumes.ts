@@ -22,7 +22,8 @@ export interface AttachmentLeft {
  * The attachments that hold volumes of pods which have moved away from nodes: a node is drained only when there are none, or its
  * volumes could not be attached elsewhere for minutes. An attachment counts until it is gone, attached or not: one that is being
  * made for a pod that was evicted in the same moment is taken back only then. Volumes of pods that stay (daemon and static pods)
- * do not count, nor do those that no claim is bound to (no pod can wait for them elsewhere), nor inline ones, which name no volume that could be told apart. As Karpenter's node termination controller.
+ * do not count, nor do those that no claim is bound to (no pod can wait for them elsewhere), nor inline ones, which name no volume that
+ * could be told apart. As Karpenter's node termination controller.
  * @param nodes names of the drained nodes
  * @param claimOf the claim, `namespace/name`, that a PersistentVolume is bound to, by its name
  * @param claimsThatStay claims, `namespace/name`, of the pods that stay on these nodes

@@ -137,7 +137,7 @@ const kubernetesDrain = declareAction({
   change: 'changes',
   undo: { does: 'lifts the cordons that it has set; pods that were moved stay where they are' },
   limits: { timeoutMs: drainTimeoutMs },
-  outputs: { nodes: listOfText, podsMoved: number },
+  outputs: { nodes: listOfText, podsMoved: number, podEnds: { type: 'list<dyn>', mayBeAbsent: true } },
   planFields: { pods: number, nodes: listOfText },
 });
 

@@ -14,7 +14,8 @@ const cordonKey = 'node.kubernetes.io/unschedulable';
 const agentSuffix = '/agent-not-ready';
 
 /**
- * The taints that nodes of a group keep: those that Ready nodes of the group which it is like carry, too. A group may declare a taint that an
+ * The taints that nodes of a group keep: those that Ready nodes of the group which it is like carry, too. A group may declare a taint
+ * that an
  * agent takes off each node when it is at work, so what is declared tells less; it counts where there is no node to go by.
  */
 export async function lastingTaints(

@@ -30,7 +30,8 @@ export interface KubeconfigConnection {
 }
 
 /**
- * Connects as `kubectl` does, through the proxy of the environment, too: certificates, tokens and credential plugins (`aws eks get-token` and the like) are the business of
+ * Connects as `kubectl` does, through the proxy of the environment, too: certificates, tokens and credential plugins (`aws eks get-token`
+ * and the like) are the business of
  * the Kubernetes client. Sends nothing yet. Throws `kubeconfig-invalid`.
  */
 export function connectByKubeconfig(options: KubeconfigOptions): KubeconfigConnection {

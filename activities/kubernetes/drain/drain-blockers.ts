@@ -97,7 +97,8 @@ function exclusiveVolumeBlockers(
     const object = workloadOf(pod);
     const claim = pod.claims.find((name) => exclusiveClaims.has(`${pod.namespace}/${name}`));
     if (claim === undefined || !isSurged(known.get(object), 'surge')) return [];
-    const reason = `A rollout cannot start its new pod before the old one ends: the volume of its claim ${claim} is on one node at a time (ReadWriteOnce).`;
+    const why = `the volume of its claim ${claim} is on one node at a time (ReadWriteOnce)`;
+    const reason = `A rollout cannot start its new pod before the old one ends: ${why}.`;
     return [{ object, reason, remedy: 'Plan with `singletons: evict`, which takes it down for a while.' }];
   });
 }

@@ -33,7 +33,9 @@ export interface PodsOfDrain {
   onNodes: PodView[];
   /** The pods that leave these nodes, without those that have ended. */
   running: PodView[];
-  /** Those of them that must find a place elsewhere: without the pods of DaemonSets, and without those that are on their way out already. */
+  /**
+   * Those of them that must find a place elsewhere: without the pods of DaemonSets, and without those that are on their way out already.
+   */
   moved: PodView[];
   /** Those of them that nothing brings back, by name. */
   lost: PodView[];

@@ -2,6 +2,7 @@ import type { ActionContext, Observation } from '../../../domain/action.ts';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { nextDrainMoves, type DrainNode } from '../../../domain/drain/drain.ts';
 import { claimsOf, staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
+import { killedText, PodEnds, type WorkloadEnds } from '../../../domain/drain/pod-ends.ts';
 import { RequestBook, type EvictionAnswer, type Sendable } from '../../../domain/drain/requests.ts';
 import { attachmentsLeft, type AttachmentView } from '../../../domain/drain/volumes.ts';
 import { getOrAdd } from '../../../domain/map.ts';
@@ -22,6 +23,7 @@ import type { ClaimedVolume } from './volumes.ts';
 
 /** Requests that may wait for their answer at a time: a third of those that change things an API server works on (200 by default). */
 const requestsAtOnceMax = 64;
+const killedShownMax = 3;
 /**
  * One drain at work: what it has asked for and what it was told stays in memory only as long as the world does not show it. Everything
  * else is read from the world, so that a drain that was killed is taken up by another session where it stands.
@@ -34,6 +36,7 @@ export class DrainSession implements Following {
   private readonly settings: ReturnType<typeof drainSettings>;
   /** Names of the attachments that were of no pod when the plan was made. */
   private readonly orphaned: ReadonlySet<string>;
+  private readonly ends: PodEnds;
   private isFollowing = false;
   private readonly book = new RequestBook();
   private readonly inHand = new Set<Promise<void>>();
@@ -41,7 +44,13 @@ export class DrainSession implements Following {
   private trouble: Error | undefined;
   private latest: (DrainLook & { evictions: Sendable[] }) | undefined;
 
-  private constructor(connect: () => Promise<KubernetesApis>, plan: PlanOf<DrainFacts>, context: ActionContext, state: ClusterState) {
+  private constructor(
+    connect: () => Promise<KubernetesApis>,
+    plan: PlanOf<DrainFacts>,
+    context: ActionContext,
+    { state, ends }: { state: ClusterState; ends: PodEnds },
+  ) {
+    this.ends = ends;
     this.plan = plan;
     this.context = context;
     this.connect = connect;
@@ -55,8 +64,12 @@ export class DrainSession implements Following {
     const { target, run } = context;
     const connect = (): Promise<KubernetesApis> => clients.kubernetes(target);
     const nodes = plan.facts.nodes.map(({ name }) => name);
-    const state = await ClusterState.open(connect, { cluster: target.name, run, nodes, volumes: plan.facts.volumes, follow });
-    const session = new DrainSession(connect, plan, context, state);
+    const ends = new PodEnds(context.checkpoint.read());
+    const seePod = (before: PodView | undefined, after: PodView | undefined): void => {
+      if (ends.see(before, after, Date.now())) context.checkpoint.write(ends.summary());
+    };
+    const state = await ClusterState.open(connect, { cluster: target.name, run, nodes, volumes: plan.facts.volumes, follow, seePod });
+    const session = new DrainSession(connect, plan, context, { state, ends });
     session.isFollowing = follow;
     return session;
   }
@@ -128,7 +141,7 @@ export class DrainSession implements Following {
   private seen(look: DrainLook & { evictions: Sendable[] }): Observation {
     const { evictions, moves } = look;
     const isToSend = evictions.length + moves.surge.length + moves.remove.length > 0;
-    return observationOf(this.plan, look, isToSend && this.inHand.size < requestsAtOnceMax);
+    return withEnds(observationOf(this.plan, look, isToSend && this.inHand.size < requestsAtOnceMax), this.ends.summary());
   }
 
   private look(): DrainLook & { evictions: Sendable[] } {
@@ -216,6 +229,15 @@ export class DrainSession implements Following {
         this.state.note();
       });
   }
+}
+
+/** What is done also says how the pods have ended. */
+function withEnds(seen: Observation, podEnds: WorkloadEnds[]): Observation {
+  if (seen.state !== 'done' || podEnds.length === 0) return seen;
+  const killed = killedText(podEnds, killedShownMax);
+  const progress =
+    seen.progress && killed !== undefined ? { ...seen.progress, summary: `${seen.progress.summary}; ${killed}` } : seen.progress;
+  return { ...seen, outputs: { ...seen.outputs, podEnds }, progress };
 }
 
 /** The volumes that pods have left behind on each node, by its name. */

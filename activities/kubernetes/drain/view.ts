@@ -10,6 +10,7 @@ import type {
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { mayHoldData } from '../../../domain/drain/host-paths.ts';
 import { repellingTaint } from '../../../domain/drain/node-selection.ts';
+import type { PodEnding } from '../../../domain/drain/pod-ends.ts';
 import { podAnnotations, type PodOwner, type PodView } from '../../../domain/drain/pod.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { cut, nameCharactersMax } from '../../../domain/visible.ts';
@@ -22,6 +23,8 @@ const maxSurgeDefault = '25%';
 /** What is kept of an owner's name that no object can have. */
 const shownOfOwnerMax = 100;
 const hostnameLabel = 'kubernetes.io/hostname';
+/** Of a container that was ended by SIGKILL. */
+const killedExitCode = 137;
 const criticalClasses = ['system-node-critical', 'system-cluster-critical'];
 const cordonedNode = { name: '', labels: {}, taints: [], schedulable: false };
 /** The end of the API groups of Kubernetes itself; the oldest of them have no dot. */
@@ -47,6 +50,7 @@ export function podView(pod: V1Pod): PodView {
     unschedulable: unschedulableReason(pod),
     terminating: pod.metadata?.deletionTimestamp !== undefined,
     graceEndsAtMs: timeMs(pod.metadata?.deletionTimestamp),
+    ending: endingOf(pod),
     isForced: pod.metadata?.deletionTimestamp !== undefined && pod.metadata.deletionGracePeriodSeconds === 0,
     finalizers: pod.metadata?.finalizers,
     trouble: troubleOf(pod),
@@ -81,6 +85,20 @@ function hostPathsOf({ spec }: V1Pod): string[] {
     const isFile = hostPath?.type === 'Socket' || hostPath?.type === 'CharDevice' || hostPath?.type === 'BlockDevice';
     return hostPath && !isFile && mayHoldData(hostPath.path) && isWritten(name) ? cut(hostPath.path, nameCharactersMax) : [];
   });
+}
+
+function endingOf({ metadata, status }: V1Pod): PodEnding | undefined {
+  const endsAtMs = timeMs(metadata?.deletionTimestamp);
+  if (endsAtMs === undefined) return undefined;
+  const graceMs = (metadata?.deletionGracePeriodSeconds ?? graceSecondsDefault) * 1000;
+  const statuses = status?.containerStatuses ?? [];
+  const ended = statuses.flatMap(({ state }) => state?.terminated ?? []);
+  const asked = { askedAtMs: endsAtMs - graceMs, graceMs };
+  if (statuses.length === 0 || ended.length < statuses.length) return asked;
+  const finished = ended.flatMap(({ finishedAt }) => timeMs(finishedAt) ?? []);
+  const codes = ended.map(({ exitCode, reason }) => (reason === 'OOMKilled' ? 1 : exitCode));
+  const exitCode = codes.includes(killedExitCode) ? killedExitCode : (codes.find((code) => code !== 0) ?? 0);
+  return { ...asked, ...(finished.length > 0 && { endedAtMs: Math.max(...finished) }), exitCode };
 }
 
 /** Why a container does not run, as the kubelet calls it; that it is being created tells nothing. */

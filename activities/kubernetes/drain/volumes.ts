@@ -28,7 +28,9 @@ export async function readVolumes(apis: KubernetesApis, cluster: string, pods: r
   );
 }
 
-/** The claims, `namespace/name`, of those volumes that are on one node at a time: a second pod elsewhere waits until the first has ended. */
+/**
+ * The claims, `namespace/name`, of those volumes that are on one node at a time: a second pod elsewhere waits until the first has ended.
+ */
 export function exclusiveClaims(volumes: BoundVolumes): Set<string> {
   const isExclusive = ({ spec }: V1PersistentVolume): boolean =>
     (spec?.accessModes ?? []).every((mode) => mode === 'ReadWriteOnce' || mode === 'ReadWriteOncePod');
@@ -53,7 +55,8 @@ export function claimedVolume(volume: V1PersistentVolume): ClaimedVolume {
 }
 
 /**
- * The attachments that hold volumes of no pod on these nodes, before anything is moved: whatever keeps them, a drain does not bring it about
+ * The attachments that hold volumes of no pod on these nodes, before anything is moved: whatever keeps them, a drain does not bring it
+ * about
  * and nobody waits for the volume. On a node whose turn has begun they cannot be told from those of moved pods any more.
  * Empty where they may not be read. Throws `kubernetes-…` errors.
  */

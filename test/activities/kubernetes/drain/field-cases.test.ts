@@ -70,6 +70,17 @@ const manifests: Manifest[] = [
   // more/04: pods without a controller under maxUnavailable.
   podHere('bare'),
   budget('bare', { maxUnavailable: 1 }),
+  // The main process: on the other node a shell keeps SIGTERM, so that the pod is killed.
+  deployment('stubborn', 1, {
+    template: {
+      metadata: { labels: { app: 'stubborn' }, annotations: { 'sandbox.holdpoint.dev/shutdown-seconds': '600' } },
+      spec: {
+        containers: [{ ...containers[0], command: ['/bin/sh', '-c', 'cd /srv; java -jar pay.jar'] }],
+        nodeSelector: { 'topology.kubernetes.io/zone': `${region}b` },
+        terminationGracePeriodSeconds: 2,
+      },
+    },
+  }),
   // 03: on its way out, under a budget that demands it.
   podHere('leaving', { metadata: { ...owned('apps/v1', 'ReplicaSet', 'leaving'), finalizers: ['example.com/keep'] } }),
   budget('leaving', { minAvailable: 1 }),
@@ -134,4 +145,17 @@ describe('the plan of a drain', () => {
     ]);
     expect(plan.effects.map(({ object }) => object)).not.toContain('ReplicaSet shop/leaving');
   });
+});
+
+test('A drain measures how pods end, and names the workloads whose pods were killed at the end of their grace period.', async () => {
+  const [other = ''] = (await demo.nodeNames()).filter((name) => name !== node);
+  const drained = await demo.plan('kubernetes.drain', { nodes: [other] });
+  expect(drained.notes).toContainEqual(
+    expect.stringMatching(/^Deployment shop\/stubborn: 1 pod whose main process is a shell .* and they are killed after 2 s\./),
+  );
+  const { outputs, summary } = await demo.perform('kubernetes.drain', drained);
+  expect(summary).toContain('killed at the end of their grace period: Deployment shop/stubborn (1 of 1, after 2 s)');
+  expect(outputs.podEnds).toMatchObject([
+    { workload: 'Deployment shop/stubborn', pods: 1, killed: 1, exitCodes: { 137: 1 }, graceSeconds: 2 },
+  ]);
 });
