@@ -124,7 +124,8 @@ const denialOfRights = /\bUser ".*" cannot /s;
 export function isDeniedByAdmission(error: unknown): boolean {
   if (!(error instanceof ApiException)) return false;
   const message = kubernetesMessage(error);
-  return denialByAdmission.test(message) || (error.code === 403 && message.includes(' is forbidden: ') && !denialOfRights.test(message));
+  if (denialByAdmission.test(message)) return true;
+  return error.code === 403 && / is forbidden: | being terminated/.test(message) && !denialOfRights.test(message);
 }
 
 /** The message of a Kubernetes Status, or of whatever else was thrown. */

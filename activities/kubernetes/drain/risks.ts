@@ -34,7 +34,7 @@ function budgetRisks({ zero, settings }: PodsOfDrain): Risk[] {
   }));
 }
 
-function lossRisks({ lost, dataLost, moved, settings }: PodsOfDrain, { force, deleteEmptyDirData }: DrainInput): Risk[] {
+function lossRisks({ lost, dataLost, moved, known, settings }: PodsOfDrain, { force, deleteEmptyDirData }: DrainInput): Risk[] {
   const bare = lost.flatMap((pod): Risk[] => {
     const object = `Pod/${podName(pod)}`;
     return [
@@ -46,9 +46,21 @@ function lossRisks({ lost, dataLost, moved, settings }: PodsOfDrain, { force, de
   return [
     ...bare,
     ...ofWorkloads.map((object) => ({ object, risk: 'the data in the emptyDir volumes of its pods is lost' })),
+    ...orphanRisks(moved, known),
     ...hostPathRisks(moved),
     ...workRisks(asked(moved, new Map(), settings)),
   ];
+}
+
+/** Pods whose StatefulSet is gone while they are not: what they say of an owner is no promise (kubernetes/kubernetes#31252). */
+function orphanRisks(pods: readonly PodView[], known: PodsOfDrain['known']): Risk[] {
+  const isOrphan = ({ owner, ...pod }: PodView): boolean =>
+    owner?.kind === 'StatefulSet' && owner.customGroup === undefined && !known.has(workloadOf({ owner, ...pod }));
+  return [...new Set(pods.filter(isOrphan).map(workloadOf))].map((object) => ({
+    object,
+    risk: 'it is not there (any more), so that nothing brings its pods back',
+    remedy: 'Make it anew (`kubectl apply`), or move its pods by hand.',
+  }));
 }
 
 /** What pods keep in a directory of their node is not there where they go. */

@@ -814,3 +814,34 @@ describe('field cases', () => {
     expect(names(moves({ pods: [pod] }, { dataLossNamed: new Set(['Deployment shop/web']) }))).toEqual({ evict: ['web-1'] });
   });
 });
+
+describe('public reports', () => {
+  const dead = [nodeOf({ ready: false, turnBeganMs: 10_000_000 - 600_000 })];
+
+  test('cluster-api#13508: a shut budget over pods of a node that is not Ready is waited for, or passed over after a signed deadline.', () => {
+    const shut = [budgetOf({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 1, expectedPods: 1, minAvailable: '1' })];
+    const lost = podOf({ ready: false });
+    const budgets = [{ ...shut[0]!, expectedPods: 2 }];
+    expect(moves({ nodes: dead, pods: [lost], budgets }).blocked).toMatchObject([
+      { reason: 'PDB shop/web needs 1 healthy pods and has 0' },
+    ]);
+    expect(moves({ nodes: dead, pods: [lost], budgets }, { nodeDeadlineMs: 1, onDeadline: 'delete' }).remove).toEqual([{ pod: lost }]);
+  });
+
+  test('karpenter-provider-aws#3052: a pod that cannot pull its image asks no budget.', () => {
+    const shut = [budgetOf({ disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 2, expectedPods: 3 })];
+    const pulling = podOf({ phase: 'Pending', ready: false, trouble: 'ImagePullBackOff' });
+    expect(names(moves({ pods: [pulling, ...podsElsewhere(2)], budgets: shut }))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('kured#1169: a pod of the same name on another node is none of the drain.', () => {
+    const elsewhere = podOf({ name: 'queue-0', node: 'x', uid: 'another', owner: { kind: 'StatefulSet', name: 'queue' } });
+    expect(names(moves({ pods: [elsewhere] }))).toEqual({});
+  });
+
+  test('managed-upgrade-operator#212: a pod that does not end on a Ready node, without budget and finalizer, is told after the deadline.', () => {
+    const stuck = podOf({ terminating: true, graceEndsAtMs: 10_000_000 - 300_000 });
+    const found = moves({ nodes: [nodeOf({ turnBeganMs: 1 })], pods: [stuck] }, { podDeadlineMs: 60_000, onDeadline: 'delete' });
+    expect(found.blocked).toMatchObject([{ reason: 'it has not ended 300 s after its grace period', overdue: true }]);
+  });
+});

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { PlanOf } from '../../../../activities/action.ts';
 import type { DrainFacts } from '../../../../activities/kubernetes/drain/facts.ts';
+import type { ActionPlan } from '../../../../domain/plan/plan.ts';
 import type { Manifest } from '../../../../sandbox/seed.ts';
 import { budget, deployment, eventually, zonalVolume } from '../../../sandbox/kubernetes-fixture.ts';
 import { region, startCluster, worldWith, type TestCluster } from '../../../support/cluster.ts';
@@ -9,6 +10,8 @@ import { region, startCluster, worldWith, type TestCluster } from '../../../supp
 const node = 'ip-10-0-0-4.eu-central-1.compute.internal';
 let demo: TestCluster;
 let plan: PlanOf<DrainFacts>;
+/** The same without `force`. */
+let unforced: ActionPlan;
 
 const nodeSelector = { 'kubernetes.io/hostname': node };
 const containers = [{ name: 'main', image: 'registry.example.com/main:1' }];
@@ -67,6 +70,10 @@ const manifests: Manifest[] = [
   pinned('orders', claimVolume),
   // 09: a grace period of a week.
   podHere('slow', { metadata: owned('example.com/v1', 'Queue', 'slow'), spec: { terminationGracePeriodSeconds: 604_800 } }),
+  // Public report kubernetes/kubernetes#31252: its StatefulSet is gone.
+  podHere('orphan-0', { metadata: owned('apps/v1', 'StatefulSet', 'orphan') }),
+  // Public reports kubernetes/kubernetes#26080, kubernetes/autoscaler#904: pods that have ended and that nobody has cleaned up.
+  podHere('ended', { metadata: { annotations: { 'sandbox.holdpoint.dev/runtime-seconds': '0.1' } }, spec: { restartPolicy: 'Never' } }),
   // more/04: pods without a controller under maxUnavailable.
   podHere('bare'),
   budget('bare', { maxUnavailable: 1 }),
@@ -92,10 +99,14 @@ beforeAll(async () => {
   await eventually('budgets and pods to settle', async () => {
     const { items } = await demo.others.policy.listNamespacedPodDisruptionBudget({ namespace: 'shop' });
     const pods = await demo.pods();
-    const isRunning = pods.every(({ metadata, status }) => status?.phase === 'Running' || metadata?.deletionTimestamp !== undefined);
+    const isRunning = pods.every(
+      ({ metadata, status }) =>
+        metadata?.deletionTimestamp !== undefined || status?.phase === (metadata?.name === 'ended' ? 'Succeeded' : 'Running'),
+    );
     const isCounted = items.every(({ status }) => status?.observedGeneration !== undefined);
     return isRunning && isCounted ? true : undefined;
   });
+  unforced = await demo.plan('kubernetes.drain', { nodes: [node] });
   plan = (await demo.plan('kubernetes.drain', {
     nodes: [node],
     force: true,
@@ -104,6 +115,22 @@ beforeAll(async () => {
   })) as PlanOf<DrainFacts>;
 });
 afterAll(() => demo.stop());
+
+describe('public reports', () => {
+  test('kubernetes/kubernetes#31252: a pod whose StatefulSet is gone is one that nothing brings back.', () => {
+    expect(plan.risks).toContainEqual(
+      expect.objectContaining({
+        object: 'StatefulSet shop/orphan',
+        risk: 'it is not there (any more), so that nothing brings its pods back',
+      }),
+    );
+  });
+
+  test('kubernetes/kubernetes#26080: pods that have ended block nothing, whoever has made them.', () => {
+    const bare = unforced.blockers.filter(({ reason }) => reason.startsWith('No controller')).map(({ object }) => object);
+    expect(bare).toEqual(['Pod/shop/bare']);
+  });
+});
 
 describe('the plan of a drain', () => {
   test('14, 18: says of the only pod of any controller that it is down, under the name of what it belongs to.', () => {
