@@ -45,7 +45,10 @@ export function errorsOfInputs(schema: JsonObject, inputs: JsonObject): ErrorObj
   return validate(inputs) ? [] : ofOneVariant(validate.errors ?? []);
 }
 
-/** Of a value that may be one thing or another, what is wrong with it as the one that it is by its type; of no such one, that it fits none. */
+/**
+ * Of a value that may be one thing or another, what is wrong with it as the one that it is by its type; of no such one, that it fits
+ * none.
+ */
 function ofOneVariant(errors: ErrorObject[]): ErrorObject[] {
   return errors.filter(({ instancePath, schemaPath, keyword }) => {
     const choice = errors.find(

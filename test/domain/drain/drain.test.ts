@@ -818,7 +818,7 @@ describe('field cases', () => {
 describe('public reports', () => {
   const dead = [nodeOf({ ready: false, turnBeganMs: 10_000_000 - 600_000 })];
 
-  test('cluster-api#13508: a shut budget over pods of a node that is not Ready is waited for, or passed over after a signed deadline.', () => {
+  test('cluster-api#13508: a PDB that allows 0 disruptions over pods of a dead node is waited for, or passed over if signed.', () => {
     const shut = [budgetOf({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 1, expectedPods: 1, minAvailable: '1' })];
     const lost = podOf({ ready: false });
     const budgets = [{ ...shut[0]!, expectedPods: 2 }];
@@ -839,7 +839,7 @@ describe('public reports', () => {
     expect(names(moves({ pods: [elsewhere] }))).toEqual({});
   });
 
-  test('managed-upgrade-operator#212: a pod that does not end on a Ready node, without budget and finalizer, is told after the deadline.', () => {
+  test('managed-upgrade-operator#212: a pod that does not end on a Ready node, without a finalizer, is told when it is late.', () => {
     const stuck = podOf({ terminating: true, graceEndsAtMs: 10_000_000 - 300_000 });
     const found = moves({ nodes: [nodeOf({ turnBeganMs: 1 })], pods: [stuck] }, { podDeadlineMs: 60_000, onDeadline: 'delete' });
     expect(found.blocked).toMatchObject([{ reason: 'it has not ended 300 s after its grace period', overdue: true }]);
