@@ -12,6 +12,8 @@ import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 const deadNodeWaitMs = 60_000;
 /** A pod whose grace period is over so soon is waited for after the deadline of its node, too; one that has more left is given so much. */
 const graceLeftMaxMs = 60_000;
+/** A kubelet ends a pod at the end of its grace period, and needs a moment to do so and to say so. */
+const killingMaxMs = 10_000;
 /** How long a pod has to end after that, where the signed plan has what is left deleted. */
 const shortGraceSeconds = 30;
 
@@ -276,7 +278,7 @@ function keptEnding(
     return { reason: `it may take ${durationText(-pastMs)} more to end by itself, past the deadline of its node`, overdue: true };
   }
   const isDead = !node.ready && pastMs > deadNodeWaitMs;
-  const isLate = isNodeLate || (podDeadlineMs !== undefined && pastMs > podDeadlineMs);
+  const isLate = (isNodeLate && pastMs > killingMaxMs) || (podDeadlineMs !== undefined && pastMs > podDeadlineMs);
   const [finalizer] = pod.finalizers ?? [];
   if (isDead && onDeadline === 'delete' && pod.isForced !== true) return { graceSeconds: 0 };
   if (finalizer !== undefined && (pastMs > deadNodeWaitMs || isLate)) {

@@ -5,7 +5,6 @@ import { waitedFor } from '../../../domain/drain/drain.ts';
 import { forecastDrain, type DrainForecast, type DrainWave } from '../../../domain/drain/forecast.ts';
 import { nodeKindNotes } from '../../../domain/drain/node-kinds.ts';
 import { claimsOf, isDaemon, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
-import type { AttachmentLeft } from '../../../domain/drain/volumes.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
@@ -29,7 +28,7 @@ import { leaves, podsOfDrain, type PodsOfDrain } from './pods-of-drain.ts';
 import { reviewDrain, type DrainReview } from './review.ts';
 import { drainRisks } from './risks.ts';
 import { DrainSession } from './session.ts';
-import { orphanedAttachments } from './volumes.ts';
+import { orphanedAttachments, type OrphanedAttachment } from './volumes.ts';
 
 /** What is told of the order in which pods are expected to go. */
 const wavesShownMax = 20;
@@ -114,7 +113,7 @@ export async function planDrainIn(
     risks: drainRisks(pods, review, input),
     blockers,
     notes: [...notesOf(pods, review, input, run), ...orphanNotes(orphaned), ...(blockers.length > 0 ? [] : heldNotes(held))],
-    details: { ...detailsOf(pods, forecast.waves, held), orphanedAttachments: orphaned.map(({ attachment }) => attachment) },
+    details: { ...detailsOf(pods, forecast.waves, held), orphanedAttachments: orphaned.map(({ name }) => name) },
     outputs: { nodes: names, podsMoved: moved.length },
     expects: [
       { change: 'nodes-cordoned', nodes: names },
@@ -217,9 +216,9 @@ function notesOf({ nodes, moved, settings }: PodsOfDrain, { traffic }: DrainRevi
 }
 
 /** What was left attached before the drain is nothing that it waits for. */
-function orphanNotes(orphaned: readonly AttachmentLeft[]): string[] {
+function orphanNotes(orphaned: readonly OrphanedAttachment[]): string[] {
   if (orphaned.length === 0) return [];
-  const shown = orphaned.slice(0, orphansShownMax).map(({ node, claim }) => `${claim} on ${node}`);
+  const shown = orphaned.slice(0, orphansShownMax).map(({ node, volume }) => `${volume} on ${node}`);
   return [
     `Volumes of no pod there are attached to these nodes, and are not waited for: ${shown.join(', ')}` +
       `${orphaned.length > orphansShownMax ? ', …' : ''}. See \`kubectl get volumeattachments\`.`,

@@ -14,7 +14,7 @@ const hostPathsShownMax = 5;
  * docs/how-it-works.md. What the input does not allow is a blocker instead, and no risk.
  */
 export function drainRisks(pods: PodsOfDrain, review: DrainReview, input: DrainInput): Risk[] {
-  return [...placementRisks(review, input), ...budgetRisks(pods), ...lossRisks(pods, input), ...downtimeRisks(pods)];
+  return [...placementRisks(review, input), ...budgetRisks(pods), ...lossRisks(pods, input), ...downtimeRisks(pods, review)];
 }
 
 function placementRisks({ problems }: DrainReview, { deleteEmptyDirData }: DrainInput): Risk[] {
@@ -88,12 +88,14 @@ function workRisks(pods: readonly PodView[]): Risk[] {
   }));
 }
 
-function downtimeRisks({ moved, singletons, known, settings }: PodsOfDrain): Risk[] {
+function downtimeRisks({ moved, singletons, known, settings }: PodsOfDrain, { exclusiveClaims }: DrainReview): Risk[] {
   const moving = new Set(moved.map(workloadOf));
   const down = singletons.filter((workload) => moving.has(workload) && !isSurged(known.get(workload), settings.singletons));
   return down.map((object) => {
     const view = known.get(object);
-    const surge = view?.kind === 'Deployment' && view.noSurge === undefined;
+    const own = moved.filter((pod) => workloadOf(pod) === object);
+    const isHeld = own.some(({ namespace, claims }) => claims.some((claim) => exclusiveClaims.has(`${namespace}/${claim}`)));
+    const surge = view?.kind === 'Deployment' && view.noSurge === undefined && !isHeld;
     const remedy = `Have its owner run a second pod${surge ? ', or plan with `singletons: surge`, which starts the new one first' : ''}.`;
     return { object, risk: 'it is down until its only pod is Ready elsewhere', remedy };
   });

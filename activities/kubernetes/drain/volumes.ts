@@ -1,6 +1,6 @@
 import type { V1PersistentVolume, V1VolumeAttachment } from '@kubernetes/client-node';
 import { claimsOf, type PodView } from '../../../domain/drain/pod.ts';
-import { attachmentsLeft, type AttachmentLeft, type AttachmentView } from '../../../domain/drain/volumes.ts';
+import type { AttachmentView } from '../../../domain/drain/volumes.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import type { BoundVolumes, PlacementNeeds } from './placement-view.ts';
@@ -54,6 +54,13 @@ export function claimedVolume(volume: V1PersistentVolume): ClaimedVolume {
   return { name: volume.metadata?.name ?? '', claim: volume.status?.phase === 'Bound' ? claimName(volume) : undefined };
 }
 
+/** An attachment of no pod, and the volume by its claim where it is bound to one. */
+export interface OrphanedAttachment {
+  name: string;
+  node: string;
+  volume: string;
+}
+
 /**
  * The attachments that hold volumes of no pod on these nodes, before anything is moved: whatever keeps them, a drain does not bring it
  * about
@@ -65,13 +72,18 @@ export async function orphanedAttachments(
   cluster: string,
   nodes: readonly { name: string; turnBeganMs?: number }[],
   pods: readonly PodView[],
-): Promise<AttachmentLeft[]> {
+): Promise<OrphanedAttachment[]> {
   const untouched = nodes.filter(({ turnBeganMs }) => turnBeganMs === undefined).map(({ name }) => name);
   try {
     const [attachments, volumes] = await Promise.all([listAll(apis, cluster, kinds.attachments), listAll(apis, cluster, kinds.volumes)]);
-    const claimOf = new Map(volumes.map(claimedVolume).flatMap(({ name, claim }) => (claim === undefined ? [] : [[name, claim] as const])));
+    const claimOf = new Map(volumes.map(claimedVolume).map(({ name, claim }) => [name, claim] as const));
     const used = new Set(pods.flatMap((pod) => claimsOf(pod).map((claim) => `${pod.namespace}/${claim}`)));
-    return attachmentsLeft(untouched, attachments.map(attachmentView), claimOf, used).slice(0, orphansMax);
+    const orphaned = attachments.map(attachmentView).flatMap(({ name, node, volume }): OrphanedAttachment[] => {
+      const claim = volume === undefined ? undefined : claimOf.get(volume);
+      const isOfPod = volume === undefined || (claim !== undefined && used.has(claim));
+      return isOfPod || !untouched.includes(node) ? [] : [{ name, node, volume: claim ?? volume }];
+    });
+    return orphaned.slice(0, orphansMax);
   } catch (error) {
     if (error instanceof HoldpointError && error.code === 'kubernetes-denied') return [];
     throw error;

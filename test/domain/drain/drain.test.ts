@@ -412,6 +412,9 @@ describe('deadlines', () => {
       { reason: 'it may take 7 days more to end by itself, past the deadline of its node', overdue: true },
     ]);
     expect(moves(scene, { nodeDeadlineMs: 599_000, onDeadline: 'delete' }).remove).toEqual([{ pod: week, graceSeconds: 30 }]);
+    // Its kubelet has a moment to end it after that.
+    expect(names(moves({ nodes: began, pods: [ending(9_000)] }, { nodeDeadlineMs: 1 }))).toEqual({ ending: ['web-1'] });
+    expect(names(moves({ nodes: began, pods: [ending(11_000)] }, { nodeDeadlineMs: 1 }))).toEqual({ blocked: ['web-1'] });
   });
 
   test.each([

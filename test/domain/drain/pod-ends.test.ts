@@ -52,7 +52,7 @@ describe('how a pod ends', () => {
     const first = new PodEnds();
     first.see(podOf(), ending(), 0);
     first.see(ending(), undefined, askedAtMs);
-    const second = new PodEnds(JSON.parse(JSON.stringify(first.summary())));
+    const second = new PodEnds(JSON.parse(JSON.stringify(first.summary())) as Json);
     second.see(podOf(), ending(), 0);
     second.see(ending(), undefined, askedAtMs);
     expect(second.summary()).toMatchObject([{ pods: 2 }]);

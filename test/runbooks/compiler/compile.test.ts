@@ -500,7 +500,7 @@ describe('the shipped runbooks', () => {
         const inputs = (runbook?.inputs.properties ?? {}) as Record<string, JsonObject>;
         for (const [setting, { description, ...declared }] of settings) {
           expect({ [setting]: inputs[setting] }).toEqual({
-            [setting]: { ...declared, description: String(description).replace(/\.$/, '') },
+            [setting]: { ...declared, description: (description as string).replace(/\.$/, '') },
           });
           const place = declared.default === undefined ? `?${setting}` : setting;
           expect({ [setting]: step.with[setting] }).toEqual({ [setting]: `\${inputs.${place}}` });
