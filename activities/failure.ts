@@ -104,9 +104,28 @@ export function kubernetesError(error: unknown, call: string, cluster: string): 
   const details = { call, cluster, cause: withoutFullStop(kubernetesMessage(error)) };
   if (isNetworkError(error)) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
   if (!(error instanceof ApiException)) throw error;
+  // Those who deny may answer with any code they like.
+  if (isDeniedByAdmission(error)) return new HoldpointError('kubernetes-refused', details, { cause: error });
   if (error.code === 401 || error.code === 403) return new HoldpointError('kubernetes-denied', details, { cause: error });
-  if (error.code === 429 || error.code >= 500) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
+  if (error.code === 429) return new HoldpointError('kubernetes-busy', details, { cause: error });
+  if (error.code >= 500) return new HoldpointError('kubernetes-unreachable', details, { cause: error });
   return new HoldpointError('kubernetes-refused', details, { cause: error });
+}
+
+/** As the API server words what webhooks and admission policies deny (k8s.io/apiserver, pkg/admission/plugin). */
+const denialByAdmission = /admission webhook ".+" denied the request|AdmissionPolicy '.+' with binding '.+' denied request/s;
+/** As it words a lack of rights (pkg/endpoints/handlers/responsewriters, ForbiddenStatusError). */
+const denialOfRights = /\bUser ".*" cannot /s;
+
+/**
+ * Whether admission has denied a request: a webhook, a policy, or a plugin of the API server (quotas, Pod Security, a namespace that ends).
+ * Rights have nothing to do with it, and what is denied now may be let through later.
+ */
+export function isDeniedByAdmission(error: unknown): boolean {
+  if (!(error instanceof ApiException)) return false;
+  const message = kubernetesMessage(error);
+  if (denialByAdmission.test(message)) return true;
+  return error.code === 403 && / is forbidden: | being terminated/.test(message) && !denialOfRights.test(message);
 }
 
 /** The message of a Kubernetes Status, or of whatever else was thrown. */

@@ -113,7 +113,7 @@ export function asOptions(plan: ActionPlan): ActionPlan {
   const blockers = plan.blockers.map((blocker) => ({ ...blocker, remedy: inOptions(blocker.remedy) }));
   const risks = plan.risks.map(({ remedy, ...risk }) => ({ ...risk, ...(remedy !== undefined && { remedy: inOptions(remedy) }) }));
   const effects = plan.effects.map((effect) => ({ ...effect, change: effect.change.replace(' until the run ends', '') }));
-  return { ...plan, effects, blockers, risks };
+  return { ...plan, effects, blockers, risks, notes: plan.notes.map(inOptions) };
 }
 
 /** `force: true` is `--force` on a command line. */

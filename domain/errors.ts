@@ -79,6 +79,11 @@ export const errorKinds = {
     message: 'The Kubernetes API of {cluster} did not answer {call}: {cause}.',
     remedy: 'Check that the worker reaches the endpoint of the cluster, then try again.',
   },
+  'kubernetes-busy': {
+    consequence: 'retry',
+    message: 'The Kubernetes API of {cluster} could not take {call} just now: {cause}.',
+    remedy: 'Try again later. Where that goes on, find out who keeps the API server busy (API priority and fairness).',
+  },
   'kubernetes-denied': {
     consequence: 'stuck',
     message: 'The Kubernetes API of {cluster} refused {call}: {cause}.',

@@ -41,3 +41,14 @@ function daysSince1970(year: number, month: number, day: number): number {
   const leapDays = Math.floor(marchYear / 4) - Math.floor(marchYear / 100) + Math.floor(marchYear / 400);
   return marchYear * 365 + leapDays + dayOfMarchYear - 719_468;
 }
+
+/** A span of time in its largest unit, rounded: `7 days`, `3 h`, `10 minutes`, `40 s`. */
+export function durationText(ms: number): string {
+  const units = [
+    { ms: 86_400_000, text: 'days' },
+    { ms: 3_600_000, text: 'h' },
+    { ms: 60_000, text: 'minutes' },
+  ];
+  const unit = units.find((one) => ms >= 2 * one.ms) ?? { ms: 1_000, text: 's' };
+  return `${Math.round(ms / unit.ms)} ${unit.text}`;
+}

@@ -4,7 +4,7 @@ import type { Target } from '../../domain/target.ts';
 import type { ActionContext, Observation, Progress } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
-import type { Blocker } from '../../domain/plan/plan.ts';
+import type { Blocker, Risk } from '../../domain/plan/plan.ts';
 import { skewProblem } from '../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
@@ -25,6 +25,8 @@ type PreflightFacts = {
   /** Null where no node group is asked for, or there is none of that name. */
   nodegroupVersion: string | null;
   minFreeAddresses: number | null;
+  /** Left out where it is not so. */
+  acceptBroken?: true;
   /** What the checks were made for; left out where none were. */
   checks?: { toVersion: string; waive: { finding: string; reason: string; until: string }[]; updatedAddons?: string[] };
 };
@@ -35,8 +37,8 @@ export function preflightAction(clients: Clients): AnyAction {
     declaration: actions['eks.preflight'],
     plan: (input, context) => planPreflight(clients, input, context),
     observe: async (plan, context) => {
-      const { nodegroup, minFreeAddresses, checks } = plan.facts;
-      const input = { nodegroup: nodegroup ?? undefined, minFreeAddresses: minFreeAddresses ?? undefined, ...checks };
+      const { nodegroup, minFreeAddresses, checks, acceptBroken = false } = plan.facts;
+      const input = { nodegroup: nodegroup ?? undefined, minFreeAddresses: minFreeAddresses ?? undefined, acceptBroken, ...checks };
       const again = await planPreflight(clients, input, context);
       if (plan.facts.nodegroupVersion !== null && again.facts.nodegroupVersion === null) return goneSince(nodegroup ?? '');
       const [blocker] = again.blockers;
@@ -82,6 +84,7 @@ async function planPreflight(clients: Clients, input: PreflightInput, context: A
     nodegroup: input.nodegroup ?? null,
     nodegroupVersion: null,
     minFreeAddresses: input.minFreeAddresses ?? null,
+    ...(input.acceptBroken && { acceptBroken: true as const }),
   });
   let nodes: V1Node[] = [];
   const nodegroup = input.nodegroup === undefined ? undefined : await findNodegroup(clients, target, input.nodegroup);
@@ -89,6 +92,9 @@ async function planPreflight(clients: Clients, input: PreflightInput, context: A
   if (input.nodegroup !== undefined && nodegroup) {
     nodes = await nodesOfNodegroup(clients, target, input.nodegroup);
     blockers.push(...nodegroupBlockers(nodegroup, nodes, version));
+    const broken = brokenBlockers(nodegroup, nodes);
+    if (input.acceptBroken) plan.risks.push(...broken.map(({ object, reason }) => riskOf(object, reason)));
+    else blockers.push(...broken);
     if (input.minFreeAddresses !== undefined) {
       blockers.push(...(await addressBlockers(clients, target, nodegroup, input.minFreeAddresses)));
     }
@@ -145,24 +151,53 @@ async function addressBlockers(clients: Clients, target: Target, nodegroup: Node
     }));
 }
 
-function nodegroupBlockers(nodegroup: Nodegroup, nodes: readonly V1Node[], version: string): Blocker[] {
-  const object = `Nodegroup/${nodegroup.clusterName ?? ''}/${nodegroup.nodegroupName ?? ''}`;
+function objectOf(nodegroup: Nodegroup): string {
+  return `Nodegroup/${nodegroup.clusterName ?? ''}/${nodegroup.nodegroupName ?? ''}`;
+}
+
+/** What is wrong with a group, and may be why it is replaced. */
+function brokenBlockers(nodegroup: Nodegroup, nodes: readonly V1Node[]): Blocker[] {
+  const object = objectOf(nodegroup);
   const blockers: Blocker[] = [];
-  if (nodegroup.status !== 'ACTIVE') {
+  if (nodegroup.status === 'DEGRADED') {
+    const remedy = 'Put right what EKS reports, then plan again; or plan with `acceptBroken: true`, where it goes because of that.';
+    blockers.push({ object, reason: 'Its status is DEGRADED, not ACTIVE.', remedy });
+  }
+  const unhealthy = healthProblem(nodegroup);
+  if (unhealthy) blockers.push({ object, reason: `EKS reports ${unhealthy}.`, remedy: 'Put right what EKS reports, then plan again.' });
+  const notReady = nodes.filter((node) => !nodeIsReady(node));
+  return [
+    ...blockers,
+    ...notReady.map(({ metadata }) => ({
+      object: `Node/${metadata?.name ?? ''}`,
+      reason: 'It is not Ready.',
+      remedy: 'Repair or remove the node first, then plan again.',
+    })),
+  ];
+}
+
+function riskOf(object: string, reason: string): Risk {
+  const isNode = object.startsWith('Node/');
+  const detail = isNode
+    ? 'Nobody there can end its pods: a drain waits for them until a deadline, and deletes them by force only where the plan says so.'
+    : undefined;
+  const risk = reason.replace(/^It/, (word) => word.toLowerCase()).replace(/\.$/, '');
+  return { object, risk, ...(detail !== undefined && { detail }) };
+}
+
+function nodegroupBlockers(nodegroup: Nodegroup, nodes: readonly V1Node[], version: string): Blocker[] {
+  const object = objectOf(nodegroup);
+  const blockers: Blocker[] = [];
+  if (nodegroup.status !== 'ACTIVE' && nodegroup.status !== 'DEGRADED') {
     const remedy = 'Wait until it is ACTIVE (or put right what made it fail), then plan again.';
     blockers.push({ object, reason: `Its status is ${nodegroup.status ?? 'unknown'}, not ACTIVE.`, remedy });
   }
-  const unhealthy = healthProblem(nodegroup);
-  if (unhealthy) blockers.push({ object, reason: `EKS reports ${unhealthy}`, remedy: 'Put right what EKS reports, then plan again.' });
   const groupSkew = skewProblem(nodegroup.version ?? '', version);
   if (groupSkew) blockers.push({ object, reason: `Version skew: ${groupSkew}.`, remedy: 'Bring the older side up first.' });
   for (const node of nodes) {
     const name = `Node/${node.metadata?.name ?? ''}`;
     const skew = skewProblem(node.status?.nodeInfo?.kubeletVersion ?? '', version);
     if (skew) blockers.push({ object: name, reason: `Version skew: ${skew}.`, remedy: 'Bring the older side up first.' });
-    if (!nodeIsReady(node)) {
-      blockers.push({ object: name, reason: 'It is not Ready.', remedy: 'Repair or remove the node first, then plan again.' });
-    }
   }
   return blockers;
 }

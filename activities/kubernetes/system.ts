@@ -4,6 +4,7 @@ import { listNodes } from './client/read.ts';
 import { cordonAction } from './cordon/cordon.ts';
 import { liftCordon, liftCordonsOf, runsAnnotating } from './cordon/owner-annotation.ts';
 import { uncordonAction } from './cordon/uncordon.ts';
+import { checkDrainAction } from './drain/check-drain.ts';
 import { drainAction } from './drain/drain.ts';
 import { holdKarpenterAction, releaseKarpenterAction } from './karpenter/hold.ts';
 import { findHolds, isOfNodePool, releaseHold, releaseNodePoolsOf } from './karpenter/node-pool.ts';
@@ -16,6 +17,7 @@ export function kubernetesSystem(clients: Clients): System {
       cordonAction(clients),
       uncordonAction(clients),
       drainAction(clients),
+      checkDrainAction(clients),
       holdKarpenterAction(clients),
       releaseKarpenterAction(clients),
     ],

@@ -1,6 +1,6 @@
 import { getOrAdd } from '../map.ts';
 import { compareText } from '../text.ts';
-import { BudgetIndex, budgetName, shutReason, type BudgetView } from './budget.ts';
+import { BudgetIndex, budgetName, keptOf, shutReason, type BudgetView, type KeptPods } from './budget.ts';
 import { hasEnded, podName, type PodView } from './pod.ts';
 import { openerOf } from './zero-budgets.ts';
 
@@ -11,6 +11,8 @@ export interface PodsUnderBudget {
   here: Iterable<PodView>;
   /** How many of all are Ready and not on their way out. */
   serving: number;
+  /** What else counts of all of them. */
+  kept: KeptPods;
 }
 
 /** What a spending is counted from. */
@@ -21,7 +23,13 @@ export interface SpendingSnapshot {
   under?: (budget: BudgetView) => PodsUnderBudget | undefined;
   /** UIDs of pods whose eviction has been asked for. */
   asked: ReadonlySet<string>;
+  nodes: readonly { turnBeganMs?: number }[];
+  /** Milliseconds since 1970. */
+  nowMs: number;
 }
+
+/** A pod that is not Ready so long after it was made is not only starting. */
+const startingMaxMs = 120_000;
 
 /** What is left of a PodDisruptionBudget. */
 interface Account {
@@ -38,6 +46,7 @@ export class BudgetSpending {
   private readonly snapshot: SpendingSnapshot;
   private readonly index: BudgetIndex;
   private readonly accounts = new Map<BudgetView, Account>();
+  private readonly shut = new Map<BudgetView, boolean>();
   private covered: Map<BudgetView, PodView[]> | undefined;
   private readonly under: (budget: BudgetView) => PodsUnderBudget | undefined;
 
@@ -65,7 +74,10 @@ export class BudgetSpending {
     }
     if (!budget.statusIsCurrent) return `PDB ${budgetName(budget)} is being worked out by its controller`;
     const account = this.accountOf(budget);
-    if (account.free <= 0) return `${shortage(account)}${this.isZero(pod) ? untilChanged(budget, pod) : this.cutOff(budget)}`;
+    if (account.free <= 0) {
+      const why = this.isZero(pod) ? untilChanged(budget, pod) : this.cutOff(budget) || this.broken(budget, pod);
+      return `${shortage(account)}${why}`;
+    }
     account.free -= 1;
     account.used += 1;
     return undefined;
@@ -80,7 +92,7 @@ export class BudgetSpending {
   /** Whether the only budget of the pod allows 0 disruptions for good, as far as numbers tell. */
   isZero(pod: PodView): boolean {
     const [budget, second] = this.index.of(pod);
-    return budget !== undefined && second === undefined && shutReason(budget) !== undefined;
+    return budget !== undefined && second === undefined && this.isShut(budget);
   }
 
   /** The budget that the API server asks when the pod is evicted; undefined where it has none. */
@@ -93,6 +105,10 @@ export class BudgetSpending {
     const account = this.accountOf(budget);
     account.left ??= [...(this.under(budget)?.here ?? [])].filter((other) => byNode.has(other.node)).length;
     return account.left / Math.max(1, budget.expectedPods - budget.desiredHealthy);
+  }
+
+  private isShut(budget: BudgetView): boolean {
+    return getOrAdd(this.shut, budget, () => shutReason(budget, this.under(budget)?.kept ?? { ended: 0, bare: 0 }) !== undefined);
   }
 
   private accountOf(budget: BudgetView): Account {
@@ -123,10 +139,25 @@ export class BudgetSpending {
     return left === undefined ? '' : `; an eviction of ${left} that was cut off counts against it for two minutes`;
   }
 
+  /** The pod that keeps the budget shut, being broken: whoever sees to it helps, and not whoever sees to the budget. */
+  private broken(budget: BudgetView, asking: PodView): string {
+    const { nowMs, nodes } = this.snapshot;
+    // What has come since takes the place of moved pods, and is only starting as a rule.
+    const beganAtMs = Math.min(...nodes.map(({ turnBeganMs = Infinity }) => turnBeganMs));
+    const isOld = ({ createdAtMs }: PodView): boolean => createdAtMs < beganAtMs || createdAtMs + startingMaxMs < nowMs;
+    const isBroken = (pod: PodView): boolean =>
+      pod.uid !== asking.uid && !pod.ready && !pod.terminating && !hasEnded(pod) && (pod.trouble !== undefined || isOld(pod));
+    const [first, ...others] = [...(this.under(budget)?.all ?? [])].filter(isBroken).sort((a, b) => compareText(podName(a), podName(b)));
+    if (first === undefined) return '';
+    const place = first.node === '' ? '' : ` on ${first.node}`;
+    const more = others.length > 0 ? `, as ${others.length} more` : '';
+    return `; ${podName(first)}${place} is not Ready${first.trouble === undefined ? '' : ` (${first.trouble})`}${more}`;
+  }
+
   private found(budget: BudgetView): PodsUnderBudget {
     this.covered ??= this.index.cover(this.snapshot.pods);
     const pods = this.covered.get(budget) ?? [];
-    return { all: pods, here: pods, serving: pods.filter(isServing).length };
+    return { all: pods, here: pods, serving: pods.filter(isServing).length, kept: keptOf(pods) };
   }
 }
 

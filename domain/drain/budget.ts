@@ -1,6 +1,6 @@
 import { getOrAdd } from '../map.ts';
 import { labelOf, selectorMatches, type LabelSelector } from './selector.ts';
-import type { PodOwner, PodView } from './pod.ts';
+import { hasEnded, type PodOwner, type PodView } from './pod.ts';
 
 /** A PodDisruptionBudget as the drain sees it (policy/v1). */
 export interface BudgetView {
@@ -107,13 +107,41 @@ function countOf(setting: string, of: number): number {
  * demands as many healthy pods as there are, or its controller cannot count them. Only another budget or another number of pods helps.
  * The first rule is Gardener's isMisconfiguredPdb (pkg/util/provider/drain), without its demand that all pods are healthy now.
  */
-export function shutReason(budget: BudgetView): string | undefined {
+export function shutReason(budget: BudgetView, { ended, bare }: KeptPods): string | undefined {
   if (budget.syncFailure !== undefined) return `Its controller cannot work it out, so it allows 0 disruptions: ${budget.syncFailure}.`;
   const { expectedPods } = budget;
-  if (expectedPods === 0) return undefined;
+  if (expectedPods === 0) return budget.statusIsCurrent && bare > 0 && !demandsNumber(budget) ? nothingCounted : undefined;
   const desiredHealthy = budget.statusIsCurrent ? budget.desiredHealthy : healthyDemanded(budget, expectedPods);
-  if (desiredHealthy < expectedPods) return undefined;
-  return `It allows 0 disruptions: ${desiredHealthy} of ${expectedPods} pods must stay healthy.`;
+  if (desiredHealthy >= expectedPods) return `It allows 0 disruptions: ${desiredHealthy} of ${expectedPods} pods must stay healthy.`;
+  // Where a number is demanded, the controller counts every pod that is there, also those that have ended.
+  if (!demandsNumber(budget) || ended === 0 || desiredHealthy < expectedPods - ended) return undefined;
+  return `It allows 0 disruptions: ${desiredHealthy} of ${expectedPods} pods must stay healthy, and ${ended} of them have ended for good.`;
+}
+
+/** What is known of the pods that a budget selects. */
+export interface KeptPods {
+  /** How many have ended by themselves. */
+  ended: number;
+  /** How many have no controller. */
+  bare: number;
+}
+
+/** What a budget's pods are like, beyond how many of them serve. */
+export function keptOf(pods: Iterable<PodView>): KeptPods {
+  const kept = { ended: 0, bare: 0 };
+  for (const pod of pods) {
+    if (hasEnded(pod)) kept.ended += 1;
+    if (pod.owner === undefined) kept.bare += 1;
+  }
+  return kept;
+}
+
+const nothingCounted =
+  'It allows 0 disruptions: none of its pods has a controller, so that its own controller expects 0 pods (kubernetes/kubernetes#70312).';
+
+/** Whether it demands a number of healthy pods, and not a share, nor one of those that controllers are to keep. */
+function demandsNumber({ minAvailable, maxUnavailable }: BudgetView): boolean {
+  return maxUnavailable === undefined && minAvailable?.endsWith('%') === false;
 }
 
 /** What the owner of such a budget can do before a plan. `workloads` are those whose pods it keeps, if they are known. */
@@ -129,10 +157,11 @@ export function wishForShutBudget(budget: BudgetView, workloads: readonly string
   if (budget.syncFailure !== undefined) {
     return `Have the owner of ${name} select only pods of controllers with a scale, or demand a number with minAvailable`;
   }
+  if (expectedPods === 0)
+    return `Have the owner of ${name} demand a number of pods with minAvailable, which counts pods without a controller`;
   const over = workloads.length === 0 ? '' : ` over ${workloads.join(', ')}`;
   // More replicas help only where the demand does not grow with them.
-  const isNumber = maxUnavailable === undefined && minAvailable?.endsWith('%') === false;
-  const wish = isNumber ? 'run one more replica or demand one less' : 'allow one disruption (maxUnavailable: 1)';
+  const wish = demandsNumber(budget) ? 'run one more replica or demand one less' : 'allow one disruption (maxUnavailable: 1)';
   return `${name}${over} demands ${desiredHealthy} healthy of ${expectedPods} pods. Have its owner ${wish}`;
 }
 
@@ -145,7 +174,8 @@ export function recounted(budget: BudgetView, currentHealthy: number): BudgetVie
     statusIsCurrent: true,
     currentHealthy,
     desiredHealthy,
-    disruptionsAllowed: Math.max(0, currentHealthy - desiredHealthy),
+    // pkg/controller/disruption, updatePdbStatus: where no pods are expected, none may be disturbed.
+    disruptionsAllowed: budget.expectedPods === 0 ? 0 : Math.max(0, currentHealthy - desiredHealthy),
     disrupted: [],
   };
 }

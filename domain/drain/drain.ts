@@ -1,13 +1,21 @@
 import { getOrAdd } from '../map.ts';
+import { durationText } from '../time.ts';
+import { cut, nameCharactersMax } from '../visible.ts';
 import type { BudgetView } from './budget.ts';
 import { BudgetSpending, type PodsUnderBudget } from './budget-spending.ts';
-import { hasEnded, isDaemon, isLost, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
+import { doesWork, hasEnded, isDaemon, losesData, optOutOf, ordinalOf, podName, staysOnNode, workloadOf, type PodView } from './pod.ts';
 import { arrivalOf } from './returning-pods.ts';
 import { Successors } from './successors.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
 /** How long a pod may be past its grace period on a node that is not Ready, where nobody can end it or say that it has ended. */
 const deadNodeWaitMs = 60_000;
+/** A pod whose grace period is over so soon is waited for after the deadline of its node, too; one that has more left is given so much. */
+const graceLeftMaxMs = 60_000;
+/** A kubelet ends a pod at the end of its grace period, and needs a moment to do so and to say so. */
+const killingMaxMs = 10_000;
+/** How long a pod has to end after that, where the signed plan has what is left deleted. */
+const shortGraceSeconds = 30;
 
 /** A node that is drained. */
 export interface DrainNode {
@@ -37,6 +45,8 @@ export interface DrainSettings {
   jobs: 'wait' | 'evict';
   /** `surge`: the only pod of a Deployment is replaced by a rollout, which starts the new one first. */
   singletons: 'evict' | 'surge';
+  /** `budget`: of a StatefulSet that has a budget, as many pods move at a time as that allows, in any order. */
+  statefulSets: 'oneAtATime' | 'budget';
   /** How long a pod may wait for its budget, or be past its grace period. */
   podDeadlineMs?: number;
   /** How long a node may take. */
@@ -48,8 +58,10 @@ export interface DrainSettings {
   workloads: ReadonlySet<string>;
   /** Whether the signed plan names groups of nodes for the pods to go to. */
   hasDestinations: boolean;
-  /** UIDs of the pods that are lost, or whose data is, and that may go all the same. */
+  /** UIDs of the pods that nothing brings back, and that may go all the same. */
   named: ReadonlySet<string>;
+  /** Names of the workloads whose pods may go though the data in their emptyDir volumes is lost. */
+  dataLossNamed: ReadonlySet<string>;
   /** Names of the workloads of one pod that may be down for a while. */
   singletonsNamed: ReadonlySet<string>;
 }
@@ -86,6 +98,14 @@ export interface BlockedPod {
   reason: string;
   /** Whether it is past a deadline, so that a person has to look. */
   overdue: boolean;
+  /** What can be done about it, where that is known. */
+  remedy?: string;
+}
+
+/** A pod that is deleted. Without `graceSeconds` it has its own time to end; 0 is by force, where nobody is there to end it. */
+export interface PodToRemove {
+  pod: PodView;
+  graceSeconds?: number;
 }
 
 /** The next moves of a drain: what may be done now, and why the other pods wait. Each pod to move is in one list. */
@@ -102,8 +122,8 @@ export interface DrainMoves {
   budgetOf: ReadonlyMap<PodView, BudgetView>;
   /** Pods whose Deployment is rolled out anew instead. */
   surge: PodView[];
-  /** Pods past their deadline that the signed plan has deleted. `force`: without any grace, as nobody can end them. */
-  remove: { pod: PodView; force: boolean }[];
+  /** Pods past their deadline that the signed plan has deleted. */
+  remove: PodToRemove[];
   /** On their way out. */
   ending: PodView[];
   blocked: BlockedPod[];
@@ -181,10 +201,10 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
   if (snapshot.asked.has(pod.uid)) {
     moves.ending.push(pod);
   } else if (pod.terminating) {
-    const reason = overdueEnding(pod, node, snapshot, settings);
-    if (reason === undefined) moves.ending.push(pod);
-    else if (settings.onDeadline === 'delete') moves.remove.push({ pod, force: true });
-    else moves.blocked.push({ pod, reason, overdue: true });
+    const kept = keptEnding(pod, node, snapshot, settings);
+    if (kept === undefined) moves.ending.push(pod);
+    else if ('graceSeconds' in kept) moves.remove.push({ pod, graceSeconds: kept.graceSeconds });
+    else moves.blocked.push({ pod, ...kept });
   } else {
     const isSurge = moving.isSurged(pod);
     const late = isOverdue(pod, node, snapshot, settings);
@@ -192,16 +212,19 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
     const refusal = snapshot.refused.get(pod.uid);
     // Of a budget that allows 0 for good its numbers say more.
     const refused = refusal?.by === 'budget' && spending.isZero(pod) ? undefined : refusal?.reason;
-    const waits = whyItWaits(pod, node, snapshot, settings) ?? refused ?? moving.orderWaits(pod, inTurn);
+    const order = moving.orderWaits(pod, inTurn, { late, hasBudget: spending.budgetOf(pod) !== undefined });
+    const waits = whyItWaits(pod, node, snapshot, settings) ?? refused ?? order?.reason;
     const stays = waits === undefined ? successors.whyItStays(pod) : undefined;
     const isKept = waits !== undefined || stays !== undefined || refusal !== undefined;
     const reason = waits ?? stays ?? (isSurge ? surgeWaits : spending.spend(pod));
     if (!isKept && !isSurge && !late && reason !== undefined && spending.isZero(pod)) moves.attempt.push(pod);
     if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
-    else if (!late) moves.blocked.push({ pod, reason, overdue: stays !== undefined && successors.areOverdue });
-    else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
+    else if (!late) {
+      const remedy = reason === order?.reason ? order.remedy : undefined;
+      moves.blocked.push({ pod, reason, overdue: stays !== undefined && successors.areOverdue, ...(remedy !== undefined && { remedy }) });
+    } else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
     else {
-      moves.remove.push({ pod, force: false });
+      moves.remove.push({ pod });
       spending.noteLoss(pod);
     }
   }
@@ -219,7 +242,7 @@ export function waitedFor(pod: PodView, nowMs: number, jobs: DrainSettings['jobs
   if (hasEnded(pod)) return undefined;
   const optOut = optOutOf(pod, nowMs);
   if (optOut?.treatment === 'wait') return `it is waited for, as ${optOut.mark} asks`;
-  return jobs === 'wait' && pod.owner?.kind === 'Job' ? 'it is waited for, as its Job has not finished' : undefined;
+  return jobs === 'wait' && doesWork(pod) ? `it is waited for, as its ${pod.owner?.kind ?? ''} has not finished` : undefined;
 }
 
 function detachingOf(node: DrainNode, { nowMs }: DrainSnapshot, { nodeDeadlineMs }: DrainSettings): DrainMoves['detaching'][number] {
@@ -236,19 +259,49 @@ function isOverdue(pod: PodView, node: DrainNode, { nowMs }: DrainSnapshot, { po
   return nodeDeadlineMs !== undefined && nowMs - node.turnBeganMs > nodeDeadlineMs;
 }
 
-/** Why a pod that is on its way out will not get there by itself; undefined as long as it may. */
-function overdueEnding(
+/**
+ * Why a pod that is on its way out will not get there by itself, or in how many seconds it is made to; undefined as long as it may.
+ * By force it is deleted only where its node is not Ready, as the signed plan says, and once: the API server says of a pod that it has
+ * been.
+ */
+function keptEnding(
   pod: PodView,
   node: DrainNode,
   { nowMs }: DrainSnapshot,
-  { podDeadlineMs, nodeDeadlineMs }: DrainSettings,
-): string | undefined {
+  { podDeadlineMs, nodeDeadlineMs, onDeadline }: DrainSettings,
+): Omit<BlockedPod, 'pod'> | { graceSeconds: number } | undefined {
   const pastMs = nowMs - (pod.graceEndsAtMs ?? nowMs);
-  if (pastMs <= 0) return undefined;
-  if (!node.ready && pastMs > deadNodeWaitMs) return `its node ${node.name} is not Ready, so nobody there can end it`;
-  const isLate = podDeadlineMs !== undefined && pastMs > podDeadlineMs;
   const isNodeLate = nodeDeadlineMs !== undefined && node.turnBeganMs !== undefined && nowMs - node.turnBeganMs > nodeDeadlineMs;
-  return isLate || isNodeLate ? `it has not ended ${Math.round(pastMs / 1000)} s after its grace period` : undefined;
+  if (pastMs <= 0) {
+    if (!isNodeLate || -pastMs <= graceLeftMaxMs) return undefined;
+    if (onDeadline === 'delete') return { graceSeconds: shortGraceSeconds };
+    return { reason: `it may take ${durationText(-pastMs)} more to end by itself, past the deadline of its node`, overdue: true };
+  }
+  const isDead = !node.ready && pastMs > deadNodeWaitMs;
+  const isLate = (isNodeLate && pastMs > killingMaxMs) || (podDeadlineMs !== undefined && pastMs > podDeadlineMs);
+  const [finalizer] = pod.finalizers ?? [];
+  if (isDead && onDeadline === 'delete' && pod.isForced !== true) return { graceSeconds: 0 };
+  if (finalizer !== undefined && (pastMs > deadNodeWaitMs || isLate)) {
+    return {
+      reason: `the finalizer ${cut(finalizer, nameCharactersMax)} keeps it`,
+      overdue: isLate || isDead,
+      remedy: 'Have whoever has set that finalizer take it off: no deletion ends such a pod, by force or not.',
+    };
+  }
+  if (isDead) return { reason: `its node ${node.name} is not Ready, so nobody there can end it`, overdue: true };
+  return isLate ? { reason: `it has not ended ${Math.round(pastMs / 1000)} s after its grace period`, overdue: true } : undefined;
+}
+
+/** What the order of pods depends on beside the pods. */
+interface OrderLook {
+  /** Whether the pod is past a deadline. */
+  late: boolean;
+  hasBudget: boolean;
+}
+
+interface OrderWait {
+  reason: string;
+  remedy?: string;
 }
 
 /** The pods of the nodes that a drain has to get rid of. */
@@ -324,17 +377,18 @@ class PodsToMove {
   }
 
   /** Why another pod goes before this one; undefined where none does. */
-  orderWaits(pod: PodView, inTurn: ReadonlySet<string>): string | undefined {
+  orderWaits(pod: PodView, inTurn: ReadonlySet<string>, { late, hasBudget }: OrderLook): OrderWait | undefined {
     if (hasEnded(pod)) return undefined;
-    if (isDaemon(pod)) {
-      const others = (this.byNode.get(pod.node) ?? []).filter((other) => !isDaemon(other));
-      return others.length > 0 ? 'it goes when all others have gone, being of a DaemonSet' : undefined;
+    const others = (this.byNode.get(pod.node) ?? []).filter((other) => !isDaemon(other));
+    if (isDaemon(pod)) return others.length > 0 ? { reason: 'it goes when all others have gone, being of a DaemonSet' } : undefined;
+    if (pod.isCritical === true && !late && others.some((other) => other.isCritical !== true)) {
+      return { reason: 'it goes when the others have gone, being critical for its node or the cluster' };
     }
-    return this.setWaits(pod, inTurn);
+    return hasBudget && this.settings.statefulSets === 'budget' ? undefined : this.setWaits(pod, inTurn);
   }
 
   /** Pods of a StatefulSet go one at a time, each when all of the others are Ready, the highest ordinal first. */
-  private setWaits(pod: PodView, inTurn: ReadonlySet<string>): string | undefined {
+  private setWaits(pod: PodView, inTurn: ReadonlySet<string>): OrderWait | undefined {
     const ordinal = ordinalOf(pod);
     if (ordinal === undefined) return undefined;
     const name = workloadOf(pod);
@@ -344,16 +398,23 @@ class PodsToMove {
     const settled = there.filter((other) => other.ready);
     // Moving a pod that does no work takes nothing from the set, as long as no other one is on its way.
     if ((pod.ready ? settled : there).length < wanted - 1) {
-      return `${name} moves one pod at a time, and ${settled.length} of its other ${wanted - 1} are Ready`;
+      const broken = there.filter((other) => !other.ready && !hasEnded(other)).map(podName);
+      const which = broken.length === 0 ? '' : ` (${broken.sort((a, b) => collator.compare(a, b))[0] ?? ''} is not)`;
+      return {
+        reason: `${name} moves one pod at a time, and ${settled.length} of its other ${wanted - 1} are Ready${which}`,
+        remedy: 'Mend the others, or plan with `statefulSets: budget`, which leaves it to its PodDisruptionBudget.',
+      };
     }
     const moving = members.filter((other) => inTurn.has(other.node) && this.byNode.get(other.node)?.includes(other));
     const higher = moving.find((other) => (ordinalOf(other) ?? 0) > ordinal);
-    return higher && `${higher.name} goes first, being of a higher ordinal`;
+    return higher && { reason: `${higher.name} goes first, being of a higher ordinal` };
   }
 
   private isUnnamed(pod: PodView): boolean {
     if (pod.terminating || hasEnded(pod) || isDaemon(pod)) return false;
-    if (isLost(pod) && !this.settings.named.has(pod.uid)) return true;
+    const { named, dataLossNamed } = this.settings;
+    if (pod.owner === undefined && !named.has(pod.uid)) return true;
+    if (losesData(pod) && !named.has(pod.uid) && !dataLossNamed.has(workloadOf(pod))) return true;
     return this.isOnlyPod(pod) && !this.settings.singletonsNamed.has(workloadOf(pod));
   }
 

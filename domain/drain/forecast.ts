@@ -1,7 +1,7 @@
 import { getOrAdd } from '../map.ts';
 import { recounted, type BudgetView } from './budget.ts';
-import { nextDrainMoves, type DrainNode, type DrainSnapshot, type DrainSettings } from './drain.ts';
-import { hasEnded, ordinalOf, workloadOf, type PodView } from './pod.ts';
+import { nextDrainMoves, type BlockedPod, type DrainNode, type DrainSnapshot, type DrainSettings } from './drain.ts';
+import { doesWork, hasEnded, mayLoseWork, ordinalOf, workloadOf, type PodView } from './pod.ts';
 import { PodsThatMatter } from './pods-that-matter.ts';
 import { isSurged, workloadsByName, type WorkloadView } from './workload.ts';
 
@@ -26,7 +26,7 @@ export interface DrainForecast {
   waves: DrainWave[];
   lastsMs: number;
   /** Pods that do not go by themselves, as far as can be seen, and why. */
-  left: { pod: PodView; reason: string }[];
+  left: Omit<BlockedPod, 'overdue'>[];
 }
 
 interface Happening {
@@ -88,7 +88,7 @@ class Play {
       const going = [...evict, ...surge, ...remove.map(({ pod }) => pod)];
       if (going.length > 0) this.waves.push({ afterMs: lastsMs(), pods: going });
       for (const pod of going) this.send(pod);
-      const left = blocked.map(({ pod, reason }) => ({ pod, reason }));
+      const left = blocked.map(({ overdue: _overdue, ...rest }) => rest);
       if (going.length === 0 && !this.goOn()) return { waves: this.waves, lastsMs: lastsMs(), left };
       if (this.looks > looksMax) return { waves: this.waves, lastsMs: this.reckon(lastsMs(), blocked.length + later.length), left: [] };
     }
@@ -120,7 +120,7 @@ class Play {
   }
 
   private come(gone: PodView): void {
-    if (gone.owner === undefined || gone.owner.kind === 'Job' || gone.owner.kind === 'DaemonSet') return;
+    if (gone.owner === undefined || gone.owner.kind === 'DaemonSet' || doesWork(gone) || mayLoseWork(gone)) return;
     // Those of a StatefulSet take the name of the one that is gone, others come while it is still there.
     const name = ordinalOf(gone) === undefined ? `${gone.name}'` : gone.name;
     const uid = `${gone.uid}'`;

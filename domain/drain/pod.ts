@@ -1,4 +1,5 @@
 import { cut, nameCharactersMax } from '../visible.ts';
+import type { PodEnding } from './pod-ends.ts';
 
 /** A pod as the drain sees it. */
 export interface PodView {
@@ -19,6 +20,14 @@ export interface PodView {
   terminating: boolean;
   /** Until when it has time to end by itself, in milliseconds since 1970; of a terminating pod only. */
   graceEndsAtMs?: number;
+  /** How a terminating pod ends, as far as its kubelet says. */
+  ending?: PodEnding;
+  /** Of a terminating pod: whether it has been deleted by force, without any time to end. Then only a finalizer keeps it. */
+  isForced?: boolean;
+  /** What has to be taken off it before the API server lets it go. */
+  finalizers?: readonly string[];
+  /** What one of its containers waits for, as the kubelet calls it: `CrashLoopBackOff`. */
+  trouble?: string;
   /** In milliseconds since 1970. */
   createdAtMs: number;
   /** How long it took from its creation to being Ready; unknown where it is not Ready. */
@@ -33,7 +42,13 @@ export interface PodView {
   emptyDir: boolean;
   /** Names of its PersistentVolumeClaims. */
   claims: readonly string[];
-  /** Whether it ends by itself some day: its containers are not started again when they have succeeded. */
+  /** Names of the claims that were made for it alone and go with it (generic ephemeral volumes). */
+  ephemeralClaims?: readonly string[];
+  /** Paths of its node under which it may keep data of its own; those of the machine itself are none. */
+  hostPaths?: readonly string[];
+  /** Nodes or the cluster rest on it (`system-node-critical`, `system-cluster-critical`). */
+  isCritical?: boolean;
+  /** Its containers are not started again when they have succeeded: as far as that tells, it ends by itself some day. */
   completes: boolean;
   /** Why a pod like it can come to its node though that is cordoned; undefined where it cannot. */
   ignoresCordon?: IgnoredCordon;
@@ -127,9 +142,41 @@ export function hasEnded(pod: PodView): boolean {
   return pod.phase === 'Succeeded' || pod.phase === 'Failed';
 }
 
-/** Whether evicting the pod loses it for good, or its data: it goes only if a signed plan names it. */
-export function isLost(pod: PodView): boolean {
-  return pod.owner === undefined || pod.emptyDir;
+/** Whether the data of a pod that is brought back is lost with it: it goes only if a signed plan names its workload. */
+export function losesData(pod: PodView): boolean {
+  return pod.owner !== undefined && pod.emptyDir;
+}
+
+/**
+ * What has pods that do a piece of work to its end, by API group and kind; groups of Kubernetes itself, and those that look like one, are
+ * left out. Of others it is not known: virtual machines and idle runners of CI have pods that are not started again either, and that
+ * never end by themselves.
+ */
+const workOwners: ReadonlySet<string> = new Set([
+  ' Job',
+  // argoproj/argo-workflows#13152
+  'argoproj.io Workflow',
+  ...['TaskRun', 'PipelineRun', 'CustomRun'].map((kind) => `tekton.dev ${kind}`),
+  ...['TFJob', 'PyTorchJob', 'MPIJob', 'XGBoostJob', 'PaddleJob', 'JAXJob'].map((kind) => `kubeflow.org ${kind}`),
+  // sparkoperator.k8s.io
+  ' SparkApplication',
+  'batch.volcano.sh Job',
+]);
+
+/** Whether a pod does a piece of work to its end, and is waited for unless the signed plan has it evicted. */
+export function doesWork({ owner }: PodView): boolean {
+  return owner !== undefined && workOwners.has(`${owner.customGroup ?? ''} ${owner.kind}`);
+}
+
+/** Whether a pod does something to its end of which nobody knows whether it is begun anew elsewhere. */
+export function mayLoseWork(pod: PodView): boolean {
+  // A virtual machine is started elsewhere, or moved there.
+  return pod.completes && isOfCustomController(pod) && !(pod.owner?.customGroup ?? '').endsWith('kubevirt.io');
+}
+
+/** The claims of a pod, those that were made for it alone among them. */
+export function claimsOf({ claims, ephemeralClaims = [] }: PodView): string[] {
+  return [...claims, ...ephemeralClaims];
 }
 
 /** The ordinal of a pod of a StatefulSet; undefined for any other. */

@@ -1,6 +1,6 @@
 import { isServing, type PodsUnderBudget } from './budget-spending.ts';
 import { BudgetIndex, budgetName, type BudgetView } from './budget.ts';
-import { ordinalOf, podName, workloadOf, type PodView } from './pod.ts';
+import { hasEnded, ordinalOf, podName, workloadOf, type PodView } from './pod.ts';
 
 /**
  * The pods of a cluster that the moves of a drain depend on, kept while pods come, change and go: those on its nodes, the other pods of
@@ -46,7 +46,7 @@ export class PodsThatMatter {
   /** The pods under a budget; undefined where it protects none on the nodes. */
   under(budget: BudgetView): PodsUnderBudget | undefined {
     const pods = this.byBudget.get(budgetName(budget));
-    return pods && { all: pods.byName.values(), here: pods.here.values(), serving: pods.serving };
+    return pods && { all: pods.byName.values(), here: pods.here.values(), serving: pods.serving, kept: pods.kept };
   }
 
   /** Those that are on the nodes. */
@@ -110,17 +110,24 @@ class ProtectedPods {
   readonly byName = new Map<string, PodView>();
   readonly here = new Map<string, PodView>();
   serving = 0;
+  readonly kept = { ended: 0, bare: 0 };
 
   add(name: string, pod: PodView, isHere: boolean): void {
     this.byName.set(name, pod);
     if (isHere) this.here.set(name, pod);
-    if (isServing(pod)) this.serving += 1;
+    this.count(pod, 1);
   }
 
   remove(name: string): void {
     const pod = this.byName.get(name);
-    if (pod && isServing(pod)) this.serving -= 1;
+    if (pod) this.count(pod, -1);
     this.byName.delete(name);
     this.here.delete(name);
+  }
+
+  private count(pod: PodView, by: 1 | -1): void {
+    if (isServing(pod)) this.serving += by;
+    if (hasEnded(pod)) this.kept.ended += by;
+    if (pod.owner === undefined) this.kept.bare += by;
   }
 }

@@ -16,13 +16,15 @@ export interface TrafficPod {
   hasReadinessProbe: boolean;
   /** A container of it has a preStop hook. */
   hasPreStop: boolean;
+  /** Whether SIGTERM stays with a shell that is the main process of a container. */
+  shellKeepsSignals?: 'does' | 'may';
   /** The longest sleep among its preStop hooks; undefined where none of them sleeps, as far as can be read. */
   preStopSleepSeconds?: number;
 }
 
 /** What a drain would cost the traffic of a workload, and what its owner can do about it. */
 export interface TrafficWarning {
-  kind: 'no-readiness-probe' | 'no-pre-stop' | 'no-grace' | 'pre-stop-exceeds-grace' | 'no-budget';
+  kind: 'shell-keeps-signals' | 'no-readiness-probe' | 'no-pre-stop' | 'no-grace' | 'pre-stop-exceeds-grace' | 'no-budget';
   workload: string;
   /** One or two sentences, beginning with the workload. */
   sentence: string;
@@ -43,6 +45,16 @@ interface Rule {
 const endpointsHeardSeconds = 5;
 
 const rules: readonly Rule[] = [
+  {
+    kind: 'shell-keeps-signals',
+    applies: ({ shellKeepsSignals, graceSeconds }) => shellKeepsSignals !== undefined && graceSeconds > 0,
+    trouble: (pods, { shellKeepsSignals, graceSeconds }) => {
+      const verb = shellKeepsSignals === 'does' ? 'is' : 'may be';
+      const then = `SIGTERM stays with it, and they are killed after ${graceSeconds} s`;
+      return `${pods} whose main process ${verb} a shell (\`sh -c\` without \`exec\`): ${then}.`;
+    },
+    remedy: 'Start the program with `exec` in the script, without a shell, or under an init program such as tini.',
+  },
   {
     kind: 'no-readiness-probe',
     applies: ({ hasPorts, hasReadinessProbe }) => hasPorts && !hasReadinessProbe,

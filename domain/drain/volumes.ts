@@ -13,8 +13,8 @@ export interface AttachmentLeft {
   attachment: string;
   node: string;
   volume: string;
-  /** `namespace/name` of its claim, where it has one. */
-  claim?: string;
+  /** `namespace/name` of its claim. */
+  claim: string;
   attached: boolean;
 }
 
@@ -22,9 +22,10 @@ export interface AttachmentLeft {
  * The attachments that hold volumes of pods which have moved away from nodes: a node is drained only when there are none, or its
  * volumes could not be attached elsewhere for minutes. An attachment counts until it is gone, attached or not: one that is being
  * made for a pod that was evicted in the same moment is taken back only then. Volumes of pods that stay (daemon and static pods)
- * do not count, nor do inline ones, which name no volume that could be told apart. As Karpenter's node termination controller.
+ * do not count, nor do those that no claim is bound to (no pod can wait for them elsewhere), nor inline ones, which name no volume that
+ * could be told apart. As Karpenter's node termination controller.
  * @param nodes names of the drained nodes
- * @param claimOf the claim, `namespace/name`, of a PersistentVolume by its name
+ * @param claimOf the claim, `namespace/name`, that a PersistentVolume is bound to, by its name
  * @param claimsThatStay claims, `namespace/name`, of the pods that stay on these nodes
  */
 export function attachmentsLeft(
@@ -36,7 +37,7 @@ export function attachmentsLeft(
   const drained = new Set(nodes);
   return attachments.flatMap(({ name, node, volume, attached }) => {
     const claim = volume === undefined ? undefined : claimOf.get(volume);
-    if (!drained.has(node) || volume === undefined || (claim !== undefined && claimsThatStay.has(claim))) return [];
+    if (!drained.has(node) || volume === undefined || claim === undefined || claimsThatStay.has(claim)) return [];
     return [{ attachment: name, node, volume, claim, attached }];
   });
 }

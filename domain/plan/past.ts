@@ -1,4 +1,7 @@
+import { joinedEnds, killedBefore, workloadEndsIn, type WorkloadEnds } from '../drain/pod-ends.ts';
 import type { EvidenceEntry } from '../evidence/evidence.ts';
+import { isObject } from '../json.ts';
+import type { ActionPlan } from './plan.ts';
 import { msOf } from '../time.ts';
 
 /** How long a step has taken on a target before: read from records of runs, and not signed. */
@@ -15,6 +18,22 @@ export interface StepDuration {
   step: string;
   uses: string;
   ms: number;
+}
+
+/** How the pods have ended that the drains of a run have moved, as its record says. */
+export function podEndsIn(entries: readonly Pick<EvidenceEntry, 'kind' | 'body'>[]): WorkloadEnds[] {
+  return entries.flatMap(({ kind, body }) => {
+    const outputs = kind === 'step.done' && isObject(body.outputs) ? body.outputs : {};
+    return workloadEndsIn(outputs.podEnds);
+  });
+}
+
+/** A drain with what is known of how the pods of its workloads have ended before: a note for each whose pods were killed. */
+export function withPastEnds(plan: ActionPlan, uses: string, ends: readonly WorkloadEnds[]): ActionPlan {
+  if (uses !== 'kubernetes.drain') return plan;
+  const moved = new Set(plan.effects.map(({ object }) => object));
+  const killed = joinedEnds(ends).filter((one) => one.killed > 0 && moved.has(one.workload));
+  return killed.length === 0 ? plan : { ...plan, notes: [...plan.notes, ...killed.map(killedBefore)] };
 }
 
 /** Entries after which the time of a step is that of people, too, and no longer its own. */

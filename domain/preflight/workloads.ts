@@ -1,3 +1,4 @@
+import { mayHoldData } from '../drain/host-paths.ts';
 import { defineCheck, isSystemNamespace, objectText, type Check, type Found } from './finding.ts';
 import { shellProblem } from './shell.ts';
 import type { WorkloadView } from './snapshot.ts';
@@ -5,9 +6,6 @@ import type { WorkloadView } from './snapshot.ts';
 /** Kinds whose pods serve, and have replicas. */
 const replicatedKinds = ['Deployment', 'StatefulSet', 'ReplicaSet', 'ReplicationController'];
 const dockerSockets = ['/var/run/docker.sock', '/run/docker.sock'];
-/** Paths of the machine itself, which every node has. */
-const machinePaths =
-  /^\/(?:$|(?:etc|dev|proc|sys|run|boot|usr|lib|lib64|bin|sbin|var\/(?:run|log|lib\/(?:kubelet|docker|containerd|cni)))(?:\/|$))/;
 const bestPractices = 'https://docs.aws.amazon.com/eks/latest/best-practices/application.html';
 const podDocs = 'https://kubernetes.io/docs/concepts/workloads/pods';
 
@@ -201,7 +199,7 @@ function serving(workloads: readonly WorkloadView[]): WorkloadView[] {
 }
 
 function isData(path: string): boolean {
-  return !dockerSockets.includes(path) && !machinePaths.test(path);
+  return !dockerSockets.includes(path) && mayHoldData(path);
 }
 
 /** Drivers inside Kubernetes that no version serves any more, by the field of a volume. */

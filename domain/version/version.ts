@@ -55,3 +55,14 @@ export function skewProblem(kubelet: string, controlPlane: string): string | und
   }
   return undefined;
 }
+
+/** Releases that begin with the version of Kubernetes: `1.33.4-20260801` (Amazon Linux), `1.33-2026.08.12` (Windows). */
+const releasesOfKubernetes = /^\d+\.\d+(\.\d+)?-20\d\d(\.?)(0[1-9]|1[0-2])\2[0-3]\d$/;
+
+/**
+ * The Kubernetes version that an AMI release of EKS says; undefined where it says another one, such as that of the operating system:
+ * `1.36.0-0f1c5d6e` is one of Bottlerocket, whatever the version of Kubernetes.
+ */
+export function kubernetesOfRelease(release: string): string | undefined {
+  return releasesOfKubernetes.test(release) ? release : undefined;
+}

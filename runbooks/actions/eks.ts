@@ -33,6 +33,10 @@ const eksPreflight = declareAction({
   worksOn,
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Node group whose nodes are listed and checked.').optional(),
+    acceptBroken: z
+      .boolean()
+      .default(false)
+      .describe('Take a node group that is DEGRADED, or has nodes that are not Ready, as a risk that is signed: it goes because of that.'),
     minFreeAddresses: z.int().min(0).describe('Free IP addresses that each subnet of the node group must have left.').optional(),
     toVersion: kubernetesVersion
       .describe('Kubernetes version that the cluster is to go to: every check of `holdpoint check` is made, and its errors block the plan.')

@@ -60,59 +60,71 @@ const kubernetesUncordon = declareAction({
   outputs: { nodes: listOfText },
 });
 
+/** How nodes are drained: settings of a drain are declared here, and nowhere else. */
+const drainInput = z
+  .strictObject({
+    nodes: nodeNames.describe('Names of the nodes.'),
+    nodesAtOnce: nodesAtOnce
+      .default(1)
+      .describe('How many nodes are drained at the same time: a number, or a share of all, rounded down, to one at least.'),
+    perZone: z
+      .boolean()
+      .default(false)
+      .describe('Count nodesAtOnce in each availability zone by itself; a share is then one of the zone with the fewest nodes.'),
+    alsoCordoned: z.boolean().default(false).describe('Also drain nodes that somebody else has cordoned.'),
+    deleteEmptyDirData: z
+      .boolean()
+      .default(false)
+      .describe('Also evict pods whose emptyDir volumes are lost by it, or whose local persistent volumes stay behind.'),
+    force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
+    singletons: z
+      .enum(['evict', 'surge'])
+      .default('evict')
+      .describe('What becomes of the only pod of a workload: evicted, or replaced by a rollout that starts the new one first.'),
+    statefulSets: z
+      .enum(['oneAtATime', 'budget'])
+      .default('oneAtATime')
+      .describe(
+        'Whether the pods of a StatefulSet move one at a time, or as many as its PDB allows, in any order; without a PDB one at a time.',
+      ),
+    jobs: z
+      .enum(['wait', 'evict'])
+      .default('wait')
+      .describe('Whether pods that do a piece of work (of Jobs, Workflows, TaskRuns and the like) are waited for or evicted.'),
+    daemonSets: z
+      .enum(['leave', 'evict'])
+      .default('leave')
+      .describe('Whether pods of DaemonSets stay on the nodes or are evicted once all others have gone.'),
+    zeroBudgets: z
+      .enum(['block', 'wait'])
+      .default('block')
+      .describe(
+        'What a PDB means that allows 0 disruptions however many pods are healthy: the plan is blocked, or its pods are asked ' +
+          'for now and then until its owner changes it. Those of operators that are no part of Kubernetes are waited for in any case.',
+      ),
+    gracePeriodSeconds: z.int().min(0).max(86_400).describe('Seconds that pods have to end, instead of their own.').optional(),
+    podDeadline: duration
+      .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
+      .optional(),
+    nodeDeadline: duration.describe('How long a node may take until onDeadline applies to the pods that are left.').optional(),
+    unschedulableLimit: duration
+      .default('10m')
+      .describe('How long new pods may find no node until the drain stops and asks; their workload is not touched meanwhile.'),
+    onDeadline: z
+      .enum(['stuck', 'delete'])
+      .default('stuck')
+      .describe('After a deadline: stop and ask, or delete what is left, whatever keeps it; the signed plan says so.'),
+  })
+  .refine(({ onDeadline, podDeadline, nodeDeadline }) => onDeadline === 'stuck' || (podDeadline ?? nodeDeadline) !== undefined, {
+    path: ['onDeadline'],
+    error: '`delete` needs a podDeadline or a nodeDeadline',
+  });
+
 const kubernetesDrain = declareAction({
   name: 'kubernetes.drain',
   summary: 'Cordons all of the nodes, then evicts their pods within every PodDisruptionBudget.',
   worksOn,
-  input: z
-    .strictObject({
-      nodes: nodeNames.describe('Names of the nodes.'),
-      nodesAtOnce: nodesAtOnce
-        .default(1)
-        .describe('How many nodes are drained at the same time: a number, or a share of all, rounded down, to one at least.'),
-      perZone: z
-        .boolean()
-        .default(false)
-        .describe('Count nodesAtOnce in each availability zone by itself; a share is then one of the zone with the fewest nodes.'),
-      alsoCordoned: z.boolean().default(false).describe('Also drain nodes that somebody else has cordoned.'),
-      deleteEmptyDirData: z
-        .boolean()
-        .default(false)
-        .describe('Also evict pods whose emptyDir volumes are lost by it, or whose local persistent volumes stay behind.'),
-      force: z.boolean().default(false).describe('Also evict pods that no controller brings back.'),
-      singletons: z
-        .enum(['evict', 'surge'])
-        .default('evict')
-        .describe('What becomes of the only pod of a workload: evicted, or replaced by a rollout that starts the new one first.'),
-      jobs: z.enum(['wait', 'evict']).default('wait').describe('Whether pods of Jobs are waited for or evicted.'),
-      daemonSets: z
-        .enum(['leave', 'evict'])
-        .default('leave')
-        .describe('Whether pods of DaemonSets stay on the nodes or are evicted once all others have gone.'),
-      zeroBudgets: z
-        .enum(['block', 'wait'])
-        .default('block')
-        .describe(
-          'What a PDB means that allows 0 disruptions however many pods are healthy: the plan is blocked, or its pods are asked ' +
-            'for now and then until its owner changes it. Those of operators that are no part of Kubernetes are waited for in any case.',
-        ),
-      gracePeriodSeconds: z.int().min(0).max(86_400).describe('Seconds that pods have to end, instead of their own.').optional(),
-      podDeadline: duration
-        .describe('How long a pod may wait to be evicted, or be past its grace period, until onDeadline applies.')
-        .optional(),
-      nodeDeadline: duration.describe('How long a node may take until onDeadline applies to the pods that are left.').optional(),
-      unschedulableLimit: duration
-        .default('10m')
-        .describe('How long new pods may find no node until the drain stops and asks; their workload is not touched meanwhile.'),
-      onDeadline: z
-        .enum(['stuck', 'delete'])
-        .default('stuck')
-        .describe('After a deadline: stop and ask, or delete what is left, whatever keeps it; the signed plan says so.'),
-    })
-    .refine(({ onDeadline, podDeadline, nodeDeadline }) => onDeadline === 'stuck' || (podDeadline ?? nodeDeadline) !== undefined, {
-      path: ['onDeadline'],
-      error: '`delete` needs a podDeadline or a nodeDeadline',
-    }),
+  input: drainInput,
   dangers: ({ nodesAtOnce, alsoCordoned, deleteEmptyDirData, force, jobs, daemonSets, ...limits }) => ({
     nodesAtOnce: nodesAtOnce === 1 ? undefined : `up to ${nodesAtOnce} of the nodes are emptied at the same time`,
     alsoCordoned: alsoCordoned ? 'nodes that somebody else has cordoned are drained, too' : undefined,
@@ -125,7 +137,18 @@ const kubernetesDrain = declareAction({
   change: 'changes',
   undo: { does: 'lifts the cordons that it has set; pods that were moved stay where they are' },
   limits: { timeoutMs: drainTimeoutMs },
-  outputs: { nodes: listOfText, podsMoved: number },
+  outputs: { nodes: listOfText, podsMoved: number, podEnds: { type: 'list<dyn>', mayBeAbsent: true } },
+  planFields: { pods: number, nodes: listOfText },
+});
+
+const kubernetesCheckDrain = declareAction({
+  name: 'kubernetes.checkDrain',
+  summary: 'Refuses to go on where a drain of these nodes with these settings would be blocked as things are now; changes nothing.',
+  worksOn,
+  input: drainInput,
+  change: 'reads',
+  limits: { timeoutMs: 5 * minuteMs },
+  outputs: {},
   planFields: { pods: number, nodes: listOfText },
 });
 
@@ -183,6 +206,7 @@ export const kubernetes = {
     'kubernetes.cordon': kubernetesCordon,
     'kubernetes.uncordon': kubernetesUncordon,
     'kubernetes.drain': kubernetesDrain,
+    'kubernetes.checkDrain': kubernetesCheckDrain,
     'kubernetes.holdKarpenter': kubernetesHoldKarpenter,
     'kubernetes.releaseKarpenter': kubernetesReleaseKarpenter,
   },

@@ -42,7 +42,23 @@ const validators = new Map<string, ValidateFunction>();
 /** Errors of inputs that are given for a sound schema. Fills the defaults into `inputs`. */
 export function errorsOfInputs(schema: JsonObject, inputs: JsonObject): ErrorObject[] {
   const validate = validatorOf(schema);
-  return validate(inputs) ? [] : (validate.errors ?? []);
+  return validate(inputs) ? [] : ofOneVariant(validate.errors ?? []);
+}
+
+/**
+ * Of a value that may be one thing or another, what is wrong with it as the one that it is by its type; of no such one, that it fits
+ * none.
+ */
+function ofOneVariant(errors: ErrorObject[]): ErrorObject[] {
+  return errors.filter(({ instancePath, schemaPath, keyword }) => {
+    const choice = errors.find(
+      (one) => one.keyword === 'anyOf' && one.instancePath === instancePath && schemaPath.startsWith(one.schemaPath),
+    );
+    if (choice === undefined) return true;
+    const ofVariants = errors.filter((one) => one !== choice && one.schemaPath.startsWith(choice.schemaPath));
+    const isTyped = ofVariants.some((one) => one.keyword !== 'type' && one.instancePath === instancePath);
+    return isTyped ? keyword !== 'type' && keyword !== 'anyOf' : keyword === 'anyOf';
+  });
 }
 
 /** What is wrong with a runbook's input schema, by its path within the schema. */

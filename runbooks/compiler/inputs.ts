@@ -114,10 +114,13 @@ function firstOf<Item, Found>(items: Iterable<Item>, find: (item: Item) => Found
 }
 
 function typedValue(text: string, property: JsonObject | undefined): Json {
+  const variants = Array.isArray(property?.anyOf) ? property.anyOf.filter(isObject) : [];
+  // What may be a number or something else is a number where it reads as one.
+  if (variants.some(({ type }) => type === 'integer' || type === 'number') && isNumber(text)) return Number(text);
   switch (property?.type) {
     case 'integer':
     case 'number':
-      return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+      return isNumber(text) ? Number(text) : text;
     case 'boolean':
       return text === 'true' || text === 'false' ? text === 'true' : text;
     case 'array':
@@ -127,6 +130,10 @@ function typedValue(text: string, property: JsonObject | undefined): Json {
     default:
       return text;
   }
+}
+
+function isNumber(text: string): boolean {
+  return /^-?\d+(\.\d+)?$/.test(text);
 }
 
 function listOf(text: string, property: JsonObject): Json {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { ApiException } from '@kubernetes/client-node';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createSystems } from '../../activities/catalogue.ts';
@@ -150,8 +151,8 @@ describe('Kubernetes', () => {
     },
     {
       answer: kubernetesAnswer(429, 'too many requests'),
-      code: 'kubernetes-unreachable',
-      message: /^The Kubernetes API of demo did not answer list nodes: too many requests\.$/,
+      code: 'kubernetes-busy',
+      message: /^The Kubernetes API of demo could not take list nodes just now: too many requests\.$/,
     },
     {
       answer: kubernetesAnswer(503, 'apiserver is shutting down'),
@@ -169,6 +170,18 @@ describe('Kubernetes', () => {
     expect(failure.code).toBe(code);
     expect(failure.message).toMatch(message);
   });
+});
+
+test.each([
+  [403, `nodes "a" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'freeze' denied request: a freeze`, 'kubernetes-refused'],
+  [403, `nodes "a" is forbidden: MutatingAdmissionPolicy 'freeze' with binding 'freeze' denied request: a freeze`, 'kubernetes-refused'],
+  [403, 'pods "a" is forbidden: exceeded quota: q, requested: pods=1', 'kubernetes-refused'],
+  [500, 'admission webhook "drain-cleaner.example.com" denied the request: the operator will move it', 'kubernetes-refused'],
+  [403, 'nodes "a" is forbidden: User "w" cannot patch resource "nodes" in API group "" at the cluster scope', 'kubernetes-denied'],
+  [403, '<html>a proxy says no</html>', 'kubernetes-denied'],
+  [500, 'Internal error occurred: failed calling webhook "x": no endpoints', 'kubernetes-unreachable'],
+])('%i "%s" is %s: rights have nothing to do with what admission denies (field cases 12, 26).', (code, message, expected) => {
+  expect(kubernetesError(new ApiException(code, 'refused', JSON.stringify({ message }), {}), 'cordon node a', 'demo').code).toBe(expected);
 });
 
 describe('errors of our own', () => {

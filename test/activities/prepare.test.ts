@@ -124,7 +124,7 @@ describe('the runbook that is carried out', () => {
     prepareNested({ runbook, inputs: given, target: `eks/${region}/demo` });
 
   test('gets its defaults', () => {
-    expect(prepare(inputs)).toEqual({ inputs: { ...inputs, nodesAtOnce: 1, alsoCordoned: false } });
+    expect(prepare(inputs)).toMatchObject({ inputs: { ...inputs, nodesAtOnce: 1, alsoCordoned: false, onDeadline: 'stuck' } });
   });
 
   test.each<[string, JsonObject, RegExp]>([
@@ -133,7 +133,10 @@ describe('the runbook that is carried out', () => {
       { region, cluster: 'demo', nodegroup: 'blue' },
       /do not fit the runbook node-group-rotation: newNodegroup: Is missing\.$/,
     ],
-    ['a value of the wrong type', { ...inputs, nodesAtOnce: 'two' }, /: nodesAtOnce: Must be an integer\.$/],
+    ['a value of the wrong type', { ...inputs, force: 'two' }, /: force: Must be true or false\.$/],
+    ['a number that is too large', { ...inputs, nodesAtOnce: 1000 }, /: nodesAtOnce: Must be <= 100\.$/],
+    ['a text that is no share', { ...inputs, nodesAtOnce: 'two' }, /: nodesAtOnce: Must match pattern "[^"]*"\.$/],
+    ['a value that is neither', { ...inputs, nodesAtOnce: true }, /: nodesAtOnce: Must match a schema in anyOf\.$/],
     [
       'another target than that of its run',
       { ...inputs, cluster: 'other' },

@@ -36,6 +36,7 @@ test('node-group-rotation moves every pod to the new nodes within the budgets, a
   const state = await scenario.follow();
   expect(state.steps.map(({ id, status }) => `${id} ${status}`)).toEqual([
     'preflight done',
+    'check-drain done',
     'create done',
     'sign-drain done',
     'drain done',

@@ -142,6 +142,11 @@ export const scenarios: readonly ActionScenario[] = [
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),
   },
   {
+    action: 'kubernetes.checkDrain',
+    seed: () => worldWith(workloads),
+    input: async (cluster) => ({ nodes: await firstNodes(cluster, 2), nodesAtOnce: 2 }),
+  },
+  {
     action: 'kubernetes.holdKarpenter',
     seed: () => worldWith([...karpenter, nodePool('general'), nodePool('batch', [{ nodes: '20%' }, { nodes: '0', reasons: ['Drifted'] }])]),
     input: async () => ({}),

@@ -2,15 +2,16 @@ import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } f
 import type { Target } from '../../../domain/target.ts';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import { expectedVersion } from '../../../domain/plan/expected.ts';
-import type { Json, JsonObject } from '../../../domain/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import { digestOf, type Blocker, type Effect } from '../../../domain/plan/plan.ts';
-import { sameMinorVersion } from '../../../domain/version/version.ts';
+import { kubernetesOfRelease, sameMinorVersion } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { nodeIsReady } from '../../kubernetes/client/read.ts';
 import { nodesAdded } from './expected-nodes.ts';
+import { lastingTaints, startupTaint } from './startup-taints.ts';
 import {
   findNodegroup,
   findPatiently,
@@ -140,7 +141,8 @@ function createEffect(cluster: string, input: CreateInput, request: JsonObject, 
 /** The settings of a node group as a request for another one, of the cluster's version unless another one is asked for. */
 function requestLike(like: Nodegroup, input: CreateInput, clusterVersion: string): JsonObject {
   const custom = like.amiType === 'CUSTOM';
-  const settings = {
+  // Every field of the SDK's type is named, so that one that EKS adds is not left out without anybody noticing.
+  const settings: Record<keyof CreateNodegroupRequest, unknown> = {
     clusterName: like.clusterName,
     nodegroupName: input.name,
     subnets: like.subnets,
@@ -156,9 +158,13 @@ function requestLike(like: Nodegroup, input: CreateInput, clusterVersion: string
     taints: like.taints,
     updateConfig: like.updateConfig,
     nodeRepairConfig: like.nodeRepairConfig,
+    warmPoolConfig: like.warmPoolConfig,
+    // A setting of groups without a launch template.
+    remoteAccess: like.launchTemplate ? undefined : like.remoteAccess,
     tags: ownTags(like.tags),
     version: custom ? undefined : (input.version ?? clusterVersion),
     releaseVersion: custom ? undefined : input.releaseVersion,
+    clientRequestToken: undefined,
   };
   return JSON.parse(JSON.stringify(settings)) as JsonObject;
 }
@@ -175,7 +181,8 @@ function ownTags(tags: Nodegroup['tags']): Record<string, string> {
 
 /** EKS API, CreateNodegroup: the version of the cluster is the only one that it accepts. */
 function versionBlockers({ name, version, releaseVersion }: CreateInput, clusterVersion: string): Blocker[] {
-  const asked = [version, releaseVersion].filter((text) => text !== undefined && !sameMinorVersion(text, clusterVersion));
+  const versions = [version, kubernetesOfRelease(releaseVersion ?? '')];
+  const asked = versions.filter((text) => text !== undefined && !sameMinorVersion(text, clusterVersion));
   if (asked.length === 0) return [];
   const reason = `EKS makes node groups of the version of the cluster, ${clusterVersion}, only; ${asked.join(' and ')} is asked for.`;
   return [{ object: `Nodegroup/${name}`, reason, remedy: `Ask for a release of ${clusterVersion}, or upgrade the control plane first.` }];
@@ -191,8 +198,28 @@ function differenceBlockers(existing: Nodegroup, request: JsonObject, name: stri
 
 function differingSettings(existing: Nodegroup, request: JsonObject): string[] {
   const there = JSON.parse(JSON.stringify(existing)) as JsonObject;
-  const compared = ['subnets', 'nodeRole', 'instanceTypes', 'labels', 'taints', 'releaseVersion', 'version'];
-  return compared.filter((key) => request[key] !== undefined && !sameSetting(there[key], request[key]));
+  return Object.keys(request).filter((key) => {
+    const asked = request[key];
+    if (asked === undefined || notCompared.includes(key)) return false;
+    if (key === 'scalingConfig') return !isWithinSize(there[key], asked);
+    return !sameSetting(partsOf(there[key], asked), asked);
+  });
+}
+
+/** What names the group, and what others may add to it at any time. */
+const notCompared: readonly string[] = ['clusterName', 'nodegroupName', 'tags', 'clientRequestToken'];
+
+/** Autoscalers change how many nodes are wanted; a group without nodes is none that takes pods. */
+function isWithinSize(there: Json | undefined, asked: Json): boolean {
+  const [present, wanted] = [there ?? {}, asked] as NonNullable<Nodegroup['scalingConfig']>[];
+  if (present?.minSize !== wanted?.minSize || present?.maxSize !== wanted?.maxSize) return false;
+  return (wanted?.desiredSize ?? 0) === 0 || (present?.desiredSize ?? 0) > 0;
+}
+
+/** Of what EKS describes in more words than it was asked for (the name of a launch template), only what was asked for. */
+function partsOf(there: Json | undefined, asked: Json): Json | undefined {
+  if (!isObject(asked) || !isObject(there)) return there;
+  return Object.fromEntries(Object.keys(asked).flatMap((key) => (there[key] === undefined ? [] : [[key, there[key]]])));
 }
 
 /** Lists come in no order that EKS promises, and what is empty may be left out. */
@@ -217,10 +244,17 @@ async function observeCreate(clients: Clients, plan: PlanOf<CreateFacts>, contex
   if (failed) return failed;
   const nodes = await nodesOfNodegroup(clients, target, name);
   const wanted = nodegroup.scalingConfig?.desiredSize ?? desiredSize;
-  const progress = readinessProgress(name, nodes, wanted);
-  const ready = nodes.filter(nodeIsReady).length;
+  if (wanted === 0 && desiredSize > 0) return scaledToZero(name, desiredSize);
+  const taints = await lastingTaints(clients, target, nodegroup, plan.details.like);
+  const progress = readinessProgress(name, nodes, wanted, (node) => startupTaint(node, taints));
+  const ready = nodes.filter((node) => nodeIsReady(node) && startupTaint(node, taints) === undefined).length;
   if (nodegroup.status !== 'ACTIVE' || ready < wanted) return { state: 'moving', progress };
   return { state: 'done', outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') }, progress };
+}
+
+function scaledToZero(name: string, planned: number): Observation {
+  const reason = `Node group ${name} is to have 0 nodes, and ${planned} were planned: somebody else has scaled it down.`;
+  return { state: 'stuck', reason, remedy: 'Find out who has scaled it; scale it up, then try again, or abort the run.' };
 }
 
 function deletedSince(name: string): Observation {

@@ -32,6 +32,7 @@ export function nodesAdded(group: string, { taints = [] }: Nodegroup, models: re
   return byZone.size === 0 ? [] : [{ change: 'nodes-added', group, nodes: [...byZone.values()] }];
 }
 
-function taintsOf(taints: NonNullable<Nodegroup['taints']>): ExpectedNode['taints'] {
+/** The taints of a node group as its nodes have them. */
+export function taintsOf(taints: NonNullable<Nodegroup['taints']>): ExpectedNode['taints'] {
   return taints.map(({ key = '', value, effect = '' }) => ({ key, value, effect: taintEffects[effect] ?? effect }));
 }

@@ -69,16 +69,22 @@ export async function nodesOfNodegroup(clients: Clients, target: Target, name: s
   return nodes.sort((a, b) => (a.metadata?.name ?? '').localeCompare(b.metadata?.name ?? '', 'en', { numeric: true }));
 }
 
-/** How many nodes of a node group are Ready, node by node. */
-export function readinessProgress(nodegroup: string, nodes: readonly V1Node[], wanted: number): Progress {
+/** How many nodes of a node group are Ready, node by node. `kept`: the taint that keeps pods off one that is, for now. */
+export function readinessProgress(
+  nodegroup: string,
+  nodes: readonly V1Node[],
+  wanted: number,
+  kept: (node: V1Node) => string | undefined = () => undefined,
+): Progress {
   const items = nodes.map((node): ProgressItem => {
-    const ready = nodeIsReady(node);
+    const taint = kept(node);
+    const ready = nodeIsReady(node) && taint === undefined;
     return {
       name: node.metadata?.name ?? '',
       state: ready ? 'done' : 'moving',
       done: ready ? 1 : 0,
       total: 1,
-      detail: ready ? undefined : 'not Ready yet',
+      detail: ready ? undefined : nodeIsReady(node) ? `Ready, but tainted ${taint ?? ''}` : 'not Ready yet',
     };
   });
   const done = items.filter(({ state }) => state === 'done').length;

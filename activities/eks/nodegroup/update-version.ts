@@ -5,7 +5,7 @@ import type { ActionContext, Observation, Undo } from '../../../domain/action.ts
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
 import { expectedVersion, type ExpectedChange } from '../../../domain/plan/expected.ts';
-import { minorVersionOf, sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
+import { kubernetesOfRelease, minorVersionOf, sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
@@ -121,7 +121,7 @@ function updateExpects(
   { nodegroup: name, to }: UpdateFacts,
   present: readonly V1Node[],
 ): ExpectedChange[] {
-  const version = to.version ?? to.releaseVersion ?? nodegroup.version ?? '';
+  const version = to.version ?? kubernetesOfRelease(to.releaseVersion ?? '') ?? nodegroup.version ?? '';
   return [
     { change: 'version', object, version },
     { change: 'nodes-removed', nodes: present.map(({ metadata }) => metadata?.name ?? '') },
@@ -171,6 +171,8 @@ function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFact
       blockers.push({ object, reason, remedy: `Name one that exists, in the form of ${release}.`, ofInputs: true });
       continue;
     }
+    // A release of Bottlerocket says the version of the operating system.
+    if (text === to.releaseVersion && kubernetesOfRelease(text) === undefined) continue;
     const skew = skewProblem(text, clusterVersion);
     if (skew) {
       const remedy = `Upgrade the control plane first (cluster-upgrade), or choose a release of ${versions.join(' or ')}.`;
@@ -217,7 +219,8 @@ function undoUpdate({ nodegroup, from, to }: UpdateFacts, seen?: Observation): U
       nothing: `No update of node group ${nodegroup} has been begun, which is at ${from.releaseVersion || from.version} as before.`,
     };
   }
-  if (!sameMinorVersion(from.version, to.releaseVersion ?? to.version ?? '')) {
+  const version = kubernetesOfRelease(to.releaseVersion ?? '') ?? to.version ?? from.version;
+  if (!sameMinorVersion(from.version, version)) {
     return { noUndo: `EKS does not take the nodes of ${nodegroup} back from ${to.version ?? to.releaseVersion ?? ''} to ${from.version}.` };
   }
   return [{ uses: 'eks.updateNodegroupVersion', with: { nodegroup, releaseVersion: from.releaseVersion, waitForUpdate: true } }];

@@ -8,6 +8,7 @@ import { didYouMean } from '../../../domain/suggestion.ts';
 import type { ClusterAccess } from '../../../runbooks/configuration/configuration.ts';
 import { withoutFullStop } from '../../failure.ts';
 import { apisOf, type KubernetesApis } from './connect.ts';
+import { proxyOfEnvironment } from './proxy-of-environment.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -29,7 +30,8 @@ export interface KubeconfigConnection {
 }
 
 /**
- * Connects as `kubectl` does: certificates, tokens and credential plugins (`aws eks get-token` and the like) are the business of
+ * Connects as `kubectl` does, through the proxy of the environment, too: certificates, tokens and credential plugins (`aws eks get-token`
+ * and the like) are the business of
  * the Kubernetes client. Sends nothing yet. Throws `kubeconfig-invalid`.
  */
 export function connectByKubeconfig(options: KubeconfigOptions): KubeconfigConnection {
@@ -55,9 +57,13 @@ export function connectByKubeconfig(options: KubeconfigOptions): KubeconfigConne
       { remedy },
     );
   }
+  const proxyUrl = cluster.proxyUrl ?? proxyOfEnvironment(server, options.env);
+  if (proxyUrl !== undefined) {
+    config.clusters = config.clusters.map((other) => (other.name === cluster.name ? { ...other, proxyUrl } : other));
+  }
   // The client refuses plain HTTP unless told that there is nothing to verify.
   if (server.startsWith('http://')) {
-    config.clusters = config.clusters.map((other) => (other === cluster ? { ...cluster, skipTLSVerify: true } : other));
+    config.clusters = config.clusters.map((other) => (other.name === cluster.name ? { ...other, skipTLSVerify: true } : other));
   }
   return { apis: apisOf(config, server, `user "${context.user}" of the kubeconfig`), cluster: cluster.name, server };
 }

@@ -128,6 +128,8 @@ export interface ClusterWatch {
   volumes: boolean;
   /** Whether everything is kept as it is by watches, or read once. */
   follow: boolean;
+  /** Told of every pod of these nodes that has come, changed or gone. */
+  seePod?: (before: PodView | undefined, after: PodView | undefined) => void;
 }
 
 /** What a drain needs to know of a cluster. The watches are those of all drains in this process that reach it in the same way. */
@@ -157,7 +159,10 @@ export class ClusterState {
     const list = <Item>(kind: Kind<Item>, matters: Matters<Item>): WatchedList<Item> =>
       this.followed(sharedList({ access }, kind, watch.cluster, connect), matters);
     this.nodeList = list(nodeKind, (before, after) => this.nodeMatters(before, after));
-    this.podList = list(podKind, (before, after) => this.matter?.see(before, after) ?? true);
+    this.podList = list(podKind, (before, after) => {
+      if (this.drained.has((before ?? after)?.node ?? '')) watch.seePod?.(before, after);
+      return this.matter?.see(before, after) ?? true;
+    });
     this.budgetList = list(budgetKind, (before, after) => this.matter?.seeBudget(before, after) ?? true);
     this.deploymentList = list(deploymentKind, isOther);
     this.statefulSetList = list(statefulSetKind, isOther);

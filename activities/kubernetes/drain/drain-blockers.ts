@@ -1,13 +1,13 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { optOutOf, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
 import { comesBackForSure, whyItComesBack } from '../../../domain/drain/returning-pods.ts';
-import type { WorkloadView } from '../../../domain/drain/workload.ts';
+import { isSurged, type WorkloadView } from '../../../domain/drain/workload.ts';
 import { groupBy } from '../../../domain/map.ts';
 import type { Blocker } from '../../../domain/plan/plan.ts';
 import { cordonOwner, cordonState } from '../cordon/owner-annotation.ts';
 import { isAccepted, twoBudgetsBlockers, zeroBudgetBlockers } from './eviction-blockers.ts';
 import type { DrainInput, SignedSettings } from './facts.ts';
-import { withoutSurged, type PodsOfDrain } from './pods-of-drain.ts';
+import { asked, type PodsOfDrain } from './pods-of-drain.ts';
 import type { DrainReview } from './review.ts';
 
 /** Workloads whose several pods are told one by one. */
@@ -23,11 +23,12 @@ export function drainBlockers(
   return [
     ...foreignCordonBlockers(nodes, run, input),
     ...zeroBudgetBlockers(zero.filter((found) => !isAccepted(found, settings))),
-    ...twoBudgetsBlockers(withoutSurged(moved, known, settings), budgets),
+    ...twoBudgetsBlockers(asked(moved, known, settings), budgets),
     ...lossBlockers(moved, input),
     ...returnBlockers(moved),
     ...endlessBlockers(moved),
     ...surgeBlockers(singletons, known, settings),
+    ...(settings.singletons === 'surge' ? exclusiveVolumeBlockers(moved, known, review) : []),
     ...localVolumeBlockers(review, input),
   ];
 }
@@ -86,6 +87,22 @@ function surgeBlockers(names: readonly string[], known: ReadonlyMap<string, Work
   });
 }
 
+/** The new pod of a rollout could not have the volume before the old one, on the drained node, has ended: neither ever would. */
+function exclusiveVolumeBlockers(
+  moved: readonly PodView[],
+  known: ReadonlyMap<string, WorkloadView>,
+  { exclusiveClaims }: DrainReview,
+): Blocker[] {
+  return moved.flatMap((pod) => {
+    const object = workloadOf(pod);
+    const claim = pod.claims.find((name) => exclusiveClaims.has(`${pod.namespace}/${name}`));
+    if (claim === undefined || !isSurged(known.get(object), 'surge')) return [];
+    const why = `the volume of its claim ${claim} is on one node at a time (ReadWriteOnce)`;
+    const reason = `A rollout cannot start its new pod before the old one ends: ${why}.`;
+    return [{ object, reason, remedy: 'Plan with `singletons: evict`, which takes it down for a while.' }];
+  });
+}
+
 /** Data that stays behind on the node is as good as lost to its pod. */
 function localVolumeBlockers({ problems }: DrainReview, { deleteEmptyDirData }: DrainInput): Blocker[] {
   if (deleteEmptyDirData) return [];
@@ -111,7 +128,7 @@ function lossBlockers(pods: readonly PodView[], { force, deleteEmptyDirData }: D
       blockers.push({ object, reason: 'No controller brings it back once it is evicted.', remedy });
     }
     if (pod.emptyDir && !deleteEmptyDirData) {
-      const remedy = 'Save the data, or plan with `deleteEmptyDirData: true`, which names the pod in the plan.';
+      const remedy = 'Save the data, or plan with `deleteEmptyDirData: true`, which names its workload in the plan.';
       blockers.push({ object, reason: 'The data in its emptyDir volume is lost with it.', remedy });
     }
   }

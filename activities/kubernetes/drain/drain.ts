@@ -3,12 +3,14 @@ import type { ActionContext, Observation } from '../../../domain/action.ts';
 import { budgetName, type BudgetView } from '../../../domain/drain/budget.ts';
 import { waitedFor } from '../../../domain/drain/drain.ts';
 import { forecastDrain, type DrainForecast, type DrainWave } from '../../../domain/drain/forecast.ts';
-import { isDaemon, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import { nodeKindNotes } from '../../../domain/drain/node-kinds.ts';
+import { claimsOf, isDaemon, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { comesBackForSure, whyItComesBack } from '../../../domain/drain/returning-pods.ts';
 import { getOrAdd, groupBy } from '../../../domain/map.ts';
+import { durationText } from '../../../domain/time.ts';
 import type { Effect } from '../../../domain/plan/plan.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
@@ -26,10 +28,14 @@ import { leaves, podsOfDrain, type PodsOfDrain } from './pods-of-drain.ts';
 import { reviewDrain, type DrainReview } from './review.ts';
 import { drainRisks } from './risks.ts';
 import { DrainSession } from './session.ts';
+import { orphanedAttachments, type OrphanedAttachment } from './volumes.ts';
 
 /** What is told of the order in which pods are expected to go. */
 const wavesShownMax = 20;
 const podsOfWaveShownMax = 10;
+/** A grace period that is told of. */
+const longGraceMs = 3_600_000;
+const orphansShownMax = 3;
 /** For its cordon, and the beginning of its drain. */
 const estimateMsPerNode = 200;
 
@@ -89,9 +95,10 @@ export async function planDrainIn(
   input: DrainInput,
 ): Promise<PlanOf<DrainFacts>> {
   const pods = podsOfDrain(reading, wanted, input, run);
-  const { settings, nodes, names, budgets, zero, moved } = pods;
-  const [forbidden, review] = await Promise.all([
-    mayI(apis, cluster, asksFor(settings, moved)),
+  const { settings, nodes, names, budgets, zero, moved, running } = pods;
+  const [forbidden, orphaned, review] = await Promise.all([
+    mayI(apis, cluster, asksFor(settings, running)),
+    haveVolumes(running) ? orphanedAttachments(apis, cluster, pods.drained, pods.onNodes) : [],
     reviewDrain(apis, cluster, reading, names, budgets, (pod) => leaves(pod, settings) && !isDaemon(pod)),
   ]);
   const facts = factsOf(pods, review);
@@ -105,8 +112,8 @@ export async function planDrainIn(
     effects: effectsOf(pods, run, reading.drainedBefore),
     risks: drainRisks(pods, review, input),
     blockers,
-    notes: [...notesOf(pods, review, input, run), ...(blockers.length > 0 ? [] : heldNotes(held))],
-    details: detailsOf(pods, forecast.waves, held),
+    notes: [...notesOf(pods, review, input, run), ...orphanNotes(orphaned), ...(blockers.length > 0 ? [] : heldNotes(held))],
+    details: { ...detailsOf(pods, forecast.waves, held), orphanedAttachments: orphaned.map(({ name }) => name) },
     outputs: { nodes: names, podsMoved: moved.length },
     expects: [
       { change: 'nodes-cordoned', nodes: names },
@@ -117,28 +124,32 @@ export async function planDrainIn(
   };
 }
 
-function factsOf({ nodes, settings, workloads, budgets, lost, singletons, moved }: PodsOfDrain, review: DrainReview): DrainFacts {
+function factsOf(
+  { nodes, settings, workloads, budgets, lost, dataLost, singletons, running }: PodsOfDrain,
+  review: DrainReview,
+): DrainFacts {
   return {
     nodes: cordonFacts(nodes),
     settings,
     workloads,
     budgets: budgets.map(budgetFact).sort((a, b) => a.name.localeCompare(b.name, 'en')),
     named: lost.map((pod) => ({ name: podName(pod), uid: pod.uid })),
+    dataLost,
     singletons,
     destinations: review.destinations,
-    volumes: haveVolumes(moved),
+    volumes: haveVolumes(running),
   };
 }
 
 function haveVolumes(pods: readonly PodView[]): boolean {
-  return pods.some(({ claims }) => claims.length > 0);
+  return pods.some((pod) => !isDaemon(pod) && claimsOf(pod).length > 0);
 }
 
-function asksFor(settings: SignedSettings, moved: readonly PodView[]): Ask[] {
+function asksFor(settings: SignedSettings, running: readonly PodView[]): Ask[] {
   const deletes = settings.onDeadline === 'delete';
   return [
     ...drainAsks,
-    ...(haveVolumes(moved) ? volumeAsks : []),
+    ...(haveVolumes(running) ? volumeAsks : []),
     ...(settings.singletons === 'surge' ? rolloutAsks : []),
     ...(deletes ? deletionAsks : []),
   ];
@@ -150,11 +161,14 @@ function forecastOf({ drained, all }: PodsOfDrain, { budgets, workloads }: Expec
   return forecastDrain(snapshot, drainSettings(facts));
 }
 
-function effectsOf({ nodes, workloads, known, settings, lost }: PodsOfDrain, run: string, drainedBefore: ReadonlySet<string>): Effect[] {
-  const unmanaged = new Set(lost.filter(({ owner }) => owner === undefined).map(workloadOf));
+function effectsOf(pods: PodsOfDrain, run: string, drainedBefore: ReadonlySet<string>): Effect[] {
+  const { nodes, workloads, known, settings } = pods;
+  const unmanaged = new Set(pods.lost.map(workloadOf));
+  const singletons = new Set(pods.singletons);
+  const has = (workload: string): WorkloadTraits => ({ isUnmanaged: unmanaged.has(workload), isOnly: singletons.has(workload) });
   return [
     ...nodes.filter(({ metadata }) => !drainedBefore.has(metadata?.name ?? '')).flatMap((node) => nodeEffects(node, run)),
-    ...workloads.map((workload) => workloadEffect(workload, known.get(workload), unmanaged.has(workload), settings)),
+    ...workloads.map((workload) => workloadEffect(workload, known.get(workload), has(workload), settings)),
   ];
 }
 
@@ -166,14 +180,26 @@ function nodeEffects(node: V1Node, run: string): Effect[] {
   return turnBegan(node, run) === undefined ? [{ object: cordon.object, change: unreached }] : [];
 }
 
-function workloadEffect(workload: string, view: WorkloadView | undefined, isUnmanaged: boolean, settings: SignedSettings): Effect {
+/** What the effect on a workload depends on, beside the settings. */
+interface WorkloadTraits {
+  isUnmanaged: boolean;
+  isOnly: boolean;
+}
+
+function workloadEffect(
+  workload: string,
+  view: WorkloadView | undefined,
+  { isUnmanaged, isOnly }: WorkloadTraits,
+  settings: SignedSettings,
+): Effect {
   const late =
     settings.onDeadline === 'delete'
-      ? '; after the deadline delete what is left, whatever keeps it (budget, mark, Job), by force where a node is not Ready'
+      ? '; after the deadline delete what is left, whatever keeps it (budget, mark, Job), with 30 s to end for what asks for longer, ' +
+        'and by force where a node is not Ready'
       : '';
   if (isUnmanaged) return { object: workload, change: `evict it, within its budget${late}` };
-  if (view?.replicas !== 1) return { object: workload, change: `evict its pods from these nodes, within its budget${late}` };
-  const isToSurge = settings.singletons === 'surge' && view.kind === 'Deployment';
+  if (!isOnly) return { object: workload, change: `evict its pods from these nodes, within its budget${late}` };
+  const isToSurge = settings.singletons === 'surge' && view?.kind === 'Deployment';
   if (isToSurge) return { object: workload, change: 'roll it out anew, so that its only pod is replaced before it ends' };
   return { object: workload, change: `evict its only pod, within its budget${late}` };
 }
@@ -182,8 +208,20 @@ function notesOf({ nodes, moved, settings }: PodsOfDrain, { traffic }: DrainRevi
   return [
     ...(alsoCordoned ? foreignCordonWarnings(nodes, run) : []),
     ...waitNotes(moved, settings),
+    ...graceNotes(moved, settings),
     ...returnNotes(moved),
+    ...nodeKindNotes(nodes.map(({ metadata }) => ({ name: metadata?.name ?? '', labels: metadata?.labels }))),
     ...traffic.map(({ sentence, remedy }) => `${sentence} ${remedy}`),
+  ];
+}
+
+/** What was left attached before the drain is nothing that it waits for. */
+function orphanNotes(orphaned: readonly OrphanedAttachment[]): string[] {
+  if (orphaned.length === 0) return [];
+  const shown = orphaned.slice(0, orphansShownMax).map(({ node, volume }) => `${volume} on ${node}`);
+  return [
+    `Volumes of no pod there are attached to these nodes, and are not waited for: ${shown.join(', ')}` +
+      `${orphaned.length > orphansShownMax ? ', …' : ''}. See \`kubectl get volumeattachments\`.`,
   ];
 }
 
@@ -194,6 +232,19 @@ function waitNotes(pods: readonly PodView[], { jobs }: SignedSettings): string[]
     ([workload, count]) =>
       `${workload}: ${count} of its pods are waited for until they end by themselves, and nobody knows how long that takes.`,
   );
+}
+
+/** Pods that may take hours to end: the estimate is without them, too. */
+function graceNotes(pods: readonly PodView[], { gracePeriodSeconds, nodeDeadlineMs, onDeadline }: SignedSettings): string[] {
+  if (gracePeriodSeconds !== null) return [];
+  return [...groupBy(pods, workloadOf)].flatMap(([workload, group]) => {
+    const graceMs = group.reduce((most, pod) => Math.max(most, pod.graceMs), 0);
+    const isCutShort = nodeDeadlineMs !== null && graceMs > nodeDeadlineMs;
+    if (graceMs < longGraceMs && !isCutShort) return [];
+    const after = onDeadline === 'delete' ? 'then they have 30 s more' : 'then the drain stops and asks';
+    const deadline = isCutShort ? `, which is longer than the deadline of a node (${durationText(nodeDeadlineMs)}): ${after}` : '';
+    return [`${workload}: its pods may take up to ${durationText(graceMs)} to end once they are asked to (their grace period)${deadline}.`];
+  });
 }
 
 /** Pods that may come back or not: a scheduler may choose another node, and a controller of their own may know better. */
@@ -210,18 +261,22 @@ function returnNotes(pods: readonly PodView[]): string[] {
 function heldNotes(held: readonly HeldPods[]): string[] {
   return held
     .filter(({ waits }) => !waits)
-    .map(({ workload, pods, reason }) => `${workload}: as things are, ${pods} of its pods do not go: ${reason}.`);
+    .map(({ workload, pods, reason, remedy }) => {
+      const told = `${workload}: as things are, ${pods} of its pods do not go: ${reason}.`;
+      return remedy === undefined ? told : `${told} ${remedy}`;
+    });
 }
 
 /** Pods of a workload that stay for the same reason. */
-type HeldPods = { workload: string; pods: number; names: string[]; reason: string; waits: boolean };
+type HeldPods = { workload: string; pods: number; names: string[]; reason: string; waits: boolean; remedy?: string };
 
 function heldOf(left: DrainForecast['left']): HeldPods[] {
   const groups = new Map<string, HeldPods>();
-  for (const { pod, reason } of left) {
+  for (const { pod, reason, remedy } of left) {
     const workload = workloadOf(pod);
     const waits = pod.completes;
-    const group = getOrAdd(groups, JSON.stringify([workload, reason]), () => ({ workload, pods: 0, names: [], reason, waits }));
+    const made = { workload, pods: 0, names: [], reason, waits, ...(remedy !== undefined && { remedy }) };
+    const group = getOrAdd(groups, JSON.stringify([workload, reason]), (): HeldPods => made);
     group.pods += 1;
     if (group.names.length < podsOfWaveShownMax) group.names.push(`${podName(pod)} on ${pod.node}`);
   }

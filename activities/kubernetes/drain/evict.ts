@@ -1,13 +1,11 @@
 import { ApiException, type V1DeleteOptions } from '@kubernetes/client-node';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { EvictionAnswer } from '../../../domain/drain/requests.ts';
-import { kubernetesCode, kubernetesError, kubernetesMessage, withoutFullStop } from '../../failure.ts';
+import { isDeniedByAdmission, kubernetesCode, kubernetesError, kubernetesMessage, withoutFullStop } from '../../failure.ts';
 import { apiPath, type KubernetesApis } from '../client/connect.ts';
+import { retryAfterMs } from '../client/patience.ts';
 
 const reasonCharactersMax = 300;
-/** As the API server words what webhooks and ValidatingAdmissionPolicies deny (k8s.io/apiserver, pkg/admission/plugin). */
-const denialByAdmission = /admission webhook ".+" denied the request|ValidatingAdmissionPolicy '.+' with binding '.+' denied request/s;
-
 /**
  * Asks the API server to evict exactly this pod: its UID is a precondition, so that a StatefulSet's new pod of the same
  * name is never taken for the old one. `asSeen`: and only if nothing about it has changed since it was seen, as an eviction of
@@ -32,15 +30,15 @@ export async function evictPod(
   }
 }
 
-/** Deletes exactly this pod, past its budget; without any grace where nobody is there to end it. Throws `kubernetes-…` errors. */
+/** Deletes exactly this pod, past its budget, with so long to end instead of its own time; 0 is by force. Throws `kubernetes-…` errors. */
 export async function deletePod(
   apis: KubernetesApis,
   cluster: string,
   { namespace, name, uid }: PodView,
-  force: boolean,
+  graceSeconds?: number,
 ): Promise<EvictionAnswer> {
   try {
-    const body: V1DeleteOptions = { preconditions: { uid }, ...(force && { gracePeriodSeconds: 0 }) };
+    const body: V1DeleteOptions = { preconditions: { uid }, ...(graceSeconds !== undefined && { gracePeriodSeconds: graceSeconds }) };
     await apis.request('DELETE', apiPath`/api/v1/namespaces/${namespace}/pods/${name}`, { body });
     return { answer: 'evicted' };
   } catch (error) {
@@ -54,12 +52,11 @@ function readRefusal(error: unknown, call: string, cluster: string): EvictionAns
   const reason = message.length > reasonCharactersMax ? `${message.slice(0, reasonCharactersMax)}…` : withoutFullStop(message);
   const other = { answer: 'blocked', by: 'other', reason, retryAfterMs: retryAfterMs(error) } as const;
   // A webhook denies with any code it likes, 404, 409 and 500 among them, and may change its mind; so may a policy.
-  if (denialByAdmission.test(message)) return other;
+  if (isDeniedByAdmission(error)) return other;
   if (code === 404) return { answer: 'gone' };
   if (code === 409) return { answer: 'changed' };
   if (code === 429) return isBudget(error) ? { ...other, by: 'budget' } : other;
   if (code === 500 && message.includes('more than one PodDisruptionBudget')) return other;
-  if (code === 403 && message.includes('being terminated')) return other;
   throw kubernetesError(error, call, cluster);
 }
 
@@ -68,10 +65,4 @@ function isBudget(error: unknown): boolean {
   const body: unknown = error instanceof ApiException ? error.body : undefined;
   const text = typeof body === 'string' ? body : JSON.stringify(body ?? '');
   return text.includes('DisruptionBudget') || text.includes('disruption budget');
-}
-
-function retryAfterMs(error: unknown): number | undefined {
-  if (!(error instanceof ApiException)) return undefined;
-  const seconds = Number((error.headers as Record<string, string | undefined>)['retry-after'] ?? Number.NaN);
-  return Number.isNaN(seconds) ? undefined : seconds * 1000;
 }

@@ -2,7 +2,7 @@ import type { Target } from '../../../domain/target.ts';
 import { BudgetIndex, budgetName, remedyForShutBudget, type BudgetView } from '../../../domain/drain/budget.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import { podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
-import { zeroBudgets, type ZeroBudget } from '../../../domain/drain/zero-budgets.ts';
+import { mayBeRefused, zeroBudgets, type ZeroBudget } from '../../../domain/drain/zero-budgets.ts';
 import type { Clients } from '../../clients.ts';
 import { listBudgets, podsOnNodes } from '../client/read.ts';
 
@@ -52,7 +52,7 @@ function objectOf(budget: BudgetView): string {
 /** A blocker for each pod under two budgets: the API server refuses to evict it at all. */
 export function twoBudgetsBlockers(pods: readonly PodView[], budgets: readonly BudgetView[]): Blocker[] {
   const index = new BudgetIndex(budgets);
-  return pods.flatMap((pod) => {
+  return pods.filter(mayBeRefused).flatMap((pod) => {
     const [first, second] = index.of(pod);
     if (!first || !second) return [];
     const reason = `Two budgets protect it, ${budgetName(first)} and ${budgetName(second)}: the API server evicts no such pod.`;

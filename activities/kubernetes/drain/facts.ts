@@ -10,6 +10,7 @@ export type SignedSettings = {
   nodesAtOnce: number;
   perZone: boolean;
   singletons: 'evict' | 'surge';
+  statefulSets: 'oneAtATime' | 'budget';
   jobs: 'wait' | 'evict';
   daemonSets: 'leave' | 'evict';
   zeroBudgets: 'block' | 'wait';
@@ -27,8 +28,10 @@ export type DrainFacts = {
   settings: SignedSettings;
   workloads: string[];
   budgets: { name: string; minAvailable: string | null; maxUnavailable: string | null }[];
-  /** Pods that are lost for good or lose data: they go only because the signed plan names them. */
+  /** Pods that nothing brings back: they go only because the signed plan names them. */
   named: { name: string; uid: string }[];
+  /** Workloads whose pods lose data: a rollout in between makes other pods of them, and nothing else is lost. */
+  dataLost: string[];
   /** Workloads of one pod, which are down until it is back. */
   singletons: string[];
   /** The groups of nodes that are to take the pods, as `placementOf` names them: one that goes meanwhile makes another plan. */
@@ -42,7 +45,7 @@ export type DrainFacts = {
  * it is a share of the zone with the fewest nodes.
  */
 export function signedSettings(input: DrainInput, drained: readonly { zone: string }[]): SignedSettings {
-  const { nodesAtOnce, perZone, singletons, jobs, daemonSets, zeroBudgets, gracePeriodSeconds, onDeadline } = input;
+  const { nodesAtOnce, perZone, singletons, statefulSets, jobs, daemonSets, zeroBudgets, gracePeriodSeconds, onDeadline } = input;
   const zones = new Set(drained.map(({ zone }) => zone));
   const nodes = perZone
     ? Math.min(drained.length, ...[...zones].map((zone) => drained.filter((node) => node.zone === zone).length))
@@ -52,6 +55,7 @@ export function signedSettings(input: DrainInput, drained: readonly { zone: stri
     nodesAtOnce: Math.max(1, share),
     perZone,
     singletons,
+    statefulSets,
     jobs,
     daemonSets,
     zeroBudgets,
@@ -67,8 +71,11 @@ function durationMs(text: string | undefined): number | undefined {
   return text === undefined ? undefined : parseDurationMs(text);
 }
 
+/** The facts of a plan that may have been made and signed before pods that lose data were named by their workloads. */
+type PlannedDrainFacts = Omit<DrainFacts, 'dataLost'> & Partial<Pick<DrainFacts, 'dataLost'>>;
+
 /** What the rules of a drain read of a signed plan. */
-export function drainSettings({ settings, workloads, destinations, named, singletons }: DrainFacts): DrainSettings {
+export function drainSettings({ settings, workloads, destinations, named, dataLost = [], singletons }: PlannedDrainFacts): DrainSettings {
   return {
     ...settings,
     podDeadlineMs: settings.podDeadlineMs ?? undefined,
@@ -76,6 +83,7 @@ export function drainSettings({ settings, workloads, destinations, named, single
     workloads: new Set(workloads),
     hasDestinations: destinations.length > 0,
     named: new Set(named.map(({ uid }) => uid)),
+    dataLossNamed: new Set(dataLost),
     singletonsNamed: new Set(singletons),
   };
 }

@@ -36,10 +36,11 @@ export interface PlacementNeeds extends Pick<PodToPlace, 'requests' | 'nodeSelec
 
 /** What is kept of a pod for the search for a place. */
 export function placementNeeds(pod: V1Pod): PlacementNeeds {
-  const { nodeSelector, affinity, tolerations } = pod.spec ?? {};
+  const { nodeSelector, affinity, tolerations, os } = pod.spec ?? {};
   return {
     requests: requestsOf(pod),
-    nodeSelector: nodeSelector ?? {},
+    // A kubelet of Linux takes no pod of Windows, whatever the scheduler does.
+    nodeSelector: { ...nodeSelector, ...(os?.name === 'windows' && { 'kubernetes.io/os': 'windows' }) },
     affinity: affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms,
     tolerations: tolerations ?? [],
     claims: claimsOf(pod),

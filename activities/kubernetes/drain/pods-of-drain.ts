@@ -1,6 +1,17 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
-import { hasEnded, isDaemon, isLost, podName, staysOnNode, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
+import { waitedFor } from '../../../domain/drain/drain.ts';
+import {
+  doesWork,
+  hasEnded,
+  isDaemon,
+  losesData,
+  mayLoseWork,
+  podName,
+  staysOnNode,
+  workloadOf,
+  type PodView,
+} from '../../../domain/drain/pod.ts';
 import { isSurged, workloadsByName, type WorkloadView } from '../../../domain/drain/workload.ts';
 import { zeroBudgets, type ZeroBudget } from '../../../domain/drain/zero-budgets.ts';
 import { nodeView, type NodeView } from './cluster-state.ts';
@@ -18,15 +29,21 @@ export interface PodsOfDrain {
   names: string[];
   /** Every pod of the cluster. */
   all: PodView[];
+  /** Every pod of these nodes, whatever becomes of it. */
+  onNodes: PodView[];
   /** The pods that leave these nodes, without those that have ended. */
   running: PodView[];
-  /** Those of them that must find a place elsewhere: without the pods of DaemonSets. */
+  /**
+   * Those of them that must find a place elsewhere: without the pods of DaemonSets, and without those that are on their way out already.
+   */
   moved: PodView[];
-  /** Those of them that are lost, or lose data. */
+  /** Those of them that nothing brings back, by name. */
   lost: PodView[];
+  /** Workloads whose pods lose the data of their emptyDir volumes, sorted. */
+  dataLost: string[];
   /** Whose pods leave, sorted. */
   workloads: string[];
-  /** Those of them that ask for one pod only. */
+  /** Those of them that ask for one pod only, or have no other one where what they ask for is not known. */
   singletons: string[];
   /** Deployments and StatefulSets of the cluster by name. */
   known: ReadonlyMap<string, WorkloadView>;
@@ -45,11 +62,13 @@ export function podsOfDrain(reading: ExpectedReading, wanted: readonly string[],
   const settings = signedSettings(input, drained);
   const all = reading.pods.map(({ view }) => view);
   const known = workloadsByName(reading.workloads);
-  const onNodes = new Set(names);
-  const leaving = all.filter((pod) => onNodes.has(pod.node) && leaves(pod, settings));
+  const drains = new Set(names);
+  const onNodes = all.filter(({ node }) => drains.has(node));
+  const leaving = onNodes.filter((pod) => leaves(pod, settings));
   const running = leaving.filter((pod) => !hasEnded(pod));
-  const moved = running.filter((pod) => !isDaemon(pod));
-  const workloads = [...new Set(leaving.map(workloadOf))].sort();
+  // One that is on its way out has been replaced, or will not be: nothing is done to it.
+  const moved = running.filter((pod) => !isDaemon(pod) && !pod.terminating);
+  const workloads = [...new Set(leaving.filter(({ terminating }) => !terminating).map(workloadOf))].sort();
   const budgets = budgetsOver(leaving, reading.budgets);
   return {
     settings,
@@ -57,24 +76,45 @@ export function podsOfDrain(reading: ExpectedReading, wanted: readonly string[],
     drained,
     names,
     all,
+    onNodes,
     running,
     moved,
-    lost: moved.filter(isLost).sort((a, b) => podName(a).localeCompare(podName(b), 'en')),
+    lost: moved.filter(({ owner }) => owner === undefined).sort((a, b) => podName(a).localeCompare(podName(b), 'en')),
+    dataLost: [...new Set(moved.filter(losesData).map(workloadOf))].sort(),
     workloads,
-    singletons: workloads.filter((workload) => known.get(workload)?.replicas === 1),
+    singletons: singletonsOf(moved, all, known),
     known,
     budgets,
-    zero: zeroBudgets(budgets, withoutSurged(moved, known, settings)),
+    zero: zeroBudgets(budgets, asked(moved, known, settings), all),
   };
 }
 
-/** A rollout asks no budget. */
-export function withoutSurged(
+/** Those whose eviction is asked for: a rollout asks no budget, and nobody asks for a pod that is waited for until its work is done. */
+export function asked(
   pods: readonly PodView[],
   known: ReadonlyMap<string, WorkloadView>,
-  { singletons }: SignedSettings,
+  { singletons, jobs }: Pick<SignedSettings, 'singletons' | 'jobs'>,
 ): PodView[] {
-  return pods.filter((pod) => !isSurged(known.get(workloadOf(pod)), singletons));
+  const nowMs = Date.now();
+  const isWaitedFor = (pod: PodView): boolean => pod.completes && waitedFor(pod, nowMs, jobs) !== undefined;
+  return pods.filter((pod) => !isWaitedFor(pod) && !isSurged(known.get(workloadOf(pod)), singletons));
+}
+
+/** Workloads that are down while their pod moves. */
+function singletonsOf(moved: readonly PodView[], all: readonly PodView[], known: ReadonlyMap<string, WorkloadView>): string[] {
+  const counts = new Map<string, number>();
+  for (const pod of all) {
+    if (hasEnded(pod) || pod.terminating) continue;
+    const workload = workloadOf(pod);
+    counts.set(workload, (counts.get(workload) ?? 0) + 1);
+  }
+  const isOnly = (pod: PodView): boolean => {
+    const workload = workloadOf(pod);
+    const replicas = known.get(workload)?.replicas;
+    if (replicas !== undefined) return replicas === 1;
+    return pod.owner !== undefined && !doesWork(pod) && !mayLoseWork(pod) && counts.get(workload) === 1;
+  };
+  return [...new Set(moved.filter(isOnly).map(workloadOf))].sort();
 }
 
 /** Whether a drain with these settings moves the pod. */

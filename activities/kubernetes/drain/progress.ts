@@ -90,14 +90,18 @@ function unschedulableText(pods: readonly PodView[]): string {
 function stuckOnOverdue(blocked: readonly BlockedPod[]): { state: 'stuck'; reason: string; remedy: string } {
   const shown = blocked.slice(0, shownMax).map(({ pod, reason }) => `${podName(pod)}: ${reason}`);
   const more = blocked.length > shownMax ? '; …' : '';
+  const remedies = new Set(blocked.map(({ remedy }) => remedy));
+  const [only] = remedies;
   return {
     state: 'stuck',
     reason: `${countedPods(blocked.length)} cannot go: ${shown.join('; ')}${more}.`,
-    remedy:
-      'Have the owner of what keeps them (budget, mark, node) see to it, or delete them by hand; then try again. ' +
-      'A plan with `onDeadline: delete` names them and deletes them after the deadline.',
+    remedy: remedies.size === 1 && only !== undefined ? `${only} Then try again.` : overdueRemedy,
   };
 }
+
+const overdueRemedy =
+  'Have the owner of what keeps them (budget, mark, node, finalizer) see to it, or delete them by hand; then try again. ' +
+  'A plan with `onDeadline: delete` names them and deletes them after the deadline.';
 
 function stuckOnVolumes(detaching: DrainMoves['detaching']): { state: 'stuck'; reason: string; remedy: string } {
   const nodes = detaching.slice(0, shownMax).map(({ node, volumes }) => `${volumes.slice(0, shownMax).join(', ')} on ${node}`);

@@ -1,4 +1,6 @@
+import type { V1Node } from '@kubernetes/client-node';
 import { BudgetIndex, type BudgetView } from '../../../domain/drain/budget.ts';
+import { nodeKindOf } from '../../../domain/drain/node-kinds.ts';
 import { placementOf, type Placement, type PodToPlace, type RemainingNode } from '../../../domain/drain/placement.ts';
 import { hasEnded, isDaemon, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
 import type { Resources } from '../../../domain/drain/resources.ts';
@@ -7,12 +9,14 @@ import type { KubernetesApis } from '../client/connect.ts';
 import type { ExpectedReading } from './expected-reading.ts';
 import { comingNode, podToPlace, remainingNode } from './placement-view.ts';
 import type { PlannedPod } from './planned-pod.ts';
-import { readVolumes } from './volumes.ts';
+import { exclusiveClaims, readVolumes } from './volumes.ts';
 
 /** What a drain would do to the pods that it moves, beyond evicting them. */
 export interface DrainReview extends Placement {
   /** What it would cost the traffic of workloads. */
   traffic: TrafficWarning[];
+  /** Claims, `namespace/name`, whose volumes are on one node at a time. */
+  exclusiveClaims: ReadonlySet<string>;
 }
 
 /**
@@ -41,8 +45,16 @@ export async function reviewDrain(
     [...moving, ...reading.moved].map(({ needs }) => needs),
   );
   const toPlace = ({ view, needs }: PlannedPod): PodToPlace => podToPlace(view, needs, workloadOf(view), volumes);
-  const placement = placementOf(moving.map(toPlace), remainingNodes(reading, leaves, pods), reading.moved.map(toPlace));
-  return { ...placement, traffic: trafficWarnings(trafficOf(moving, pods, budgets)) };
+  const onFargate = new Set(reading.nodes.filter(isOfFargate).map(({ metadata }) => metadata?.name));
+  const [madeFor, others] = [moving.filter(({ view }) => onFargate.has(view.node)), moving.filter(({ view }) => !onFargate.has(view.node))];
+  const found = placementOf(others.map(toPlace), remainingNodes(reading, leaves, pods), reading.moved.map(toPlace));
+  // Fargate makes a node for each pod.
+  const placement = madeFor.length === 0 ? found : { ...found, destinations: [...found.destinations, 'Fargate'] };
+  return { ...placement, traffic: trafficWarnings(trafficOf(moving, pods, budgets)), exclusiveClaims: exclusiveClaims(volumes) };
+}
+
+function isOfFargate({ metadata }: V1Node): boolean {
+  return nodeKindOf(metadata?.labels) === 'fargate';
 }
 
 /** The nodes that stay and those that are to come. */

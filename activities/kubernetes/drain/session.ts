@@ -1,7 +1,8 @@
 import type { ActionContext, Observation } from '../../../domain/action.ts';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import { nextDrainMoves, type DrainNode } from '../../../domain/drain/drain.ts';
-import { staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
+import { claimsOf, staysOnNode, type PodView } from '../../../domain/drain/pod.ts';
+import { killedText, PodEnds, type WorkloadEnds } from '../../../domain/drain/pod-ends.ts';
 import { RequestBook, type EvictionAnswer, type Sendable } from '../../../domain/drain/requests.ts';
 import { attachmentsLeft, type AttachmentView } from '../../../domain/drain/volumes.ts';
 import { getOrAdd } from '../../../domain/map.ts';
@@ -22,6 +23,7 @@ import type { ClaimedVolume } from './volumes.ts';
 
 /** Requests that may wait for their answer at a time: a third of those that change things an API server works on (200 by default). */
 const requestsAtOnceMax = 64;
+const killedShownMax = 3;
 /**
  * One drain at work: what it has asked for and what it was told stays in memory only as long as the world does not show it. Everything
  * else is read from the world, so that a drain that was killed is taken up by another session where it stands.
@@ -32,6 +34,9 @@ export class DrainSession implements Following {
   private readonly connect: () => Promise<KubernetesApis>;
   private readonly state: ClusterState;
   private readonly settings: ReturnType<typeof drainSettings>;
+  /** Names of the attachments that were of no pod when the plan was made. */
+  private readonly orphaned: ReadonlySet<string>;
+  private readonly ends: PodEnds;
   private isFollowing = false;
   private readonly book = new RequestBook();
   private readonly inHand = new Set<Promise<void>>();
@@ -39,12 +44,19 @@ export class DrainSession implements Following {
   private trouble: Error | undefined;
   private latest: (DrainLook & { evictions: Sendable[] }) | undefined;
 
-  private constructor(connect: () => Promise<KubernetesApis>, plan: PlanOf<DrainFacts>, context: ActionContext, state: ClusterState) {
+  private constructor(
+    connect: () => Promise<KubernetesApis>,
+    plan: PlanOf<DrainFacts>,
+    context: ActionContext,
+    { state, ends }: { state: ClusterState; ends: PodEnds },
+  ) {
+    this.ends = ends;
     this.plan = plan;
     this.context = context;
     this.connect = connect;
     this.state = state;
     this.settings = drainSettings(plan.facts);
+    this.orphaned = new Set((plan.details.orphanedAttachments ?? []) as string[]);
   }
 
   /** Reads the cluster once; with `follow` it is kept as it is by watches. Throws `kubernetes-…` errors. */
@@ -52,8 +64,12 @@ export class DrainSession implements Following {
     const { target, run } = context;
     const connect = (): Promise<KubernetesApis> => clients.kubernetes(target);
     const nodes = plan.facts.nodes.map(({ name }) => name);
-    const state = await ClusterState.open(connect, { cluster: target.name, run, nodes, volumes: plan.facts.volumes, follow });
-    const session = new DrainSession(connect, plan, context, state);
+    const ends = new PodEnds(context.checkpoint.read());
+    const seePod = (before: PodView | undefined, after: PodView | undefined): void => {
+      if (ends.see(before, after, Date.now())) context.checkpoint.write(ends.summary());
+    };
+    const state = await ClusterState.open(connect, { cluster: target.name, run, nodes, volumes: plan.facts.volumes, follow, seePod });
+    const session = new DrainSession(connect, plan, context, { state, ends });
     session.isFollowing = follow;
     return session;
   }
@@ -92,7 +108,7 @@ export class DrainSession implements Following {
       const asSeen = this.book.isInDoubt(pod.uid) || inDoubt.has(pod.node);
       return evictPod(apis, target.name, pod, { gracePeriodSeconds, asSeen });
     };
-    for (const { pod, force } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, force));
+    for (const { pod, graceSeconds } of moves.remove) this.send(pod, () => deletePod(apis, target.name, pod, graceSeconds));
     for (const { pod, budget } of evictions) this.send(pod, () => evict(pod), budget);
     for (const pod of moves.surge) this.send(pod, () => rollOut(apis, target.name, pod));
     this.latest = undefined;
@@ -125,7 +141,7 @@ export class DrainSession implements Following {
   private seen(look: DrainLook & { evictions: Sendable[] }): Observation {
     const { evictions, moves } = look;
     const isToSend = evictions.length + moves.surge.length + moves.remove.length > 0;
-    return observationOf(this.plan, look, isToSend && this.inHand.size < requestsAtOnceMax);
+    return withEnds(observationOf(this.plan, look, isToSend && this.inHand.size < requestsAtOnceMax), this.ends.summary());
   }
 
   private look(): DrainLook & { evictions: Sendable[] } {
@@ -139,7 +155,8 @@ export class DrainSession implements Following {
       const node = byName.get(name);
       return node?.uid === uid ? node : [];
     });
-    const attached = attachedTo(nodes, pods, attachments, volumes);
+    const ownAttachments = attachments.filter(({ name }) => !this.orphaned.has(name));
+    const attached = attachedTo(nodes, pods, ownAttachments, volumes);
     const planned = new Set(this.plan.facts.nodes.map(({ name }) => name));
     const isUncordoned = ({ uid, cordon, object }: NodeView): boolean => {
       const isLater = (version: string): boolean => isOlder(version, object.metadata?.resourceVersion ?? '');
@@ -214,6 +231,15 @@ export class DrainSession implements Following {
   }
 }
 
+/** What is done also says how the pods have ended. */
+function withEnds(seen: Observation, podEnds: WorkloadEnds[]): Observation {
+  if (seen.state !== 'done' || podEnds.length === 0) return seen;
+  const killed = killedText(podEnds, killedShownMax);
+  const progress =
+    seen.progress && killed !== undefined ? { ...seen.progress, summary: `${seen.progress.summary}; ${killed}` } : seen.progress;
+  return { ...seen, outputs: { ...seen.outputs, podEnds }, progress };
+}
+
 /** The volumes that pods have left behind on each node, by its name. */
 function attachedTo(
   nodes: readonly NodeView[],
@@ -225,10 +251,10 @@ function attachedTo(
   const names = new Set(nodes.map(({ name }) => name));
   const claimOf = new Map(volumes.flatMap(({ name, claim }) => (claim === undefined ? [] : [[name, claim] as const])));
   const staying = pods.filter((pod) => names.has(pod.node) && staysOnNode(pod));
-  const claimsThatStay = new Set(staying.flatMap(({ namespace, claims }) => claims.map((claim) => `${namespace}/${claim}`)));
+  const claimsThatStay = new Set(staying.flatMap((pod) => claimsOf(pod).map((claim) => `${pod.namespace}/${claim}`)));
   const found = new Map<string, string[]>();
-  for (const { node, claim, volume } of attachmentsLeft([...names], attachments, claimOf, claimsThatStay)) {
-    getOrAdd(found, node, () => []).push(claim ?? volume);
+  for (const { node, claim } of attachmentsLeft([...names], attachments, claimOf, claimsThatStay)) {
+    getOrAdd(found, node, () => []).push(claim);
   }
   return found;
 }

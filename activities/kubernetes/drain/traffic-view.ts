@@ -1,4 +1,5 @@
 import type { V1Container, V1LifecycleHandler, V1Pod } from '@kubernetes/client-node';
+import { shellKeepsSignals } from '../../../domain/preflight/shell.ts';
 import type { TrafficPod } from '../../../domain/drain/traffic-audit.ts';
 
 /** What the API server fills in where a pod says nothing. */
@@ -20,8 +21,14 @@ export function trafficTraits(pod: V1Pod): TrafficTraits {
     hasPorts: running.some(({ ports }: V1Container) => (ports ?? []).length > 0),
     hasReadinessProbe: running.some(({ readinessProbe }) => readinessProbe !== undefined),
     hasPreStop: hooks.length > 0,
+    shellKeepsSignals: shellOf(containers),
     ...(sleeps.length > 0 ? { preStopSleepSeconds: Math.max(...sleeps) } : {}),
   };
+}
+
+function shellOf(containers: readonly V1Container[]): TrafficTraits['shellKeepsSignals'] {
+  const found = containers.flatMap(({ command, args }) => shellKeepsSignals([...(command ?? []), ...(args ?? [])]) ?? []);
+  return found.includes('does') ? 'does' : found[0];
 }
 
 function sleepSecondsOf({ sleep, exec }: V1LifecycleHandler): number | undefined {

@@ -8,7 +8,9 @@ import type {
   V1StatefulSet,
 } from '@kubernetes/client-node';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
+import { mayHoldData } from '../../../domain/drain/host-paths.ts';
 import { repellingTaint } from '../../../domain/drain/node-selection.ts';
+import type { PodEnding } from '../../../domain/drain/pod-ends.ts';
 import { podAnnotations, type PodOwner, type PodView } from '../../../domain/drain/pod.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
 import { cut, nameCharactersMax } from '../../../domain/visible.ts';
@@ -21,6 +23,9 @@ const maxSurgeDefault = '25%';
 /** What is kept of an owner's name that no object can have. */
 const shownOfOwnerMax = 100;
 const hostnameLabel = 'kubernetes.io/hostname';
+/** Of a container that was ended by SIGKILL. */
+const killedExitCode = 137;
+const criticalClasses = ['system-node-critical', 'system-cluster-critical'];
 const cordonedNode = { name: '', labels: {}, taints: [], schedulable: false };
 /** The end of the API groups of Kubernetes itself; the oldest of them have no dot. */
 const ownGroups = /^[a-z]*$|\.k8s\.io$/;
@@ -45,6 +50,10 @@ export function podView(pod: V1Pod): PodView {
     unschedulable: unschedulableReason(pod),
     terminating: pod.metadata?.deletionTimestamp !== undefined,
     graceEndsAtMs: timeMs(pod.metadata?.deletionTimestamp),
+    ending: endingOf(pod),
+    isForced: pod.metadata?.deletionTimestamp !== undefined && pod.metadata.deletionGracePeriodSeconds === 0,
+    finalizers: pod.metadata?.finalizers,
+    trouble: troubleOf(pod),
     createdAtMs,
     startupMs: ready?.status === 'True' && readyAtMs !== undefined ? Math.max(0, readyAtMs - createdAtMs) : undefined,
     graceMs: (pod.spec?.terminationGracePeriodSeconds ?? graceSecondsDefault) * 1000,
@@ -52,9 +61,53 @@ export function podView(pod: V1Pod): PodView {
     mirror: pod.metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined,
     emptyDir: volumes.some((volume) => volume.emptyDir !== undefined),
     claims: volumes.flatMap((volume) => volume.persistentVolumeClaim?.claimName ?? []),
+    // https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#persistentvolumeclaim-naming
+    ephemeralClaims: someOf(volumes.flatMap(({ name, ephemeral }) => (ephemeral ? `${pod.metadata?.name ?? ''}-${name}` : []))),
+    hostPaths: someOf(hostPathsOf(pod)),
+    isCritical: criticalClasses.includes(pod.spec?.priorityClassName ?? ''),
     completes: pod.spec?.restartPolicy === 'Never' || pod.spec?.restartPolicy === 'OnFailure',
     ignoresCordon: ignoredCordon(pod),
   };
+}
+
+function someOf<Item>(items: Item[]): Item[] | undefined {
+  return items.length === 0 ? undefined : items;
+}
+
+/** Those that a container may write to and that are no part of the machine. */
+function hostPathsOf({ spec }: V1Pod): string[] {
+  const isWritten = (volume: string): boolean => {
+    const mounts = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].flatMap(({ volumeMounts }) => volumeMounts ?? []);
+    const own = mounts.filter(({ name }) => name === volume);
+    return own.length === 0 || own.some(({ readOnly }) => readOnly !== true);
+  };
+  return (spec?.volumes ?? []).flatMap(({ name, hostPath }) => {
+    const isFile = hostPath?.type === 'Socket' || hostPath?.type === 'CharDevice' || hostPath?.type === 'BlockDevice';
+    return hostPath && !isFile && mayHoldData(hostPath.path) && isWritten(name) ? cut(hostPath.path, nameCharactersMax) : [];
+  });
+}
+
+function endingOf({ metadata, status }: V1Pod): PodEnding | undefined {
+  const endsAtMs = timeMs(metadata?.deletionTimestamp);
+  if (endsAtMs === undefined) return undefined;
+  const graceMs = (metadata?.deletionGracePeriodSeconds ?? graceSecondsDefault) * 1000;
+  const statuses = status?.containerStatuses ?? [];
+  const ended = statuses.flatMap(({ state }) => state?.terminated ?? []);
+  const asked = { askedAtMs: endsAtMs - graceMs, graceMs };
+  if (statuses.length === 0 || ended.length < statuses.length) return asked;
+  const finished = ended.flatMap(({ finishedAt }) => timeMs(finishedAt) ?? []);
+  const codes = ended.map(({ exitCode, reason }) => (reason === 'OOMKilled' ? 1 : exitCode));
+  const exitCode = codes.includes(killedExitCode) ? killedExitCode : (codes.find((code) => code !== 0) ?? 0);
+  return { ...asked, ...(finished.length > 0 && { endedAtMs: Math.max(...finished) }), exitCode };
+}
+
+/** Why a container does not run, as the kubelet calls it; that it is being created tells nothing. */
+function troubleOf({ status }: V1Pod): string | undefined {
+  const waits = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].flatMap(
+    ({ state }) => state?.waiting?.reason ?? [],
+  );
+  const trouble = waits.find((reason) => reason !== 'ContainerCreating' && reason !== 'PodInitializing');
+  return trouble === undefined ? undefined : cut(trouble, nameCharactersMax);
 }
 
 /**
@@ -111,7 +164,16 @@ function podOwner({ metadata }: V1Pod, labels: Record<string, string>): PodView[
   if (owner?.kind === 'ReplicaSet' && hash !== undefined && owner.name.endsWith(`-${hash}`)) {
     return { kind: 'Deployment', name: owner.name.slice(0, -hash.length - 1) };
   }
-  return owner;
+  // argo-rollouts, utils/annotations: its ReplicaSets carry a hash of their own.
+  const rollout = labels['rollouts-pod-template-hash'];
+  if (owner?.kind === 'ReplicaSet' && rollout !== undefined && owner.name.endsWith(`-${rollout}`)) {
+    return { kind: 'Rollout', name: owner.name.slice(0, -rollout.length - 1) };
+  }
+  // OpenShift: the ReplicationControllers of a DeploymentConfig are numbered.
+  const config = labels.deploymentconfig;
+  return owner?.kind === 'ReplicationController' && config !== undefined && owner.name.startsWith(`${config}-`)
+    ? { kind: 'DeploymentConfig', name: config }
+    : owner;
 }
 
 type Owner = [kind: string, name: string, apiVersion: string];

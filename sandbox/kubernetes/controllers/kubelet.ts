@@ -142,8 +142,22 @@ function becomeReady({ store, clock }: ControllerContext, pod: Pod): void {
   });
 }
 
+/** Whether its containers would take longer to end than they may. */
+function isKilled(pod: Pod): boolean {
+  return (annotatedMs(pod, shutdownAnnotation) ?? 0) > (pod.metadata.deletionGracePeriodSeconds ?? 30) * 1000;
+}
+
+/** A kubelet writes how the containers have ended before the pod goes. */
+function showKilled({ store, clock }: ControllerContext, pod: Pod): void {
+  const state = { terminated: { exitCode: 137, reason: 'Error', finishedAt: timestamp(clock.now()) } };
+  store.update('pods', keyOf(pod), actor, (draft) => {
+    draft.status.containerStatuses = containerStatuses(draft, false, state);
+  });
+}
+
 /** The containers have ended: the pod is gone, unless a finalizer holds it. Then it has failed if it was to end by itself. */
 function finish(context: ControllerContext, pod: Pod): void {
+  if (isKilled(pod)) showKilled(context, pod);
   if (mayGo(pod)) context.store.remove('pods', keyOf(pod), { ...actor, verb: 'delete' });
   else end(context, pod, pod.spec.restartPolicy === 'Never' ? 'Failed' : 'Succeeded');
 }

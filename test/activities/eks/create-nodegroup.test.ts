@@ -11,7 +11,7 @@ import type { Undo } from '../../../domain/action.ts';
 import { readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
 import { budget, deployment, eventually } from '../../sandbox/kubernetes-fixture.ts';
 import { failureOf, region, startCluster, worldWith, type TestCluster } from '../../support/cluster.ts';
-import { once, type ProxiedRequest } from '../../support/proxy.ts';
+import { once, type ProxiedRequest, type Treatment } from '../../support/proxy.ts';
 import { planUndo, takeBack, undoOf } from '../../support/undo.ts';
 
 const create = 'eks.createNodegroup';
@@ -194,6 +194,80 @@ describe('the plan', () => {
   ])('refuses $title.', async ({ input, cluster, message }) => {
     const context = cluster === undefined ? {} : { target: { ...demo.target, name: cluster } };
     expect((await failureOf(demo.plan(create, input, context))).message).toBe(message);
+  });
+});
+
+/** Has EKS describe a group in other words than the sandbox knows. */
+function describeAs(differences: Record<string, Partial<Nodegroup>>): void {
+  demo.proxy.treat = async ({ method, path }): Promise<Treatment> => {
+    const name = method === 'GET' ? /\/node-groups\/([^/?]+)$/.exec(path)?.[1] : undefined;
+    if (name === undefined || differences[name] === undefined) return 'pass';
+    const { createdAt: _created, modifiedAt: _modified, ...present } = blue;
+    const body = JSON.stringify({ nodegroup: { ...present, nodegroupName: name, ...differences[name] } });
+    return { status: 200, headers: { 'content-type': 'application/json' }, body };
+  };
+}
+let blue: Nodegroup;
+
+describe('field cases', () => {
+  beforeEach(async () => {
+    blue = await nodegroup('blue');
+  });
+
+  test('more/14: remote access and the warm pool go along.', async () => {
+    const remoteAccess = { ec2SshKey: 'ops', sourceSecurityGroups: ['sg-1'] };
+    const warmPoolConfig = { enabled: true, minSize: 1 };
+    describeAs({ blue: { remoteAccess, warmPoolConfig } });
+    const { facts } = await demo.plan(create, green);
+    expect(facts.request).toMatchObject({ remoteAccess, warmPoolConfig });
+  });
+
+  test('more/15: an existing group is compared in everything that would be asked for, and one without nodes is none.', async () => {
+    const launchTemplate = { id: 'lt-1', name: 'nodes', version: '7' };
+    describeAs({
+      blue: { launchTemplate },
+      green: {
+        amiType: 'AL2_x86_64',
+        capacityType: 'SPOT',
+        launchTemplate: { ...launchTemplate, version: '3' },
+        scalingConfig: { ...blue.scalingConfig, desiredSize: 0 },
+      },
+    });
+    expect((await demo.plan(create, green)).blockers.map(({ reason }) => reason)).toEqual([
+      'A node group of this name exists already and differs in scalingConfig, amiType, capacityType, launchTemplate.',
+    ]);
+    describeAs({ blue: { launchTemplate }, green: { launchTemplate, scalingConfig: { ...blue.scalingConfig, desiredSize: 1 } } });
+    expect((await demo.plan(create, green)).blockers).toEqual([]);
+  });
+
+  test('more/15: it is not done with 0 of 0 nodes.', async () => {
+    const plan = await demo.plan(create, green);
+    describeAs({ green: { scalingConfig: { ...blue.scalingConfig, desiredSize: 0 } } });
+    expect(await demo.observe(create, plan)).toMatchObject({ state: 'stuck' });
+  });
+
+  test('more/13: a release of Bottlerocket says nothing of the version of Kubernetes.', async () => {
+    describeAs({ blue: { amiType: 'BOTTLEROCKET_x86_64', releaseVersion: '1.34.0-18d04e52' } });
+    expect((await demo.plan(create, { ...green, releaseVersion: '1.36.0-0f1c5d6e' })).blockers).toEqual([]);
+    expect((await demo.plan(create, { ...green, releaseVersion: '1.32-2026.06.13' })).blockers).toHaveLength(1);
+  });
+
+  test('more/24: a node with a taint that an agent takes off is not done before that, whoever declares the taint.', async () => {
+    const plan = await demo.plan(create, green);
+    await demo.perform(create, plan);
+    const [name = ''] = await nodesOf('green');
+    const taint = { key: 'ebs.csi.aws.com/agent-not-ready', effect: 'NoExecute' };
+    const taintIt = (taints: object[]): Promise<unknown> =>
+      demo.others.core.patchNode(
+        { name, body: [{ op: 'add', path: '/spec/taints', value: taints }] },
+        setHeaderOptions('Content-Type', PatchStrategy.JsonPatch),
+      );
+    await taintIt([taint]);
+    const seen = await demo.observe(create, plan);
+    expect(seen).toMatchObject({ state: 'moving', progress: { done: 2, total: 3 } });
+    expect(seen.progress?.items.map(({ detail }) => detail)).toContain('Ready, but tainted ebs.csi.aws.com/agent-not-ready:NoExecute');
+    await taintIt([]);
+    expect(await demo.observe(create, plan)).toMatchObject({ state: 'done' });
   });
 });
 

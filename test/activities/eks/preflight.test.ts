@@ -97,8 +97,16 @@ describe('what stands in the way', () => {
     const plan = await demo.plan(preflight, { nodegroup: 'blue' });
     expect(plan.blockers.map(({ object, reason }) => `${object}: ${reason}`)).toEqual([
       'Nodegroup/demo/blue: Its status is DEGRADED, not ACTIVE.',
-      'Nodegroup/demo/blue: EKS reports AsgInstanceLaunchFailures: No capacity',
+      'Nodegroup/demo/blue: EKS reports AsgInstanceLaunchFailures: No capacity.',
     ]);
+    // Field case more/25: it is rotated because of that.
+    const accepted = await demo.plan(preflight, { nodegroup: 'blue', acceptBroken: true });
+    expect(accepted.blockers).toEqual([]);
+    expect(accepted.risks).toEqual([
+      { object: 'Nodegroup/demo/blue', risk: 'its status is DEGRADED, not ACTIVE' },
+      { object: 'Nodegroup/demo/blue', risk: 'EKS reports AsgInstanceLaunchFailures: No capacity' },
+    ]);
+    expect(await demo.perform(preflight, accepted)).toMatchObject({ before: 'done' });
   });
 
   test('is an update of a node group that is in progress, by its id.', async () => {

@@ -7,6 +7,7 @@ import {
   remedyForShutBudget,
   shutReason,
   type BudgetView,
+  type KeptPods,
 } from '../../../domain/drain/budget.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import { selectorMatches } from '../../../domain/drain/selector.ts';
@@ -63,9 +64,21 @@ test('An index finds the same budgets in the same order, and the same pods, as c
 });
 
 describe('a budget that never opens', () => {
-  const cases: { title: string; budget: Partial<BudgetView>; shut: boolean }[] = [
+  const cases: { title: string; budget: Partial<BudgetView>; kept?: Partial<KeptPods>; shut: boolean }[] = [
     { title: 'demands every pod there is', budget: { expectedPods: 3, desiredHealthy: 3 }, shut: true },
     { title: 'demands more pods than there are', budget: { expectedPods: 1, desiredHealthy: 2 }, shut: true },
+    {
+      title: 'counts ended pods for a number that the others cannot reach (field case 06)',
+      budget: { minAvailable: '2', expectedPods: 4, desiredHealthy: 2, currentHealthy: 2 },
+      kept: { ended: 2 },
+      shut: true,
+    },
+    {
+      title: 'expects no pods, as none has a controller (field case more/04)',
+      budget: { maxUnavailable: '1', expectedPods: 0, desiredHealthy: 0, currentHealthy: 2 },
+      kept: { bare: 2 },
+      shut: true,
+    },
     {
       title: 'is shut even while some of its pods are unhealthy',
       budget: { expectedPods: 3, desiredHealthy: 3, currentHealthy: 1 },
@@ -78,6 +91,25 @@ describe('a budget that never opens', () => {
       budget: { expectedPods: 3, desiredHealthy: 2, disruptionsAllowed: 0 },
       shut: false,
     },
+    {
+      title: 'counts ended pods, and has one to spare without them',
+      budget: { minAvailable: '2', expectedPods: 4, desiredHealthy: 2 },
+      kept: { ended: 1 },
+      shut: false,
+    },
+    {
+      title: 'demands a share, of which ended pods are no part',
+      budget: { minAvailable: '50%', expectedPods: 2, desiredHealthy: 1 },
+      kept: { ended: 2 },
+      shut: false,
+    },
+    { title: 'has pods of controllers that are not counted yet', budget: { maxUnavailable: '1', expectedPods: 0 }, shut: false },
+    {
+      title: 'demands a number, which counts pods without controller',
+      budget: { minAvailable: '1', expectedPods: 2, desiredHealthy: 1 },
+      kept: { bare: 2 },
+      shut: false,
+    },
     { title: 'has no pods to protect', budget: { expectedPods: 0, desiredHealthy: 0 }, shut: false },
     {
       title: 'has a status that is not of its present spec, which allows one',
@@ -85,8 +117,12 @@ describe('a budget that never opens', () => {
       shut: false,
     },
   ];
-  test.each(cases)('It is one that $title.', ({ budget, shut }) => expect(shutReason(budgetOf(budget)) !== undefined).toBe(shut));
-  test.each(opening)('It is not one that $title.', ({ budget, shut }) => expect(shutReason(budgetOf(budget)) !== undefined).toBe(shut));
+  test.each(cases)('It is one that $title.', ({ budget, kept, shut }) =>
+    expect(shutReason(budgetOf(budget), { ended: 0, bare: 0, ...kept }) !== undefined).toBe(shut),
+  );
+  test.each(opening)('It is not one that $title.', ({ budget, kept, shut }) =>
+    expect(shutReason(budgetOf(budget), { ended: 0, bare: 0, ...kept }) !== undefined).toBe(shut),
+  );
 
   test.each([
     {

@@ -67,11 +67,13 @@ export function settingsOf(differences: Partial<DrainSettings> = {}): DrainSetti
     daemonSets: 'leave',
     jobs: 'wait',
     singletons: 'evict',
+    statefulSets: 'oneAtATime',
     onDeadline: 'stuck',
     unschedulableLimitMs: 600_000,
     workloads: new Set(['Deployment shop/web']),
     hasDestinations: true,
     named: new Set(),
+    dataLossNamed: new Set(),
     singletonsNamed: new Set(),
     ...differences,
   };

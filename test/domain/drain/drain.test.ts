@@ -185,7 +185,7 @@ describe('a pod that people have to sign for', () => {
     expect(moves(snapshot, settings).blocked).toEqual([
       { pod: podOf(), reason: 'its rollout has not replaced it, past its deadline', overdue: true },
     ]);
-    expect(moves(snapshot, { ...settings, onDeadline: 'delete' }).remove).toEqual([{ pod: podOf(), force: false }]);
+    expect(moves(snapshot, { ...settings, onDeadline: 'delete' }).remove).toEqual([{ pod: podOf() }]);
     expect(names(moves({ ...snapshot, nowMs: 50_000 }, settings))).toEqual({ surge: ['web-1'] });
   });
 
@@ -339,7 +339,9 @@ describe('StatefulSets', () => {
   ])('A pod waits where %s.', (_title, others) => {
     const found = moves({ pods: [set(2), set(0, { node: 'x' }), ...others], workloads: [setOf(3)] });
     expect(names(found)).toEqual({ blocked: ['db-2'] });
-    expect(found.blocked[0]?.reason).toBe('StatefulSet shop/db moves one pod at a time, and 1 of its other 2 are Ready');
+    expect(found.blocked[0]?.reason).toMatch(
+      /^StatefulSet shop\/db moves one pod at a time, and 1 of its other 2 are Ready( \(shop\/db-1 is not\))?$/,
+    );
   });
 
   test('A pod that is itself not Ready may go, also where others are not Ready, but not while another one is on its way.', () => {
@@ -372,7 +374,7 @@ describe('deadlines', () => {
     const found = moves({ nodes: began, pods: [podOf()], budgets: shut }, settings);
     expect(found.blocked).toEqual([expect.objectContaining({ overdue })]);
     const deleting = moves({ nodes: began, pods: [podOf()], budgets: shut }, { ...settings, onDeadline: 'delete' });
-    expect(deleting.remove).toEqual(overdue ? [{ pod: podOf(), force: false }] : []);
+    expect(deleting.remove).toEqual(overdue ? [{ pod: podOf() }] : []);
   });
 
   test('A pod that came later has its own time.', () => {
@@ -384,13 +386,14 @@ describe('deadlines', () => {
 
   const ending = (pastMs: number): PodView => podOf({ terminating: true, graceEndsAtMs: 10_000_000 - pastMs });
 
-  test('A pod that has not ended so long after its grace period is overdue, or removed without grace.', () => {
+  test('A pod that has not ended so long after its grace period is overdue, and not removed by force.', () => {
     const snapshot = { nodes: began, pods: [ending(61_000)] };
     expect(names(moves(snapshot))).toEqual({ ending: ['web-1'] });
     const [blocked] = moves(snapshot, { podDeadlineMs: 60_000 }).blocked;
     expect(blocked).toMatchObject({ reason: 'it has not ended 61 s after its grace period', overdue: true });
-    expect(moves(snapshot, { podDeadlineMs: 60_000, onDeadline: 'delete' }).remove).toEqual([{ pod: snapshot.pods[0], force: true }]);
     expect(names(moves({ ...snapshot, pods: [ending(-5_000)] }, { nodeDeadlineMs: 1 }))).toEqual({ ending: ['web-1'] });
+    // By force only where its node is not Ready: that is what the plan says.
+    expect(names(moves(snapshot, { podDeadlineMs: 60_000, onDeadline: 'delete' }))).toEqual({ blocked: ['web-1'] });
   });
 
   test('A pod on a node that is not Ready is overdue a minute after its grace period.', () => {
@@ -398,7 +401,43 @@ describe('deadlines', () => {
     expect(names(moves({ nodes: dead, pods: [ending(59_000)] }))).toEqual({ ending: ['web-1'] });
     const [blocked] = moves({ nodes: dead, pods: [ending(61_000)] }).blocked;
     expect(blocked).toMatchObject({ reason: 'its node a is not Ready, so nobody there can end it', overdue: true });
-    expect(moves({ nodes: dead, pods: [ending(61_000)] }, { onDeadline: 'delete' }).remove).toMatchObject([{ force: true }]);
+    expect(moves({ nodes: dead, pods: [ending(61_000)] }, { onDeadline: 'delete' }).remove).toMatchObject([{ graceSeconds: 0 }]);
+  });
+
+  test('A pod in the middle of a grace period of a week is as late as its node (field case 09).', () => {
+    const week = podOf({ terminating: true, graceEndsAtMs: 10_000_000 + 604_800_000, graceMs: 604_800_000 });
+    const scene = { nodes: began, pods: [week] };
+    expect(names(moves(scene, { podDeadlineMs: 1 }))).toEqual({ ending: ['web-1'] });
+    expect(moves(scene, { nodeDeadlineMs: 599_000 }).blocked).toMatchObject([
+      { reason: 'it may take 7 days more to end by itself, past the deadline of its node', overdue: true },
+    ]);
+    expect(moves(scene, { nodeDeadlineMs: 599_000, onDeadline: 'delete' }).remove).toEqual([{ pod: week, graceSeconds: 30 }]);
+    // Its kubelet has a moment to end it after that.
+    expect(names(moves({ nodes: began, pods: [ending(9_000)] }, { nodeDeadlineMs: 1 }))).toEqual({ ending: ['web-1'] });
+    expect(names(moves({ nodes: began, pods: [ending(11_000)] }, { nodeDeadlineMs: 1 }))).toEqual({ blocked: ['web-1'] });
+  });
+
+  test.each([
+    ['on a node that is Ready', true, false, { podDeadlineMs: 60_000 }, true],
+    ['on a node that is Ready, without a deadline', true, false, {}, false],
+    ['on a dead node, deleted by force before', false, true, { podDeadlineMs: 60_000 }, true],
+  ])(
+    'A pod that a finalizer keeps %s is not deleted by force (again); the finalizer is named (field case 08).',
+    (_title, ready, isForced, limits, overdue) => {
+      const kept = { ...ending(61_000), finalizers: ['example.com/keep'], isForced };
+      const found = moves({ nodes: [{ ...began[0]!, ready }], pods: [kept] }, { ...limits, onDeadline: 'delete' });
+      expect(found.remove).toEqual([]);
+      expect(found.blocked).toMatchObject([{ reason: 'the finalizer example.com/keep keeps it', overdue }]);
+      expect(found.blocked[0]?.remedy).toContain('take it off');
+    },
+  );
+
+  test('On a dead node a pod with a finalizer is deleted by force once.', () => {
+    const kept = { ...ending(61_000), finalizers: ['example.com/keep'] };
+    const dead = [{ ...began[0]!, ready: false }];
+    expect(moves({ nodes: dead, pods: [kept] }, { podDeadlineMs: 60_000, onDeadline: 'delete' }).remove).toEqual([
+      { pod: kept, graceSeconds: 0 },
+    ]);
   });
 });
 
@@ -713,5 +752,99 @@ describe('budgets that allow 0 disruptions for good, as far as numbers tell', ()
 
   test('When the budget allows one, the pod goes as any other.', () => {
     expect(names(moves({ ...snapshot, budgets: [{ ...zero, desiredHealthy: 2, disruptionsAllowed: 1 }] }))).toEqual({ evict: ['web-1'] });
+  });
+});
+
+describe('field cases', () => {
+  test('15: a budget that a broken pod elsewhere keeps shut names that pod; a new one is only starting.', () => {
+    const shut = budgetOf({ disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 2, expectedPods: 3 });
+    const reasonWith = (broken: Partial<PodView>, beganAtMs?: number): string | undefined => {
+      const other = podOf({ name: 'web-0', node: 'x', ready: false, ...broken });
+      const found = moves({ nodes: [nodeOf({ turnBeganMs: beganAtMs })], pods: [podOf(), other, ...podsElsewhere(1)], budgets: [shut] });
+      return found.blocked[0]?.reason;
+    };
+    const numbers = 'PDB shop/web needs 2 healthy pods and has 2';
+    expect(reasonWith({ trouble: 'CrashLoopBackOff' })).toBe(`${numbers}; shop/web-0 on x is not Ready (CrashLoopBackOff)`);
+    expect(reasonWith({})).toBe(`${numbers}; shop/web-0 on x is not Ready`);
+    expect(reasonWith({ createdAtMs: 9_990_000 }, 9_900_000)).toBe(numbers);
+    expect(reasonWith({ createdAtMs: 9_810_000 }, 9_800_000)).toBe(`${numbers}; shop/web-0 on x is not Ready`);
+  });
+
+  test('22: critical pods of a node go after its others, but not past their deadline for that reason.', () => {
+    const critical = podOf({ name: 'dns', isCritical: true });
+    expect(names(moves({ pods: [critical, podOf()] }))).toEqual({ evict: ['web-1'], blocked: ['dns'] });
+    expect(names(moves({ pods: [critical] }))).toEqual({ evict: ['dns'] });
+    const began = [nodeOf({ turnBeganMs: 1 })];
+    const late = moves({ nodes: began, pods: [critical, podOf()] }, { nodeDeadlineMs: 1, onDeadline: 'delete' });
+    expect(names(late)).toEqual({ evict: ['web-1', 'dns'] });
+  });
+
+  test('more/17: statefulSets: budget leaves a set to its budget; one without a budget moves one pod at a time.', () => {
+    const set = (ordinal: number, differences: Partial<PodView> = {}): PodView =>
+      podOf({ name: `db-${ordinal}`, labels: { app: 'db' }, owner: { kind: 'StatefulSet', name: 'db' }, ...differences });
+    const pods = [set(4), set(3), set(2, { node: 'x' }), set(1, { node: 'x' }), set(0, { node: 'x', ready: false })];
+    const budgets = [
+      budgetOf({
+        name: 'db',
+        selector: { matchLabels: { app: 'db' } },
+        disruptionsAllowed: 2,
+        currentHealthy: 4,
+        desiredHealthy: 2,
+        expectedPods: 5,
+      }),
+    ];
+    const one = moves({ pods, budgets });
+    expect(one.blocked.map(({ remedy = '' }) => remedy.includes('statefulSets: budget'))).toEqual([true, true]);
+    expect(names(moves({ pods, budgets }, { statefulSets: 'budget' }))).toEqual({ evict: ['db-4', 'db-3'] });
+    expect(names(moves({ pods }, { statefulSets: 'budget' }))).toEqual({ blocked: ['db-4', 'db-3'] });
+  });
+
+  test.each([
+    ['Job', undefined, true],
+    ['Workflow', 'argoproj.io', true],
+    ['TaskRun', 'tekton.dev', true],
+    ['EphemeralRunner', 'actions.github.com', false],
+    ['VirtualMachineInstance', 'kubevirt.io', false],
+  ])('16: the pod of a %s (%s) is waited for: %s.', (kind, customGroup, isWaitedFor) => {
+    const pod = podOf({ completes: true, owner: { kind, name: 'work', ...(customGroup !== undefined && { customGroup }) } });
+    expect(names(moves({ pods: [pod] }))).toEqual(isWaitedFor ? { blocked: ['web-1'] } : { evict: ['web-1'] });
+    expect(names(moves({ pods: [pod] }, { jobs: 'evict' }))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('more/19: a pod that loses data goes where its workload is named, whichever pod it is now.', () => {
+    const pod = podOf({ emptyDir: true, uid: 'made since' });
+    expect(names(moves({ pods: [pod] }))).toEqual({ unnamed: ['web-1'] });
+    expect(names(moves({ pods: [pod] }, { dataLossNamed: new Set(['Deployment shop/web']) }))).toEqual({ evict: ['web-1'] });
+  });
+});
+
+describe('public reports', () => {
+  const dead = [nodeOf({ ready: false, turnBeganMs: 10_000_000 - 600_000 })];
+
+  test('cluster-api#13508: a PDB that allows 0 disruptions over pods of a dead node is waited for, or passed over if signed.', () => {
+    const shut = [budgetOf({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 1, expectedPods: 1, minAvailable: '1' })];
+    const lost = podOf({ ready: false });
+    const budgets = [{ ...shut[0]!, expectedPods: 2 }];
+    expect(moves({ nodes: dead, pods: [lost], budgets }).blocked).toMatchObject([
+      { reason: 'PDB shop/web needs 1 healthy pods and has 0' },
+    ]);
+    expect(moves({ nodes: dead, pods: [lost], budgets }, { nodeDeadlineMs: 1, onDeadline: 'delete' }).remove).toEqual([{ pod: lost }]);
+  });
+
+  test('karpenter-provider-aws#3052: a pod that cannot pull its image asks no budget.', () => {
+    const shut = [budgetOf({ disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 2, expectedPods: 3 })];
+    const pulling = podOf({ phase: 'Pending', ready: false, trouble: 'ImagePullBackOff' });
+    expect(names(moves({ pods: [pulling, ...podsElsewhere(2)], budgets: shut }))).toEqual({ evict: ['web-1'] });
+  });
+
+  test('kured#1169: a pod of the same name on another node is none of the drain.', () => {
+    const elsewhere = podOf({ name: 'queue-0', node: 'x', uid: 'another', owner: { kind: 'StatefulSet', name: 'queue' } });
+    expect(names(moves({ pods: [elsewhere] }))).toEqual({});
+  });
+
+  test('managed-upgrade-operator#212: a pod that does not end on a Ready node, without a finalizer, is told when it is late.', () => {
+    const stuck = podOf({ terminating: true, graceEndsAtMs: 10_000_000 - 300_000 });
+    const found = moves({ nodes: [nodeOf({ turnBeganMs: 1 })], pods: [stuck] }, { podDeadlineMs: 60_000, onDeadline: 'delete' });
+    expect(found.blocked).toMatchObject([{ reason: 'it has not ended 300 s after its grace period', overdue: true }]);
   });
 });

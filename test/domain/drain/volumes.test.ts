@@ -7,7 +7,7 @@ const claims = new Map([['pv-1', 'shop/data-db-0']]);
 const cases: { title: string; attachment: Partial<AttachmentView>; staying?: string[]; left: boolean }[] = [
   { title: 'of a pod that moved', attachment: {}, left: true },
   { title: 'that is being detached or attached', attachment: { attached: false }, left: true },
-  { title: 'of a volume without a claim', attachment: { volume: 'pv-2' }, left: true },
+  { title: 'of a volume that no claim is bound to (field case more/12)', attachment: { volume: 'pv-2' }, left: false },
   { title: 'on a node that is not drained', attachment: { node: 'b' }, left: false },
   { title: 'of a pod that stays', attachment: {}, staying: ['shop/data-db-0'], left: false },
   { title: 'of a pod of another namespace that stays', attachment: {}, staying: ['other/data-db-0'], left: true },

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { minorVersionOf, skewProblem } from '../../../domain/version/version.ts';
+import { kubernetesOfRelease, minorVersionOf, skewProblem } from '../../../domain/version/version.ts';
 
 test.each([
   { text: '1.33', minor: { major: 1, minor: 33 } },
@@ -32,4 +32,14 @@ test.each([
   { kubelet: '1.33', plane: 'unknown', problem: 'the versions "1.33" and "unknown" cannot be compared' },
 ])('Kubelet "$kubelet" may not run under control plane "$plane", and the reason is said.', ({ kubelet, plane, problem }) => {
   expect(skewProblem(kubelet, plane)).toBe(problem);
+});
+
+test.each([
+  ['1.33.4-20260801', true],
+  ['1.32-2025.06.13', true],
+  ['1.36.0-0f1c5d6e', false],
+  ['1.36.0-12345678', false],
+  ['', false],
+])('The release %s begins with a version of Kubernetes: %s (field case more/13).', (release, isSo) => {
+  expect(kubernetesOfRelease(release)).toBe(isSo ? release : undefined);
 });

@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { render } from '../../../domain/expression/expression.ts';
+import type { JsonObject } from '../../../domain/json.ts';
+import { actionInputSchema } from '../../../runbooks/actions/input-schema.ts';
 import { compileRunbook } from '../../../runbooks/compiler/compile.ts';
 import type { Configuration } from '../../../runbooks/configuration/configuration.ts';
 import { readRunbook, RunbookNotFoundError, shippedRunbooks } from '../../../runbooks/library.ts';
@@ -392,7 +394,7 @@ describe('a mistake is reported at its place', () => {
       'r.yaml:10:17 error steps[0].hodl: Unknown key. Did you mean "hold"? There are: id, hold, question.',
       'r.yaml:13:5 error steps[1].with.nodes: Is missing.',
       'r.yaml:13:13 error steps[1].with.nodse: Unknown key. Did you mean "nodes"?' +
-        ' There are: nodes, nodesAtOnce, perZone, alsoCordoned, deleteEmptyDirData, force, singletons, jobs, daemonSets,' +
+        ' There are: nodes, nodesAtOnce, perZone, alsoCordoned, deleteEmptyDirData, force, singletons, statefulSets, jobs, daemonSets,' +
         ' zeroBudgets, gracePeriodSeconds, podDeadline, nodeDeadline, unschedulableLimit, onDeadline.',
     ]);
   });
@@ -481,6 +483,7 @@ describe('the shipped runbooks', () => {
     const { runbook } = compileRunbook(text, file);
     expect(runbook?.steps.map((step) => (step.kind === 'action' ? step.uses : `${step.kind} ${step.id}`))).toEqual([
       'eks.preflight',
+      'kubernetes.checkDrain',
       'eks.createNodegroup',
       'hold sign-drain',
       'kubernetes.drain',
@@ -488,6 +491,27 @@ describe('the shipped runbooks', () => {
       'eks.deleteNodegroup',
     ]);
   });
+
+  test.each(shippedRunbooks())(
+    '%s takes every setting of the drains that it carries out, as the action declares it (field case more/19)',
+    (name) => {
+      const { text, file } = readRunbook(name);
+      const { runbook } = compileRunbook(text, file);
+      const { properties } = actionInputSchema('kubernetes.drain') as { properties: Record<string, JsonObject> };
+      const settings = Object.entries(properties).filter(([setting]) => setting !== 'nodes');
+      for (const step of runbook?.steps ?? []) {
+        if (step.kind !== 'action' || !['kubernetes.drain', 'kubernetes.checkDrain'].includes(step.uses)) continue;
+        const inputs = (runbook?.inputs.properties ?? {}) as Record<string, JsonObject>;
+        for (const [setting, { description, ...declared }] of settings) {
+          expect({ [setting]: inputs[setting] }).toEqual({
+            [setting]: { ...declared, description: (description as string).replace(/\.$/, '') },
+          });
+          const place = declared.default === undefined ? `?${setting}` : setting;
+          expect({ [setting]: step.with[setting] }).toEqual({ [setting]: `\${inputs.${place}}` });
+        }
+      }
+    },
+  );
 
   test('the maintenance asks how many pods will move', () => {
     const { text, file } = readRunbook('node-maintenance');

@@ -65,10 +65,10 @@ describe('kubernetes.cordon', () => {
     faults.next({ operation: 'GET nodes', kind: 'error', times: 2 });
     const plan = await demo.plan('kubernetes.cordon', { nodes: [nameAt(0)] });
     expect(plan.effects).toHaveLength(1);
-    faults.next({ operation: 'GET nodes', kind: 'throttle', times: 3 });
+    faults.next({ operation: 'GET nodes', kind: 'error', times: 3 });
     const failure = await failureOf(demo.plan('kubernetes.cordon', { nodes: [nameAt(0)] }));
     expect(failure.code).toBe('kubernetes-unreachable');
-    expect(demo.report().counters.faults).toEqual({ error: 2, throttle: 3 });
+    expect(demo.report().counters.faults).toEqual({ error: 5 });
   });
 
   test('cordons the nodes, marks them with the run and changes nothing when it is done a second time.', async () => {

@@ -136,7 +136,8 @@ describe('a budget that does not open', () => {
     const plan = await demo.plan(drain, { nodes: [nameAt(0)], podDeadline: '1s', onDeadline: 'delete' });
     const change =
       'evict its pods from these nodes, within its budget; ' +
-      'after the deadline delete what is left, whatever keeps it (budget, mark, Job), by force where a node is not Ready';
+      'after the deadline delete what is left, whatever keeps it (budget, mark, Job), with 30 s to end for what asks for longer, ' +
+      'and by force where a node is not Ready';
     expect(plan.effects).toContainEqual({ object: 'Deployment shop/web', change });
     await shut();
     await demo.perform(drain, plan);

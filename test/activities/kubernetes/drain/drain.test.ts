@@ -96,6 +96,7 @@ describe('the plan of a drain', () => {
         nodesAtOnce: 2,
         perZone: false,
         singletons: 'evict',
+        statefulSets: 'oneAtATime',
         jobs: 'wait',
         daemonSets: 'leave',
         gracePeriodSeconds: null,
@@ -108,6 +109,7 @@ describe('the plan of a drain', () => {
       workloads: ['Deployment shop/web', 'StatefulSet shop/db'],
       budgets: [{ name: 'shop/web', minAvailable: null, maxUnavailable: '1' }],
       named: [],
+      dataLost: [],
       singletons: [],
       destinations: ['node group blue'],
       volumes: false,
@@ -187,7 +189,7 @@ describe('the plan of a drain', () => {
         {
           object: `Pod/${cacheName}`,
           reason: 'The data in its emptyDir volume is lost with it.',
-          remedy: 'Save the data, or plan with `deleteEmptyDirData: true`, which names the pod in the plan.',
+          remedy: 'Save the data, or plan with `deleteEmptyDirData: true`, which names its workload in the plan.',
         },
         {
           object: 'Pod/shop/debug',
@@ -201,15 +203,15 @@ describe('the plan of a drain', () => {
     expect(allowed.effects.at(-1)).toEqual({ object: 'Pod shop/debug', change: 'evict it, within its budget' });
     expect(allowed.risks).toMatchObject([
       { object: 'every workload on these nodes', risk: 'its pods find no node: there is none but those that are drained' },
-      { object: `Pod/${cacheName}`, risk: 'the data in its emptyDir volume is lost' },
       { object: 'Pod/shop/debug', risk: 'no controller brings it back' },
+      { object: 'Deployment shop/cache', risk: 'the data in the emptyDir volumes of its pods is lost' },
       { object: 'Deployment shop/cache', risk: 'it is down until its only pod is Ready elsewhere' },
     ]);
     expect(refused.risks.map(({ risk }) => risk)).not.toContain('no controller brings it back');
     expect(allowed.facts.named).toEqual([
-      { name: cacheName, uid: cache?.metadata?.uid },
       { name: 'shop/debug', uid: (await demo.pods()).find(({ metadata }) => metadata?.name === 'debug')?.metadata?.uid },
     ]);
+    expect(allowed.facts.dataLost).toEqual(['Deployment shop/cache']);
   });
 
   test('counts a node once though the input names it twice, so that no budget seems spent twice.', async () => {
@@ -629,7 +631,7 @@ test('All workloads of the demo world move to new nodes and no budget is broken.
   const plan: ActionPlan = await demo.plan(drain, { nodes, nodesAtOnce: 3 });
   expect(plan.blockers).toEqual([]);
   const performed = await demo.perform(drain, plan);
-  expect(performed.outputs).toEqual({ nodes, podsMoved: plan.details.pods });
+  expect(performed.outputs).toMatchObject({ nodes, podsMoved: plan.details.pods });
   const report = demo.report();
   expect(report.violations).toEqual([]);
   expect(report.counters.evictionsGranted).toBe(plan.details.pods);

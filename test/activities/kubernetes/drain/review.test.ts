@@ -31,7 +31,7 @@ describe('a review', () => {
   test('finds nothing to say where pods have a place and nothing is lost', async () => {
     await start([deployment('web', 3)]);
     const [node = ''] = await demo.nodeNames();
-    expect(await review(node)).toEqual({ destinations: ['node group blue'], problems: [], traffic: [] });
+    expect(await review(node)).toEqual({ destinations: ['node group blue'], problems: [], traffic: [], exclusiveClaims: new Set() });
   });
 
   test('counts what the pods of the nodes that stay take, and finds the lack of room that the scheduler finds', async () => {
