@@ -4,7 +4,8 @@ import { parseTarget } from '../../runbooks/targets.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { formatTime, table } from '../format.ts';
+import { formatTime } from '../format.ts';
+import { table } from '../layout.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 
