@@ -9,7 +9,13 @@ import {
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { defaultPayloadConverter, defineSearchAttributeKey, TimeoutFailure, type SearchAttributePair } from '@temporalio/common';
+import {
+  defaultPayloadConverter,
+  defineSearchAttributeKey,
+  TerminatedFailure,
+  TimeoutFailure,
+  type SearchAttributePair,
+} from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import type { RunbookDocument } from '../domain/runbook.ts';
 import type { Forecast } from '../domain/plan/forecast.ts';
@@ -185,8 +191,9 @@ export class Holdpoint {
       await requireHonestForecast(forecast as Forecast, document, inputs);
       return forecast as Forecast;
     } catch (error) {
-      const isTimedOut = error instanceof WorkflowFailedError && error.cause instanceof TimeoutFailure;
-      if (isTimedOut) throw this.noWorker(error);
+      const ending = error instanceof WorkflowFailedError ? error.cause : undefined;
+      // We have ended it ourselves where nobody has begun with it.
+      if (ending instanceof TimeoutFailure || ending instanceof TerminatedFailure) throw this.noWorker(error);
       throw refusalIn(error) ?? error;
     }
   }

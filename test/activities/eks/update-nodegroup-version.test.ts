@@ -111,16 +111,17 @@ describe('the plan', () => {
   });
 
   const neither = {
-    reason: 'Neither a version nor a release to go to is given.',
-    remedy: 'Set `version` or `releaseVersion` on the step: people sign what is named.',
+    ofInputs: true,
+    reason: 'Neither a version nor a release to go to is given; it is at 1.33.3-20260415, the cluster at 1.33.',
+    remedy: 'Give `version` or `releaseVersion`, whose form is such as 1.33.3-20260415: people sign what is named.',
   };
   const newer = {
     reason: 'Version skew: kubelet 1.34 is newer than the control plane 1.33.',
-    remedy: 'Upgrade the control plane first, or choose an older release.',
+    remedy: 'Upgrade the control plane first (cluster-upgrade), or choose a release of 1.33.',
   };
   const older = {
     reason: 'EKS takes it from 1.33 to the version of the cluster, 1.33, only; 1.32.9-20260801 is asked for.',
-    remedy: 'Ask for a release of 1.33 or 1.33.',
+    remedy: 'Ask for 1.33, or a release of it.',
   };
   const refused: { title: string; wanted: JsonObject; blocker: { reason: string; remedy: string } }[] = [
     { title: 'where neither version nor release is given', wanted: {}, blocker: neither },
