@@ -86,11 +86,11 @@ describe('the target of a run', () => {
     ],
     [
       'a kind that there is not',
-      'etcd/main',
+      'redis/main',
       {},
-      'inputs-invalid: The inputs do not fit the runbook runbooks/node-maintenance.yaml: Target "etcd/main" must have the form ' +
-        'eks/<region>/<cluster> or kubernetes/<name> or rds/<region>/<cluster>, ' +
-        'for example eks/eu-central-1/demo or kubernetes/lab or rds/eu-central-1/orders.',
+      'inputs-invalid: The inputs do not fit the runbook runbooks/node-maintenance.yaml: Target "redis/main" must have the form ' +
+        'eks/<region>/<cluster> or kubernetes/<name> or rds/<region>/<cluster> or etcd/<name>, ' +
+        'for example eks/eu-central-1/demo or kubernetes/lab or rds/eu-central-1/orders or etcd/prod.',
     ],
   ])('is refused where it is %s', (_title, target, differences, message) => {
     expect(refusalOf(() => prepare(target, differences))).toBe(message);
