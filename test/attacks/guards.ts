@@ -242,7 +242,7 @@ export const guards: readonly Guard[] = [
     file: 'activities/secrets.ts',
     from: '  return withoutRememberedSecrets(text)\n    .replace(headerValues',
     to: '  return text\n    .replace(headerValues',
-    test: 'test/attacks/secrets.test.ts',
+    test: 'test/attacks/secrets.long.ts',
     name: 'a run with every kind of credential in place',
   },
   {

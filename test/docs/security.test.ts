@@ -24,7 +24,7 @@ test.each(rows)('$attack: the test is there', ({ file, name }) => {
 
 test('every attack of the reviews has a test, and every file of attacks is named', () => {
   expect(attacks.filter((number) => !rows.some(({ attack }) => attack.startsWith(`${number}: `)))).toEqual([]);
-  const files = readdirSync(join(project, 'test/attacks')).filter((name) => name.endsWith('.test.ts'));
+  const files = readdirSync(join(project, 'test/attacks')).filter((name) => /\.(test|long)\.ts$/.test(name));
   expect(files.filter((name) => !rows.some(({ file }) => file === `test/attacks/${name}`))).toEqual([]);
 });
 
