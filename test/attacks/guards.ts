@@ -122,7 +122,7 @@ export const guards: readonly Guard[] = [
     file: 'workflows/run/rollover.ts',
     from: '    return this.isBeyond(pressingFactor);',
     to: '    return this.isBeyond(1_000 * pressingFactor);',
-    test: 'test/attacks/floods.test.ts',
+    test: 'test/attacks/floods.long.ts',
     name: 'a history that is filled in the middle of a step',
   },
   {
@@ -138,7 +138,7 @@ export const guards: readonly Guard[] = [
     file: 'activities/index.ts',
     from: '  const voided = voidedNow(earlier, configuration);',
     to: '  const voided = voidedNow([], configuration);',
-    test: 'test/attacks/floods.test.ts',
+    test: 'test/attacks/floods.long.ts',
     name: 'somebody who has left since they signed',
   },
   {
@@ -202,7 +202,7 @@ export const guards: readonly Guard[] = [
     file: 'workflows/hold/decisions.ts',
     from: '  if (forgery) throw refusalFailure(forgery);',
     to: '  if (forgery && run.state.run === "") throw refusalFailure(forgery);',
-    test: 'test/attacks/floods.test.ts',
+    test: 'test/attacks/floods.long.ts',
     name: 'forged decisions leave nothing',
   },
   {

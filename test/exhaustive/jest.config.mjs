@@ -12,7 +12,7 @@ export default {
   rootDir: '../..',
   testMatch: [
     '<rootDir>/test/exhaustive/*.exhaustive.ts',
-    '<rootDir>/test/attacks/{floods.test,fuzzer.test,limits.long,mutated-records.test}.ts',
+    '<rootDir>/test/attacks/{floods.long,fuzzer.test,limits.long,mutated-records.test}.ts',
     '<rootDir>/test/client/evidence.test.ts',
     '<rootDir>/test/runbooks/mutated-documents.test.ts',
   ],
