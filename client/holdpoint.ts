@@ -336,7 +336,7 @@ export class Holdpoint {
         const handle = await this.handleOf(run.run);
         if (run.phase === 'terminated') {
           const end = await outsideEndOf(handle, await handle.describe());
-          if (end) run.reason = [`${end.how} in Temporal${end.by === '' ? '' : ` by ${end.by}`}`, end.reason].filter(Boolean).join(': ');
+          if (end) run.reason = outsideEndText(end);
         } else run.reason = ((await handle.result()) as { reason?: string }).reason;
       }
     };
@@ -656,18 +656,22 @@ function carriedOutIn({ pendingActivities }: WorkflowExecutionDescription['raw']
 /** A run whose workflow was ended past it waits for nobody, whatever it has said last. */
 function withOutsideEnd(state: RunState, outsideEnd: OutsideEnd | undefined): RunState {
   if (!outsideEnd) return state;
-  const { how, by, at, reason } = outsideEnd;
-  const told = `its workflow has ${how === 'terminated' ? 'been terminated' : how} in Temporal${by === '' ? '' : ` by ${by}`}`;
+  const { how, at } = outsideEnd;
+  const reason = `its workflow has ${how === 'terminated' ? 'been ' : ''}${outsideEndText(outsideEnd)}`;
   const leftovers = state.steps.flatMap(({ id, uses, kind, status, summary, progress, startedAt }) => {
     if (kind !== 'action' || startedAt === undefined || findAction(uses)?.change === 'reads' || status === 'undone') return [];
     const far = progress?.summary ?? summary;
-    const how = status === 'done' ? 'was done and stays' : 'was cut off in the middle';
-    return [`step ${id} (${uses}) ${how}${far === undefined ? '' : `: ${far}`}`];
+    const stands = status === 'done' ? 'was done and stays' : 'was cut off in the middle';
+    return [`step ${id} (${uses}) ${stands}${far === undefined ? '' : `: ${far}`}`];
   });
   const steps = state.steps.map((step) => (step.startedAt !== undefined && step.endedAt === undefined ? stoppedStep(step, at) : step));
-  const ended = { at, reason: reason === '' ? told : `${told}: ${reason}`, leftovers };
+  const ended = { at, reason, leftovers };
   const none = { commands: [], pauseRequestedBy: undefined };
   return { ...state, ...none, phase: 'terminated', steps, ended, hold: undefined, stuck: undefined, window: undefined };
+}
+
+function outsideEndText({ how, by, reason }: OutsideEnd): string {
+  return [`${how} in Temporal${by === '' ? '' : ` by ${by}`}`, reason].filter(Boolean).join(': ');
 }
 
 function stoppedStep(step: RunState['steps'][number], at: string): RunState['steps'][number] {

@@ -31,6 +31,15 @@ export function writerOf({ instances }: Database): DatabaseInstance | undefined 
   return writers.length === 1 ? writers[0] : undefined;
 }
 
+/** What to do where somebody else has put another cluster or instance in the place of the planned one. */
+export const planAgain = 'Find out who did that; abort the run and plan again.';
+
+/** Why a plan for a cluster is void, where another one has its name by now; undefined where it is the same. */
+export function replacement({ name, resourceId }: Database, planned: string): { reason: string; remedy: string } | undefined {
+  if (resourceId === planned) return undefined;
+  return { reason: `Cluster ${name} has been replaced by another one of its name.`, remedy: planAgain };
+}
+
 /** The instance of a name; undefined where the cluster has none. */
 export function instanceOf({ instances }: Database, name: string): DatabaseInstance | undefined {
   return instances.find((instance) => instance.name === name);

@@ -1,4 +1,4 @@
-import { instanceOf, writerOf, type Database } from './database.ts';
+import { instanceOf, planAgain, replacement, writerOf, type Database } from './database.ts';
 
 /** What RDS has told of a failover: it has events in text only. */
 export interface FailoverEvent {
@@ -74,7 +74,6 @@ const returnMaxMs = 10 * 60_000;
 const lookYourself =
   'Find out which instance takes writes (`aws rds describe-db-clusters`, or a connection). If the failover has happened, say so ' +
   '(`holdpoint done`); if not, try again (`holdpoint retry`).';
-const planAgain = 'Find out who did that; abort the run and plan again.';
 
 /**
  * How a planned failover stands. Nothing is done on the word of one signal: the members of the cluster and an event must agree, and only
@@ -84,9 +83,8 @@ export function failoverStanding(facts: FailoverFacts, scene: FailoverScene): Fa
   const { database } = scene;
   const { from, to } = facts;
   const writer = writerOf(database);
-  if (database.resourceId !== facts.databaseResourceId) {
-    return { state: 'stuck', reason: `Cluster ${database.name} has been replaced by another one of its name.`, remedy: planAgain };
-  }
+  const otherCluster = replacement(database, facts.databaseResourceId);
+  if (otherCluster) return { state: 'stuck', ...otherCluster };
   const replaced = [from, to].find(({ name, resourceId }) => (instanceOf(database, name)?.resourceId ?? resourceId) !== resourceId);
   if (replaced) {
     return { state: 'stuck', reason: `Instance ${replaced.name} has been replaced by another one of its name.`, remedy: planAgain };

@@ -1,4 +1,4 @@
-import { instanceOf, type Database, type DatabaseInstance } from './database.ts';
+import { instanceOf, planAgain, replacement, type Database, type DatabaseInstance } from './database.ts';
 
 /** What a signed change of an instance class rests on. */
 export type InstanceClassFacts = {
@@ -20,8 +20,6 @@ export type InstanceClassStanding =
 /** The name of the setting among those that wait, by the API. */
 export const classSetting = 'DBInstanceClass';
 
-const planAgain = 'Find out who did that; abort the run and plan again.';
-
 /** The readers besides an instance that take reads now. */
 export function otherReaders({ instances }: Database, name: string): DatabaseInstance[] {
   return instances.filter((instance) => instance.name !== name && !instance.isWriter && instance.status === 'available');
@@ -34,9 +32,8 @@ export function otherReaders({ instances }: Database, name: string): DatabaseIns
 export function instanceClassStanding(facts: InstanceClassFacts, database: Database): InstanceClassStanding {
   const { name, resourceId } = facts.instance;
   const instance = instanceOf(database, name);
-  if (database.resourceId !== facts.databaseResourceId) {
-    return { state: 'stuck', reason: `Cluster ${database.name} has been replaced by another one of its name.`, remedy: planAgain };
-  }
+  const otherCluster = replacement(database, facts.databaseResourceId);
+  if (otherCluster) return { state: 'stuck', ...otherCluster };
   if (instance?.resourceId !== resourceId) {
     const reason = `Instance ${name} is ${instance ? 'another one of its name' : 'no instance of the cluster any more'}.`;
     return { state: 'stuck', reason, remedy: planAgain };
