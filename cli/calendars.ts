@@ -1,10 +1,12 @@
+import { readFile } from 'node:fs/promises';
 import { calendarCopies, readCalendars, type CalendarsNow } from '../activities/calendar/read-calendars.ts';
 import type { Calendar, Opening } from '../domain/calendar/calendar.ts';
 import type { CalendarDefinition } from '../domain/calendar/definition.ts';
 import { momentsOf, wallMsOf } from '../domain/calendar/zone.ts';
 import { didYouMean } from '../domain/suggestion.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
-import { formatProblem, type Problem } from '../runbooks/grammar/problem.ts';
+import { readDocument } from '../runbooks/grammar/document.ts';
+import { formatPath, formatProblem, type Problem } from '../runbooks/grammar/problem.ts';
 import { UsageError } from './errors.ts';
 import { zoneOfUser } from './format.ts';
 import { configurationFile, readConfiguration } from './runbook-files.ts';
@@ -34,13 +36,27 @@ export async function loadCalendars(
   return { ...read, definitions };
 }
 
-/** What is wrong with the iCal files that calendars of `file` name. Addresses are not asked. */
-export async function calendarProblems(file: string, definitions: Configuration['calendars'] = {}): Promise<Problem[]> {
-  const onThisMachine = Object.entries(definitions).map(([name, definition]): [string, CalendarDefinition] => [
+/**
+ * What is wrong today with calendars of `file` that can be read: iCal files that they name, and those that open no more because their rule has
+ * ended or a freeze goes on for years. Addresses are not asked.
+ */
+export async function calendarProblems(file: string, definitions: Configuration['calendars'], nowMs: number): Promise<Problem[]> {
+  const onThisMachine = Object.entries(definitions ?? {}).map(([name, definition]): [string, CalendarDefinition] => [
     name,
     { ...definition, freezes: definition.freezes.filter((freeze) => 'ical' in freeze) },
   ]);
-  return problemsOf(await readCalendars(Object.fromEntries(onThisMachine), { file, copiesFolder: '', nowMs: 0 }));
+  if (onThisMachine.length === 0) return [];
+  const read = await readCalendars(Object.fromEntries(onThisMachine), { file, copiesFolder: '', nowMs });
+  if (read.problems.length > 0) return problemsOf(read);
+  const { sourceMap } = readDocument(await readFile(file, 'utf8'), file);
+  return [...read.calendars.values()].flatMap((calendar) => {
+    if (!calendar.hasWindows || calendar.openings(nowMs, 1).length > 0) return [];
+    const isFrozen = calendar.withoutFreezes().openings(nowMs, 1).length > 0;
+    const why = isFrozen ? 'a freeze covers all its openings' : 'its rule has no opening any more';
+    const path = ['calendars', calendar.name];
+    const message = `Does not open in the five years from today: ${why}.`;
+    return [{ file, ...sourceMap.positionOf(path), path: formatPath(path), severity: 'error' as const, message }];
+  });
 }
 
 function problemsOf({ problems }: CalendarsNow): Problem[] {

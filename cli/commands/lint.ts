@@ -29,7 +29,8 @@ export const registerLint: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const configuration = await readConfiguration(terminal, options.config);
       const file = configurationFile(terminal, options.config);
-      const named = [...templateProblems(file, configuration), ...(await calendarProblems(file, configuration?.calendars))];
+      const calendars = await calendarProblems(file, configuration?.calendars, terminal.surroundings.now().getTime());
+      const named = [...templateProblems(file, configuration), ...calendars];
       const files = (names.length > 0 ? names : shippedRunbooks()).map(readRunbook);
       const compiled = files.map(({ text, file, runbooks }) => ({ file, ...compileRunbook(text, file, configuration, runbooks) }));
       const problems = eachOnce([...named, ...compiled.flatMap((each) => each.problems)]);

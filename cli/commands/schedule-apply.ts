@@ -5,6 +5,7 @@ import type { Schedule } from '../../runbooks/schedule.ts';
 import { withCommonOptions, withSignerOptions, type CommandContext, type CommonOptions, type SignerOptions } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { formatDuration } from '../format.ts';
 import { changesBy, loadSchedules } from '../schedules.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
@@ -72,9 +73,11 @@ function changeLines({ schedule, change, differences }: Change): string[] {
     return [`+ ${name}  ${schedule.runbook.name} on ${target}, in the name of ${person}, in ${schedule.calendar.name}`];
   return [
     `~ ${name}`,
-    ...differences.map(
-      ({ field, before, after }) => `    ${field}: ${before === '' ? '(none)' : before} -> ${after === '' ? '(none)' : after}`,
-    ),
+    ...differences.map(({ field, before, after }) => {
+      const isDuration = field === 'jitterMs' || field === 'catchUpMs';
+      const shown = (value: string): string => (value === '' ? '(none)' : isDuration ? formatDuration(Number(value)) : value);
+      return `    ${isDuration ? field.slice(0, -'Ms'.length) : field}: ${shown(before)} -> ${shown(after)}`;
+    }),
   ];
 }
 

@@ -118,6 +118,17 @@ test('an iCal file of 5 MB is refused with file, line and path', async () => {
   }
 });
 
+test.each([
+  ['rrule: FREQ=WEEKLY;COUNT=3, start: "2020-01-01T22:00", duration: 1h', 'its rule has no opening any more'],
+  ['weekly: "Sat 22:00-23:00", freezes: [{ from: 2020-01-01, until: 2090-01-01 }]', 'a freeze covers all its openings'],
+])('lint refuses a calendar that opens no more: %s', async (given, why) => {
+  await configure(`  x: { zone: UTC, ${given} }`);
+  const outcome = await environment.call(['lint', '--config', join(environment.directory, 'holdpoint.yaml')]);
+  expect(told(outcome)).toMatch(/holdpoint\.yaml:\d+:\d+ error calendars\.x: Does not open in the five years from today: /);
+  expect(told(outcome)).toContain(why);
+  expect(outcome.code).toBe(2);
+});
+
 test('without calendars it says where to put them', async () => {
   expect(told(await environment.call(['calendar', 'list']))).toContain('There are no calendars in');
 });

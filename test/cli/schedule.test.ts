@@ -168,6 +168,7 @@ describe('on a server', () => {
     expect([again.code, told(again)]).toEqual([0, expect.stringMatching(/= rotate {2}as it is\s+Nothing to do\./)]);
 
     await writeFile(file, scheduleText(['calendar: night', 'jitter: 10m', 'ticket: { id: CHG-1 }'], { inputs: 'newNodegroup: cyan' }));
+    expect(told(await schedule('apply', '-f', file, '--dry-run'))).toContain('jitter: 5 min -> 10 min');
     const difference = dataOf(await schedule('apply', '-f', file, '--yes', '--json'));
     expect(difference).toEqual({
       schedules: [
