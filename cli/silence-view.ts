@@ -37,7 +37,8 @@ export function unansweredLines({ run, phase }: RunState, lastKnown: Unanswered,
   const goesOn = isOver
     ? 'The run is over, and this is how it ended.'
     : carriedOut.length > 0
-      ? `A worker still carries out ${listOfNames(steps)}: it was heard of at ${formatTime(carriedOut[0]?.at)}.`
+      ? `The worker that carries out ${listOfNames(steps)} was last heard of at ${formatTime(carriedOut[0]?.at)}. ` +
+        'If it has ended, another one looks at the world and goes on from there.'
       : 'Nothing is lost: the run goes on from here when a worker is there. Until then it begins nothing; what EKS, RDS or pods that ' +
         'end were asked for goes on by itself, and nodes stay cordoned.';
   const todo = why === 'silent' ? startOne : 'Run a worker of the build that it began with: docs/changing-workflow-code.md.';

@@ -343,7 +343,9 @@ describe('what a person is told of a run', () => {
       /▶ drain +kubernetes\.drain +30 s/,
     );
     const carriedOut = [{ step: 'drain', at: '2026-11-21T05:24:00Z' }];
-    expect(text({ state: stateOf({}), lastKnown: { ...lastKnown, carriedOut } })).toContain('A worker still carries out drain');
+    expect(text({ state: stateOf({}), lastKnown: { ...lastKnown, carriedOut } })).toContain(
+      'The worker that carries out drain was last heard of at',
+    );
     const over = stateOf({ phase: 'done', ended: { at: '2026-11-21T05:20:00Z', reason: 'every step is done', leftovers: [] } });
     expect(text({ state: over, lastKnown })).not.toContain('are refused');
   });
