@@ -37,13 +37,13 @@ export async function loadCalendars(
 }
 
 /**
- * What is wrong today with calendars of `file` that can be read: iCal files that they name, and those that open no more because their rule has
- * ended or a freeze goes on for years. Addresses are not asked.
+ * What is wrong today with calendars of `file` that can be read: iCal files that they name, and those that open no more because their
+ * rule has ended or a freeze goes on for years. Addresses are not asked.
  */
 export async function calendarProblems(file: string, definitions: Configuration['calendars'], nowMs: number): Promise<Problem[]> {
   const onThisMachine = Object.entries(definitions ?? {}).map(([name, definition]): [string, CalendarDefinition] => [
     name,
-    { ...definition, freezes: definition.freezes.filter((freeze) => 'ical' in freeze) },
+    { ...definition, freezes: definition.freezes.filter((freeze) => !('url' in freeze)) },
   ]);
   if (onThisMachine.length === 0) return [];
   const read = await readCalendars(Object.fromEntries(onThisMachine), { file, copiesFolder: '', nowMs });

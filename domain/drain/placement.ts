@@ -117,7 +117,7 @@ export function placementOf(pods: readonly PodToPlace[], nodes: readonly Remaini
   const nowhere = groups.filter(({ accepting }) => accepting.length === 0);
   const notForVolume = groups.filter(({ accepting, candidates }) => accepting.length > 0 && candidates.length === 0);
   if (nodes.length === 0) return { destinations: [], problems: noNodeAtAll(pods) };
-  const destinations = new Set(groups.flatMap(({ candidates }) => candidates.map(groupOf)));
+  const destinations = new Set(groups.flatMap(({ candidates }) => candidates.map(({ labels }) => groupOfNode(labels))));
   const problems = [
     ...byWorkload(nowhere.flatMap((group) => group.pods)).map((workloadPods) => noNodeProblem(workloadPods, sortedNodes)),
     ...byWorkload(notForVolume.flatMap((group) => group.pods)).map(noNodeForVolumeProblem),
@@ -130,8 +130,8 @@ export function placementOf(pods: readonly PodToPlace[], nodes: readonly Remaini
   return { destinations: [...destinations].sort(compareText), problems };
 }
 
-/** Whose node it is, as people write it. */
-function groupOf({ labels }: RemainingNode): string {
+/** Whose node it is by its labels, as people write it: `node group green`, `NodePool default`, `other nodes`. */
+export function groupOfNode(labels: Readonly<Record<string, string>>): string {
   for (const { label, title } of groupLabels) {
     const name = labelOf(labels, label);
     if (name !== undefined) return `${title} ${name}`;

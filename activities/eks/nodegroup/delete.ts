@@ -2,8 +2,8 @@ import { DeleteNodegroupCommand, type Nodegroup } from '@aws-sdk/client-eks';
 import type { V1Node } from '@kubernetes/client-node';
 import type { Target } from '../../../domain/target.ts';
 import type { ActionContext, Observation, Progress, Undo } from '../../../domain/action.ts';
-import type { Blocker, Effect } from '../../../domain/plan/plan.ts';
-import { hasEnded, podName, staysOnNode } from '../../../domain/drain/pod.ts';
+import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
+import { countedPods, hasEnded, podName, staysOnNode } from '../../../domain/drain/pod.ts';
 import { expectedOfNodes } from '../../../domain/plan/expected.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, type AnyAction, type PlanOf } from '../../action.ts';
@@ -11,6 +11,7 @@ import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { podsOnNodes } from '../../kubernetes/client/read.ts';
 import { findNodegroup, findPatiently, healthProblem, isMissing, nodesOfNodegroup, strangerReason } from './nodegroup.ts';
+import { groupsBeside, podsThatNeed } from './places-beside.ts';
 
 const estimateMs = 2 * 60_000;
 const podsShownMax = 5;
@@ -23,6 +24,8 @@ type DeleteFacts = {
   exists: boolean;
   nodegroupArn: string | null;
   nodes: string[];
+  /** The groups of nodes that take pods when this one is gone, as `groupsBeside` names them: one that goes meanwhile makes another plan. */
+  destinations: string[];
   /** Why the group is not deleted, although it is there. */
   kept?: string;
 };
@@ -48,18 +51,27 @@ async function planDelete(
   const nodegroup = await (createdBy === undefined ? findNodegroup(clients, target, name) : findPatiently(clients, context, name));
   const identity = { nodegroup: name, exists: nodegroup !== undefined, nodegroupArn: nodegroup?.nodegroupArn ?? null };
   const kept = nodegroup && createdBy !== undefined ? strangerReason(nodegroup, name, createdBy) : undefined;
-  if (kept !== undefined) return { ...emptyPlan({ ...identity, nodes: [], kept }), notes: [kept], outputs: { nodegroup: name } };
-  const nodes = nodegroup ? (await nodesOfNodegroup(clients, target, name)).map(nameOf) : [];
+  if (kept !== undefined)
+    return { ...emptyPlan({ ...identity, nodes: [], destinations: [], kept }), notes: [kept], outputs: { nodegroup: name } };
+  const present = nodegroup ? await nodesOfNodegroup(clients, target, name) : [];
+  const nodes = present.map(nameOf);
   const { drained } = expectedOfNodes(expected);
   const left = await podsLeft(
     clients,
     target,
     nodes.filter((node) => !drained.has(node)),
   );
+  const destinations = nodes.length > 0 ? await groupsBeside(clients, target, nodes, expected) : [];
+  // Earlier steps may bring nodes for them.
+  const needing = expected.length > 0 ? [] : await podsThatNeed(clients, target, present);
   return {
-    ...emptyPlan({ ...identity, nodes }),
+    ...emptyPlan({ ...identity, nodes, destinations }),
     effects: nodegroup ? deleteEffects(target.name, name, nodes) : [],
-    blockers: left.length > 0 ? [podsLeftBlocker(target.name, name, left)] : [],
+    risks: nodes.length > 0 && destinations.length === 0 ? [lastNodesRisk(target.name, name)] : [],
+    blockers: [
+      ...(left.length > 0 ? [podsLeftBlocker(target.name, name, left)] : []),
+      ...(needing.length > 0 ? [neededBlocker(target.name, name, needing)] : []),
+    ],
     notes: busyNotes(nodegroup, name),
     details: { podsLeft: left.length },
     outputs: { nodegroup: name },
@@ -88,6 +100,22 @@ function podsLeftBlocker(cluster: string, name: string, left: readonly string[])
     object: `Nodegroup/${cluster}/${name}`,
     reason: `${left.length} pods still run on its nodes: ${shortened(left)}.`,
     remedy: 'Drain the nodes first (kubernetes.drain), or find out who let new pods onto them.',
+  };
+}
+
+function neededBlocker(cluster: string, name: string, needing: readonly string[]): Blocker {
+  return {
+    object: `Nodegroup/${cluster}/${name}`,
+    reason: `${countedPods(needing.length)} find no node, and would find one among these: ${shortened(needing)}.`,
+    remedy: 'See what has become of the nodes that they were moved to; give them nodes, or uncordon these, then plan again.',
+  };
+}
+
+function lastNodesRisk(cluster: string, name: string): Risk {
+  return {
+    object: `Nodegroup/${cluster}/${name}`,
+    risk: 'these are the last nodes that could take pods: no other one is Ready, not cordoned, and not being deleted',
+    remedy: 'Unless the cluster is given up, bring other nodes first.',
   };
 }
 
@@ -123,6 +151,11 @@ async function observeDelete(clients: Clients, plan: PlanOf<DeleteFacts>, { targ
   const left = await podsLeft(clients, target, nodes.map(nameOf));
   if (left.length > 0) {
     const { reason, remedy } = podsLeftBlocker(target.name, name, left);
+    return { state: 'stuck', reason, remedy, progress, untouched };
+  }
+  const needing = await podsThatNeed(clients, target, nodes);
+  if (needing.length > 0) {
+    const { reason, remedy } = neededBlocker(target.name, name, needing);
     return { state: 'stuck', reason, remedy, progress, untouched };
   }
   if (status === 'DELETE_FAILED' && acted) {

@@ -39,8 +39,10 @@ test('The plan names the group and each node that goes with it, and reads only.'
       { object: 'Nodegroup/demo/blue', change: 'delete' },
       ...names.map((name) => ({ object: `Node/${name}`, change: 'terminate its instance' })),
     ],
-    facts: { nodegroup: 'blue', exists: true, nodegroupArn, nodes: names },
-    risks: [],
+    facts: { nodegroup: 'blue', exists: true, nodegroupArn, nodes: names, destinations: [] },
+    risks: [
+      expect.objectContaining({ object: 'Nodegroup/demo/blue', risk: expect.stringMatching(/^these are the last nodes that could/) }),
+    ],
     blockers: [],
     notes: [],
     details: { podsLeft: 0 },
@@ -100,6 +102,47 @@ describe('pods that are still there', () => {
     expect(await failureOf(demo.perform(remove, plan))).toMatchObject({
       code: 'action-stuck',
       message: expect.stringMatching(/^7 pods still run on its nodes: shop\/web-/),
+    });
+    expect(deletions()).toBe(0);
+  });
+});
+
+describe('where pods can go besides', () => {
+  const isBlocked = { reason: expect.stringMatching(/^2 pods find no node, and would find one among these: shop\/web-/) };
+  const bringGreen = async (): Promise<void> => {
+    const { subnets, nodeRole } = await readNodegroup(demo.clients, demo.target, 'blue');
+    const request = { clusterName: 'demo', nodegroupName: 'green', subnets, nodeRole };
+    await demo.clients.eks(region).send(new CreateNodegroupCommand(request));
+    await eventually('green to take pods', async () => {
+      const { facts } = await demo.plan(remove, blue);
+      return JSON.stringify(facts.destinations) === '["node group green"]' ? true : undefined;
+    });
+  };
+  const whileWaiting = async (): Promise<ActionPlan> =>
+    eventually('the pods to wait for a node', async () => {
+      const plan = await demo.plan(remove, blue);
+      return plan.blockers[0]?.reason.startsWith('2 pods') === true ? plan : undefined;
+    });
+
+  test('is signed: another group that goes meanwhile makes another plan', async () => {
+    await bringGreen();
+    const plan = await demo.plan(remove, blue);
+    expect(plan).toMatchObject({ risks: [], blockers: [], facts: { destinations: ['node group green'] } });
+    await demo.clients.eks(region).send(new DeleteNodegroupCommand({ clusterName: 'demo', nodegroupName: 'green' }));
+    expect(await demo.plan(remove, blue)).toMatchObject({ facts: { destinations: [] }, risks: [{ object: 'Nodegroup/demo/blue' }] });
+  });
+
+  test('is not yet there for pods that find no node: neither planned nor begun while they would find one here', async () => {
+    await demo.stop();
+    demo = await startCluster(worldWith([]));
+    const before = await demo.plan(remove, blue);
+    const cordon = [{ op: 'add', path: '/spec/unschedulable', value: true }];
+    for (const name of await demo.nodeNames()) await demo.others.core.patchNode({ name, body: cordon });
+    await demo.others.apps.createNamespacedDeployment({ namespace: 'shop', body: deployment('web', 2) });
+    expect((await whileWaiting()).blockers).toEqual([expect.objectContaining(isBlocked)]);
+    expect(await failureOf(demo.perform(remove, before))).toMatchObject({
+      code: 'action-stuck',
+      message: expect.stringMatching(/^2 pods find no node/),
     });
     expect(deletions()).toBe(0);
   });
