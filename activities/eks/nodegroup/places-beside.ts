@@ -13,7 +13,7 @@ import { findNodegroup, nodegroupLabel } from './nodegroup.ts';
 
 const unschedulableTaint = 'node.kubernetes.io/unschedulable';
 /** Statuses of a node group whose nodes go soon, though they may still take pods. */
-const leavingStatuses = ['DELETING', 'DELETE_FAILED'];
+const leavingStatuses = new Set(['DELETING', 'DELETE_FAILED', '']);
 
 /**
  * The groups of nodes that take pods when a node group is gone, as `groupOfNode` names them, sorted: of each at least one node is Ready
@@ -38,8 +38,9 @@ export async function groupsBeside(
     .filter(isOpen)
     .map(({ metadata }) => metadata?.labels ?? {});
   const names = [...new Set(open.flatMap((labels) => labels[nodegroupLabel] ?? []))];
-  const statuses = await inParallel(names, async (name) => ({ name, status: (await findNodegroup(clients, target, name))?.status ?? '' }));
-  const ending = new Set(statuses.filter(({ status }) => leavingStatuses.includes(status)).map(({ name }) => name));
+  const found = await inParallel(names, (name) => findNodegroup(clients, target, name));
+  // One that EKS does not know any more leaves nodes for a moment.
+  const ending = new Set(names.filter((_name, index) => leavingStatuses.has(found[index]?.status ?? '')));
   const staying = open.filter((labels) => !ending.has(labels[nodegroupLabel] ?? ''));
   const groups = [...staying, ...expectedNodes(expected).map(({ labels }) => labels)].map(groupOfNode);
   return [...new Set(groups)].sort(compareText);

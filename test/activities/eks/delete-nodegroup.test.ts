@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { CreateNodegroupCommand, DeleteNodegroupCommand, UpdateNodegroupVersionCommand, type Nodegroup } from '@aws-sdk/client-eks';
+import type { ExpectedChange } from '../../../domain/plan/expected.ts';
 import type { ActionPlan } from '../../../domain/plan/plan.ts';
 import { findNodegroup, readNodegroup } from '../../../activities/eks/nodegroup/nodegroup.ts';
 import { deployment, eventually } from '../../sandbox/kubernetes-fixture.ts';
@@ -129,7 +130,10 @@ describe('where pods can go besides', () => {
     const plan = await demo.plan(remove, blue);
     expect(plan).toMatchObject({ risks: [], blockers: [], facts: { destinations: ['node group green'] } });
     await demo.clients.eks(region).send(new DeleteNodegroupCommand({ clusterName: 'demo', nodegroupName: 'green' }));
-    expect(await demo.plan(remove, blue)).toMatchObject({ facts: { destinations: [] }, risks: [{ object: 'Nodegroup/demo/blue' }] });
+    // Whether its nodes are cordoned yet or not.
+    const expected: ExpectedChange[] = [{ change: 'nodes-uncordoned', nodes: await demo.nodeNames() }];
+    const without = await demo.plan(remove, blue, { expected });
+    expect(without).toMatchObject({ facts: { destinations: [] }, risks: [{ object: 'Nodegroup/demo/blue' }] });
   });
 
   test('is not yet there for pods that find no node: neither planned nor begun while they would find one here', async () => {
