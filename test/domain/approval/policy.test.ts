@@ -4,6 +4,7 @@ import {
   alternativesOf,
   exclusionOf,
   fulfilmentOf,
+  groupsOf,
   policyInWords,
   readRequirement,
   requirementProblem,
@@ -100,6 +101,15 @@ describe('who meets a policy of several groups', () => {
     expect(satisfied(before, by('ada', 'zoe'))).toBe(false);
     expect(satisfied({ ...before, escalatedAt: '2026-11-28T02:00:00Z' }, by('ada', 'zoe'))).toBe(true);
     expect(satisfied({ ...before, escalatedAt: '2026-11-28T02:00:00Z' }, by('zoe'))).toBe(false);
+    expect(groupsOf(before, 'zoe')).toEqual([]);
+    expect(groupsOf({ ...before, escalatedAt: '2026-11-28T02:00:00Z' }, 'zoe')).toEqual(['leads']);
+    const askedFromTheFirst = {
+      all: [oneOfEach, { atLeast: 1, of: 'leads' }],
+      ...terms,
+      exclude: [],
+      escalate: { afterMs: 1, to: 'leads' },
+    };
+    expect(groupsOf({ ...before, policy: askedFromTheFirst }, 'zoe')).toEqual(['leads']);
   });
 
   test('why nobody can meet it is told', () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Calendar } from '../../../domain/calendar/calendar.ts';
 import { calendarsOf, type CalendarDefinition } from '../../../domain/calendar/definition.ts';
 import { clockChangeDefault } from '../../../domain/calendar/window.ts';
+import { scheduledRunId } from '../../../domain/schedule/schedule.ts';
 import { alarmsFor, comingRuns, openingsForAlarms, verdictAt } from '../../../domain/schedule/openings.ts';
 
 const hourMs = 3_600_000;
@@ -80,4 +81,9 @@ test('coming runs tell the freeze that makes one later, and the one that skips o
 test('freezes set no alarm back: a freeze may be lifted', () => {
   const nights = calendar({ ...everyNight, freezes: [{ from: '2027-01-01', until: '2027-12-31', why: 'for ever' }] });
   expect(openingsForAlarms(nights, at('2027-02-01T12:00:00Z'), 3)).toHaveLength(3);
+});
+
+test('the run of an alarm is named after the day of its opening and its execution, as other runs are', () => {
+  expect(scheduledRunId('2026-11-28T22:00:00.000Z', 'execution-1')).toMatch(/^r-20261128-[0-9a-f]{8}$/);
+  expect(scheduledRunId('2026-11-28T22:00:00.000Z', 'execution-2')).not.toBe(scheduledRunId('2026-11-28T22:00:00.000Z', 'execution-1'));
 });
