@@ -7,7 +7,7 @@ import type { DatabaseCluster } from './rds/cluster.ts';
 import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 
 /** What a world of several answers with. */
-export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'databases'>;
+export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'databases'>;
 
 /**
  * Serves the AWS of several worlds on one endpoint, by the names of their clusters. Paths of EKS name their cluster
@@ -16,7 +16,13 @@ export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'databases'>;
  */
 export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<Server> {
   const noFaults = new Faults(0, () => undefined);
-  const ec2 = createEc2Handler(() => [...clouds.values()].flatMap(({ subnets }) => subnets()), noFaults);
+  const ec2 = createEc2Handler(
+    {
+      subnets: () => [...clouds.values()].flatMap(({ subnets }) => subnets()),
+      launchTemplates: () => [...clouds.values()].flatMap(({ launchTemplates }) => launchTemplates()),
+    },
+    noFaults,
+  );
   const all = (): DatabaseCluster[] => [...clouds.values()].flatMap(({ databases }) => databases());
   const rds = createRdsHandler(all, noFaults);
   const cloudwatch = createCloudwatchHandler(new Map(), noFaults, all);

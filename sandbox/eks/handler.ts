@@ -4,7 +4,7 @@ import type { ShownObject } from '../double-effects.ts';
 import { faultsOfRequest } from '../faults.ts';
 import type { NodegroupView } from '../leftovers.ts';
 import { readBody } from '../request-body.ts';
-import type { ClusterSeed, InsightSeed } from '../seed.ts';
+import type { ClusterSeed, InsightSeed, LaunchTemplateSeed } from '../seed.ts';
 import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
 import { EksError, serverFailure, throttled } from './errors.ts';
@@ -33,6 +33,8 @@ export interface EksHandler {
   setInsights: (clusterName: string, insights: readonly InsightSeed[]) => void;
   /** The subnets of all clusters, as EC2 shows them. */
   subnets: () => SubnetView[];
+  /** The launch templates of all node groups. */
+  launchTemplates: () => LaunchTemplateSeed[];
   /** Says how many addresses of a subnet are free, instead of what its nodes and pods leave. */
   setFreeAddresses: (subnetId: string, count: number) => void;
 }
@@ -89,6 +91,8 @@ export function createEksHandler(world: EksWorld): EksHandler {
       if (cluster) cluster.insights = insightsOf(insights, () => random.uuid(), world.clock.now());
     },
     subnets: () => subnetViews(account, freeAddresses),
+    launchTemplates: () =>
+      account.allClusters().flatMap(({ nodegroups }) => [...nodegroups.values()].flatMap(({ launchTemplate }) => launchTemplate ?? [])),
     setFreeAddresses(subnetId, count) {
       freeAddresses.set(subnetId, count);
     },

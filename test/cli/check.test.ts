@@ -21,6 +21,7 @@ let sandbox: Sandbox;
 let proxy: Proxy;
 let cloud: Cloud | undefined;
 let home: string;
+let shortSubnets: string[];
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'holdpoint-check-'));
@@ -34,6 +35,9 @@ beforeAll(async () => {
   sandbox.world.baseUrl = proxy.url;
   useEnvironment(proxy.url);
   cloud?.setNodegroupIssue('planted', 'old', { code: 'AsgInstanceLaunchFailures', message: 'no capacity', resourceIds: [] });
+  // The subnets of `planted` come after the three of `clean`.
+  shortSubnets = (cloud?.subnets() ?? []).slice(3, 5).map(({ id }) => id);
+  for (const id of shortSubnets) cloud?.setFreeAddresses(id, 4);
 });
 
 afterEach(() => {
@@ -66,12 +70,14 @@ test('A clean cluster has no finding, and every problem of a planted one is foun
   expect(reportOf(sound).notChecked).toEqual([]);
   expect(sound.code).toBe(0);
 
-  const subnets = reportOf(await call(planted, '--json')).findings.filter(({ check }) => check === 'node-addresses');
-  expect(subnets).toEqual([]);
   const found = await call(planted, '--json');
   expect(found.code).toBe(7);
   const names = reportOf(found).findings.map(({ name }) => name);
-  expect(names.sort()).toEqual(plantedFindings.filter((name) => !name.startsWith('control-plane-addresses')));
+  expect(names.sort()).toEqual([...plantedFindings, ...shortSubnets.map((id) => `pod-addresses:Subnet/${id}`)].sort());
+  const [short] = reportOf(found).findings.filter(({ check }) => check === 'pod-addresses');
+  expect(short?.why).toMatch(
+    /^There are 4 free IP addresses in eu-central-1[ab], and the update of node group (blue|old|pool) brings 2 nodes/,
+  );
   expect(proxy.requests.filter((made) => !/^GET |insights$/.test(made) && made !== 'POST /')).toEqual([]);
   // What is packed in releases, annotations and commands stays there.
   expect(found.out + found.err).not.toContain('hunter2');
@@ -269,7 +275,7 @@ test('What may not be read is told with its reason, is not taken for sound, and 
 test('An answer of EC2 that cannot be read, such as the page of a proxy, is no answer.', async () => {
   proxy.treat = ({ body }) => (body.includes('Action=DescribeSubnets') ? { status: 200, body: '<html>Sign in<br>' } : 'pass');
   const { notChecked } = reportOf(await call(clean, '--to', '1.34', '--json'));
-  expect(notChecked.map(({ check }) => check)).toEqual(['control-plane-addresses', 'node-addresses']);
+  expect(notChecked.map(({ check }) => check)).toEqual(['control-plane-addresses', 'node-addresses', 'pod-addresses']);
 });
 
 test('A cluster of Kubernetes is checked by its kubeconfig or by `clusters`; of EKS nothing is said.', async () => {

@@ -106,8 +106,11 @@ const blue = {
 };
 const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: shop } };
 const podRules = [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }];
+/** Two interfaces and a warm one, of 15 addresses each, for each node. */
+const cni = workload('aws-node', { kind: 'DaemonSet', namespace: 'kube-system', container: { image: 'amazon-k8s-cni:v1.21.1' } });
 const sound: Manifest[] = [
   namespace,
+  cni,
   workload('sound'),
   budget('covered', { covered: 'yes' }, { maxUnavailable: 1 }),
   service('sound'),
@@ -136,7 +139,15 @@ export const plantedCluster: ClusterSeed = {
   version: '1.33',
   nodegroups: [
     blue,
-    { ...blue, name: 'old', amiType: 'AL2_x86_64', version: '1.32', releaseVersion: '1.32.3-20250415', size: 2 },
+    {
+      ...blue,
+      name: 'old',
+      amiType: 'AL2_x86_64',
+      version: '1.32',
+      releaseVersion: '1.32.3-20250415',
+      size: 2,
+      launchTemplate: { id: 'lt-0old', version: 2, default: 3, latest: 4, imageId: 'ami-0old' },
+    },
     { ...blue, name: 'pool', size: 1, labels: { 'karpenter.sh/nodepool': 'spot' } },
   ],
   insights: [insight('Deprecated APIs', 'ERROR'), insight('Add-on versions', 'WARNING')],
@@ -212,7 +223,7 @@ export const plantedCluster: ClusterSeed = {
   ],
 };
 
-/** What checks must find there, by name: no more and no less. Two subnets and the health of `old` are set beside. */
+/** What checks must find there, by name: no more and no less. The health of `old` and two subnets with 4 free addresses are set beside. */
 export const plantedFindings: readonly string[] = [
   'amazon-linux-2:Nodegroup/old',
   'bare-pod:Pod/shop/by-hand',
@@ -232,6 +243,8 @@ export const plantedFindings: readonly string[] = [
   'insight:Insight/Deprecated APIs',
   'kube-proxy-ipvs:ConfigMap/kube-system/kube-proxy-config',
   'kube-proxy-skew:DaemonSet/kube-system/kube-proxy',
+  'launch-template-drift:Nodegroup/old',
+  'launch-template-image:Nodegroup/old',
   'min-ready-seconds:Deployment/shop/hasty',
   'no-budget:Deployment/shop/unkept',
   'node-kind:Nodes/karpenter',
