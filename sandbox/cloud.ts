@@ -8,7 +8,10 @@ import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 import { createS3Handler, isS3Request } from './s3/handler.ts';
 
 /** The AWS face of a world: EKS, what belongs to it of EC2, RDS, CloudWatch, and a bucket for evidence, on one endpoint. */
-export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses' | 'subnets' | 'launchTemplates'> {
+export interface Cloud extends Pick<
+  EksHandler,
+  'setNodegroupIssue' | 'setFreeAddresses' | 'subnets' | 'launchTemplates' | 'autoScalingGroups'
+> {
   handle: RequestListener;
   databases: () => readonly DatabaseCluster[];
 }
@@ -36,6 +39,7 @@ export function createCloud(world: CloudWorld): Cloud {
     setFreeAddresses: eks.setFreeAddresses,
     subnets: eks.subnets,
     launchTemplates: eks.launchTemplates,
+    autoScalingGroups: eks.autoScalingGroups,
     databases,
   };
 }

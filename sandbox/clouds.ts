@@ -7,7 +7,7 @@ import type { DatabaseCluster } from './rds/cluster.ts';
 import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 
 /** What a world of several answers with. */
-export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'databases'>;
+export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'databases'>;
 
 /**
  * Serves the AWS of several worlds on one endpoint, by the names of their clusters. Paths of EKS name their cluster
@@ -20,6 +20,7 @@ export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<
     {
       subnets: () => [...clouds.values()].flatMap(({ subnets }) => subnets()),
       launchTemplates: () => [...clouds.values()].flatMap(({ launchTemplates }) => launchTemplates()),
+      autoScalingGroups: () => [...clouds.values()].flatMap(({ autoScalingGroups }) => autoScalingGroups()),
     },
     noFaults,
   );

@@ -9,7 +9,7 @@ import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
 import { EksError, serverFailure, throttled } from './errors.ts';
 import { insightsOf } from './insights.ts';
-import { limits, type Nodegroup, type NodegroupIssue, type UpdateError } from './model.ts';
+import { limits, type Nodegroup, type NodegroupIssue, type ScalingConfig, type UpdateError } from './model.ts';
 import { operations, type Call, type Operation } from './operations.ts';
 import { Past } from './past.ts';
 import { RequestTokens } from './request-tokens.ts';
@@ -35,6 +35,8 @@ export interface EksHandler {
   subnets: () => SubnetView[];
   /** The launch templates of all node groups. */
   launchTemplates: () => LaunchTemplateSeed[];
+  /** The Auto Scaling groups of all node groups. */
+  autoScalingGroups: () => AutoScalingGroupView[];
   /** Says how many addresses of a subnet are free, instead of what its nodes and pods leave. */
   setFreeAddresses: (subnetId: string, count: number) => void;
 }
@@ -45,6 +47,14 @@ export interface SubnetView {
   zone: string;
   vpcId: string;
   freeAddresses: number;
+}
+
+/** An Auto Scaling group of a node group. */
+export interface AutoScalingGroupView extends ScalingConfig {
+  name: string;
+  clusterName: string;
+  zones: string[];
+  instanceIds: string[];
 }
 
 /** The share of throttled requests that are told so in other words; one that was armed never is. */
@@ -91,12 +101,20 @@ export function createEksHandler(world: EksWorld): EksHandler {
       if (cluster) cluster.insights = insightsOf(insights, () => random.uuid(), world.clock.now());
     },
     subnets: () => subnetViews(account, freeAddresses),
-    launchTemplates: () =>
-      account.allClusters().flatMap(({ nodegroups }) => [...nodegroups.values()].flatMap(({ launchTemplate }) => launchTemplate ?? [])),
+    launchTemplates: () => nodegroupsOf(account).flatMap(({ launchTemplate }) => launchTemplate ?? []),
+    autoScalingGroups: () =>
+      nodegroupsOf(account).map(({ autoScalingGroup: name, cluster, scalingConfig, subnets, instances }) => {
+        const zones = subnets.map(({ zone }) => zone);
+        return { name, clusterName: cluster.name, ...scalingConfig, zones, instanceIds: instances.map(({ id }) => id) };
+      }),
     setFreeAddresses(subnetId, count) {
       freeAddresses.set(subnetId, count);
     },
   };
+}
+
+function nodegroupsOf(account: Account): Nodegroup[] {
+  return account.allClusters().flatMap(({ nodegroups }) => [...nodegroups.values()]);
 }
 
 /** Each node takes an address of its zone's subnet, and so does each of its pods, as the VPC CNI gives them out. */

@@ -61,6 +61,16 @@ test('launch templates, their used versions and instance types are told by id, a
   await expect(ec2.send(unknown)).rejects.toMatchObject({ name: 'InvalidInstanceType' });
 });
 
+test('the Auto Scaling group of a node group is found by the tag of its cluster', async () => {
+  const ask = (tag: string): Promise<string> => {
+    const filter = { 'Filters.member.1.Name': 'tag-key', 'Filters.member.1.Values.member.1': tag };
+    const body = new URLSearchParams({ Action: 'DescribeAutoScalingGroups', Version: '2011-01-01', ...filter });
+    return fetch(sandbox.url, { method: 'POST', body }).then((answer) => answer.text());
+  };
+  expect(await ask(`kubernetes.io/cluster/${demoClusterName}`)).toMatch(/<AutoScalingGroupName>eks-blue-.*<HealthStatus>Healthy</);
+  expect(await ask('kubernetes.io/cluster/other')).toContain('<AutoScalingGroups></AutoScalingGroups>');
+});
+
 test('a subnet that does not exist is refused as EC2 does', async () => {
   const call = ec2.send(new DescribeSubnetsCommand({ SubnetIds: ['subnet-0none'] }));
   await expect(call).rejects.toMatchObject({ name: 'InvalidSubnetID.NotFound', message: "The subnet ID 'subnet-0none' does not exist" });
