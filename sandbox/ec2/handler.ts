@@ -119,7 +119,8 @@ function describeAutoScalingGroups(form: URLSearchParams, groups: readonly AutoS
       const lists = `<AvailabilityZones>${places}</AvailabilityZones><Instances>${instances}</Instances>`;
       return `<member><AutoScalingGroupName>${escape(name)}</AutoScalingGroupName>${sizes}${lists}</member>`;
     });
-  const result = `<DescribeAutoScalingGroupsResult><AutoScalingGroups>${members.join('')}</AutoScalingGroups></DescribeAutoScalingGroupsResult>`;
+  const found = `<AutoScalingGroups>${members.join('')}</AutoScalingGroups>`;
+  const result = `<DescribeAutoScalingGroupsResult>${found}</DescribeAutoScalingGroupsResult>`;
   const xml = `<DescribeAutoScalingGroupsResponse xmlns="${autoScalingNamespace}">${result}</DescribeAutoScalingGroupsResponse>`;
   send(response, 200, xml);
 }

@@ -130,7 +130,8 @@ test('cluster-upgrade whose control plane somebody upgrades by hand at its hold 
       holds.push(hold);
       if (holds.length > 1) return;
       await eks.send(new UpdateClusterVersionCommand({ name, version: '1.34' }));
-      await until('the control plane', async () => (await eks.send(new DescribeClusterCommand({ name }))).cluster?.status === 'ACTIVE');
+      const statusNow = async () => (await eks.send(new DescribeClusterCommand({ name }))).cluster?.status;
+      await until('the control plane', async () => (await statusNow()) === 'ACTIVE');
     },
   });
   expect(state).toMatchObject({ phase: 'done', ended: { leftovers: [] } });
