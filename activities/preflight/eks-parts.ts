@@ -23,6 +23,7 @@ import { listAllOf, pageSize } from '../aws-pages.ts';
 import { listNodegroups } from '../eks/cluster.ts';
 import { awsError, messageCharactersMax } from '../failure.ts';
 import { inParallel } from '../kubernetes/client/read.ts';
+import { readQuotas } from './quotas.ts';
 import { reading } from './reading.ts';
 
 /** Launch templates, instance types and subnets that are asked for at once. */
@@ -51,6 +52,7 @@ export async function readEksParts(
     subnets: 'unread' in groups ? groups : await reading(() => subnets(clients, target, usesOf(cluster, own, podSubnets))),
     launchTemplates: templates,
     instanceTypes: isTypeUnread ? templates : await reading(() => instanceTypes(clients, target, known)),
+    quotas: 'unread' in groups ? groups : await quotasOf(clients, target, own),
     addons: await reading(() => addons(clients, target)),
     addonVersions: await reading(() => addonVersions(clients, target, toVersion)),
     certificateAuthorities: await reading(() => readAuthorities(clients, target)),
@@ -84,9 +86,15 @@ function nodegroupView(group: Nodegroup): NodegroupView {
     instanceTypes: group.instanceTypes ?? [],
     launchTemplate: id === undefined || used === undefined ? undefined : { id, version: used },
     nodesWanted,
+    capacityType: group.capacityType ?? 'ON_DEMAND',
     updatedAtOnce: updateConfig.maxUnavailable ?? Math.max(1, share),
     hasSurge: updateConfig.updateStrategy !== 'MINIMAL',
   };
+}
+
+async function quotasOf(...asked: Parameters<typeof readQuotas>): ReturnType<typeof readQuotas> {
+  const read = await reading(() => readQuotas(...asked));
+  return 'value' in read ? read.value : read;
 }
 
 function withTypesOfTemplate(group: NodegroupView, templates: Parts['launchTemplates']): NodegroupView {
@@ -214,9 +222,9 @@ async function instanceTypes(clients: Clients, target: Target, nodegroups: reado
     const { InstanceTypes = [] } = await ec2
       .describeInstanceTypes({ InstanceTypes: names as _InstanceType[] })
       .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeInstanceTypes', target)));
-    for (const { InstanceType: name = '', NetworkInfo: network = {} } of InstanceTypes) {
+    for (const { InstanceType: name = '', NetworkInfo: network = {}, VCpuInfo } of InstanceTypes) {
       const { MaximumNetworkInterfaces: interfacesMax = 0, Ipv4AddressesPerInterface: addressesPerInterface = 0 } = network;
-      found.push({ name, interfacesMax, addressesPerInterface });
+      found.push({ name, processors: VCpuInfo?.DefaultVCpus ?? 0, interfacesMax, addressesPerInterface });
     }
   }
   return found;

@@ -161,6 +161,8 @@ export interface NodegroupView {
   nodesWanted: number;
   /** How many nodes EKS replaces at the same time. */
   updatedAtOnce: number;
+  /** `ON_DEMAND`, `SPOT`, or a kind that has no quota of its own. */
+  capacityType: string;
   /** Whether EKS starts new nodes before it takes old ones away (update strategy DEFAULT). */
   hasSurge: boolean;
 }
@@ -168,6 +170,7 @@ export interface NodegroupView {
 /** An instance type of EC2. */
 export interface InstanceTypeView {
   name: string;
+  processors: number;
   interfacesMax: number;
   addressesPerInterface: number;
 }
@@ -215,6 +218,16 @@ export interface LaunchTemplateView {
   used: readonly { version: string; image?: string; instanceType?: string }[];
 }
 
+/** How many virtual processors an account may run of one kind of instances, and runs now. */
+export interface QuotaView {
+  capacityType: string;
+  name: string;
+  /** As AWS calls it. */
+  title: string;
+  processorsMax: number;
+  processorsUsed: number;
+}
+
 /** Everything that checks are made of, by the name under which its reading is told. */
 export interface Parts {
   cluster: EksClusterView;
@@ -227,6 +240,7 @@ export interface Parts {
   subnets: readonly SubnetView[];
   launchTemplates: readonly LaunchTemplateView[];
   instanceTypes: readonly InstanceTypeView[];
+  quotas: readonly QuotaView[];
   certificateAuthorities: readonly CertificateAuthority[];
   nodes: readonly NodeView[];
   pods: readonly PodView[];

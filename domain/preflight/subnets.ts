@@ -43,18 +43,24 @@ interface Arrival {
 }
 
 /**
- * What an update brings to a subnet: the node groups follow one after another, so each by itself has to find room. A new group has as
- * many nodes as the old one; EKS starts twice as many as there are zones, or as many as it replaces at once
+ * How many nodes an update of a group brings before old ones go: as many as it has where a new group takes its place; else EKS starts twice
+ * as many as there are zones, or as many as it replaces at once
  * (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-update-behavior.html).
  */
+function nodesThatCome({ name, hasSurge, updatedAtOnce, nodesWanted }: NodegroupView, zones: number, { updatedNodegroups }: Aim): number {
+  const updated = updatedNodegroups?.find(({ nodegroup }) => nodegroup === name);
+  if (updatedNodegroups && !updated) return 0;
+  if (updated?.newNodegroup !== undefined) return nodesWanted;
+  return hasSurge ? Math.max(surgePerZone * zones, updatedAtOnce) : 0;
+}
+
+/** What comes to a subnet: the node groups follow one after another, so each by itself has to find room. */
 function arrivalsAt(subnet: SubnetView, nodegroups: readonly NodegroupView[], subnets: readonly SubnetView[], aim: Aim): Arrival[] {
   return nodegroups.flatMap((group): Arrival[] => {
-    const updated = aim.updatedNodegroups?.find(({ nodegroup }) => nodegroup === group.name);
     const own = subnets.filter(({ id }) => group.subnetIds.includes(id));
     const zones = new Set(own.map(({ zone }) => zone));
-    if (!zones.has(subnet.zone) || (aim.updatedNodegroups && !updated)) return [];
-    const surge = group.hasSurge ? Math.max(surgePerZone * zones.size, group.updatedAtOnce) : 0;
-    const nodes = Math.ceil((updated?.newNodegroup === undefined ? surge : group.nodesWanted) / zones.size);
+    if (!zones.has(subnet.zone)) return [];
+    const nodes = Math.ceil(nodesThatCome(group, zones.size, aim) / zones.size);
     const inZone = own.filter(({ zone }) => zone === subnet.zone);
     return nodes === 0 ? [] : [{ group, nodes, free: inZone.reduce((sum, { freeAddresses }) => sum + freeAddresses, 0) }];
   });
@@ -111,6 +117,34 @@ const podAddresses = defineCheck({
   },
 });
 
+/** Families of the quotas for standard instances; others, such as those with GPUs, have quotas of their own. */
+const standardFamilies = /^[acdhimrtz]\d/;
+
+const quota = defineCheck({
+  name: 'instance-quota',
+  title: 'The account may not run as many virtual processors as the nodes that an update brings have',
+  severity: 'error',
+  source: 'https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits',
+  reads: ['nodegroups', 'subnets', 'instanceTypes', 'quotas'],
+  find: ({ nodegroups, subnets, instanceTypes, quotas }, aim) =>
+    quotas.flatMap(({ capacityType, name: quotaName, title, processorsMax, processorsUsed }) => {
+      const needs = nodegroups.flatMap((group) => {
+        const own = instanceTypes.filter(({ name }) => group.instanceTypes.includes(name) && standardFamilies.test(name));
+        if (group.capacityType !== capacityType || own.length === 0) return [];
+        const zones = new Set(subnets.filter(({ id }) => group.subnetIds.includes(id)).map(({ zone }) => zone)).size;
+        const nodes = nodesThatCome(group, zones, aim);
+        return [{ group, nodes, processors: nodes * Math.max(...own.map(({ processors }) => processors)) }];
+      });
+      const [largest] = needs.sort((one, other) => other.processors - one.processors);
+      if (!largest || processorsUsed + largest.processors <= processorsMax) return [];
+      const { group, nodes, processors } = largest;
+      const comes = `the update of node group ${group.name} brings ${nodesText(nodes)} with ${processors} in all`;
+      const why = `The quota "${title}" is ${processorsMax} virtual processors, of which ${processorsUsed} run, and ${comes}.`;
+      const remedy = 'Ask AWS for a larger quota (Service Quotas, EC2), or end instances that nobody needs.';
+      return [{ object: `Quota/${quotaName}`, severity: 'error', why, remedy }];
+    }),
+});
+
 const roomRemedy = 'Free addresses, or add a subnet: new nodes come before old ones go.';
 
 function shortText(free: number, { zone }: SubnetView): string {
@@ -139,5 +173,5 @@ function podsPerNode(nodes: readonly NodeView[], pods: readonly PodView[]): Map<
   return most;
 }
 
-/** Addresses for what an upgrade makes before it takes the old away. */
-export const subnetChecks: readonly Check[] = [controlPlane, nodeAddresses, podAddresses];
+/** Room for what an upgrade makes before it takes the old away. */
+export const subnetChecks: readonly Check[] = [controlPlane, nodeAddresses, podAddresses, quota];

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ProcessorUse } from '../cloudwatch/handler.ts';
 import type { ShownObject } from '../double-effects.ts';
 import { faultsOfRequest } from '../faults.ts';
 import type { NodegroupView } from '../leftovers.ts';
 import { readBody } from '../request-body.ts';
-import type { ClusterSeed, InsightSeed, LaunchTemplateSeed } from '../seed.ts';
+import { instanceTypes, type ClusterSeed, type InsightSeed, type LaunchTemplateSeed } from '../seed.ts';
 import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
 import { EksError, serverFailure, throttled } from './errors.ts';
@@ -37,6 +38,9 @@ export interface EksHandler {
   launchTemplates: () => LaunchTemplateSeed[];
   /** The Auto Scaling groups of all node groups. */
   autoScalingGroups: () => AutoScalingGroupView[];
+  /** Virtual processors of all nodes, and how many the account may run. */
+  processors: () => ProcessorUse;
+  setProcessorsMax: (count: number) => void;
   /** Says how many addresses of a subnet are free, instead of what its nodes and pods leave. */
   setFreeAddresses: (subnetId: string, count: number) => void;
 }
@@ -63,12 +67,16 @@ const throttledInOtherWords = 0.3;
 /** What a /24 has for its users: AWS keeps five addresses of each subnet. */
 const subnetAddresses = 251;
 
+/** What an account may run that has asked for more once. */
+const processorsMaxDefault = 10_000;
+
 /** Serves EKS (REST-JSON, API 2017-11-01) for the clusters of a world, in the regions they are in. */
 export function createEksHandler(world: EksWorld): EksHandler {
   const account = new Account(world, world.seed.clusters);
   const service: Service = { account, tokens: new RequestTokens(), past: new Past(account) };
   world.showNodegroups(() => nodegroupViews(account));
   const freeAddresses = new Map<string, number>();
+  let processorsMax = processorsMaxDefault;
   let requests = 0;
   return {
     handle(request, response) {
@@ -107,6 +115,10 @@ export function createEksHandler(world: EksWorld): EksHandler {
         const zones = subnets.map(({ zone }) => zone);
         return { name, clusterName: cluster.name, ...scalingConfig, zones, instanceIds: instances.map(({ id }) => id) };
       }),
+    processors: () => ({ used: nodegroupsOf(account).reduce((sum, group) => sum + processorsOf(group), 0), max: processorsMax }),
+    setProcessorsMax(count) {
+      processorsMax = count;
+    },
     setFreeAddresses(subnetId, count) {
       freeAddresses.set(subnetId, count);
     },
@@ -115,6 +127,10 @@ export function createEksHandler(world: EksWorld): EksHandler {
 
 function nodegroupsOf(account: Account): Nodegroup[] {
   return account.allClusters().flatMap(({ nodegroups }) => [...nodegroups.values()]);
+}
+
+function processorsOf({ instanceTypes: [name], instances }: Nodegroup): number {
+  return instances.length * (instanceTypes.find((type) => type.name === name)?.processors ?? 0);
 }
 
 /** Each node takes an address of its zone's subnet, and so does each of its pods, as the VPC CNI gives them out. */

@@ -119,7 +119,7 @@ test('cluster-upgrade bakes with all nodes at the version before, and holds Karp
   expect(await scenario.troubles(state)).toEqual([]);
 }, 120_000);
 
-test('cluster-upgrade whose control plane somebody upgrades by hand at its hold has that signed anew, and does not do it again', async () => {
+test('cluster-upgrade whose control plane somebody upgrades by hand at its hold has that signed anew, and does not repeat it', async () => {
   const scenario = await environment.raise('cluster-upgrade', { taskQueue: environment.name });
   const name = scenario.cluster;
   const { eks } = scenario;

@@ -83,7 +83,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
     randomSeed: 7,
     cloud: (world) => {
       const { handle } = (eks = createEksHandler(world));
-      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults, () => world.databases);
+      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults, () => world.databases, eks.processors);
       const rds = createRdsHandler(() => world.databases, world.faults);
       const ec2 = createEc2Handler(eks, world.faults);
       return (request, response) => {

@@ -54,7 +54,7 @@ const node = (differences: Partial<NodeView> = {}): NodeView => {
 const nodegroup = (differences: Partial<NodegroupView> = {}): NodegroupView => {
   const launchTemplate = { id: 'lt-1', version: '4' };
   const fixed = { name: 'blue', status: 'ACTIVE', version: '1.33', amiType: 'AL2023_x86_64_STANDARD', instanceTypes: ['m6i.large'] };
-  const sizes = { nodesWanted: 3, updatedAtOnce: 1, hasSurge: true };
+  const sizes = { capacityType: 'ON_DEMAND', nodesWanted: 3, updatedAtOnce: 1, hasSurge: true };
   return { ...fixed, ...sizes, issues: [], subnetIds: ['s-1', 's-2'], launchTemplate, ...differences };
 };
 const addon = (differences: Partial<AddonView> = {}): AddonView => {
@@ -121,7 +121,8 @@ const sound: Parts = {
   ],
   subnets: [subnet('s-1', 'a', 200), subnet('s-2', 'b', 200)],
   launchTemplates: [template()],
-  instanceTypes: [{ name: 'm6i.large', interfacesMax: 3, addressesPerInterface: 10 }],
+  instanceTypes: [{ name: 'm6i.large', processors: 2, interfacesMax: 3, addressesPerInterface: 10 }],
+  quotas: [{ capacityType: 'ON_DEMAND', name: 'standard', title: 'Standard instances', processorsMax: 32, processorsUsed: 24 }],
   certificateAuthorities: [authority({ id: 'ca-1', activatedAt: '2020-01-01T00:00:00Z', signing: 'IN_USE' })],
   nodes: [node()],
   pods: [podOf(), podOf({ name: 'web-2' })],
@@ -331,6 +332,36 @@ const eksCases: Case[] = [
       subnets: [subnet('s-1', 'a', 2), subnet('s-2', 'b', 2), subnet('p-1', 'a', 39, ['pods']), subnet('p-2', 'b', 40, ['pods'])],
     },
     finds: ['warning Subnet/p-1'],
+  },
+];
+
+const quotas = (processorsUsed: number, capacityType = 'ON_DEMAND'): Parts['quotas'] => {
+  return [{ capacityType, name: 'standard', title: 'Standard instances', processorsMax: 32, processorsUsed }];
+};
+const quotaCases: Case[] = [
+  {
+    check: 'instance-quota',
+    when: 'four nodes with two processors each: 25 of 32 run',
+    parts: { quotas: quotas(25) },
+    finds: ['error Quota/standard'],
+  },
+  { check: 'instance-quota', when: '24 of 32 run', parts: { quotas: quotas(24) }, finds: [] },
+  { check: 'instance-quota', when: 'the quota of Spot, and nodes on demand', parts: { quotas: quotas(32, 'SPOT') }, finds: [] },
+  {
+    check: 'instance-quota',
+    when: 'instances with GPUs, which have a quota of their own',
+    parts: {
+      quotas: quotas(32),
+      nodegroups: [nodegroup({ instanceTypes: ['g5.xlarge'] })],
+      instanceTypes: [{ name: 'g5.xlarge', processors: 4, interfacesMax: 4, addressesPerInterface: 15 }],
+    },
+    finds: [],
+  },
+  {
+    check: 'instance-quota',
+    when: 'EKS takes old nodes away first',
+    parts: { quotas: quotas(32), nodegroups: [nodegroup({ hasSurge: false })] },
+    finds: [],
   },
 ];
 
@@ -597,7 +628,7 @@ const versionCases: Case[] = [
   },
 ];
 
-const cases = [...eksCases, ...addonCases, ...nodeCases, ...workloadCases, ...versionCases];
+const cases = [...eksCases, ...quotaCases, ...addonCases, ...nodeCases, ...workloadCases, ...versionCases];
 
 test('A sound cluster has no finding.', () => {
   const report = preflight(whole(sound), { version: '1.33', toVersion: '1.34', nowMs });
@@ -720,7 +751,7 @@ test.each<[string, number, Partial<AddressingView>, { ofNode: number; ofPods?: n
   ['prefixes with a target of addresses', 17, { inPrefixes: true, warmAddresses: 4 }, { ofNode: 33 }],
   ['subnets of pods: two interfaces are left', 100, { inOwnSubnets: true }, { ofNode: 1, ofPods: 20 }],
 ])('The addresses that a node of three interfaces with ten addresses takes: %s.', (_when, pods, differences, takes) => {
-  const type = { name: 'm6i.large', interfacesMax: 3, addressesPerInterface: 10 };
+  const type = { name: 'm6i.large', processors: 2, interfacesMax: 3, addressesPerInterface: 10 };
   expect(addressesOfNode(type, pods, { ...addressing, ...differences })).toEqual({ ofPods: 0, ...takes });
 });
 
@@ -758,9 +789,8 @@ describe('what the run itself updates', () => {
     const subnets = [subnet('s-1', 'a', 29), subnet('s-2', 'b', 30)];
     const parts = { ...sound, subnets, nodegroups: [nodegroup({ nodesWanted: 59 })] };
     const updatedNodegroups = [{ nodegroup: 'blue', newNodegroup: 'green' }];
-    const [found, ...others] = preflight(whole(parts), { ...aim, updatedNodegroups }).findings.filter(
-      ({ severity }) => severity === 'error',
-    );
+    const { findings } = preflight(whole(parts), { ...aim, updatedNodegroups });
+    const [found, ...others] = findings.filter(({ check }) => check === 'node-addresses');
     expect(others).toEqual([]);
     expect(found?.why).toBe('There are 29 free IP addresses in a, and the update of node group blue brings 30 nodes there.');
   });
