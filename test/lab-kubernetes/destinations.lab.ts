@@ -91,7 +91,7 @@ test('a NodePool of Karpenter is held and put back as it was', async () => {
 test('a bake finds the cluster well, and stops where the pods of a rollout do not become Ready', async () => {
   const bake = { lasts: '0s', recoverWithin: '0s' };
   await carryOut('eks.bake', bake);
-  const signed = await actionOf('eks.bake').plan(bake as never, context);
+  const signed = await actionOf('eks.bake').plan(bake, context);
   const web = `/apis/apps/v1/namespaces/${namespace}/deployments/web`;
   const becomeReadyAfter = async (seconds: string): Promise<void> => {
     const annotations = { 'sandbox.holdpoint.dev/readiness-seconds': seconds };
