@@ -16,11 +16,11 @@ function benchUpgrade(...args: string[]): Promise<{ code: number; stdout: string
 test('EKS at its best takes the cluster to the version, and nothing is left; one line says how long it took', async () => {
   const { code, stdout, stderr } = await benchUpgrade('--only', 'at-best', '--speed', '200', '--json');
   expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
-  const { contenders } = JSON.parse(stdout) as { contenders: Record<string, Parameters<typeof isDone>[0] & Record<string, unknown>> };
-  const { makespanSeconds, ...others } = contenders['at-best'] ?? {};
-  expect(others).toMatchObject({ violations: 0, left: { nodegroups: [], addons: [], cordonedNodes: [] } });
+  const { contenders } = JSON.parse(stdout) as { contenders: Record<string, { makespanSeconds: number }> };
+  const best = contenders['at-best'];
+  expect(best).toMatchObject({ violations: 0, left: { nodegroups: [], addons: [], cordonedNodes: [] } });
   // The control plane alone takes eight minutes.
-  expect(makespanSeconds).toBeGreaterThan(480);
+  expect(best?.makespanSeconds).toBeGreaterThan(480);
 }, 120_000);
 
 test.each([
