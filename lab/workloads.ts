@@ -137,7 +137,7 @@ async function create(send: KubernetesRequest, manifest: Manifest): Promise<void
   }
 }
 
-const plurals: Record<string, string> = { Namespace: 'namespaces', Node: 'nodes' };
+const plurals: Record<string, string> = { Ingress: 'ingresses', StorageClass: 'storageclasses' };
 
 function collectionPath({ apiVersion, kind, metadata: { namespace } }: Manifest): string {
   const base = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;

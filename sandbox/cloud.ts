@@ -8,7 +8,10 @@ import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 import { createS3Handler, isS3Request } from './s3/handler.ts';
 
 /** The AWS face of a world: EKS, what belongs to it of EC2, RDS, CloudWatch, and a bucket for evidence, on one endpoint. */
-export interface Cloud extends Pick<EksHandler, 'setNodegroupIssue' | 'setFreeAddresses' | 'subnets'> {
+export interface Cloud extends Pick<
+  EksHandler,
+  'setNodegroupIssue' | 'setFreeAddresses' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'processors' | 'setProcessorsMax'
+> {
   handle: RequestListener;
   databases: () => readonly DatabaseCluster[];
 }
@@ -19,9 +22,9 @@ export type CloudWorld = EksWorld & { readonly alarms?: ReadonlyMap<string, Alar
 /** Makes the AWS face of a world. */
 export function createCloud(world: CloudWorld): Cloud {
   const eks = createEksHandler(world);
-  const ec2 = createEc2Handler(eks.subnets, world.faults);
+  const ec2 = createEc2Handler(eks, world.faults);
   const databases = (): readonly DatabaseCluster[] => world.databases ?? [];
-  const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults, databases);
+  const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults, databases, eks.processors);
   const rds = createRdsHandler(databases, world.faults);
   const s3 = createS3Handler([{ name: 'evidence', objectLock: { retention: { mode: 'GOVERNANCE', days: 1 } } }]);
   return {
@@ -35,6 +38,10 @@ export function createCloud(world: CloudWorld): Cloud {
     setNodegroupIssue: eks.setNodegroupIssue,
     setFreeAddresses: eks.setFreeAddresses,
     subnets: eks.subnets,
+    launchTemplates: eks.launchTemplates,
+    autoScalingGroups: eks.autoScalingGroups,
+    processors: eks.processors,
+    setProcessorsMax: eks.setProcessorsMax,
     databases,
   };
 }

@@ -1,13 +1,13 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Cloud } from './cloud.ts';
-import { createCloudwatchHandler, isCloudwatchRequest } from './cloudwatch/handler.ts';
+import { createCloudwatchHandler, isCloudwatchRequest, type ProcessorUse } from './cloudwatch/handler.ts';
 import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
 import { Faults } from './faults.ts';
 import type { DatabaseCluster } from './rds/cluster.ts';
 import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 
 /** What a world of several answers with. */
-export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'databases'>;
+export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'processors' | 'databases'>;
 
 /**
  * Serves the AWS of several worlds on one endpoint, by the names of their clusters. Paths of EKS name their cluster
@@ -16,10 +16,21 @@ export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'databases'>;
  */
 export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<Server> {
   const noFaults = new Faults(0, () => undefined);
-  const ec2 = createEc2Handler(() => [...clouds.values()].flatMap(({ subnets }) => subnets()), noFaults);
+  const ec2 = createEc2Handler(
+    {
+      subnets: () => [...clouds.values()].flatMap(({ subnets }) => subnets()),
+      launchTemplates: () => [...clouds.values()].flatMap(({ launchTemplates }) => launchTemplates()),
+      autoScalingGroups: () => [...clouds.values()].flatMap(({ autoScalingGroups }) => autoScalingGroups()),
+    },
+    noFaults,
+  );
   const all = (): DatabaseCluster[] => [...clouds.values()].flatMap(({ databases }) => databases());
   const rds = createRdsHandler(all, noFaults);
-  const cloudwatch = createCloudwatchHandler(new Map(), noFaults, all);
+  const processors = (): ProcessorUse => {
+    const uses = [...clouds.values()].map((cloud) => cloud.processors());
+    return { used: uses.reduce((sum, { used }) => sum + used, 0), max: Math.max(0, ...uses.map(({ max }) => max)) };
+  };
+  const cloudwatch = createCloudwatchHandler(new Map(), noFaults, all, processors);
   const handleOf = (path: string): RequestListener | undefined => {
     const [, first, name = ''] = path.split(/[/?]/);
     const [any] = clouds.values();

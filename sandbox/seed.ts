@@ -83,6 +83,18 @@ export interface NodegroupSeed {
   zones: string[];
   /** Labels that the group puts on its nodes besides those that EKS sets by itself. */
   labels: Record<string, string>;
+  /** EKS makes one of its own, which it does not show, where there is none. */
+  launchTemplate?: LaunchTemplateSeed;
+}
+
+/** A launch template of EC2, and the version of it that a node group uses. */
+export interface LaunchTemplateSeed {
+  id: string;
+  version: number;
+  default: number;
+  latest: number;
+  /** What the used version says. */
+  imageId?: string;
 }
 
 /** An object as it would be given to `kubectl apply`. */
@@ -105,6 +117,14 @@ const instanceCapacity: Record<string, NodeSpec['capacity']> = {
   'm6i.2xlarge': { cpuMillis: 8000, memoryMiB: 31_232, pods: 58 },
   'm7i.xlarge': { cpuMillis: 4000, memoryMiB: 15_360, pods: 58 },
 };
+
+/** Processors, and the room of network interfaces, of the same instance types (DescribeInstanceTypes). */
+export const instanceTypes: readonly { name: string; processors: number; interfacesMax: number; addressesPerInterface: number }[] = [
+  { name: 'm6i.large', processors: 2, interfacesMax: 3, addressesPerInterface: 10 },
+  { name: 'm6i.xlarge', processors: 4, interfacesMax: 4, addressesPerInterface: 15 },
+  { name: 'm6i.2xlarge', processors: 8, interfacesMax: 4, addressesPerInterface: 15 },
+  { name: 'm7i.xlarge', processors: 4, interfacesMax: 4, addressesPerInterface: 15 },
+];
 
 /** The capacity of an instance type; one that is not known counts as an m6i.xlarge. */
 export function capacityOf(instanceType: string): NodeSpec['capacity'] {

@@ -28,7 +28,12 @@ type PreflightFacts = {
   /** Left out where it is not so. */
   acceptBroken?: true;
   /** What the checks were made for; left out where none were. */
-  checks?: { toVersion: string; waive: { finding: string; reason: string; until: string }[]; updatedAddons?: string[] };
+  checks?: {
+    toVersion: string;
+    waive: { finding: string; reason: string; until: string }[];
+    updatedAddons?: string[];
+    updatedNodegroups?: { nodegroup: string; newNodegroup?: string }[];
+  };
 };
 
 /** `eks.preflight`: whether maintenance could succeed as things are now. It reads only; its blockers are its result. */
@@ -62,12 +67,13 @@ function preflightProgress({ version, nodegroup, nodegroupVersion }: PreflightFa
 }
 
 /** Throws `action-input-invalid` where a setting speaks of what is not looked at. */
-function requireWhole({ waive = [], updatedAddons = [], toVersion, minFreeAddresses, nodegroup }: PreflightInput): void {
+function requireWhole({ waive = [], updatedAddons = [], updatedNodegroups, toVersion, minFreeAddresses, nodegroup }: PreflightInput): void {
   const refuse = (cause: string): never => {
     throw new HoldpointError('action-input-invalid', { action: 'eks.preflight', cause });
   };
   if (waive.length > 0 && toVersion === undefined) refuse('waive speaks of the checks before an upgrade, so it needs toVersion');
   if (updatedAddons.length > 0 && toVersion === undefined) refuse('updatedAddons speaks of an upgrade, so it needs toVersion');
+  if (updatedNodegroups && toVersion === undefined) refuse('updatedNodegroups speaks of an upgrade, so it needs toVersion');
   if (minFreeAddresses !== undefined && nodegroup === undefined) {
     refuse('minFreeAddresses speaks of the subnets of a node group, so it needs nodegroup');
   }
@@ -102,9 +108,9 @@ async function planPreflight(clients: Clients, input: PreflightInput, context: A
     if (nodegroup.version) plan.outputs.nodegroupVersion = nodegroup.version;
   }
   if (input.toVersion !== undefined) {
-    const { toVersion, waive = [], updatedAddons } = input;
-    plan.facts.checks = { toVersion, waive, ...(updatedAddons && { updatedAddons }) };
-    const checked = await planChecks(clients, target, { toVersion, waive, updatedAddons, expected });
+    const { toVersion, waive = [], updatedAddons, updatedNodegroups } = input;
+    plan.facts.checks = { toVersion, waive, ...(updatedAddons && { updatedAddons }), ...(updatedNodegroups && { updatedNodegroups }) };
+    const checked = await planChecks(clients, target, { toVersion, waive, updatedAddons, updatedNodegroups, expected });
     // What is told above of the same object is told once.
     blockers.push(...checked.blockers.filter(({ object }) => !blockers.some((told) => told.object === object)));
     plan.risks.push(...checked.risks);

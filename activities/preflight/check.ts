@@ -22,6 +22,7 @@ export interface CheckOptions {
   toVersion?: string;
   waivers?: readonly Waiver[];
   updatedAddons?: Aim['updatedAddons'];
+  updatedNodegroups?: Aim['updatedNodegroups'];
   /** What is done to the cluster before it goes to the version. */
   expected?: readonly ExpectedChange[];
   /** For a cluster of Kubernetes that is reached as `kubectl` reaches it, instead of by the configuration. */
@@ -38,7 +39,7 @@ export async function checkCluster(clients: Clients, target: Target, options: Ch
     options.kubeconfig ? connectByKubeconfig(options.kubeconfig).apis : clients.kubernetes(target);
   const cluster = target.kind === 'eks' ? await readCluster(clients, target) : undefined;
   const apis = cluster ? await reading(connect) : { value: await connect() };
-  const { expected = [], updatedAddons, waivers } = options;
+  const { expected = [], updatedAddons, updatedNodegroups, waivers } = options;
   const present = cluster?.version ?? ('value' in apis ? await serverVersion(apis.value, target.name) : '');
   const { own, toVersion } = versionsOf(expectedVersion(expected, `Cluster/${target.name}`) ?? present, options.toVersion);
   const ofKubernetes = 'value' in apis ? await readKubernetesParts(apis.value, target.name) : unreadParts(apis.unread);
@@ -48,7 +49,7 @@ export async function checkCluster(clients: Clients, target: Target, options: Ch
     const ids = 'value' in subnets ? subnets.value : [];
     snapshot = { ...ofKubernetes, ...(await readEksParts(clients, target, cluster, { toVersion, podSubnets: ids })) };
   }
-  const aim: Aim = { version: own, toVersion, nowMs: Date.now(), updatedAddons };
+  const aim: Aim = { version: own, toVersion, nowMs: Date.now(), updatedAddons, updatedNodegroups };
   return preflight(asExpected(snapshot, expected, target.name), aim, waivers);
 }
 

@@ -1,7 +1,17 @@
+import type { _InstanceType } from '@aws-sdk/client-ec2';
 import { DescribeClusterVersionsCommand, ListAddonsCommand, type Addon, type Cluster, type Nodegroup } from '@aws-sdk/client-eks';
-import type { AddonView, HealthIssue, NodegroupView, Parts, Snapshot, SubnetView } from '../../domain/preflight/snapshot.ts';
+import type {
+  AddonView,
+  HealthIssue,
+  InstanceTypeView,
+  LaunchTemplateView,
+  NodegroupView,
+  Parts,
+  Snapshot,
+  SubnetView,
+} from '../../domain/preflight/snapshot.ts';
 import { controlPlaneUse, podUse } from '../../domain/preflight/subnets.ts';
-import { getOrAdd } from '../../domain/map.ts';
+import { getOrAdd, groupBy } from '../../domain/map.ts';
 import type { Target } from '../../domain/target.ts';
 import { cut } from '../../domain/visible.ts';
 import type { Clients } from '../clients.ts';
@@ -13,9 +23,10 @@ import { listAllOf, pageSize } from '../aws-pages.ts';
 import { listNodegroups } from '../eks/cluster.ts';
 import { awsError, messageCharactersMax } from '../failure.ts';
 import { inParallel } from '../kubernetes/client/read.ts';
+import { readQuotas } from './quotas.ts';
 import { reading } from './reading.ts';
 
-/** Launch templates and subnets that are asked for at once. */
+/** Launch templates, instance types and subnets that are asked for at once. */
 const idsPerCallMax = 100;
 
 /** What EKS and EC2 tell of a cluster. */
@@ -29,14 +40,19 @@ export async function readEksParts(
     const found = await inParallel(await listNodegroups(clients, target), (name) => findNodegroup(clients, target, name));
     return found.flatMap((group) => (group ? [nodegroupView(group)] : []));
   });
-  const nodegroups = 'value' in groups ? groups.value : [];
+  const own = 'value' in groups ? groups.value : [];
+  const templates = 'unread' in groups ? groups : await reading(() => launchTemplates(clients, target, own));
+  const known = 'value' in templates ? own.map((group) => withTypesOfTemplate(group, templates.value)) : own;
+  const isTypeUnread = 'unread' in templates && own.some((group) => group.instanceTypes.length === 0);
   return {
     cluster: { value: clusterView(target, cluster) },
     versionSupport: await reading(() => versionSupport(clients, target, [cluster.version ?? '', toVersion])),
-    nodegroups: groups,
+    nodegroups: 'unread' in groups ? groups : { value: known },
     insights: await reading(() => insights(clients, target, toVersion)),
-    subnets: 'unread' in groups ? groups : await reading(() => subnets(clients, target, usesOf(cluster, nodegroups, podSubnets))),
-    launchTemplates: 'unread' in groups ? groups : await reading(() => launchTemplates(clients, target, nodegroups)),
+    subnets: 'unread' in groups ? groups : await reading(() => subnets(clients, target, usesOf(cluster, own, podSubnets))),
+    launchTemplates: templates,
+    instanceTypes: isTypeUnread ? templates : await reading(() => instanceTypes(clients, target, known)),
+    quotas: 'unread' in groups ? groups : await quotasOf(clients, target, own),
     addons: await reading(() => addons(clients, target)),
     addonVersions: await reading(() => addonVersions(clients, target, toVersion)),
     certificateAuthorities: await reading(() => readAuthorities(clients, target)),
@@ -56,18 +72,36 @@ function clusterView({ name }: Target, { status, health, resourcesVpcConfig, upg
 }
 
 function nodegroupView(group: Nodegroup): NodegroupView {
-  const {
-    nodegroupName: name = '',
-    status = 'unknown',
-    version = '',
-    amiType = '',
-    health,
-    subnets: subnetIds = [],
-    launchTemplate,
-  } = group;
+  const { nodegroupName: name = '', status = 'unknown', version = '', amiType = '', health, launchTemplate, updateConfig = {} } = group;
   const { id, version: used } = launchTemplate ?? {};
-  const template = id === undefined || used === undefined ? undefined : { id, version: used };
-  return { name, status, version, amiType, issues: issuesOf(`Nodegroup/${name}`, health?.issues), subnetIds, launchTemplate: template };
+  const nodesWanted = group.scalingConfig?.desiredSize ?? 0;
+  const share = Math.floor((nodesWanted * (updateConfig.maxUnavailablePercentage ?? 0)) / 100);
+  return {
+    name,
+    status,
+    version,
+    amiType,
+    issues: issuesOf(`Nodegroup/${name}`, health?.issues),
+    subnetIds: group.subnets ?? [],
+    instanceTypes: group.instanceTypes ?? [],
+    launchTemplate: id === undefined || used === undefined ? undefined : { id, version: used },
+    nodesWanted,
+    capacityType: group.capacityType ?? 'ON_DEMAND',
+    updatedAtOnce: updateConfig.maxUnavailable ?? Math.max(1, share),
+    hasSurge: updateConfig.updateStrategy !== 'MINIMAL',
+  };
+}
+
+async function quotasOf(...asked: Parameters<typeof readQuotas>): ReturnType<typeof readQuotas> {
+  const read = await reading(() => readQuotas(...asked));
+  return 'value' in read ? read.value : read;
+}
+
+function withTypesOfTemplate(group: NodegroupView, templates: Parts['launchTemplates']): NodegroupView {
+  const { instanceTypes: own, launchTemplate } = group;
+  const template = templates.find(({ id }) => id === launchTemplate?.id);
+  const type = template?.used.find(({ version }) => version === launchTemplate?.version)?.instanceType;
+  return own.length > 0 || type === undefined ? group : { ...group, instanceTypes: [type] };
 }
 
 function issuesOf(object: string, issues: readonly { code?: string; message?: string }[] = []): HealthIssue[] {
@@ -149,15 +183,48 @@ async function subnets(clients: Clients, target: Target, uses: ReadonlyMap<strin
 }
 
 async function launchTemplates(clients: Clients, target: Target, nodegroups: readonly NodegroupView[]): Promise<Parts['launchTemplates']> {
-  const ids = [...new Set(nodegroups.flatMap(({ launchTemplate }) => launchTemplate?.id ?? []))];
-  const found: { id: string; latest: string }[] = [];
-  const ec2 = ids.length === 0 ? undefined : await clients.ec2(target.region);
-  for (const LaunchTemplateIds of slices(ids)) {
-    const answer = await ec2
-      ?.describeLaunchTemplates({ LaunchTemplateIds })
+  const used = groupBy(
+    nodegroups.flatMap(({ launchTemplate }) => launchTemplate ?? []),
+    ({ id }) => id,
+  );
+  const found: LaunchTemplateView[] = [];
+  if (used.size === 0) return found;
+  const ec2 = await clients.ec2(target.region);
+  for (const LaunchTemplateIds of slices([...used.keys()])) {
+    const { LaunchTemplates = [] } = await ec2
+      .describeLaunchTemplates({ LaunchTemplateIds })
       .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeLaunchTemplates', target)));
-    for (const { LaunchTemplateId: id = '', LatestVersionNumber: latest } of answer?.LaunchTemplates ?? []) {
-      found.push({ id, latest: String(latest) });
+    const templates = await inParallel(LaunchTemplates, async (template) => {
+      const { LaunchTemplateId: id = '', DefaultVersionNumber: standard, LatestVersionNumber: latest } = template;
+      const versions = [...new Set((used.get(id) ?? []).map(({ version }) => version))];
+      return { id, default: String(standard), latest: String(latest), used: await templateVersions(clients, target, id, versions) };
+    });
+    found.push(...templates);
+  }
+  return found;
+}
+
+async function templateVersions(clients: Clients, target: Target, id: string, versions: string[]): Promise<LaunchTemplateView['used']> {
+  const ec2 = await clients.ec2(target.region);
+  const { LaunchTemplateVersions = [] } = await ec2
+    .describeLaunchTemplateVersions({ LaunchTemplateId: id, Versions: versions })
+    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeLaunchTemplateVersions', target)));
+  return LaunchTemplateVersions.map(({ VersionNumber, LaunchTemplateData: { ImageId: image, InstanceType: instanceType } = {} }) => {
+    return { version: String(VersionNumber), image, instanceType };
+  });
+}
+
+async function instanceTypes(clients: Clients, target: Target, nodegroups: readonly NodegroupView[]): Promise<InstanceTypeView[]> {
+  const types = [...new Set(nodegroups.flatMap((group) => group.instanceTypes))];
+  const found: InstanceTypeView[] = [];
+  for (const names of slices(types)) {
+    const ec2 = await clients.ec2(target.region);
+    const { InstanceTypes = [] } = await ec2
+      .describeInstanceTypes({ InstanceTypes: names as _InstanceType[] })
+      .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeInstanceTypes', target)));
+    for (const { InstanceType: name = '', NetworkInfo: network = {}, VCpuInfo } of InstanceTypes) {
+      const { MaximumNetworkInterfaces: interfacesMax = 0, Ipv4AddressesPerInterface: addressesPerInterface = 0 } = network;
+      found.push({ name, processors: VCpuInfo?.DefaultVCpus ?? 0, interfacesMax, addressesPerInterface });
     }
   }
   return found;

@@ -1,5 +1,6 @@
 import type { V1Container, V1Node, V1PodSpec, V1PodTemplateSpec, V1StorageClass, V1PersistentVolume } from '@kubernetes/client-node';
 import type {
+  AddressingView,
   ContainerView,
   CustomKindView,
   NodeView,
@@ -68,6 +69,28 @@ export function workloadView(kind: string, { metadata, spec }: ListedWorkload): 
     replicas: count,
     minReadySeconds,
     ...podsOf(pods?.metadata?.labels, pods?.spec),
+    ...(isVpcCni(kind, metadata) && { addressing: addressingView(pods?.spec) }),
+  };
+}
+
+function isVpcCni(kind: string, metadata: ListedWorkload['metadata']): boolean {
+  return kind === 'DaemonSet' && metadata?.namespace === 'kube-system' && metadata.name === 'aws-node';
+}
+
+/** What it sets by its environment, with its own defaults where it sets nothing. */
+function addressingView(spec?: V1PodSpec): AddressingView {
+  const settings = new Map((spec?.containers ?? []).flatMap(({ env = [] }) => env.map(({ name, value }) => [name, value])));
+  const numberOf = (name: string, standard: number): number => {
+    const number = Number(settings.get(name) ?? standard);
+    return Number.isInteger(number) && number >= 0 ? number : standard;
+  };
+  return {
+    inPrefixes: settings.get('ENABLE_PREFIX_DELEGATION') === 'true',
+    inOwnSubnets: settings.get('AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG') === 'true',
+    warmInterfaces: numberOf('WARM_ENI_TARGET', 1),
+    warmPrefixes: numberOf('WARM_PREFIX_TARGET', 1),
+    warmAddresses: numberOf('WARM_IP_TARGET', 0),
+    addressesMin: numberOf('MINIMUM_IP_TARGET', 0),
   };
 }
 

@@ -32,6 +32,8 @@ export interface Environment {
 export interface BenchWorld {
   /** The program that serves it, such as `bench/rotation/sandbox-main`, and what it is started with. */
   program: string;
+  /** Other programs that are built with it. */
+  more?: readonly string[];
   args: readonly string[];
   nodeArgs?: readonly string[];
   cluster: string;
@@ -50,7 +52,7 @@ export async function startEnvironment(world: BenchWorld): Promise<Environment> 
     const directory = await mkdtemp(join(tmpdir(), 'holdpoint-rotation-'));
     ends.push(() => rm(directory, { recursive: true, force: true }));
     await buildWhereStale();
-    await buildProgramsApart(join(directory, 'programs'), [world.program]);
+    await buildProgramsApart(join(directory, 'programs'), [world.program, ...(world.more ?? [])]);
     const start: Environment['start'] = async (options) => {
       const running = await startProcess(options);
       ends.push(() => running.kill());

@@ -1,7 +1,5 @@
 import { expectedOfNodes, expectedVersion, isRemoved, type ExpectedChange } from '../plan/expected.ts';
-import type { Parts, Reading, Snapshot } from './snapshot.ts';
-
-const nodegroupLabel = 'eks.amazonaws.com/nodegroup';
+import { nodegroupLabel, type Parts, type Reading, type Snapshot } from './snapshot.ts';
 
 /**
  * A cluster as it will be when the steps before have been carried out: with the versions that they bring, and without the nodes that

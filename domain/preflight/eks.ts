@@ -115,16 +115,36 @@ const nodegroupSkew = defineCheck({
 
 const launchTemplateDrift = defineCheck({
   name: 'launch-template-drift',
-  title: 'A node group does not use the latest version of its launch template',
-  severity: 'warning',
+  title: 'A node group uses an older version of its launch template than the default or the latest one',
+  severity: 'warning for older than the default, else note',
   source: `${guide}/launch-templates.html`,
   reads: ['nodegroups', 'launchTemplates'],
   find: ({ nodegroups, launchTemplates }) =>
-    nodegroups.flatMap(({ name, launchTemplate: own }) => {
-      const latest = launchTemplates.find(({ id }) => id === own?.id)?.latest;
-      if (own === undefined || latest === undefined || own.version === latest) return [];
-      const why = `It uses version ${own.version} of its launch template ${own.id}, whose latest version is ${latest}.`;
-      const remedy = 'Compare the two versions, and update the node group first, so that one change comes at a time.';
+    nodegroups.flatMap(({ name, launchTemplate: own }): Found[] => {
+      const template = launchTemplates.find(({ id }) => id === own?.id);
+      if (own === undefined || template === undefined) return [];
+      const isBehind = (other: string): boolean => Number(own.version) < Number(other);
+      if (!isBehind(template.default) && !isBehind(template.latest)) return [];
+      const versions = `its default version is ${template.default}, its latest ${template.latest}`;
+      const why = `It uses version ${own.version} of its launch template ${own.id}; ${versions}.`;
+      const remedy = 'Compare the versions, and update the node group first, so that one change comes at a time.';
+      return [{ object: `Nodegroup/${name}`, severity: isBehind(template.default) ? 'warning' : 'note', why, remedy }];
+    }),
+});
+
+const launchTemplateImage = defineCheck({
+  name: 'launch-template-image',
+  title: 'A node group has an AMI of its own, in its launch template, which EKS does not choose',
+  severity: 'warning',
+  source: `${guide}/launch-templates.html#launch-template-custom-ami`,
+  reads: ['nodegroups', 'launchTemplates'],
+  find: ({ nodegroups, launchTemplates }, { toVersion }) =>
+    nodegroups.flatMap(({ name, amiType, launchTemplate: own }) => {
+      const template = launchTemplates.find(({ id }) => id === own?.id);
+      const image = template?.used.find(({ version }) => version === own?.version)?.image;
+      if (image === undefined && amiType !== 'CUSTOM') return [];
+      const why = `Its launch template names the AMI ${image ?? '(not told)'}, so EKS cannot bring its nodes to ${toVersion}.`;
+      const remedy = `Make a version of the template with an AMI for ${toVersion}, and give it to the node group after the control plane.`;
       return [{ object: `Nodegroup/${name}`, severity: 'warning', why, remedy }];
     }),
 });
@@ -204,6 +224,7 @@ export const eksChecks: readonly Check[] = [
   nodegroupSkew,
   amazonLinux2,
   launchTemplateDrift,
+  launchTemplateImage,
   certificateAuthority,
 ];
 

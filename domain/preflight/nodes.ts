@@ -1,7 +1,7 @@
 import { minorVersionOf, minorVersionText, skewProblem } from '../version/version.ts';
 import { getOrAdd } from '../map.ts';
 import { defineCheck, someOf, type Check, type Found } from './finding.ts';
-import type { NodeView } from './snapshot.ts';
+import { nodegroupLabel, type NodeView } from './snapshot.ts';
 
 const skewPolicy = 'https://kubernetes.io/releases/version-skew-policy/';
 
@@ -106,7 +106,7 @@ const nodeKinds = defineCheck({
 });
 
 function isSelfManaged(labels: NodeView['labels']): boolean {
-  const known = ['eks.amazonaws.com/nodegroup', 'eks.amazonaws.com/compute-type', 'karpenter.sh/nodepool'];
+  const known = [nodegroupLabel, 'eks.amazonaws.com/compute-type', 'karpenter.sh/nodepool'];
   return known.every((key) => labels[key] === undefined);
 }
 

@@ -2,6 +2,9 @@ import type { CertificateAuthority } from '../certificate-authority/rotation.ts'
 import type { BudgetView } from '../drain/budget.ts';
 import type { PodView } from '../drain/pod.ts';
 
+/** By this label the nodes of a managed node group name it. */
+export const nodegroupLabel = 'eks.amazonaws.com/nodegroup';
+
 /** What a check wants to know: the cluster as it is, and the version that it is to go to. */
 export interface Aim {
   /** Kubernetes minor version of the control plane, e.g. `1.33`. */
@@ -10,6 +13,14 @@ export interface Aim {
   nowMs: number;
   /** Add-ons that are updated together with the control plane, each when it is due. */
   updatedAddons?: readonly string[];
+  /** Node groups that follow the control plane in the same run; any may, by EKS, where this is left out. */
+  updatedNodegroups?: readonly UpdatedNodegroup[];
+}
+
+/** How a node group follows: a new one takes its place where one is named, and EKS replaces its nodes where none is. */
+export interface UpdatedNodegroup {
+  nodegroup: string;
+  newNodegroup?: string;
 }
 
 /** An object as it is named in findings. */
@@ -47,6 +58,21 @@ export interface WorkloadView extends ObjectName {
   graceSeconds?: number;
   /** Whether spread constraints or anti-affinity keep its pods apart. */
   isSpread: boolean;
+  /** Of the DaemonSet of the VPC CNI only. */
+  addressing?: AddressingView;
+}
+
+/** How the VPC CNI takes addresses for pods, as the environment of its DaemonSet says. */
+export interface AddressingView {
+  /** It takes them in blocks of 16 (prefix delegation). */
+  inPrefixes: boolean;
+  /** Pods have subnets of their own (custom networking). */
+  inOwnSubnets: boolean;
+  warmInterfaces: number;
+  warmPrefixes: number;
+  /** 0 where they are not set, so that whole interfaces or prefixes are kept instead. */
+  warmAddresses: number;
+  addressesMin: number;
 }
 
 /** What a node tells of itself. */
@@ -129,7 +155,24 @@ export interface NodegroupView {
   amiType: string;
   issues: readonly HealthIssue[];
   subnetIds: readonly string[];
+  /** Those of its launch template where the group itself names none. */
+  instanceTypes: readonly string[];
   launchTemplate?: { id: string; version: string };
+  nodesWanted: number;
+  /** How many nodes EKS replaces at the same time. */
+  updatedAtOnce: number;
+  /** `ON_DEMAND`, `SPOT`, or a kind that has no quota of its own. */
+  capacityType: string;
+  /** Whether EKS starts new nodes before it takes old ones away (update strategy DEFAULT). */
+  hasSurge: boolean;
+}
+
+/** An instance type of EC2. */
+export interface InstanceTypeView {
+  name: string;
+  processors: number;
+  interfacesMax: number;
+  addressesPerInterface: number;
 }
 
 /** What EKS finds about the version; see `readInsights` for the text. */
@@ -168,7 +211,21 @@ export interface SubnetView {
 /** A launch template of EC2. */
 export interface LaunchTemplateView {
   id: string;
+  /** The version that whoever names none gets. */
+  default: string;
   latest: string;
+  /** The versions that node groups use. */
+  used: readonly { version: string; image?: string; instanceType?: string }[];
+}
+
+/** How many virtual processors an account may run of one kind of instances, and runs now. */
+export interface QuotaView {
+  capacityType: string;
+  name: string;
+  /** As AWS calls it. */
+  title: string;
+  processorsMax: number;
+  processorsUsed: number;
 }
 
 /** Everything that checks are made of, by the name under which its reading is told. */
@@ -182,6 +239,8 @@ export interface Parts {
   addonVersions: readonly AddonVersionsView[];
   subnets: readonly SubnetView[];
   launchTemplates: readonly LaunchTemplateView[];
+  instanceTypes: readonly InstanceTypeView[];
+  quotas: readonly QuotaView[];
   certificateAuthorities: readonly CertificateAuthority[];
   nodes: readonly NodeView[];
   pods: readonly PodView[];

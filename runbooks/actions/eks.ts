@@ -22,6 +22,8 @@ const addonName = z
   .regex(/^[0-9A-Za-z][A-Za-z0-9_-]*$/, 'must be the name of an EKS add-on such as `vpc-cni`');
 /** Add-ons that one upgrade takes along. */
 const addonsMax = 50;
+/** Node groups that one upgrade takes along. */
+const nodegroupsMax = 100;
 // AWS takes tag values of up to 256 characters, which the id of a run is on what it has made.
 const runId = z.string().min(1).max(256);
 
@@ -50,6 +52,19 @@ const eksPreflight = declareAction({
       .array(addonName)
       .max(addonsMax)
       .describe('Add-ons that later steps of the run update when they are due: that one does not run under the version yet is no error.')
+      .optional(),
+    updatedNodegroups: z
+      .array(
+        z.strictObject({
+          nodegroup: nodegroupName.describe('Name of the node group.'),
+          newNodegroup: nodegroupName.describe('Node group that takes its place; EKS replaces the nodes if left out.').optional(),
+        }),
+      )
+      .max(nodegroupsMax)
+      .describe(
+        'Node groups that later steps of the run replace, by new ones where they are named, else by EKS: their subnets must have room ' +
+          'for the nodes that come. If left out, any node group may be, by EKS.',
+      )
       .optional(),
   }),
   dangers: ({ waive = [] }) => ({ waive: waive.length > 0 ? 'checks that find a problem are gone past' : undefined }),

@@ -14,42 +14,77 @@ export interface Alarm {
   state: 'OK' | 'ALARM' | 'INSUFFICIENT_DATA';
 }
 
+/** Virtual processors of standard instances that run on demand, and that may. */
+export interface ProcessorUse {
+  used: number;
+  max: number;
+}
+
 /** Whether a request speaks the JSON protocol of CloudWatch. */
 export function isCloudwatchRequest(request: IncomingMessage): boolean {
   return request.method === 'POST' && String(request.headers['x-amz-target'] ?? '').startsWith(targetPrefix);
 }
 
 /**
- * Serves two calls of CloudWatch: DescribeAlarms, by names or prefix, in pages, for gates; and GetMetricStatistics of the lag of Aurora
- * readers.
+ * Serves three calls of CloudWatch: DescribeAlarms, by names or prefix, in pages, for gates; GetMetricStatistics of the lag of Aurora
+ * readers; and GetMetricData of the virtual processors that run and may run.
  */
 export function createCloudwatchHandler(
   alarms: ReadonlyMap<string, Alarm>,
   faults: Faults,
   databases: () => readonly DatabaseCluster[] = () => [],
+  processors: () => ProcessorUse = () => ({ used: 0, max: 0 }),
 ) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    serve(request, response, { alarms, databases, faults }).catch((error: unknown) =>
+    serve(request, response, { alarms, databases, processors, faults }).catch((error: unknown) =>
       refuse(response, 400, 'ValidationError', String(error)),
     );
   };
 }
 
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { alarms, databases, faults }: { alarms: ReadonlyMap<string, Alarm>; databases: () => readonly DatabaseCluster[]; faults: Faults },
-): Promise<void> {
+interface Shown {
+  alarms: ReadonlyMap<string, Alarm>;
+  databases: () => readonly DatabaseCluster[];
+  processors: () => ProcessorUse;
+  faults: Faults;
+}
+
+async function serve(request: IncomingMessage, response: ServerResponse, shown: Shown): Promise<void> {
+  const { alarms, databases, processors, faults } = shown;
   const input = await readInput(request);
   const operation = String(request.headers['x-amz-target']).slice(targetPrefix.length);
-  if (operation !== 'DescribeAlarms' && operation !== 'GetMetricStatistics')
+  if (!['DescribeAlarms', 'GetMetricStatistics', 'GetMetricData'].includes(operation))
     return refuse(response, 400, 'InvalidAction', `The action ${operation} is not valid.`);
   const fault = faults.draw({ operation, reads: true, possible: faultsOfRequest({ stale: false }) });
   if (!(await faults.strike(fault, response))) return;
   if (fault?.kind === 'throttle') return refuse(response, 400, 'Throttling', 'Rate exceeded');
   if (fault?.kind === 'error') return refuse(response, 500, 'InternalServiceError', 'Internal service error');
-  if (operation === 'GetMetricStatistics') getLag(input as LagInput, databases(), response);
+  if (operation === 'GetMetricData') getProcessors(input as MetricDataInput, processors(), response);
+  else if (operation === 'GetMetricStatistics') getLag(input as LagInput, databases(), response);
   else describeAlarms(input as DescribeAlarmsInput, [...alarms.values()], response);
+}
+
+interface MetricDataInput {
+  MetricDataQueries?: {
+    Id: string;
+    Expression?: string;
+    MetricStat?: { Metric?: { Namespace?: string; Dimensions?: LagInput['Dimensions'] } };
+  }[];
+}
+
+/** One value of the use, and one of its quota; of any other metric none. */
+function getProcessors({ MetricDataQueries: queries = [] }: MetricDataInput, { used, max }: ProcessorUse, response: ServerResponse): void {
+  const isUse = (query: (typeof queries)[number]): boolean => {
+    const { Namespace, Dimensions = [] } = query.MetricStat?.Metric ?? {};
+    return Namespace === 'AWS/Usage' && Dimensions.some(({ Name, Value }) => Name === 'Class' && Value === 'Standard/OnDemand');
+  };
+  const [use] = queries.filter(isUse);
+  const results = queries.map((query) => {
+    const isQuota = use !== undefined && query.Expression === `SERVICE_QUOTA(${use.Id})`;
+    const values = query === use ? [used] : isQuota ? [max] : [];
+    return { Id: query.Id, StatusCode: 'Complete', Timestamps: values.map(() => Math.floor(Date.now() / 1000)), Values: values };
+  });
+  send(response, 200, { MetricDataResults: results, Messages: [] });
 }
 
 interface LagInput {

@@ -1,32 +1,47 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { SubnetView } from '../eks/handler.ts';
+import type { AutoScalingGroupView, SubnetView } from '../eks/handler.ts';
 import { faultsOfRequest, type Faults } from '../faults.ts';
 import { readBody } from '../request-body.ts';
+import { instanceTypes, type LaunchTemplateSeed } from '../seed.ts';
 
 const requestBytesMax = 64 * 1024;
 const xmlNamespace = 'http://ec2.amazonaws.com/doc/2016-11-15/';
+const autoScalingNamespace = 'http://autoscaling.amazonaws.com/doc/2011-01-01/';
 
 /** Whether a request speaks the EC2 Query protocol: every call is a form that is posted to the root. */
 export function isEc2Request(request: IncomingMessage): boolean {
   return request.method === 'POST' && (request.headers['content-type'] ?? '').startsWith('application/x-www-form-urlencoded');
 }
 
-/** Serves the one call of EC2 that maintenance of a cluster needs: DescribeSubnets by id. */
-export function createEc2Handler(subnets: () => readonly SubnetView[], faults: Faults) {
+/** What EC2 has of the clusters of a world. */
+export interface Ec2View {
+  subnets: () => readonly SubnetView[];
+  launchTemplates: () => readonly LaunchTemplateSeed[];
+  autoScalingGroups: () => readonly AutoScalingGroupView[];
+}
+
+type Describe = (form: URLSearchParams, view: Ec2View, response: ServerResponse) => void;
+
+const operations: Readonly<Record<string, Describe>> = {
+  DescribeSubnets: (form, view, response) => describeSubnets(form, view.subnets(), response),
+  DescribeLaunchTemplates: (form, view, response) => describeLaunchTemplates(form, view.launchTemplates(), response),
+  DescribeLaunchTemplateVersions: (form, view, response) => describeLaunchTemplateVersions(form, view.launchTemplates(), response),
+  DescribeInstanceTypes: (form, _view, response) => describeInstanceTypes(form, response),
+  DescribeAutoScalingGroups: (form, view, response) => describeAutoScalingGroups(form, view.autoScalingGroups(), response),
+};
+
+/** Serves the calls of EC2 that maintenance of a cluster needs, each by ids or names. */
+export function createEc2Handler(view: Ec2View, faults: Faults) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    serve(request, response, subnets, faults).catch((error: unknown) => refuse(response, 400, 'InvalidRequest', String(error)));
+    serve(request, response, view, faults).catch((error: unknown) => refuse(response, 400, 'InvalidRequest', String(error)));
   };
 }
 
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  subnets: () => readonly SubnetView[],
-  faults: Faults,
-): Promise<void> {
+async function serve(request: IncomingMessage, response: ServerResponse, view: Ec2View, faults: Faults): Promise<void> {
   const form = await readForm(request);
   const action = form.get('Action') ?? '';
-  if (action !== 'DescribeSubnets') {
+  const describe = Object.hasOwn(operations, action) ? operations[action] : undefined;
+  if (!describe) {
     refuse(response, 400, 'InvalidAction', `The action ${action} is not valid for this web service.`);
     return;
   }
@@ -34,19 +49,95 @@ async function serve(
   if (!(await faults.strike(fault, response))) return;
   if (fault?.kind === 'throttle') refuse(response, 503, 'RequestLimitExceeded', 'Request limit exceeded.');
   else if (fault?.kind === 'error') refuse(response, 500, 'InternalError', 'An internal error has occurred');
-  else describeSubnets(form, subnets(), response);
+  else describe(form, view, response);
+}
+
+function listed(form: URLSearchParams, name: string): string[] {
+  return [...form].filter(([key]) => key.startsWith(`${name}.`)).map(([, value]) => value);
+}
+
+function describeLaunchTemplates(form: URLSearchParams, templates: readonly LaunchTemplateSeed[], response: ServerResponse): void {
+  const ids = listed(form, 'LaunchTemplateId');
+  const missing = ids.find((id) => !templates.some((template) => template.id === id));
+  if (missing !== undefined) return templateMissing(missing, response);
+  const items = templates
+    .filter(({ id }, place) => ids.includes(id) && templates.findIndex((one) => one.id === id) === place)
+    .map(({ id, default: standard, latest }) => {
+      const numbers = `<defaultVersionNumber>${standard}</defaultVersionNumber><latestVersionNumber>${latest}</latestVersionNumber>`;
+      const names = `<launchTemplateId>${escape(id)}</launchTemplateId><launchTemplateName>${escape(id)}</launchTemplateName>`;
+      return `<item>${names}${numbers}</item>`;
+    });
+  answer('DescribeLaunchTemplates', `<launchTemplates>${items.join('')}</launchTemplates>`, response);
+}
+
+function describeLaunchTemplateVersions(form: URLSearchParams, templates: readonly LaunchTemplateSeed[], response: ServerResponse): void {
+  const wanted = form.get('LaunchTemplateId') ?? '';
+  const versions = listed(form, 'LaunchTemplateVersion');
+  const found = templates.filter(({ id, version }) => id === wanted && versions.includes(String(version)));
+  if (found.length === 0) return templateMissing(wanted, response);
+  const items = found.map(({ id, version, imageId }) => {
+    const image = imageId === undefined ? '' : `<imageId>${escape(imageId)}</imageId>`;
+    const number = `<launchTemplateId>${escape(id)}</launchTemplateId><versionNumber>${version}</versionNumber>`;
+    return `<item>${number}<launchTemplateData>${image}</launchTemplateData></item>`;
+  });
+  answer('DescribeLaunchTemplateVersions', `<launchTemplateVersionSet>${items.join('')}</launchTemplateVersionSet>`, response);
+}
+
+function templateMissing(id: string, response: ServerResponse): void {
+  refuse(response, 400, 'InvalidLaunchTemplateId.NotFound', `The specified launch template, with template ID ${id}, does not exist.`);
+}
+
+function describeInstanceTypes(form: URLSearchParams, response: ServerResponse): void {
+  const names = listed(form, 'InstanceType');
+  const missing = names.find((name) => !instanceTypes.some((type) => type.name === name));
+  if (missing !== undefined) {
+    refuse(response, 400, 'InvalidInstanceType', `The following supplied instance types do not exist: [${missing}]`);
+    return;
+  }
+  const items = instanceTypes
+    .filter(({ name }) => names.includes(name))
+    .map(({ name, processors, interfacesMax, addressesPerInterface }) => {
+      const network =
+        `<maximumNetworkInterfaces>${interfacesMax}</maximumNetworkInterfaces>` +
+        `<ipv4AddressesPerInterface>${addressesPerInterface}</ipv4AddressesPerInterface>`;
+      const processor = `<vCpuInfo><defaultVCpus>${processors}</defaultVCpus></vCpuInfo>`;
+      return `<item><instanceType>${name}</instanceType>${processor}<networkInfo>${network}</networkInfo></item>`;
+    });
+  answer('DescribeInstanceTypes', `<instanceTypeSet>${items.join('')}</instanceTypeSet>`, response);
+}
+
+/** Of Auto Scaling, which speaks as EC2 does but for its envelope; filtered by the keys of tags, as tools look for a cluster's. */
+function describeAutoScalingGroups(form: URLSearchParams, groups: readonly AutoScalingGroupView[], response: ServerResponse): void {
+  const keys = [...form].filter(([name]) => /^Filters\.member\.\d+\.Values\./.test(name)).map(([, value]) => value);
+  const members = groups
+    .filter(({ clusterName }) => keys.length === 0 || keys.includes(`kubernetes.io/cluster/${clusterName}`))
+    .map(({ name, minSize, maxSize, desiredSize, zones, instanceIds }) => {
+      const sizes = `<MinSize>${minSize}</MinSize><MaxSize>${maxSize}</MaxSize><DesiredCapacity>${desiredSize}</DesiredCapacity>`;
+      const state = '<LifecycleState>InService</LifecycleState><HealthStatus>Healthy</HealthStatus>';
+      const instances = instanceIds.map((id) => `<member><InstanceId>${id}</InstanceId>${state}</member>`).join('');
+      const places = zones.map((zone) => `<member>${escape(zone)}</member>`).join('');
+      const lists = `<AvailabilityZones>${places}</AvailabilityZones><Instances>${instances}</Instances>`;
+      return `<member><AutoScalingGroupName>${escape(name)}</AutoScalingGroupName>${sizes}${lists}</member>`;
+    });
+  const found = `<AutoScalingGroups>${members.join('')}</AutoScalingGroups>`;
+  const result = `<DescribeAutoScalingGroupsResult>${found}</DescribeAutoScalingGroupsResult>`;
+  const xml = `<DescribeAutoScalingGroupsResponse xmlns="${autoScalingNamespace}">${result}</DescribeAutoScalingGroupsResponse>`;
+  send(response, 200, xml);
 }
 
 function describeSubnets(form: URLSearchParams, subnets: readonly SubnetView[], response: ServerResponse): void {
-  const ids = [...form].filter(([name]) => name.startsWith('SubnetId.')).map(([, id]) => id);
+  const ids = listed(form, 'SubnetId');
   const missing = ids.find((id) => !subnets.some((subnet) => subnet.id === id));
   if (missing !== undefined) {
     refuse(response, 400, 'InvalidSubnetID.NotFound', `The subnet ID '${missing}' does not exist`);
     return;
   }
   const wanted = subnets.filter(({ id }) => ids.length === 0 || ids.includes(id));
-  const set = `<subnetSet>${wanted.map(item).join('')}</subnetSet>`;
-  send(response, 200, `<DescribeSubnetsResponse xmlns="${xmlNamespace}">${set}</DescribeSubnetsResponse>`);
+  answer('DescribeSubnets', `<subnetSet>${wanted.map(item).join('')}</subnetSet>`, response);
+}
+
+function answer(action: string, body: string, response: ServerResponse): void {
+  send(response, 200, `<${action}Response xmlns="${xmlNamespace}">${body}</${action}Response>`);
 }
 
 function item({ id, zone, vpcId, freeAddresses }: SubnetView): string {

@@ -208,6 +208,7 @@ export class Account {
       diskSize: 20,
       updateConfig: { maxUnavailable: 1 },
       tags: {},
+      ...(seed.launchTemplate && { launchTemplate: seed.launchTemplate }),
     });
     this.releasesAtStart.add(releaseVersion);
     for (const node of initialNodes(clusterSeed, seed)) {

@@ -40,6 +40,7 @@ export function clusterAnswer(cluster: Cluster): object {
 
 /** The `Nodegroup` shape of the API. */
 export function nodegroupAnswer(nodegroup: Nodegroup, issues: NodegroupIssue[]): object {
+  const template = nodegroup.launchTemplate;
   return {
     nodegroupName: nodegroup.name,
     nodegroupArn: nodegroup.arn,
@@ -59,6 +60,7 @@ export function nodegroupAnswer(nodegroup: Nodegroup, issues: NodegroupIssue[]):
     ...(nodegroup.taints.length > 0 ? { taints: nodegroup.taints } : {}),
     resources: { autoScalingGroups: [{ name: nodegroup.autoScalingGroup }] },
     diskSize: nodegroup.diskSize,
+    ...(template && { launchTemplate: { id: template.id, name: template.id, version: `${template.version}` } }),
     health: { issues },
     updateConfig: nodegroup.updateConfig,
     tags: nodegroup.tags,

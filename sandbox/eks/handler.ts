@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ProcessorUse } from '../cloudwatch/handler.ts';
 import type { ShownObject } from '../double-effects.ts';
 import { faultsOfRequest } from '../faults.ts';
 import type { NodegroupView } from '../leftovers.ts';
 import { readBody } from '../request-body.ts';
-import type { ClusterSeed, InsightSeed } from '../seed.ts';
+import { instanceTypes, type ClusterSeed, type InsightSeed, type LaunchTemplateSeed } from '../seed.ts';
 import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
 import { EksError, serverFailure, throttled } from './errors.ts';
 import { insightsOf } from './insights.ts';
-import { limits, type Nodegroup, type NodegroupIssue, type UpdateError } from './model.ts';
+import { limits, type Nodegroup, type NodegroupIssue, type ScalingConfig, type UpdateError } from './model.ts';
 import { operations, type Call, type Operation } from './operations.ts';
 import { Past } from './past.ts';
 import { RequestTokens } from './request-tokens.ts';
@@ -33,6 +34,13 @@ export interface EksHandler {
   setInsights: (clusterName: string, insights: readonly InsightSeed[]) => void;
   /** The subnets of all clusters, as EC2 shows them. */
   subnets: () => SubnetView[];
+  /** The launch templates of all node groups. */
+  launchTemplates: () => LaunchTemplateSeed[];
+  /** The Auto Scaling groups of all node groups. */
+  autoScalingGroups: () => AutoScalingGroupView[];
+  /** Virtual processors of all nodes, and how many the account may run. */
+  processors: () => ProcessorUse;
+  setProcessorsMax: (count: number) => void;
   /** Says how many addresses of a subnet are free, instead of what its nodes and pods leave. */
   setFreeAddresses: (subnetId: string, count: number) => void;
 }
@@ -45,11 +53,22 @@ export interface SubnetView {
   freeAddresses: number;
 }
 
+/** An Auto Scaling group of a node group. */
+export interface AutoScalingGroupView extends ScalingConfig {
+  name: string;
+  clusterName: string;
+  zones: string[];
+  instanceIds: string[];
+}
+
 /** The share of throttled requests that are told so in other words; one that was armed never is. */
 const throttledInOtherWords = 0.3;
 
 /** What a /24 has for its users: AWS keeps five addresses of each subnet. */
 const subnetAddresses = 251;
+
+/** What an account may run that has asked for more once. */
+const processorsMaxDefault = 10_000;
 
 /** Serves EKS (REST-JSON, API 2017-11-01) for the clusters of a world, in the regions they are in. */
 export function createEksHandler(world: EksWorld): EksHandler {
@@ -57,6 +76,7 @@ export function createEksHandler(world: EksWorld): EksHandler {
   const service: Service = { account, tokens: new RequestTokens(), past: new Past(account) };
   world.showNodegroups(() => nodegroupViews(account));
   const freeAddresses = new Map<string, number>();
+  let processorsMax = processorsMaxDefault;
   let requests = 0;
   return {
     handle(request, response) {
@@ -89,10 +109,28 @@ export function createEksHandler(world: EksWorld): EksHandler {
       if (cluster) cluster.insights = insightsOf(insights, () => random.uuid(), world.clock.now());
     },
     subnets: () => subnetViews(account, freeAddresses),
+    launchTemplates: () => nodegroupsOf(account).flatMap(({ launchTemplate }) => launchTemplate ?? []),
+    autoScalingGroups: () =>
+      nodegroupsOf(account).map(({ autoScalingGroup: name, cluster, scalingConfig, subnets, instances }) => {
+        const zones = subnets.map(({ zone }) => zone);
+        return { name, clusterName: cluster.name, ...scalingConfig, zones, instanceIds: instances.map(({ id }) => id) };
+      }),
+    processors: () => ({ used: nodegroupsOf(account).reduce((sum, group) => sum + processorsOf(group), 0), max: processorsMax }),
+    setProcessorsMax(count) {
+      processorsMax = count;
+    },
     setFreeAddresses(subnetId, count) {
       freeAddresses.set(subnetId, count);
     },
   };
+}
+
+function nodegroupsOf(account: Account): Nodegroup[] {
+  return account.allClusters().flatMap(({ nodegroups }) => [...nodegroups.values()]);
+}
+
+function processorsOf({ instanceTypes: [name], instances }: Nodegroup): number {
+  return instances.length * (instanceTypes.find((type) => type.name === name)?.processors ?? 0);
 }
 
 /** Each node takes an address of its zone's subnet, and so does each of its pods, as the VPC CNI gives them out. */

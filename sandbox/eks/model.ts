@@ -1,6 +1,6 @@
 import type { SandboxCluster } from '../cluster.ts';
 import type { Random } from '../random.ts';
-import type { AddonSeed, InsightSeed } from '../seed.ts';
+import type { AddonSeed, InsightSeed, LaunchTemplateSeed } from '../seed.ts';
 
 /** The AWS account that everything in the sandbox belongs to. */
 export const accountId = '111122223333';
@@ -169,6 +169,7 @@ export interface Nodegroup {
   labels: Record<string, string>;
   taints: Taint[];
   diskSize: number;
+  launchTemplate?: LaunchTemplateSeed;
   updateConfig: UpdateConfig;
   tags: Record<string, string>;
   /** The tags that it was made with. */

@@ -21,6 +21,7 @@ let sandbox: Sandbox;
 let proxy: Proxy;
 let cloud: Cloud | undefined;
 let home: string;
+let shortSubnets: string[];
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'holdpoint-check-'));
@@ -34,6 +35,9 @@ beforeAll(async () => {
   sandbox.world.baseUrl = proxy.url;
   useEnvironment(proxy.url);
   cloud?.setNodegroupIssue('planted', 'old', { code: 'AsgInstanceLaunchFailures', message: 'no capacity', resourceIds: [] });
+  // The subnets of `planted` come after the three of `clean`.
+  shortSubnets = (cloud?.subnets() ?? []).slice(3, 5).map(({ id }) => id);
+  for (const id of shortSubnets) cloud?.setFreeAddresses(id, 4);
 });
 
 afterEach(() => {
@@ -66,12 +70,19 @@ test('A clean cluster has no finding, and every problem of a planted one is foun
   expect(reportOf(sound).notChecked).toEqual([]);
   expect(sound.code).toBe(0);
 
-  const subnets = reportOf(await call(planted, '--json')).findings.filter(({ check }) => check === 'node-addresses');
-  expect(subnets).toEqual([]);
+  // Nine nodes with eight processors each run, and six more come for a group in three zones.
+  cloud?.setProcessorsMax(119);
   const found = await call(planted, '--json');
+  cloud?.setProcessorsMax(1_000);
   expect(found.code).toBe(7);
   const names = reportOf(found).findings.map(({ name }) => name);
-  expect(names.sort()).toEqual(plantedFindings.filter((name) => !name.startsWith('control-plane-addresses')));
+  expect(names.sort()).toEqual(
+    [...plantedFindings, 'instance-quota:Quota/standard-on-demand', ...shortSubnets.map((id) => `pod-addresses:Subnet/${id}`)].sort(),
+  );
+  const [short] = reportOf(found).findings.filter(({ check }) => check === 'pod-addresses');
+  expect(short?.why).toMatch(
+    /^There are 4 free IP addresses in eu-central-1[ab], and the update of node group (blue|old|pool) brings 2 nodes/,
+  );
   expect(proxy.requests.filter((made) => !/^GET |insights$/.test(made) && made !== 'POST /')).toEqual([]);
   // What is packed in releases, annotations and commands stays there.
   expect(found.out + found.err).not.toContain('hunter2');
@@ -241,6 +252,9 @@ test('What may not be read is told with its reason, is not taken for sound, and 
       const headers = { 'x-amzn-errortype': 'AccessDeniedException', 'content-type': 'application/json' };
       return { status: 403, headers, body: JSON.stringify({ message: 'User reader is not authorized to perform this' }) };
     }
+    if (body.includes('SERVICE_QUOTA')) {
+      return { status: 400, headers: { 'content-type': 'application/x-amz-json-1.0' }, body: '{"__type":"AccessDeniedException"}' };
+    }
     if (!body.includes('Action=DescribeSubnets')) return 'pass';
     const error = '<Code>UnauthorizedOperation</Code><Message>You are not authorized to perform this operation.</Message>';
     const xml = `<Response><Errors><Error>${error}</Error></Errors><RequestID>1</RequestID></Response>`;
@@ -261,6 +275,7 @@ test('What may not be read is told with its reason, is not taken for sound, and 
   expect(reasonOf('single-replica')).toContain('statefulsets.apps is forbidden');
   expect(reasonOf('addon-health')).toContain('not authorized');
   expect(reasonOf('node-addresses')).toContain('AWS refused DescribeSubnets');
+  expect(reasonOf('instance-quota')).toContain('AWS refused GetMetricData');
   const shown = await call(clean, '--to', '1.34');
   expect(shown.out).toContain(`${left.length} checks could not be made`);
   expect(shown.out).toMatch(/not checked, because: .*cannot list resource "secrets".*: helm-release-api/);
@@ -269,7 +284,7 @@ test('What may not be read is told with its reason, is not taken for sound, and 
 test('An answer of EC2 that cannot be read, such as the page of a proxy, is no answer.', async () => {
   proxy.treat = ({ body }) => (body.includes('Action=DescribeSubnets') ? { status: 200, body: '<html>Sign in<br>' } : 'pass');
   const { notChecked } = reportOf(await call(clean, '--to', '1.34', '--json'));
-  expect(notChecked.map(({ check }) => check)).toEqual(['control-plane-addresses', 'node-addresses']);
+  expect(notChecked.map(({ check }) => check)).toEqual(['control-plane-addresses', 'node-addresses', 'pod-addresses', 'instance-quota']);
 });
 
 test('A cluster of Kubernetes is checked by its kubeconfig or by `clusters`; of EKS nothing is said.', async () => {

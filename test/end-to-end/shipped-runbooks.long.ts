@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { DescribeClusterCommand, DescribeUpdateCommand, ListUpdatesCommand, UpdateClusterVersionCommand } from '@aws-sdk/client-eks';
 import type { RunningProcess } from '../../lab/process.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import type { WorldSeed } from '../../sandbox/seed.ts';
@@ -8,6 +9,7 @@ import { startWorkerProgram } from '../support/scenario-workers.ts';
 import { startEnvironment, type Environment } from '../support/scenario.ts';
 import type { WorldView } from '../support/scenario-world.ts';
 import { temporalAddress } from '../support/temporal.ts';
+import { until } from '../lab-kubernetes/world.ts';
 
 // That each shipped runbook goes through at all, and what it leaves, is in test/every-runbook/.
 let environment: Environment;
@@ -113,6 +115,30 @@ test('cluster-upgrade bakes with all nodes at the version before, and holds Karp
   );
   // A rollback is possible for 7 days from the upgrade, and people are told until when.
   expect(question).toMatch(/EKS takes the control plane back until \d{4}-\d\d-\d\dT[\d:.]+Z/);
+  expect(await scenario.leftovers()).toEqual([]);
+  expect(await scenario.troubles(state)).toEqual([]);
+}, 120_000);
+
+test('cluster-upgrade whose control plane somebody upgrades by hand at its hold has that signed anew, and does not repeat it', async () => {
+  const scenario = await environment.raise('cluster-upgrade', { taskQueue: environment.name });
+  const name = scenario.cluster;
+  const { eks } = scenario;
+  await scenario.begin();
+  const holds: string[] = [];
+  const state = await scenario.follow({
+    atHold: async (hold) => {
+      holds.push(hold);
+      if (holds.length > 1) return;
+      await eks.send(new UpdateClusterVersionCommand({ name, version: '1.34' }));
+      const statusNow = async () => (await eks.send(new DescribeClusterCommand({ name }))).cluster?.status;
+      await until('the control plane', async () => (await statusNow()) === 'ACTIVE');
+    },
+  });
+  expect(state).toMatchObject({ phase: 'done', ended: { leftovers: [] } });
+  expect(holds).toEqual(['sign-control-plane', 'sign-control-plane', 'sign-nodes', 'sign-end']);
+  const { updateIds = [] } = await eks.send(new ListUpdatesCommand({ name }));
+  const updates = await Promise.all(updateIds.map((updateId) => eks.send(new DescribeUpdateCommand({ name, updateId }))));
+  expect(updates.filter(({ update }) => update?.type === 'VersionUpdate')).toHaveLength(1);
   expect(await scenario.leftovers()).toEqual([]);
   expect(await scenario.troubles(state)).toEqual([]);
 }, 120_000);

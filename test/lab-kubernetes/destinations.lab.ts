@@ -11,9 +11,9 @@ import { sealSpan, type SpanPlan } from '../../domain/plan/plan.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
 import { region, useEnvironment } from '../support/cluster.ts';
 import { namespace, nodesOfGroup, startNodegroupWorld } from './nodegroup-world.ts';
-import type { Door } from './raw.ts';
+import { send, type Door } from './raw.ts';
 import { realWorld } from './real-world.ts';
-import { leaveNothing, until } from './world.ts';
+import { leaveNothing, mergePatch, until } from './world.ts';
 
 let sandbox: Sandbox;
 let door: Door;
@@ -50,6 +50,64 @@ async function signedDrain(expected: ExpectedChange[] = []): Promise<SpanPlan> {
     steps: [{ id: 'drain', uses: 'kubernetes.drain', input, plan }],
   });
 }
+
+async function carryOut(name: string, input: object): Promise<void> {
+  const action = actionOf(name);
+  await perform(action, await action.plan(input as never, context), context, {
+    onProgress: () => undefined,
+    signal: AbortSignal.timeout(60_000),
+    wait: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, 200))),
+  });
+}
+
+// What an upgrade does in Kubernetes besides its nodes; those are in test/lab-kubernetes/whole-run.lab.ts.
+test('a NodePool of Karpenter is held and put back as it was', async () => {
+  const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  const pools = '/apis/karpenter.sh/v1/nodepools';
+  const names = { plural: 'nodepools', singular: 'nodepool', kind: 'NodePool', listKind: 'NodePoolList' };
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const versions = [{ name: 'v1', served: true, storage: true, schema }];
+  const metadata = { name: 'nodepools.karpenter.sh' };
+  const spec = { group: 'karpenter.sh', scope: 'Cluster', names, versions };
+  expect(await send(door, 'POST', definitions, { metadata, spec })).toMatchObject({ status: 201 });
+  try {
+    const pool = { apiVersion: 'karpenter.sh/v1', kind: 'NodePool', metadata: { name: 'general' } };
+    const budgets = [{ nodes: '10%' }];
+    const create = (): Promise<{ status: number }> => send(door, 'POST', pools, { ...pool, spec: { disruption: { budgets } } });
+    await until('the NodePool', async () => (await create()).status === 201);
+    const budgetsNow = async (): Promise<unknown> => {
+      const { body } = await send(door, 'GET', `${pools}/general`);
+      return (body.spec as { disruption: { budgets: unknown } }).disruption.budgets;
+    };
+    await carryOut('kubernetes.holdKarpenter', {});
+    expect(await budgetsNow()).toEqual([...budgets, { nodes: '0', reasons: ['Drifted', 'Underutilized'] }]);
+    await carryOut('kubernetes.releaseKarpenter', {});
+    expect(await budgetsNow()).toEqual(budgets);
+  } finally {
+    await send(door, 'DELETE', `${definitions}/${metadata.name}`);
+  }
+});
+
+test('a bake finds the cluster well, and stops where the pods of a rollout do not become Ready', async () => {
+  const bake = { lasts: '0s', recoverWithin: '0s' };
+  await carryOut('eks.bake', bake);
+  const signed = await actionOf('eks.bake').plan(bake, context);
+  const web = `/apis/apps/v1/namespaces/${namespace}/deployments/web`;
+  const becomeReadyAfter = async (seconds: string): Promise<void> => {
+    const annotations = { 'sandbox.holdpoint.dev/readiness-seconds': seconds };
+    expect(await send(door, 'PATCH', web, { spec: { template: { metadata: { annotations } } } }, mergePatch)).toMatchObject({
+      status: 200,
+    });
+  };
+  await becomeReadyAfter('36000');
+  await until('the bake to stop', async () => (await actionOf('eks.bake').observe(signed, context)).state === 'stuck');
+  await becomeReadyAfter('0.5');
+  await until('the workload to be well', async () => {
+    const { body } = await send(door, 'GET', web);
+    const { readyReplicas = 0, updatedReplicas = 0, replicas = 0 } = body.status as Record<string, number | undefined>;
+    return readyReplicas === 12 && updatedReplicas === 12 && replicas === 12;
+  });
+});
 
 test('the plan of a drain rests on the new node group: foretold, there, and another plan when somebody has deleted it', async () => {
   const create = actionOf('eks.createNodegroup');

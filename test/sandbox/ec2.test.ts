@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { DescribeSubnetsCommand, EC2Client } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstanceTypesCommand,
+  DescribeLaunchTemplatesCommand,
+  DescribeLaunchTemplateVersionsCommand,
+  DescribeSubnetsCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
 import { DescribeNodegroupCommand, EKSClient } from '@aws-sdk/client-eks';
 import { createCloud, type Cloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -38,6 +44,31 @@ test('a subnet can be made to run out of addresses', async () => {
   cloud.setFreeAddresses(subnetIds[0] ?? '', 2);
   const { Subnets: subnets = [] } = await ec2.send(new DescribeSubnetsCommand({ SubnetIds: subnetIds.slice(0, 1) }));
   expect(subnets[0]?.AvailableIpAddressCount).toBe(2);
+});
+
+test('launch templates, their used versions and instance types are told by id, and refused where there are none', async () => {
+  const ask = { LaunchTemplateId: 'lt-0none', Versions: ['1'] };
+  await expect(ec2.send(new DescribeLaunchTemplatesCommand({ LaunchTemplateIds: ['lt-0none'] }))).rejects.toMatchObject({
+    name: 'InvalidLaunchTemplateId.NotFound',
+  });
+  await expect(ec2.send(new DescribeLaunchTemplateVersionsCommand(ask))).rejects.toMatchObject({
+    name: 'InvalidLaunchTemplateId.NotFound',
+  });
+  const { InstanceTypes: types = [] } = await ec2.send(new DescribeInstanceTypesCommand({ InstanceTypes: ['m6i.large'] }));
+  const NetworkInfo = { MaximumNetworkInterfaces: 3, Ipv4AddressesPerInterface: 10 };
+  expect(types).toMatchObject([{ InstanceType: 'm6i.large', VCpuInfo: { DefaultVCpus: 2 }, NetworkInfo }]);
+  const unknown = new DescribeInstanceTypesCommand({ InstanceTypes: ['m6i.none' as 'm6i.large'] });
+  await expect(ec2.send(unknown)).rejects.toMatchObject({ name: 'InvalidInstanceType' });
+});
+
+test('the Auto Scaling group of a node group is found by the tag of its cluster', async () => {
+  const ask = (tag: string): Promise<string> => {
+    const filter = { 'Filters.member.1.Name': 'tag-key', 'Filters.member.1.Values.member.1': tag };
+    const body = new URLSearchParams({ Action: 'DescribeAutoScalingGroups', Version: '2011-01-01', ...filter });
+    return fetch(sandbox.url, { method: 'POST', body }).then((answer) => answer.text());
+  };
+  expect(await ask(`kubernetes.io/cluster/${demoClusterName}`)).toMatch(/<AutoScalingGroupName>eks-blue-.*<HealthStatus>Healthy</);
+  expect(await ask('kubernetes.io/cluster/other')).toContain('<AutoScalingGroups></AutoScalingGroups>');
 });
 
 test('a subnet that does not exist is refused as EC2 does', async () => {

@@ -7,6 +7,7 @@ import {
   DescribeUpdateCommand,
   ResourceInUseException,
   ResourceNotFoundException,
+  UpdateAddonCommand,
   UpdateClusterVersionCommand,
   UpdateNodegroupConfigCommand,
   UpdateNodegroupVersionCommand,
@@ -15,6 +16,8 @@ import {
   type Cluster,
   type Nodegroup,
   type Update,
+  type UpdateAddonCommandInput,
+  type UpdateAddonCommandOutput,
 } from '@aws-sdk/client-eks';
 import { clusterSeed, eventually, startEks, type EksFixture } from './eks-fixture.ts';
 
@@ -386,6 +389,22 @@ describe('updating the control plane', () => {
     });
   });
 
+  test('is refused while an insight speaks against it, unless it is forced', async () => {
+    const insight = { name: 'APIs', category: 'UPGRADE_READINESS' as const, kubernetesVersion: '1.34', status: 'ERROR' as const };
+    const words = { reason: 'It is so.', description: 'Looks', recommendation: 'Mend it.', resources: [], deprecations: [] };
+    fixture.eks.setInsights('demo', [{ ...insight, ...words }]);
+    await expect(fixture.client.send(to134)).rejects.toMatchObject({ name: 'InvalidStateException' });
+    const forced = new UpdateClusterVersionCommand({ name: 'demo', version: '1.34', force: true });
+    expect((await ended((await fixture.client.send(forced)).update)).status).toBe('Successful');
+  });
+
+  test('is taken back by EKS itself where its health checks fail', async () => {
+    fixture.eks.setUpdateFailure('demo', { errorCode: 'Unknown', errorMessage: 'health checks failed', resourceIds: [] });
+    const { update } = await fixture.client.send(to134);
+    expect(await ended(update)).toMatchObject({ status: 'Failed', errors: [{ errorCode: 'Unknown' }] });
+    expect(await describeDemo()).toMatchObject({ status: 'ACTIVE', version: '1.33' });
+  });
+
   test('is refused when a node group would fall more than three minor versions behind', async () => {
     const seed = clusterSeed();
     const nodegroups = seed.nodegroups.map((nodegroup) => ({ ...nodegroup, version: '1.30' }));
@@ -395,5 +414,36 @@ describe('updating the control plane', () => {
     } finally {
       await behind.stop();
     }
+  });
+});
+
+describe('updating an add-on', () => {
+  const addonName = 'kube-proxy';
+  const addons = [{ name: addonName, version: 'v1.33.3-eksbuild.2', editedByHand: true }];
+  const update = (request: Partial<UpdateAddonCommandInput>): Promise<UpdateAddonCommandOutput> =>
+    fixture.client.send(new UpdateAddonCommand({ clusterName: 'demo', addonName, ...request }));
+
+  beforeEach(async () => {
+    await fixture.stop();
+    fixture = await startEks({ seeds: [{ ...clusterSeed(), addons }] });
+  });
+
+  test('is refused for a version that does not run under that of the control plane', async () => {
+    for (const addonVersion of ['v1.34.3-eksbuild.2', 'v0.0.1-eksbuild.1']) {
+      await expect(update({ addonVersion })).rejects.toMatchObject({ name: 'InvalidParameterException' });
+    }
+  });
+
+  test('stops at what somebody has changed by hand, unless it is told what to do with that', async () => {
+    const conflict = async (resolveConflicts: 'NONE' | 'PRESERVE'): Promise<string | undefined> => {
+      const { update: begun } = await update({ resolveConflicts });
+      const ask = new DescribeUpdateCommand({ name: 'demo', addonName, updateId: begun?.id });
+      const over = await eventually('the update to end', async () => {
+        const answer = await fixture.client.send(ask);
+        return answer.update?.status === 'InProgress' ? undefined : answer.update;
+      });
+      return over.errors?.[0]?.errorCode;
+    };
+    expect([await conflict('NONE'), await conflict('PRESERVE')]).toEqual(['ConfigurationConflict', undefined]);
   });
 });

@@ -82,10 +82,10 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
     speed,
     randomSeed: 7,
     cloud: (world) => {
-      const { handle, subnets } = (eks = createEksHandler(world));
-      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults, () => world.databases);
+      const { handle } = (eks = createEksHandler(world));
+      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults, () => world.databases, eks.processors);
       const rds = createRdsHandler(() => world.databases, world.faults);
-      const ec2 = createEc2Handler(subnets, world.faults);
+      const ec2 = createEc2Handler(eks, world.faults);
       return (request, response) => {
         if (isCloudwatchRequest(request)) cloudwatch(request, response);
         else if (isRdsRequest(request)) rds(request, response);

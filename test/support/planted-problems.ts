@@ -83,12 +83,15 @@ function webhook(name: string, service: string, rules: object[]): Manifest {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'ValidatingWebhookConfiguration',
     metadata: { name },
-    webhooks: [{ name: `${name}.example.com`, failurePolicy: 'Fail', clientConfig, rules }],
+    webhooks: [
+      { name: `${name}.example.com`, failurePolicy: 'Fail', clientConfig, rules, sideEffects: 'None', admissionReviewVersions: ['v1'] },
+    ],
   };
 }
 
 function service(name: string): Manifest {
-  return { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: shop }, spec: { selector: { app: name } } };
+  const spec = { selector: { app: name }, ports: [{ port: 443 }] };
+  return { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: shop }, spec };
 }
 
 const zones = [`${region}a`, `${region}b`, `${region}c`];
@@ -106,13 +109,18 @@ const blue = {
 };
 const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: shop } };
 const podRules = [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }];
-const sound: Manifest[] = [
+/** Two interfaces and a warm one, of 15 addresses each, for each node. */
+const cni = workload('aws-node', { kind: 'DaemonSet', namespace: 'kube-system', container: { image: 'amazon-k8s-cni:v1.21.1' } });
+/** What no check has anything against. */
+export const sound: Manifest[] = [
   namespace,
+  cni,
   workload('sound'),
   budget('covered', { covered: 'yes' }, { maxUnavailable: 1 }),
   service('sound'),
-  webhook('sound', 'sound', podRules),
 ];
+/** It fails closed, and is served by two pods. */
+export const soundWebhook = webhook('sound', 'sound', podRules);
 
 /** A cluster that no check has anything against. */
 export const cleanCluster: ClusterSeed = {
@@ -121,7 +129,7 @@ export const cleanCluster: ClusterSeed = {
   version: '1.33',
   nodegroups: [blue],
   insights: [insight('Kubelet version skew', 'PASSING')],
-  manifests: sound,
+  manifests: [...sound, soundWebhook],
 };
 
 const hostPath = (path: string): object => ({ volumes: [{ name: 'v', hostPath: { path } }] });
@@ -129,19 +137,9 @@ const written = (kind: string, apiVersion: string): Record<string, string> => ({
   [lastApplied]: JSON.stringify({ apiVersion, kind, metadata: {}, spec: { secret: 'hunter2' } }),
 });
 
-/** A cluster with one problem in each of its objects, beside what is sound. */
-export const plantedCluster: ClusterSeed = {
-  name: 'planted',
-  region,
-  version: '1.33',
-  nodegroups: [
-    blue,
-    { ...blue, name: 'old', amiType: 'AL2_x86_64', version: '1.32', releaseVersion: '1.32.3-20250415', size: 2 },
-    { ...blue, name: 'pool', size: 1, labels: { 'karpenter.sh/nodepool': 'spot' } },
-  ],
-  insights: [insight('Deprecated APIs', 'ERROR'), insight('Add-on versions', 'WARNING')],
-  manifests: [
-    ...sound,
+/** An object with one problem each; what has versions is of `other` or `newer` ones than those of the cluster. */
+export function plantedManifests({ other, newer }: { other: string; newer: string }): Manifest[] {
+  return [
     workload('kept', { labels: {} }),
     budget('kept', { app: 'kept' }, { minAvailable: 2 }),
     workload('twice', { labels: {} }),
@@ -158,7 +156,7 @@ export const plantedCluster: ClusterSeed = {
     workload('inline', { pod: { volumes: [{ name: 'v', awsElasticBlockStore: { volumeID: 'vol-1' } }] } }),
     workload('shell', { container: { command: ['/bin/sh', '-c', 'prepare --token hunter2; serve'] } }),
     workload('nginx', { container: { image: 'registry.k8s.io/ingress-nginx/controller:v1.11.2' } }),
-    workload('autoscaler', { container: { image: 'registry.k8s.io/autoscaling/cluster-autoscaler:v1.32.1' } }),
+    workload('autoscaler', { container: { image: `registry.k8s.io/autoscaling/cluster-autoscaler:v${other}.1` } }),
     {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -176,20 +174,62 @@ export const plantedCluster: ClusterSeed = {
       apiVersion: 'networking.k8s.io/v1',
       kind: 'Ingress',
       metadata: { name: 'door', namespace: shop, annotations: written('Ingress', 'extensions/v1beta1') },
+      spec: { defaultBackend: { service: { name: 'sound', port: { number: 443 } } } },
     },
     {
       apiVersion: 'batch/v1',
       kind: 'CronJob',
       metadata: { name: 'nightly', namespace: shop, annotations: written('CronJob', 'batch/v1beta1') },
-      spec: { jobTemplate: { spec: { template: { spec: { containers: [] } } } } },
+      spec: {
+        schedule: '0 0 1 1 *',
+        jobTemplate: { spec: { template: { spec: { restartPolicy: 'Never', containers: [{ name: 'main', image: 'a:1' }] } } } },
+      },
     },
     release('---\napiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata:\n  name: charted\n---\napiVersion: v1\nkind: Service\n'),
     service('unprobed'),
     workload('admission', { replicas: 2 }),
     service('admission'),
-    webhook('old-rule', 'admission', [{ apiGroups: ['batch'], apiVersions: ['v1beta1'], resources: ['cronjobs'] }]),
     service('alone'),
-    webhook('single', 'alone', podRules),
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'kube-proxy-config', namespace: 'kube-system' },
+      data: { config: 'kind: KubeProxyConfiguration\nmode: "ipvs"\n' },
+    },
+    workload('kube-proxy', { kind: 'DaemonSet', namespace: 'kube-system', container: { image: `eks/kube-proxy:v${newer}.0-eksbuild.1` } }),
+  ];
+}
+
+/** The same, of webhooks; where they are heeded, nobody makes a pod any more. */
+export const plantedWebhooks: readonly Manifest[] = [
+  webhook('old-rule', 'admission', [{ apiGroups: ['batch'], apiVersions: ['v1beta1'], operations: ['CREATE'], resources: ['cronjobs'] }]),
+  webhook('single', 'alone', podRules),
+];
+
+/** A cluster with one problem in each of its objects, beside what is sound. */
+export const plantedCluster: ClusterSeed = {
+  name: 'planted',
+  region,
+  version: '1.33',
+  nodegroups: [
+    blue,
+    {
+      ...blue,
+      name: 'old',
+      amiType: 'AL2_x86_64',
+      version: '1.32',
+      releaseVersion: '1.32.3-20250415',
+      size: 2,
+      launchTemplate: { id: 'lt-0old', version: 2, default: 3, latest: 4, imageId: 'ami-0old' },
+    },
+    { ...blue, name: 'pool', size: 1, labels: { 'karpenter.sh/nodepool': 'spot' } },
+  ],
+  insights: [insight('Deprecated APIs', 'ERROR'), insight('Add-on versions', 'WARNING')],
+  manifests: [
+    ...sound,
+    soundWebhook,
+    ...plantedManifests({ other: '1.32', newer: '1.34' }),
+    ...plantedWebhooks,
     {
       apiVersion: 'apiextensions.k8s.io/v1',
       kind: 'CustomResourceDefinition',
@@ -202,17 +242,10 @@ export const plantedCluster: ClusterSeed = {
       },
       status: { storedVersions: ['v1alpha1', 'v1'] },
     },
-    {
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { name: 'kube-proxy-config', namespace: 'kube-system' },
-      data: { config: 'kind: KubeProxyConfiguration\nmode: "ipvs"\n' },
-    },
-    workload('kube-proxy', { kind: 'DaemonSet', namespace: 'kube-system', container: { image: 'eks/kube-proxy:v1.34.0-eksbuild.1' } }),
   ],
 };
 
-/** What checks must find there, by name: no more and no less. Two subnets and the health of `old` are set beside. */
+/** What checks must find there, by name: no more and no less. The health of `old` and two subnets with 4 free addresses are set beside. */
 export const plantedFindings: readonly string[] = [
   'amazon-linux-2:Nodegroup/old',
   'bare-pod:Pod/shop/by-hand',
@@ -232,6 +265,8 @@ export const plantedFindings: readonly string[] = [
   'insight:Insight/Deprecated APIs',
   'kube-proxy-ipvs:ConfigMap/kube-system/kube-proxy-config',
   'kube-proxy-skew:DaemonSet/kube-system/kube-proxy',
+  'launch-template-drift:Nodegroup/old',
+  'launch-template-image:Nodegroup/old',
   'min-ready-seconds:Deployment/shop/hasty',
   'no-budget:Deployment/shop/unkept',
   'node-kind:Nodes/karpenter',

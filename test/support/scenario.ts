@@ -96,12 +96,12 @@ export async function startEnvironment(title: string, address: string): Promise<
       const document = instead?.document ?? readRunbook(runbook);
       let cloudWrites = 0;
       const cloud = (world: Parameters<typeof createCloud>[0]): RequestListener => {
-        const { handle, subnets, databases } = createCloud(world);
+        const { handle, ...cloud } = createCloud(world);
         const counting: RequestListener = (request, response) => {
           if (request.method !== 'GET') cloudWrites += 1;
           handle(request, response);
         };
-        clouds.set(cluster, { handle: counting, subnets, databases });
+        clouds.set(cluster, { ...cloud, handle: counting });
         return handle;
       };
       const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });

@@ -72,6 +72,21 @@ async function lifeOfACluster(): Promise<Exchange[]> {
   return exchanges;
 }
 
+/** A rollback in Auto Mode that its undo cancels, while the nodes go back. */
+async function cancelledRollback(): Promise<Exchange[]> {
+  const [cluster] = worldWith([], { nodes: 1 }).clusters;
+  const autoMode = { ...cluster!, version: '1.34', upgradedMsAgo: 86_400_000, autoMode: true };
+  const started = (demo = await startCluster({ clusters: [autoMode] }, { speed: 20 }));
+  const exchanges: Exchange[] = [];
+  started.proxy.heard = (exchange) => {
+    if (/^\/clusters\/demo\/updates\/[^/]+\/cancel-update$/.test(exchange.path)) exchanges.push(exchange);
+  };
+  await started.act('eks.rollbackControlPlane', await started.plan('eks.rollbackControlPlane', { version: '1.33' }));
+  const undo = await started.plan('eks.updateControlPlane', { version: '1.34', waitForUpdate: true });
+  await started.perform('eks.updateControlPlane', undo);
+  return exchanges;
+}
+
 /** The operations of EKS that anything in activities/ may ask for. */
 function operationsOfActions(): string[] {
   const directory = fileURLToPath(new URL('../../../activities', import.meta.url));
@@ -86,7 +101,9 @@ function operationsOfActions(): string[] {
 (isThere ? test : test.skip)(
   'Every request of an action and every answer of the sandbox is as the model of EKS in botocore says.',
   async () => {
-    const exchanges = await lifeOfACluster();
+    const life = await lifeOfACluster();
+    await demo?.stop();
+    const exchanges = [...life, ...(await cancelledRollback())];
     const judge = fileURLToPath(new URL('botocore_judge.py', import.meta.url));
     const odd = { method: 'POST', path: '/clusters/demo/updates', body: '{"versoin":1}', status: 200, headers: {} };
     const input = JSON.stringify([...exchanges, { ...odd, answer: '{"update":{"status":"Done"}}' }]);

@@ -102,6 +102,15 @@ describe('the plan of an upgrade', () => {
     ]);
   });
 
+  test.each([
+    ['1.35', 'EKS upgrades by one minor version at a time, and 1.35 is 2 above 1.33.'],
+    ['1.32', '1.32 is older than 1.33, which it has now.'],
+  ])('refuses to go to %s, as EKS does', async (version, reason) => {
+    await start();
+    expect((await demo.plan(upgrade, { version })).blockers).toEqual([expect.objectContaining({ object: 'Cluster/demo', reason })]);
+    await expect(upgradeAsSomebodyElse(version)).rejects.toThrow();
+  });
+
   test('refuses to leave nodes too far behind', async () => {
     const [cluster] = worldWith([], { nodes: 1, version: '1.30', releaseVersion: '1.30.13-20260415' }).clusters;
     await start({ nodegroups: cluster!.nodegroups });
@@ -379,6 +388,11 @@ describe('the rollback of an upgrade', () => {
 
   const refused: { title: string; world: Partial<ClusterSeed>; version?: string; reason: string }[] = [
     { title: 'after 7 days', world: { ...upgraded, upgradedMsAgo: 8 * dayMs }, reason: 'EKS takes it back within 7 days only.' },
+    {
+      title: 'a minute after 7 days',
+      world: { ...upgraded, upgradedMsAgo: 7 * dayMs + 60_000 },
+      reason: 'EKS takes it back within 7 days only.',
+    },
     { title: 'of a cluster that was created at its version', world: { version: '1.34' }, reason: 'EKS knows no upgrade of it to 1.34' },
     { title: 'by two minor versions', world: upgraded, version: '1.32', reason: 'by one minor version only, not from 1.34 to 1.32' },
     {
@@ -393,6 +407,16 @@ describe('the rollback of an upgrade', () => {
       expect.objectContaining({ reason: expect.stringContaining(reason) }),
     ]);
     if (version === '1.33') await expect(upgradeAsSomebodyElse('1.33')).rejects.toThrow();
+  });
+
+  test('is possible until the last hour of the 7 days, and blocked while EKS changes the cluster', async () => {
+    await start({ ...upgraded, upgradedMsAgo: 7 * dayMs - 3_600_000 }, slow);
+    expect((await demo.plan(rollback, { version: '1.33' })).blockers).toEqual([]);
+    await upgradeAsSomebodyElse('1.35');
+    expect((await demo.plan(rollback, { version: '1.33' })).blockers).toContainEqual(
+      expect.objectContaining({ object: 'Cluster/demo', reason: expect.stringMatching(/^The .* is in progress\.$/) }),
+    );
+    await expect(upgradeAsSomebodyElse('1.33')).rejects.toMatchObject({ name: 'ResourceInUseException' });
   });
 
   test('is refused while nodes are newer than the version to go back to', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import type { CertificateAuthority } from '../../../domain/certificate-authority/rotation.ts';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
+import { addressesOfNode } from '../../../domain/preflight/addressing.ts';
 import { asExpected } from '../../../domain/preflight/as-expected.ts';
 import type { ExpectedChange } from '../../../domain/plan/expected.ts';
 import { checks } from '../../../domain/preflight/checks.ts';
@@ -10,11 +11,14 @@ import { isWhollyRemoved, removalOf } from '../../../domain/preflight/removed-ap
 import { shellProblem } from '../../../domain/preflight/shell.ts';
 import type {
   AddonView,
+  AddressingView,
+  LaunchTemplateView,
   NodegroupView,
   NodeView,
   Parts,
   Snapshot,
   SubnetView,
+  UpdatedNodegroup,
   VersionSupportView,
   WebhookView,
 } from '../../../domain/preflight/snapshot.ts';
@@ -49,8 +53,9 @@ const node = (differences: Partial<NodeView> = {}): NodeView => {
 };
 const nodegroup = (differences: Partial<NodegroupView> = {}): NodegroupView => {
   const launchTemplate = { id: 'lt-1', version: '4' };
-  const fixed = { name: 'blue', status: 'ACTIVE', version: '1.33', amiType: 'AL2023_x86_64_STANDARD' };
-  return { ...fixed, issues: [], subnetIds: ['s-1'], launchTemplate, ...differences };
+  const fixed = { name: 'blue', status: 'ACTIVE', version: '1.33', amiType: 'AL2023_x86_64_STANDARD', instanceTypes: ['m6i.large'] };
+  const sizes = { capacityType: 'ON_DEMAND', nodesWanted: 3, updatedAtOnce: 1, hasSurge: true };
+  return { ...fixed, ...sizes, issues: [], subnetIds: ['s-1', 's-2'], launchTemplate, ...differences };
 };
 const addon = (differences: Partial<AddonView> = {}): AddonView => {
   return { name: 'coredns', version: 'v1.12.0', status: 'ACTIVE', issues: [], ...differences };
@@ -87,6 +92,21 @@ const support = (version: string, days: number): VersionSupportView => {
 const issues = [{ object: 'Thing/x', code: 'Broken', message: 'It is so.' }];
 const cluster = { name: 'demo', status: 'ACTIVE', issues: [], subnetIds: ['s-1', 's-2'], supportType: 'EXTENDED' };
 
+const template = (differences: Partial<LaunchTemplateView> = {}): LaunchTemplateView => {
+  return { id: 'lt-1', default: '4', latest: '4', used: [{ version: '4' }], ...differences };
+};
+const addressing: AddressingView = {
+  inPrefixes: false,
+  inOwnSubnets: false,
+  warmInterfaces: 1,
+  warmPrefixes: 1,
+  warmAddresses: 0,
+  addressesMin: 0,
+};
+const cni = (differences: Partial<AddressingView> = {}): WorkloadView => {
+  return { ...system('DaemonSet', 'aws-node', 'cni:v1.20.0'), addressing: { ...addressing, ...differences } };
+};
+
 /** A cluster that no check has anything against. */
 const sound: Parts = {
   cluster,
@@ -100,7 +120,9 @@ const sound: Parts = {
     { name: 'vpc-cni', default: 'v1.20.0', compatible: ['v1.20.0', 'v1.9.0'] },
   ],
   subnets: [subnet('s-1', 'a', 200), subnet('s-2', 'b', 200)],
-  launchTemplates: [{ id: 'lt-1', latest: '4' }],
+  launchTemplates: [template()],
+  instanceTypes: [{ name: 'm6i.large', processors: 2, interfacesMax: 3, addressesPerInterface: 10 }],
+  quotas: [{ capacityType: 'ON_DEMAND', name: 'standard', title: 'Standard instances', processorsMax: 32, processorsUsed: 24 }],
   certificateAuthorities: [authority({ id: 'ca-1', activatedAt: '2020-01-01T00:00:00Z', signing: 'IN_USE' })],
   nodes: [node()],
   pods: [podOf(), podOf({ name: 'web-2' })],
@@ -192,11 +214,41 @@ const eksCases: Case[] = [
   },
   {
     check: 'launch-template-drift',
-    when: 'version 3 of 4',
-    parts: { nodegroups: [nodegroup({ launchTemplate: { id: 'lt-1', version: '3' } })] },
+    when: 'version 4, the default is 5',
+    parts: { launchTemplates: [template({ default: '5', latest: '5' })] },
     finds: ['warning Nodegroup/blue'],
   },
+  {
+    check: 'launch-template-drift',
+    when: 'version 4, which is the default; the latest is 10',
+    parts: { launchTemplates: [template({ latest: '10' })] },
+    finds: ['note Nodegroup/blue'],
+  },
+  {
+    check: 'launch-template-drift',
+    when: 'version 4, newer than the default',
+    parts: { launchTemplates: [template({ default: '2' })] },
+    finds: [],
+  },
   { check: 'launch-template-drift', when: 'none of its own', parts: { nodegroups: [nodegroup({ launchTemplate: undefined })] }, finds: [] },
+  {
+    check: 'launch-template-image',
+    when: 'the used version names an AMI',
+    parts: { launchTemplates: [template({ used: [{ version: '3' }, { version: '4', image: 'ami-1' }] })] },
+    finds: ['warning Nodegroup/blue'],
+  },
+  {
+    check: 'launch-template-image',
+    when: 'another version names one',
+    parts: { launchTemplates: [template({ used: [{ version: '3', image: 'ami-1' }, { version: '4' }] })] },
+    finds: [],
+  },
+  {
+    check: 'launch-template-image',
+    when: 'the type of the AMI says so',
+    parts: { nodegroups: [nodegroup({ amiType: 'CUSTOM', launchTemplate: undefined })] },
+    finds: ['warning Nodegroup/blue'],
+  },
   {
     check: 'certificate-authority-events',
     when: 'planned',
@@ -229,16 +281,87 @@ const eksCases: Case[] = [
   },
   {
     check: 'node-addresses',
-    when: '15, 0, 16, and 0 of the control plane only',
+    when: 'EKS starts two nodes in each of two zones: one address, none, and two subnets of a zone with one each',
     parts: {
-      subnets: [
-        subnet('s-1', 'a', 15),
-        subnet('s-2', 'b', 0, ['pods']),
-        subnet('s-3', 'a', 16),
-        subnet('s-4', 'b', 0, ['the control plane']),
-      ],
+      nodegroups: [nodegroup({ subnetIds: ['s-1', 's-2'] }), nodegroup({ name: 'green', subnetIds: ['s-3', 's-4', 's-5'] })],
+      subnets: [subnet('s-1', 'a', 1), subnet('s-2', 'b', 0), subnet('s-3', 'a', 1), subnet('s-4', 'a', 1), subnet('s-5', 'b', 2)],
     },
-    finds: ['error Subnet/s-2', 'warning Subnet/s-1'],
+    finds: ['error Subnet/s-1', 'error Subnet/s-2'],
+  },
+  {
+    check: 'node-addresses',
+    when: 'EKS replaces ten nodes at once, five in each zone',
+    parts: { nodegroups: [nodegroup({ updatedAtOnce: 10 })], subnets: [subnet('s-1', 'a', 4), subnet('s-2', 'b', 5)] },
+    finds: ['error Subnet/s-1'],
+  },
+  {
+    check: 'node-addresses',
+    when: 'EKS takes old nodes away first',
+    parts: { nodegroups: [nodegroup({ hasSurge: false })], subnets: [subnet('s-1', 'a', 0), subnet('s-2', 'b', 0)] },
+    finds: [],
+  },
+  {
+    check: 'node-addresses',
+    when: 'none is free in a subnet of the control plane only',
+    parts: { subnets: [subnet('s-1', 'a', 200), subnet('s-2', 'b', 200), subnet('s-3', 'b', 0, ['the control plane'])] },
+    finds: [],
+  },
+  {
+    check: 'pod-addresses',
+    when: 'two nodes take two interfaces of ten addresses each: 39 and 40 are free',
+    parts: { workloads: [cni()], subnets: [subnet('s-1', 'a', 39), subnet('s-2', 'b', 40)] },
+    finds: ['warning Subnet/s-1'],
+  },
+  {
+    check: 'pod-addresses',
+    when: 'another network gives pods their addresses',
+    parts: { subnets: [subnet('s-1', 'a', 2), subnet('s-2', 'b', 2)] },
+    finds: [],
+  },
+  {
+    check: 'pod-addresses',
+    when: 'the nodes themselves find no room, which is told as an error',
+    parts: { workloads: [cni()], subnets: [subnet('s-1', 'a', 1), subnet('s-2', 'b', 200)] },
+    finds: [],
+  },
+  {
+    check: 'pod-addresses',
+    when: 'pods have subnets of their own: 39 are free, two nodes take 40; of the subnet of nodes two',
+    parts: {
+      workloads: [cni({ inOwnSubnets: true })],
+      subnets: [subnet('s-1', 'a', 2), subnet('s-2', 'b', 2), subnet('p-1', 'a', 39, ['pods']), subnet('p-2', 'b', 40, ['pods'])],
+    },
+    finds: ['warning Subnet/p-1'],
+  },
+];
+
+const quotas = (processorsUsed: number, capacityType = 'ON_DEMAND'): Parts['quotas'] => {
+  return [{ capacityType, name: 'standard', title: 'Standard instances', processorsMax: 32, processorsUsed }];
+};
+const quotaCases: Case[] = [
+  {
+    check: 'instance-quota',
+    when: 'four nodes with two processors each: 25 of 32 run',
+    parts: { quotas: quotas(25) },
+    finds: ['error Quota/standard'],
+  },
+  { check: 'instance-quota', when: '24 of 32 run', parts: { quotas: quotas(24) }, finds: [] },
+  { check: 'instance-quota', when: 'the quota of Spot, and nodes on demand', parts: { quotas: quotas(32, 'SPOT') }, finds: [] },
+  {
+    check: 'instance-quota',
+    when: 'instances with GPUs, which have a quota of their own',
+    parts: {
+      quotas: quotas(32),
+      nodegroups: [nodegroup({ instanceTypes: ['g5.xlarge'] })],
+      instanceTypes: [{ name: 'g5.xlarge', processors: 4, interfacesMax: 4, addressesPerInterface: 15 }],
+    },
+    finds: [],
+  },
+  {
+    check: 'instance-quota',
+    when: 'EKS takes old nodes away first',
+    parts: { quotas: quotas(32), nodegroups: [nodegroup({ hasSurge: false })] },
+    finds: [],
   },
 ];
 
@@ -505,7 +628,7 @@ const versionCases: Case[] = [
   },
 ];
 
-const cases = [...eksCases, ...addonCases, ...nodeCases, ...workloadCases, ...versionCases];
+const cases = [...eksCases, ...quotaCases, ...addonCases, ...nodeCases, ...workloadCases, ...versionCases];
 
 test('A sound cluster has no finding.', () => {
   const report = preflight(whole(sound), { version: '1.33', toVersion: '1.34', nowMs });
@@ -616,6 +739,22 @@ test('Of a check that finds too much, the worst is kept and the rest is counted.
   expect(report.findings[0]?.name).toBe('grace-period-0:StatefulSet/shop/web');
 });
 
+test.each<[string, number, Partial<AddressingView>, { ofNode: number; ofPods?: number }]>([
+  ['no pods: the first interface and a warm one', 0, {}, { ofNode: 20 }],
+  ['as many pods as an interface has addresses for', 9, {}, { ofNode: 20 }],
+  ['one more', 10, {}, { ofNode: 30 }],
+  ['more than the type has interfaces for', 100, {}, { ofNode: 30 }],
+  ['no warm interface', 9, { warmInterfaces: 0 }, { ofNode: 10 }],
+  ['a target of two addresses: eight, and one of the interface', 6, { warmAddresses: 2 }, { ofNode: 9 }],
+  ['a least number of 12, on two interfaces', 6, { addressesMin: 12 }, { ofNode: 14 }],
+  ['prefixes: two for 17 pods and a warm one', 17, { inPrefixes: true }, { ofNode: 49 }],
+  ['prefixes with a target of addresses', 17, { inPrefixes: true, warmAddresses: 4 }, { ofNode: 33 }],
+  ['subnets of pods: two interfaces are left', 100, { inOwnSubnets: true }, { ofNode: 1, ofPods: 20 }],
+])('The addresses that a node of three interfaces with ten addresses takes: %s.', (_when, pods, differences, takes) => {
+  const type = { name: 'm6i.large', processors: 2, interfacesMax: 3, addressesPerInterface: 10 };
+  expect(addressesOfNode(type, pods, { ...addressing, ...differences })).toEqual({ ofPods: 0, ...takes });
+});
+
 describe('what the run itself updates', () => {
   const aim = { version: '1.33', toVersion: '1.34', nowMs };
   const addonFindings = (version: string, updatedAddons: string[], addonVersions = sound.addonVersions): string[] =>
@@ -630,6 +769,30 @@ describe('what the run itself updates', () => {
     ['not given out, and another one is named', 'v1.9.3', ['vpc-cni'], ['error addon-version:Addon/coredns']],
   ])('an add-on with a version that is %s', (_what, version, updated, found) => {
     expect(addonFindings(version, updated)).toEqual(found);
+  });
+
+  test.each<[string, UpdatedNodegroup[] | undefined, string[]]>([
+    ['any node group, by EKS, where nothing is said', undefined, ['s-1', 's-2']],
+    ['no node group', [], []],
+    ['another node group', [{ nodegroup: 'green' }], []],
+    ['the node group, by EKS', [{ nodegroup: 'blue' }], ['s-1', 's-2']],
+    ['the node group, by a new one of three nodes', [{ nodegroup: 'blue', newNodegroup: 'green' }], ['s-1', 's-2']],
+  ])('room is asked for %s', (_what, updatedNodegroups, short) => {
+    const subnets = [subnet('s-1', 'a', 1), subnet('s-2', 'b', 1)];
+    const { findings } = preflight(whole({ ...sound, subnets }), { ...aim, updatedNodegroups });
+    expect(findings.filter(({ check }) => check === 'node-addresses').map(({ object }) => object)).toEqual(
+      short.map((id) => `Subnet/${id}`),
+    );
+  });
+
+  test('a new node group brings as many nodes as the old one has, over its zones', () => {
+    const subnets = [subnet('s-1', 'a', 29), subnet('s-2', 'b', 30)];
+    const parts = { ...sound, subnets, nodegroups: [nodegroup({ nodesWanted: 59 })] };
+    const updatedNodegroups = [{ nodegroup: 'blue', newNodegroup: 'green' }];
+    const { findings } = preflight(whole(parts), { ...aim, updatedNodegroups });
+    const [found, ...others] = findings.filter(({ check }) => check === 'node-addresses');
+    expect(others).toEqual([]);
+    expect(found?.why).toBe('There are 29 free IP addresses in a, and the update of node group blue brings 30 nodes there.');
   });
 
   test('an add-on of which EKS has no version at all stays an error: the run cannot update it', () => {

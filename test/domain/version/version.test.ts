@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { minorsBetween, rollbackProblem, upgradeProblem } from '../../../domain/version/hop.ts';
 import { kubernetesOfRelease, minorVersionOf, skewProblem } from '../../../domain/version/version.ts';
 
 test.each([
@@ -42,4 +43,30 @@ test.each([
   ['', false],
 ])('The release %s begins with a version of Kubernetes: %s (field case more/13).', (release, isSo) => {
   expect(kubernetesOfRelease(release)).toBe(isSo ? release : undefined);
+});
+
+test.each([
+  ['1.33', '1.34', undefined],
+  ['v1.33.1-eks-1', '1.33', undefined],
+  ['1.9', '1.10', undefined],
+  ['1.33', '1.35', 'EKS upgrades by one minor version at a time, and 1.35 is 2 above 1.33'],
+  ['1.33', '1.32', '1.32 is older than 1.33, which it has now'],
+  ['1.33', '2.0', 'the versions "1.33" and "2.0" cannot be compared'],
+  ['', '1.34', 'the versions "" and "1.34" cannot be compared'],
+])('A control plane at "%s" goes up to %s, unless: %s.', (from, to, problem) => {
+  expect(upgradeProblem(from, to)).toBe(problem);
+});
+
+test.each([
+  ['1.34', '1.33', undefined],
+  ['1.34', '1.34', undefined],
+  ['1.34', '1.32', 'EKS takes a control plane back by one minor version only, not from 1.34 to 1.32'],
+  ['1.34', '1.35', 'EKS takes a control plane back by one minor version only, not from 1.34 to 1.35'],
+  ['1.34', '', 'the versions "1.34" and "" cannot be compared'],
+])('A control plane at %s goes back to "%s", unless: %s.', (from, to, problem) => {
+  expect(rollbackProblem(from, to)).toBe(problem);
+});
+
+test('Minor versions are counted by their numbers, within one major version.', () => {
+  expect([minorsBetween('1.9', '1.33'), minorsBetween('1.33', '1.32'), minorsBetween('1.33', '2.33')]).toEqual([24, -1, undefined]);
 });
