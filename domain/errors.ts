@@ -177,7 +177,7 @@ export const errorKinds = {
   'backup-place-unusable': {
     consequence: 'stuck',
     message: 'The place for backups {place} cannot be used: {cause}.',
-    remedy: 'Put right what the reason names, in the place itself or in `etcd` of holdpoint.yaml; then try again.',
+    remedy: 'Put right what the reason names, in the place itself or in holdpoint.yaml; then try again.',
   },
   'backup-place-unreachable': {
     consequence: 'retry',

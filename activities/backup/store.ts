@@ -15,6 +15,7 @@ import {
   type BackupManifest,
   type BackupStatement,
   type FileDigest,
+  type StatementOfAny,
 } from '../../domain/backup/manifest.ts';
 import type { ActionContext } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
@@ -39,37 +40,47 @@ const ownerName = 'place.json';
 const ownerBytesMax = 1024;
 /** An hourly backup for more than two years; older places are begun anew. */
 const backupsMax = 20_000;
-const manifestBytesMax = 64 * 1024;
 const readsAtOnceMax = 16;
 /** Snapshots of Kubernetes shrink to a fifth at the fastest level; higher ones take minutes for a few percent. */
 const gzipLevel = 1;
 const namePattern = /^(\d{6,})\.json$/;
 
-const digest = z.strictObject({ sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/), bytes: z.int().min(0) });
-const count = z.int();
 const text = z.string().max(1000);
-const manifestShape: z.ZodType<BackupManifest> = z.strictObject({
-  format: z.literal(manifestFormat),
-  sequence: z.int().min(1),
-  previous: z.string().nullable(),
+const count = z.int();
+const digest = z.strictObject({ sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/), bytes: z.int().min(0) });
+
+/** What every statement has, for the shapes of its kinds. */
+export const statementOfAny = {
+  target: text,
+  clusterId: text,
+  run: text,
+  step: text,
+  takenAt: z.iso.datetime(),
+  revision: count,
+  snapshot: digest,
+};
+
+/** A kind of backup: how its manifests are written, and how large they may be. */
+export interface BackupFormat<Statement extends StatementOfAny> {
+  format: string;
+  statement: z.ZodType<Statement>;
+  manifestBytesMax: number;
+}
+
+/** Snapshots of etcd. */
+export const etcdBackups: BackupFormat<BackupStatement> = {
+  format: manifestFormat,
   statement: z.strictObject({
-    target: text,
-    clusterId: text,
-    run: text,
-    step: text,
-    takenAt: z.iso.datetime(),
+    ...statementOfAny,
     member: text,
     etcdVersion: text,
-    revision: count,
     compactRevision: count,
     hashKv: count,
     equalTo: z.array(text).max(100),
     keys: count,
-    snapshot: digest,
   }),
-  file: digest,
-  key: text,
-});
+  manifestBytesMax: 64 * 1024,
+};
 
 const drillShape = z.strictObject({ drilledAt: z.iso.datetime(), restoreMs: z.int(), ageMs: z.int(), revision: count });
 const drillBytesMax = 4096;
@@ -77,9 +88,9 @@ const drillsMax = 20_000;
 const ownerShape = z.strictObject({ clusterId: text });
 
 /** A backup that has a manifest. */
-export interface StoredBackup {
+export interface StoredBackup<Statement extends StatementOfAny = BackupStatement> {
   name: string;
-  manifest: BackupManifest;
+  manifest: BackupManifest<Statement>;
   /** Whether retention has deleted its file; the manifest stays, for the chain. */
   isDeleted: boolean;
   /** Whether a drill has restored it. */
@@ -93,13 +104,13 @@ export type Drill = z.output<typeof drillShape>;
 export type DrillOwner = Pick<ActionContext, 'run' | 'step'>;
 
 /** The backups of one cluster in their place. */
-export interface BackupStore {
+export interface BackupStore<Statement extends StatementOfAny = BackupStatement> {
   /** Where a person finds it. */
   path: string;
   /** A local directory for what is not whole yet. */
   workRoot: string;
   /** All of them in their order. Throws HoldpointError `backup-place-unusable` also where the chain has a gap or was changed. */
-  list(): Promise<StoredBackup[]>;
+  list(): Promise<StoredBackup<Statement>[]>;
   /**
    * Makes sure that the place takes what is written, and that it is the one of this cluster: the first cluster that asks has it. Throws
    * `backup-place-unusable`.
@@ -109,13 +120,16 @@ export interface BackupStore {
    * Compresses, encrypts and stores a snapshot, and reads it back. Throws `backup-unusable` where that is not what was written; nothing is
    * left of it then.
    */
-  putFile(snapshot: AsyncIterable<Uint8Array>, statement: BackupStatement, keys: KeyKeeper, signal: AbortSignal): Promise<FileDigest>;
+  putFile(snapshot: AsyncIterable<Uint8Array>, statement: Statement, keys: KeyKeeper, signal: AbortSignal): Promise<FileDigest>;
   /** Writes the manifest after the ones that are known; false where another one has come first. */
-  putManifest(manifest: Omit<BackupManifest, 'format' | 'sequence' | 'previous'>, known: readonly StoredBackup[]): Promise<boolean>;
-  /** The snapshot as etcd gave it. What has come counts only once the stream has ended. Throws `backup-unusable`. */
-  open(manifest: BackupManifest, keys: KeyKeeper): AsyncIterable<Uint8Array>;
+  putManifest(
+    manifest: Omit<BackupManifest<Statement>, 'format' | 'sequence' | 'previous'>,
+    known: readonly StoredBackup<Statement>[],
+  ): Promise<boolean>;
+  /** What was backed up. What has come counts only once the stream has ended. Throws `backup-unusable`. */
+  open(manifest: BackupManifest<Statement>, keys: KeyKeeper): AsyncIterable<Uint8Array>;
   /** Whether the file of a backup is there with its size. */
-  hasFile(manifest: BackupManifest): Promise<boolean>;
+  hasFile(manifest: Pick<BackupManifest, 'file'>): Promise<boolean>;
   /** Writes down what the drill of one step has found. */
   recordDrill(backup: string, owner: DrillOwner, drill: Drill): Promise<void>;
   /** What the drill of one step has found; undefined where there was none yet. */
@@ -123,25 +137,40 @@ export interface BackupStore {
   /** Removes a file that no manifest names, as where another backup has come first. */
   forget(file: FileDigest): Promise<void>;
   /** Records that the file of a backup is deleted, then deletes it. */
-  deleteFile(backup: StoredBackup): Promise<void>;
+  deleteFile(backup: Pick<StoredBackup<Statement>, 'name' | 'manifest'>): Promise<void>;
 }
 
-/** Opens the place; nothing is asked of it yet. */
+/** Opens the place of backups of etcd; nothing is asked of it yet. */
 export function openBackupStore(place: EvidencePlace): BackupStore {
+  return openStoreOf(place, etcdBackups);
+}
+
+/** Opens a place for backups of one kind: those of another kind in it are refused. Nothing is asked of it yet. */
+export function openStoreOf<Statement extends StatementOfAny>(
+  place: EvidencePlace,
+  kind: BackupFormat<Statement>,
+): BackupStore<Statement> {
   return 's3' in place
     ? createBackupStore(
         createBucketObjects(openBucket(place.s3)),
         createArtifactBucket({ ...place.s3, prefix: posix.join(place.s3.prefix ?? '', filesFolder) }),
         join(tmpdir(), `holdpoint-artifacts-${process.getuid?.() ?? 'user'}`),
+        kind,
       )
     : createBackupStore(
         createDirectoryObjects(place.directory),
         createArtifactDirectory(join(place.directory, filesFolder)),
         join(place.directory, filesFolder),
+        kind,
       );
 }
 
-function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot: string): BackupStore {
+function createBackupStore<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  files: ArtifactStore,
+  workRoot: string,
+  kind: BackupFormat<Statement>,
+): BackupStore<Statement> {
   const path = objects.pathOf('');
   const reaching = async <Result>(work: () => Promise<Result>): Promise<Result> => {
     return work().catch((error: unknown) => {
@@ -151,18 +180,18 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       throw new HoldpointError(mayPass ? 'backup-place-unreachable' : 'backup-place-unusable', { place: path, cause: why }, { remedy });
     });
   };
-  const open = (manifest: BackupManifest, keys: KeyKeeper): AsyncIterable<Uint8Array> => openSnapshot(files, manifest, keys);
+  const open = (manifest: BackupManifest<Statement>, keys: KeyKeeper): AsyncIterable<Uint8Array> => openSnapshot(files, manifest, keys);
   return {
     path,
     workRoot,
-    list: () => reaching(() => listBackups(objects, path)),
+    list: () => reaching(() => listBackups(objects, path, kind)),
     claim: (clusterId) => reaching(() => claimPlace(objects, path, clusterId)),
     putFile: async (snapshot, statement, keys, signal) => {
       const { dataKey, wrapped } = await keys.create();
       const header = { key: wrapped, statement: digestOfStatement(statement) };
       const { sha256, bytes } = await files.put(encrypt(through(snapshot, createGzip({ level: gzipLevel })), dataKey, header), { signal });
       const file = { sha256, bytes };
-      const manifest = { format: manifestFormat, sequence: 0, previous: null, statement, file, key: keys.id } as const;
+      const manifest = { format: kind.format, sequence: 0, previous: null, statement, file, key: keys.id };
       try {
         // Not what was sent, but what can be read, decides whether there is a backup.
         for await (const _chunk of open(manifest, keys)) signal.throwIfAborted();
@@ -176,7 +205,7 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
     putManifest: async (manifest, known) => {
       const last = known.at(-1)?.manifest;
       const sequence = (last?.sequence ?? 0) + 1;
-      const whole = { format: manifestFormat, sequence, previous: last ? digestOfManifest(last) : null, ...manifest } as const;
+      const whole = { format: kind.format, sequence, previous: last ? digestOfManifest(last) : null, ...manifest };
       const bytes = Buffer.from(canonicalText(whole));
       return reaching(() => objects.putIfAbsent(`${manifestsFolder}/${nameOfBackup(sequence)}.json`, bytes));
     },
@@ -214,25 +243,41 @@ async function claimPlace(objects: ObjectStore, place: string, clusterId: string
   throw new HoldpointError('backup-place-unusable', { place, cause });
 }
 
-async function listBackups(objects: ObjectStore, place: string): Promise<StoredBackup[]> {
+async function listBackups<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  place: string,
+  kind: BackupFormat<Statement>,
+): Promise<StoredBackup<Statement>[]> {
   const names = await objects.list(manifestsFolder, backupsMax);
   const deleted = new Set(await objects.list(deletionsFolder, backupsMax));
   const drilled = new Set((await objects.list(drillsFolder, drillsMax)).map((name) => name.split('.')[0]));
-  const manifests = await pMap(names, (name) => readManifest(objects, name), { concurrency: readsAtOnceMax });
+  const manifests = await pMap(names, (name) => readManifest(objects, name, kind), { concurrency: readsAtOnceMax });
   manifests.sort((one, other) => one.sequence - other.sequence);
   const [problem] = problemsOfChain(manifests);
   if (problem !== undefined) throw new HoldpointError('backup-place-unusable', { place, cause: problem });
-  return manifests.map((manifest): StoredBackup => {
+  return manifests.map((manifest): StoredBackup<Statement> => {
     const name = nameOfBackup(manifest.sequence);
     return { name, manifest, isDeleted: deleted.has(`${name}.json`), isDrilled: drilled.has(name) };
   });
 }
 
-async function readManifest(objects: ObjectStore, name: string): Promise<BackupManifest> {
+async function readManifest<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  name: string,
+  { format, statement, manifestBytesMax }: BackupFormat<Statement>,
+): Promise<BackupManifest<Statement>> {
   const path = `${manifestsFolder}/${name}`;
   const sequence = namePattern.exec(name)?.[1];
   const stored = sequence === undefined ? undefined : await objects.get(path, manifestBytesMax);
-  const { data } = manifestShape.safeParse(stored?.bytes && parseJson(stored.bytes));
+  const shape = z.strictObject({
+    format: z.literal(format),
+    sequence: z.int().min(1),
+    previous: z.string().nullable(),
+    statement,
+    file: digest,
+    key: text,
+  });
+  const { data } = shape.safeParse(stored?.bytes && parseJson(stored.bytes));
   if (data && data.sequence === Number(sequence)) return data;
   throw new HoldpointError('backup-place-unusable', {
     place: objects.pathOf(path),
@@ -242,7 +287,7 @@ async function readManifest(objects: ObjectStore, name: string): Promise<BackupM
 
 async function* openSnapshot(
   files: ArtifactStore,
-  { sequence, statement, file, key }: BackupManifest,
+  { sequence, statement, file, key }: BackupManifest<StatementOfAny>,
   keys: KeyKeeper,
 ): AsyncGenerator<Uint8Array> {
   const unusable = (cause: string): HoldpointError => {

@@ -1,6 +1,7 @@
+import type { StatementOfAny } from '../../domain/backup/manifest.ts';
 import { judgeRetention, type RetentionRule } from '../../domain/backup/retention.ts';
 import { HoldpointError } from '../../domain/errors.ts';
-import { formatTarget } from '../../domain/target.ts';
+import { formatTarget, type Target } from '../../domain/target.ts';
 import { msOf } from '../../domain/time.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { parseDurationMs } from '../../runbooks/configuration/duration.ts';
@@ -9,17 +10,24 @@ import type { BackupStore, StoredBackup } from '../backup/store.ts';
 import type { Clients } from '../clients.ts';
 import { openBackups } from './backup.ts';
 
-const name = 'etcd.deleteBackups';
 const estimateMs = 500;
 
 type DeleteFacts = { place: string; delete: { backup: string; sha256: string }[]; newestWithin: string };
 
 /** `etcd.deleteBackups`: the files of old backups go; their manifests stay. */
 export function deleteBackupsAction(clients: Clients): AnyAction {
+  return deletionOf('etcd.deleteBackups', async (target) => (await openBackups(clients, target)).store);
+}
+
+/** What backups of any kind are deleted by, in the place that is opened for a target. */
+export function deletionOf(
+  name: 'etcd.deleteBackups' | 'kubernetes.deleteBackups',
+  openStore: (target: Target) => Promise<BackupStore<StatementOfAny>>,
+): AnyAction {
   return defineAction<ActionInput<typeof name>, DeleteFacts>({
     declaration: actions[name],
     plan: async ({ newestWithin, ...input }, { target }) => {
-      const { store } = await openBackups(clients, target);
+      const store = await openStore(target);
       const stored = await store.list();
       const going = deletable(stored, input, input.pinned);
       const stale = staleness(stored, newestWithin);
@@ -46,14 +54,14 @@ export function deleteBackupsAction(clients: Clients): AnyAction {
       };
     },
     observe: async ({ facts }, { target }) => {
-      const { store } = await openBackups(clients, target);
+      const store = await openStore(target);
       const left = await planned(await store.list(), facts, store);
       const [done, total] = [facts.delete.length - left.length, facts.delete.length];
       const progress = { summary: `${done} of ${total} backups deleted`, done, total, unit: 'backups', items: [] };
       return left.length === 0 ? { state: 'done', outputs: { deleted: total }, progress } : { state: 'todo', progress };
     },
     act: async ({ facts }, { target, signal }) => {
-      const { store } = await openBackups(clients, target);
+      const store = await openStore(target);
       const stored = await store.list();
       const stale = staleness(stored, facts.newestWithin);
       if (stale !== undefined) throw new HoldpointError('action-stuck', { cause: stale, remedy: remedyOfStale });
@@ -72,7 +80,7 @@ export function deleteBackupsAction(clients: Clients): AnyAction {
 const remedyOfStale = 'Have a backup made and verified first: old backups are not deleted while new ones fail.';
 
 /** Why nothing is deleted just now. */
-function staleness(stored: readonly StoredBackup[], newestWithin: string): string | undefined {
+function staleness(stored: readonly StoredBackup<StatementOfAny>[], newestWithin: string): string | undefined {
   const newest = stored.findLast(({ isDeleted }) => !isDeleted)?.manifest.statement;
   if (!newest) return undefined;
   const ageMs = Date.now() - msOf(newest.takenAt);
@@ -80,7 +88,7 @@ function staleness(stored: readonly StoredBackup[], newestWithin: string): strin
   return `The newest backup is of ${newest.takenAt}, more than ${newestWithin} ago.`;
 }
 
-function deletable(stored: readonly StoredBackup[], rule: RetentionRule, pinned: readonly string[]): StoredBackup[] {
+function deletable(stored: readonly StoredBackup<StatementOfAny>[], rule: RetentionRule, pinned: readonly string[]): StoredBackup<StatementOfAny>[] {
   const kept = stored.filter(({ isDeleted }) => !isDeleted);
   const verdicts = judgeRetention(
     kept.map(({ name: backup, manifest }) => ({ name: backup, takenAt: manifest.statement.takenAt })),
@@ -91,8 +99,12 @@ function deletable(stored: readonly StoredBackup[], rule: RetentionRule, pinned:
 }
 
 /** Those of the plan that are still there, by name and file: a manifest of the same name with another file is another backup. */
-async function planned(stored: readonly StoredBackup[], facts: DeleteFacts, store: Pick<BackupStore, 'hasFile'>): Promise<StoredBackup[]> {
-  const left: StoredBackup[] = [];
+async function planned(
+  stored: readonly StoredBackup<StatementOfAny>[],
+  facts: DeleteFacts,
+  store: Pick<BackupStore, 'hasFile'>,
+): Promise<StoredBackup<StatementOfAny>[]> {
+  const left: StoredBackup<StatementOfAny>[] = [];
   for (const { backup, sha256 } of facts.delete) {
     const found = stored.find(({ name: one, manifest }) => one === backup && manifest.file.sha256 === sha256);
     if (found && (!found.isDeleted || (await store.hasFile(found.manifest)))) left.push(found);

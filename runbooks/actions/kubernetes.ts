@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { parseDurationMs } from '../configuration/duration.ts';
-import { declareAction, hourMs, listOfText, minuteMs, number, type SystemDeclaration } from './declaration.ts';
+import { declareAction, hourMs, listOfText, minuteMs, number, text, type SystemDeclaration } from './declaration.ts';
+import { retentionInput } from './etcd.ts';
 
 /** Nodes that one step may name; more belong into several runs. */
 export const nodesMax = 1000;
@@ -187,6 +188,40 @@ const kubernetesReleaseKarpenter = declareAction({
   outputs: { nodePools: number },
 });
 
+/** Types that one step may leave out or name. */
+const typesNamedMax = 100;
+// `pods`, `deployments.apps`: a resource, and its group behind the first dot.
+const typeName = z.string().max(253).regex(/^[a-z0-9]+(\.[a-z0-9][-a-z0-9.]*)?$/, 'must be a type such as pods or deployments.apps');
+
+const kubernetesBackup = declareAction({
+  name: 'kubernetes.backup',
+  summary: 'Reads all objects of a cluster as they were at one revision, encrypts and stores them, reads them back, and writes the manifest last.',
+  worksOn,
+  input: z.strictObject({
+    leaveOut: z
+      .array(typeName)
+      .max(typesNamedMax)
+      .default([])
+      .describe('Types that the backup does not have, such as events or leases.coordination.k8s.io; none if left out.'),
+  }),
+  change: 'adds',
+  undo: { none: 'A backup that was made stays.' },
+  // 200,000 objects over a slow line, and a slow way to the bucket.
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { backup: text, clusterId: text, revision: number, takenAt: text, objects: number, consistency: text },
+});
+
+const kubernetesDeleteBackups = declareAction({
+  name: 'kubernetes.deleteBackups',
+  summary: 'Deletes old backups of objects, never the newest or a pinned one, and none while new backups fail. Their manifests stay.',
+  worksOn,
+  input: retentionInput,
+  change: 'destroys',
+  undo: { none: 'The files of the backups are gone.' },
+  limits: { timeoutMs: hourMs },
+  outputs: { deleted: number },
+});
+
 /** Kubernetes clusters of any kind, and what can be done to their nodes. */
 export const kubernetes = {
   name: 'kubernetes',
@@ -209,5 +244,7 @@ export const kubernetes = {
     'kubernetes.checkDrain': kubernetesCheckDrain,
     'kubernetes.holdKarpenter': kubernetesHoldKarpenter,
     'kubernetes.releaseKarpenter': kubernetesReleaseKarpenter,
+    'kubernetes.backup': kubernetesBackup,
+    'kubernetes.deleteBackups': kubernetesDeleteBackups,
   },
 } as const satisfies SystemDeclaration;
