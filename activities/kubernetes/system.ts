@@ -1,4 +1,5 @@
 import type { Clients } from '../clients.ts';
+import { kubernetesRestoreAction } from './restore/restore.ts';
 import { deletionOf } from '../etcd/delete-backups.ts';
 import type { System } from '../system.ts';
 import { listNodes } from './client/read.ts';
@@ -23,6 +24,7 @@ export function kubernetesSystem(clients: Clients): System {
       holdKarpenterAction(clients),
       releaseKarpenterAction(clients),
       kubernetesBackupAction(clients),
+      kubernetesRestoreAction(clients),
       deletionOf('kubernetes.deleteBackups', async (target) => (await openExports(clients, target)).store),
     ],
     annotations: {

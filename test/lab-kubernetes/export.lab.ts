@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { differenceOfObjects } from '../../domain/backup/desired.ts';
+import { whyNotRestored } from '../../domain/backup/restorable.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { startControlPlane, type ControlPlane } from '../../lab/kubernetes.ts';
+import { findKubernetes } from '../../lab/kubernetes-binaries.ts';
 import { readKubeconfig, requester, type KubernetesRequest } from '../../lab/kubernetes-access.ts';
 import { exportWorld, registryAt, sendAll, type ExportWorld } from './export-world.ts';
 import { labEtcd, labEtcdctl, labKubeconfig } from './real-world.ts';
@@ -13,10 +17,13 @@ const labels = { exported: 'yes' };
 
 let world: ExportWorld;
 let request: KubernetesRequest;
+/** An empty cluster. */
+let other: ControlPlane;
 
 beforeAll(async () => {
   request = requester(await readKubeconfig(labKubeconfig()));
-  world = await exportWorld({ lab: labKubeconfig() });
+  other = await startControlPlane({ binaries: await findKubernetes(() => undefined) });
+  world = await exportWorld({ lab: labKubeconfig(), other: other.kubeconfig });
   await sendAll(request, [{ path: '/api/v1/namespaces', body: { metadata: { name: namespace } } }]);
   const definition = {
     metadata: { name: 'lamps.example.com' },
@@ -38,9 +45,36 @@ beforeAll(async () => {
   const lamps = `/apis/example.com/v1/namespaces/${namespace}/lamps`;
   await until('the lamps to be served', async () => (await request('GET', lamps)).status === 200);
   const lamp = { apiVersion: 'example.com/v1', kind: 'Lamp', metadata: { name: 'lamp' }, spec: { lit: 9_007_199_254_740_991, note: 'a "quoted" \n line' } };
+  const web = {
+    metadata: { name: 'web', labels },
+    spec: {
+      replicas: 0,
+      selector: { matchLabels: { app: 'web' } },
+      template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'main', image: 'registry.example.com/web:1' }] } },
+    },
+  };
+  const service = { metadata: { name: 'web' }, spec: { selector: { app: 'web' }, ports: [{ port: 80 }] } };
+  const volume = {
+    metadata: { name: 'exported-volume' },
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: 'by-hand',
+      claimRef: { namespace, name: 'data' },
+      csi: { driver: 'csi.example.com', volumeHandle: 'volume-1' },
+    },
+  };
+  const claim = {
+    metadata: { name: 'data' },
+    spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'by-hand', volumeName: 'exported-volume', resources: { requests: { storage: '1Gi' } } },
+  };
   const password = { metadata: { name: 'password' }, stringData: { password: secret } };
   await sendAll(request, [
     { path: lamps, body: lamp },
+    { path: `/apis/apps/v1/namespaces/${namespace}/deployments`, body: web },
+    { path: `/api/v1/namespaces/${namespace}/services`, body: service },
+    { path: '/api/v1/persistentvolumes', body: volume },
+    { path: `/api/v1/namespaces/${namespace}/persistentvolumeclaims`, body: claim },
     { path: `/api/v1/namespaces/${namespace}/secrets`, body: password },
     ...Array.from({ length: objectsCount }, (_, index) => ({
       path: `/api/v1/namespaces/${namespace}/configmaps`,
@@ -50,8 +84,10 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await request('DELETE', `/api/v1/namespaces/${namespace}`);
+  await request('DELETE', '/api/v1/persistentvolumes/exported-volume');
   await request('DELETE', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/lamps.example.com');
   await world.stop();
+  await other.stop();
 });
 
 /** Writes, creates and deletes without a pause until it is told to stop; says how often. */
@@ -120,4 +156,107 @@ test('done a second time it stores nothing, and the next run stores the next bac
   const [, second] = await world.store('lab').list();
   expect(second!.manifest.statement).toMatchObject({ run: 'r-2', leftOut: [{ type: 'events', reason: expect.stringContaining('asked') }] });
   expect(second!.manifest.statement.types.map(({ resource }) => resource)).not.toContain('events');
+});
+
+/** The newest backup of each cluster, and what is different in the second one apart from what servers set. */
+async function differences(one: string, two: string): Promise<Record<string, unknown>> {
+  const [stored] = await world.store(one).list();
+  const [before, after] = [await world.objectsOf(one, stored!.name), await world.objectsOf(two)];
+  const found: Record<string, unknown> = {};
+  for (const [key, object] of before) {
+    const type = stored!.manifest.statement.types.find(({ group, resource }) => key.startsWith(`${resource}${group && `.${group}`} `))!;
+    if (whyNotRestored(object, type) !== undefined) continue;
+    const live = after.get(key);
+    const difference = live ? differenceOfObjects(object, live, type) : { fields: ['is not there'], beyond: [] };
+    if (difference.fields.length + difference.beyond.length > 0) found[key] = difference;
+  }
+  return found;
+}
+
+test('a restore into an empty cluster is refused without a word on where it comes from, then compares equal', async () => {
+  // A backup of the empty cluster claims its place, so that nothing of the other one is in it.
+  const input = { whole: true, backup: '000001', from: 'kubernetes/lab' };
+  const refused = await world.plan('kubernetes.restore', 'other', { ...input, namespaces: ['x'] }).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: 'action-input-invalid', message: expect.stringContaining('`whole`') });
+  const plan = await world.plan('kubernetes.restore', 'other', input);
+  expect(plan.blockers).toEqual([]);
+  expect(plan.effects).toContainEqual({ object: `configmaps in ${namespace}`, change: expect.stringMatching(/^create \d{4,}$/) });
+  expect(plan.risks).toContainEqual(expect.objectContaining({ object: 'PersistentVolume/exported-volume' }));
+  expect(plan.risks).toContainEqual(expect.objectContaining({ object: 'kubernetes/lab', risk: expect.stringContaining('another cluster') }));
+  expect(JSON.stringify(plan)).not.toContain(secret);
+  const { outputs } = await world.perform('kubernetes.restore', 'other', plan);
+  expect(outputs).toMatchObject({ backup: '000001', kept: 0, different: 0 });
+  expect((await world.plan('kubernetes.restore', 'other', input)).effects).toEqual([]);
+  const backup = await world.plan('kubernetes.backup', 'other');
+  await world.perform('kubernetes.backup', 'other', backup);
+  expect(await differences('lab', 'other')).toEqual({});
+});
+
+test('what was changed and deleted comes back; what has changed since the signature is not touched', async () => {
+  const configmaps = `/api/v1/namespaces/${namespace}/configmaps`;
+  const changed = { data: { value: 'of somebody else' } };
+  const { items } = (await other.request('GET', `${configmaps}?limit=2&labelSelector=exported%3Dyes`)).body as { items: { metadata: { name: string } }[] };
+  const [first = '', second = ''] = items.map(({ metadata }) => metadata.name);
+  await other.request('PATCH', `${configmaps}/${first}`, changed, 'application/merge-patch+json');
+  await other.request('DELETE', `${configmaps}/${second}`);
+  const objects = [`configmaps/${first}`, `configmaps/${second}`];
+  const kept = await world.plan('kubernetes.restore', 'other', { namespaces: [namespace], objects }, 'r-2');
+  expect(kept.effects).toEqual([{ object: `configmaps/${namespace}/${second}`, change: 'create' }]);
+  expect(kept.notes).toContainEqual(expect.stringContaining(first));
+  const plan = await world.plan('kubernetes.restore', 'other', { namespaces: [namespace], objects, existing: 'update' }, 'r-3');
+  expect(plan.effects).toContainEqual({
+    object: `configmaps/${namespace}/${first}`,
+    change: 'change back',
+    before: { 'data.value': 'of somebody else' },
+    after: { 'data.value': expect.any(String) },
+  });
+  const { outputs } = await world.perform('kubernetes.restore', 'other', plan, 'r-3');
+  expect(outputs).toMatchObject({ restored: 2, kept: 0, different: 0 });
+  // Another object of that name, which nobody has signed.
+  await other.request('DELETE', `${configmaps}/${first}`);
+  await other.request('POST', configmaps, { metadata: { name: first }, ...changed });
+  await expect(world.perform('kubernetes.restore', 'other', plan, 'r-4')).rejects.toMatchObject({ code: 'action-stuck', message: expect.stringContaining(first) });
+  expect((await other.request('GET', `${configmaps}/${first}`)).text).toContain('of somebody else');
+});
+
+test('a webhook that keeps objects out, pods that run and a field that cannot be changed are told in the plan', async () => {
+  const rule = { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['secrets'] };
+  const hook = {
+    metadata: { name: 'guard' },
+    webhooks: [
+      {
+        name: 'guard.example.com',
+        admissionReviewVersions: ['v1'],
+        sideEffects: 'None',
+        failurePolicy: 'Fail',
+        timeoutSeconds: 1,
+        clientConfig: { url: 'https://127.0.0.1:9/' },
+        rules: [rule],
+      },
+    ],
+  };
+  const hooks = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations';
+  expect(await other.request('DELETE', `/api/v1/namespaces/${namespace}/secrets/password`)).toMatchObject({ status: 200 });
+  await sendAll(other.request, [{ path: hooks, body: hook }]);
+  const objects = ['secrets/password'];
+  await until('the webhook to be called', async () => {
+    const { blockers } = await world.plan('kubernetes.restore', 'other', { namespaces: [namespace], objects, backup: '000001' }, 'r-5');
+    return blockers.some(({ reason }) => reason.includes('guard.example.com'));
+  });
+  await other.request('DELETE', `${hooks}/guard`);
+  const deployments = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+  await other.request('DELETE', `${deployments}/web`);
+  const selector = { app: 'another' };
+  const spec = { containers: [{ name: 'main', image: 'registry.example.com/web:1' }] };
+  const web = { metadata: { name: 'web' }, spec: { replicas: 0, selector: { matchLabels: selector }, template: { metadata: { labels: selector }, spec } } };
+  await sendAll(other.request, [{ path: deployments, body: web }]);
+  const pod = { metadata: { name: 'running' }, spec: { ...spec, nodeName: 'nowhere' } };
+  await sendAll(other.request, [{ path: `/api/v1/namespaces/${namespace}/pods`, body: pod }]);
+  const input = { namespaces: [namespace], objects: ['deployments.apps/web', 'secrets/password'], existing: 'update', backup: '000001' };
+  const plan = await world.plan('kubernetes.restore', 'other', input, 'r-6');
+  expect(plan.blockers).toEqual([expect.objectContaining({ object: `Namespace/${namespace}` })]);
+  expect(plan.risks).toContainEqual(expect.objectContaining({ object: 'deployments.apps', risk: expect.stringContaining('in place') }));
+  const signed = await world.plan('kubernetes.restore', 'other', { ...input, intoRunning: true }, 'r-6');
+  expect(signed).toMatchObject({ blockers: [], effects: [{ object: `secrets/${namespace}/password`, change: 'create' }] });
+  await world.perform('kubernetes.restore', 'other', signed, 'r-6');
 });

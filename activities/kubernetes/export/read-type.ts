@@ -20,9 +20,10 @@ export class OtherRevision extends Error {
   override readonly name = 'OtherRevision';
 }
 
-/** Where the objects of a type are, over all namespaces. */
-export function collectionPath({ group, version, resource }: Pick<ServedType, 'group' | 'version' | 'resource'>): string {
-  return group === '' ? apiPath`/api/${version}/${resource}` : apiPath`/apis/${group}/${version}/${resource}`;
+/** Where the objects of a type are: in one namespace, or over all of them. */
+export function collectionPath({ group, version, resource }: Pick<ServedType, 'group' | 'version' | 'resource'>, namespace = ''): string {
+  const root = group === '' ? apiPath`/api/${version}` : apiPath`/apis/${group}/${version}`;
+  return namespace === '' ? root + apiPath`/${resource}` : root + apiPath`/namespaces/${namespace}/${resource}`;
 }
 
 /** What pages are read with. */
@@ -30,6 +31,8 @@ export interface PageReading {
   cluster: string;
   connect: () => Promise<KubernetesApis>;
   signal: AbortSignal;
+  /** Reads the objects of one namespace only. */
+  namespace?: string;
 }
 
 /** One page of a type, and the revision that it shows. */
@@ -85,10 +88,10 @@ export async function revisionOf(type: ServedType, reading: PageReading): Promis
 async function askPage(
   type: ServedType,
   query: Record<string, string>,
-  { connect, signal, cluster }: PageReading,
+  { connect, signal, cluster, namespace }: PageReading,
   call: string,
 ): Promise<SplitList | undefined> {
-  const json = await readPatiently(async () => readWhole(await (await connect()).open(collectionPath(type), query, signal))).catch(
+  const json = await readPatiently(async () => readWhole(await (await connect()).open(collectionPath(type, namespace), query, signal))).catch(
     (error: unknown) => {
       signal.throwIfAborted();
       if (isGone(error)) throw new RevisionGone(`${apiVersionOf(type)} ${type.resource}`);
