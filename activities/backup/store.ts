@@ -20,6 +20,7 @@ import type { ActionContext } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { parseJson } from '../../domain/json.ts';
 import { canonicalText } from '../../domain/plan/plan.ts';
+import { msOf } from '../../domain/time.ts';
 import type { EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { createArtifactDirectory } from '../artifacts/directory.ts';
 import { createArtifactBucket } from '../artifacts/s3.ts';
@@ -89,6 +90,9 @@ export interface StoredBackup {
 /** What a drill has found: that the backup comes back, and how long that takes. */
 export type Drill = z.output<typeof drillShape>;
 
+/** A drill with the name of the backup that it has restored. */
+export type PassedDrill = Drill & { backup: string };
+
 /** The step of a run that a drill belongs to. */
 export type DrillOwner = Pick<ActionContext, 'run' | 'step'>;
 
@@ -118,6 +122,8 @@ export interface BackupStore {
   hasFile(manifest: BackupManifest): Promise<boolean>;
   /** Writes down what the drill of one step has found. */
   recordDrill(backup: string, owner: DrillOwner, drill: Drill): Promise<void>;
+  /** All drills that were passed, the oldest first. */
+  drills(): Promise<PassedDrill[]>;
   /** What the drill of one step has found; undefined where there was none yet. */
   drillOf(backup: string, owner: DrillOwner): Promise<Drill | undefined>;
   /** Removes a file that no manifest names, as where another backup has come first. */
@@ -189,6 +195,7 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       const stored = await reaching(() => objects.get(drillName(backup, owner), drillBytesMax));
       return drillShape.safeParse(stored?.bytes && parseJson(stored.bytes)).data;
     },
+    drills: () => reaching(() => listDrills(objects)),
     forget: (file) => files.remove(file),
     deleteFile: async ({ name, manifest }) => {
       const bytes = Buffer.from(canonicalText({ manifest: digestOfManifest(manifest) }));
@@ -201,6 +208,17 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
 /** Begins with the backup, so that a list of names tells which ones were drilled. */
 function drillName(backup: string, { run, step }: DrillOwner): string {
   return `${drillsFolder}/${backup}.${`${run}.${step}`.replaceAll(/[^\w.-]/g, '_')}.json`;
+}
+
+/** The name of a drill says which backup it has restored. What cannot be read proves nothing, and is left out. */
+async function listDrills(objects: ObjectStore): Promise<PassedDrill[]> {
+  const read = async (name: string): Promise<PassedDrill[]> => {
+    const stored = await objects.get(`${drillsFolder}/${name}`, drillBytesMax);
+    const { data } = drillShape.safeParse(stored?.bytes && parseJson(stored.bytes));
+    return data ? [{ backup: name.split('.')[0] ?? '', ...data }] : [];
+  };
+  const drills = (await pMap(await objects.list(drillsFolder, drillsMax), read, { concurrency: readsAtOnceMax })).flat();
+  return drills.sort((one, other) => msOf(one.drilledAt) - msOf(other.drilledAt));
 }
 
 async function claimPlace(objects: ObjectStore, place: string, clusterId: string): Promise<void> {
