@@ -8,9 +8,9 @@ import { createClients } from '../clients.ts';
 import { openBackups, type OpenBackups } from '../etcd/backup.ts';
 import { drillBackup } from '../etcd/drill.ts';
 import { openKeyKeeper } from './keys.ts';
-import type { Drill, StoredBackup } from './store.ts';
+import type { Drill, OrphanFile, StoredBackup } from './store.ts';
 
-export type { Drill };
+export type { Drill, OrphanFile };
 
 /** A backup as people see it. */
 export interface ListedBackup {
@@ -27,10 +27,16 @@ export interface Configured {
   configuration: Configuration;
 }
 
-/** All backups of a cluster, the oldest first. Throws `target-not-configured`, `backup-place-…` errors. */
-export async function listBackupsByHand(target: Target, configured: Configured): Promise<ListedBackup[]> {
+/**
+ * All backups of a cluster, the oldest first, and the files of its place that are of none. Throws `target-not-configured`, `backup-place-…`
+ * errors.
+ */
+export async function listBackupsByHand(
+  target: Target,
+  configured: Configured,
+): Promise<{ backups: ListedBackup[]; orphans: OrphanFile[] }> {
   const { store } = await openByHand(target, configured);
-  return (await store.list()).map(shown);
+  return { backups: (await store.list()).map(shown), orphans: await store.orphans() };
 }
 
 /**

@@ -45,6 +45,8 @@ const readsAtOnceMax = 16;
 /** Snapshots of Kubernetes shrink to a fifth at the fastest level; higher ones take minutes for a few percent. */
 const gzipLevel = 1;
 const namePattern = /^(\d{6,})\.json$/;
+const fileNamePattern = /^[0-9a-f]{64}$/;
+const digestPrefix = 'sha256:';
 
 const digest = z.strictObject({ sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/), bytes: z.int().min(0) });
 const count = z.int();
@@ -93,6 +95,13 @@ export type Drill = z.output<typeof drillShape>;
 /** A drill with the name of the backup that it has restored. */
 export type PassedDrill = Drill & { backup: string };
 
+/** A file without a manifest: it is no backup. A worker was killed before it wrote the manifest, or is just about to write it. */
+export interface OrphanFile {
+  sha256: string;
+  /** ISO 8601, UTC. */
+  storedAt: string;
+}
+
 /** The step of a run that a drill belongs to. */
 export type DrillOwner = Pick<ActionContext, 'run' | 'step'>;
 
@@ -126,6 +135,10 @@ export interface BackupStore {
   drills(): Promise<PassedDrill[]>;
   /** What the drill of one step has found; undefined where there was none yet. */
   drillOf(backup: string, owner: DrillOwner): Promise<Drill | undefined>;
+  /** The files that no manifest names, in the order of their names. */
+  orphans(): Promise<OrphanFile[]>;
+  /** Deletes one of them, unless there is a manifest by now that names it. */
+  deleteOrphan(sha256: string): Promise<void>;
   /** Removes a file that no manifest names, as where another backup has come first. */
   forget(file: FileDigest): Promise<void>;
   /** Records that the file of a backup is deleted, then deletes it. */
@@ -195,6 +208,12 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       const stored = await reaching(() => objects.get(drillName(backup, owner), drillBytesMax));
       return drillShape.safeParse(stored?.bytes && parseJson(stored.bytes)).data;
     },
+    orphans: () => reaching(() => listOrphans(objects, path)),
+    deleteOrphan: async (sha256) => {
+      if ((await reaching(() => listOrphans(objects, path))).some((orphan) => orphan.sha256 === sha256)) {
+        await files.remove({ sha256, bytes: 0 });
+      }
+    },
     drills: () => reaching(() => listDrills(objects)),
     forget: (file) => files.remove(file),
     deleteFile: async ({ name, manifest }) => {
@@ -219,6 +238,19 @@ async function listDrills(objects: ObjectStore): Promise<PassedDrill[]> {
   };
   const drills = (await pMap(await objects.list(drillsFolder, drillsMax), read, { concurrency: readsAtOnceMax })).flat();
   return drills.sort((one, other) => msOf(one.drilledAt) - msOf(other.drilledAt));
+}
+
+/** The names come first: a manifest that is written meanwhile is among those that are read after them. */
+async function listOrphans(objects: ObjectStore, place: string): Promise<OrphanFile[]> {
+  const names = (await objects.list(filesFolder, backupsMax)).filter((name) => fileNamePattern.test(name));
+  const named = new Set((await listBackups(objects, place)).map(({ manifest }) => manifest.file.sha256));
+  const orphans = names.filter((name) => !named.has(digestPrefix + name));
+  const look = async (name: string): Promise<OrphanFile[]> => {
+    // Without its bytes.
+    const modifiedAt = (await objects.get(`${filesFolder}/${name}`, 0))?.modifiedAt;
+    return modifiedAt ? [{ sha256: digestPrefix + name, storedAt: modifiedAt.toISOString() }] : [];
+  };
+  return (await pMap(orphans, look, { concurrency: readsAtOnceMax })).flat();
 }
 
 async function claimPlace(objects: ObjectStore, place: string, clusterId: string): Promise<void> {

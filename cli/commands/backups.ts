@@ -1,4 +1,4 @@
-import type { Configured, Drill, ListedBackup, ShownBackup } from '../../activities/backup/by-hand.ts';
+import type { Configured, Drill, ListedBackup, OrphanFile, ShownBackup } from '../../activities/backup/by-hand.ts';
 import { TargetError, type Target } from '../../domain/target.ts';
 import { parseTarget } from '../../runbooks/targets.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
@@ -32,8 +32,9 @@ export const registerBackups: RegisterCommand = (program, context) => {
       const target = targetOf(cluster);
       const configured = await configuredFor(terminal, options);
       const { listBackupsByHand } = await import('../../activities/backup/by-hand.ts');
-      const found = await listBackupsByHand(target, configured);
-      terminal.result({ backups: found });
+      const { backups: found, orphans } = await listBackupsByHand(target, configured);
+      terminal.result({ backups: found, orphans });
+      terminal.lines(orphans.map(orphanLine));
       if (found.length === 0) return terminal.line(`There are no backups of ${cluster} yet; \`holdpoint start etcd-backup\` makes one.`);
       const rows = found.map(({ name, statement: { takenAt, revision, member, snapshot }, storedBytes, isDeleted, isDrilled }) => {
         const state = isDeleted ? 'deleted' : isDrilled ? 'drilled' : '';
@@ -62,6 +63,11 @@ export const registerBackups: RegisterCommand = (program, context) => {
       terminal.lines(verifiedLines(backup));
       context.exit(exitCodes.done);
     });
+  registerShow(backups, context);
+  registerDrill(backups, context);
+};
+
+const registerShow: RegisterCommand = (backups, context) => {
   withCommonOptions(backups.command('show'))
     .summary('show what the place says of a backup: its manifest, its file, its drills')
     .argument(...clusterArgument)
@@ -77,6 +83,9 @@ export const registerBackups: RegisterCommand = (program, context) => {
       terminal.result({ backup });
       terminal.lines(shownLines(backup));
     });
+};
+
+const registerDrill: RegisterCommand = (backups, context) => {
   withCommonOptions(backups.command('drill'))
     .summary('restore a backup into an etcd of its own on this machine, compare its keys, and write down that it came back')
     .argument(...clusterArgument)
@@ -99,6 +108,13 @@ export const registerBackups: RegisterCommand = (program, context) => {
       context.exit(exitCodes.done);
     });
 };
+
+function orphanLine({ sha256, storedAt }: OrphanFile): string {
+  return (
+    `The file ${sha256} of ${formatTime(storedAt)} is of no backup: a worker was killed before it wrote the manifest, ` +
+    'or is at it just now. etcd-backup-retention deletes it after a day.'
+  );
+}
 
 function drilledLines({ name, statement: { takenAt, keys, hashKv } }: ListedBackup, { restoreMs, ageMs, revision }: Drill): string[] {
   return [
