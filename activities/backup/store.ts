@@ -21,6 +21,7 @@ import type { ActionContext } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { parseJson } from '../../domain/json.ts';
 import { canonicalText } from '../../domain/plan/plan.ts';
+import { msOf } from '../../domain/time.ts';
 import type { EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { createArtifactDirectory } from '../artifacts/directory.ts';
 import { createArtifactBucket } from '../artifacts/s3.ts';
@@ -44,6 +45,8 @@ const readsAtOnceMax = 16;
 /** Snapshots of Kubernetes shrink to a fifth at the fastest level; higher ones take minutes for a few percent. */
 const gzipLevel = 1;
 const namePattern = /^(\d{6,})\.json$/;
+const fileNamePattern = /^[0-9a-f]{64}$/;
+const digestPrefix = 'sha256:';
 
 const text = z.string().max(1000);
 const count = z.int();
@@ -100,6 +103,16 @@ export interface StoredBackup<Statement extends StatementOfAny = BackupStatement
 /** What a drill has found: that the backup comes back, and how long that takes. */
 export type Drill = z.output<typeof drillShape>;
 
+/** A drill with the name of the backup that it has restored. */
+export type PassedDrill = Drill & { backup: string };
+
+/** A file without a manifest: it is no backup. A worker was killed before it wrote the manifest, or is just about to write it. */
+export interface OrphanFile {
+  sha256: string;
+  /** ISO 8601, UTC. */
+  storedAt: string;
+}
+
 /** The step of a run that a drill belongs to. */
 export type DrillOwner = Pick<ActionContext, 'run' | 'step'>;
 
@@ -132,8 +145,14 @@ export interface BackupStore<Statement extends StatementOfAny = BackupStatement>
   hasFile(manifest: Pick<BackupManifest, 'file'>): Promise<boolean>;
   /** Writes down what the drill of one step has found. */
   recordDrill(backup: string, owner: DrillOwner, drill: Drill): Promise<void>;
+  /** All drills that were passed, the oldest first. */
+  drills(): Promise<PassedDrill[]>;
   /** What the drill of one step has found; undefined where there was none yet. */
   drillOf(backup: string, owner: DrillOwner): Promise<Drill | undefined>;
+  /** The files that no manifest names, in the order of their names. */
+  orphans(): Promise<OrphanFile[]>;
+  /** Deletes one of them, unless there is a manifest by now that names it. */
+  deleteOrphan(sha256: string): Promise<void>;
   /** Removes a file that no manifest names, as where another backup has come first. */
   forget(file: FileDigest): Promise<void>;
   /** Records that the file of a backup is deleted, then deletes it. */
@@ -218,6 +237,13 @@ function createBackupStore<Statement extends StatementOfAny>(
       const stored = await reaching(() => objects.get(drillName(backup, owner), drillBytesMax));
       return drillShape.safeParse(stored?.bytes && parseJson(stored.bytes)).data;
     },
+    orphans: () => reaching(() => listOrphans(objects, path)),
+    deleteOrphan: async (sha256) => {
+      if ((await reaching(() => listOrphans(objects, path))).some((orphan) => orphan.sha256 === sha256)) {
+        await files.remove({ sha256, bytes: 0 });
+      }
+    },
+    drills: () => reaching(() => listDrills(objects)),
     forget: (file) => files.remove(file),
     deleteFile: async ({ name, manifest }) => {
       const bytes = Buffer.from(canonicalText({ manifest: digestOfManifest(manifest) }));
@@ -230,6 +256,30 @@ function createBackupStore<Statement extends StatementOfAny>(
 /** Begins with the backup, so that a list of names tells which ones were drilled. */
 function drillName(backup: string, { run, step }: DrillOwner): string {
   return `${drillsFolder}/${backup}.${`${run}.${step}`.replaceAll(/[^\w.-]/g, '_')}.json`;
+}
+
+/** The name of a drill says which backup it has restored. What cannot be read proves nothing, and is left out. */
+async function listDrills(objects: ObjectStore): Promise<PassedDrill[]> {
+  const read = async (name: string): Promise<PassedDrill[]> => {
+    const stored = await objects.get(`${drillsFolder}/${name}`, drillBytesMax);
+    const { data } = drillShape.safeParse(stored?.bytes && parseJson(stored.bytes));
+    return data ? [{ backup: name.split('.')[0] ?? '', ...data }] : [];
+  };
+  const drills = (await pMap(await objects.list(drillsFolder, drillsMax), read, { concurrency: readsAtOnceMax })).flat();
+  return drills.sort((one, other) => msOf(one.drilledAt) - msOf(other.drilledAt));
+}
+
+/** The names come first: a manifest that is written meanwhile is among those that are read after them. */
+async function listOrphans(objects: ObjectStore, place: string): Promise<OrphanFile[]> {
+  const names = (await objects.list(filesFolder, backupsMax)).filter((name) => fileNamePattern.test(name));
+  const named = new Set((await listBackups(objects, place)).map(({ manifest }) => manifest.file.sha256));
+  const orphans = names.filter((name) => !named.has(digestPrefix + name));
+  const look = async (name: string): Promise<OrphanFile[]> => {
+    // Without its bytes.
+    const modifiedAt = (await objects.get(`${filesFolder}/${name}`, 0))?.modifiedAt;
+    return modifiedAt ? [{ sha256: digestPrefix + name, storedAt: modifiedAt.toISOString() }] : [];
+  };
+  return (await pMap(orphans, look, { concurrency: readsAtOnceMax })).flat();
 }
 
 async function claimPlace(objects: ObjectStore, place: string, clusterId: string): Promise<void> {

@@ -6,15 +6,18 @@ import { msOf } from '../../domain/time.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { parseDurationMs } from '../../runbooks/configuration/duration.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
-import type { BackupStore, StoredBackup } from '../backup/store.ts';
+import type { BackupStore, OrphanFile, StoredBackup } from '../backup/store.ts';
 import type { Clients } from '../clients.ts';
 import { openBackups } from './backup.ts';
 
 const estimateMs = 500;
 
-type DeleteFacts = { place: string; delete: { backup: string; sha256: string }[]; newestWithin: string };
+/** A file without a manifest may be one that is stored just now; after this time its backup was given up. */
+const orphanAgeMinMs = 24 * 3_600_000;
 
-/** `etcd.deleteBackups`: the files of old backups go; their manifests stay. */
+type DeleteFacts = { place: string; delete: { backup: string; sha256: string }[]; orphans: string[]; newestWithin: string };
+
+/** `etcd.deleteBackups`: the files of old backups go, and those that are of no backup; manifests stay. */
 export function deleteBackupsAction(clients: Clients): AnyAction {
   return deletionOf('etcd.deleteBackups', async (target) => (await openBackups(clients, target)).store);
 }
@@ -30,6 +33,7 @@ export function deletionOf(
       const store = await openStore(target);
       const stored = await store.list();
       const going = deletable(stored, input, input.pinned);
+      const orphans = await oldOrphans(store);
       const stale = staleness(stored, newestWithin);
       const unknown = input.pinned.filter((pinned) => !stored.some((backup) => backup.name === pinned));
       const object = `Backups/${formatTarget(target)}`;
@@ -37,28 +41,39 @@ export function deletionOf(
         ...emptyPlan({
           place: store.path,
           delete: going.map(({ name: backup, manifest }) => ({ backup, sha256: manifest.file.sha256 })),
+          orphans: orphans.map(({ sha256 }) => sha256),
           newestWithin,
         }),
-        effects: going.map(({ name: backup, manifest: { statement } }) => ({
-          object: `Backup/${backup}`,
-          change: 'delete',
-          before: `of ${statement.takenAt}, revision ${statement.revision}`,
-          after: 'gone',
-        })),
+        effects: [
+          ...going.map(({ name: backup, manifest: { statement } }) => ({
+            object: `Backup/${backup}`,
+            change: 'delete',
+            before: `of ${statement.takenAt}, revision ${statement.revision}`,
+            after: 'gone',
+          })),
+          ...orphans.map(({ sha256, storedAt }) => ({
+            object: `File/${sha256}`,
+            change: 'delete',
+            before: `of no backup: stored at ${storedAt}, and no manifest names it`,
+            after: 'gone',
+          })),
+        ],
         blockers: [
           ...(stale === undefined ? [] : [{ object, reason: stale, remedy: remedyOfStale }]),
           ...unknown.map((pinned) => ({ object, reason: `There is no backup ${pinned} to pin.`, remedy: 'Correct `pinned`.' })),
         ],
         outputs: { deleted: going.length },
-        estimateMs: going.length * estimateMs,
+        estimateMs: (going.length + orphans.length) * estimateMs,
       };
     },
     observe: async ({ facts }, { target }) => {
       const store = await openStore(target);
       const left = await planned(await store.list(), facts, store);
-      const [done, total] = [facts.delete.length - left.length, facts.delete.length];
-      const progress = { summary: `${done} of ${total} backups deleted`, done, total, unit: 'backups', items: [] };
-      return left.length === 0 ? { state: 'done', outputs: { deleted: total }, progress } : { state: 'todo', progress };
+      const orphans = (await store.orphans()).filter(({ sha256 }) => facts.orphans.includes(sha256));
+      const total = facts.delete.length + facts.orphans.length;
+      const done = total - left.length - orphans.length;
+      const progress = { summary: `${done} of ${total} files deleted`, done, total, unit: 'files', items: [] };
+      return done === total ? { state: 'done', outputs: { deleted: facts.delete.length }, progress } : { state: 'todo', progress };
     },
     act: async ({ facts }, { target, signal }) => {
       const store = await openStore(target);
@@ -72,9 +87,17 @@ export function deletionOf(
         signal.throwIfAborted();
         await store.deleteFile(backup);
       }
+      for (const orphan of facts.orphans) {
+        signal.throwIfAborted();
+        await store.deleteOrphan(orphan);
+      }
     },
     undo: async () => ({ noUndo: 'The files of the backups are gone.' }),
   });
+}
+
+async function oldOrphans(store: BackupStore): Promise<OrphanFile[]> {
+  return (await store.orphans()).filter(({ storedAt }) => Date.now() - msOf(storedAt) > orphanAgeMinMs);
 }
 
 const remedyOfStale = 'Have a backup made and verified first: old backups are not deleted while new ones fail.';
