@@ -174,6 +174,11 @@ export const errorKinds = {
     message: 'The backup {backup} cannot be used: {cause}.',
     remedy: 'Use another backup; `holdpoint backups list` shows them all.',
   },
+  'object-unknown': {
+    consequence: 'refuse',
+    message: 'The backup {backup} has no such object {object}: {cause}.',
+    remedy: 'Check type and name, and name its namespace with -n; `holdpoint backups show` lists the types.',
+  },
   'backup-place-unusable': {
     consequence: 'stuck',
     message: 'The place for backups {place} cannot be used: {cause}.',

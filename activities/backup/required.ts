@@ -9,6 +9,8 @@ import { parseTarget } from '../../runbooks/targets.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { openBackups } from '../etcd/backup.ts';
+import { openExports } from '../kubernetes/export/backup.ts';
+import type { StatementOfAny } from '../../domain/backup/manifest.ts';
 import type { BackupStore } from './store.ts';
 
 const name = 'backup.required';
@@ -24,7 +26,7 @@ export function requiredAction(clients: Clients): AnyAction {
     declaration: actions[name],
     plan: async ({ of, takenWithin, drilledWithin }, context) => {
       const target = targetOf(of, context);
-      const { store } = await openBackups(clients, target);
+      const store = await openAnyStore(clients, target);
       const proofs = await proofsIn(store);
       const object = `Backups/${formatTarget(target)}`;
       const facts = { of: formatTarget(target), place: store.path, takenWithin, ...(drilledWithin !== undefined && { drilledWithin }) };
@@ -37,7 +39,7 @@ export function requiredAction(clients: Clients): AnyAction {
       };
     },
     observe: async ({ facts }, context) => {
-      const { store } = await openBackups(clients, targetOf(facts.of, context));
+      const store = await openAnyStore(clients, targetOf(facts.of, context));
       if (store.path !== facts.place) {
         throw new HoldpointError('plan-does-not-cover', { action: name, cause: `${store.path} is not the place that was planned` });
       }
@@ -50,6 +52,11 @@ export function requiredAction(clients: Clients): AnyAction {
     act: async () => undefined,
     undo: async () => ({ nothing: 'It changes nothing.' }),
   });
+}
+
+/** Backups of etcd, or of the objects of a cluster. */
+async function openAnyStore(clients: Clients, target: Target): Promise<BackupStore<StatementOfAny>> {
+  return (target.kind === 'etcd' ? await openBackups(clients, target) : await openExports(clients, target)).store;
 }
 
 function targetOf(of: string | undefined, { target }: Pick<ActionContext, 'target'>): Target {
@@ -69,7 +76,7 @@ function ruleOf({ takenWithin, drilledWithin }: RequiredFacts): FreshnessRule {
 }
 
 /** A backup counts while its file is there, too: somebody may have deleted it past retention. */
-async function proofsIn(store: BackupStore): Promise<Proofs> {
+async function proofsIn(store: BackupStore<StatementOfAny>): Promise<Proofs> {
   const newest = (await store.list()).findLast(({ isDeleted }) => !isDeleted);
   const isThere = newest !== undefined && (await store.hasFile(newest.manifest));
   if (newest && !isThere) {

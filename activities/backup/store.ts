@@ -165,10 +165,7 @@ export function openBackupStore(place: EvidencePlace): BackupStore {
 }
 
 /** Opens a place for backups of one kind: those of another kind in it are refused. Nothing is asked of it yet. */
-export function openStoreOf<Statement extends StatementOfAny>(
-  place: EvidencePlace,
-  kind: BackupFormat<Statement>,
-): BackupStore<Statement> {
+export function openStoreOf<Statement extends StatementOfAny>(place: EvidencePlace, kind: BackupFormat<Statement>): BackupStore<Statement> {
   return 's3' in place
     ? createBackupStore(
         createBucketObjects(openBucket(place.s3)),
@@ -237,9 +234,9 @@ function createBackupStore<Statement extends StatementOfAny>(
       const stored = await reaching(() => objects.get(drillName(backup, owner), drillBytesMax));
       return drillShape.safeParse(stored?.bytes && parseJson(stored.bytes)).data;
     },
-    orphans: () => reaching(() => listOrphans(objects, path)),
+    orphans: () => reaching(() => listOrphans(objects, path, kind)),
     deleteOrphan: async (sha256) => {
-      if ((await reaching(() => listOrphans(objects, path))).some((orphan) => orphan.sha256 === sha256)) {
+      if ((await reaching(() => listOrphans(objects, path, kind))).some((orphan) => orphan.sha256 === sha256)) {
         await files.remove({ sha256, bytes: 0 });
       }
     },
@@ -270,9 +267,13 @@ async function listDrills(objects: ObjectStore): Promise<PassedDrill[]> {
 }
 
 /** The names come first: a manifest that is written meanwhile is among those that are read after them. */
-async function listOrphans(objects: ObjectStore, place: string): Promise<OrphanFile[]> {
+async function listOrphans<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  place: string,
+  kind: BackupFormat<Statement>,
+): Promise<OrphanFile[]> {
   const names = (await objects.list(filesFolder, backupsMax)).filter((name) => fileNamePattern.test(name));
-  const named = new Set((await listBackups(objects, place)).map(({ manifest }) => manifest.file.sha256));
+  const named = new Set((await listBackups(objects, place, kind)).map(({ manifest }) => manifest.file.sha256));
   const orphans = names.filter((name) => !named.has(digestPrefix + name));
   const look = async (name: string): Promise<OrphanFile[]> => {
     // Without its bytes.

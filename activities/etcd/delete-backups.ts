@@ -96,7 +96,7 @@ export function deletionOf(
   });
 }
 
-async function oldOrphans(store: BackupStore): Promise<OrphanFile[]> {
+async function oldOrphans(store: Pick<BackupStore, 'orphans'>): Promise<OrphanFile[]> {
   return (await store.orphans()).filter(({ storedAt }) => Date.now() - msOf(storedAt) > orphanAgeMinMs);
 }
 
@@ -111,7 +111,11 @@ function staleness(stored: readonly StoredBackup<StatementOfAny>[], newestWithin
   return `The newest backup is of ${newest.takenAt}, more than ${newestWithin} ago.`;
 }
 
-function deletable(stored: readonly StoredBackup<StatementOfAny>[], rule: RetentionRule, pinned: readonly string[]): StoredBackup<StatementOfAny>[] {
+function deletable(
+  stored: readonly StoredBackup<StatementOfAny>[],
+  rule: RetentionRule,
+  pinned: readonly string[],
+): StoredBackup<StatementOfAny>[] {
   const kept = stored.filter(({ isDeleted }) => !isDeleted);
   const verdicts = judgeRetention(
     kept.map(({ name: backup, manifest }) => ({ name: backup, takenAt: manifest.statement.takenAt })),

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
+import type { Configured } from '../../activities/backup/by-hand.ts';
 import type { ExportDifference, ListedExport, ObjectChange } from '../../activities/kubernetes/export/by-hand.ts';
 import { typeNameOf } from '../../domain/backup/export.ts';
 import type { Json } from '../../domain/json.ts';
-import type { Target } from '../../domain/target.ts';
+import { formatTarget, type Target } from '../../domain/target.ts';
 import { cut, visible } from '../../domain/visible.ts';
 import { withCommonOptions, type CommandContext, type CommonOptions } from '../command.ts';
 import { UsageError } from '../errors.ts';
@@ -19,7 +20,7 @@ type GetOptions = Options & { namespace?: string };
 export interface BackupCommands {
   configOption: readonly [string, string];
   targetOf: (text: string) => Target;
-  configuredFor: (terminal: Terminal, options: Options) => Promise<Parameters<typeof import('../../activities/kubernetes/export/by-hand.ts').listExportsByHand>[1]>;
+  configuredFor: (terminal: Terminal, options: Options) => Promise<Configured>;
 }
 
 const shownChangesMax = 500;
@@ -75,7 +76,8 @@ function registerGet(backups: Command, context: CommandContext, { configOption, 
       const terminal = context.terminal(options);
       const target = objectsTarget(targetOf(cluster));
       const [type, own, ...rest] = object.split('/');
-      if (!type || !own || rest.length > 0) throw new UsageError(`"${object}" names no object.`, 'Write its type and name, such as configmaps/web.');
+      if (!type || !own || rest.length > 0)
+        throw new UsageError(`"${object}" names no object.`, 'Write its type and name, such as configmaps/web.');
       const configured = await configuredFor(terminal, options);
       const { getObjectByHand } = await import('../../activities/kubernetes/export/by-hand.ts');
       const wanted = { type, name: own, ...(options.namespace !== undefined && { namespace: options.namespace }) };
@@ -115,8 +117,32 @@ function shownValue(value: Json | undefined): string {
   return visible(cut(typeof value === 'string' ? value : JSON.stringify(value), valueCharactersMax));
 }
 
-/** The rows of `backups list` for backups of objects. */
-export function exportRows(found: readonly ListedExport[]): string[] {
+/** `backups list` of objects. */
+export async function showExports(terminal: Terminal, target: Target, configured: Configured): Promise<void> {
+  const { listExportsByHand } = await import('../../activities/kubernetes/export/by-hand.ts');
+  const backups = await listExportsByHand(target, configured);
+  terminal.result({ backups });
+  if (backups.length > 0) return terminal.lines(exportRows(backups));
+  terminal.line(`There are no backups of ${formatTarget(target)} yet; \`holdpoint start eks-backup\` makes one.`);
+}
+
+/** `backups show` of objects. */
+export async function showExport(terminal: Terminal, target: Target, name: string | undefined, configured: Configured): Promise<void> {
+  const { showExportByHand } = await import('../../activities/kubernetes/export/by-hand.ts');
+  const backup = await showExportByHand(target, name, configured);
+  terminal.result({ backup });
+  terminal.lines(exportLines(backup));
+}
+
+/** `backups verify` of objects. */
+export async function verifyExport(terminal: Terminal, target: Target, name: string | undefined, configured: Configured): Promise<void> {
+  const { verifyExportByHand } = await import('../../activities/kubernetes/export/by-hand.ts');
+  const backup = await verifyExportByHand(target, name, configured);
+  terminal.result({ backup });
+  terminal.lines(verifiedExportLines(backup));
+}
+
+function exportRows(found: readonly ListedExport[]): string[] {
   const rows = found.map(({ name, statement, storedBytes, isDeleted }) => [
     name,
     formatTime(statement.takenAt),
@@ -130,8 +156,7 @@ export function exportRows(found: readonly ListedExport[]): string[] {
   return table([['BACKUP', 'TAKEN', 'REVISION', 'OBJECTS', 'CONSISTENCY', 'SIZE', 'STORED', ''], ...rows]);
 }
 
-/** What a backup of objects says of itself: `backups show`. */
-export function exportLines({ name, statement, storedBytes, isDeleted }: ListedExport): string[] {
+function exportLines({ name, statement, storedBytes, isDeleted }: ListedExport): string[] {
   const { takenAt, revision, target, clusterId, serverVersion, objects, types, leftOut, snapshot, run, consistency } = statement;
   const own = types.filter((type) => type.consistency === 'own');
   const rows = types
@@ -149,8 +174,7 @@ export function exportLines({ name, statement, storedBytes, isDeleted }: ListedE
   ];
 }
 
-/** What `backups verify` says of a backup of objects that is whole. */
-export function verifiedExportLines(backup: ListedExport): string[] {
+function verifiedExportLines(backup: ListedExport): string[] {
   return [`The backup ${backup.name} is whole: every object of it is what was stored.`, ...exportLines(backup).slice(1, 5)];
 }
 

@@ -1,6 +1,7 @@
 import type { Configured, Drill, ListedBackup, OrphanFile, ShownBackup } from '../../activities/backup/by-hand.ts';
 import { TargetError, type Target } from '../../domain/target.ts';
 import { parseTarget } from '../../runbooks/targets.ts';
+import { exportedKinds } from '../../runbooks/configuration/backups.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -8,11 +9,15 @@ import { formatTime } from '../format.ts';
 import { table } from '../layout.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
+import { registerBackupObjects, showExport, showExports, verifyExport } from './backup-objects.ts';
 
 type Options = CommonOptions & { config?: string };
 
-const configOption = ['--config <file>', 'holdpoint.yaml with `etcd` (else HOLDPOINT_CONFIG, else the one in this folder)'] as const;
-const clusterArgument = ['<cluster>', 'such as etcd/prod'] as const;
+const configOption = [
+  '--config <file>',
+  'holdpoint.yaml with `etcd` or `backups` (else HOLDPOINT_CONFIG, else the one in this folder)',
+] as const;
+const clusterArgument = ['<cluster>', 'such as etcd/prod or eks/eu-central-1/prod'] as const;
 const backupArgument = ['[backup]', 'its name, such as 000042; the newest if left out'] as const;
 /** As long as the action may take. */
 const drillTimeoutMs = 2 * 3_600_000;
@@ -31,6 +36,7 @@ export const registerBackups: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const target = targetOf(cluster);
       const configured = await configuredFor(terminal, options);
+      if (target.kind !== 'etcd') return showExports(terminal, target, configured);
       const { listBackupsByHand } = await import('../../activities/backup/by-hand.ts');
       const { backups: found, orphans } = await listBackupsByHand(target, configured);
       terminal.result({ backups: found, orphans });
@@ -57,6 +63,7 @@ export const registerBackups: RegisterCommand = (program, context) => {
       const terminal = context.terminal(options);
       const target = targetOf(cluster);
       const configured = await configuredFor(terminal, options);
+      if (target.kind !== 'etcd') return verifyExport(terminal, target, name, configured);
       const { verifyBackupByHand } = await import('../../activities/backup/by-hand.ts');
       const backup = await verifyBackupByHand(target, name, configured);
       terminal.result({ backup });
@@ -65,6 +72,7 @@ export const registerBackups: RegisterCommand = (program, context) => {
     });
   registerShow(backups, context);
   registerDrill(backups, context);
+  registerBackupObjects(backups, context, { configOption, targetOf, configuredFor });
 };
 
 const registerShow: RegisterCommand = (backups, context) => {
@@ -78,6 +86,7 @@ const registerShow: RegisterCommand = (backups, context) => {
       const terminal = context.terminal(options);
       const target = targetOf(cluster);
       const configured = await configuredFor(terminal, options);
+      if (target.kind !== 'etcd') return showExport(terminal, target, name, configured);
       const { showBackupByHand } = await import('../../activities/backup/by-hand.ts');
       const backup = await showBackupByHand(target, name, configured);
       terminal.result({ backup });
@@ -100,6 +109,7 @@ const registerDrill: RegisterCommand = (backups, context) => {
     .action(async (cluster: string, name: string | undefined, options: Options) => {
       const terminal = context.terminal(options);
       const target = targetOf(cluster);
+      if (target.kind !== 'etcd') throw new UsageError('Only backups of etcd are drilled.', 'Restore others into an empty cluster.');
       const configured = await configuredFor(terminal, options);
       const { drillBackupByHand } = await import('../../activities/backup/by-hand.ts');
       const { backup, drill } = await drillBackupByHand(target, name, configured, AbortSignal.timeout(drillTimeoutMs));
@@ -159,16 +169,17 @@ function verifiedLines({ name, statement, storedBytes }: ListedBackup): string[]
 function targetOf(text: string): Target {
   try {
     const target = parseTarget(text);
-    if (target.kind === 'etcd') return target;
+    if (target.kind === 'etcd' || exportedKinds.includes(target.kind)) return target;
   } catch (error) {
     throw error instanceof TargetError ? new UsageError(error.message) : error;
   }
-  throw new UsageError(`There are backups of etcd only, and "${text}" is something else.`, 'Name a cluster such as etcd/prod.');
+  throw new UsageError(`"${text}" is nothing that there are backups of.`, 'Name a cluster such as etcd/prod or eks/eu-central-1/prod.');
 }
 
 async function configuredFor(terminal: Terminal, { config }: Options): Promise<Configured> {
   const [file, configuration] = [configurationFile(terminal, config), await readConfiguration(terminal, config)];
-  if (configuration === undefined) throw new UsageError(`There is no file ${file}.`, 'Name the one that has `etcd` with --config.');
+  if (configuration === undefined)
+    throw new UsageError(`There is no file ${file}.`, 'Name the one that has `etcd` or `backups` with --config.');
   return { file, configuration };
 }
 

@@ -191,11 +191,15 @@ const kubernetesReleaseKarpenter = declareAction({
 /** Types that one step may leave out or name. */
 const typesNamedMax = 100;
 // `pods`, `deployments.apps`: a resource, and its group behind the first dot.
-const typeName = z.string().max(253).regex(/^[a-z0-9]+(\.[a-z0-9][-a-z0-9.]*)?$/, 'must be a type such as pods or deployments.apps');
+const typeName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]+(\.[a-z0-9][-a-z0-9.]*)?$/, 'must be a type such as pods or deployments.apps');
 
 const kubernetesBackup = declareAction({
   name: 'kubernetes.backup',
-  summary: 'Reads all objects of a cluster as they were at one revision, encrypts and stores them, reads them back, and writes the manifest last.',
+  summary:
+    'Reads all objects of a cluster as they were at one revision, encrypts and stores them, reads them back, and writes the manifest last.',
   worksOn,
   input: z.strictObject({
     leaveOut: z
@@ -228,7 +232,12 @@ const kubernetesRestore = declareAction({
   worksOn,
   input: z.strictObject({
     backup: backupName.describe('The backup by its name; the newest if left out.').optional(),
-    from: z.string().min(1).max(253).describe('The target whose backup it is, where that is another cluster than the one of the run.').optional(),
+    from: z
+      .string()
+      .min(1)
+      .max(253)
+      .describe('The target whose backup it is, where that is another cluster than the one of the run.')
+      .optional(),
     whole: z.literal(true).describe('Restores all objects of the cluster.').optional(),
     namespaces: z
       .array(namespaceName)
@@ -236,7 +245,12 @@ const kubernetesRestore = declareAction({
       .max(namespacesNamedMax)
       .describe('Restores these namespaces with what is in them, or finds `objects` in the one that is named.')
       .optional(),
-    objects: z.array(objectName).min(1).max(objectsNamedMax).describe('Restores these objects only, such as deployments.apps/web.').optional(),
+    objects: z
+      .array(objectName)
+      .min(1)
+      .max(objectsNamedMax)
+      .describe('Restores these objects only, such as deployments.apps/web.')
+      .optional(),
     existing: z
       .enum(['keep', 'update'])
       .default('keep')
@@ -244,13 +258,15 @@ const kubernetesRestore = declareAction({
     intoRunning: z.boolean().default(false).describe('Also restore into namespaces in which pods run.'),
   }),
   conflict: ({ whole, namespaces, objects }) => {
-    if (whole === undefined && namespaces === undefined && objects === undefined) return 'say what to restore: `whole`, `namespaces` or `objects`';
+    if (whole === undefined && namespaces === undefined && objects === undefined)
+      return 'say what to restore: `whole`, `namespaces` or `objects`';
     if (whole !== undefined && (namespaces ?? objects) !== undefined) return '`whole` restores everything, so it goes with nothing else';
     return objects !== undefined && Array.isArray(namespaces) && namespaces.length > 1 ? '`objects` are found in one namespace' : undefined;
   },
   change: 'changes',
   dangers: ({ existing, intoRunning, from }) => ({
-    existing: existing === 'update' ? 'objects that others have changed since the backup are changed back, past whoever manages them' : undefined,
+    existing:
+      existing === 'update' ? 'objects that others have changed since the backup are changed back, past whoever manages them' : undefined,
     intoRunning: intoRunning ? 'it changes namespaces in which pods run' : undefined,
     from: from === undefined ? undefined : 'the objects are those of another cluster, or of an earlier one of this name',
   }),

@@ -55,7 +55,8 @@ export async function exportWorld(kubeconfigs: Record<string, string>): Promise<
   );
   const actions = actionsOf(createSystems(clients, ['kubernetes']));
   const found = (action: string) => actions.get(action)!;
-  const context = (name: string, run: string) => contextOfLook({ run, step: 's', target: { kind: 'kubernetes', region: '', name }, retry: 0 });
+  const context = (name: string, run: string) =>
+    contextOfLook({ run, step: 's', target: { kind: 'kubernetes', region: '', name }, retry: 0 });
   const store = (cluster: string) => openStoreOf(placeOf(cluster), kubernetesBackups);
   return {
     directory,
@@ -72,7 +73,11 @@ export async function exportWorld(kubeconfigs: Record<string, string>): Promise<
       const { name, manifest } = stored.find((one) => one.name === backup) ?? stored.at(-1)!;
       const objects = new Map<string, JsonObject>();
       const keys = await openKeyKeeper({ file: keyFile });
-      for await (const { type, namespace, name: own, object } of readArchive(name, store(cluster).open(manifest, keys), manifest.statement)) {
+      for await (const { type, namespace, name: own, object } of readArchive(
+        name,
+        store(cluster).open(manifest, keys),
+        manifest.statement,
+      )) {
         objects.set(`${typeNameOf(type)} ${namespace}/${own}`, object);
       }
       return objects;

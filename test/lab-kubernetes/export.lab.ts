@@ -36,7 +36,9 @@ beforeAll(async () => {
           name: 'v1',
           served: true,
           storage: true,
-          schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } } } },
+          schema: {
+            openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } } },
+          },
         },
       ],
     },
@@ -44,7 +46,12 @@ beforeAll(async () => {
   await sendAll(request, [{ path: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', body: definition }]);
   const lamps = `/apis/example.com/v1/namespaces/${namespace}/lamps`;
   await until('the lamps to be served', async () => (await request('GET', lamps)).status === 200);
-  const lamp = { apiVersion: 'example.com/v1', kind: 'Lamp', metadata: { name: 'lamp' }, spec: { lit: 9_007_199_254_740_991, note: 'a "quoted" \n line' } };
+  const lamp = {
+    apiVersion: 'example.com/v1',
+    kind: 'Lamp',
+    metadata: { name: 'lamp' },
+    spec: { lit: 9_007_199_254_740_991, note: 'a "quoted" \n line' },
+  };
   const web = {
     metadata: { name: 'web', labels },
     spec: {
@@ -66,7 +73,12 @@ beforeAll(async () => {
   };
   const claim = {
     metadata: { name: 'data' },
-    spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'by-hand', volumeName: 'exported-volume', resources: { requests: { storage: '1Gi' } } },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: 'by-hand',
+      volumeName: 'exported-volume',
+      resources: { requests: { storage: '1Gi' } },
+    },
   };
   const password = { metadata: { name: 'password' }, stringData: { password: secret } };
   await sendAll(request, [
@@ -112,7 +124,7 @@ function writeMeanwhile(): { stop(): Promise<number> } {
   };
 }
 
-function placeOf(key: string, object: JsonObject): string {
+function placeOf(object: JsonObject): string {
   const { namespace = '', name, resourceVersion } = object.metadata as Record<string, string>;
   return `${namespace === '' ? '' : `${namespace}/`}${name}@${resourceVersion}`;
 }
@@ -138,8 +150,8 @@ test('an export under writes is what etcd holds at its one revision: no object m
   const held = [...registry].filter(([key]) => !notObjects.test(key));
   // The last parts of a key are the namespace, where there is one, and the name.
   const atEnd = new Map(held.map(([key, version]) => [version, key]));
-  const missing = [...exported].filter(([key, object]) => {
-    const [path = '', version = ''] = placeOf(key, object).split('@');
+  const missing = [...exported].filter(([, object]) => {
+    const [path = '', version = ''] = placeOf(object).split('@');
     return atEnd.get(version)?.endsWith(`/${path}`) !== true;
   });
   expect(missing).toEqual([]);
@@ -182,7 +194,9 @@ test('a restore into an empty cluster is refused without a word on where it come
   expect(plan.blockers).toEqual([]);
   expect(plan.effects).toContainEqual({ object: `configmaps in ${namespace}`, change: expect.stringMatching(/^create \d{4,}$/) });
   expect(plan.risks).toContainEqual(expect.objectContaining({ object: 'PersistentVolume/exported-volume' }));
-  expect(plan.risks).toContainEqual(expect.objectContaining({ object: 'kubernetes/lab', risk: expect.stringContaining('another cluster') }));
+  expect(plan.risks).toContainEqual(
+    expect.objectContaining({ object: 'kubernetes/lab', risk: expect.stringContaining('another cluster') }),
+  );
   expect(JSON.stringify(plan)).not.toContain(secret);
   const { outputs } = await world.perform('kubernetes.restore', 'other', plan);
   expect(outputs).toMatchObject({ backup: '000001', kept: 0, different: 0 });
@@ -195,7 +209,9 @@ test('a restore into an empty cluster is refused without a word on where it come
 test('what was changed and deleted comes back; what has changed since the signature is not touched', async () => {
   const configmaps = `/api/v1/namespaces/${namespace}/configmaps`;
   const changed = { data: { value: 'of somebody else' } };
-  const { items } = (await other.request('GET', `${configmaps}?limit=2&labelSelector=exported%3Dyes`)).body as { items: { metadata: { name: string } }[] };
+  const { items } = (await other.request('GET', `${configmaps}?limit=2&labelSelector=exported%3Dyes`)).body as {
+    items: { metadata: { name: string } }[];
+  };
   const [first = '', second = ''] = items.map(({ metadata }) => metadata.name);
   await other.request('PATCH', `${configmaps}/${first}`, changed, 'application/merge-patch+json');
   await other.request('DELETE', `${configmaps}/${second}`);
@@ -215,7 +231,10 @@ test('what was changed and deleted comes back; what has changed since the signat
   // Another object of that name, which nobody has signed.
   await other.request('DELETE', `${configmaps}/${first}`);
   await other.request('POST', configmaps, { metadata: { name: first }, ...changed });
-  await expect(world.perform('kubernetes.restore', 'other', plan, 'r-4')).rejects.toMatchObject({ code: 'action-stuck', message: expect.stringContaining(first) });
+  await expect(world.perform('kubernetes.restore', 'other', plan, 'r-4')).rejects.toMatchObject({
+    code: 'action-stuck',
+    message: expect.stringContaining(first),
+  });
   expect((await other.request('GET', `${configmaps}/${first}`)).text).toContain('of somebody else');
 });
 
@@ -248,7 +267,10 @@ test('a webhook that keeps objects out, pods that run and a field that cannot be
   await other.request('DELETE', `${deployments}/web`);
   const selector = { app: 'another' };
   const spec = { containers: [{ name: 'main', image: 'registry.example.com/web:1' }] };
-  const web = { metadata: { name: 'web' }, spec: { replicas: 0, selector: { matchLabels: selector }, template: { metadata: { labels: selector }, spec } } };
+  const web = {
+    metadata: { name: 'web' },
+    spec: { replicas: 0, selector: { matchLabels: selector }, template: { metadata: { labels: selector }, spec } },
+  };
   await sendAll(other.request, [{ path: deployments, body: web }]);
   const pod = { metadata: { name: 'running' }, spec: { ...spec, nodeName: 'nowhere' } };
   await sendAll(other.request, [{ path: `/api/v1/namespaces/${namespace}/pods`, body: pod }]);

@@ -1,12 +1,6 @@
 import { createHash } from 'node:crypto';
 import pMap from 'p-map';
-import {
-  isOfOneStore,
-  typeNameOf,
-  type ExportedType,
-  type LeftOutType,
-  type ServedType,
-} from '../../../domain/backup/export.ts';
+import { isOfOneStore, typeNameOf, type ExportedType, type LeftOutType, type ServedType } from '../../../domain/backup/export.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import { OtherRevision, readType, revisionOf, type PageOfType, type PageReading } from './read-type.ts';
 import type { ServedTypes } from './discover.ts';
@@ -43,11 +37,7 @@ export async function planExport({ types, aggregated }: ServedTypes, reading: Pa
   const namespaces = { group: '', version: 'v1', resource: 'namespaces', kind: 'Namespace', namespaced: false };
   const before = await revisionOf(namespaces, reading);
   const isAggregated = (type: ServedType): boolean => aggregated.has(typeNameOf(type));
-  const seen = await pMap(
-    types,
-    (type) => (isAggregated(type) ? '' : revisionOf(type, reading)),
-    { concurrency: probesAtOnceMax },
-  );
+  const seen = await pMap(types, (type) => (isAggregated(type) ? '' : revisionOf(type, reading)), { concurrency: probesAtOnceMax });
   const revision = await revisionOf(namespaces, reading);
   const planned = types.map((type, index) => {
     if (isAggregated(type)) return { type, isAggregated: true, isOfRevision: false, reason: 'An aggregated API serves it.' };
@@ -111,7 +101,10 @@ async function beginType(
       return { pages: await withFirst(readType(type, revision, reading)), reason: undefined };
     } catch (error) {
       if (!(error instanceof NotBegun && error.cause instanceof OtherRevision)) throw error;
-      return { pages: await withFirst(readType(type, undefined, reading)), reason: `Asked for revision ${revision}, ${error.cause.message}.` };
+      return {
+        pages: await withFirst(readType(type, undefined, reading)),
+        reason: `Asked for revision ${revision}, ${error.cause.message}.`,
+      };
     }
   }
   const gone = 'The API server has compacted the revision before all of it was read.';

@@ -51,7 +51,8 @@ export function kubernetesBackupAction(clients: Clients): AnyAction {
       const object = `Backup/${formatTarget(target)}`;
       const last = stored.at(-1)?.manifest.statement;
       const unknown = leaveOut.filter((left) => !served.types.some((type) => typeNameOf(type) === left));
-      const other = last && last.clusterId !== clusterId ? [`Its backups are of the cluster ${last.clusterId}, and it is ${clusterId}.`] : [];
+      const other =
+        last && last.clusterId !== clusterId ? [`Its backups are of the cluster ${last.clusterId}, and it is ${clusterId}.`] : [];
       return {
         ...emptyPlan({ clusterId, place: store.path, key: keys.id, leaveOut: [...leaveOut].sort() }),
         effects: ownBackup(stored, context)
@@ -63,7 +64,11 @@ export function kubernetesBackupAction(clients: Clients): AnyAction {
           ...(await missingRights(apis, target.name, wanted(served, leaveOut))),
         ],
         notes: served.leftOut.map(({ type, reason }) => `${type} is not in the backup. ${reason}`),
-        details: { types: served.types.length, backups: stored.length, ...(last && { lastTakenAt: last.takenAt, lastObjects: last.objects }) },
+        details: {
+          types: served.types.length,
+          backups: stored.length,
+          ...(last && { lastTakenAt: last.takenAt, lastObjects: last.objects }),
+        },
         estimateMs,
       };
     },
@@ -110,7 +115,11 @@ async function missingRights(apis: KubernetesApis, cluster: string, { types, agg
   const all = await mayI(apis, cluster, asksOf('*', '*', 'list'));
   if (all.length === 0) return [];
   const own = types.filter((type) => !aggregated.has(typeNameOf(type)));
-  return mayI(apis, cluster, own.flatMap(({ group, resource }) => asksOf(group, resource, 'list')));
+  return mayI(
+    apis,
+    cluster,
+    own.flatMap(({ group, resource }) => asksOf(group, resource, 'list')),
+  );
 }
 
 function ownBackup(
@@ -162,7 +171,12 @@ async function makeBackup(clients: Clients, facts: BackupFacts, context: ActionC
     const [cause] = last ? problemsOfSuccessor(last, statement) : [];
     if (cause !== undefined) throw new HoldpointError('snapshot-refused', { target: formatTarget(target), cause });
     report(progressOf(tally.types.length, tally.types.length, `${statement.objects} objects are encrypted, stored and read back`));
-    const kept = await store.putFile(decrypt(createReadStream(file), async () => exported.dataKey), statement, keys, signal);
+    const kept = await store.putFile(
+      decrypt(createReadStream(file), async () => exported.dataKey),
+      statement,
+      keys,
+      signal,
+    );
     const isFirst = await store.putManifest({ statement, file: kept, key: keys.id }, stored);
     // Where another backup has come first, this one is made anew behind it. It may be this very one, whose answer was lost.
     if (!isFirst && !ownBackup(await store.list(), context)) await store.forget(kept);

@@ -72,11 +72,7 @@ function requireType(line: Buffer, expected: ExportedType | undefined, unusable:
   if (!isExpected) throw unusable(`${JSON.stringify(type ?? 'a line')} is not the type that its manifest names next`.slice(0, 500));
 }
 
-function namesIn(
-  line: Buffer,
-  type: ExportedType,
-  unusable: (cause: string) => HoldpointError,
-): Omit<ArchivedObject, 'type'> {
+function namesIn(line: Buffer, type: ExportedType, unusable: (cause: string) => HoldpointError): Omit<ArchivedObject, 'type'> {
   const json = line.subarray(objectBegin.length, line.length - '}\n'.length);
   const object = parseJson(json);
   if (!isObject(object)) throw unusable(`an object of ${typeNameOf(type)} is no JSON`);

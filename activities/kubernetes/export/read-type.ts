@@ -91,13 +91,13 @@ async function askPage(
   { connect, signal, cluster, namespace }: PageReading,
   call: string,
 ): Promise<SplitList | undefined> {
-  const json = await readPatiently(async () => readWhole(await (await connect()).open(collectionPath(type, namespace), query, signal))).catch(
-    (error: unknown) => {
-      signal.throwIfAborted();
-      if (isGone(error)) throw new RevisionGone(`${apiVersionOf(type)} ${type.resource}`);
-      throw kubernetesError(error, call, cluster);
-    },
-  );
+  const json = await readPatiently(async () =>
+    readWhole(await (await connect()).open(collectionPath(type, namespace), query, signal)),
+  ).catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (isGone(error)) throw new RevisionGone(`${apiVersionOf(type)} ${type.resource}`);
+    throw kubernetesError(error, call, cluster);
+  });
   if (json === undefined) return undefined;
   const list = splitList(json);
   if (!list) throw refused(call, cluster, 'its answer is no list');

@@ -27,7 +27,8 @@ export interface ComparedObject {
 /** Whether an object of a backup is meant. */
 export function isInScope({ type, namespace, name }: ArchivedObject, { whole, namespaces, objects }: RestoreScope): boolean {
   if (whole) return true;
-  if (objects.length > 0) return objects.includes(`${typeNameOf(type)}/${name}`) && (namespaces.length === 0 || namespaces.includes(namespace));
+  if (objects.length > 0)
+    return objects.includes(`${typeNameOf(type)}/${name}`) && (namespaces.length === 0 || namespaces.includes(namespace));
   return typeNameOf(type) === 'namespaces' ? namespaces.includes(name) : namespaces.includes(namespace);
 }
 

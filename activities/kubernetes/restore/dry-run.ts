@@ -53,7 +53,8 @@ export async function blockersOfDryRun(plan: RestorePlan, { types }: ServedTypes
 
 function blockerOf(key: string, message: string, webhook: string | undefined): Blocker {
   const object = key.replace(' ', '/');
-  if (webhook === undefined) return { object, reason: `The API server would refuse it: ${message}`, remedy: 'Put that right, or restore other objects only.' };
+  if (webhook === undefined)
+    return { object, reason: `The API server would refuse it: ${message}`, remedy: 'Put that right, or restore other objects only.' };
   return {
     object,
     reason: `The webhook ${webhook} would keep it out: ${message}`,

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FieldDifference } from '../../../domain/backup/desired.ts';
 import { typeNameOf, type ExportStatement } from '../../../domain/backup/export.ts';
-import type { Json } from '../../../domain/json.ts';
+import type { Json, JsonObject } from '../../../domain/json.ts';
 import { getOrAdd } from '../../../domain/map.ts';
 import type { Effect, Risk } from '../../../domain/plan/plan.ts';
 import { cut } from '../../../domain/visible.ts';
@@ -27,6 +27,8 @@ export class RestorePlan {
   /** The first of them, whole. */
   readonly tried: Application[] = [];
   same = 0;
+  /** Updates that were taken out again. */
+  readonly left: string[] = [];
   private readonly kept: string[] = [];
   private readonly skipped = new Map<string, { type: string; why: string; names: string[] }>();
   private readonly volumes: string[] = [];
@@ -67,6 +69,7 @@ export class RestorePlan {
 
   /** Takes an update out of the plan that the server would refuse. */
   leave(key: string, type: string, why: string): void {
+    this.left.push(key);
     const index = this.updates.findIndex((update) => update.key === key);
     if (index < 0) return;
     this.updates.splice(index, 1);
@@ -103,7 +106,7 @@ export function effectsOf(plan: RestorePlan): Effect[] {
   const { creates, updates } = plan;
   const changes = updates.map(({ key, fields, isSecret }): Effect => {
     const shown = fields.slice(0, fieldsShownMax);
-    const more = fields.length > shown.length ? { more: `${fields.length - shown.length} more fields` } : {};
+    const more: JsonObject = fields.length > shown.length ? { more: `${fields.length - shown.length} more fields` } : {};
     const valueOf = (value: Json | undefined): Json => (isSecret ? 'a secret' : shortValue(value));
     const before = Object.fromEntries(shown.map((field) => [field.field, valueOf(field.before)]));
     const after = Object.fromEntries(shown.map((field) => [field.field, valueOf(field.after)]));

@@ -36,6 +36,8 @@ type RestoreFacts = {
   creates: number;
   digest: string;
   updates: { object: string; uid: string }[];
+  /** Objects that are different and stay, as the server would refuse the change. */
+  left: string[];
 };
 
 /** `kubernetes.restore`: objects of a backup are put back; what is there already is left, or changed back where that was signed. */
@@ -119,7 +121,7 @@ function targetFrom(from: string | undefined, target: Target): Target {
 
 async function planRestore(
   clients: Clients,
-  { backup, from, whole = false, namespaces = [], objects = [], existing, intoRunning }: ActionInput<typeof name>,
+  { backup, from, whole, namespaces = [], objects = [], existing, intoRunning }: ActionInput<typeof name>,
   context: ActionContext,
 ): Promise<PlanOf<RestoreFacts>> {
   const { target, signal } = context;
@@ -129,7 +131,7 @@ async function planRestore(
   const apis = await clients.kubernetes(target);
   const clusterId = await clusterIdOf(apis, target.name);
   const served = await discoverTypes(apis, target.name);
-  const scope: RestoreScope = { whole, namespaces: [...namespaces].sort(), objects: [...objects].sort() };
+  const scope: RestoreScope = { whole: whole === true, namespaces: [...namespaces].sort(), objects: [...objects].sort() };
   const reading = { cluster: target.name, connect: () => clients.kubernetes(target), signal };
   const found = new RestorePlan(existing);
   // Nothing of it counts before the archive was read to its end.
@@ -150,7 +152,12 @@ async function planRestore(
   if (!intoRunning) blockers.push(...(await blockersOfRunning(found.namespacesTouched(), reading)));
   const facts: RestoreFacts = {
     ...{ from: formatTarget(source), backup: stored.name, sha256: file.sha256, clusterId, scope, existing },
-    ...{ creates: found.creates.length, digest: found.digest(), updates: found.updates.map(({ key, live }) => ({ object: key, uid: live.uid })) },
+    ...{
+      creates: found.creates.length,
+      digest: found.digest(),
+      updates: found.updates.map(({ key, live }) => ({ object: key, uid: live.uid })),
+    },
+    left: [...found.left].sort(),
   };
   return {
     ...emptyPlan(facts),
@@ -192,12 +199,15 @@ async function lookAt(clients: Clients, facts: RestoreFacts, context: ActionCont
   const manager = managerOf(context);
   let heldBytes = 0;
   for await (const compared of compareWithCluster(archive(), facts.scope, served, reading)) {
-    const fate = fateOf(compared, signed, facts.existing, manager);
+    const fate = fateOf(compared, signed, facts, manager);
     if (fate === 'todo') {
       heldBytes += compared.archived.json.length;
       if (heldBytes > heldBytesMax) {
         const remedy = 'Restore namespace by namespace.';
-        throw new HoldpointError('action-stuck', { cause: `More than ${heldBytesMax} bytes of objects are to be restored at once.`, remedy });
+        throw new HoldpointError('action-stuck', {
+          cause: `More than ${heldBytesMax} bytes of objects are to be restored at once.`,
+          remedy,
+        });
       }
       look.todo.push(applicationOf(compared));
     } else if (fate === 'changed') look.changed.push(compared.key);
@@ -210,10 +220,10 @@ async function lookAt(clients: Clients, facts: RestoreFacts, context: ActionCont
 function fateOf(
   { key, live, fields, skipped }: ComparedObject,
   signed: ReadonlyMap<string, string>,
-  existing: RestoreFacts['existing'],
+  { existing, left }: Pick<RestoreFacts, 'existing' | 'left'>,
   manager: string,
 ): 'skipped' | 'todo' | 'restored' | 'kept' | 'different' | 'changed' {
-  if (skipped !== undefined) return 'skipped';
+  if (skipped !== undefined || left.includes(key)) return 'skipped';
   const uid = signed.get(key);
   if (!live) return uid === undefined ? 'todo' : 'changed';
   if (fields.length === 0) return 'restored';
