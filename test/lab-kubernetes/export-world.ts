@@ -13,6 +13,7 @@ import { createClients } from '../../activities/clients.ts';
 import { readArchive } from '../../activities/kubernetes/export/read-archive.ts';
 import { perform, type Performance } from '../../activities/perform.ts';
 import { actionsOf } from '../../activities/system.ts';
+import type { Progress } from '../../domain/action.ts';
 import { typeNameOf, type ExportStatement } from '../../domain/backup/export.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
@@ -23,26 +24,28 @@ const performTimeoutMs = 110_000;
 const answerBytesMax = 256 * 1024 * 1024;
 const requestsAtOnce = 24;
 
+type OnProgress = (progress: Progress | undefined) => void;
+
 /** Clusters by the name that targets call them by, and where their backups are kept. */
 export interface ExportWorld {
   directory: string;
   store(cluster: string): BackupStore<ExportStatement>;
   plan(action: string, cluster: string, input?: JsonObject, run?: string): Promise<ActionPlan>;
-  perform(action: string, cluster: string, plan: ActionPlan, run?: string): Promise<Performance>;
+  perform(action: string, cluster: string, plan: ActionPlan, run?: string, onProgress?: OnProgress): Promise<Performance>;
   /** Every object of a backup by `type namespace/name`. */
   objectsOf(cluster: string, backup?: string): Promise<Map<string, JsonObject>>;
   stop(): Promise<void>;
 }
 
-/** Whatever the actions of a worker need whose configuration names these clusters, by their kubeconfigs. */
-export async function exportWorld(kubeconfigs: Record<string, string>): Promise<ExportWorld> {
+/** Whatever the actions of a worker need whose configuration names these clusters, by their kubeconfigs; `samePlace` shares one. */
+export async function exportWorld(kubeconfigs: Record<string, string>, samePlace: Record<string, string> = {}): Promise<ExportWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-export-'));
   const keyFile = join(directory, 'backup.key');
   await writeFile(keyFile, randomBytes(32).toString('base64'), { mode: 0o600 });
   const clusters = Object.fromEntries(
     Object.entries(kubeconfigs).map(([name, kubeconfig]) => [name, { kubeconfig, context: 'holdpoint-lab' }]),
   );
-  const placeOf = (cluster: string) => ({ directory: join(directory, cluster) });
+  const placeOf = (cluster: string) => ({ directory: join(directory, samePlace[cluster] ?? cluster) });
   const places = Object.fromEntries(
     Object.keys(kubeconfigs).map((name) => [`kubernetes/${name}`, { place: placeOf(name), key: { file: keyFile } }]),
   );
@@ -62,9 +65,9 @@ export async function exportWorld(kubeconfigs: Record<string, string>): Promise<
     directory,
     store,
     plan: (action, cluster, input = {}, run = 'r-1') => found(action).plan(input, context(cluster, run)),
-    perform: (action, cluster, plan, run = 'r-1') =>
+    perform: (action, cluster, plan, run = 'r-1', onProgress = () => undefined) =>
       perform(found(action), plan, context(cluster, run), {
-        onProgress: () => undefined,
+        onProgress,
         signal: AbortSignal.timeout(performTimeoutMs),
         wait: (ms) => new Promise((resolve) => void setTimeout(resolve, Math.min(ms, 100))),
       }),

@@ -23,7 +23,7 @@ let other: ControlPlane;
 beforeAll(async () => {
   request = requester(await readKubeconfig(labKubeconfig()));
   other = await startControlPlane({ binaries: await findKubernetes(() => undefined) });
-  world = await exportWorld({ lab: labKubeconfig(), other: other.kubeconfig });
+  world = await exportWorld({ lab: labKubeconfig(), other: other.kubeconfig, renamed: other.kubeconfig }, { renamed: 'lab' });
   await sendAll(request, [{ path: '/api/v1/namespaces', body: { metadata: { name: namespace } } }]);
   const definition = {
     metadata: { name: 'lamps.example.com' },
@@ -186,10 +186,13 @@ async function differences(one: string, two: string): Promise<Record<string, unk
 }
 
 test('a restore into an empty cluster is refused without a word on where it comes from, then compares equal', async () => {
-  // A backup of the empty cluster claims its place, so that nothing of the other one is in it.
   const input = { whole: true, backup: '000001', from: 'kubernetes/lab' };
   const refused = await world.plan('kubernetes.restore', 'other', { ...input, namespaces: ['x'] }).catch((error: unknown) => error);
   expect(refused).toMatchObject({ code: 'action-input-invalid', message: expect.stringContaining('`whole`') });
+  // The cluster was made anew under its name: its place has the backups of the one before it.
+  const foreign = await world.plan('kubernetes.restore', 'renamed', { namespaces: [namespace] });
+  expect(foreign.blockers).toEqual([expect.objectContaining({ remedy: expect.stringContaining('from: kubernetes/renamed') })]);
+  expect((await world.plan('kubernetes.backup', 'renamed', {}, 'r-9')).blockers).toHaveLength(1);
   const plan = await world.plan('kubernetes.restore', 'other', input);
   expect(plan.blockers).toEqual([]);
   expect(plan.effects).toContainEqual({ object: `configmaps in ${namespace}`, change: expect.stringMatching(/^create \d{4,}$/) });
@@ -198,6 +201,11 @@ test('a restore into an empty cluster is refused without a word on where it come
     expect.objectContaining({ object: 'kubernetes/lab', risk: expect.stringContaining('another cluster') }),
   );
   expect(JSON.stringify(plan)).not.toContain(secret);
+  // Ended in the middle, by whatever kills a worker: whoever goes on looks at the cluster.
+  const killed = world.perform('kubernetes.restore', 'other', plan, 'r-1', (progress) => {
+    if (progress?.summary.includes('applied') && progress.done > 100) throw new Error('killed');
+  });
+  await expect(killed).rejects.toThrow('killed');
   const { outputs } = await world.perform('kubernetes.restore', 'other', plan);
   expect(outputs).toMatchObject({ backup: '000001', kept: 0, different: 0 });
   expect((await world.plan('kubernetes.restore', 'other', input)).effects).toEqual([]);

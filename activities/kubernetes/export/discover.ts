@@ -18,6 +18,8 @@ const kindPattern = /^[A-Za-z][A-Za-z0-9]{0,252}$/;
 /** What a cluster serves. */
 export interface ServedTypes {
   types: ServedType[];
+  /** All versions in which types are served, by `servedNameOf`. */
+  versions: ReadonlySet<string>;
   /** Types whose objects another server keeps (aggregated APIs), by `typeNameOf`. */
   aggregated: ReadonlySet<string>;
   leftOut: LeftOutType[];
@@ -63,7 +65,15 @@ export async function discoverTypes(apis: KubernetesApis, cluster: string): Prom
   if (types.length > typesMax) throw refused(cluster, `it serves more than ${typesMax} types`);
   for (const type of types) requireNames(type, cluster);
   const aggregated = types.filter(({ group, version }) => elsewhere.has(`${version}.${group}`)).map(typeNameOf);
-  return { types, aggregated: new Set(aggregated), leftOut };
+  const named = discovered.flatMap(({ group, version, resources }) => {
+    return resources.map(({ name }) => servedNameOf({ group, version, resource: name }));
+  });
+  return { types, versions: new Set(named), aggregated: new Set(aggregated), leftOut };
+}
+
+/** A type in one of its versions, such as `v1 deployments.apps`. */
+export function servedNameOf(type: Pick<ServedType, 'group' | 'version' | 'resource'>): string {
+  return `${type.version} ${typeNameOf(type)}`;
 }
 
 /** The preferred version first. */

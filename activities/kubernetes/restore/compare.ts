@@ -2,7 +2,7 @@ import { differenceOfObjects, type FieldDifference } from '../../../domain/backu
 import { apiVersionOf, typeNameOf, type ExportedType } from '../../../domain/backup/export.ts';
 import { whyNotRestored } from '../../../domain/backup/restorable.ts';
 import { isObject, parseJson, type JsonObject } from '../../../domain/json.ts';
-import type { ServedTypes } from '../export/discover.ts';
+import { servedNameOf, type ServedTypes } from '../export/discover.ts';
 import { readType, type PageReading } from '../export/read-type.ts';
 import type { ArchivedObject } from '../export/read-archive.ts';
 
@@ -64,8 +64,8 @@ export async function* compareWithCluster(
   }
 }
 
-function isServed(type: ExportedType, { types }: ServedTypes): boolean {
-  return types.some((one) => typeNameOf(one) === typeNameOf(type) && one.version === type.version);
+function isServed(type: ExportedType, { versions }: ServedTypes): boolean {
+  return versions.has(servedNameOf(type));
 }
 
 /** A type of its own is served once its definition is restored, which comes first where everything is. */
@@ -73,7 +73,7 @@ function whyUnserved(type: ExportedType, { whole }: RestoreScope, served: Served
   if (served.aggregated.has(typeNameOf(type))) return 'belongs to an aggregated API, whose own server keeps it';
   if (isServed(type, served)) return undefined;
   const isOtherVersion = served.types.some((one) => typeNameOf(one) === typeNameOf(type));
-  if (isOtherVersion) return `is of ${apiVersionOf(type)}, which the cluster does not prefer any more`;
+  if (isOtherVersion) return `is of ${apiVersionOf(type)}, which the cluster does not serve any more`;
   return whole && type.group.includes('.') ? undefined : 'is of a type that the cluster does not serve';
 }
 

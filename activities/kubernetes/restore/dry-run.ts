@@ -6,7 +6,7 @@ import type { Blocker } from '../../../domain/plan/plan.ts';
 import { isDeniedByAdmission, kubernetesMessage } from '../../failure.ts';
 import { readPatiently } from '../client/list.ts';
 import { apiPath } from '../client/connect.ts';
-import type { ServedTypes } from '../export/discover.ts';
+import { servedNameOf, type ServedTypes } from '../export/discover.ts';
 import { applyObject, type Application, type Applying } from './apply.ts';
 import type { RestorePlan } from './restore-plan.ts';
 
@@ -21,7 +21,7 @@ const webhookPattern = /webhook "([^"]{1,253})"/;
  * fields that cannot be changed are taken out of the plan. Of what needs a namespace or a type that comes with the restore itself, nothing
  * can be asked. Throws `kubernetes-…` errors that may pass by themselves.
  */
-export async function blockersOfDryRun(plan: RestorePlan, { types }: ServedTypes, applying: Applying): Promise<Blocker[]> {
+export async function blockersOfDryRun(plan: RestorePlan, { versions }: ServedTypes, applying: Applying): Promise<Blocker[]> {
   const namespaces = new Map<string, Promise<boolean>>();
   const isThere = (namespace: string): Promise<boolean> => {
     const known = namespaces.get(namespace) ?? namespaceExists(namespace, applying);
@@ -30,7 +30,7 @@ export async function blockersOfDryRun(plan: RestorePlan, { types }: ServedTypes
   };
   const tryOne = async (application: Application): Promise<Blocker[]> => {
     const { type, namespace, key, live } = application;
-    const isServed = types.some((one) => typeNameOf(one) === typeNameOf(type) && one.version === type.version);
+    const isServed = versions.has(servedNameOf(type));
     if (!isServed || (namespace !== '' && !(await isThere(namespace)))) return [];
     try {
       await applyObject(application, applying, true);

@@ -13,6 +13,8 @@ import { openStoreOf } from '../../../activities/backup/store.ts';
 import type { Clients } from '../../../activities/clients.ts';
 import type { KubernetesApis } from '../../../activities/kubernetes/client/connect.ts';
 import { onlyKubernetes } from '../../../activities/kubernetes/only-kubernetes.ts';
+import { kubernetesSystem } from '../../../activities/kubernetes/system.ts';
+import { requiredAction } from '../../../activities/backup/required.ts';
 import { kubernetesBackupAction } from '../../../activities/kubernetes/export/backup.ts';
 import { readArchive } from '../../../activities/kubernetes/export/read-archive.ts';
 import { splitList } from '../../../activities/kubernetes/export/split-list.ts';
@@ -180,6 +182,21 @@ describe('a backup of objects', () => {
       expect(text).not.toContain(Buffer.from(secret).toString('base64'));
     }
     expect(await readdir(join(place.directory, 'files', '.unfinished'))).toEqual([]);
+  });
+
+  test('is deleted by retention as one of etcd is, and counts as a fresh one', async () => {
+    await backUp();
+    await backUp('r-2');
+    const context = contextOfLook({ run: 'r-3', step: 's', target, retry: 0 });
+    const deletion = kubernetesSystem(clients).actions.find(({ declaration }) => declaration.name === 'kubernetes.deleteBackups')!;
+    const plan = await deletion.plan({}, context);
+    expect(plan).toMatchObject({ blockers: [], effects: [{ object: 'Backup/000001', change: 'delete' }] });
+    await deletion.act(plan, context);
+    expect((await store().list()).map(({ isDeleted }) => isDeleted)).toEqual([true, false]);
+    expect(await requiredAction(clients).plan({ takenWithin: '1h' }, context)).toMatchObject({
+      blockers: [],
+      outputs: { backup: '000002' },
+    });
   });
 
   test('of another cluster of the same name is refused in the plan', async () => {
