@@ -377,7 +377,7 @@ describe('holdpoint backups', () => {
     });
   });
 
-  test('shows a file of no backup, as a worker leaves it that is killed before the manifest; retention names it and deletes it', async () => {
+  test('shows a file of no backup, as one whose worker was killed before the manifest; retention deletes it', async () => {
     const { directory, store, manifests } = await placeWith(1);
     const [young, old] = [1, 2].map(() => store.putFile(chunksOf(snapshot), statementOf(2), keys, never));
     const sha256 = (await old!).sha256;
