@@ -1,6 +1,7 @@
 import type { StatementOfAny } from '../../domain/backup/manifest.ts';
 import { judgeRetention, type RetentionRule } from '../../domain/backup/retention.ts';
 import { HoldpointError } from '../../domain/errors.ts';
+import type { Effect } from '../../domain/plan/plan.ts';
 import { formatTarget, type Target } from '../../domain/target.ts';
 import { msOf } from '../../domain/time.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
@@ -44,20 +45,7 @@ export function deletionOf(
           orphans: orphans.map(({ sha256 }) => sha256),
           newestWithin,
         }),
-        effects: [
-          ...going.map(({ name: backup, manifest: { statement } }) => ({
-            object: `Backup/${backup}`,
-            change: 'delete',
-            before: `of ${statement.takenAt}, revision ${statement.revision}`,
-            after: 'gone',
-          })),
-          ...orphans.map(({ sha256, storedAt }) => ({
-            object: `File/${sha256}`,
-            change: 'delete',
-            before: `of no backup: stored at ${storedAt}, and no manifest names it`,
-            after: 'gone',
-          })),
-        ],
+        effects: effectsOf(going, orphans),
         blockers: [
           ...(stale === undefined ? [] : [{ object, reason: stale, remedy: remedyOfStale }]),
           ...unknown.map((pinned) => ({ object, reason: `There is no backup ${pinned} to pin.`, remedy: 'Correct `pinned`.' })),
@@ -98,6 +86,22 @@ export function deletionOf(
 
 async function oldOrphans(store: Pick<BackupStore, 'orphans'>): Promise<OrphanFile[]> {
   return (await store.orphans()).filter(({ storedAt }) => Date.now() - msOf(storedAt) > orphanAgeMinMs);
+}
+
+function effectsOf(going: readonly StoredBackup<StatementOfAny>[], orphans: readonly OrphanFile[]): Effect[] {
+  const backups = going.map(({ name: backup, manifest: { statement } }) => ({
+    object: `Backup/${backup}`,
+    change: 'delete',
+    before: `of ${statement.takenAt}, revision ${statement.revision}`,
+    after: 'gone',
+  }));
+  const files = orphans.map(({ sha256, storedAt }) => ({
+    object: `File/${sha256}`,
+    change: 'delete',
+    before: `of no backup: stored at ${storedAt}, and no manifest names it`,
+    after: 'gone',
+  }));
+  return [...backups, ...files];
 }
 
 const remedyOfStale = 'Have a backup made and verified first: old backups are not deleted while new ones fail.';

@@ -57,7 +57,7 @@ export function checkBackupPlaces(places: Record<string, Backups>, kindOf: (targ
     const path = ['backups', target];
     try {
       const kind = kindOf(target);
-      if (kind === 'etcd') sourceMap.error(path, 'Backups of etcd belong into `backups` of their entry in `etcd`.');
+      if (kind === 'etcd') sourceMap.error(path, 'Backups of etcd belong in `backups` of their entry in `etcd`.');
       else if (!exportedKinds.includes(kind)) sourceMap.error(path, `Only ${exportedKinds.join(' and ')} targets are backed up here.`);
     } catch (error) {
       if (!(error instanceof TargetError)) throw error;

@@ -1,7 +1,7 @@
 import { differenceOfObjects, type FieldDifference } from '../../../domain/backup/desired.ts';
 import { apiVersionOf, typeNameOf, type ExportedType } from '../../../domain/backup/export.ts';
 import { whyNotRestored } from '../../../domain/backup/restorable.ts';
-import { isObject, parseJson, type JsonObject } from '../../../domain/json.ts';
+import { isObject, parseJson, type Json, type JsonObject } from '../../../domain/json.ts';
 import { servedNameOf, type ServedTypes } from '../export/discover.ts';
 import { readType, type PageReading } from '../export/read-type.ts';
 import type { ArchivedObject } from '../export/read-archive.ts';
@@ -85,7 +85,7 @@ async function liveObjects(type: ExportedType, { whole, namespaces }: RestoreSco
       for (const item of items) {
         const object = parseJson(item);
         const metadata = isObject(object) && isObject(object.metadata) ? object.metadata : {};
-        live.set(`${String(metadata.namespace ?? '')}/${String(metadata.name)}`, item);
+        live.set(`${textOf(metadata.namespace)}/${textOf(metadata.name)}`, item);
       }
     }
   }
@@ -95,6 +95,10 @@ async function liveObjects(type: ExportedType, { whole, namespaces }: RestoreSco
 function identityOf(object: JsonObject): NonNullable<ComparedObject['live']> {
   const metadata = isObject(object.metadata) ? object.metadata : {};
   const entries = Array.isArray(metadata.managedFields) ? metadata.managedFields : [];
-  const managers = entries.flatMap((entry) => (isObject(entry) && entry.operation === 'Apply' ? [String(entry.manager)] : []));
-  return { uid: String(metadata.uid), resourceVersion: String(metadata.resourceVersion), managers };
+  const managers = entries.flatMap((entry) => (isObject(entry) && entry.operation === 'Apply' ? [textOf(entry.manager)] : []));
+  return { uid: textOf(metadata.uid), resourceVersion: textOf(metadata.resourceVersion), managers };
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
 }

@@ -14,7 +14,8 @@ export async function blockersOfRunning(namespaces: readonly string[], reading: 
       const pod = parseJson(item);
       if (!isObject(pod) || !isObject(pod.metadata) || !isObject(pod.status)) continue;
       const { namespace } = pod.metadata;
-      if (typeof namespace !== 'string' || !phasesOfRunning.includes(String(pod.status.phase))) continue;
+      const { phase: phaseNow } = pod.status;
+      if (typeof namespace !== 'string' || !phasesOfRunning.some((phase) => phase === phaseNow)) continue;
       counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
     }
   }

@@ -400,9 +400,9 @@ describe('holdpoint backups', () => {
   });
 
   test('refuses what it is not for', async () => {
-    expect(await said(root, 'list', 'eks/eu-central-1/demo')).toMatchObject({
+    expect(await said(root, 'list', 'rds/eu-central-1/demo')).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('backups of etcd only'),
+      stderr: expect.stringContaining('nothing that there are backups of'),
     });
     expect((await said(root, 'list', 'etcd/other')).stderr).toContain('other');
   });

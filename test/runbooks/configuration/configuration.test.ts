@@ -199,9 +199,9 @@ test('objects of clusters are backed up to a place for each target, and what can
   const said = loadConfiguration(sound + refused, 'h.yaml')
     .problems.map(formatProblem)
     .join('\n');
-  expect(said).toContain('backups.kubernetes/other: Has the same place as kubernetes/lab');
+  expect(said).toContain('backups["kubernetes/other"]: Has the same place as kubernetes/lab');
   expect(said).toContain('Target "eks/nowhere" must have the form');
-  expect(said).toContain('belong into `backups` of their entry in `etcd`');
+  expect(said).toContain('belong in `backups` of their entry in `etcd`');
   expect(said).toContain('Only eks and kubernetes targets');
   expect(said).toContain('Must name either a `keyFile` or a `kmsKey`');
 });
@@ -327,7 +327,7 @@ describe('a mistake is reported at its place', () => {
     [
       'an unknown system',
       `${sound}systems: [ekss]\n`,
-      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "gate" or "rds" or "etcd", but is the text "ekss".',
+      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "gate" or "rds" or "etcd" or "backup", but is the text "ekss".',
     ],
     ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
     [
