@@ -1,11 +1,20 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { appendFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Holdpoint } from '../../client/holdpoint.ts';
 import { differenceOfObjects } from '../../domain/backup/desired.ts';
 import { whyNotRestored } from '../../domain/backup/restorable.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { endPhases } from '../../domain/run/state.ts';
+import type { RunningProcess } from '../../lab/process.ts';
+import { findTemporal, startTemporal, type TemporalServer } from '../../lab/temporal.ts';
 import { startControlPlane, type ControlPlane } from '../../lab/kubernetes.ts';
 import { findKubernetes } from '../../lab/kubernetes-binaries.ts';
 import { readKubeconfig, requester, type KubernetesRequest } from '../../lab/kubernetes-access.ts';
 import { exportWorld, registryAt, sendAll, type ExportWorld } from './export-world.ts';
+import { readRunbook } from '../../runbooks/library.ts';
+import { startEnvironment, type Environment } from '../support/scenario.ts';
+import { startWorkerProgram } from '../support/scenario-workers.ts';
 import { labEtcd, labEtcdctl, labKubeconfig } from './real-world.ts';
 import { until } from './world.ts';
 
@@ -93,6 +102,9 @@ beforeAll(async () => {
       body: { metadata: { name: `object-${index}`, labels }, data: { value: `${index} `.repeat(20) } },
     })),
   ]);
+  const owner = (await request('GET', `/apis/apps/v1/namespaces/${namespace}/deployments/web`)).body as { metadata: { uid: string } };
+  const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: owner.metadata.uid }];
+  await sendAll(request, [{ path: `/api/v1/namespaces/${namespace}/configmaps`, body: { metadata: { name: 'owned', ownerReferences } } }]);
 });
 afterAll(async () => {
   await request('DELETE', `/api/v1/namespaces/${namespace}`);
@@ -212,6 +224,10 @@ test('a restore into an empty cluster is refused without a word on where it come
   const backup = await world.plan('kubernetes.backup', 'other');
   await world.perform('kubernetes.backup', 'other', backup);
   expect(await differences('lab', 'other')).toEqual({});
+  // The owner is another object of the same name: by the UID that it had, the object would be deleted.
+  const textOf = async (path: string): Promise<string> => JSON.stringify((await other.request('GET', path)).body);
+  const { metadata } = JSON.parse(await textOf(`/apis/apps/v1/namespaces/${namespace}/deployments/web`)) as { metadata: { uid: string } };
+  expect(await textOf(`/api/v1/namespaces/${namespace}/configmaps/owned`)).toContain(`"uid":"${metadata.uid}"`);
 });
 
 test('what was changed and deleted comes back; what has changed since the signature is not touched', async () => {
@@ -289,4 +305,67 @@ test('a webhook that keeps objects out, pods that run and a field that cannot be
   const signed = await world.plan('kubernetes.restore', 'other', { ...input, intoRunning: true }, 'r-6');
   expect(signed).toMatchObject({ blockers: [], effects: [{ object: `secrets/${namespace}/password`, change: 'create' }] });
   await world.perform('kubernetes.restore', 'other', signed, 'r-6');
+});
+
+describe('runs of eks-backup and eks-restore', () => {
+  let temporal: TemporalServer;
+  let environment: Environment;
+  let worker: RunningProcess;
+  beforeAll(async () => {
+    temporal = await startTemporal({ source: await findTemporal(() => undefined) });
+    environment = await startEnvironment('lab-export', temporal.address);
+    const clusters = { own: { kubeconfig: other.kubeconfig, context: 'holdpoint-lab' } };
+    const place = { directory: join(world.directory, 'of-the-run'), keyFile: join(world.directory, 'backup.key') };
+    await appendFile(
+      environment.configuration,
+      `clusters: ${JSON.stringify(clusters)}\nbackups: ${JSON.stringify({ 'kubernetes/own': place })}\n`,
+    );
+    worker = await startWorkerProgram(environment);
+  });
+  afterAll(async () => {
+    await worker.kill();
+    await environment.stop();
+    await temporal.stop();
+  });
+
+  /** Runs a runbook to its end, and signs what is put up for signature. */
+  async function run(runbook: string, inputs: JsonObject): Promise<string> {
+    const server = { address: environment.address, namespace: 'default', taskQueue: environment.name };
+    const holdpoint = new Holdpoint(environment.client, server);
+    const document = readRunbook(runbook);
+    const forecast = await holdpoint.plan(document, inputs);
+    const { admission } = await holdpoint.start(document, forecast, environment.keys.dana);
+    expect(admission).toMatchObject({ admitted: true });
+    await until(`${runbook} to end`, async () => {
+      const state = await holdpoint.state('kubernetes/own');
+      const open = state.hold && !state.hold.request.closed ? state.hold : undefined;
+      const signer = open && (['ada', 'grace'] as const).find((person) => !open.decisions.some((decision) => decision.person === person));
+      if (open && signer)
+        await holdpoint.decide(state, open.request, 'approve', 'looks right', environment.keys[signer]).catch(() => undefined);
+      return endPhases.includes(state.phase) || state.phase === 'stuck';
+    });
+    return (await holdpoint.state('kubernetes/own')).phase;
+  }
+
+  test('an object that was deleted after the backup is there again once the restore is signed; no history holds a Secret', async () => {
+    expect(await run('eks-backup', { target: 'kubernetes/own' })).toBe('done');
+    const path = `/api/v1/namespaces/${namespace}/secrets/password`;
+    await other.request('DELETE', path);
+    const histories = [payloadsOf(await environment.client.workflow.getHandle('kubernetes/own').fetchHistory())];
+    const inputs = { target: 'kubernetes/own', namespaces: [namespace], objects: ['secrets/password'], intoRunning: true };
+    expect(await run('eks-restore', inputs)).toBe('done');
+    expect((await other.request('GET', path)).text).toContain(Buffer.from(secret).toString('base64'));
+    histories.push(payloadsOf(await environment.client.workflow.getHandle('kubernetes/own').fetchHistory()));
+    for (const history of histories) {
+      expect(history).toContain('kubernetes/own');
+      for (const text of [secret, Buffer.from(secret).toString('base64')]) expect(history).not.toContain(text);
+    }
+  });
+
+  /** All bytes that a history holds. */
+  function payloadsOf(value: unknown): string {
+    if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1');
+    if (typeof value === 'string') return value;
+    return typeof value === 'object' && value !== null ? Object.values(value).map(payloadsOf).join('\n') : '';
+  }
 });
