@@ -18,7 +18,13 @@ export const serverSetFields: Readonly<Record<string, readonly string[]>> = {
     'status',
   ],
   services: ['spec.clusterIP', 'spec.clusterIPs', 'spec.healthCheckNodePort'],
-  persistentvolumes: ['spec.claimRef.uid', 'spec.claimRef.resourceVersion'],
+  persistentvolumes: [
+    'spec.claimRef.uid',
+    'spec.claimRef.resourceVersion',
+    'spec.claimRef.kind',
+    'spec.claimRef.apiVersion',
+    'metadata.annotations.["pv.kubernetes.io/bound-by-controller"]',
+  ],
   persistentvolumeclaims: [
     'metadata.annotations.["pv.kubernetes.io/bind-completed"]',
     'metadata.annotations.["pv.kubernetes.io/bound-by-controller"]',

@@ -1,6 +1,6 @@
 import pMap from 'p-map';
 import { desiredOf } from '../../../domain/backup/desired.ts';
-import { typeNameOf, type ServedType } from '../../../domain/backup/export.ts';
+import { apiVersionOf, typeNameOf, type ServedType } from '../../../domain/backup/export.ts';
 import { isPathName } from '../../../domain/backup/object-name.ts';
 import { waveOf } from '../../../domain/backup/restorable.ts';
 import { isObject, type Json, type JsonObject } from '../../../domain/json.ts';
@@ -11,6 +11,8 @@ import { collectionPath } from '../export/read-type.ts';
 
 const requestsAtOnceMax = 8;
 const definitionWave = 0;
+/** Between the wave of an owner and the next one. */
+const ownedLater = 0.5;
 const definitionLooksMax = 100;
 
 /** An object that is to be applied. */
@@ -44,8 +46,7 @@ export interface Applying {
 export async function applyAll(applications: readonly Application[], applying: Applying): Promise<{ key: string; error: unknown }[]> {
   const waves = new Map<number, Application[]>();
   for (const application of applications) {
-    const owned = ownersOf(application.object).length > 0 ? 0.5 : 0;
-    const wave = waveOf(application.type) + owned;
+    const wave = waveOfApplication(application, applying.types);
     waves.set(wave, [...(waves.get(wave) ?? []), application]);
   }
   const refused: { key: string; error: unknown }[] = [];
@@ -65,6 +66,16 @@ export async function applyAll(applications: readonly Application[], applying: A
     if (wave === definitionWave) await untilEstablished(members, applying);
   }
   return refused;
+}
+
+/** What is owned comes after its owners, whatever it is: it has to name the UIDs that they have by then. */
+function waveOfApplication({ type, object }: Application, types: readonly ServedType[]): number {
+  const owners = ownersOf(object).flatMap((owner) => typeOfOwner(owner, types) ?? []);
+  return owners.length === 0 ? waveOf(type) : Math.max(...[type, ...owners].map(waveOf)) + ownedLater;
+}
+
+function typeOfOwner({ apiVersion, kind }: JsonObject, types: readonly ServedType[]): ServedType | undefined {
+  return types.find((one) => one.kind === kind && apiVersionOf(one) === apiVersion);
 }
 
 /** Applies one object, or asks only what would come of it. Throws `kubernetes-…` errors. */
@@ -103,8 +114,8 @@ async function ownersNow(object: JsonObject, { connect, types, cluster }: Applyi
   const metadata = isObject(object.metadata) ? object.metadata : {};
   const found: Json[] = [];
   for (const owner of ownersOf(object)) {
-    const { apiVersion, kind, name } = owner;
-    const type = types.find((one) => one.kind === kind && (one.group === '' ? one.version : `${one.group}/${one.version}`) === apiVersion);
+    const { name } = owner;
+    const type = typeOfOwner(owner, types);
     if (!type || !isPathName(name)) continue;
     const namespace = type.namespaced && typeof metadata.namespace === 'string' ? metadata.namespace : '';
     const path = collectionPath(type, namespace) + apiPath`/${name}`;
