@@ -1,4 +1,5 @@
 import { systemNames, type SystemName } from '../runbooks/actions/index.ts';
+import { backupSystem } from './backup/system.ts';
 import type { Clients } from './clients.ts';
 import { eksSystem } from './eks/system.ts';
 import { etcdSystem } from './etcd/system.ts';
@@ -14,6 +15,7 @@ const makers: Record<SystemName, (clients: Clients) => System> = {
   gate: gateSystem,
   rds: rdsSystem,
   etcd: etcdSystem,
+  backup: backupSystem,
 };
 
 /** Makes the named systems; all of them where no names are given. */

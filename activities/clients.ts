@@ -7,6 +7,7 @@ import { ownValue } from '../domain/map.ts';
 import type { ConfiguredWaiver } from '../domain/preflight/waiver.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
+import type { BackupPlace } from '../runbooks/configuration/backups.ts';
 import type { EtcdAccess } from '../runbooks/configuration/etcd.ts';
 import { connectToEks } from './eks/cluster-access.ts';
 import type { ReadEndpoints } from './gate/endpoint.ts';
@@ -34,6 +35,8 @@ export interface Clients {
   waivers: ReadWaivers;
   /** How a cluster of etcd is reached. Throws `target-not-configured`. */
   etcd(target: Target): Promise<EtcdAccess>;
+  /** Where the objects of a cluster are backed up to. Throws `backup-place-unusable` where holdpoint.yaml does not say it. */
+  backups(target: Target): Promise<BackupPlace>;
   /** Throws `cluster-unknown`, `target-not-configured`, `kubeconfig-invalid`, `aws-…` errors. */
   kubernetes(target: Target): Promise<KubernetesApis>;
 }
@@ -50,6 +53,9 @@ export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>
 /** How the clusters of etcd of the configuration are reached as it is now; paths are absolute. */
 export type ReadEtcdClusters = () => Promise<Readonly<Record<string, EtcdAccess>>>;
 
+/** Where the objects of clusters are backed up to, by their targets, as the configuration is now; paths are absolute. */
+export type ReadBackupPlaces = () => Promise<Readonly<Record<string, BackupPlace>>>;
+
 /** The waivers of the configuration as they are now. */
 export type ReadWaivers = () => Promise<readonly ConfiguredWaiver[]>;
 
@@ -59,6 +65,7 @@ export function createClients(
   endpoints: ReadEndpoints = async () => ({}),
   waivers: ReadWaivers = async () => [],
   readEtcdClusters: ReadEtcdClusters = async () => ({}),
+  readBackupPlaces: ReadBackupPlaces = async () => ({}),
 ): Clients {
   // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
   const requestHandler = { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs };
@@ -102,7 +109,8 @@ export function createClients(
     return apis;
   };
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, readEtcdClusters);
-  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd };
+  const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, readBackupPlaces);
+  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups };
 }
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {
@@ -118,6 +126,13 @@ async function etcdAccessOf(target: Target, readEtcdClusters: ReadEtcdClusters):
   if (target.kind === 'etcd' && access) return access;
   const cause = `There is no cluster "${target.name}" in \`etcd\` of the configuration.`;
   throw new HoldpointError('target-not-configured', { target: formatTarget(target), cause });
+}
+
+async function backupPlaceOf(target: Target, readBackupPlaces: ReadBackupPlaces): Promise<BackupPlace> {
+  const place = ownValue(await readBackupPlaces(), formatTarget(target));
+  if (place) return place;
+  const cause = '`backups` of holdpoint.yaml does not name it';
+  throw new HoldpointError('backup-place-unusable', { place: `of ${formatTarget(target)}`, cause });
 }
 
 function onePerRegion<Client>(create: (region: string) => Client): (region: string) => Client {

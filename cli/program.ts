@@ -108,7 +108,7 @@ const commandFiles: readonly CommandFile[] = [
   },
   { summaries: { evidence: 'check the record of a run' }, load: async () => (await import('./commands/evidence.ts')).registerEvidence },
   {
-    summaries: { backups: 'list the backups of a cluster of etcd, or read one whole' },
+    summaries: { backups: 'the backups of a cluster: list, show, compare, read one whole, print one object, restore one in a drill' },
     load: async () => (await import('./commands/backups.ts')).registerBackups,
   },
   {

@@ -174,10 +174,15 @@ export const errorKinds = {
     message: 'The backup {backup} cannot be used: {cause}.',
     remedy: 'Use another backup; `holdpoint backups list` shows them all.',
   },
+  'object-unknown': {
+    consequence: 'refuse',
+    message: 'The backup {backup} has no such object {object}: {cause}.',
+    remedy: 'Check type and name, and name its namespace with -n; `holdpoint backups show` lists the types.',
+  },
   'backup-place-unusable': {
     consequence: 'stuck',
     message: 'The place for backups {place} cannot be used: {cause}.',
-    remedy: 'Put right what the reason names, in the place itself or in `etcd` of holdpoint.yaml; then try again.',
+    remedy: 'Put right what the reason names, in the place itself or in holdpoint.yaml; then try again.',
   },
   'backup-place-unreachable': {
     consequence: 'retry',

@@ -6,6 +6,7 @@ import { calendarCopies, readCalendars } from '../activities/calendar/read-calen
 import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { clustersOf } from '../runbooks/configuration/clusters.ts';
+import { backupPlacesOf } from '../runbooks/configuration/backups.ts';
 import { etcdClustersOf } from '../runbooks/configuration/etcd.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
@@ -56,6 +57,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     async () => endpointsOf(file, await readConfiguration()),
     async () => (await readConfiguration()).waivers ?? [],
     async () => etcdClustersOf(file, await readConfiguration()),
+    async () => backupPlacesOf(file, await readConfiguration()),
   );
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import type { KMSClient } from '@aws-sdk/client-kms';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type { BackupKey } from '../../runbooks/configuration/etcd.ts';
+import type { BackupKey } from '../../runbooks/configuration/backups.ts';
 import { readSecret, SecretError } from '../secret.ts';
 import { withoutCredentials } from '../secrets.ts';
 

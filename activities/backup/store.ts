@@ -15,11 +15,13 @@ import {
   type BackupManifest,
   type BackupStatement,
   type FileDigest,
+  type StatementOfAny,
 } from '../../domain/backup/manifest.ts';
 import type { ActionContext } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { parseJson } from '../../domain/json.ts';
 import { canonicalText } from '../../domain/plan/plan.ts';
+import { msOf } from '../../domain/time.ts';
 import type { EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { createArtifactDirectory } from '../artifacts/directory.ts';
 import { createArtifactBucket } from '../artifacts/s3.ts';
@@ -39,37 +41,49 @@ const ownerName = 'place.json';
 const ownerBytesMax = 1024;
 /** An hourly backup for more than two years; older places are begun anew. */
 const backupsMax = 20_000;
-const manifestBytesMax = 64 * 1024;
 const readsAtOnceMax = 16;
 /** Snapshots of Kubernetes shrink to a fifth at the fastest level; higher ones take minutes for a few percent. */
 const gzipLevel = 1;
 const namePattern = /^(\d{6,})\.json$/;
+const fileNamePattern = /^[0-9a-f]{64}$/;
+const digestPrefix = 'sha256:';
 
-const digest = z.strictObject({ sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/), bytes: z.int().min(0) });
-const count = z.int();
 const text = z.string().max(1000);
-const manifestShape: z.ZodType<BackupManifest> = z.strictObject({
-  format: z.literal(manifestFormat),
-  sequence: z.int().min(1),
-  previous: z.string().nullable(),
+const count = z.int();
+const digest = z.strictObject({ sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/), bytes: z.int().min(0) });
+
+/** What every statement has, for the shapes of its kinds. */
+export const statementOfAny = {
+  target: text,
+  clusterId: text,
+  run: text,
+  step: text,
+  takenAt: z.iso.datetime(),
+  revision: count,
+  snapshot: digest,
+};
+
+/** A kind of backup: how its manifests are written, and how large they may be. */
+export interface BackupFormat<Statement extends StatementOfAny> {
+  format: string;
+  statement: z.ZodType<Statement>;
+  manifestBytesMax: number;
+}
+
+/** Snapshots of etcd. */
+export const etcdBackups: BackupFormat<BackupStatement> = {
+  format: manifestFormat,
   statement: z.strictObject({
-    target: text,
-    clusterId: text,
-    run: text,
-    step: text,
-    takenAt: z.iso.datetime(),
+    ...statementOfAny,
     member: text,
     etcdVersion: text,
-    revision: count,
     compactRevision: count,
     hashKv: count,
     equalTo: z.array(text).max(100),
     keys: count,
-    snapshot: digest,
   }),
-  file: digest,
-  key: text,
-});
+  manifestBytesMax: 64 * 1024,
+};
 
 const drillShape = z.strictObject({ drilledAt: z.iso.datetime(), restoreMs: z.int(), ageMs: z.int(), revision: count });
 const drillBytesMax = 4096;
@@ -77,9 +91,9 @@ const drillsMax = 20_000;
 const ownerShape = z.strictObject({ clusterId: text });
 
 /** A backup that has a manifest. */
-export interface StoredBackup {
+export interface StoredBackup<Statement extends StatementOfAny = BackupStatement> {
   name: string;
-  manifest: BackupManifest;
+  manifest: BackupManifest<Statement>;
   /** Whether retention has deleted its file; the manifest stays, for the chain. */
   isDeleted: boolean;
   /** Whether a drill has restored it. */
@@ -89,17 +103,27 @@ export interface StoredBackup {
 /** What a drill has found: that the backup comes back, and how long that takes. */
 export type Drill = z.output<typeof drillShape>;
 
+/** A drill with the name of the backup that it has restored. */
+export type PassedDrill = Drill & { backup: string };
+
+/** A file without a manifest: it is no backup. A worker was killed before it wrote the manifest, or is just about to write it. */
+export interface OrphanFile {
+  sha256: string;
+  /** ISO 8601, UTC. */
+  storedAt: string;
+}
+
 /** The step of a run that a drill belongs to. */
 export type DrillOwner = Pick<ActionContext, 'run' | 'step'>;
 
 /** The backups of one cluster in their place. */
-export interface BackupStore {
+export interface BackupStore<Statement extends StatementOfAny = BackupStatement> {
   /** Where a person finds it. */
   path: string;
   /** A local directory for what is not whole yet. */
   workRoot: string;
   /** All of them in their order. Throws HoldpointError `backup-place-unusable` also where the chain has a gap or was changed. */
-  list(): Promise<StoredBackup[]>;
+  list(): Promise<StoredBackup<Statement>[]>;
   /**
    * Makes sure that the place takes what is written, and that it is the one of this cluster: the first cluster that asks has it. Throws
    * `backup-place-unusable`.
@@ -109,39 +133,60 @@ export interface BackupStore {
    * Compresses, encrypts and stores a snapshot, and reads it back. Throws `backup-unusable` where that is not what was written; nothing is
    * left of it then.
    */
-  putFile(snapshot: AsyncIterable<Uint8Array>, statement: BackupStatement, keys: KeyKeeper, signal: AbortSignal): Promise<FileDigest>;
+  putFile(snapshot: AsyncIterable<Uint8Array>, statement: Statement, keys: KeyKeeper, signal: AbortSignal): Promise<FileDigest>;
   /** Writes the manifest after the ones that are known; false where another one has come first. */
-  putManifest(manifest: Omit<BackupManifest, 'format' | 'sequence' | 'previous'>, known: readonly StoredBackup[]): Promise<boolean>;
-  /** The snapshot as etcd gave it. What has come counts only once the stream has ended. Throws `backup-unusable`. */
-  open(manifest: BackupManifest, keys: KeyKeeper): AsyncIterable<Uint8Array>;
+  putManifest(
+    manifest: Omit<BackupManifest<Statement>, 'format' | 'sequence' | 'previous'>,
+    known: readonly StoredBackup<Statement>[],
+  ): Promise<boolean>;
+  /** What was backed up. What has come counts only once the stream has ended. Throws `backup-unusable`. */
+  open(manifest: BackupManifest<Statement>, keys: KeyKeeper): AsyncIterable<Uint8Array>;
   /** Whether the file of a backup is there with its size. */
-  hasFile(manifest: BackupManifest): Promise<boolean>;
+  hasFile(manifest: Pick<BackupManifest, 'file'>): Promise<boolean>;
   /** Writes down what the drill of one step has found. */
   recordDrill(backup: string, owner: DrillOwner, drill: Drill): Promise<void>;
+  /** All drills that were passed, the oldest first. */
+  drills(): Promise<PassedDrill[]>;
   /** What the drill of one step has found; undefined where there was none yet. */
   drillOf(backup: string, owner: DrillOwner): Promise<Drill | undefined>;
+  /** The files that no manifest names, in the order of their names. */
+  orphans(): Promise<OrphanFile[]>;
+  /** Deletes one of them, unless there is a manifest by now that names it. */
+  deleteOrphan(sha256: string): Promise<void>;
   /** Removes a file that no manifest names, as where another backup has come first. */
   forget(file: FileDigest): Promise<void>;
   /** Records that the file of a backup is deleted, then deletes it. */
-  deleteFile(backup: StoredBackup): Promise<void>;
+  deleteFile(backup: Pick<StoredBackup<Statement>, 'name' | 'manifest'>): Promise<void>;
 }
 
-/** Opens the place; nothing is asked of it yet. */
+/** Opens the place of backups of etcd; nothing is asked of it yet. */
 export function openBackupStore(place: EvidencePlace): BackupStore {
+  return openStoreOf(place, etcdBackups);
+}
+
+/** Opens a place for backups of one kind: those of another kind in it are refused. Nothing is asked of it yet. */
+export function openStoreOf<Statement extends StatementOfAny>(place: EvidencePlace, kind: BackupFormat<Statement>): BackupStore<Statement> {
   return 's3' in place
     ? createBackupStore(
         createBucketObjects(openBucket(place.s3)),
         createArtifactBucket({ ...place.s3, prefix: posix.join(place.s3.prefix ?? '', filesFolder) }),
         join(tmpdir(), `holdpoint-artifacts-${process.getuid?.() ?? 'user'}`),
+        kind,
       )
     : createBackupStore(
         createDirectoryObjects(place.directory),
         createArtifactDirectory(join(place.directory, filesFolder)),
         join(place.directory, filesFolder),
+        kind,
       );
 }
 
-function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot: string): BackupStore {
+function createBackupStore<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  files: ArtifactStore,
+  workRoot: string,
+  kind: BackupFormat<Statement>,
+): BackupStore<Statement> {
   const path = objects.pathOf('');
   const reaching = async <Result>(work: () => Promise<Result>): Promise<Result> => {
     return work().catch((error: unknown) => {
@@ -151,18 +196,18 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       throw new HoldpointError(mayPass ? 'backup-place-unreachable' : 'backup-place-unusable', { place: path, cause: why }, { remedy });
     });
   };
-  const open = (manifest: BackupManifest, keys: KeyKeeper): AsyncIterable<Uint8Array> => openSnapshot(files, manifest, keys);
+  const open = (manifest: BackupManifest<Statement>, keys: KeyKeeper): AsyncIterable<Uint8Array> => openSnapshot(files, manifest, keys);
   return {
     path,
     workRoot,
-    list: () => reaching(() => listBackups(objects, path)),
+    list: () => reaching(() => listBackups(objects, path, kind)),
     claim: (clusterId) => reaching(() => claimPlace(objects, path, clusterId)),
     putFile: async (snapshot, statement, keys, signal) => {
       const { dataKey, wrapped } = await keys.create();
       const header = { key: wrapped, statement: digestOfStatement(statement) };
       const { sha256, bytes } = await files.put(encrypt(through(snapshot, createGzip({ level: gzipLevel })), dataKey, header), { signal });
       const file = { sha256, bytes };
-      const manifest = { format: manifestFormat, sequence: 0, previous: null, statement, file, key: keys.id } as const;
+      const manifest = { format: kind.format, sequence: 0, previous: null, statement, file, key: keys.id };
       try {
         // Not what was sent, but what can be read, decides whether there is a backup.
         for await (const _chunk of open(manifest, keys)) signal.throwIfAborted();
@@ -176,7 +221,7 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
     putManifest: async (manifest, known) => {
       const last = known.at(-1)?.manifest;
       const sequence = (last?.sequence ?? 0) + 1;
-      const whole = { format: manifestFormat, sequence, previous: last ? digestOfManifest(last) : null, ...manifest } as const;
+      const whole = { format: kind.format, sequence, previous: last ? digestOfManifest(last) : null, ...manifest };
       const bytes = Buffer.from(canonicalText(whole));
       return reaching(() => objects.putIfAbsent(`${manifestsFolder}/${nameOfBackup(sequence)}.json`, bytes));
     },
@@ -189,6 +234,13 @@ function createBackupStore(objects: ObjectStore, files: ArtifactStore, workRoot:
       const stored = await reaching(() => objects.get(drillName(backup, owner), drillBytesMax));
       return drillShape.safeParse(stored?.bytes && parseJson(stored.bytes)).data;
     },
+    orphans: () => reaching(() => listOrphans(objects, path, kind)),
+    deleteOrphan: async (sha256) => {
+      if ((await reaching(() => listOrphans(objects, path, kind))).some((orphan) => orphan.sha256 === sha256)) {
+        await files.remove({ sha256, bytes: 0 });
+      }
+    },
+    drills: () => reaching(() => listDrills(objects)),
     forget: (file) => files.remove(file),
     deleteFile: async ({ name, manifest }) => {
       const bytes = Buffer.from(canonicalText({ manifest: digestOfManifest(manifest) }));
@@ -203,6 +255,34 @@ function drillName(backup: string, { run, step }: DrillOwner): string {
   return `${drillsFolder}/${backup}.${`${run}.${step}`.replaceAll(/[^\w.-]/g, '_')}.json`;
 }
 
+/** The name of a drill says which backup it has restored. What cannot be read proves nothing, and is left out. */
+async function listDrills(objects: ObjectStore): Promise<PassedDrill[]> {
+  const read = async (name: string): Promise<PassedDrill[]> => {
+    const stored = await objects.get(`${drillsFolder}/${name}`, drillBytesMax);
+    const { data } = drillShape.safeParse(stored?.bytes && parseJson(stored.bytes));
+    return data ? [{ backup: name.split('.')[0] ?? '', ...data }] : [];
+  };
+  const drills = (await pMap(await objects.list(drillsFolder, drillsMax), read, { concurrency: readsAtOnceMax })).flat();
+  return drills.sort((one, other) => msOf(one.drilledAt) - msOf(other.drilledAt));
+}
+
+/** The names come first: a manifest that is written meanwhile is among those that are read after them. */
+async function listOrphans<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  place: string,
+  kind: BackupFormat<Statement>,
+): Promise<OrphanFile[]> {
+  const names = (await objects.list(filesFolder, backupsMax)).filter((name) => fileNamePattern.test(name));
+  const named = new Set((await listBackups(objects, place, kind)).map(({ manifest }) => manifest.file.sha256));
+  const orphans = names.filter((name) => !named.has(digestPrefix + name));
+  const look = async (name: string): Promise<OrphanFile[]> => {
+    // Without its bytes.
+    const modifiedAt = (await objects.get(`${filesFolder}/${name}`, 0))?.modifiedAt;
+    return modifiedAt ? [{ sha256: digestPrefix + name, storedAt: modifiedAt.toISOString() }] : [];
+  };
+  return (await pMap(orphans, look, { concurrency: readsAtOnceMax })).flat();
+}
+
 async function claimPlace(objects: ObjectStore, place: string, clusterId: string): Promise<void> {
   // Written anew each time, though it is there: only a write shows that the place takes one.
   await objects.putIfAbsent(ownerName, Buffer.from(canonicalText({ clusterId })));
@@ -214,25 +294,41 @@ async function claimPlace(objects: ObjectStore, place: string, clusterId: string
   throw new HoldpointError('backup-place-unusable', { place, cause });
 }
 
-async function listBackups(objects: ObjectStore, place: string): Promise<StoredBackup[]> {
+async function listBackups<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  place: string,
+  kind: BackupFormat<Statement>,
+): Promise<StoredBackup<Statement>[]> {
   const names = await objects.list(manifestsFolder, backupsMax);
   const deleted = new Set(await objects.list(deletionsFolder, backupsMax));
   const drilled = new Set((await objects.list(drillsFolder, drillsMax)).map((name) => name.split('.')[0]));
-  const manifests = await pMap(names, (name) => readManifest(objects, name), { concurrency: readsAtOnceMax });
+  const manifests = await pMap(names, (name) => readManifest(objects, name, kind), { concurrency: readsAtOnceMax });
   manifests.sort((one, other) => one.sequence - other.sequence);
   const [problem] = problemsOfChain(manifests);
   if (problem !== undefined) throw new HoldpointError('backup-place-unusable', { place, cause: problem });
-  return manifests.map((manifest): StoredBackup => {
+  return manifests.map((manifest): StoredBackup<Statement> => {
     const name = nameOfBackup(manifest.sequence);
     return { name, manifest, isDeleted: deleted.has(`${name}.json`), isDrilled: drilled.has(name) };
   });
 }
 
-async function readManifest(objects: ObjectStore, name: string): Promise<BackupManifest> {
+async function readManifest<Statement extends StatementOfAny>(
+  objects: ObjectStore,
+  name: string,
+  { format, statement, manifestBytesMax }: BackupFormat<Statement>,
+): Promise<BackupManifest<Statement>> {
   const path = `${manifestsFolder}/${name}`;
   const sequence = namePattern.exec(name)?.[1];
   const stored = sequence === undefined ? undefined : await objects.get(path, manifestBytesMax);
-  const { data } = manifestShape.safeParse(stored?.bytes && parseJson(stored.bytes));
+  const shape = z.strictObject({
+    format: z.literal(format),
+    sequence: z.int().min(1),
+    previous: z.string().nullable(),
+    statement,
+    file: digest,
+    key: text,
+  });
+  const { data } = shape.safeParse(stored?.bytes && parseJson(stored.bytes));
   if (data && data.sequence === Number(sequence)) return data;
   throw new HoldpointError('backup-place-unusable', {
     place: objects.pathOf(path),
@@ -242,7 +338,7 @@ async function readManifest(objects: ObjectStore, name: string): Promise<BackupM
 
 async function* openSnapshot(
   files: ArtifactStore,
-  { sequence, statement, file, key }: BackupManifest,
+  { sequence, statement, file, key }: BackupManifest<StatementOfAny>,
   keys: KeyKeeper,
 ): AsyncGenerator<Uint8Array> {
   const unusable = (cause: string): HoldpointError => {

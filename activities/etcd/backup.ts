@@ -7,7 +7,8 @@ import { chooseSource, problemsOfMembers, type EtcdMember } from '../../domain/e
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { formatTarget, type Target } from '../../domain/target.ts';
-import type { BackupPlace, EtcdAccess } from '../../runbooks/configuration/etcd.ts';
+import type { BackupPlace } from '../../runbooks/configuration/backups.ts';
+import type { EtcdAccess } from '../../runbooks/configuration/etcd.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
 import { openKeyKeeper } from '../backup/keys.ts';

@@ -68,7 +68,14 @@ export function drillAction(clients: Clients): AnyAction {
   });
 }
 
-async function drillBackup({ access, backups, store }: OpenBackups, backup: StoredBackup, context: ActionContext): Promise<void> {
+/** For whom a backup is drilled: a step of a run, or somebody by hand. */
+export type DrillContext = Pick<ActionContext, 'run' | 'step' | 'target' | 'signal'>;
+
+/**
+ * Brings one backup back beside its cluster, and writes down that it came back. Nothing of it is left, however that ends. Throws
+ * `backup-unusable` with what is wrong with it.
+ */
+export async function drillBackup({ access, backups, store }: OpenBackups, backup: StoredBackup, context: DrillContext): Promise<void> {
   const { run, step, target, signal } = context;
   const { statement } = backup.manifest;
   const keys = await openKeyKeeper(backups.key);

@@ -1,4 +1,6 @@
 import type { Clients } from '../clients.ts';
+import { kubernetesRestoreAction } from './restore/restore.ts';
+import { deletionOf } from '../etcd/delete-backups.ts';
 import type { System } from '../system.ts';
 import { listNodes } from './client/read.ts';
 import { cordonAction } from './cordon/cordon.ts';
@@ -6,6 +8,7 @@ import { liftCordon, liftCordonsOf, runsAnnotating } from './cordon/owner-annota
 import { uncordonAction } from './cordon/uncordon.ts';
 import { checkDrainAction } from './drain/check-drain.ts';
 import { drainAction } from './drain/drain.ts';
+import { kubernetesBackupAction, openExports } from './export/backup.ts';
 import { holdKarpenterAction, releaseKarpenterAction } from './karpenter/hold.ts';
 import { findHolds, isOfNodePool, releaseHold, releaseNodePoolsOf } from './karpenter/node-pool.ts';
 
@@ -20,6 +23,9 @@ export function kubernetesSystem(clients: Clients): System {
       checkDrainAction(clients),
       holdKarpenterAction(clients),
       releaseKarpenterAction(clients),
+      kubernetesBackupAction(clients),
+      kubernetesRestoreAction(clients),
+      deletionOf('kubernetes.deleteBackups', async (target) => (await openExports(clients, target)).store),
     ],
     annotations: {
       kinds: ['eks', 'kubernetes'],

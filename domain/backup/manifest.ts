@@ -1,6 +1,20 @@
 import { digestOf } from '../plan/plan.ts';
 
-/** What a manifest says of the snapshot itself. Its digest is bound to the encrypted file, so that nobody can change it unseen. */
+/** What a manifest says of any backup. Its digest is bound to the encrypted file, so that nobody can change it unseen. */
+export type StatementOfAny = {
+  target: string;
+  /** Tells one cluster from another: the id of a cluster of etcd, the UID of kube-system. */
+  clusterId: string;
+  run: string;
+  step: string;
+  /** ISO 8601, UTC: when the backup was begun. All that was written before is in it. */
+  takenAt: string;
+  revision: number;
+  /** What was backed up, before compression and encryption. */
+  snapshot: FileDigest;
+};
+
+/** What the manifest of a backup of etcd says of its snapshot. */
 export type BackupStatement = {
   target: string;
   /** Decimal: it does not fit into a number of JavaScript. */
@@ -27,13 +41,14 @@ export type BackupStatement = {
 export type FileDigest = { sha256: string; bytes: number };
 
 /** A backup: written last, once the file was read back. Without it there is no backup. */
-export type BackupManifest = {
-  format: typeof manifestFormat;
+export type BackupManifest<Statement extends StatementOfAny = BackupStatement> = {
+  /** Says what was backed up, and how its manifest is written. */
+  format: string;
   /** From 1, without a gap. */
   sequence: number;
   /** Digest of the manifest before it; null of the first one. */
   previous: string | null;
-  statement: BackupStatement;
+  statement: Statement;
   /** The file that is kept: compressed and encrypted. */
   file: FileDigest;
   /** Which key it is encrypted with: a fingerprint, or the ARN of a key of KMS. */
@@ -43,12 +58,12 @@ export type BackupManifest = {
 export const manifestFormat = 'holdpoint.dev/etcd-backup/v1';
 
 /** What the next manifest names as the one before it. */
-export function digestOfManifest(manifest: BackupManifest): string {
+export function digestOfManifest(manifest: BackupManifest<StatementOfAny>): string {
   return digestOf(manifest);
 }
 
 /** What is bound to the encrypted file. */
-export function digestOfStatement(statement: BackupStatement): string {
+export function digestOfStatement(statement: StatementOfAny): string {
   return digestOf(statement);
 }
 
@@ -61,7 +76,7 @@ export function nameOfBackup(sequence: number): string {
  * What is wrong with the chain of all manifests of a place, in their order, one sentence each: a gap, a change, backups of two clusters, or
  * a revision that goes back, as it does when somebody has restored the cluster from an older state.
  */
-export function problemsOfChain(manifests: readonly BackupManifest[]): string[] {
+export function problemsOfChain(manifests: readonly BackupManifest<StatementOfAny>[]): string[] {
   return manifests.flatMap((manifest, index) => {
     const before = manifests[index - 1];
     const name = nameOfBackup(manifest.sequence);
@@ -76,8 +91,8 @@ export function problemsOfChain(manifests: readonly BackupManifest[]): string[] 
 
 /** Why a snapshot cannot follow another one in the same place; empty where it can. */
 export function problemsOfSuccessor(
-  before: BackupStatement,
-  { clusterId, revision }: Pick<BackupStatement, 'clusterId' | 'revision'>,
+  before: Pick<StatementOfAny, 'clusterId' | 'revision'>,
+  { clusterId, revision }: Pick<StatementOfAny, 'clusterId' | 'revision'>,
 ): string[] {
   if (clusterId !== before.clusterId) {
     return [`it is of the cluster ${clusterId}, and the backups before it are of ${before.clusterId}`];

@@ -38,24 +38,28 @@ const pinnedMax = 100;
 const periods = (unit: string, count: number) =>
   z.int().min(0).max(periodsMax).default(count).describe(`Of how many ${unit} the newest backup is kept; ${count} if left out.`);
 
-const backupName = z.string().regex(/^\d{6,}$/, 'must be the name of a backup such as 000042');
+/** A backup by its name. */
+export const backupName = z.string().regex(/^\d{6,}$/, 'must be the name of a backup such as 000042');
+
+/** Which backups are kept, of whatever they are. */
+export const retentionInput = z.strictObject({
+  hours: periods('hours', 24),
+  days: periods('days', 7),
+  weeks: periods('weeks', 5),
+  months: periods('months', 12),
+  pinned: z.array(backupName).max(pinnedMax).default([]).describe('Names of backups that stay whatever their age.'),
+  newestWithin: z
+    .string()
+    .refine((given) => (parseDurationMs(given) ?? 0) > 0, { error: 'must be a duration such as 26h' })
+    .default('26h')
+    .describe('Nothing is deleted while the newest backup is older than this; 26h if left out.'),
+});
 
 const etcdDeleteBackups = declareAction({
   name: 'etcd.deleteBackups',
   summary: 'Deletes old backups, never the newest or a pinned one, and none while new backups fail. Their manifests stay.',
   worksOn,
-  input: z.strictObject({
-    hours: periods('hours', 24),
-    days: periods('days', 7),
-    weeks: periods('weeks', 5),
-    months: periods('months', 12),
-    pinned: z.array(backupName).max(pinnedMax).default([]).describe('Names of backups that stay whatever their age.'),
-    newestWithin: z
-      .string()
-      .refine((given) => (parseDurationMs(given) ?? 0) > 0, { error: 'must be a duration such as 26h' })
-      .default('26h')
-      .describe('Nothing is deleted while the newest backup is older than this; 26h if left out.'),
-  }),
+  input: retentionInput,
   change: 'destroys',
   undo: { none: 'The files of the backups are gone.' },
   limits: { timeoutMs: hourMs },

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { parseDurationMs } from '../configuration/duration.ts';
-import { declareAction, hourMs, listOfText, minuteMs, number, type SystemDeclaration } from './declaration.ts';
+import { declareAction, hourMs, listOfText, minuteMs, number, text, type SystemDeclaration } from './declaration.ts';
+import { backupName, retentionInput } from './etcd.ts';
 
 /** Nodes that one step may name; more belong into several runs. */
 export const nodesMax = 1000;
@@ -187,6 +188,104 @@ const kubernetesReleaseKarpenter = declareAction({
   outputs: { nodePools: number },
 });
 
+/** Types that one step may leave out or name. */
+const typesNamedMax = 100;
+// `pods`, `deployments.apps`: a resource, and its group behind the first dot.
+const typeName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]+(\.[a-z0-9][-a-z0-9.]*)?$/, 'must be a type such as pods or deployments.apps');
+
+const kubernetesBackup = declareAction({
+  name: 'kubernetes.backup',
+  summary:
+    'Reads all objects of a cluster as they were at one revision, encrypts and stores them, reads them back, and writes the manifest last.',
+  worksOn,
+  input: z.strictObject({
+    leaveOut: z
+      .array(typeName)
+      .max(typesNamedMax)
+      .default([])
+      .describe('Types that the backup does not have, such as events or leases.coordination.k8s.io; none if left out.'),
+  }),
+  change: 'adds',
+  undo: { none: 'A backup that was made stays.' },
+  // 200,000 objects over a slow line, and a slow way to the bucket.
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { backup: text, clusterId: text, revision: number, takenAt: text, objects: number, consistency: text },
+});
+
+const namespaceName = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be the name of a namespace');
+const objectName = z
+  .string()
+  .max(520)
+  .regex(/^[a-z0-9]+(\.[a-z0-9][-a-z0-9.]*)?\/[^/%\s]+$/, 'must be a type and a name such as deployments.apps/web');
+const namespacesNamedMax = 100;
+const objectsNamedMax = 500;
+
+const kubernetesRestore = declareAction({
+  name: 'kubernetes.restore',
+  summary: 'Puts objects of a backup back: named ones, those of namespaces, or all; compares first, applies in order, and compares again.',
+  worksOn,
+  input: z.strictObject({
+    backup: backupName.describe('The backup by its name; the newest if left out.').optional(),
+    from: z
+      .string()
+      .min(1)
+      .max(253)
+      .describe('The target whose backup it is, where that is another cluster than the one of the run.')
+      .optional(),
+    whole: z.literal(true).describe('Restores all objects of the cluster.').optional(),
+    namespaces: z
+      .array(namespaceName)
+      .min(1)
+      .max(namespacesNamedMax)
+      .describe('Restores these namespaces with what is in them, or finds `objects` in the one that is named.')
+      .optional(),
+    objects: z
+      .array(objectName)
+      .min(1)
+      .max(objectsNamedMax)
+      .describe('Restores these objects only, such as deployments.apps/web.')
+      .optional(),
+    existing: z
+      .enum(['keep', 'update'])
+      .default('keep')
+      .describe('Whether objects that are there and are different are left as they are, or changed back; keep if left out.'),
+    intoRunning: z.boolean().default(false).describe('Also restore into namespaces in which pods run.'),
+  }),
+  conflict: ({ whole, namespaces, objects }) => {
+    if (whole === undefined && namespaces === undefined && objects === undefined)
+      return 'say what to restore: `whole`, `namespaces` or `objects`';
+    if (whole !== undefined && (namespaces ?? objects) !== undefined) return '`whole` restores everything, so it goes with nothing else';
+    return objects !== undefined && Array.isArray(namespaces) && namespaces.length > 1 ? '`objects` are found in one namespace' : undefined;
+  },
+  change: 'changes',
+  dangers: ({ existing, intoRunning, from }) => ({
+    existing:
+      existing === 'update' ? 'objects that others have changed since the backup are changed back, past whoever manages them' : undefined,
+    intoRunning: intoRunning ? 'it changes namespaces in which pods run' : undefined,
+    from: from === undefined ? undefined : 'the objects are those of another cluster, or of an earlier one of this name',
+  }),
+  undo: { none: 'Objects that were restored stay; delete them by hand, or restore a backup that was made before.' },
+  limits: { timeoutMs: 2 * hourMs },
+  outputs: { backup: text, restored: number, kept: number, different: number },
+});
+
+const kubernetesDeleteBackups = declareAction({
+  name: 'kubernetes.deleteBackups',
+  summary: 'Deletes old backups of objects, never the newest or a pinned one, and none while new backups fail. Their manifests stay.',
+  worksOn,
+  input: retentionInput,
+  change: 'destroys',
+  undo: { none: 'The files of the backups are gone.' },
+  limits: { timeoutMs: hourMs },
+  outputs: { deleted: number },
+});
+
 /** Kubernetes clusters of any kind, and what can be done to their nodes. */
 export const kubernetes = {
   name: 'kubernetes',
@@ -209,5 +308,8 @@ export const kubernetes = {
     'kubernetes.checkDrain': kubernetesCheckDrain,
     'kubernetes.holdKarpenter': kubernetesHoldKarpenter,
     'kubernetes.releaseKarpenter': kubernetesReleaseKarpenter,
+    'kubernetes.backup': kubernetesBackup,
+    'kubernetes.restore': kubernetesRestore,
+    'kubernetes.deleteBackups': kubernetesDeleteBackups,
   },
 } as const satisfies SystemDeclaration;

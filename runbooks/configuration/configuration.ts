@@ -15,6 +15,8 @@ import { checkPolicies, policiesOf, policy } from './policies.ts';
 import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
+import { parseTarget } from '../targets.ts';
+import { backupPlaceIn, backupPlacesGrammar, checkBackupPlaces, type BackupPlace } from './backups.ts';
 import { checkEtcd, etcdClustersIn, etcdGrammar, type EtcdAccess } from './etcd.ts';
 import { checkEndpoints, endpointGrammar, endpointsOf, type Endpoint } from './endpoints.ts';
 import { checkNotifications, notificationsGrammar, notificationsOf, type Notifications } from './notifications.ts';
@@ -47,6 +49,8 @@ export interface Configuration {
   clusters?: Record<string, ClusterAccess>;
   /** How targets `etcd/<name>` are reached and where their backups are kept, by their names. */
   etcd?: Record<string, EtcdAccess>;
+  /** Where the objects of clusters are backed up to, by their targets. */
+  backups?: Record<string, BackupPlace>;
   /** The systems that a worker loads; all of them where it is left out. */
   systems?: SystemName[];
   /** Who may start what on which targets, and what has to be signed for it. */
@@ -167,6 +171,9 @@ export const configurationGrammar = z.strictObject({
     .describe('Kubernetes clusters by the name that targets such as kubernetes/NAME call them by.')
     .optional(),
   etcd: z.record(name, etcdGrammar).describe('Clusters of etcd by the name that targets such as etcd/NAME call them by.').optional(),
+  backups: backupPlacesGrammar
+    .describe('Where the objects of Kubernetes clusters are backed up to, by targets such as eks/eu-central-1/prod.')
+    .optional(),
   systems: z.array(z.enum(systemNames())).min(1).describe('The systems that workers load; all of them if left out.').optional(),
   rules: z
     .array(rule)
@@ -201,6 +208,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkPlaces(document, sourceMap);
   checkClusters(document, sourceMap);
   checkEtcd(document.etcd ?? {}, sourceMap);
+  checkBackupPlaces(document.backups ?? {}, (target) => parseTarget(target).kind, sourceMap);
   checkRules(document, sourceMap);
   checkEndpoints(document.endpoints ?? {}, sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
@@ -217,7 +225,7 @@ function isEd25519Key(text: string): boolean {
 }
 
 function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['people', 'groups', 'policies', 'clusters', 'etcd', 'workers', 'endpoints'] as const) {
+  for (const part of ['people', 'groups', 'policies', 'clusters', 'etcd', 'backups', 'workers', 'endpoints'] as const) {
     const count = Object.keys(document[part] ?? {}).length;
     if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
   }
@@ -343,6 +351,11 @@ function clusterAccessOf({ kubeconfig, context }: z.output<typeof cluster>): Clu
   return kubeconfig === undefined || context === undefined ? { inCluster: true } : { kubeconfig, context };
 }
 
+function backupsIn(backups: NonNullable<ConfigurationDocument['backups']>): Record<string, BackupPlace> {
+  const places = Object.entries(backups).map(([target, given]) => [target, backupPlaceIn(given)] as const);
+  return Object.fromEntries(places.flatMap(([target, place]) => (place ? [[target, place]] : [])));
+}
+
 function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap): Configuration {
   const { people, groups, policies, systems, workers, rules, calendars } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
@@ -356,6 +369,7 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     artifacts: placeIn(document.artifacts),
     clusters: clusters && Object.fromEntries(clusters),
     etcd: document.etcd && etcdClustersIn(document.etcd),
+    backups: document.backups && backupsIn(document.backups),
     systems,
     rules,
     endpoints: document.endpoints && endpointsOf(document.endpoints),

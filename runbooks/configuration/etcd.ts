@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
 import type { SourceMap } from '../grammar/document.ts';
-import { bucketGrammar, placeIn, type EvidencePlace } from './places.ts';
+import { absoluteBackups, backupPlaceIn, backupsGrammar, checkBackups, type BackupPlace } from './backups.ts';
 
 /** Members of etcd that one cluster may have: etcd itself advises seven at most. */
 const endpointsMax = 9;
@@ -27,16 +27,6 @@ export interface EtcdTls {
   key?: string;
 }
 
-/** Where backups are kept, and what encrypts them. */
-export interface BackupPlace {
-  place: EvidencePlace;
-  key: BackupKey;
-}
-
-/** A file with 32 bytes in base64, or a key of AWS KMS. */
-export type BackupKey = { file: string } | { kmsKey: string; region: string };
-
-const kmsKeyPattern = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:(key|alias)\/[A-Za-z0-9/_-]+$/;
 const file = z.string().min(1).max(pathCharactersMax);
 
 /** An entry of `etcd` of holdpoint.yaml. */
@@ -60,20 +50,7 @@ export const etcdGrammar = z.strictObject({
     .describe('Files for TLS, relative to this file.')
     .optional(),
   programs: file.describe('Folder of etcdctl and etcdutl, 3.6 or newer, relative to this file; PATH is searched if left out.').optional(),
-  backups: z
-    .strictObject({
-      directory: file.describe('Directory for the backups of this cluster alone, relative to this file.').optional(),
-      s3: bucketGrammar.describe('Bucket of S3, with a prefix for the backups of this cluster alone.').optional(),
-      keyFile: file.describe('File with the key that encrypts backups: 32 bytes in base64, relative to this file.').optional(),
-      kmsKey: z
-        .string()
-        .max(300)
-        .regex(kmsKeyPattern, 'must be the ARN of a key of AWS KMS')
-        .describe('ARN of the key of AWS KMS that encrypts backups.')
-        .optional(),
-    })
-    .describe('Where backups of the cluster are kept, and what encrypts them.')
-    .optional(),
+  backups: backupsGrammar.describe('Where backups of the cluster are kept, and what encrypts them.').optional(),
 });
 
 type Document = Record<string, z.output<typeof etcdGrammar>>;
@@ -92,33 +69,17 @@ export function checkEtcd(clusters: Document, sourceMap: SourceMap): void {
     if (tls && (tls.certificate === undefined) !== (tls.key === undefined)) {
       sourceMap.error([...path, 'tls'], 'A `certificate` and its `key` belong together: name both, or neither.');
     }
-    if (!backups) continue;
-    if ((backups.directory === undefined) === (backups.s3 === undefined)) {
-      sourceMap.error([...path, 'backups'], 'Must name either a `directory` or a bucket (`s3`), not both.');
-    }
-    if ((backups.keyFile === undefined) === (backups.kmsKey === undefined)) {
-      sourceMap.error(
-        [...path, 'backups'],
-        'Must name either a `keyFile` or a `kmsKey`: backups of etcd hold every Secret of the cluster.',
-      );
-    }
+    if (backups) checkBackups(backups, [...path, 'backups'], sourceMap);
   }
 }
 
 /** Of clusters that have been checked; paths are as they were written. */
 export function etcdClustersIn(clusters: Document): Record<string, EtcdAccess> {
   const complete = Object.entries(clusters).map(([id, { backups, ...access }]): [string, EtcdAccess] => {
-    const place = placeIn(backups);
-    const key = keyIn(backups);
-    return [id, { ...access, ...(place && key && { backups: { place, key } }) }];
+    const place = backups && backupPlaceIn(backups);
+    return [id, { ...access, ...(place && { backups: place }) }];
   });
   return Object.fromEntries(complete);
-}
-
-function keyIn(backups: Document[string]['backups']): BackupKey | undefined {
-  if (backups?.keyFile !== undefined) return { file: backups.keyFile };
-  const region = backups?.kmsKey?.match(kmsKeyPattern)?.[1];
-  return backups?.kmsKey === undefined || region === undefined ? undefined : { kmsKey: backups.kmsKey, region };
 }
 
 /** How the clusters of etcd of a configuration are reached, with absolute paths. */
@@ -140,11 +101,4 @@ export function etcdClustersOf(
     ];
   });
   return Object.fromEntries(complete);
-}
-
-function absoluteBackups({ place, key }: BackupPlace, absolute: (path: string) => string): BackupPlace {
-  return {
-    place: 's3' in place ? place : { directory: absolute(place.directory) },
-    key: 'file' in key ? { file: absolute(key.file) } : key,
-  };
 }

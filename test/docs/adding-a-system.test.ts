@@ -14,14 +14,14 @@ const lines = [
   {
     file: 'runbooks/actions/index.ts',
     added: "import { lamp } from './lamp.ts';",
-    list: 'export const systems = { eks, kubernetes, gate, rds, etcd }',
-    longer: 'export const systems = { eks, kubernetes, gate, rds, etcd, lamp }',
+    list: 'export const systems = { eks, kubernetes, gate, rds, etcd, backup }',
+    longer: 'export const systems = { eks, kubernetes, gate, rds, etcd, backup, lamp }',
   },
   {
     file: 'activities/catalogue.ts',
     added: "import { lampSystem } from './lamp/system.ts';",
-    list: '  etcd: etcdSystem,\n',
-    longer: '  etcd: etcdSystem,\n  lamp: lampSystem,\n',
+    list: '  backup: backupSystem,\n',
+    longer: '  backup: backupSystem,\n  lamp: lampSystem,\n',
   },
 ];
 

@@ -9,7 +9,7 @@ import { untilTrue } from '../support/engine.ts';
 import { region, startCluster, type TestCluster } from '../support/cluster.ts';
 import type { ProxiedRequest } from '../support/proxy.ts';
 import { differencesOf, inWords, lookAtRest, type WorldView } from '../support/scenario-world.ts';
-import { missingScenario, openedByPeople, scenarios, shownInTheLab, type ActionScenario } from './scenarios.ts';
+import { missingScenario, openedByPeople, scenarios, shownInTheLab, shownWithBackups, type ActionScenario } from './scenarios.ts';
 
 /** An action that writes more often is cut at this many of its writes, the first and the last among them. */
 const cutsMax = 5;
@@ -198,7 +198,7 @@ test('every action is carried out here, and so is everything that the shipped ru
   );
   expect(used.length).toBeGreaterThan(0);
   const known = new Set<string>(scenarios.map(({ action }) => action));
-  const elsewhere = [...openedByPeople, ...shownInTheLab];
+  const elsewhere = [...openedByPeople, ...shownInTheLab, ...shownWithBackups];
   const missing = [...new Set([...used, ...actionNames()])].filter((action) => !known.has(action) && !elsewhere.includes(action));
   expect(missing.map(missingScenario)).toEqual([]);
 });

@@ -182,8 +182,19 @@ export const scenarios: readonly ActionScenario[] = [
 /** Actions that no worker finishes by itself; test/workflows/gates.test.ts has them. */
 export const openedByPeople: readonly string[] = ['gate.manualCheck'];
 
-/** Actions that need real members of etcd, which no sandbox plays: test/lab-etcd/ carries them out. */
-export const shownInTheLab: readonly string[] = ['etcd.check', 'etcd.backup', 'etcd.deleteBackups', 'etcd.drill'];
+/** Actions that need real members of etcd or a real API server: test/lab-etcd/ and test/lab-kubernetes/export.lab.ts carry them out. */
+export const shownInTheLab: readonly string[] = [
+  'etcd.check',
+  'etcd.backup',
+  'etcd.deleteBackups',
+  'etcd.drill',
+  'kubernetes.backup',
+  'kubernetes.restore',
+  'kubernetes.deleteBackups',
+];
+
+/** Actions that look at a place for backups, which is no part of a world; test/activities/backup/required.test.ts has them. */
+export const shownWithBackups: readonly string[] = ['backup.required'];
 
 /** What to tell whoever has added an action. */
 export function missingScenario(action: string): string {

@@ -11,6 +11,16 @@ export function labKubeconfig(): string {
   return fromSetup(`HOLDPOINT_LAB_KUBECONFIG_${process.env.JEST_WORKER_ID}`);
 }
 
+/** The address of its etcd. */
+export function labEtcd(): string {
+  return fromSetup(`HOLDPOINT_LAB_ETCD_${process.env.JEST_WORKER_ID}`);
+}
+
+/** The program etcdctl. */
+export function labEtcdctl(): string {
+  return fromSetup('HOLDPOINT_LAB_ETCDCTL');
+}
+
 /** The environment variable that the global setup has filled. */
 function fromSetup(name: string): string {
   const value = process.env[name];
@@ -34,6 +44,5 @@ async function compact(door: KubernetesWorld['door']): Promise<void> {
 }
 
 async function etcdctl(...args: string[]): Promise<void> {
-  const etcd = fromSetup(`HOLDPOINT_LAB_ETCD_${process.env.JEST_WORKER_ID}`);
-  await runFile(fromSetup('HOLDPOINT_LAB_ETCDCTL'), [`--endpoints=${etcd}`, ...args]);
+  await runFile(labEtcdctl(), [`--endpoints=${labEtcd()}`, ...args]);
 }

@@ -91,8 +91,15 @@ export function databaseNamed(name: string): DatabaseSeed {
   return { name, region: demoRegion, engine: 'aurora-postgresql', engineVersion: '16.4', instances };
 }
 
-/** Runbooks that need real members of etcd, which no sandbox plays: test/lab-etcd/ carries out their steps. */
-const shownInTheLab: readonly string[] = ['etcd-backup', 'etcd-backup-retention', 'etcd-restore-drill'];
+/** Runbooks that need real members of etcd or a real API server: test/lab-etcd/ and test/lab-kubernetes/export.lab.ts have their steps. */
+const shownInTheLab: readonly string[] = [
+  'eks-backup',
+  'eks-backup-retention',
+  'eks-restore',
+  'etcd-backup',
+  'etcd-backup-retention',
+  'etcd-restore-drill',
+];
 
 /** The runbooks that are shipped and those that have a scenario, by name; they are the same. */
 export const shipped = shippedRunbooks().filter((name) => !shownInTheLab.includes(name));

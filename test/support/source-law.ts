@@ -75,6 +75,7 @@ const folderLaws: Record<string, FolderLaw> = {
       'activities/calendar/read-calendars.ts',
       'activities/preflight/check.ts',
       'activities/backup/by-hand.ts',
+      'activities/kubernetes/export/by-hand.ts',
       'activities/preflight/reachable.ts',
       'cli',
     ],

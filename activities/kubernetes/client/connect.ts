@@ -18,8 +18,10 @@ const unauthorizedCode = 401;
 /** What a request carries beside its path. */
 export interface RequestContents {
   query?: Record<string, string>;
-  /** Sent as JSON; of a PATCH it is a merge patch. */
+  /** Sent as JSON; of a PATCH it is a merge patch, unless `applies` is set. */
   body?: object;
+  /** Whether the body of a PATCH is all that its field manager wants of an object (server-side apply). */
+  applies?: boolean;
 }
 
 /** The Kubernetes API of one cluster. */
@@ -65,8 +67,8 @@ export function apisOf(
   return {
     user,
     access: {},
-    request: async <Answer>(method: string, path: string, { query, body }: RequestContents = {}) => {
-      const send = () => sendRequest(connections, { method, url: urlOf(path, query), body: body && JSON.stringify(body) });
+    request: async <Answer>(method: string, path: string, { query, body, applies }: RequestContents = {}) => {
+      const send = () => sendRequest(connections, { method, url: urlOf(path, query), body: body && JSON.stringify(body), applies });
       // What a budget says of an eviction is for whoever asks for it.
       return (await (path.endsWith('/eviction') ? send() : asTold(send))) as Answer;
     },
@@ -143,8 +145,9 @@ function base64(text: string): string {
 interface Sent {
   method: string;
   url: string;
-  /** JSON. */
+  /** JSON, which is YAML as well. */
   body?: string;
+  applies?: boolean;
 }
 
 interface Answered {
@@ -166,9 +169,10 @@ async function sendRequest(connections: Connections, sent: Sent): Promise<unknow
 }
 
 /** Whatever the server sends and however slowly, it is read for so long and so far only. */
-async function fetchBounded({ method, url, body }: Sent, { headers, agent }: Access): Promise<Answered> {
+async function fetchBounded({ method, url, body, applies }: Sent, { headers, agent }: Access): Promise<Answered> {
   const enough = new AbortController();
-  const contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+  const patchType = applies === true ? 'application/apply-patch+yaml' : 'application/merge-patch+json';
+  const contentType = method === 'PATCH' ? patchType : 'application/json';
   const answer = await fetch(url, {
     method,
     body,

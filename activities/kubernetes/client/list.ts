@@ -170,7 +170,7 @@ export function listed<Item>({ view }: Kind<Item>, object: ListedObject, before?
 }
 
 /** The whole of an answer; undefined where it has more bytes than are read. What comes too slowly is given up. */
-async function readWhole(response: Readable): Promise<Buffer | undefined> {
+export async function readWhole(response: Readable): Promise<Buffer | undefined> {
   const { pageBytesMax, pageTimeoutMs } = listLimits;
   const late = connectionLost(`its answer was not complete within ${pageTimeoutMs / 1000} s`);
   const timer = setTimeout(() => response.destroy(late), pageTimeoutMs);

@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { appendFile, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { contextOfLook } from '../../../activities/action.ts';
 import { openKeyKeeper, type KeyKeeper } from '../../../activities/backup/keys.ts';
 import { openBackupStore, type BackupStore } from '../../../activities/backup/store.ts';
+import { createClients } from '../../../activities/clients.ts';
+import { deleteBackupsAction } from '../../../activities/etcd/delete-backups.ts';
 import type { BackupManifest, BackupStatement } from '../../../domain/backup/manifest.ts';
 import { digestOfText } from '../../../domain/plan/plan.ts';
 import { S3Refusal } from '../../../sandbox/s3/answers.ts';
@@ -355,10 +358,51 @@ describe('holdpoint backups', () => {
     expect(await said(directory, 'list', 'etcd/lab')).toMatchObject({ code: 1, stderr: expect.stringContaining('the chain has a gap') });
   });
 
+  test('shows what the place says of one, with its drills, and whether its file is there', async () => {
+    const { directory, store, manifests } = await placeWith(2);
+    const found = { drilledAt: '2026-11-29T10:00:00.000Z', restoreMs: 1234, ageMs: 6, revision: 2 };
+    await store.recordDrill('000002', { run: 'r-9', step: 's' }, found);
+    const { code, stdout, stderr } = await said(directory, 'show', 'etcd/lab', '000002');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const part of [manifests[1]!.previous!, keys.id, manifests[1]!.file.sha256, 'came back in 1.2 s', 'step backup of run r-2']) {
+      expect(stdout).toContain(part);
+    }
+    await rm(fileOf(directory, manifests[0]!));
+    expect((await said(directory, 'show', 'etcd/lab', '000001')).stdout).toMatch(/file +NOT in the place\n(.*\n)*.*drills +none/);
+    const json = JSON.parse((await said(directory, 'show', 'etcd/lab', '--json')).stdout) as { backup: { drills: unknown[] } };
+    expect(json.backup).toMatchObject({ name: '000002', isThere: true, drills: [{ backup: '000002', ...found }] });
+    expect(await said(directory, 'show', 'etcd/lab', '000009')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('there is none'),
+    });
+  });
+
+  test('shows a file of no backup, as one whose worker was killed before the manifest; retention deletes it', async () => {
+    const { directory, store, manifests } = await placeWith(1);
+    const [young, old] = [1, 2].map(() => store.putFile(chunksOf(snapshot), statementOf(2), keys, never));
+    const sha256 = (await old!).sha256;
+    const file = fileOf(directory, { ...manifests[0]!, file: await old! });
+    await utimes(file, new Date(), new Date(Date.now() - 48 * 3_600_000));
+    const { stdout } = await said(directory, 'list', 'etcd/lab');
+    for (const orphan of [sha256, (await young!).sha256]) expect(stdout).toContain(`The file ${orphan} of `);
+    const access = { endpoints: ['http://127.0.0.1:1'], backups: { place: { directory }, key: { file: keyFile } } };
+    const clients = createClients(undefined, undefined, undefined, async () => ({ lab: access }));
+    const action = deleteBackupsAction(clients);
+    const context = contextOfLook({ run: 'r-1', step: 's', target: { kind: 'etcd', region: '', name: 'lab' }, retry: 0 });
+    const plan = await action.plan({ newestWithin: '30d' }, context);
+    expect(plan).toMatchObject({ blockers: [], effects: [{ object: `File/${sha256}`, change: 'delete' }] });
+    // One that was given a manifest since the plan was signed is a backup.
+    const adopted = { ...plan, facts: { ...plan.facts, orphans: [sha256, manifests[0]!.file.sha256] } };
+    for (const _time of ['once', 'twice']) await action.act(adopted, context);
+    expect(await action.observe(adopted, context)).toMatchObject({ state: 'done' });
+    expect(await store.orphans()).toMatchObject([{ sha256: (await young!).sha256 }]);
+    expect(await store.hasFile(manifests[0]!)).toBe(true);
+  });
+
   test('refuses what it is not for', async () => {
-    expect(await said(root, 'list', 'eks/eu-central-1/demo')).toMatchObject({
+    expect(await said(root, 'list', 'rds/eu-central-1/demo')).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('backups of etcd only'),
+      stderr: expect.stringContaining('nothing that there are backups of'),
     });
     expect((await said(root, 'list', 'etcd/other')).stderr).toContain('other');
   });

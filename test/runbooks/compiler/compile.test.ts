@@ -462,6 +462,9 @@ describe('the shipped runbooks', () => {
       'cluster-rollback',
       'cluster-upgrade',
       'cluster-upgrades',
+      'eks-backup',
+      'eks-backup-retention',
+      'eks-restore',
       'etcd-backup',
       'etcd-backup-retention',
       'etcd-restore-drill',
@@ -482,10 +485,12 @@ describe('the shipped runbooks', () => {
     const { text, file } = readRunbook('runbooks/node-group-rotation.yaml');
     const { runbook } = compileRunbook(text, file);
     expect(runbook?.steps.map((step) => (step.kind === 'action' ? step.uses : `${step.kind} ${step.id}`))).toEqual([
+      'backup.required',
       'eks.preflight',
       'kubernetes.checkDrain',
       'eks.createNodegroup',
       'hold sign-drain',
+      'backup.required',
       'kubernetes.drain',
       'hold sign-delete',
       'eks.deleteNodegroup',

@@ -4,6 +4,7 @@ import { loadConfiguration } from '../../../runbooks/configuration/configuration
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
 import { formatProblem } from '../../../runbooks/grammar/problem.ts';
 import { clustersOf } from '../../../runbooks/configuration/clusters.ts';
+import { backupPlacesOf } from '../../../runbooks/configuration/backups.ts';
 import { etcdClustersOf } from '../../../runbooks/configuration/etcd.ts';
 
 // Public keys of RFC 8037, appendix A.2, and RFC 8032, section 7.1, tests 2 and 3.
@@ -180,6 +181,31 @@ test('clusters of etcd are reached by their endpoints, and their backups are kep
   });
 });
 
+test('objects of clusters are backed up to a place for each target, and what cannot be one is refused with its line', () => {
+  const key = 'keyFile: backup.key';
+  const { configuration, problems } = loadConfiguration(`${sound}backups:\n  kubernetes/lab: { directory: backups, ${key} }\n`, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(backupPlacesOf('/etc/holdpoint/h.yaml', configuration!)).toEqual({
+    'kubernetes/lab': { place: { directory: '/etc/holdpoint/backups' }, key: { file: '/etc/holdpoint/backup.key' } },
+  });
+  const refused = `backups:
+  kubernetes/lab: { directory: backups, ${key} }
+  kubernetes/other: { directory: backups, ${key} }
+  eks/nowhere: { directory: a, ${key} }
+  etcd/prod: { directory: b, ${key} }
+  rds/eu-central-1/shop: { directory: c, ${key} }
+  eks/eu-central-1/open: { directory: d }
+`;
+  const said = loadConfiguration(sound + refused, 'h.yaml')
+    .problems.map(formatProblem)
+    .join('\n');
+  expect(said).toContain('backups["kubernetes/other"]: Has the same place as kubernetes/lab');
+  expect(said).toContain('Target "eks/nowhere" must have the form');
+  expect(said).toContain('belong in `backups` of their entry in `etcd`');
+  expect(said).toContain('Only eks and kubernetes targets');
+  expect(said).toContain('Must name either a `keyFile` or a `kmsKey`');
+});
+
 test('rules are read as they are', () => {
   const rules = `rules:
   - { targets: ['eks/*/prod-*'], changes: [destroys], operate: [sre, ada], start: [people], policy: test-change }
@@ -275,7 +301,7 @@ describe('a mistake is reported at its place', () => {
     [
       'backups that nothing encrypts',
       `${sound}etcd: { prod: { endpoints: ['http://a:1'], backups: { directory: d } } }\n`,
-      'h.yaml:10:53 error etcd.prod.backups: Must name either a `keyFile` or a `kmsKey`: backups of etcd hold every Secret',
+      'h.yaml:10:53 error etcd.prod.backups: Must name either a `keyFile` or a `kmsKey`: backups hold every Secret',
     ],
     [
       'a cluster without a way to it',
@@ -301,7 +327,7 @@ describe('a mistake is reported at its place', () => {
     [
       'an unknown system',
       `${sound}systems: [ekss]\n`,
-      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "gate" or "rds" or "etcd", but is the text "ekss".',
+      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "gate" or "rds" or "etcd" or "backup", but is the text "ekss".',
     ],
     ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
     [
