@@ -8,6 +8,7 @@ import type { ConfiguredWaiver } from '../domain/preflight/waiver.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
 import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
 import type { EtcdAccess } from '../runbooks/configuration/etcd.ts';
+import type { ProbeAccess } from '../runbooks/configuration/probes.ts';
 import { connectToEks } from './eks/cluster-access.ts';
 import type { ReadEndpoints } from './gate/endpoint.ts';
 import type { KubernetesApis } from './kubernetes/client/connect.ts';
@@ -30,6 +31,8 @@ export interface Clients {
   rds(region: string): Promise<DatabaseClients>;
   /** What gates may ask over HTTP. */
   endpoints: ReadEndpoints;
+  /** How the outage of a database is measured; undefined where the configuration says nothing of it. */
+  probe(target: Target): Promise<ProbeAccess | undefined>;
   /** Findings of checks that holdpoint.yaml lets people go past. */
   waivers: ReadWaivers;
   /** How a cluster of etcd is reached. Throws `target-not-configured`. */
@@ -50,6 +53,9 @@ export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>
 /** How the clusters of etcd of the configuration are reached as it is now; paths are absolute. */
 export type ReadEtcdClusters = () => Promise<Readonly<Record<string, EtcdAccess>>>;
 
+/** The probes of the configuration as they are now, by their targets; paths are absolute. */
+export type ReadProbes = () => Promise<Readonly<Record<string, ProbeAccess>>>;
+
 /** The waivers of the configuration as they are now. */
 export type ReadWaivers = () => Promise<readonly ConfiguredWaiver[]>;
 
@@ -59,6 +65,7 @@ export function createClients(
   endpoints: ReadEndpoints = async () => ({}),
   waivers: ReadWaivers = async () => [],
   readEtcdClusters: ReadEtcdClusters = async () => ({}),
+  readProbes: ReadProbes = async () => ({}),
 ): Clients {
   // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
   const requestHandler = { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs };
@@ -102,7 +109,8 @@ export function createClients(
     return apis;
   };
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, readEtcdClusters);
-  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd };
+  const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await readProbes(), formatTarget(target));
+  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, probe };
 }
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {

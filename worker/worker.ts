@@ -7,6 +7,7 @@ import { createSystems } from '../activities/catalogue.ts';
 import { createClients } from '../activities/clients.ts';
 import { clustersOf } from '../runbooks/configuration/clusters.ts';
 import { etcdClustersOf } from '../runbooks/configuration/etcd.ts';
+import { probesOf } from '../runbooks/configuration/probes.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
 import type { Proof } from '../activities/evidence/record.ts';
@@ -56,6 +57,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     async () => endpointsOf(file, await readConfiguration()),
     async () => (await readConfiguration()).waivers ?? [],
     async () => etcdClustersOf(file, await readConfiguration()),
+    async () => probesOf(file, await readConfiguration()),
   );
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),

@@ -141,7 +141,7 @@ export class OutageProbe {
   }
 
   /**
-   * Ends it, compares the rows with what was acknowledged, and removes them. Where they cannot be read, the report has no check of them. `keepRows`
+   * Ends it, and compares the rows with what was acknowledged. Where they cannot be read, the report has no check of them. `keepRows`
    * is for a probe that another attempt goes on with.
    */
   async stop({ keepRows = false } = {}): Promise<ProbeReport> {
@@ -155,6 +155,14 @@ export class OutageProbe {
     return this.report();
   }
 
+  /** Removes what it has written; what cannot be removed is by the probe that comes after some days. */
+  async removeRows(): Promise<void> {
+    const { id } = this.options;
+    await this.over(async (session) => {
+      for (const probe of [id, heldId(id)]) await session.removeRows(probe);
+    }).catch(() => undefined);
+  }
+
   private async takeRows(session: DatabaseSession): Promise<void> {
     const { id } = this.options;
     const rows: { number: number; count: number }[] = [];
@@ -164,7 +172,6 @@ export class OutageProbe {
       if (page.length < rowsPageSize || rows.length > heartbeatsMax * 2) break;
     }
     this.rowsCheck = checkRows(this.acknowledged, rows);
-    for (const probe of [id, heldId(id)]) await session.removeRows(probe).catch(() => undefined);
   }
 
   private async over<Result>(work: (session: DatabaseSession) => Promise<Result>): Promise<Result> {

@@ -80,7 +80,9 @@ async function measure(url: string | undefined, options: ProbeOptions, terminal:
     }
   }
   screen?.done();
-  return probe.stop();
+  const report = await probe.stop();
+  await probe.removeRows();
+  return report;
 }
 
 /** The addresses as they are given; the passwords are where nobody else of the machine sees them. */

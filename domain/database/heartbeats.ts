@@ -1,5 +1,5 @@
 /** Stretches of acknowledged numbers that are kept apart; with more of them, losses are not told any more. */
-const rangesMax = 200;
+const rangesMax = 100;
 const numbersShownMax = 20;
 
 /** Numbers of heartbeats that were acknowledged, as stretches without gaps, in their order; `isComplete` is false where some were left out. */

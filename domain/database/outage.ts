@@ -1,8 +1,8 @@
 import type { Json } from '../json.ts';
 
 /** Outages that are told one by one; further ones are only counted. */
-const outagesMax = 20;
-const unseenMax = 20;
+const outagesMax = 10;
+const unseenMax = 10;
 const reasonsMax = 10;
 
 /** Something that a probe has seen. Times are milliseconds since 1970. */
