@@ -129,7 +129,7 @@ export class OutageMeasurement {
     const reasons = Object.keys(writes.open?.reasons ?? {}).join(', ');
     return {
       state: 'stuck',
-      reason: `RDS says that the change is over, but writes through the cluster endpoint are still refused: ${reasons || 'no answer in time'}.`,
+      reason: `RDS says that it is over, but writes through the cluster endpoint are still refused: ${reasons || 'no answer in time'}.`,
       remedy:
         'Find out whether clients reach the new writer (its DNS name, security groups, the user of the probe); then try again ' +
         '(`holdpoint retry`), or say that it is done (`holdpoint done`).',

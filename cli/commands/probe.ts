@@ -38,7 +38,7 @@ export const registerProbe: RegisterCommand = (program, context) => {
     .option('--for <time>', 'end by itself after this time, such as 90s, 10m or 2h')
     .option(
       '--url-file <file>',
-      'read the address from the first line of a file, and the one for reads from the second; they may have a password',
+      'read the address from the first line of a file, and that for reads from the second, with a password or not',
     )
     .option('--password-file <file>', 'read the password from a file (else PGPASSWORD, or MYSQL_PWD)')
     .addHelpText(

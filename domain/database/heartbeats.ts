@@ -2,7 +2,7 @@
 const rangesMax = 100;
 const numbersShownMax = 20;
 
-/** Numbers of heartbeats that were acknowledged, as stretches without gaps, in their order; `isComplete` is false where some were left out. */
+/** Numbers of acknowledged heartbeats, as stretches without gaps, in their order; `isComplete` is false where some were left out. */
 export type Acknowledged = { ranges: [number, number][]; isComplete: boolean };
 
 /** Nothing is acknowledged yet. */

@@ -123,7 +123,8 @@ function heldSentences({ held, writes }: ProbeReport, timeText: (ms: number) => 
   if (refusedFromMs !== null) {
     const until = cutMs === null ? 'is still open' : `was cut at ${timeText(cutMs)}`;
     const told = `from ${timeText(refusedFromMs)} on it was answered "${lastAnswer}" there`;
-    return [`Stale connection: one that was opened before ${until} to ${server}; ${told}. Clients that test no connection are refused.`];
+    const means = 'Clients that test no connection are refused.';
+    return [`Stale connection: one that was opened before ${until} to ${server}; ${told}. ${means}`];
   }
   if (cutMs !== null) return [`A connection that was opened before to ${server} was cut at ${timeText(cutMs)}.`];
   if (!moved) return [];

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { asUser, otherUser, type SystemUser } from './other-user.ts';
 import { startMovingEndpoint } from './moving-endpoint.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { isExecutable, onPath } from '../../lab/temporal-binary.ts';
@@ -19,9 +20,6 @@ const readyPattern = /database system is ready to accept (read-only )?connection
 const programs = ['initdb', 'postgres', 'pg_basebackup'];
 const debianFolder = '/usr/lib/postgresql';
 const promotionTimeoutSeconds = 20;
-/** PostgreSQL refuses to run as root; one of these runs it then. */
-const otherUsers = ['postgres', 'nobody'];
-
 /** Real PostgreSQL servers that replicate, one of which is the writer, on 127.0.0.1. They end with this process, however that ends. */
 export interface PostgresqlServers {
   /** Of the address that leads to the writer. */
@@ -35,6 +33,8 @@ export interface PostgresqlServers {
   portOf(name: string): number;
   /** Ends a server, after what it has written is with the others; its connections are cut. */
   stop(name: string): Promise<void>;
+  /** Has a server that was ended come back as what it was. */
+  start(name: string): Promise<void>;
   /** Makes a reader the writer, and leads to it. */
   promote(name: string): Promise<void>;
   /** Has a server that was ended come back as a reader. */
@@ -61,7 +61,7 @@ export async function findPostgresql(): Promise<string> {
 export async function startPostgresqlServers(names: readonly string[]): Promise<PostgresqlServers> {
   const servers = new ReplicatedServers(await findPostgresql(), await mkdtemp(join(tmpdir(), 'holdpoint-postgresql-')));
   try {
-    await servers.start(names);
+    await servers.startAll(names);
     return servers;
   } catch (error) {
     await servers.end();
@@ -88,14 +88,14 @@ class ReplicatedServers implements PostgresqlServers {
   private readonly endings: (() => Promise<void>)[] = [];
   private writer: string | undefined;
   private turn = 0;
-  private runAs: { uid: number; gid: number } | undefined;
+  private runAs: SystemUser | undefined;
 
   constructor(programs: string, directory: string) {
     this.programs = programs;
     this.directory = directory;
   }
 
-  async start(names: readonly string[]): Promise<void> {
+  async startAll(names: readonly string[]): Promise<void> {
     this.runAs = await otherUser();
     await chmod(this.directory, 0o755);
     const passwordFile = join(this.directory, 'password');
@@ -130,6 +130,10 @@ class ReplicatedServers implements PostgresqlServers {
     process.kill(running.pid, 'SIGINT');
     await running.ended;
     this.server(name).running = undefined;
+  }
+
+  async start(name: string): Promise<void> {
+    await this.launch(name);
   }
 
   async promote(name: string): Promise<void> {
@@ -208,29 +212,14 @@ class ReplicatedServers implements PostgresqlServers {
       lc_messages: 'C',
     };
     const args = [`-D${server.folder}`, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
-    const [command, ...rest] = this.as([join(this.programs, 'postgres'), ...args]);
+    const [command, ...rest] = asUser(this.runAs, [join(this.programs, 'postgres'), ...args]);
     const started = await startProcess({ name: `PostgreSQL ${name}`, command: command!, args: rest, ready: readyPattern, readyTimeoutMs });
     server.running = started;
   }
 
   private async run(program: string, args: readonly string[]): Promise<void> {
-    const [command, ...rest] = this.as([join(this.programs, program), ...args]);
+    const [command, ...rest] = asUser(this.runAs, [join(this.programs, program), ...args]);
     const env = { ...process.env, PGPASSWORD: this.password, LC_ALL: 'C' };
     await runFile(command!, rest, { timeout: commandTimeoutMs, env, cwd: this.directory });
   }
-
-  private as(line: string[]): string[] {
-    if (!this.runAs) return line;
-    return ['setpriv', `--reuid=${this.runAs.uid}`, `--regid=${this.runAs.gid}`, '--clear-groups', ...line];
-  }
-}
-
-async function otherUser(): Promise<{ uid: number; gid: number } | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
-  for (const name of otherUsers) {
-    const found = await runFile('id', ['-u', name]).catch(() => undefined);
-    const group = await runFile('id', ['-g', name]).catch(() => undefined);
-    if (found && group) return { uid: Number(found.stdout), gid: Number(group.stdout) };
-  }
-  throw new Error(`PostgreSQL refuses to run as root, and there is no user ${otherUsers.join(' or ')}.`);
 }

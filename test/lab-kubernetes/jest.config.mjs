@@ -1,6 +1,6 @@
 import shared from '../../jest.config.mjs';
 
-/** `npm run test:lab`: what the sandbox claims about Kubernetes, held against a real control plane, and what works on real etcd and PostgreSQL. */
+/** `npm run test:lab`: what the sandbox claims about Kubernetes, held against a real control plane; real etcd, PostgreSQL, MariaDB. */
 export default {
   ...shared,
   rootDir: '../..',
