@@ -177,7 +177,7 @@ function resultOf(report: ProbeReport): JsonObject {
 }
 
 function outageText(result: JsonObject): string {
-  if (result.measured !== true) return `outage not measured: ${String(result.reason)}`;
+  if (result.measured !== true) return `outage not measured: ${typeof result.reason === 'string' ? result.reason : 'unknown reason'}`;
   const refused = result.writesRefusedMs as { atLeastMs: number; atMostMs: number };
   const lost = typeof result.lostWrites === 'number' && result.lostWrites > 0 ? `, ${result.lostWrites} accepted writes are lost` : '';
   return `writes were refused for ${measuredDuration(refused)}${lost}`;

@@ -36,10 +36,7 @@ export const registerProbe: RegisterCommand = (program, context) => {
     .option('--reader <url>', 'try reads as well, through this address')
     .addOption(new Option('--rate <number>', `writes a second, at most ${rateMax}`).default(String(rateDefault)))
     .option('--for <time>', 'end by itself after this time, such as 90s, 10m or 2h')
-    .option(
-      '--url-file <file>',
-      'read the address from the first line of a file, and that for reads from the second, with a password or not',
-    )
+    .option('--url-file <file>', 'read the address from the first line of a file, that for reads from the second, with passwords')
     .option('--password-file <file>', 'read the password from a file (else PGPASSWORD, or MYSQL_PWD)')
     .addHelpText(
       'after',
@@ -47,8 +44,8 @@ export const registerProbe: RegisterCommand = (program, context) => {
         'of RDS is (global-bundle.pem of AWS), or ?sslmode=require or disable for less.\n' +
         '\nExamples:\n  PGPASSWORD=… holdpoint probe postgresql://app@orders.cluster-abc.eu-central-1.rds.amazonaws.com/orders\n' +
         '  holdpoint probe mysql://app@127.0.0.1/shop --password-file shop.password --rate 50 --for 10m --json\n' +
-        '\nExit codes: 0 writes were never refused, 6 they were and are accepted again, 7 they are refused in the end, or one is lost or\n' +
-        'there twice, 1 the probe could not begin, 2 bad arguments.',
+        '\nExit codes: 0 writes were never refused, 6 they were and are accepted again, 7 they are refused in the end, or one is lost\n' +
+        'or there twice, 1 the probe could not begin, 2 bad arguments.',
     )
     .action(async (url: string | undefined, options: ProbeOptions) => {
       const terminal = context.terminal(options);

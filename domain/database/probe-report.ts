@@ -135,9 +135,9 @@ function rowsSentence({ rowsCheck, writes }: ProbeReport): string {
   if (!rowsCheck) return `The rows of ${writes.accepted} accepted writes were not compared: nothing is known of lost or doubled ones.`;
   const { acknowledged, lost, doubled, writtenUnanswered, numbers, isComplete } = rowsCheck;
   const part = isComplete ? '' : ' The first ones were not compared, as there were too many interruptions.';
-  const listed = (all: number[]): string => (all.length === 0 ? '' : ` (${all.join(', ')})`);
+  const told = (all: number[]): string => (all.length === 0 ? '' : ` (${all.join(', ')})`);
   return (
-    `Of ${acknowledged} accepted writes ${lost} are lost${listed(numbers.lost)} and ${doubled} are there twice${listed(numbers.doubled)}; ` +
+    `Of ${acknowledged} accepted writes ${lost} are lost${told(numbers.lost)} and ${doubled} are there twice${told(numbers.doubled)}; ` +
     `${writtenUnanswered} were written without an answer.${part}`
   );
 }

@@ -137,7 +137,11 @@ describe('on real PostgreSQL', () => {
     await modify(first);
     await modify(second);
     const before = writer;
-    await carryOut('rds.failover', await planOf('rds.failover', { writer, to: first }), 'r-4');
+    // A URL that leads to no writer is no reason not to fail over: the outage is told as not measured.
+    process.env.HOLDPOINT_TEST_WRITER_URL = urlsOf(servers).writer.replace(`:${servers.writerPort}/`, `:${servers.portOf(second)}/`);
+    const performed = await carryOut('rds.failover', await planOf('rds.failover', { writer, to: first }), 'r-4');
+    expect(outageOf(performed)).toEqual({ measured: false, reason: 'server is read-only' });
+    expect(performed.summary).toContain('outage not measured: server is read-only');
     writer = first;
     await modify(before);
     clearInterval(look);

@@ -1,11 +1,12 @@
 // Writes numbered rows as fast as it is told, over one connection that it makes anew when something fails, and remembers which of them
 // were acknowledged and when. It knows nothing of the probe. When its stdin ends it prints all that as JSON.
+import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 
 const [url, rate] = [process.env.CLIENT_URL, Number(process.env.CLIENT_RATE)];
 const intervalMs = 1_000 / rate;
 const timeoutMs = 1_000;
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const acknowledged = [];
 let longestGap = { ms: 0, fromMs: 0, toMs: 0 };
 let lastMs = 0;
@@ -22,7 +23,7 @@ async function connected() {
 }
 
 await (await connected()).query('create table if not exists written (number bigint primary key)');
-console.log('writing');
+process.stdout.write('writing\n');
 const beganMs = performance.now();
 for (let number = 1; !isOver; number += 1) {
   const dueMs = beganMs + number * intervalMs;

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { asUser, otherUser, type SystemUser } from './other-user.ts';
-import { startMovingEndpoint } from './moving-endpoint.ts';
+import { startMovingEndpoint, type MovingEndpoint } from './moving-endpoint.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { isExecutable, onPath } from '../../lab/temporal-binary.ts';
 import { freePort } from '../../lab/temporal.ts';
@@ -85,7 +85,7 @@ class ReplicatedServers implements PostgresqlServers {
   private readonly programs: string;
   private readonly directory: string;
   private readonly servers = new Map<string, Server>();
-  private readonly endings: (() => Promise<void>)[] = [];
+  private readonly endpoints: MovingEndpoint[] = [];
   private writer: string | undefined;
   private turn = 0;
   private runAs: SystemUser | undefined;
@@ -102,7 +102,7 @@ class ReplicatedServers implements PostgresqlServers {
     await writeFile(passwordFile, this.password);
     const writer = await startMovingEndpoint(() => this.runningPort(this.writer));
     const reader = await startMovingEndpoint(() => this.nextReader());
-    this.endings.push(writer.stop, reader.stop);
+    this.endpoints.push(writer, reader);
     [this.writerPort, this.readerPort] = [writer.port, reader.port];
     for (const name of names) {
       const folder = join(this.directory, name);
@@ -158,8 +158,8 @@ class ReplicatedServers implements PostgresqlServers {
   }
 
   async end(): Promise<void> {
-    await Promise.all([...this.servers.values()].map(({ running }) => running?.kill()));
-    await Promise.all(this.endings.map((end) => end()));
+    await Promise.all([...this.servers.values()].map(async ({ running }) => running?.kill()));
+    await Promise.all(this.endpoints.map((endpoint) => endpoint.stop()));
     await rm(this.directory, { recursive: true, force: true });
   }
 

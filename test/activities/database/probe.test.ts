@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { writeFileSync, mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasPassword, readAddress } from '../../../activities/database/address.ts';
@@ -168,9 +168,11 @@ describe('the address of a database', () => {
     });
     expect(readAddress('mysql://app@127.0.0.1/shop', 'x')).toMatchObject({ engine: 'mysql', port: 3306, password: 'x', tls: undefined });
     expect(readAddress('postgres://a@db:1/x?sslmode=require').tls).toEqual({ rejectUnauthorized: false });
-    const file = join(mkdtempSync(join(tmpdir(), 'holdpoint-address-')), 'ca.pem');
+    const folder = mkdtempSync(join(tmpdir(), 'holdpoint-address-'));
+    const file = join(folder, 'ca.pem');
     writeFileSync(file, 'PEM');
     expect(readAddress(`postgresql://a@db/x?sslrootcert=${file}`).tls).toMatchObject({ ca: 'PEM', rejectUnauthorized: true });
+    rmSync(folder, { recursive: true });
     expect(hasPassword('postgresql://a:b@db/x')).toBe(true);
   });
 
