@@ -9,6 +9,7 @@ import { formatTarget, type Target } from '../domain/target.ts';
 import type { ClusterAccess } from '../runbooks/configuration/configuration.ts';
 import type { BackupPlace } from '../runbooks/configuration/backups.ts';
 import type { EtcdAccess } from '../runbooks/configuration/etcd.ts';
+import type { ProbeAccess } from '../runbooks/configuration/probes.ts';
 import { connectToEks } from './eks/cluster-access.ts';
 import type { ReadEndpoints } from './gate/endpoint.ts';
 import type { KubernetesApis } from './kubernetes/client/connect.ts';
@@ -31,6 +32,8 @@ export interface Clients {
   rds(region: string): Promise<DatabaseClients>;
   /** What gates may ask over HTTP. */
   endpoints: ReadEndpoints;
+  /** How the outage of a database is measured; undefined where the configuration says nothing of it. */
+  probe(target: Target): Promise<ProbeAccess | undefined>;
   /** Findings of checks that holdpoint.yaml lets people go past. */
   waivers: ReadWaivers;
   /** How a cluster of etcd is reached. Throws `target-not-configured`. */
@@ -56,6 +59,9 @@ export type ReadEtcdClusters = () => Promise<Readonly<Record<string, EtcdAccess>
 /** Where the objects of clusters are backed up to, by their targets, as the configuration is now; paths are absolute. */
 export type ReadBackupPlaces = () => Promise<Readonly<Record<string, BackupPlace>>>;
 
+/** The probes of the configuration as they are now, by their targets; paths are absolute. */
+export type ReadProbes = () => Promise<Readonly<Record<string, ProbeAccess>>>;
+
 /** The waivers of the configuration as they are now. */
 export type ReadWaivers = () => Promise<readonly ConfiguredWaiver[]>;
 
@@ -66,6 +72,7 @@ export function createClients(
   waivers: ReadWaivers = async () => [],
   readEtcdClusters: ReadEtcdClusters = async () => ({}),
   readBackupPlaces: ReadBackupPlaces = async () => ({}),
+  readProbes: ReadProbes = async () => ({}),
 ): Clients {
   // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
   const requestHandler = { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs };
@@ -110,7 +117,8 @@ export function createClients(
   };
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, readEtcdClusters);
   const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, readBackupPlaces);
-  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups };
+  const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await readProbes(), formatTarget(target));
+  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe };
 }
 
 async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {

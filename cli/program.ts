@@ -44,6 +44,10 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/check.ts')).registerCheck,
   },
   {
+    summaries: { probe: 'write to a PostgreSQL or MySQL as a client does, and measure how long writes are refused' },
+    load: async () => (await import('./commands/probe.ts')).registerProbe,
+  },
+  {
     summaries: { demo: 'watch nodes of a cluster on this machine being replaced or emptied, with two signatures on the way' },
     load: async () => (await import('./commands/demo.ts')).registerDemo,
   },

@@ -359,6 +359,8 @@ export const errorsToldInPlace = {
   unexpected: 'retry',
   interrupted: 'refuse',
   'run-id-malformed': 'refuse',
+  'database-address-invalid': 'refuse',
+  'database-unwritable': 'refuse',
   'target-differs': 'refuse',
   aborted: 'refuse',
   'run-differs': 'refuse',

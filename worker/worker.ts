@@ -8,6 +8,7 @@ import { createClients } from '../activities/clients.ts';
 import { clustersOf } from '../runbooks/configuration/clusters.ts';
 import { backupPlacesOf } from '../runbooks/configuration/backups.ts';
 import { etcdClustersOf } from '../runbooks/configuration/etcd.ts';
+import { probesOf } from '../runbooks/configuration/probes.ts';
 import { createEvidenceDirectory } from '../activities/evidence/directory.ts';
 import { createPayloadStorage } from '../activities/evidence/payloads.ts';
 import type { Proof } from '../activities/evidence/record.ts';
@@ -58,6 +59,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     async () => (await readConfiguration()).waivers ?? [],
     async () => etcdClustersOf(file, await readConfiguration()),
     async () => backupPlacesOf(file, await readConfiguration()),
+    async () => probesOf(file, await readConfiguration()),
   );
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),

@@ -7,15 +7,6 @@ export function onlyKubernetes(apis: KubernetesApis): Clients {
     throw new Error('what works on a cluster of Kubernetes needs no AWS');
   };
   const waivers = async (): Promise<[]> => [];
-  return {
-    eks: none,
-    ec2: none,
-    cloudwatch: none,
-    rds: none,
-    endpoints: none,
-    waivers,
-    kubernetes: async () => apis,
-    etcd: none,
-    backups: none,
-  };
+  const aws = { eks: none, ec2: none, cloudwatch: none, rds: none };
+  return { ...aws, endpoints: none, waivers, kubernetes: async () => apis, etcd: none, backups: none, probe: none };
 }

@@ -1,4 +1,4 @@
-import type { ActionContext, Observation, Progress, Undo } from '../../domain/action.ts';
+import type { ActionContext, Checkpoint, Observation, Progress, Undo } from '../../domain/action.ts';
 import { describeInstance, instanceOf, writerOf, type Database, type DatabaseInstance } from '../../domain/database/database.ts';
 import { eventsSince, failoverStanding, failureCount, type FailoverFacts, type FailoverStanding } from '../../domain/database/failover.ts';
 import { bestReader, noReaderFits, unfitnessOf, type FitnessLimits, type JudgedReader } from '../../domain/database/reader-fitness.ts';
@@ -6,10 +6,12 @@ import { expectedWriter } from '../../domain/plan/expected.ts';
 import type { Blocker, Risk } from '../../domain/plan/plan.ts';
 import type { Target } from '../../domain/target.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
-import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
+import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type Following, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
+import { heartbeatTable } from '../database/session.ts';
 import { awsError } from '../failure.ts';
 import { inParallel } from '../kubernetes/client/read.ts';
+import { OutageMeasurement, outageIn, withOutage } from './outage-measurement.ts';
 import { readDatabase, readFailoverEvents, readLag, readMaintenance } from './read.ts';
 
 const estimateMs = 45_000;
@@ -37,6 +39,7 @@ export function failoverAction(clients: Clients): AnyAction {
     plan: (input, context) => planFailover(clients, input, context),
     observe: ({ facts }, context) => observeFailover(clients, facts, context),
     act: ({ facts }, context) => failOver(clients, facts, context),
+    follow: ({ facts }, context) => followFailover(clients, facts, context),
     undo: ({ facts }, context, seen) => undoFailover(clients, facts, context, seen),
   });
 }
@@ -76,7 +79,7 @@ async function planFailover(clients: Clients, input: Input, { target, expected =
     facts: { ...facts, from: identityOf(from), to: identityOf(to) },
     effects: [{ object, change: 'fail over', before: describeInstance(from), after: describeInstance(to) }],
     risks: risksOf(object, database),
-    notes: notesOf(from, to),
+    notes: [...notesOf(from, to), measurementNote(await clients.probe(target))],
     details: { lagMs: chosen.lagMs ?? null },
     outputs: { writer: to.name, previous: from.name },
     expects: [{ change: 'writer', instance: to.name }],
@@ -169,8 +172,30 @@ function notesOf(from: DatabaseInstance, to: DatabaseInstance): string[] {
   return [
     ...(to.promotionTier === from.promotionTier ? [] : [`${tier}: a failover by RDS itself chooses by them.`]),
     ...(to.zone === from.zone ? [] : [`The writer moves from ${from.zone} to ${to.zone}.`]),
-    'The outage is not measured by this step.',
   ];
+}
+
+function measurementNote(probe: { writesPerSecond: number } | undefined): string {
+  if (!probe) return 'The outage is not measured: `probes` of holdpoint.yaml has no entry for this target.';
+  return `The outage is measured by ${probe.writesPerSecond} rows a second that are written to the table ${heartbeatTable} meanwhile.`;
+}
+
+/** The same looks and the same one request, while the outage is measured. */
+async function followFailover(clients: Clients, facts: FailoverFacts, given: ActionContext): Promise<Following> {
+  const isNothing = facts.from.name === facts.to.name;
+  const nowhere = { probe: async () => undefined };
+  const measurement = await OutageMeasurement.begin(isNothing ? nowhere : clients, given, outageIn(given.checkpoint.read()));
+  const checkpoint: Checkpoint = {
+    read: () => given.checkpoint.read(),
+    write: (memory) => given.checkpoint.write(withOutage(memory, measurement.state())),
+  };
+  const context = { ...given, checkpoint };
+  return {
+    observe: async () => measurement.with(await observeFailover(clients, facts, context)),
+    act: () => failOver(clients, facts, context, () => measurement.baseline(facts.from.name)),
+    changed: (timeoutMs) => given.wait(timeoutMs),
+    stop: () => measurement.stop(),
+  };
 }
 
 async function observeFailover(clients: Clients, facts: FailoverFacts, context: ActionContext): Promise<Observation> {
@@ -219,12 +244,17 @@ function progressOf(summary: string, isDone: boolean): Progress {
 }
 
 /** Asks RDS once. That it was asked is written down first, and is safe when the request goes out. */
-async function failOver(clients: Clients, facts: FailoverFacts, context: ActionContext): Promise<void> {
+async function failOver(
+  clients: Clients,
+  facts: FailoverFacts,
+  context: ActionContext,
+  ready: () => Promise<void> = async () => undefined,
+): Promise<void> {
   const { target, checkpoint, retry, signal } = context;
   const { failuresAccepted } = memoryOf(context) ?? { failuresAccepted: 0 };
   const { changes } = await clients.rds(target.region);
   checkpoint.write({ retry, asked: true, failuresAccepted });
-  await context.wait(checkpointMs);
+  await Promise.all([context.wait(checkpointMs), ready()]);
   const forget = (): void => checkpoint.write({ retry, asked: false, failuresAccepted });
   try {
     // A second ago it was as planned; RDS itself compares nothing.

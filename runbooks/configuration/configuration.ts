@@ -20,6 +20,7 @@ import { backupPlaceIn, backupPlacesGrammar, checkBackupPlaces, type BackupPlace
 import { checkEtcd, etcdClustersIn, etcdGrammar, type EtcdAccess } from './etcd.ts';
 import { checkEndpoints, endpointGrammar, endpointsOf, type Endpoint } from './endpoints.ts';
 import { checkNotifications, notificationsGrammar, notificationsOf, type Notifications } from './notifications.ts';
+import { checkProbes, probeGrammar, probesIn, type ProbeAccess } from './probes.ts';
 import { placeIn, placeOf, type EvidencePlace } from './places.ts';
 
 const ed25519KeyBytes = 32;
@@ -57,6 +58,8 @@ export interface Configuration {
   rules?: Rule[];
   /** What gates may ask over HTTP, by name. */
   endpoints?: Record<string, Endpoint>;
+  /** How outages of databases are measured, by their targets. */
+  probes?: Record<string, ProbeAccess>;
   /** Whom to tell of what, and how; nobody where it is left out. */
   notifications?: Notifications;
   /** When maintenance may be done, by the names of the calendars. */
@@ -181,6 +184,16 @@ export const configurationGrammar = z.strictObject({
     .describe('Who may start what on which targets, and what has to be signed for it. Every rule that covers a step counts.')
     .optional(),
   endpoints: z.record(name, endpointGrammar).describe('What gates may ask over HTTP, by name.').optional(),
+  probes: z
+    .record(
+      z
+        .string()
+        .max(253)
+        .regex(/^rds\/[a-z0-9-]+\/[a-z0-9-]+$/, 'must be a target such as rds/eu-central-1/orders'),
+      probeGrammar,
+    )
+    .describe('How the outages of Aurora clusters are measured while they are changed, by their targets.')
+    .optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
   calendars: calendarsGrammar.describe('When maintenance may be done: windows, and freezes that win over them.').optional(),
   waivers: z
@@ -211,6 +224,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkBackupPlaces(document.backups ?? {}, (target) => parseTarget(target).kind, sourceMap);
   checkRules(document, sourceMap);
   checkEndpoints(document.endpoints ?? {}, sourceMap);
+  checkProbes(document.probes ?? {}, sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
   checkCalendars(document.calendars, sourceMap);
   const problems = sourceMap.problems();
@@ -225,7 +239,7 @@ function isEd25519Key(text: string): boolean {
 }
 
 function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['people', 'groups', 'policies', 'clusters', 'etcd', 'backups', 'workers', 'endpoints'] as const) {
+  for (const part of ['people', 'groups', 'policies', 'clusters', 'etcd', 'backups', 'workers', 'endpoints', 'probes'] as const) {
     const count = Object.keys(document[part] ?? {}).length;
     if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
   }
@@ -373,6 +387,7 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     systems,
     rules,
     endpoints: document.endpoints && endpointsOf(document.endpoints),
+    probes: document.probes && probesIn(document.probes),
     notifications: document.notifications && notificationsOf(document.notifications),
     calendars: calendars && definitionsOf(calendars, sourceMap),
     waivers: document.waivers,

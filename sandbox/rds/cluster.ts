@@ -6,6 +6,7 @@ import {
   type DatabaseEvent,
   type DatabaseInstance,
   type DatabaseSeed,
+  type DatabaseServers,
   type FailoverTwist,
   type PendingMaintenance,
 } from './model.ts';
@@ -50,8 +51,13 @@ export class DatabaseCluster {
   writer: string;
   /** How the next failover goes; as it was asked for unless set. */
   twist: FailoverTwist | undefined;
+  /** Real servers behind the instances, where there are any. */
+  servers: DatabaseServers | undefined;
+  /** What a real server has refused to do: nothing that is seen here is to be trusted then. */
+  serverTrouble: unknown;
   private readonly clock: Clock;
   private readonly random: Random;
+  private atWork = Promise.resolve();
 
   constructor(seed: DatabaseSeed, { clock, random }: { clock: Clock; random: Random }) {
     const [first] = seed.instances;
@@ -124,7 +130,14 @@ export class DatabaseCluster {
       if (promotionTier !== undefined) instance.promotionTier = promotionTier;
       if (wanted === undefined && promotionTier === undefined) return;
       instance.status = 'modifying';
-      this.clock.after(wanted === undefined ? settingChangeMs : classChangeMs, () => this.endModification(instance, wanted));
+      if (wanted !== undefined) this.byServers((servers) => servers.stop(name));
+      this.clock.after(wanted === undefined ? settingChangeMs : classChangeMs, () => {
+        if (wanted === undefined) return this.endModification(instance, wanted);
+        this.byServers(
+          (servers) => servers.follow(name),
+          () => this.endModification(instance, wanted),
+        );
+      });
     });
     return instance;
   }
@@ -156,11 +169,15 @@ export class DatabaseCluster {
     this.status = 'failing-over';
     const told = twist?.kind !== 'goes-untold';
     const distance = from.zone === to.zone ? 'same AZ' : 'cross AZ';
+    this.byServers((servers) => servers.stop(from.name));
     if (told) this.tellFailover(`Started ${distance} failover to DB instance: ${to.name}`);
     this.clock.after(this.random.between(promotionMs.least, promotionMs.most), () => {
       if (twist?.kind === 'fails') return this.giveUp('Cluster failover failed, check the health of your cluster instances and try again.');
       if (twist?.kind === 'returns') return this.giveUp(`Promoting previous primary again: ${from.name}`);
-      this.promote(from, to, told);
+      this.byServers(
+        (servers) => servers.promote(to.name),
+        () => this.promote(from, to, told),
+      );
     });
   }
 
@@ -176,9 +193,26 @@ export class DatabaseCluster {
     if (told) this.tellFailover(`Completed failover to DB instance: ${to.name}`);
     this.clock.after(settleMs, () => (this.status = 'available'));
     this.clock.after(restartMs, () => {
-      from.status = 'available';
-      this.tell('db-instance', from.name, 'DB instance restarted', ['availability']);
+      this.byServers(
+        (servers) => servers.follow(from.name),
+        () => this.endRestart(from),
+      );
     });
+  }
+
+  private endRestart(instance: DatabaseInstance): void {
+    instance.status = 'available';
+    this.tell('db-instance', instance.name, 'DB instance restarted', ['availability']);
+  }
+
+  /** What real servers do one after another comes before what is told of it; without any it is told at once. */
+  private byServers(work: (servers: DatabaseServers) => Promise<void>, then: () => void = () => undefined): void {
+    const { servers } = this;
+    if (!servers) return then();
+    this.atWork = this.atWork
+      .then(() => work(servers))
+      .then(then)
+      .catch((error: unknown) => void (this.serverTrouble ??= error));
   }
 
   private tellFailover(message: string): void {

@@ -75,6 +75,16 @@ export type FailoverTwist =
   /** The members change, and no event ever says so. */
   | { kind: 'goes-untold' };
 
+/** Real servers behind the instances: what RDS does to an instance is done to its server, too. */
+export interface DatabaseServers {
+  /** Ends a server; what it has written is with the others. */
+  stop(instance: string): Promise<void>;
+  /** Makes a reader the writer, and has the cluster endpoint lead to it. */
+  promote(instance: string): Promise<void>;
+  /** Has a server that was ended come back as a reader. */
+  follow(instance: string): Promise<void>;
+}
+
 /** A request that RDS refuses: the code and the message that go over the wire. */
 export class DatabaseFault extends Error {
   override readonly name = 'DatabaseFault';

@@ -63,7 +63,7 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/evidence/entries.ts', 'activities/storage'],
   },
-  // Drains, checks and looks at backups, with the user's own rights, and calendars, which are the same everywhere: they need no worker.
+  // Drains, checks, looks at backups and probes, with the user's own rights, and calendars: they need no worker.
   cli: {
     ours: [
       'client',
@@ -77,6 +77,7 @@ const folderLaws: Record<string, FolderLaw> = {
       'activities/backup/by-hand.ts',
       'activities/kubernetes/export/by-hand.ts',
       'activities/preflight/reachable.ts',
+      'activities/database/by-hand.ts',
       'cli',
     ],
   },

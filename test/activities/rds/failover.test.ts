@@ -84,6 +84,8 @@ describe('a failover', () => {
     demo.proxy.treat = once(isFailover, 'lose-answer');
     const performed = await demo.perform(action, plan);
     expect(performed).toMatchObject({ acts: 1, outputs: { writer: 'demo-b', previous: 'demo-a' }, passed: { 'aws-unreachable': 1 } });
+    expect(performed.outputs.outage).toEqual({ measured: false, reason: 'no probe is configured' });
+    expect(plan.notes.join(' ')).toContain('The outage is not measured: `probes` of holdpoint.yaml has no entry');
     expect(database.failovers).toMatchObject([{ from: 'demo-a', asked: 'demo-b', to: 'demo-b' }]);
     const undo = await demo.undo(action, plan);
     expect(undo).toMatchObject([{ uses: action, with: { writer: 'demo-b', to: 'demo-a' } }]);

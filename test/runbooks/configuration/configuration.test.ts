@@ -6,6 +6,7 @@ import { formatProblem } from '../../../runbooks/grammar/problem.ts';
 import { clustersOf } from '../../../runbooks/configuration/clusters.ts';
 import { backupPlacesOf } from '../../../runbooks/configuration/backups.ts';
 import { etcdClustersOf } from '../../../runbooks/configuration/etcd.ts';
+import { probesOf } from '../../../runbooks/configuration/probes.ts';
 
 // Public keys of RFC 8037, appendix A.2, and RFC 8032, section 7.1, tests 2 and 3.
 const adaKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo';
@@ -206,6 +207,21 @@ test('objects of clusters are backed up to a place for each target, and what can
   expect(said).toContain('Must name either a `keyFile` or a `kmsKey`');
 });
 
+test('probes of databases have their URLs from files or the environment', () => {
+  const text = `${sound}probes:
+  rds/eu-central-1/orders: { urlFile: writer-url, readerUrlFromEnvironment: READER_URL, writesPerSecond: 50 }
+`;
+  const { configuration, problems } = loadConfiguration(text, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(probesOf('/etc/holdpoint/h.yaml', configuration!)).toEqual({
+    'rds/eu-central-1/orders': {
+      writer: { file: '/etc/holdpoint/writer-url' },
+      reader: { environment: 'READER_URL' },
+      writesPerSecond: 50,
+    },
+  });
+});
+
 test('rules are read as they are', () => {
   const rules = `rules:
   - { targets: ['eks/*/prod-*'], changes: [destroys], operate: [sre, ada], start: [people], policy: test-change }
@@ -266,6 +282,11 @@ describe('a mistake is reported at its place', () => {
       'two places for artifacts',
       `${sound}artifacts: { directory: a, s3: { bucket: our-artifacts, region: eu-central-1 } }\n`,
       'h.yaml:10:12 error artifacts: Must name either a `directory` or a bucket (`s3`), not both.',
+    ],
+    [
+      'a probe without a URL',
+      `${sound}probes: { rds/eu-central-1/orders: { writesPerSecond: 5 } }\n`,
+      'h.yaml:10:36 error probes["rds/eu-central-1/orders"]: Must name either `urlFile` or `urlFromEnvironment`, not both.',
     ],
     ['a cluster of etcd without endpoints', `${sound}etcd: { prod: { endpoints: [] } }\n`, 'h.yaml:10:28 error etcd.prod.endpoints: '],
     [
