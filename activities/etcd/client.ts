@@ -50,6 +50,8 @@ export interface EtcdClient {
   members(signal?: AbortSignal): Promise<EtcdMember[]>;
   /** The hash of a member's keys up to a revision; undefined where it has not come that far. Throws `etcd-unreachable`. */
   hashKv(member: EtcdMember, revision: number, signal?: AbortSignal): Promise<HashKv | undefined>;
+  /** Has one member do something by a command of etcdctl; how that ended is told by its end. Throws `etcd-program-unusable`. */
+  tell(member: EtcdMember, command: readonly string[], timeoutMs: number, signal?: AbortSignal): Promise<ProgramEnd>;
   /** Path of etcdctl, and the flags that lead to a member. */
   command(member: EtcdMember): Promise<{ file: string; flags: string[] }>;
 }
@@ -118,7 +120,8 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
     if (!answer) throw unreachable(name, 'endpoint hashkv', end.code === 0 ? 'its answer cannot be read' : end.reason);
     return { hash: answer.hash, hashRevision: answer.hash_revision, compactRevision: answer.compact_revision };
   };
-  return { members, hashKv, command: async ({ endpoint = '' }) => ({ file: await file(), flags: flagsOf(access, endpoint) }) };
+  const tell: EtcdClient['tell'] = ({ endpoint = '' }, command, timeoutMs, signal) => ask(endpoint, command, timeoutMs, signal);
+  return { members, hashKv, tell, command: async ({ endpoint = '' }) => ({ file: await file(), flags: flagsOf(access, endpoint) }) };
 }
 
 /** Certificates are given by the paths of their files: nothing secret is among the arguments, which everybody on the machine can read. */

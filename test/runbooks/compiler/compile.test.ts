@@ -464,6 +464,7 @@ describe('the shipped runbooks', () => {
       'cluster-upgrades',
       'etcd-backup',
       'etcd-backup-retention',
+      'etcd-defrag',
       'etcd-restore-drill',
       'node-group-rotation',
       'node-group-update',
