@@ -36,7 +36,13 @@ const statusAnswer = z
   .length(1);
 const membersAnswer = z.object({
   members: z.array(
-    z.object({ ID: id, name: z.string().default(''), clientURLs: z.array(z.string()).default([]), isLearner: z.boolean().default(false) }),
+    z.object({
+      ID: id,
+      name: z.string().default(''),
+      peerURLs: z.array(z.string()).default([]),
+      clientURLs: z.array(z.string()).default([]),
+      isLearner: z.boolean().default(false),
+    }),
   ),
 });
 const alarmNames: Readonly<Record<string, string>> = { 0: 'NONE', 1: 'NOSPACE', 2: 'CORRUPT' };
@@ -97,7 +103,7 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
       parsed(['member', 'list'], membersAnswer),
       parsed(['alarm', 'list'], alarmsAnswer),
     ]);
-    return listed.map(({ ID, name, clientURLs, isLearner }): EtcdMember => {
+    return listed.map(({ ID, name, peerURLs, clientURLs, isLearner }): EtcdMember => {
       const look =
         looks.find(({ answer }) => answer?.header.member_id === ID) ?? looks.find(({ endpoint }) => clientURLs.includes(endpoint));
       const own = alarms.filter(({ memberID, alarm }) => memberID === ID && alarm !== 0);
@@ -105,6 +111,7 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
         id: ID,
         name: visible(name === '' ? ID : name, shownCharactersMax),
         ...(look && { endpoint: look.endpoint }),
+        peerUrls: peerURLs.map((url) => visible(url, shownCharactersMax)),
         isLearner,
         ...(look?.answer && { status: statusOf(look.answer) }),
         ...(look && !look.answer && { silence: look.silence }),

@@ -105,6 +105,30 @@ const etcdDefragment = declareAction({
   outputs: { defragmented: number },
 });
 
+const etcdReplaceMember = declareAction({
+  name: 'etcd.replaceMember',
+  summary: 'Takes a member out, announces another one as a learner, waits until it was started and has caught up, and lets it vote.',
+  worksOn,
+  input: z.strictObject({
+    member: z.string().min(1).max(200).describe('The member that goes: its name, or its id in hexadecimal digits.'),
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'must be letters, digits, `.`, `_` and `-`')
+      .describe('Name of the member that comes; it may be the same.'),
+    peerUrl: z
+      .string()
+      .max(300)
+      .regex(/^https?:\/\/[^\s/@,?#]+:\d{1,5}$/, 'must be an address such as https://10.0.0.4:2380')
+      .describe('Its address for the other members.'),
+    lagMax,
+  }),
+  change: 'destroys',
+  undo: { none: 'A member that was removed cannot come back with its data.' },
+  // Somebody has to start the new member, and it has to fetch all keys.
+  limits: { timeoutMs: 4 * hourMs },
+  outputs: { member: text },
+});
+
 /** A cluster of etcd that holdpoint.yaml names, by its name: `etcd/prod`. */
 export const etcd = {
   name: 'etcd',
@@ -126,5 +150,6 @@ export const etcd = {
     'etcd.deleteBackups': etcdDeleteBackups,
     'etcd.drill': etcdDrill,
     'etcd.defragment': etcdDefragment,
+    'etcd.replaceMember': etcdReplaceMember,
   },
 } as const satisfies SystemDeclaration;

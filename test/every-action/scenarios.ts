@@ -183,7 +183,14 @@ export const scenarios: readonly ActionScenario[] = [
 export const openedByPeople: readonly string[] = ['gate.manualCheck'];
 
 /** Actions that need real members of etcd, which no sandbox plays: test/lab-etcd/ carries them out. */
-export const shownInTheLab: readonly string[] = ['etcd.check', 'etcd.backup', 'etcd.deleteBackups', 'etcd.drill', 'etcd.defragment'];
+export const shownInTheLab: readonly string[] = [
+  'etcd.check',
+  'etcd.backup',
+  'etcd.deleteBackups',
+  'etcd.drill',
+  'etcd.defragment',
+  'etcd.replaceMember',
+];
 
 /** Actions that look at a place for backups, which is no part of a world; test/activities/backup/required.test.ts has them. */
 export const shownWithBackups: readonly string[] = ['backup.required'];

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openBackupStore } from '../../activities/backup/store.ts';
@@ -83,6 +83,54 @@ describe('etcd.defragment', () => {
     }
     expect(await world.perform('etcd.defragment', plan)).toMatchObject({ before: 'done', acts: 0 });
     expect((await world.plan('etcd.defragment', rule)).effects).toEqual([]);
+  });
+});
+
+describe('etcd.replaceMember', () => {
+  test('takes the leader out, waits until the new one was started, and lets it vote; killed after each stage, it does none twice', async () => {
+    const before = await look();
+    const leader = before.find(({ name }) => name === nameOfLeader(before))!;
+    const member = world.cluster.members.find(({ name }) => name === leader.name)!;
+    const input = { member: member.name, name: member.name, peerUrl: member.peerUrl };
+    const taken = before.find(({ name }) => name !== leader.name)!;
+    const wrong = await world.plan('etcd.replaceMember', { member: 'm9', name: 'm9', peerUrl: taken.peerUrls![0]! });
+    expect(wrong.blockers.map(({ reason }) => reason)).toEqual([
+      'There is no such member.',
+      expect.stringContaining(`is the peer address of ${taken.name}`),
+    ]);
+    const plan = await world.plan('etcd.replaceMember', input);
+    expect(plan).toMatchObject({
+      blockers: [],
+      effects: [{ before: BigInt(leader.id).toString(16) }, { after: { peerUrl: member.peerUrl } }],
+    });
+    expect(JSON.stringify(plan.risks)).toContain('every one of the 2 other members is needed');
+    const log = join(world.directory, 'replacement-calls');
+    const putBack = await world.replaceEtcdctl(`case "$2" in remove|add|promote) echo "$2" >> ${log};; esac\nexec "$REAL" "$@"`);
+    /** Performs it until it has come so far, as if its worker was killed there. */
+    const performUntil = async (stage: RegExp): Promise<void> => {
+      const cut = new AbortController();
+      const onProgress = ({ summary = '' } = {}): void => void (stage.test(summary) && cut.abort(new Error('cut')));
+      await expect(world.perform('etcd.replaceMember', plan, { signal: cut.signal, onProgress })).rejects.toThrow('cut');
+    };
+    await performUntil(/is removed/);
+    await performUntil(/start etcd over an empty data directory with --name=m\d --initial-cluster-state=existing/);
+    await member.stop();
+    await rm(member.dataDirectory, { recursive: true });
+    await member.start('--initial-cluster-state=existing');
+    expect(await world.perform('etcd.replaceMember', plan)).toMatchObject({ outputs: { member: member.name } });
+    expect(await world.perform('etcd.replaceMember', plan)).toMatchObject({ before: 'done', acts: 0 });
+    putBack();
+    expect(
+      (await readFile(log, 'utf8'))
+        .trim()
+        .split('\n')
+        .filter((call, index, all) => call !== all[index - 1]),
+    ).toEqual(['remove', 'add', 'promote']);
+    const after = await look();
+    expect(after.map(({ isLearner }) => isLearner)).toEqual([false, false, false]);
+    expect(after.some(({ id }) => id === leader.id)).toBe(false);
+    expect((await world.plan('etcd.replaceMember', { ...input, member: BigInt(leader.id).toString(16) })).effects).toEqual([]);
+    expect((await world.plan('etcd.check')).blockers).toEqual([]);
   });
 });
 

@@ -92,7 +92,13 @@ export function databaseNamed(name: string): DatabaseSeed {
 }
 
 /** Runbooks that need real members of etcd, which no sandbox plays: test/lab-etcd/ carries out their steps. */
-const shownInTheLab: readonly string[] = ['etcd-backup', 'etcd-backup-retention', 'etcd-defrag', 'etcd-restore-drill'];
+const shownInTheLab: readonly string[] = [
+  'etcd-backup',
+  'etcd-backup-retention',
+  'etcd-defrag',
+  'etcd-member-replace',
+  'etcd-restore-drill',
+];
 
 /** The runbooks that are shipped and those that have a scenario, by name; they are the same. */
 export const shipped = shippedRunbooks().filter((name) => !shownInTheLab.includes(name));

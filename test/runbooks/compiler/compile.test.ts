@@ -465,6 +465,7 @@ describe('the shipped runbooks', () => {
       'etcd-backup',
       'etcd-backup-retention',
       'etcd-defrag',
+      'etcd-member-replace',
       'etcd-restore-drill',
       'node-group-rotation',
       'node-group-update',
