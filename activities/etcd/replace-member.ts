@@ -120,7 +120,8 @@ function summaryOf(at: ReplacementStage, members: readonly EtcdMember[], { name:
     case 'start': {
       if (at.incoming.silence !== undefined) return `${incoming} does not answer: ${at.incoming.silence}`;
       const rest = members.filter((member) => member !== at.incoming).map((member) => `${member.name}=${member.peerUrls?.[0] ?? ''}`);
-      const flags = `--name=${incoming} --initial-cluster-state=existing --initial-cluster=${[...rest, `${incoming}=${peerUrl}`].join(',')}`;
+      const initial = [...rest, `${incoming}=${peerUrl}`].join(',');
+      const flags = `--name=${incoming} --initial-cluster-state=existing --initial-cluster=${initial}`;
       return `start etcd over an empty data directory with ${flags}; \`endpoints\` of holdpoint.yaml must have its client address`;
     }
     case 'catch-up':
