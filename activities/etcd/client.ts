@@ -29,6 +29,7 @@ const statusAnswer = z
         leader: id.default('0'),
         raftIndex: count,
         raftAppliedIndex: count,
+        isLearner: z.boolean().default(false),
         errors: z.array(z.string()).default([]),
       }),
     }),
@@ -91,7 +92,8 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
         return { endpoint, answer, silence: end.code === 0 ? 'its answer cannot be read' : end.reason };
       }),
     );
-    const awake = looks.find(({ answer }) => answer !== undefined);
+    // A learner tells how it is itself, and refuses to tell of the others.
+    const awake = looks.find(({ answer }) => answer?.isLearner === false) ?? looks.find(({ answer }) => answer !== undefined);
     if (!awake) throw unreachable(looks.map(({ endpoint }) => endpoint).join(', '), 'endpoint status', looks[0]?.silence ?? '');
     const parsed = async <Answer>(args: readonly string[], shape: z.ZodType<Answer>): Promise<Answer> => {
       const end = await ask(awake.endpoint, args, answerTimeoutMs, signal);
