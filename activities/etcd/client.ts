@@ -29,6 +29,7 @@ const statusAnswer = z
         leader: id.default('0'),
         raftIndex: count,
         raftAppliedIndex: count,
+        isLearner: z.boolean().default(false),
         errors: z.array(z.string()).default([]),
       }),
     }),
@@ -36,7 +37,13 @@ const statusAnswer = z
   .length(1);
 const membersAnswer = z.object({
   members: z.array(
-    z.object({ ID: id, name: z.string().default(''), clientURLs: z.array(z.string()).default([]), isLearner: z.boolean().default(false) }),
+    z.object({
+      ID: id,
+      name: z.string().default(''),
+      peerURLs: z.array(z.string()).default([]),
+      clientURLs: z.array(z.string()).default([]),
+      isLearner: z.boolean().default(false),
+    }),
   ),
 });
 const alarmNames: Readonly<Record<string, string>> = { 0: 'NONE', 1: 'NOSPACE', 2: 'CORRUPT' };
@@ -50,6 +57,8 @@ export interface EtcdClient {
   members(signal?: AbortSignal): Promise<EtcdMember[]>;
   /** The hash of a member's keys up to a revision; undefined where it has not come that far. Throws `etcd-unreachable`. */
   hashKv(member: EtcdMember, revision: number, signal?: AbortSignal): Promise<HashKv | undefined>;
+  /** Has one member do something by a command of etcdctl; how that ended is told by its end. Throws `etcd-program-unusable`. */
+  tell(member: EtcdMember, command: readonly string[], timeoutMs: number, signal?: AbortSignal): Promise<ProgramEnd>;
   /** Path of etcdctl, and the flags that lead to a member. */
   command(member: EtcdMember): Promise<{ file: string; flags: string[] }>;
 }
@@ -83,7 +92,8 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
         return { endpoint, answer, silence: end.code === 0 ? 'its answer cannot be read' : end.reason };
       }),
     );
-    const awake = looks.find(({ answer }) => answer !== undefined);
+    // A learner tells how it is itself, and refuses to tell of the others.
+    const awake = looks.find(({ answer }) => answer?.isLearner === false) ?? looks.find(({ answer }) => answer !== undefined);
     if (!awake) throw unreachable(looks.map(({ endpoint }) => endpoint).join(', '), 'endpoint status', looks[0]?.silence ?? '');
     const parsed = async <Answer>(args: readonly string[], shape: z.ZodType<Answer>): Promise<Answer> => {
       const end = await ask(awake.endpoint, args, answerTimeoutMs, signal);
@@ -95,7 +105,7 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
       parsed(['member', 'list'], membersAnswer),
       parsed(['alarm', 'list'], alarmsAnswer),
     ]);
-    return listed.map(({ ID, name, clientURLs, isLearner }): EtcdMember => {
+    return listed.map(({ ID, name, peerURLs, clientURLs, isLearner }): EtcdMember => {
       const look =
         looks.find(({ answer }) => answer?.header.member_id === ID) ?? looks.find(({ endpoint }) => clientURLs.includes(endpoint));
       const own = alarms.filter(({ memberID, alarm }) => memberID === ID && alarm !== 0);
@@ -103,6 +113,7 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
         id: ID,
         name: visible(name === '' ? ID : name, shownCharactersMax),
         ...(look && { endpoint: look.endpoint }),
+        peerUrls: peerURLs.map((url) => visible(url, shownCharactersMax)),
         isLearner,
         ...(look?.answer && { status: statusOf(look.answer) }),
         ...(look && !look.answer && { silence: look.silence }),
@@ -118,7 +129,8 @@ export function createEtcdClient(access: EtcdAccess, target: Target, cwd?: strin
     if (!answer) throw unreachable(name, 'endpoint hashkv', end.code === 0 ? 'its answer cannot be read' : end.reason);
     return { hash: answer.hash, hashRevision: answer.hash_revision, compactRevision: answer.compact_revision };
   };
-  return { members, hashKv, command: async ({ endpoint = '' }) => ({ file: await file(), flags: flagsOf(access, endpoint) }) };
+  const tell: EtcdClient['tell'] = ({ endpoint = '' }, command, timeoutMs, signal) => ask(endpoint, command, timeoutMs, signal);
+  return { members, hashKv, tell, command: async ({ endpoint = '' }) => ({ file: await file(), flags: flagsOf(access, endpoint) }) };
 }
 
 /** Certificates are given by the paths of their files: nothing secret is among the arguments, which everybody on the machine can read. */

@@ -74,7 +74,8 @@ async function requireVersion(file: string, program: EtcdProgramName): Promise<v
  */
 export async function runProgram(file: string, args: readonly string[], { timeoutMs, signal, cwd }: ProgramCall): Promise<ProgramEnd> {
   const env = programEnvironment();
-  const options = { cwd, timeout: timeoutMs, maxBuffer: outputBytesMax, killSignal: 'SIGKILL' as const, signal, env };
+  // Node refuses a fraction, which a time that follows from a size is.
+  const options = { cwd, timeout: Math.ceil(timeoutMs), maxBuffer: outputBytesMax, killSignal: 'SIGKILL' as const, signal, env };
   return new Promise((resolve, reject) => {
     execFile(file, [...args], options, (error, stdout, stderr) => {
       if (error === null) resolve({ code: 0, stdout, reason: '' });

@@ -188,7 +188,12 @@ export async function requireEqualMembers(
 ): Promise<string[]> {
   const hashes = await hashesAt(client, members, facts.hashRevision, signal);
   const compacted = (): HoldpointError => {
-    const cause = `the members have compacted, or are behind revision ${facts.hashRevision}, so that they cannot be compared with it`;
+    // Of a revision that is the last compaction itself, members give a hash as if there was none (etcd 3.7): it is that of no file.
+    const isNewest = facts.compactRevision === facts.hashRevision;
+    const why = `its newest revision ${facts.hashRevision} is the last compaction itself, and members give no hash for it that compares`;
+    const cause = isNewest
+      ? `${why}: it has to wait until something is written`
+      : `the members have compacted, or are behind revision ${facts.hashRevision}, so that they cannot be compared with it`;
     return new HoldpointError('snapshot-interrupted', { member: source.name, target, cause });
   };
   if (!hashes) throw compacted();

@@ -5,6 +5,8 @@ export interface EtcdMember {
   name: string;
   /** The address at which it was asked; absent where the configuration names none for it. */
   endpoint?: string;
+  /** Its addresses for the other members. */
+  peerUrls?: string[];
   isLearner: boolean;
   /** What it says of itself; absent where it did not answer. */
   status?: EtcdStatus;

@@ -78,6 +78,61 @@ const etcdDrill = declareAction({
   outputs: { backup: text, revision: number, drilledAt: text, restoreMs: number, ageMs: number },
 });
 
+const etcdDefragment = declareAction({
+  name: 'etcd.defragment',
+  summary:
+    'Gives unused room of the files of members back, one after another: followers first, the leader once it is none, all well in between.',
+  worksOn,
+  input: z.strictObject({
+    unusedPercentMin: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(45)
+      .describe('Members of whose file less than this share is unused are left alone; 45 if left out.'),
+    sizeMin: z
+      .int()
+      .min(0)
+      .max(1_000_000_000_000)
+      .default(100_000_000)
+      .describe('Members with a smaller file, in bytes, are left alone; 100000000 if left out.'),
+    settle: z
+      .string()
+      .refine((given) => (parseDurationMs(given) ?? hourMs + 1) <= hourMs, { error: 'must be a duration such as 30s, an hour at most' })
+      .default('30s')
+      .describe('How long the cluster is left alone after each member; 30s if left out.'),
+    lagMax,
+  }),
+  change: 'changes',
+  undo: { none: 'Nothing has to be taken back: the keys are what they were.' },
+  limits: { timeoutMs: 6 * hourMs },
+  outputs: { defragmented: number },
+});
+
+const etcdReplaceMember = declareAction({
+  name: 'etcd.replaceMember',
+  summary: 'Takes a member out, announces another one as a learner, waits until it was started and has caught up, and lets it vote.',
+  worksOn,
+  input: z.strictObject({
+    member: z.string().min(1).max(200).describe('The member that goes: its name, or its id in hexadecimal digits.'),
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'must be letters, digits, `.`, `_` and `-`')
+      .describe('Name of the member that comes; it may be the same.'),
+    peerUrl: z
+      .string()
+      .max(300)
+      .regex(/^https?:\/\/[^\s/@,?#]+:\d{1,5}$/, 'must be an address such as https://10.0.0.4:2380')
+      .describe('Its address for the other members.'),
+    lagMax,
+  }),
+  change: 'destroys',
+  undo: { none: 'A member that was removed cannot come back with its data.' },
+  // Somebody has to start the new member, and it has to fetch all keys.
+  limits: { timeoutMs: 4 * hourMs },
+  outputs: { member: text },
+});
+
 /** A cluster of etcd that holdpoint.yaml names, by its name: `etcd/prod`. */
 export const etcd = {
   name: 'etcd',
@@ -93,5 +148,12 @@ export const etcd = {
       configuredIn: 'etcd',
     },
   ],
-  actions: { 'etcd.check': etcdCheck, 'etcd.backup': etcdBackup, 'etcd.deleteBackups': etcdDeleteBackups, 'etcd.drill': etcdDrill },
+  actions: {
+    'etcd.check': etcdCheck,
+    'etcd.backup': etcdBackup,
+    'etcd.deleteBackups': etcdDeleteBackups,
+    'etcd.drill': etcdDrill,
+    'etcd.defragment': etcdDefragment,
+    'etcd.replaceMember': etcdReplaceMember,
+  },
 } as const satisfies SystemDeclaration;

@@ -191,6 +191,8 @@ export const shownInTheLab: readonly string[] = [
   'kubernetes.backup',
   'kubernetes.restore',
   'kubernetes.deleteBackups',
+  'etcd.defragment',
+  'etcd.replaceMember',
 ];
 
 /** Actions that look at a place for backups, which is no part of a world; test/activities/backup/required.test.ts has them. */

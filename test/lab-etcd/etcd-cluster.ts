@@ -17,6 +17,8 @@ export interface LabMember {
   name: string;
   /** Its client address. */
   endpoint: string;
+  /** Its address for the other members. */
+  peerUrl: string;
   dataDirectory: string;
   /** Ends it at once (SIGKILL), as a crash would. */
   kill(): Promise<void>;
@@ -68,7 +70,15 @@ export async function startEtcdCluster({ binaries, tls, count = 3 }: EtcdCluster
       const all = [...args, ...addresses, ...tlsFlags(tls), ...flags];
       running = await startProcess({ name: `etcd ${name}`, command: binaries.etcd, args: all, ready: readyPattern, readyTimeoutMs });
     };
-    return { name, endpoint: client, dataDirectory, start, stop: async () => running?.stop(), kill: async () => running?.kill() };
+    return {
+      name,
+      endpoint: client,
+      peerUrl: peer,
+      dataDirectory,
+      start,
+      stop: async () => running?.stop(),
+      kill: async () => running?.kill(),
+    };
   });
   const stop = async (): Promise<void> => {
     await Promise.all(members.map((member) => member.stop()));

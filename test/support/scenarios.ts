@@ -98,6 +98,8 @@ const shownInTheLab: readonly string[] = [
   'eks-restore',
   'etcd-backup',
   'etcd-backup-retention',
+  'etcd-defrag',
+  'etcd-member-replace',
   'etcd-restore-drill',
 ];
 

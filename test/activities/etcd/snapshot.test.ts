@@ -34,14 +34,34 @@ function snapshotOf(pages: number): Buffer {
 }
 
 describe('a snapshot that does not come to its end leaves nothing, and says why', () => {
-  async function taken(script: string, signal = never, stallTimeoutMs = 60_000): Promise<{ failure: unknown; left: string[] }> {
+  async function taken(
+    script: string,
+    signal = never,
+    stallTimeoutMs = 60_000,
+    of = member,
+  ): Promise<{ failure: unknown; left: string[] }> {
     const folder = await folderWith('etcdctl', script);
     const file = await workFile(folder, 'r-1.s', 'snapshot');
     const client = { command: async () => ({ file: join(folder, 'etcdctl'), flags: [] }) } as unknown as EtcdClient;
     const taking = { target, file, signal, onBytes: () => undefined, stallTimeoutMs };
-    const failure = await takeSnapshot(client, member, taking).catch((error: unknown) => error);
+    const failure = await takeSnapshot(client, of, taking).catch((error: unknown) => error);
     return { failure, left: await readdir(dirname(file)) };
   }
+
+  test('a store of any size is given a time, which is none of whole milliseconds', async () => {
+    const status = {
+      clusterId: '7',
+      version: '3.7.3',
+      revision: 1,
+      raftIndex: 1,
+      raftAppliedIndex: 1,
+      leader: '1',
+      usedBytes: 0,
+      errors: [],
+    };
+    const large = { ...member, status: { ...status, sizeBytes: 376_279_040 + 1 } };
+    expect(await taken('echo "pages" > "$3"', never, 60_000, large)).toEqual({ failure: undefined, left: ['r-1.s.etcd-snapshot'] });
+  });
 
   test.each([
     ['the member sends nothing more', 'printf abc > "$3.part"; exec sleep 60', 'nothing came for 0.2 s', 200],

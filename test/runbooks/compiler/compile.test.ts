@@ -467,6 +467,8 @@ describe('the shipped runbooks', () => {
       'eks-restore',
       'etcd-backup',
       'etcd-backup-retention',
+      'etcd-defrag',
+      'etcd-member-replace',
       'etcd-restore-drill',
       'node-group-rotation',
       'node-group-update',
@@ -485,12 +487,10 @@ describe('the shipped runbooks', () => {
     const { text, file } = readRunbook('runbooks/node-group-rotation.yaml');
     const { runbook } = compileRunbook(text, file);
     expect(runbook?.steps.map((step) => (step.kind === 'action' ? step.uses : `${step.kind} ${step.id}`))).toEqual([
-      'backup.required',
       'eks.preflight',
       'kubernetes.checkDrain',
       'eks.createNodegroup',
       'hold sign-drain',
-      'backup.required',
       'kubernetes.drain',
       'hold sign-delete',
       'eks.deleteNodegroup',
