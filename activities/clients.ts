@@ -35,7 +35,7 @@ export interface Clients {
   /** How the outage of a database is measured; undefined where the configuration says nothing of it. */
   probe(target: Target): Promise<ProbeAccess | undefined>;
   /** Findings of checks that holdpoint.yaml lets people go past. */
-  waivers: ReadWaivers;
+  waivers: Required<ConfigurationReaders>['waivers'];
   /** How a cluster of etcd is reached. Throws `target-not-configured`. */
   etcd(target: Target): Promise<EtcdAccess>;
   /** Where the objects of a cluster are backed up to. Throws `backup-place-unusable` where holdpoint.yaml does not say it. */
@@ -50,30 +50,32 @@ export interface DatabaseClients {
   changes: RDS;
 }
 
-/** How the clusters of the configuration are reached as it is now; paths are absolute. */
-export type ReadClusters = () => Promise<Readonly<Record<string, ClusterAccess>>>;
+/** What clients need of holdpoint.yaml: each reads its part as it is now, with absolute paths. Where a reader is left out, there is nothing. */
+export interface ConfigurationReaders {
+  /** How clusters of Kubernetes are reached, by name. */
+  clusters?: () => Promise<Readonly<Record<string, ClusterAccess>>>;
+  /** What gates ask. */
+  endpoints?: ReadEndpoints;
+  waivers?: () => Promise<readonly ConfiguredWaiver[]>;
+  /** How clusters of etcd are reached, by name. */
+  etcd?: () => Promise<Readonly<Record<string, EtcdAccess>>>;
+  /** Where the objects of clusters are backed up to, by their targets. */
+  backups?: () => Promise<Readonly<Record<string, BackupPlace>>>;
+  /** How outages of databases are measured, by their targets. */
+  probes?: () => Promise<Readonly<Record<string, ProbeAccess>>>;
+}
 
-/** How the clusters of etcd of the configuration are reached as it is now; paths are absolute. */
-export type ReadEtcdClusters = () => Promise<Readonly<Record<string, EtcdAccess>>>;
-
-/** Where the objects of clusters are backed up to, by their targets, as the configuration is now; paths are absolute. */
-export type ReadBackupPlaces = () => Promise<Readonly<Record<string, BackupPlace>>>;
-
-/** The probes of the configuration as they are now, by their targets; paths are absolute. */
-export type ReadProbes = () => Promise<Readonly<Record<string, ProbeAccess>>>;
-
-/** The waivers of the configuration as they are now. */
-export type ReadWaivers = () => Promise<readonly ConfiguredWaiver[]>;
+const nothing = async (): Promise<Record<string, never>> => ({});
 
 /** Makes the clients. For AWS, endpoint and credentials come from where the AWS SDK looks for them. */
-export function createClients(
-  readClusters: ReadClusters = async () => ({}),
-  endpoints: ReadEndpoints = async () => ({}),
-  waivers: ReadWaivers = async () => [],
-  readEtcdClusters: ReadEtcdClusters = async () => ({}),
-  readBackupPlaces: ReadBackupPlaces = async () => ({}),
-  readProbes: ReadProbes = async () => ({}),
-): Clients {
+export function createClients({
+  clusters = nothing,
+  endpoints = nothing,
+  waivers = async () => [],
+  etcd: etcdClusters = nothing,
+  backups: backupPlaces = nothing,
+  probes = nothing,
+}: ConfigurationReaders = {}): Clients {
   // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
   const requestHandler = { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs };
   const settings = { maxAttempts: attemptsMax, requestHandler };
@@ -104,7 +106,7 @@ export function createClients(
   });
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number; access: object }>();
   const kubernetes = async (target: Target): Promise<KubernetesApis> => {
-    const access = target.kind === 'eks' ? 'eks' : await accessOf(target, readClusters);
+    const access = target.kind === 'eks' ? 'eks' : await accessOf(target, clusters);
     const key = JSON.stringify([target, access]);
     const known = connections.get(key);
     if (known && Date.now() - known.madeAtMs < connectionAgeMaxMs) return known.apis;
@@ -115,29 +117,28 @@ export function createClients(
     apis.catch(() => connections.delete(key));
     return apis;
   };
-  const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, readEtcdClusters);
-  const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, readBackupPlaces);
-  const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await readProbes(), formatTarget(target));
+  const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, etcdClusters);
+  const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, backupPlaces);
+  const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await probes(), formatTarget(target));
   return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe };
 }
 
-async function accessOf(target: Target, readClusters: ReadClusters): Promise<ClusterAccess> {
-  const clusters = await readClusters();
-  const access = ownValue(clusters, target.name);
+async function accessOf(target: Target, clusters: Required<ConfigurationReaders>['clusters']): Promise<ClusterAccess> {
+  const access = ownValue(await clusters(), target.name);
   if (target.kind === 'kubernetes' && access) return access;
   const cause = `There is no Kubernetes cluster "${target.name}" in \`clusters\` of the configuration.`;
   throw new HoldpointError('target-not-configured', { target: formatTarget(target), cause });
 }
 
-async function etcdAccessOf(target: Target, readEtcdClusters: ReadEtcdClusters): Promise<EtcdAccess> {
-  const access = ownValue(await readEtcdClusters(), target.name);
+async function etcdAccessOf(target: Target, clusters: Required<ConfigurationReaders>['etcd']): Promise<EtcdAccess> {
+  const access = ownValue(await clusters(), target.name);
   if (target.kind === 'etcd' && access) return access;
   const cause = `There is no cluster "${target.name}" in \`etcd\` of the configuration.`;
   throw new HoldpointError('target-not-configured', { target: formatTarget(target), cause });
 }
 
-async function backupPlaceOf(target: Target, readBackupPlaces: ReadBackupPlaces): Promise<BackupPlace> {
-  const place = ownValue(await readBackupPlaces(), formatTarget(target));
+async function backupPlaceOf(target: Target, places: Required<ConfigurationReaders>['backups']): Promise<BackupPlace> {
+  const place = ownValue(await places(), formatTarget(target));
   if (place) return place;
   const cause = '`backups` of holdpoint.yaml does not name it';
   throw new HoldpointError('backup-place-unusable', { place: `of ${formatTarget(target)}`, cause });

@@ -53,14 +53,14 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
   const evidence = await openEvidence(settings.configurationFile, configuration, proof);
   const artifacts = openArtifacts(settings.configurationFile, configuration);
   const { configurationFile: file } = settings;
-  const clients = createClients(
-    async () => clustersOf(file, await readConfiguration()),
-    async () => endpointsOf(file, await readConfiguration()),
-    async () => (await readConfiguration()).waivers ?? [],
-    async () => etcdClustersOf(file, await readConfiguration()),
-    async () => backupPlacesOf(file, await readConfiguration()),
-    async () => probesOf(file, await readConfiguration()),
-  );
+  const clients = createClients({
+    clusters: async () => clustersOf(file, await readConfiguration()),
+    endpoints: async () => endpointsOf(file, await readConfiguration()),
+    waivers: async () => (await readConfiguration()).waivers ?? [],
+    etcd: async () => etcdClustersOf(file, await readConfiguration()),
+    backups: async () => backupPlacesOf(file, await readConfiguration()),
+    probes: async () => probesOf(file, await readConfiguration()),
+  });
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),
     evidence,

@@ -102,10 +102,7 @@ function whole(backup: StoredBackup): StoredBackup {
 
 async function openByHand(target: Target, { file, configuration }: Configured): Promise<OpenBackups> {
   const clusters = etcdClustersOf(file, configuration);
-  return openBackups(
-    createClients(undefined, undefined, undefined, async () => clusters),
-    target,
-  );
+  return openBackups(createClients({ etcd: async () => clusters }), target);
 }
 
 function shown({ name, manifest: { statement, file }, isDeleted, isDrilled }: StoredBackup): ListedBackup {

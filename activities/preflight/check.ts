@@ -63,11 +63,7 @@ export async function checkByHand(
   configured?: { file: string; configuration: Configuration },
 ): Promise<Report> {
   const clusters = configured ? clustersOf(configured.file, configured.configuration) : {};
-  return checkCluster(
-    createClients(async () => clusters),
-    target,
-    options,
-  );
+  return checkCluster(createClients({ clusters: async () => clusters }), target, options);
 }
 
 function versionsOf(version: string, wanted: string | undefined): { own: string; toVersion: string } {

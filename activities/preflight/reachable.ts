@@ -21,7 +21,7 @@ export interface Finding {
  * @param clusters how clusters of holdpoint.yaml are reached; paths are absolute.
  */
 export async function lookAtTarget(target: Target, clusters: Readonly<Record<string, ClusterAccess>>): Promise<Finding[]> {
-  const clients = createClients(async () => clusters);
+  const clients = createClients({ clusters: async () => clusters });
   const findings: Finding[] = [];
   if (target.kind === 'eks') {
     findings.push(await looked('AWS credentials', async () => identityOf(clients.eks(target.region).config.credentials)));

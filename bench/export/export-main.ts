@@ -20,13 +20,10 @@ try {
   const key = { file: join(directory, 'backup.key') };
   await writeFile(key.file, randomBytes(32).toString('base64'), { mode: 0o600 });
   const place = { directory: join(directory, 'backups') };
-  const clients = createClients(
-    async () => ({ lab: { kubeconfig, context: 'holdpoint-lab' } }),
-    undefined,
-    undefined,
-    undefined,
-    async () => ({ 'kubernetes/lab': { place, key } }),
-  );
+  const clients = createClients({
+    clusters: async () => ({ lab: { kubeconfig, context: 'holdpoint-lab' } }),
+    backups: async () => ({ 'kubernetes/lab': { place, key } }),
+  });
   const action = actionsOf(createSystems(clients, ['kubernetes'])).get('kubernetes.backup')!;
   const context = contextOfLook({ run: 'r-bench', step: 's', target: { kind: 'kubernetes', region: '', name: 'lab' }, retry: 0 });
   const plan = await action.plan({}, context);

@@ -19,7 +19,7 @@ const writesPerSecond = 50;
 /** Every action, as a worker has them whose configuration says how the outage of the cluster is measured. */
 export function actionsWithProbe(): ReadonlyMap<string, AnyAction> {
   const access = { writer: { environment: variables.writer }, reader: { environment: variables.reader }, writesPerSecond };
-  const clients = createClients(undefined, undefined, undefined, undefined, async () => ({ 'rds/eu-central-1/demo': access }));
+  const clients = createClients({ probes: async () => ({ 'rds/eu-central-1/demo': access }) });
   return actionsOf(createSystems(clients, ['rds']));
 }
 

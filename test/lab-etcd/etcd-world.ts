@@ -58,7 +58,7 @@ export const target = { kind: 'etcd', region: '', name: 'lab' };
 
 /** Every action on a cluster of etcd, by its name, as a worker has them whose configuration calls the cluster `lab`. */
 export function actionsFor(access: EtcdAccess): ReadonlyMap<string, AnyAction> {
-  const clients = createClients(undefined, undefined, undefined, async () => ({ lab: access }));
+  const clients = createClients({ etcd: async () => ({ lab: access }) });
   return actionsOf(createSystems(clients, ['etcd']));
 }
 

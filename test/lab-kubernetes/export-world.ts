@@ -49,13 +49,7 @@ export async function exportWorld(kubeconfigs: Record<string, string>, samePlace
   const places = Object.fromEntries(
     Object.keys(kubeconfigs).map((name) => [`kubernetes/${name}`, { place: placeOf(name), key: { file: keyFile } }]),
   );
-  const clients = createClients(
-    async () => clusters,
-    undefined,
-    undefined,
-    undefined,
-    async () => places,
-  );
+  const clients = createClients({ clusters: async () => clusters, backups: async () => places });
   const actions = actionsOf(createSystems(clients, ['kubernetes']));
   const found = (action: string) => actions.get(action)!;
   const context = (name: string, run: string) =>

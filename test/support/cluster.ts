@@ -99,7 +99,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
   sandbox.world.baseUrl = proxy.url;
   useEnvironment(proxy.url);
   const makeClients = (): Clients =>
-    createClients(undefined, async () => ({ sandbox: { url: proxy.url }, metrics: { url: `${proxy.url}/prometheus` } }));
+    createClients({ endpoints: async () => ({ sandbox: { url: proxy.url }, metrics: { url: `${proxy.url}/prometheus` } }) });
   const clients = makeClients();
   const systems = createSystems(clients);
   let actions = actionsOf(systems);

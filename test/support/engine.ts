@@ -202,7 +202,7 @@ export async function startEngine(
   const client = await connectTemporal(settings);
   await registerSearchAttributes(client.connection, settings.namespace, Object.values(searchAttributes));
   // Gates are the real ones.
-  const gates = gateSystem(createClients(undefined, async () => configuration.endpoints ?? {}));
+  const gates = gateSystem(createClients({ endpoints: async () => configuration.endpoints ?? {} }));
   const scripted = { name: 'scripted', actions: [...scriptedActions(sites).values()], annotations: scriptedAnnotations(sites) };
   quietTemporal();
   const bundle = await workflowBundle();

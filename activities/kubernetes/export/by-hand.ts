@@ -60,7 +60,7 @@ interface OpenedByHand {
 
 async function open(target: Target, { file, configuration }: Configured): Promise<OpenedByHand> {
   const places = backupPlacesOf(file, configuration);
-  const clients = createClients(undefined, undefined, undefined, undefined, async () => places);
+  const clients = createClients({ backups: async () => places });
   const { backups, store } = await openExports(clients, target);
   const stored = await store.list();
   const keys = openKeyKeeper(backups.key);

@@ -33,7 +33,7 @@ beforeAll(async () => {
   const place = { directory: join(directory, 'place') };
   store = openBackupStore(place);
   const access = { endpoints: ['http://127.0.0.1:1'], backups: { place, key: { file } } };
-  const clients = createClients(undefined, undefined, undefined, async () => ({ prod: access, bare: { endpoints: access.endpoints } }));
+  const clients = createClients({ etcd: async () => ({ prod: access, bare: { endpoints: access.endpoints } }) });
   action = backupSystem(clients).actions[0]!;
 });
 afterAll(() => rm(directory, { recursive: true }));

@@ -386,7 +386,7 @@ describe('holdpoint backups', () => {
     const { stdout } = await said(directory, 'list', 'etcd/lab');
     for (const orphan of [sha256, (await young!).sha256]) expect(stdout).toContain(`The file ${orphan} of `);
     const access = { endpoints: ['http://127.0.0.1:1'], backups: { place: { directory }, key: { file: keyFile } } };
-    const clients = createClients(undefined, undefined, undefined, async () => ({ lab: access }));
+    const clients = createClients({ etcd: async () => ({ lab: access }) });
     const action = deleteBackupsAction(clients);
     const context = contextOfLook({ run: 'r-1', step: 's', target: { kind: 'etcd', region: '', name: 'lab' }, retry: 0 });
     const plan = await action.plan({ newestWithin: '30d' }, context);

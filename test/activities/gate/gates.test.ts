@@ -41,11 +41,13 @@ beforeAll(async () => {
 beforeEach(async () => {
   endpoint = await startEndpoint();
   nowMs = 1_000_000;
-  clients = createClients(undefined, async () => ({
-    metrics: { url: `${sandbox.url}/prometheus/`, token: { file: join(directory, 'token') } },
-    probe: { url: endpoint.url, token: { file: join(directory, 'token') } },
-    lost: { url: endpoint.url, token: { file: join(directory, 'none') } },
-  }));
+  clients = createClients({
+    endpoints: async () => ({
+      metrics: { url: `${sandbox.url}/prometheus/`, token: { file: join(directory, 'token') } },
+      probe: { url: endpoint.url, token: { file: join(directory, 'token') } },
+      lost: { url: endpoint.url, token: { file: join(directory, 'none') } },
+    }),
+  });
 });
 afterEach(async () => {
   endpointLimits.timeoutMs = patience;

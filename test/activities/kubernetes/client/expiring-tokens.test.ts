@@ -30,7 +30,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'holdpoint-tokens-'));
   const kubeconfig = join(directory, 'kubeconfig');
   await writeFile(kubeconfig, JSON.stringify(kubeconfigFor(server.url)));
-  clients = createClients(async () => ({ 'behind-tokens': { kubeconfig, context: 'c' } }));
+  clients = createClients({ clusters: async () => ({ 'behind-tokens': { kubeconfig, context: 'c' } }) });
   drain = actionsOf(createSystems(clients)).get('kubernetes.drain')!;
 });
 
@@ -93,7 +93,7 @@ test('a plugin that fails is told with its own words, and may be tried again', a
   const failing = kubeconfigFor(server.url) as { users: { user: { exec: { args: string[] } } }[] };
   failing.users[0]!.user.exec.args = ['-e', 'console.error("secret=1\\nsession has ended"); process.exit(3)'];
   await writeFile(kubeconfig, JSON.stringify(failing));
-  clients = createClients(async () => ({ 'behind-tokens': { kubeconfig, context: 'c' } }));
+  clients = createClients({ clusters: async () => ({ 'behind-tokens': { kubeconfig, context: 'c' } }) });
   const action = actionsOf(createSystems(clients)).get('kubernetes.cordon')!;
   await expect(action.plan({ nodes: ['a'] }, context)).rejects.toMatchObject({
     code: 'kubernetes-unreachable',

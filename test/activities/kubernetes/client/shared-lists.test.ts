@@ -111,7 +111,7 @@ describe('a list that several follow', () => {
     };
     await writeFile(file, JSON.stringify(config));
     let context = 'ada';
-    const clients = createClients(async () => ({ demo: { kubeconfig: file, context } }));
+    const clients = createClients({ clusters: async () => ({ demo: { kubeconfig: file, context } }) });
     const accessNow = async (): Promise<object> => (await clients.kubernetes({ kind: 'kubernetes', region: '', name: 'demo' })).access;
     const [first, again] = [await accessNow(), await accessNow()];
     context = 'bert';
