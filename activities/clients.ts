@@ -50,7 +50,9 @@ export interface DatabaseClients {
   changes: RDS;
 }
 
-/** What clients need of holdpoint.yaml: each reads its part as it is now, with absolute paths. Where a reader is left out, there is nothing. */
+/**
+ * What clients need of holdpoint.yaml: each reads its part as it is now, with absolute paths. Where a reader is left out, there is nothing.
+ */
 export interface ConfigurationReaders {
   /** How clusters of Kubernetes are reached, by name. */
   clusters?: () => Promise<Readonly<Record<string, ClusterAccess>>>;
