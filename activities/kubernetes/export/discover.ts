@@ -64,6 +64,8 @@ export async function discoverTypes(apis: KubernetesApis, cluster: string): Prom
   const types = chooseTypes(discovered).filter(({ group, resource }) => group !== '' || !madeUp.includes(resource));
   if (types.length > typesMax) throw refused(cluster, `it serves more than ${typesMax} types`);
   for (const type of types) requireNames(type, cluster);
+  // Whoever reads a backup knows by then in which namespaces objects were being deleted.
+  types.sort((one, other) => Number(other.resource === 'namespaces') - Number(one.resource === 'namespaces'));
   const aggregated = types.filter(({ group, version }) => elsewhere.has(`${version}.${group}`)).map(typeNameOf);
   const named = discovered.flatMap(({ group, version, resources }) => {
     return resources.map(({ name }) => servedNameOf({ group, version, resource: name }));

@@ -32,6 +32,14 @@ export function isInScope({ type, namespace, name }: ArchivedObject, { whole, na
   return typeNameOf(type) === 'namespaces' ? namespaces.includes(name) : namespaces.includes(namespace);
 }
 
+/** What was in a namespace that was being deleted was to go with it. */
+export const inEndingNamespace = 'was in a namespace that was being deleted';
+
+/** Whether an object is a namespace that was being deleted. A backup has namespaces before what is in them. */
+export function isEndingNamespace({ type, object }: Pick<ArchivedObject, 'type' | 'object'>): boolean {
+  return typeNameOf(type) === 'namespaces' && isObject(object.metadata) && object.metadata.deletionTimestamp !== undefined;
+}
+
 /**
  * Holds the objects of a backup that are meant against the cluster, one after another: what the cluster has is read type by type.
  * Throws `backup-unusable` and `kubernetes-…` errors.
@@ -43,8 +51,10 @@ export async function* compareWithCluster(
   reading: PageReading,
 ): AsyncGenerator<ComparedObject> {
   let known: { type: ExportedType; live: Map<string, Buffer>; unserved: string | undefined } | undefined;
+  const ending = new Set<string>();
   for await (const archived of archive) {
     const { type, namespace, name, object } = archived;
+    if (isEndingNamespace(archived)) ending.add(name);
     if (!isInScope(archived, scope)) continue;
     if (known?.type !== type) {
       const unserved = whyUnserved(type, scope, served);
@@ -52,7 +62,7 @@ export async function* compareWithCluster(
       known = { type, live, unserved };
     }
     const compared = { archived, key: `${typeNameOf(type)} ${namespace === '' ? '' : `${namespace}/`}${name}` };
-    const skipped = known.unserved ?? whyNotRestored(object, type);
+    const skipped = known.unserved ?? (ending.has(namespace) ? inEndingNamespace : whyNotRestored(object, type));
     if (skipped !== undefined) {
       yield { ...compared, skipped, fields: [], beyond: [] };
       continue;

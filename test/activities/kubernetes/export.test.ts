@@ -16,9 +16,11 @@ import { onlyKubernetes } from '../../../activities/kubernetes/only-kubernetes.t
 import { kubernetesSystem } from '../../../activities/kubernetes/system.ts';
 import { requiredAction } from '../../../activities/backup/required.ts';
 import { kubernetesBackupAction } from '../../../activities/kubernetes/export/backup.ts';
-import { readArchive } from '../../../activities/kubernetes/export/read-archive.ts';
+import { readArchive, type ArchivedObject } from '../../../activities/kubernetes/export/read-archive.ts';
+import type { PageReading } from '../../../activities/kubernetes/export/read-type.ts';
 import { splitList } from '../../../activities/kubernetes/export/split-list.ts';
-import type { ExportStatement } from '../../../domain/backup/export.ts';
+import { compareWithCluster } from '../../../activities/kubernetes/restore/compare.ts';
+import type { ExportedType, ExportStatement } from '../../../domain/backup/export.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { failureOf } from '../../support/cluster.ts';
 import { runCommand } from '../../support/run-command.ts';
@@ -346,4 +348,27 @@ describe('holdpoint backups', () => {
     const unknown = await call('get', 'kubernetes/lab', '000001', 'configmaps/none');
     expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('no such object configmaps/none') });
   });
+});
+
+test('what was in a namespace that was being deleted is not restored, as it was to go with it', async () => {
+  const type = (group: string, resource: string): ExportedType => {
+    const own = { group, version: 'v1', resource, kind: resource, namespaced: resource !== 'namespaces' };
+    return { ...own, revision: '1', consistency: 'revision', objects: 1, sha256: '' };
+  };
+  const archived = (of: ExportedType, name: string, metadata: JsonObject, namespace = ''): ArchivedObject => {
+    return { type: of, namespace, name, json: Buffer.alloc(0), object: { metadata: { name, ...metadata } } };
+  };
+  const [namespaces, policies] = [type('', 'namespaces'), type('networking.k8s.io', 'networkpolicies')];
+  const archive = [
+    archived(namespaces, 'going', { deletionTimestamp: '2026-11-29T15:00:00Z' }),
+    archived(policies, 'web', {}, 'going'),
+    archived(policies, 'web', {}, 'shop'),
+  ];
+  const served = { types: [], versions: new Set<string>(), aggregated: new Set<string>(), leftOut: [] };
+  const scope = { whole: true, namespaces: [], objects: [] };
+  const found = new Map<string, string | undefined>();
+  for await (const { key, skipped } of compareWithCluster(Readable.from(archive), scope, served, {} as PageReading))
+    found.set(key, skipped);
+  expect(found.get('networkpolicies.networking.k8s.io going/web')).toBe('was in a namespace that was being deleted');
+  expect(found.get('networkpolicies.networking.k8s.io shop/web')).toBeUndefined();
 });
