@@ -100,7 +100,8 @@ export async function resultOf(handle: { result: () => Promise<unknown> }): Prom
 /**
  * Sends an update, and again where its answer is lost. It goes out under the same id then, by which Temporal knows it again: it is done
  * once, and whoever sends it again is told what has come of it. Where a worker has left it unanswered, as it may where many come at once
- * or where it has just loaded the run anew, nothing has come of it, and another one is sent. Throws what `send` does:
+ * or where it has just loaded the run anew, nothing has come of it, and another one is sent. A run whose workflow task has failed takes
+ * none just now, so it waits for a moment. Throws what `send` does:
  * `isLost` tells whether that means that nobody knows what has come of it.
  */
 export async function sendAgain<Answer>(send: (updateId: string) => Promise<Answer>): Promise<Answer> {
@@ -109,9 +110,11 @@ export async function sendAgain<Answer>(send: (updateId: string) => Promise<Answ
     try {
       return await send(updateId);
     } catch (error) {
-      const mayBeSent = isLost(error) || isUnprocessed(error);
-      if (!mayBeSent || sends >= sendsMax) throw error;
+      const isNotReady = codeOf(error) === notReadyCode;
+      if (!(isNotReady || isLost(error) || isUnprocessed(error)) || sends >= sendsMax) throw error;
       if (isUnprocessed(error)) updateId = randomUUID();
+      // Its last workflow task has failed, as where a worker was too busy: the next attempt of that comes soon.
+      if (isNotReady) await wait(pauseMs * 2 ** sends);
     }
   }
 }

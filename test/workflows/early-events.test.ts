@@ -65,7 +65,9 @@ describe('an activation', () => {
 describe('an update', () => {
   const failed = (type: string): Error => new WorkflowUpdateFailedError('Workflow Update failed', ApplicationFailure.create({ type }));
   const lost = new WorkflowUpdateRPCTimeoutOrCancelledError('no answer');
+  const notReady = Object.assign(new Error('Workflow Task in failed state'), { code: 9, details: '', metadata: {} });
   const cases: { title: string; error: Error; ids: number; sends: number }[] = [
+    { title: 'to a run whose workflow task has failed is sent again as the same one', error: notReady, ids: 1, sends: 2 },
     { title: 'that a worker has left unanswered is sent again as another one', error: failed('UnprocessedUpdate'), ids: 2, sends: 2 },
     { title: 'whose answer is lost is sent again as the same one', error: lost, ids: 1, sends: 2 },
     { title: 'that is refused is sent once', error: failed('hold-closed'), ids: 1, sends: 1 },
