@@ -114,9 +114,11 @@ describe('where pods can go besides', () => {
     const { subnets, nodeRole } = await readNodegroup(demo.clients, demo.target, 'blue');
     const request = { clusterName: 'demo', nodegroupName: 'green', subnets, nodeRole };
     await demo.clients.eks(region).send(new CreateNodegroupCommand(request));
-    await eventually('green to take pods', async () => {
+    // It takes pods as soon as its first node is Ready, and can be deleted only when it is ACTIVE.
+    await eventually('green to be ACTIVE and to take pods', async () => {
       const { facts } = await demo.plan(remove, blue);
-      return JSON.stringify(facts.destinations) === '["node group green"]' ? true : undefined;
+      const { status } = await readNodegroup(demo.clients, demo.target, 'green');
+      return status === 'ACTIVE' && JSON.stringify(facts.destinations) === '["node group green"]' ? true : undefined;
     });
   };
   const whileWaiting = async (): Promise<ActionPlan> =>
