@@ -52,8 +52,8 @@ async function planActivation(clients: Clients, input: Input, { target }: Action
   const authorities = await readAuthorities(clients, target);
   const inFlight = updateInProgress(await readUpdates(clients, target));
   const activating = authorities.find(({ signing }) => signing === 'ACTIVATING');
-  // What is being activated will sign when this step begins, which waits for it.
-  const awaited = input.waitForUpdate && inFlight !== undefined ? activating : undefined;
+  // What is being activated will sign when this step begins, which waits for it; also where its update has ended since they were read.
+  const awaited = input.waitForUpdate ? activating : undefined;
   const signer = awaited ?? signerOf(authorities);
   const { certificateAuthority: wanted, outgoing } = input;
   const isGone = outgoing !== undefined && signer !== undefined && signer.id !== outgoing;
