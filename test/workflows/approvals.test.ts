@@ -23,8 +23,9 @@ const policies: Record<string, Policy> = {
     ...terms,
     remindMs: 8_000,
     escalate: { afterMs: 12_000, to: 'sre' },
-    expiresMs: 40_000,
+    expiresMs: 26_000,
   },
+  escalating: { name: 'escalating', atLeast: 1, of: 'leads', ...terms, escalate: { afterMs: 2_000, to: 'sre' } },
   deputized: { name: 'deputized', atLeast: 2, of: 'sre', ...terms, delegate: 'allowed' },
   crowd: { name: 'crowd', atLeast: crowdCount, of: 'crowd', ...terms },
 };
@@ -225,20 +226,27 @@ describe('an approval in the place of somebody else', () => {
   });
 });
 
-besides.test('a hold reminds, lets others sign, and closes, in this order', async () => {
+besides.test('a hold reminds, escalates, and closes, in this order', async () => {
   const { target, site, run } = await engine.held('impatient');
-  await expect(engine.decide(target, 'grace')).rejects.toMatchObject({ code: 'not-in-group' });
   await engine.until(target, 'stuck');
   const kinds = (await engine.verifiedKinds(run)).filter((kind) => kind.startsWith('hold.'));
   expect(kinds.slice(0, 4)).toEqual(['hold.requested', 'hold.reminded', 'hold.escalated', 'hold.reminded']);
   expect(kinds.at(-1)).toBe('hold.expired');
   expect(site.done).toEqual([]);
   await engine.holdpoint.operate(target, 'retry', 'people are back', engine.keys.dana);
-  await engine.until(target, ({ hold }) => hold?.request.number === 2 && hold.request.escalatedAt !== undefined);
-  await expect(engine.decide(target, 'grace')).resolves.toMatchObject({ state: 'approved' });
+  await engine.until(target, ({ hold }) => hold?.request.number === 2);
+  await expect(engine.decide(target, 'linus')).resolves.toMatchObject({ state: 'approved' });
   await engine.until(target, 'done');
   await engine.verifiedKinds(run);
   await engine.replay(target);
+});
+
+test('the group that a hold escalates to may sign from then on', async () => {
+  const { target, run } = await engine.held('escalating');
+  await engine.until(target, ({ hold }) => hold?.request.escalatedAt !== undefined);
+  await expect(engine.decide(target, 'grace')).resolves.toMatchObject({ state: 'approved' });
+  await engine.until(target, 'done');
+  await engine.verifiedKinds(run);
 });
 
 test('twenty people who sign at once are all counted, once each', async () => {
