@@ -313,6 +313,7 @@ async function undoFailover(clients: Clients, facts: FailoverFacts, { target }: 
     if (writer?.name === from.name && seen?.state === 'stuck') return { nothing: `${from.name} is the writer as before.` };
     if (writer?.name !== from.name) return { noUndo: `The writer is neither ${from.name} nor ${to.name}.` };
   }
-  const isOver = seen === undefined || (database.status === 'available' && writer?.name === to.name);
+  const isBack = instanceOf(database, from.name)?.status === 'available';
+  const isOver = seen === undefined || (database.status === 'available' && writer?.name === to.name && isBack);
   return [{ uses: 'rds.failover', with: { writer: to.name, to: from.name, smallerReader: 'accept', waitForFailover: !isOver } }];
 }

@@ -1,4 +1,4 @@
-import { instanceOf, planAgain, replacement, writerOf, type Database } from './database.ts';
+import { instanceOf, planAgain, replacement, writerOf, type Database, type DatabaseInstance } from './database.ts';
 
 /** What RDS has told of a failover: it has events in text only. */
 export interface FailoverEvent {
@@ -121,13 +121,22 @@ function atTarget({ from, to, waitForFailover }: FailoverFacts, database: Databa
     return unclear(`${summary}, and no event says so yet`, reason, disagreementMaxMs);
   }
   const old = instanceOf(database, from.name);
-  if (!old || old.status === 'available') return { state: 'done', summary };
+  return !old || old.status === 'available' ? { state: 'done', summary } : returning(to.name, old);
+}
+
+/** An undo may come while the instance that it goes back to still restarts as a reader. */
+function whenBack({ from, to }: FailoverFacts, database: Database): FailoverStanding {
+  const old = instanceOf(database, to.name);
+  return !old || old.status === 'available' ? { state: 'todo' } : returning(from.name, old);
+}
+
+function returning(writer: string, old: DatabaseInstance): FailoverStanding {
   return {
     state: 'unclear',
-    summary: `${summary}; ${from.name} is ${old.status}`,
+    summary: `${writer} is the writer; ${old.name} is ${old.status}`,
     limitMs: returnMaxMs,
-    reason: `${to.name} is the writer, but ${from.name} has not come back as a reader: it is ${old.status}.`,
-    remedy: `Repair ${from.name}, then try again (\`holdpoint retry\`); the failover itself is over.`,
+    reason: `${writer} is the writer, but ${old.name} has not come back as a reader: it is ${old.status}.`,
+    remedy: `Repair ${old.name}, then try again (\`holdpoint retry\`); the failover itself is over.`,
   };
 }
 
@@ -140,7 +149,11 @@ function elsewhere({ from, to, waitForFailover }: FailoverFacts, writer: string,
 }
 
 /** The members say that nothing has happened: what do the events and our own memory say? */
-function atOrigin(facts: FailoverFacts, { asked, failuresAccepted }: FailoverScene, since: readonly FailoverEvent[]): FailoverStanding {
+function atOrigin(
+  facts: FailoverFacts,
+  { database, asked, failuresAccepted }: FailoverScene,
+  since: readonly FailoverEvent[],
+): FailoverStanding {
   const { from, to } = facts;
   // An undo may come while the failover that it takes back is being told of; it has ended by now.
   const own = facts.waitForFailover ? since.filter(({ instance }) => instance !== from.name) : since;
@@ -171,7 +184,7 @@ function atOrigin(facts: FailoverFacts, { asked, failuresAccepted }: FailoverSce
     };
   }
   if (asked) return unclear('the failover was asked for', unanswered(to.name), disagreementMaxMs);
-  return { state: 'todo' };
+  return facts.waitForFailover ? whenBack(facts, database) : { state: 'todo' };
 }
 
 /** How many of the failovers that RDS has told of have failed: it may tell of one failure in two events. */

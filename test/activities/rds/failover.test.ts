@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Checkpoint } from '../../../domain/action.ts';
+import type { ActionCall, Checkpoint } from '../../../domain/action.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
 import type { DatabaseCluster } from '../../../sandbox/rds/cluster.ts';
 import { failureOf, startCluster, worldWith, type TestCluster } from '../../support/cluster.ts';
@@ -89,6 +89,22 @@ describe('a failover', () => {
     expect(database.failovers).toMatchObject([{ from: 'demo-a', asked: 'demo-b', to: 'demo-b' }]);
     const undo = await demo.undo(action, plan);
     expect(undo).toMatchObject([{ uses: action, with: { writer: 'demo-b', to: 'demo-a' } }]);
+  });
+
+  test('that is undone while the old writer still restarts waits until it is back', async () => {
+    const plan = await demo.plan(action, input);
+    await demo.perform(action, plan);
+    // As it is four seconds before the end of a failover.
+    const old = database.instance('demo-a')!;
+    old.status = 'rebooting';
+    const seen = await demo.observe(action, plan);
+    expect(seen).toMatchObject({ state: 'moving', progress: { summary: 'demo-b is the writer; demo-a is rebooting' } });
+    const [call] = (await demo.action(action).undo(plan, demo.context(), seen)) as ActionCall[];
+    const back = await demo.plan(action, call!.with);
+    expect(back.blockers).toEqual([]);
+    expect(await demo.observe(action, back)).toMatchObject({ state: 'moving' });
+    old.status = 'available';
+    expect(await demo.perform(action, back)).toMatchObject({ acts: 1, outputs: { writer: 'demo-a' } });
   });
 
   test.each(['throttle', 'error', 'replyLost', 'delay'] as const)('is asked for once whatever befalls its request: %s', async (kind) => {

@@ -71,8 +71,12 @@ describe('how a failover stands', () => {
   test('is not over until the old writer is back', () => {
     const database = databaseWith('b');
     const instances = database.instances.map((one) => (one.name === 'a' ? { ...one, status: 'rebooting' } : one));
-    const found = standing('b', [completed], { database: { ...database, instances } });
-    expect(found).toMatchObject({ state: 'unclear', reason: expect.stringContaining('a has not come back as a reader: it is rebooting') });
+    const wanted = { state: 'unclear', reason: expect.stringContaining('a has not come back as a reader: it is rebooting') };
+    expect(standing('b', [completed], { database: { ...database, instances } })).toMatchObject(wanted);
+    // Nor is it undone before that.
+    const back = { from: facts.to, to: facts.from, waitForFailover: true };
+    expect(standing('b', [], { database: { ...database, instances }, facts: back })).toMatchObject(wanted);
+    expect(standing('b', [], { facts: back })).toEqual({ state: 'todo' });
   });
 
   test.each([
