@@ -50,7 +50,7 @@ export const guards: readonly Guard[] = [
     file: 'client/receipt.ts',
     from: "if (isThere && report.ok) return 'recorded';",
     to: "if (!isThere || report.ok) return 'recorded';",
-    test: 'test/attacks/fake-worker.test.ts',
+    test: 'test/attacks/fake-worker.long.ts',
     name: 'an approval that a fake worker says is taken',
   },
   {
@@ -234,7 +234,7 @@ export const guards: readonly Guard[] = [
     file: 'activities/span-size.ts',
     from: '  if (bytes <= planBytesMax) return undefined;',
     to: '  if (bytes <= 1_000 * planBytesMax) return undefined;',
-    test: 'test/activities/span-size.test.ts',
+    test: 'test/activities/span-size.long.ts',
     name: 'a plan with facts of',
   },
   {
