@@ -2,6 +2,7 @@ import type { Clients } from '../clients.ts';
 import { kubernetesRestoreAction } from './restore/restore.ts';
 import { deletionOf } from '../etcd/delete-backups.ts';
 import type { System } from '../system.ts';
+import { awaitRebootAction } from './await-reboot.ts';
 import { listNodes } from './client/read.ts';
 import { cordonAction } from './cordon/cordon.ts';
 import { liftCordon, liftCordonsOf, runsAnnotating } from './cordon/owner-annotation.ts';
@@ -21,6 +22,7 @@ export function kubernetesSystem(clients: Clients): System {
       uncordonAction(clients),
       drainAction(clients),
       checkDrainAction(clients),
+      awaitRebootAction(clients),
       holdKarpenterAction(clients),
       releaseKarpenterAction(clients),
       kubernetesBackupAction(clients),

@@ -153,6 +153,19 @@ const kubernetesCheckDrain = declareAction({
   planFields: { pods: number, nodes: listOfText },
 });
 
+const kubernetesAwaitReboot = declareAction({
+  name: 'kubernetes.awaitReboot',
+  summary: 'Waits until nodes have been rebooted, by whomever, and are Ready again: until their kubelets tell of another boot.',
+  worksOn,
+  input: z.strictObject({
+    nodes: nodeNames.describe('Names of the nodes.'),
+    within: duration.default('2h').describe('How long that may take until the step stops and asks.'),
+  }),
+  change: 'reads',
+  limits: { timeoutMs: drainTimeoutMs },
+  outputs: { nodes: listOfText },
+});
+
 function dangersOfDeadlines(input: {
   gracePeriodSeconds?: number;
   podDeadline?: string;
@@ -306,6 +319,7 @@ export const kubernetes = {
     'kubernetes.uncordon': kubernetesUncordon,
     'kubernetes.drain': kubernetesDrain,
     'kubernetes.checkDrain': kubernetesCheckDrain,
+    'kubernetes.awaitReboot': kubernetesAwaitReboot,
     'kubernetes.holdKarpenter': kubernetesHoldKarpenter,
     'kubernetes.releaseKarpenter': kubernetesReleaseKarpenter,
     'kubernetes.backup': kubernetesBackup,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { NodeSpec, NodeTaint, SandboxCluster } from '../cluster.ts';
@@ -75,6 +76,8 @@ export class KubernetesCluster implements SandboxCluster {
   private readonly baseUrl: () => string;
   private readonly watchCuts = new Set<() => void>();
   private settling = true;
+  /** Reboots so far. */
+  private boots = 0;
 
   constructor({ name, version, clock, random, witness, url }: ClusterOptions) {
     this.name = name;
@@ -130,6 +133,28 @@ export class KubernetesCluster implements SandboxCluster {
 
   removeNode(name: string, by: 'eks' | 'auto-scaling' = 'eks'): void {
     this.store.remove('nodes', `/${name}`, { part: 'cloud', name: by, verb: 'delete' });
+  }
+
+  /** A node's machine is rebooted, by whomever: it is NotReady until its kubelet reports again, of another boot. Its pods stay its own. */
+  rebootNode(name: string): void {
+    const actor: Actor = { part: 'cloud', name: 'reboot', verb: 'update' };
+    const stopped: Condition = {
+      type: 'Ready',
+      status: 'Unknown',
+      reason: 'NodeStatusUnknown',
+      message: 'Kubelet stopped posting node status.',
+    };
+    this.store.update('nodes', `/${name}`, actor, ({ status }) => {
+      status.conditions = setCondition(status.conditions, stopped, timestamp(this.clock.now()));
+    });
+    this.later(nodeBootMs[0], () => {
+      if (!this.store.get('nodes', '', name)) return;
+      this.boots += 1;
+      this.store.update('nodes', `/${name}`, actor, ({ status }) => {
+        status.nodeInfo = { ...status.nodeInfo, bootID: bootIdOf(name, this.boots) };
+      });
+      this.becomeReady(name);
+    });
   }
 
   nodeReady(name: string): boolean {
@@ -271,6 +296,12 @@ function controllers(context: ControllerContext) {
   ];
 }
 
+/** Not from the world's chance, which other things depend on. */
+function bootIdOf(node: string, boot: number): string {
+  const digits = createHash('sha256').update(`${node} ${boot}`).digest('hex');
+  return [0, 8, 12, 16, 20].map((from, index) => digits.slice(from, [8, 12, 16, 20, 32][index])).join('-');
+}
+
 function internalAddress(name: string): string {
   const address = /^ip-(\d+)-(\d+)-(\d+)-(\d+)/.exec(name)?.slice(1).join('.') ?? '';
   return isIPv4(address) ? address : '10.0.0.1';
@@ -309,6 +340,7 @@ function newNode(spec: NodeSpec, now: string): NewObject<Node> {
       ],
       nodeInfo: {
         architecture: 'amd64',
+        bootID: bootIdOf(spec.name, 0),
         containerRuntimeVersion: 'containerd://1.7.27',
         kernelVersion: '6.1.144-170.251.amzn2023.x86_64',
         kubeletVersion: spec.kubeletVersion,

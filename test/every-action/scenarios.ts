@@ -179,8 +179,8 @@ export const scenarios: readonly ActionScenario[] = [
   },
 ];
 
-/** Actions that no worker finishes by itself; test/workflows/gates.test.ts has them. */
-export const openedByPeople: readonly string[] = ['gate.manualCheck'];
+/** Actions that people finish; test/workflows/gates.test.ts and test/activities/kubernetes/await-reboot.test.ts have them. */
+export const openedByPeople: readonly string[] = ['gate.manualCheck', 'kubernetes.awaitReboot'];
 
 /** Actions that need real members of etcd or a real API server: test/lab-etcd/ and test/lab-kubernetes/export.lab.ts carry them out. */
 export const shownInTheLab: readonly string[] = [

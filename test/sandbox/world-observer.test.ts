@@ -16,7 +16,9 @@ describe('over the wire', () => {
   let fixture: KubernetesFixture;
 
   beforeEach(async () => {
-    fixture = await startKubernetes([deployment('web', 3), budget('web', { minAvailable: 2 })]);
+    // Slow enough that no pod ends or becomes Ready between two requests.
+    const speed = 10;
+    fixture = await startKubernetes([deployment('web', 3), budget('web', { minAvailable: 2 })], { speed });
   });
 
   afterEach(() => fixture.stop());

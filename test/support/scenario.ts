@@ -25,7 +25,7 @@ import type { WorldSeed } from '../../sandbox/seed.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion } from '../../sandbox/worlds/demo.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
-import { inputsFor, targetKindOf, worldNamed } from './scenarios.ts';
+import { attend, inputsFor, targetKindOf, worldNamed } from './scenarios.ts';
 import { differencesOf, inWords, lookAtRest, type Difference, type WorldView } from './scenario-world.ts';
 import { makeKeys, people, writeConfiguration, type Person } from './people.ts';
 
@@ -105,6 +105,7 @@ export async function startEnvironment(title: string, address: string): Promise<
         return handle;
       };
       const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });
+      attend(runbook, sandbox.world.cluster(cluster)!);
       const databaseWrites = (): number => sandbox.world.databases.reduce((sum, { changesAccepted }) => sum + changesAccepted, 0);
       const writes = (): number => cloudWrites + databaseWrites() + kubernetesWrites(sandbox);
       const scenario = new Scenario(environment, { runbook, document, cluster, inputs, sandbox, taskQueue, writes });

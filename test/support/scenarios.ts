@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { shippedRunbooks } from '../../runbooks/library.ts';
+import type { KubernetesCluster } from '../../sandbox/kubernetes/cluster.ts';
 import type { DatabaseSeed } from '../../sandbox/rds/model.ts';
 import { initialNodes, type ClusterSeed, type WorldSeed } from '../../sandbox/seed.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
@@ -19,6 +20,9 @@ export interface Place {
   /** A release that is newer than the one of the node groups. */
   releaseVersion: string;
 }
+
+/** How long an empty node waits for whoever reboots it, in simulated milliseconds. */
+const timeToWalkMs = 20_000;
 
 /** The certificate authority that the cluster of its rotation begins with. */
 const outgoingAuthority = 'ca-of-the-beginning';
@@ -60,7 +64,25 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'node-maintenance': ({ region, cluster, nodes, nodesAtOnce }) => {
     return { target: `eks/${region}/${cluster}`, nodes: nodes.slice(0, 2), nodesAtOnce };
   },
+  'node-reboot': ({ region, cluster, nodes, nodesAtOnce }) => {
+    return { target: `eks/${region}/${cluster}`, nodes: nodes.slice(0, 2), nodesAtOnce };
+  },
 };
+
+/** What people do besides signing: where a run waits for a reboot, somebody reboots each node once it is empty. */
+export function attend(runbook: string, cluster: KubernetesCluster): void {
+  if (runbook !== 'node-reboot') return;
+  const rebooted = new Set<string>();
+  const isEmpty = (node: string): boolean => cluster.podsOn(node).every(({ daemon }) => daemon);
+  cluster.store.onChange(() => {
+    for (const { metadata, spec } of cluster.store.list('nodes')) {
+      const { name } = metadata;
+      if (spec.unschedulable !== true || rebooted.has(name) || !isEmpty(name)) continue;
+      rebooted.add(name);
+      cluster.clock.after(timeToWalkMs, () => cluster.rebootNode(name));
+    }
+  });
+}
 
 const upgraded: Partial<ClusterSeed> = {
   addons: [{ name: addons[0], version: 'v1.33.3-eksbuild.2' }],

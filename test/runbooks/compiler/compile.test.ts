@@ -475,6 +475,7 @@ describe('the shipped runbooks', () => {
       'node-group-upgrade',
       'node-groups-update',
       'node-maintenance',
+      'node-reboot',
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
