@@ -3,6 +3,7 @@ import { kubernetesRestoreAction } from './restore/restore.ts';
 import { deletionOf } from '../etcd/delete-backups.ts';
 import type { System } from '../system.ts';
 import { awaitRebootAction } from './await-reboot.ts';
+import { findNodesAction } from './find-nodes.ts';
 import { listNodes } from './client/read.ts';
 import { cordonAction } from './cordon/cordon.ts';
 import { liftCordon, liftCordonsOf, runsAnnotating } from './cordon/owner-annotation.ts';
@@ -22,6 +23,7 @@ export function kubernetesSystem(clients: Clients): System {
       uncordonAction(clients),
       drainAction(clients),
       checkDrainAction(clients),
+      findNodesAction(clients),
       awaitRebootAction(clients),
       holdKarpenterAction(clients),
       releaseKarpenterAction(clients),

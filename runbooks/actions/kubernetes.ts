@@ -166,6 +166,18 @@ const kubernetesAwaitReboot = declareAction({
   outputs: { nodes: listOfText },
 });
 
+const kubernetesFindNodes = declareAction({
+  name: 'kubernetes.findNodes',
+  summary: 'Finds the nodes of an availability zone, for the steps after it.',
+  worksOn,
+  input: z.strictObject({
+    zone: z.string().min(1).max(63).describe('The availability zone, as the label topology.kubernetes.io/zone of nodes names it.'),
+  }),
+  change: 'reads',
+  limits: { timeoutMs: 5 * minuteMs },
+  outputs: { nodes: listOfText },
+});
+
 function dangersOfDeadlines(input: {
   gracePeriodSeconds?: number;
   podDeadline?: string;
@@ -319,6 +331,7 @@ export const kubernetes = {
     'kubernetes.uncordon': kubernetesUncordon,
     'kubernetes.drain': kubernetesDrain,
     'kubernetes.checkDrain': kubernetesCheckDrain,
+    'kubernetes.findNodes': kubernetesFindNodes,
     'kubernetes.awaitReboot': kubernetesAwaitReboot,
     'kubernetes.holdKarpenter': kubernetesHoldKarpenter,
     'kubernetes.releaseKarpenter': kubernetesReleaseKarpenter,

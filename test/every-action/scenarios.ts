@@ -3,7 +3,7 @@ import type { ActionName } from '../../runbooks/actions/index.ts';
 import type { WorldSeed } from '../../sandbox/seed.ts';
 import { budget, deployment, karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
 import { databaseNamed } from '../support/scenarios.ts';
-import { worldWith, type TestCluster } from '../support/cluster.ts';
+import { region, worldWith, type TestCluster } from '../support/cluster.ts';
 
 /** A world in which an action has something to do. Whoever adds an action adds one here; see docs/testing.md. */
 export interface ActionScenario {
@@ -140,6 +140,11 @@ export const scenarios: readonly ActionScenario[] = [
     seed: () => worldWith(workloads),
     before: cordonFirst,
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2) }),
+  },
+  {
+    action: 'kubernetes.findNodes',
+    seed: () => worldWith([]),
+    input: async () => ({ zone: `${region}a` }),
   },
   {
     action: 'kubernetes.checkDrain',

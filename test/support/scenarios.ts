@@ -67,6 +67,9 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'node-reboot': ({ region, cluster, nodes, nodesAtOnce }) => {
     return { target: `eks/${region}/${cluster}`, nodes: nodes.slice(0, 2), nodesAtOnce };
   },
+  'zone-evacuation': ({ region, cluster, nodesAtOnce }) => {
+    return { target: `eks/${region}/${cluster}`, zone: `${region}a`, nodesAtOnce };
+  },
 };
 
 /** What people do besides signing: where a run waits for a reboot, somebody reboots each node once it is empty. */

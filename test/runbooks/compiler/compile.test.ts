@@ -476,6 +476,7 @@ describe('the shipped runbooks', () => {
       'node-groups-update',
       'node-maintenance',
       'node-reboot',
+      'zone-evacuation',
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
