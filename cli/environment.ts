@@ -248,6 +248,7 @@ async function writeConfiguration(directory: string, clusters: EnvironmentCluste
     '  sre: [ada, grace]',
     'policies:',
     '  production-change: { atLeast: 1, of: sre, exclude: [requester], expires: 4h }',
+    '  data-restore: { atLeast: 2, of: sre, exclude: [requester], expires: 4h }',
     'evidence:',
     '  directory: evidence',
     'workers:',
