@@ -13,7 +13,7 @@ import type { ActionContext, Progress } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import type { EtcdAccess } from '../../runbooks/configuration/etcd.ts';
-import { startEtcdMachines } from './machines.ts';
+import { startEtcdMachines } from '../../lab/etcd.ts';
 import { startEtcdCluster, type EtcdCluster } from './etcd-cluster.ts';
 import { createAuthority } from '../support/certificates.ts';
 

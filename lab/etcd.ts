@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { freePort } from '../../lab/temporal.ts';
+import { freePort } from './temporal.ts';
 
 const runFile = promisify(execFile);
 const loopback = '127.0.0.1';
@@ -12,13 +12,13 @@ const readyTimeoutMs = 30_000;
 const lookMs = 50;
 
 /** A member on a machine of its own, which is played: it is started and ended by programs, as an operator would, or a worker. */
-export interface PlayedMachine {
+export type PlayedMachine = {
   endpoint: string;
   peerUrl: string;
   dataDirectory: string;
   start: string[];
   stop: string[];
-}
+};
 
 /** A real cluster of etcd on 127.0.0.1. Each member ends when this process does, however that ends. */
 export interface PlayedMachines {
