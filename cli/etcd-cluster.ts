@@ -29,9 +29,10 @@ export async function startEtcdCluster({ directory, report, signal }: ClusterSta
   await mkdir(programs);
   for (const program of etcdPrograms) await symlink(found[program], join(programs, program));
   await writeFile(join(directory, 'backup.key'), randomBytes(32).toString('base64'), { mode: 0o600 });
-  const { machines, endpoints, stop } = await timed('etcd with 3 members', report, () =>
+  const etcd = await timed('etcd with 3 members', report, () =>
     startEtcdMachines({ program: found.etcd, directory: join(directory, 'etcd'), names }),
   );
+  const { machines, endpoints } = etcd;
   const etcdctl = async (at: readonly string[], ...args: string[]): Promise<string> =>
     (await runFile(found.etcdctl, [...args, `--endpoints=${at.join(',')}`], { timeout: commandTimeoutMs })).stdout;
   const run = ([program = '', ...args]: readonly string[]) => runFile(program, args, { timeout: commandTimeoutMs });
@@ -41,7 +42,7 @@ export async function startEtcdCluster({ directory, report, signal }: ClusterSta
     etcd: { [clusterName]: { endpoints, programs, backups: { directory: 'backups', keyFile: 'backup.key' }, members: { ...machines } } },
     members: names.map((name) => `${clusterName}/${name}`),
     broken: new Promise(() => undefined),
-    stop,
+    stop: () => etcd.stop(),
     put: async (key, value) => void (await etcdctl(endpoints, 'put', key, value)),
     valuesOf: async (key) => {
       const values = Object.entries(machines).map(async ([name, { endpoint }]) => {

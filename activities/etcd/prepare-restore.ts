@@ -17,7 +17,7 @@ import { createEtcdClient } from './client.ts';
 import { fetchBackup } from './fetch-backup.ts';
 import { isListening, machineOf, requireHere, type MachineFacts } from './machine.ts';
 import { findProgram, runProgram } from './programs.ts';
-import { requireRoom, takeSnapshot } from './snapshot.ts';
+import { copyOf, requireRoom, takeSnapshot } from './snapshot.ts';
 
 const name = 'etcd.prepareRestore';
 const restoreTimeoutMs = 30 * 60_000;
@@ -180,6 +180,7 @@ async function keepSnapshot(
   const one = { id: '', name: member, endpoint: machine.endpoint, isLearner: false, alarms: [] };
   try {
     await takeSnapshot(client, one, { target: formatTarget(target), file: paths.snapshot, signal, onBytes: () => undefined });
+    await rm(copyOf(paths.snapshot), { force: true });
     return paths.snapshot;
   } catch (error) {
     if (error instanceof HoldpointError && error.code === 'snapshot-interrupted') return '';
