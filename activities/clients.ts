@@ -36,6 +36,8 @@ export interface Clients {
   probe(target: Target): Promise<ProbeAccess | undefined>;
   /** Findings of checks that holdpoint.yaml lets people go past. */
   waivers: Required<ConfigurationReaders>['waivers'];
+  /** The part of a target on whose machine this worker is, such as `etcd/prod/m1`; undefined where it is on no such machine. */
+  place?: string;
   /** How a cluster of etcd is reached. Throws `target-not-configured`. */
   etcd(target: Target): Promise<EtcdAccess>;
   /** Where the objects of a cluster are backed up to. Throws `backup-place-unusable` where holdpoint.yaml does not say it. */
@@ -54,6 +56,8 @@ export interface DatabaseClients {
  * What clients need of holdpoint.yaml: each reads its part as it is now, with absolute paths. Where a reader is left out, there is nothing.
  */
 export interface ConfigurationReaders {
+  /** The part of a target on whose machine this worker is. */
+  place?: string;
   /** How clusters of Kubernetes are reached, by name. */
   clusters?: () => Promise<Readonly<Record<string, ClusterAccess>>>;
   /** What gates ask. */
@@ -77,6 +81,7 @@ export function createClients({
   etcd: etcdClusters = nothing,
   backups: backupPlaces = nothing,
   probes = nothing,
+  place,
 }: ConfigurationReaders = {}): Clients {
   // Without the flag the SDK only warns of a request that nobody answers, and waits for ever.
   const requestHandler = { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true, connectionTimeout: connectionTimeoutMs };
@@ -122,7 +127,7 @@ export function createClients({
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, etcdClusters);
   const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, backupPlaces);
   const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await probes(), formatTarget(target));
-  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe };
+  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe, ...(place !== undefined && { place }) };
 }
 
 async function accessOf(target: Target, clusters: Required<ConfigurationReaders>['clusters']): Promise<ClusterAccess> {

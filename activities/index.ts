@@ -24,6 +24,7 @@ import type { PlanningBase, Rollback, Span } from '../domain/run/span.ts';
 import { channelsFor, eventOf, type NotificationEvent } from '../domain/notification.ts';
 import { notifyWorkflow, planWorkflow, runWorkflow, scheduleWorkflow, sweepWorkflow, testChannelWorkflow } from '../domain/run/names.ts';
 import type { AlarmLook } from '../domain/schedule/schedule.ts';
+import { placeOf } from '../domain/run/place.ts';
 import type { AwaitedOpening, WindowLook } from '../domain/run/window.ts';
 import { timeMsOf } from '../domain/time.ts';
 import { formatTarget, type Target } from '../domain/target.ts';
@@ -43,6 +44,7 @@ import { Judge } from './judge.ts';
 import { PastRuns } from './past-runs.ts';
 import { perform, type Performance } from './perform.ts';
 import { PlanTime, planTimeLimits } from './plan-limits.ts';
+import { withMissingWorker } from './place.ts';
 import { planRollback, type StepToUndo } from './plan-rollback.ts';
 import { planRunbook, planSpan, type Planner, type PlanStep, type SpanRequest } from './plan-span.ts';
 import type { Prepared } from './prepare.ts';
@@ -289,7 +291,9 @@ function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activi
   const planStepIn = (limitMs: number): PlanStep => {
     const time = new PlanTime(limitMs, Context.current().cancellationSignal);
     return (action, input, context) => {
-      const plan = (): Promise<ActionPlan> => findAction(parts, action).plan(input, contextNow(context));
+      const found = findAction(parts, action);
+      const plan = async (): Promise<ActionPlan> =>
+        withMissingWorker(await found.plan(input, contextNow(context)), placeOf(found.declaration.runsOn, input, context.target));
       return time.read(`what step ${context.step} concerns`, formatTarget(context.target), plan);
     };
   };

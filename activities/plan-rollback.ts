@@ -2,6 +2,7 @@ import { undoCallsMax, type ActionContext, type Observation, type StepContext, t
 import { HoldpointError } from '../domain/errors.ts';
 import type { ExpectedChange } from '../domain/plan/expected.ts';
 import { sealSpan, type ActionPlan, type StepPlan } from '../domain/plan/plan.ts';
+import { placeOf } from '../domain/run/place.ts';
 import { idOfUndo, type PlanningBase, type Rollback } from '../domain/run/span.ts';
 import type { PlannedStep } from '../domain/run/steps.ts';
 import type { AnyAction } from './action.ts';
@@ -106,7 +107,8 @@ class RollbackBook {
       const plan = await action.plan(input, { ...context, step: callId, expected: [...this.expected] });
       this.expected.push(...(plan.expects ?? []));
       this.planned.push({ id: callId, uses, input, plan });
-      const { change, limits, runsOn } = action.declaration;
+      const { change, limits } = action.declaration;
+      const runsOn = placeOf(action.declaration.runsOn, input, context.target);
       if (plan.effects.length > 0) this.steps.push({ id: callId, uses, undoes: id, change, onFailure: 'stuck', limits, runsOn, retry: 0 });
     }
     if (this.steps.length === before) this.left.push({ id, stays: false, reason: 'the world is as it was before.' });

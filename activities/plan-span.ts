@@ -7,6 +7,7 @@ import type { JsonObject } from '../domain/json.ts';
 import type { ExpectedChange } from '../domain/plan/expected.ts';
 import type { Forecast, ForecastSpan } from '../domain/plan/forecast.ts';
 import { sealSpan, type ActionPlan, type StepPlan } from '../domain/plan/plan.ts';
+import { placeOf } from '../domain/run/place.ts';
 import type { PlanningBase, Span } from '../domain/run/span.ts';
 import { elementsOf, isLeftOut, questionOf, scopeOf } from '../domain/run/step-expressions.ts';
 import { instancesOf, nestedInstances, resultOf, usesOf, withoutPlans, type Results, type StepInstance } from '../domain/run/step-tree.ts';
@@ -109,7 +110,7 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
     size.addInstance(instance);
     const signed = begun.find(({ id }) => id === instance.id);
     if (signed) {
-      steps.push(plannedStepOf(instance, undefined));
+      steps.push(plannedStepOf(instance, base, { input: signed.input }));
       planned.push(signed);
       continue;
     }
@@ -119,7 +120,7 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
       rest.unshift(...found.parts);
       continue;
     }
-    steps.push(plannedStepOf(instance, found.leftOut));
+    steps.push(plannedStepOf(instance, base, found));
     if (!found.plan) continue;
     size.addInput(found.input);
     planned.push({ id: instance.id, uses: usesOf(instance), input: found.input, plan: found.plan });
@@ -229,7 +230,11 @@ function blocked(input: JsonObject, step: string, reason: string, remedy = notKn
   return { input, plan: { ...plan, blockers: [{ object: `step ${step}`, reason, remedy }] } };
 }
 
-function plannedStepOf(instance: StepInstance, leftOut: string | undefined): PlannedStep {
+function plannedStepOf(
+  instance: StepInstance,
+  { target }: PlanningBase,
+  { input, leftOut }: { input: JsonObject; leftOut?: string },
+): PlannedStep {
   const { id, step, path, element, list } = instance;
   const action = step.kind === 'action' ? step : undefined;
   return {
@@ -242,7 +247,7 @@ function plannedStepOf(instance: StepInstance, leftOut: string | undefined): Pla
     onFailure: action?.onFailure ?? 'stuck',
     ...(action?.atClose && { atClose: action.atClose }),
     limits: action?.limits ?? { timeoutMs: 0, heartbeatMs: 0, attemptsMax: 0 },
-    runsOn: action?.runsOn,
+    runsOn: placeOf(action?.runsOn, input, target),
     retry: 0,
   };
 }

@@ -108,8 +108,8 @@ async function measure(world: EtcdWorld, time: number): Promise<Round> {
   const before = time % 2 === 0 ? await plain() : undefined;
   await rm(file, { force: true });
   const taking = { target: 'etcd/lab', file, signal: never, onBytes: () => undefined };
-  const [, snapshotMs] = await timed(() => takeSnapshot(client, source, taking));
-  const [facts, inspectMs] = await timed(() => inspectSnapshot(world.access, 'etcd/lab', file, never));
+  const [taken, snapshotMs] = await timed(() => takeSnapshot(client, source, taking));
+  const [facts, inspectMs] = await timed(() => inspectSnapshot(world.access, 'etcd/lab', file, never, taken));
   const [equalTo, compareMs] = await timed(() =>
     requireEqualMembers(client, members, facts, { target: 'etcd/lab', source, signal: never }),
   );

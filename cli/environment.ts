@@ -3,6 +3,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKey } from '../client/keys.ts';
+import type { JsonObject } from '../domain/json.ts';
 import { startProcess, type RunningProcess } from '../lab/process.ts';
 import { findTemporal, startTemporal } from '../lab/temporal.ts';
 import { formatDuration } from './format.ts';
@@ -23,6 +24,10 @@ export interface EnvironmentCluster {
   env: Record<string, string>;
   /** The section `clusters` of holdpoint.yaml. */
   clusters: Record<string, { kubeconfig: string; context: string }>;
+  /** The section `etcd`, where it has clusters of etcd. */
+  etcd?: JsonObject;
+  /** The members, such as `prod/m1`, on whose machines workers are to be. */
+  members?: readonly string[];
   /** Resolves when it has ended by itself, with a sentence on how. */
   broken: Promise<string>;
   stop(): Promise<void>;
@@ -77,12 +82,15 @@ export async function startEnvironment<Cluster extends EnvironmentCluster>(optio
     await prepareNamespace({ ...process.env, ...temporal });
     const cluster = await startCluster({ directory, report, signal });
     stops.push(() => cluster.stop());
-    const configured = await writeConfiguration(directory, cluster.clusters);
+    const configured = await writeConfiguration(directory, cluster);
     const env: Record<string, string> = { ...configured, ...temporal, ...cluster.env };
     signal.throwIfAborted();
-    const worker = await superviseWorker(env, report);
-    stops.push(worker.stop);
-    return { env, directory, cluster, broken: Promise.race([worker.broken, cluster.broken]), stop };
+    const places = [{}, ...(cluster.members ?? []).map((member) => ({ HOLDPOINT_MEMBER: member }))];
+    const begun = await Promise.allSettled(places.map((place) => superviseWorker({ ...env, ...place }, report)));
+    const workers = begun.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+    stops.push(async () => void (await Promise.all(workers.map((worker) => worker.stop()))));
+    for (const end of begun) if (end.status === 'rejected') throw end.reason;
+    return { env, directory, cluster, broken: Promise.race([...workers.map(({ broken }) => broken), cluster.broken]), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -177,7 +185,8 @@ async function superviseWorker(
 
 async function startWorker(env: Record<string, string>, report: (sentence: string) => void): Promise<RunningProcess> {
   const { command, args } = programCommand('worker/main');
-  return timed('the worker', report, () =>
+  const { HOLDPOINT_MEMBER: member } = env;
+  return timed(member === undefined ? 'the worker' : `the worker on the machine of ${member}`, report, () =>
     startProcess({
       name: 'The worker',
       command,
@@ -227,7 +236,10 @@ async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<R
 }
 
 /** Keys for the demo's people and its workers, and the policies that they sign under. */
-async function writeConfiguration(directory: string, clusters: EnvironmentCluster['clusters']): Promise<Record<string, string>> {
+async function writeConfiguration(
+  directory: string,
+  { clusters, etcd }: Pick<EnvironmentCluster, 'clusters' | 'etcd'>,
+): Promise<Record<string, string>> {
   const file = join(directory, configurationName);
   // It was kept, and with it what people have signed.
   if (existsSync(file)) return configuredEnvironment(directory);
@@ -248,11 +260,13 @@ async function writeConfiguration(directory: string, clusters: EnvironmentCluste
     '  sre: [ada, grace]',
     'policies:',
     '  production-change: { atLeast: 1, of: sre, exclude: [requester], expires: 4h }',
+    '  data-restore: { atLeast: 2, of: sre, exclude: [requester], expires: 4h }',
     'evidence:',
     '  directory: evidence',
     'workers:',
     `  ${workerName}: { key: ${workerKey}, from: ${new Date().toISOString()} }`,
     `clusters: ${JSON.stringify(clusters)}`,
+    ...(etcd ? [`etcd: ${JSON.stringify(etcd)}`] : []),
     '',
   ];
   await writeFile(file, text.join('\n'));

@@ -174,6 +174,21 @@ export const errorKinds = {
     message: 'The backup {backup} cannot be used: {cause}.',
     remedy: 'Use another backup; `holdpoint backups list` shows them all.',
   },
+  'member-elsewhere': {
+    consequence: 'stuck',
+    message: '{action} works on the machine of {place}, and this worker is {here}.',
+    remedy: 'Start `holdpoint worker --member` on that machine, with the same holdpoint.yaml, and no other worker on its task queue.',
+  },
+  'member-command-failed': {
+    consequence: 'stuck',
+    message: '{command} on the machine of {place} has not done what it should: {cause}.',
+    remedy: 'Look at the log of etcd on that machine; correct `start` or `stop` in holdpoint.yaml if it is wrong. Then try again.',
+  },
+  'restore-refused': {
+    consequence: 'stuck',
+    message: 'Nothing is restored on the machine of {place}: {cause}.',
+    remedy: 'Put right what the reason names, on that machine; then try again.',
+  },
   'object-unknown': {
     consequence: 'refuse',
     message: 'The backup {backup} has no such object {object}: {cause}.',

@@ -64,9 +64,12 @@ export interface ActionStep {
   /** What the action may do to the world; a step that only reads needs no signature. */
   change: ChangeKind;
   limits: ActionLimits;
-  /** Suffix of the task queue whose workers carry it out; any worker does where it is left out. */
-  runsOn?: string;
+  /** Where its worker has to be; any worker carries it out where it is left out. */
+  runsOn?: RunsOn;
 }
+
+/** A place, or the name of the input that says which part of the target the place belongs to, such as a member of etcd. */
+export type RunsOn = string | { input: string };
 
 /** A stop for people. They sign the plan of the steps up to the next hold. */
 export interface HoldStep {

@@ -14,16 +14,13 @@ const runFile = promisify(execFile);
 /** The releases that the lab runs; the versions in lab/kubernetes/go.mod and lab/kubernetes/etcd/go.mod are the same. */
 export const kubernetesVersions = { kubernetes: '1.36.3', etcd: '3.7.3', kwok: '0.8.0' } as const;
 
+/** The programs of etcd: the member itself, and its tools. */
+export const etcdPrograms = ['etcd', 'etcdctl', 'etcdutl'] as const;
+
+type EtcdProgram = (typeof etcdPrograms)[number];
+
 /** The programs of a control plane, and the tools of etcd, which are built with it. */
-export const kubernetesPrograms = [
-  'etcd',
-  'etcdctl',
-  'etcdutl',
-  'kube-apiserver',
-  'kube-controller-manager',
-  'kube-scheduler',
-  'kwok',
-] as const;
+export const kubernetesPrograms = [...etcdPrograms, 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kwok'] as const;
 
 export type KubernetesProgram = (typeof kubernetesPrograms)[number];
 
@@ -82,7 +79,7 @@ const families: readonly Family[] = [
   {
     title: 'etcd',
     version: kubernetesVersions.etcd,
-    programs: ['etcd', 'etcdctl', 'etcdutl'],
+    programs: etcdPrograms,
     buildEstimate: 'about a minute',
     download: downloadEtcd,
     build: async (go, folder) => {
@@ -136,8 +133,21 @@ export function cachedKubernetes(program: KubernetesProgram, env: NodeJS.Process
  * the cache, once for the machine. Throws an Error that lists what was tried for the ones that are missing, and what to do.
  */
 export async function findKubernetes(report: Report, surroundings: BinarySurroundings = {}): Promise<KubernetesBinaries> {
-  const { env = process.env, sources = officialSources(process.platform, process.arch), signal } = surroundings;
-  for (const family of families) {
+  return findPrograms(kubernetesPrograms, report, surroundings);
+}
+
+/** The same for the programs of etcd alone. */
+export async function findEtcd(report: Report, surroundings: BinarySurroundings = {}): Promise<Pick<KubernetesBinaries, EtcdProgram>> {
+  return findPrograms(etcdPrograms, report, surroundings);
+}
+
+async function findPrograms<Program extends KubernetesProgram>(
+  wanted: readonly Program[],
+  report: Report,
+  { env = process.env, sources = officialSources(process.platform, process.arch), signal }: BinarySurroundings,
+): Promise<Readonly<Record<Program, string>>> {
+  const some: readonly KubernetesProgram[] = wanted;
+  for (const family of families.filter(({ programs }) => programs.some((program) => some.includes(program)))) {
     if (await isComplete(family, env)) continue;
     const lock = join(cacheFolder(env), 'bin', `${family.programs[0]}-${family.version}`);
     await withLock(lock, async () => {
@@ -145,10 +155,7 @@ export async function findKubernetes(report: Report, surroundings: BinarySurroun
       if (!(await isComplete(family, env))) await makeFamily(family, { env, sources, signal, report });
     });
   }
-  return Object.fromEntries(kubernetesPrograms.map((program) => [program, cachedKubernetes(program, env)])) as Record<
-    KubernetesProgram,
-    string
-  >;
+  return Object.fromEntries(wanted.map((program) => [program, cachedKubernetes(program, env)])) as Record<Program, string>;
 }
 
 async function isComplete({ programs }: Family, env: NodeJS.ProcessEnv): Promise<boolean> {
@@ -229,7 +236,7 @@ async function downloadEtcd(folder: string, { etcd }: ReleaseSources): Promise<v
   const archive = join(folder, 'archive.tar.gz');
   const expected = sums.find(([, file]) => file === `${name}.tar.gz`)?.[0];
   checkDigest(`${name}.tar.gz`, await fetchTo(`${etcd}/${name}.tar.gz`, archive), expected);
-  const members = ['etcd', 'etcdctl', 'etcdutl'].map((program) => `${name}/${program}`);
+  const members = etcdPrograms.map((program) => `${name}/${program}`);
   await runFile('tar', ['-xzf', archive, '-C', folder, '--strip-components=1', ...members], { timeout: unpackTimeoutMs });
 }
 

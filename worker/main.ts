@@ -19,7 +19,8 @@ async function main(): Promise<void> {
   const { taskQueue, address, configurationFile, version } = settings;
   const listening = { listening: true, taskQueue, address, configuration: configurationFile, ...version };
   process.stdout.write(`${JSON.stringify(listening)}\n`);
-  requestSweep(settings).catch((error: unknown) => log.warn({ err: error }, 'No sweep after runs that are over could be asked for.'));
+  if (settings.member === undefined)
+    requestSweep(settings).catch((error: unknown) => log.warn({ err: error }, 'No sweep after runs that are over could be asked for.'));
   await worker.run();
 }
 

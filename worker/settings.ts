@@ -2,6 +2,8 @@ import { resolve } from 'node:path';
 import * as z from 'zod';
 import { temporalSettings, type TemporalSettings } from '../client/connection.ts';
 import { ToldError } from '../domain/errors.ts';
+import { placeIn, queueAt } from '../domain/run/place.ts';
+import { formatTarget } from '../domain/target.ts';
 import type { WorkerVersion } from './versioning.ts';
 
 const deploymentDefault = 'holdpoint';
@@ -12,6 +14,10 @@ const settingsSchema = z.object({
   HOLDPOINT_CONFIG: z.string().min(1).default('holdpoint.yaml'),
   HOLDPOINT_WORKER_KEY: z.string().min(1).optional(),
   HOLDPOINT_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  HOLDPOINT_MEMBER: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,62}\/[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'must be a cluster of etcd and its member, such as prod/m1')
+    .optional(),
   HOLDPOINT_DEPLOYMENT: z
     .string()
     .max(versionCharactersMax)
@@ -32,6 +38,8 @@ export interface WorkerSettings extends TemporalSettings {
   /** Absolute path of the key that signs the entries of records, as `holdpoint keys create` makes it; undefined where there is none. */
   keyFile?: string;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+  /** The member of etcd on whose machine the worker is; it carries out nothing but what has to be done there. */
+  member?: { cluster: string; name: string };
   /** The build that the worker is; undefined where it is not versioned. */
   version?: WorkerVersion;
 }
@@ -52,13 +60,23 @@ export class SettingsError extends ToldError {
 export function workerSettings(env: Readonly<Record<string, string | undefined>>): WorkerSettings {
   const { success, data: settings, error } = settingsSchema.safeParse(env);
   if (!success) throw unusable(error, env);
+  const { HOLDPOINT_MEMBER: member } = settings;
+  const temporal = temporalSettings(env);
   return {
-    ...temporalSettings(env),
+    ...temporal,
+    ...(member !== undefined && atMember(member, temporal)),
     configurationFile: resolve(settings.HOLDPOINT_CONFIG),
     keyFile: settings.HOLDPOINT_WORKER_KEY === undefined ? undefined : resolve(settings.HOLDPOINT_WORKER_KEY),
     logLevel: settings.HOLDPOINT_LOG_LEVEL,
     version: versionOf(settings),
   };
+}
+
+/** The worker on the machine of a member has a task queue of its own: what is done there can be done nowhere else. */
+function atMember(member: string, { taskQueue }: TemporalSettings): Pick<WorkerSettings, 'member' | 'taskQueue'> {
+  const [cluster = '', name = ''] = member.split('/');
+  const target = formatTarget({ kind: 'etcd', region: '', name: cluster });
+  return { member: { cluster, name }, taskQueue: queueAt(taskQueue, placeIn(target, name)) };
 }
 
 /** The build id alone makes a worker a versioned one: it belongs to the image, and the deployment has a good name already. */

@@ -21,6 +21,9 @@ import { createActivities } from '../activities/index.ts';
 import { connectTemporal, type TemporalSettings } from '../client/connection.ts';
 import { readKeyFile } from '../client/keys.ts';
 import { HoldpointError } from '../domain/errors.ts';
+import { ownValue } from '../domain/map.ts';
+import { placeIn } from '../domain/run/place.ts';
+import { formatTarget } from '../domain/target.ts';
 import type { Configuration, EvidencePlace } from '../runbooks/configuration/configuration.ts';
 import {
   anchorPlace,
@@ -60,6 +63,7 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     etcd: async () => etcdClustersOf(file, await readConfiguration()),
     backups: async () => backupPlacesOf(file, await readConfiguration()),
     probes: async () => probesOf(file, await readConfiguration()),
+    ...(settings.member && { place: placeOfMember(settings.member, file, configuration) }),
   });
   const activities = createActivities({
     systems: createSystems(clients, configuration.systems),
@@ -77,12 +81,20 @@ export async function createWorker(settings: WorkerSettings, workflowBundle?: Wo
     workerDeploymentOptions: deploymentOptionsOf(settings.version),
     activities,
     dataConverter: { externalStorage: createPayloadStorage(evidence) },
-    workflowBundle: workflowBundle ?? (await workflowCode()),
-    maxCachedWorkflows: cachedRunsMax,
+    // Runs are no business of the worker on the machine of a member.
+    ...(settings.member ? {} : { workflowBundle: workflowBundle ?? (await workflowCode()), maxCachedWorkflows: cachedRunsMax }),
     maxHeartbeatThrottleInterval: heartbeatThrottleMs,
     defaultHeartbeatThrottleInterval: heartbeatThrottleMs,
     shutdownGraceTime: shutdownGraceMs,
   });
+}
+
+/** Throws `configuration-invalid` where holdpoint.yaml has no such member: nothing would ever come for it. */
+function placeOfMember({ cluster, name }: { cluster: string; name: string }, file: string, configuration: Configuration): string {
+  const members = ownValue(etcdClustersOf(file, configuration), cluster)?.members;
+  if (members && ownValue(members, name)) return placeIn(formatTarget({ kind: 'etcd', region: '', name: cluster }), name);
+  const cause = `\`etcd.${cluster}.members\` has no "${name}", which \`--member\` names.`;
+  throw new HoldpointError('configuration-invalid', { file, cause });
 }
 
 /** A key that `holdpoint.yaml` does not know yet is told of: its signatures do not count until it does. */

@@ -1,5 +1,6 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { queueAt } from '../domain/run/place.ts';
 import type { ActionLimits } from '../domain/runbook.ts';
 
 /** Silence after which the worker of an activity that heartbeats counts as dead, and another one takes the activity up. */
@@ -58,7 +59,7 @@ export function lastObserver({ runsOn }: { runsOn?: string }): Pick<Activities, 
 /** Where the activities of an action go: a queue of its own where it has to run in one place, whose worker may be missing. */
 function queueOf(runsOn: string | undefined): { taskQueue?: string; scheduleToStartTimeout?: '10 minutes' } {
   if (runsOn === undefined) return {};
-  return { taskQueue: `${workflowInfo().taskQueue}.${runsOn}`, scheduleToStartTimeout: '10 minutes' };
+  return { taskQueue: queueAt(workflowInfo().taskQueue, runsOn), scheduleToStartTimeout: '10 minutes' };
 }
 
 /** The record must be written, however long the disk is full: a run does not go on unrecorded. */

@@ -16,7 +16,7 @@ import { openBackupStore, type BackupStore, type StoredBackup } from '../backup/
 import type { Clients } from '../clients.ts';
 import { createEtcdClient, type EtcdClient } from './client.ts';
 import { lookAtHealth } from './health.ts';
-import { inspectSnapshot, requireEqualMembers, requireRoom, takeSnapshot, workFile, type SnapshotFacts } from './snapshot.ts';
+import { copyOf, inspectSnapshot, requireEqualMembers, requireRoom, takeSnapshot, workFile, type SnapshotFacts } from './snapshot.ts';
 
 const name = 'etcd.backup';
 /** What a disk of a member and the network give together, and half of it for all that comes after. */
@@ -123,9 +123,9 @@ async function makeBackup({ access, backups, store }: OpenBackups, facts: Backup
   try {
     const takenAt = new Date().toISOString();
     const onBytes = (bytes: number): void => report(progressOf('snapshot', `${Math.max(0, bytes)} bytes of ${source.name}`));
-    await takeSnapshot(client, source, { target, file, signal, onBytes });
+    const taken = await takeSnapshot(client, source, { target, file, signal, onBytes });
     report(progressOf('verify', 'the snapshot is held against the members'));
-    const snapshot = await inspectSnapshot(access, target, file, signal);
+    const snapshot = await inspectSnapshot(access, target, file, signal, taken);
     requireSuccessor(snapshot, { target, clusterId: facts.clusterId, source, last: stored.at(-1) });
     const equalTo = await requireEqualMembers(client, members, snapshot, { target, source, signal });
     const statement: BackupStatement = {
@@ -139,7 +139,7 @@ async function makeBackup({ access, backups, store }: OpenBackups, facts: Backup
     // Where another backup has come first, this one is made anew behind it. It may be this very one, whose answer was lost.
     if (!isFirst && !ownBackup(await store.list(), context)) await store.forget(kept);
   } finally {
-    await rm(file, { force: true });
+    for (const name of [file, copyOf(file)]) await rm(name, { force: true });
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ActionContext } from '../../domain/action.ts';
 import type { BackupStatement } from '../../domain/backup/manifest.ts';
 import { HoldpointError } from '../../domain/errors.ts';
@@ -8,13 +8,13 @@ import { formatTarget } from '../../domain/target.ts';
 import { msOf } from '../../domain/time.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
-import { openKeyKeeper } from '../backup/keys.ts';
 import type { StoredBackup } from '../backup/store.ts';
 import type { Clients } from '../clients.ts';
 import { openBackups, type OpenBackups } from './backup.ts';
+import { fetchBackup } from './fetch-backup.ts';
 import { findProgram, runProgram } from './programs.ts';
 import { scratchFlags, startScratchMember } from './scratch-member.ts';
-import { inspectSnapshot, requireRoom, workFile, type SnapshotFacts } from './snapshot.ts';
+import { requireRoom, workFile } from './snapshot.ts';
 
 const name = 'etcd.drill';
 const restoreTimeoutMs = 30 * 60_000;
@@ -78,7 +78,6 @@ export type DrillContext = Pick<ActionContext, 'run' | 'step' | 'target' | 'sign
 export async function drillBackup({ access, backups, store }: OpenBackups, backup: StoredBackup, context: DrillContext): Promise<void> {
   const { run, step, target, signal } = context;
   const { statement } = backup.manifest;
-  const keys = await openKeyKeeper(backups.key);
   await requireRoom(formatTarget(target), store.workRoot, statement.snapshot.bytes);
   const folder = await workFile(store.workRoot, `${run}.${step}`, 'drill');
   const beganAtMs = Date.now();
@@ -86,8 +85,7 @@ export async function drillBackup({ access, backups, store }: OpenBackups, backu
   try {
     await mkdir(folder, { mode: 0o700 });
     const file = join(folder, 'snapshot');
-    await writeAll(file, store.open(backup.manifest, keys), signal);
-    requireStated(await inspectSnapshot(access, formatTarget(target), file, signal), statement, unusable);
+    await fetchBackup({ access, backups, store }, backup, { file, target, signal });
     const dataDirectory = join(folder, 'data');
     // Of a cluster of its own, so that it can never take part in the one that it is of.
     const flags = [`--data-dir=${dataDirectory}`, ...scratchFlags, `--initial-cluster-token=drill-${randomUUID()}`];
@@ -113,26 +111,7 @@ export async function drillBackup({ access, backups, store }: OpenBackups, backu
   }
 }
 
-async function writeAll(file: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const handle = await open(file, 'wx', 0o600);
-  try {
-    for await (const chunk of source) {
-      signal.throwIfAborted();
-      await handle.writeFile(chunk);
-    }
-  } finally {
-    await handle.close();
-  }
-}
-
 type Unusable = (cause: string) => HoldpointError;
-
-function requireStated(facts: SnapshotFacts, { hashKv, revision, compactRevision, keys }: BackupStatement, unusable: Unusable): void {
-  const isSame =
-    facts.hash === hashKv && facts.hashRevision === revision && facts.compactRevision === compactRevision && facts.keys === keys;
-  if (!isSame) throw unusable('its keys are not those that its manifest names (HashKV)');
-}
 
 /** A member serves what the manifest names, and takes a new key. Throws `backup-unusable`. */
 async function requireServing(

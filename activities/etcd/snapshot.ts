@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { copyFile, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as z from 'zod';
@@ -8,15 +7,14 @@ import { compareHashes, type EtcdMember, type HashKv } from '../../domain/etcd/m
 import { HoldpointError } from '../../domain/errors.ts';
 import { parseJson } from '../../domain/json.ts';
 import type { EtcdAccess } from '../../runbooks/configuration/etcd.ts';
-import { waitOrStop } from '../action.ts';
 import { unfinishedFolder } from '../storage/new-file.ts';
 import type { EtcdClient } from './client.ts';
 import { hashesAt } from './health.ts';
+import { checksumBytes, digestOfFile, FileStalled, followFile } from './growing-file.ts';
 import { findProgram, runProgram } from './programs.ts';
 
 /** etcd sends for ever where the member can no longer read its file: a snapshot that does not grow for so long is given up. */
 const stallDefaultMs = 30_000;
-const stallLookMs = 500;
 const snapshotTimeoutMinMs = 120_000;
 /** Slower than this is no snapshot, but a member in trouble: it keeps its pages from being used anew meanwhile. */
 const bytesPerMsMin = 2_000;
@@ -25,7 +23,6 @@ const verifyTimeoutMs = 10 * 60_000;
 const roomFactor = 2.2;
 /** `hasChecksum` of etcd: pages of 512 bytes, and 32 bytes of SHA-256 behind them. */
 const pageBytes = 512;
-const checksumBytes = 32;
 
 const hashAnswer = z.object({ hash: z.number(), hashRevision: z.number(), compactRevision: z.number() });
 const statusAnswer = z.object({ totalKey: z.number() });
@@ -68,6 +65,15 @@ export interface SnapshotTaking {
   stallTimeoutMs?: number;
 }
 
+/** What was read of a snapshot while it came, so that nobody has to read it again for that. */
+export interface TakenSnapshot {
+  /** The digest of all bytes, and whether the last ones are the SHA-256 of those before them. */
+  digest: FileDigest;
+  isChecked: boolean;
+  /** The same bytes in another file, for whoever has to change them. */
+  copy: string;
+}
+
 /**
  * Has a member write a snapshot to a file, which has its name only when it is whole and safe on the disk. Throws `snapshot-interrupted`
  * where the member stands still or breaks off.
@@ -76,60 +82,80 @@ export async function takeSnapshot(
   client: EtcdClient,
   member: EtcdMember,
   { target, file, signal, onBytes, stallTimeoutMs = stallDefaultMs }: SnapshotTaking,
-): Promise<void> {
+): Promise<TakenSnapshot> {
   const { file: program, flags } = await client.command(member);
   const raw = `${file}.raw`;
+  const copy = copyOf(file);
   const interrupted = (cause: string): HoldpointError => new HoldpointError('snapshot-interrupted', { member: member.name, target, cause });
   const stalled = new AbortController();
   const over = new AbortController();
   // etcdctl writes to `<file>.part` and renames it.
-  const watching = watchGrowth(`${raw}.part`, stallTimeoutMs, over.signal, onBytes).then((hasStalled) => {
-    if (hasStalled) stalled.abort(interrupted(`nothing came for ${stallTimeoutMs / 1000} s`));
+  const following = followFile({ file: `${raw}.part`, copy, stallTimeoutMs, over: over.signal, onBytes }).catch((error: unknown) => {
+    const why = error instanceof FileStalled ? `nothing came for ${stallTimeoutMs / 1000} s` : `it cannot be copied (${String(error)})`;
+    stalled.abort(interrupted(why));
+    throw error;
   });
+  following.catch(() => undefined);
   const timeoutMs = Math.max(snapshotTimeoutMinMs, (member.status?.sizeBytes ?? 0) / bytesPerMsMin);
+  let isTaken = false;
   try {
     const call = { timeoutMs, signal: AbortSignal.any([signal, stalled.signal]) };
     const { code, reason } = await runProgram(program, ['snapshot', 'save', raw, ...flags], call);
     if (code !== 0) throw interrupted(reason);
     const handle = await open(raw, 'r');
     await handle.sync().finally(() => handle.close());
+    over.abort();
+    const followed = await following;
+    const isWhole = followed.digest.bytes === (await stat(raw)).size;
+    // One that came and went between two looks was not followed.
+    if (!isWhole) await copyFile(raw, copy, constants.COPYFILE_FICLONE);
+    const taken = { ...(isWhole ? followed : await digestOfFile(raw)), copy };
     await rename(raw, file);
     const folder = await open(dirname(file), 'r');
     await folder.sync().finally(() => folder.close());
+    isTaken = true;
+    return taken;
   } finally {
     over.abort();
-    await watching;
-    for (const name of [raw, `${raw}.part`]) await rm(name, { force: true });
+    await following.catch(() => undefined);
+    for (const name of [raw, `${raw}.part`, ...(isTaken ? [] : [copy])]) await rm(name, { force: true });
   }
 }
 
-/** Looks at a file until it stops growing for too long (true) or the signal says that it need not grow any more (false). */
-async function watchGrowth(file: string, stallTimeoutMs: number, over: AbortSignal, onBytes: (bytes: number) => void): Promise<boolean> {
-  let bytes = -1;
-  let grownAtMs = performance.now();
-  while (!over.aborted) {
-    await waitOrStop(Math.min(stallLookMs, stallTimeoutMs), over);
-    const now = await stat(file)
-      .then(({ size }) => size)
-      .catch(() => bytes);
-    if (now !== bytes) {
-      bytes = now;
-      grownAtMs = performance.now();
-      onBytes(bytes);
-    } else if (performance.now() - grownAtMs >= stallTimeoutMs) return !over.aborted;
-  }
-  return false;
+/** The second file of a snapshot. */
+export function copyOf(file: string): string {
+  return `${file}.copy`;
 }
 
 /**
  * Reads what a snapshot is, from the file alone: its checksum is right, and etcdutl can read all of it. Throws `snapshot-refused`.
- * `etcdutl hashkv` opens a file for writing and changes it, so it is given a copy.
+ * `etcdutl hashkv` opens a file for writing and changes it, so it is given a copy, which is gone then.
+ * @param taken what was read of it while it was taken; without it, it is read and copied now
  */
-export async function inspectSnapshot(access: EtcdAccess, target: string, file: string, signal: AbortSignal): Promise<SnapshotFacts> {
+export async function inspectSnapshot(
+  access: EtcdAccess,
+  target: string,
+  file: string,
+  signal: AbortSignal,
+  taken?: TakenSnapshot,
+): Promise<SnapshotFacts> {
   const refused = (cause: string): HoldpointError => new HoldpointError('snapshot-refused', { target, cause });
-  await requireShape(file, refused);
+  const copy = taken?.copy ?? copyOf(file);
+  try {
+    await requireShape(file, refused);
+    return await inspectBoth(access, { file, copy, taken }, signal, refused);
+  } finally {
+    await rm(copy, { force: true });
+  }
+}
+
+async function inspectBoth(
+  access: EtcdAccess,
+  { file, copy, taken }: { file: string; copy: string; taken: TakenSnapshot | undefined },
+  signal: AbortSignal,
+  refused: (cause: string) => HoldpointError,
+): Promise<SnapshotFacts> {
   const etcdutl = await findProgram(access, 'etcdutl');
-  const copy = `${file}.copy`;
   const givenUp = new AbortController();
   const ask = async <Answer>(args: string[], shape: z.ZodType<Answer>): Promise<Answer> => {
     const call = { timeoutMs: verifyTimeoutMs, signal: AbortSignal.any([signal, givenUp.signal]) };
@@ -139,14 +165,14 @@ export async function inspectSnapshot(access: EtcdAccess, target: string, file: 
     throw refused(`etcdutl ${args.slice(0, -1).join(' ')} cannot read it: ${code === 0 ? 'its answer cannot be read' : reason}`);
   };
   // At the same time, as each of them keeps one core busy. The checksum has the first word on what is wrong.
-  const digesting = checkedDigest(file, refused).catch((error: unknown) => {
+  const digesting = requireChecked(taken ?? digestOfFile(file), refused).catch((error: unknown) => {
     givenUp.abort(error);
     throw error;
   });
-  const hashing = copyFile(file, copy, constants.COPYFILE_FICLONE).then(() => ask(['hashkv', copy], hashAnswer));
+  const copying = taken ? Promise.resolve() : copyFile(file, copy, constants.COPYFILE_FICLONE);
+  const hashing = copying.then(() => ask(['hashkv', copy], hashAnswer));
   const counting = ask(['snapshot', 'status', file], statusAnswer);
   await Promise.allSettled([digesting, hashing, counting]);
-  await rm(copy, { force: true });
   const digest = await digesting;
   const { hash, hashRevision, compactRevision } = await hashing;
   return { hash, hashRevision, compactRevision, file: digest, keys: (await counting).totalKey };
@@ -160,17 +186,14 @@ async function requireShape(file: string, refused: (cause: string) => HoldpointE
   throw refused('the file has no checksum at its end: it is truncated, or was copied from a data directory');
 }
 
-/** The digest of a snapshot whose last bytes are the SHA-256 of those before them, as etcd writes it. */
-async function checkedDigest(file: string, refused: (cause: string) => HoldpointError): Promise<FileDigest> {
-  const { size: bytes } = await stat(file);
-  const body = createHash('sha256');
-  for await (const chunk of createReadStream(file, { end: bytes - checksumBytes - 1 })) body.update(chunk as Buffer);
-  const whole = body.copy();
-  const trailer: Buffer[] = [];
-  for await (const chunk of createReadStream(file, { start: bytes - checksumBytes })) trailer.push(chunk as Buffer);
-  const checksum = Buffer.concat(trailer);
-  if (!body.digest().equals(checksum)) throw refused('the file does not have the checksum at its end: it was damaged on its way');
-  return { sha256: `sha256:${whole.update(checksum).digest('hex')}`, bytes };
+/** Throws `snapshot-refused` where the last bytes of a snapshot are not the SHA-256 of those before them, as etcd writes it. */
+async function requireChecked(
+  digesting: Pick<TakenSnapshot, 'digest' | 'isChecked'> | Promise<Pick<TakenSnapshot, 'digest' | 'isChecked'>>,
+  refused: (cause: string) => HoldpointError,
+): Promise<FileDigest> {
+  const { digest, isChecked } = await digesting;
+  if (isChecked) return digest;
+  throw refused('the file does not have the checksum at its end: it was damaged on its way');
 }
 
 /** How many members, besides the file itself, have to have the same keys. */

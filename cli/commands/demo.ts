@@ -23,8 +23,10 @@ import {
   type SandboxCluster,
   type SandboxWorld,
 } from '../environment.ts';
+import { etcdBackup } from '../demos/etcd-backup.ts';
 import { authorityRotation, clusterUpgrade } from '../demos/cluster-upgrade.ts';
-import { watchSandbox, type Act, type Demo, type Sighting } from '../demos/demo.ts';
+import { sightingOfPods, watchSandbox, type Act, type Demo, type Sighting } from '../demos/demo.ts';
+import { startEtcdCluster } from '../etcd-cluster.ts';
 import { labClusterName, startLabCluster, type LabCluster } from '../lab-cluster.ts';
 import { readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
@@ -63,7 +65,7 @@ const maintenanceOnLab: Demo<LabCluster> = {
   ],
   watch: async (cluster) => {
     const end = await cluster.watch(cluster.nodes.slice(0, nodesMaintained));
-    return async () => ({ ...(await end()), seenBy: 'looks at the API server five times a second' });
+    return async () => sightingOfPods(await end(), 'looks at the API server five times a second');
   },
   counts: (_forecast, isDone) => ({ nodesMaintained: isDone ? nodesMaintained : 0 }),
 };
@@ -85,7 +87,7 @@ const namesInSandbox = inSandbox.map(({ demo }) => demo.name).join(', ');
 
 export const registerDemo: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('demo'))
-    .argument('[runbook]', `${namesInSandbox}, or node-maintenance on the lab`, rotationInSandbox.name)
+    .argument('[runbook]', `${namesInSandbox}, ${etcdBackup.name}, or node-maintenance on the lab`, rotationInSandbox.name)
     .option('--on <cluster>', 'sandbox, or lab: a real Kubernetes control plane with played nodes', 'sandbox')
     .option('--yes', "sign as the demo's people without asking")
     .option('--speed <factor>', 'how much faster than real time the sandbox runs (12, or 60 and more for what takes EKS hours)')
@@ -96,6 +98,7 @@ export const registerDemo: RegisterCommand = (program, context) => {
         'Examples:',
         '  holdpoint demo --yes',
         '  holdpoint demo cluster-upgrade --yes',
+        '  holdpoint demo etcd-backup --yes',
         '  holdpoint demo node-maintenance --on lab --yes',
         '',
         'Everything runs on this machine and is stopped at the end; the evidence stays. Without a terminal it signs as the demo’s',
@@ -110,6 +113,8 @@ export const registerDemo: RegisterCommand = (program, context) => {
       const speed = readSpeed(options.speed ?? String(sandboxed?.speed ?? speedDefault));
       if (runbook === maintenanceOnLab.name && options.on === 'lab') {
         context.exit(await show(maintenanceOnLab, startLabCluster, options, terminal));
+      } else if (runbook === etcdBackup.name) {
+        context.exit(await show(etcdBackup, startEtcdCluster, options, terminal));
       } else if (sandboxed) {
         context.exit(
           await show(sandboxed.demo, (start) => startSandboxCluster(speed, start, { world: sandboxed.world }), options, terminal),
@@ -117,7 +122,7 @@ export const registerDemo: RegisterCommand = (program, context) => {
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,
-          `\`holdpoint demo\` shows ${namesInSandbox} in a sandbox, and ` +
+          `\`holdpoint demo\` shows ${namesInSandbox} in a sandbox, ${etcdBackup.name} on a real etcd, and ` +
             `\`holdpoint demo ${maintenanceOnLab.name} --on lab\` the other one.`,
         );
       }
@@ -155,7 +160,14 @@ async function playDemo<Cluster extends EnvironmentCluster>(
     let code: number = exitCodes.error;
     for (const act of demo.acts) {
       const begin = performance.now();
+      if (act.prelude) terminal.lines(['', act.prelude.says]);
+      await act.prelude?.cause?.(environment.cluster);
       const planned = await plan(act.runbook, act.inputs(environment.cluster), holdpoint, terminal);
+      if (act.refusal) {
+        requireRefusal(planned.forecast, act.refusal);
+        terminal.lines(['', `${terminal.colors.green('✓')} The plan says what is wrong, and nothing is started.`]);
+        continue;
+      }
       const live = await carryOut(holdpoint, planned, { act, environment, options }, terminal);
       const tookMs = performance.now() - begin;
       const end = act.regression ? 'undone' : 'done';
@@ -168,6 +180,12 @@ async function playDemo<Cluster extends EnvironmentCluster>(
   } finally {
     await client.connection.close();
   }
+}
+
+/** Throws an Error where nothing in the plan stands in the way that reads so. */
+function requireRefusal({ spans }: Forecast, refusal: RegExp): void {
+  const reasons = spans.flatMap(({ plan: { steps } }) => steps.flatMap(({ plan: { blockers } }) => blockers.map(({ reason }) => reason)));
+  if (!reasons.some((reason) => refusal.test(reason))) throw new Error(`the plan should have been refused: ${reasons.join(' ')}`);
 }
 
 interface Planned {
@@ -262,13 +280,12 @@ interface Conclusion {
 
 async function conclude({ state }: LiveRun, { seen, counts, tookMs, configuration, end }: Conclusion, terminal: Terminal): Promise<number> {
   const verified = await verifyAs(configuration, state.evidence, terminal);
-  const { podsMoved, violations, leftovers, seenBy } = seen;
+  const { sentence, violations, leftovers } = seen;
   const ok = state.phase === end && violations.length === 0 && leftovers.length === 0 && verified.ok && isSigned(verified);
   const { colors } = terminal;
   terminal.lines([
     '',
-    `${ok ? colors.green('✓') : colors.red('✗')} ${state.phase} in ${formatDuration(tookMs)}: ${podsMoved} pods moved, ` +
-      `${violations.length} budget violations seen by ${seenBy}.`,
+    `${ok ? colors.green('✓') : colors.red('✗')} ${state.phase} in ${formatDuration(tookMs)}: ${sentence}.`,
     ...[...violations, ...leftovers, ...verified.problems.map(({ sentence }) => sentence)].map((each) => `  ${colors.red('✗')} ${each}`),
     `  evidence ${state.evidence} (${evidenceInWords(verified)})`,
     `  verify it with: npm run --silent holdpoint -- evidence verify ${state.evidence} --config ${configuration}`,
@@ -277,8 +294,7 @@ async function conclude({ state }: LiveRun, { seen, counts, tookMs, configuratio
     status: state.phase,
     seconds: Math.round(tookMs / 100) / 10,
     ...counts,
-    podsMoved,
-    budgetViolations: violations.length,
+    ...seen.counts,
     evidence: state.evidence,
     evidenceVerified: verified.ok && isSigned(verified),
   });

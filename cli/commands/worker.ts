@@ -8,6 +8,7 @@ import { programCommand } from '../program-files.ts';
 
 export const registerWorker: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('worker'))
+    .option('--member <cluster/member>', 'be the worker on the machine of this member of etcd, for etcd-restore (HOLDPOINT_MEMBER)')
     .addHelpText(
       'after',
       [
@@ -19,15 +20,20 @@ export const registerWorker: RegisterCommand = (program, context) => {
         '',
         'Example:',
         '  TEMPORAL_ADDRESS=temporal.internal:7233 HOLDPOINT_CONFIG=/etc/holdpoint.yaml holdpoint worker',
+        '  holdpoint worker --member prod/m1',
       ].join('\n'),
     )
-    .action(async (options: CommonOptions) => {
+    .action(async ({ member, ...options }: CommonOptions & { member?: string }) => {
       const terminal = context.terminal(options);
       const { env, signal, stdout, stderr } = terminal.surroundings;
       await prepareNamespace(env);
       const { command, args } = programCommand('worker/main');
       // A group of its own, so that it can be ended when we are killed: nobody would know of a worker that went on alone.
-      const worker = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env }, detached: true });
+      const worker = spawn(command, args, {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...env, ...(member !== undefined && { HOLDPOINT_MEMBER: member }) },
+        detached: true,
+      });
       const guard = worker.pid === undefined ? undefined : guardGroup(worker.pid);
       worker.stdout.pipe(stdout, { end: false });
       worker.stderr.pipe(stderr, { end: false });

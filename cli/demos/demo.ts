@@ -4,10 +4,22 @@ import type { EnvironmentCluster, SandboxCluster } from '../environment.ts';
 
 /** What was seen of the cluster from outside, while runs worked on it. */
 export interface Sighting {
-  podsMoved: number;
+  /** What was seen, in one sentence without a full stop. */
+  sentence: string;
+  /** What must not have been, a sentence each; the demo has failed where there is one. */
   violations: string[];
   leftovers: string[];
-  seenBy: string;
+  /** What `--json` says of it. */
+  counts: JsonObject;
+}
+
+/** What was seen of pods and their budgets. */
+export function sightingOfPods(
+  { podsMoved, violations, leftovers }: { podsMoved: number; violations: string[]; leftovers: string[] },
+  seenBy: string,
+): Sighting {
+  const sentence = `${podsMoved} pods moved, ${violations.length} budget violations seen by ${seenBy}`;
+  return { sentence, violations, leftovers, counts: { podsMoved, budgetViolations: violations.length } };
 }
 
 /** Something that goes wrong while a step is carried out, so that the run has to be undone. */
@@ -24,6 +36,10 @@ export interface Act<Cluster extends EnvironmentCluster> {
   runbook: string;
   inputs(cluster: Cluster): JsonObject;
   regression?: Regression<Cluster>;
+  /** What happens before the run is planned, in one sentence, and what makes it happen. */
+  prelude?: { says: string; cause?(cluster: Cluster): Promise<void> };
+  /** What keeps the run from being started, as its plan has to say it. */
+  refusal?: RegExp;
 }
 
 /** What a demo shows, on which cluster. */
@@ -46,7 +62,7 @@ interface Observer {
 export async function watchSandbox({ url }: SandboxCluster): Promise<() => Promise<Sighting>> {
   return async () => {
     const { violations, counters } = (await (await fetch(`${url}/sandbox/observer`)).json()) as Observer;
-    const seenBy = "the sandbox's observer";
-    return { podsMoved: counters.podsMoved, violations: violations.map(({ sentence }) => sentence), leftovers: [], seenBy };
+    const seen = { podsMoved: counters.podsMoved, violations: violations.map(({ sentence }) => sentence), leftovers: [] };
+    return sightingOfPods(seen, "the sandbox's observer");
   };
 }

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { ChangeKind } from '../../domain/action.ts';
 import type { ExpressionType } from '../../domain/expression/expression.ts';
-import type { ActionLimits } from '../../domain/runbook.ts';
+import type { ActionLimits, RunsOn } from '../../domain/runbook.ts';
 import type { TargetKind } from '../../domain/target.ts';
 
 const heartbeatMs = 10_000;
@@ -30,9 +30,9 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
   limits: ActionLimits;
   /**
    * Where its worker has to be, for what cannot be done from anywhere: carrying it out, and looks at how far it is, go to the task queue
-   * `<queue>.<runsOn>`. Its plan is made with the whole span, by any worker.
+   * `<queue>.<place>`. The place is given, or is `<target>/<value>` of an input. Its plan is made with the whole span, by any worker.
    */
-  runsOn?: string;
+  runsOn?: RunsOn;
   /** What is lost or risked by settings of an input, in so many words, by their names: whoever signs reads it. */
   dangers?: (input: z.output<Input>) => { [setting: string]: string | undefined };
   /** What its rollback does, or why there is none, for whoever signs; left out for what changes nothing. */

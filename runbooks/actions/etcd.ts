@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { parseDurationMs } from '../configuration/duration.ts';
 import { declareAction, hourMs, minuteMs, number, text, type SystemDeclaration } from './declaration.ts';
+import { etcdRestoreActions } from './etcd-restore.ts';
 
 const worksOn = ['etcd'];
 const lagMax = z
@@ -155,5 +156,6 @@ export const etcd = {
     'etcd.drill': etcdDrill,
     'etcd.defragment': etcdDefragment,
     'etcd.replaceMember': etcdReplaceMember,
+    ...etcdRestoreActions,
   },
 } as const satisfies SystemDeclaration;

@@ -222,6 +222,7 @@ async function furnishedDirectory(): Promise<string> {
     '  sre: [dana, ada, grace]',
     'policies:',
     '  production-change: { atLeast: 2, of: sre, exclude: [requester], expires: 4h }',
+    '  data-restore: { atLeast: 2, of: sre, exclude: [requester] }',
     '',
   ];
   await writeFile(join(directory, 'holdpoint.yaml'), configuration.join('\n'));

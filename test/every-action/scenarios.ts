@@ -198,6 +198,12 @@ export const shownInTheLab: readonly string[] = [
   'kubernetes.deleteBackups',
   'etcd.defragment',
   'etcd.replaceMember',
+  'etcd.chooseBackup',
+  'etcd.prepareRestore',
+  'etcd.stopMember',
+  'etcd.exchangeData',
+  'etcd.startMember',
+  'etcd.checkRestored',
 ];
 
 /** Actions that look at a place for backups, which is no part of a world; test/activities/backup/required.test.ts has them. */

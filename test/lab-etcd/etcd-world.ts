@@ -13,6 +13,7 @@ import type { ActionContext, Progress } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import type { EtcdAccess } from '../../runbooks/configuration/etcd.ts';
+import { startEtcdMachines } from '../../lab/etcd.ts';
 import { startEtcdCluster, type EtcdCluster } from './etcd-cluster.ts';
 import { createAuthority } from '../support/certificates.ts';
 
@@ -21,6 +22,8 @@ const commandTimeoutMs = 20_000;
 
 interface PerformOptions {
   access?: EtcdAccess;
+  /** Where the worker is, such as `etcd/lab/m1`. */
+  place?: string;
   context?: Partial<ActionContext>;
   signal?: AbortSignal;
   onProgress?: (progress: Progress | undefined) => void;
@@ -41,7 +44,7 @@ export interface EtcdWorld {
   /** Has the worker find a script in the place of etcdctl, in which `$REAL` is the real one; returns what puts that back. */
   replaceEtcdctl(script: string): Promise<() => void>;
   context(differences?: Partial<ActionContext>): ActionContext;
-  action(name: string, reached?: EtcdAccess): AnyAction;
+  action(name: string, reached?: EtcdAccess, place?: string): AnyAction;
   /** `reached` takes the place of the one of the world. */
   plan(action: string, input?: JsonObject, differences?: Partial<ActionContext>, reached?: EtcdAccess): Promise<ActionPlan>;
   perform(action: string, plan: ActionPlan, options?: PerformOptions): Promise<Performance>;
@@ -56,14 +59,14 @@ function programOf(variable: string): string {
 
 export const target = { kind: 'etcd', region: '', name: 'lab' };
 
-/** Every action on a cluster of etcd, by its name, as a worker has them whose configuration calls the cluster `lab`. */
-export function actionsFor(access: EtcdAccess): ReadonlyMap<string, AnyAction> {
-  const clients = createClients({ etcd: async () => ({ lab: access }) });
+/** Every action on a cluster of etcd, by its name, as a worker has them whose configuration calls it `lab`; `place` is its machine. */
+export function actionsFor(access: EtcdAccess, place?: string): ReadonlyMap<string, AnyAction> {
+  const clients = createClients({ etcd: async () => ({ lab: access }), ...(place !== undefined && { place }) });
   return actionsOf(createSystems(clients, ['etcd']));
 }
 
-/** Starts three members, and writes what a worker needs to reach them. */
-export async function startEtcdWorld(): Promise<EtcdWorld> {
+/** Starts three members, and writes what a worker needs to reach them. `onMachines`: they are started and ended by programs. */
+export async function startEtcdWorld({ onMachines = false } = {}): Promise<EtcdWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'holdpoint-lab-etcd-'));
   const programs = join(directory, 'programs');
   await mkdir(programs);
@@ -80,9 +83,12 @@ export async function startEtcdWorld(): Promise<EtcdWorld> {
   await writeFile(tls.certificate, identity.cert);
   await writeFile(tls.key, identity.key, { mode: 0o600 });
   await writeFile(join(directory, 'backup.key'), randomBytes(32).toString('base64'), { mode: 0o600 });
-  const cluster = await startEtcdCluster({ binaries: { etcd: join(programs, 'etcd') }, tls });
+  const etcd = join(programs, 'etcd');
+  const machines = onMachines ? await startEtcdMachines({ program: etcd, directory, names: ['m1', 'm2', 'm3'], tls }) : undefined;
+  const cluster = machines ? { ...machines, members: [] } : await startEtcdCluster({ binaries: { etcd }, tls });
   const access: EtcdAccess = {
     endpoints: cluster.endpoints,
+    ...(machines && { members: machines.machines }),
     tls,
     programs,
     backups: { place: { directory: join(directory, 'backups') }, key: { file: join(directory, 'backup.key') } },
@@ -95,8 +101,8 @@ export async function startEtcdWorld(): Promise<EtcdWorld> {
     ...contextOfLook({ run: 'r-1', step: 's', target, retry: 0 }),
     ...differences,
   });
-  const action: EtcdWorld['action'] = (name, reached = access) => {
-    const found = actionsFor(reached).get(name);
+  const action: EtcdWorld['action'] = (name, reached = access, place) => {
+    const found = actionsFor(reached, place).get(name);
     if (!found) throw new Error(`there is no action ${name}`);
     return found;
   };
@@ -129,10 +135,11 @@ export async function startEtcdWorld(): Promise<EtcdWorld> {
         signal = AbortSignal.timeout(commandTimeoutMs * 3),
         onProgress = () => undefined,
         access: reached = access,
+        place,
       } = {},
     ) => {
       const wait = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, Math.min(ms, 200)));
-      return perform(action(name, reached), plan, context(differences), { onProgress, signal, wait });
+      return perform(action(name, reached, place), plan, context(differences), { onProgress, signal, wait });
     },
     stop: async () => {
       await cluster.stop();

@@ -17,8 +17,9 @@ export async function makeKeys(directory: string): Promise<Record<Person, Signer
   return Object.fromEntries(keys) as Record<Person, Signer>;
 }
 
-/** One of the two signs, as the shipped runbooks ask for it. */
-const shippedPolicy = 'production-change: { atLeast: 1, of: sre, exclude: [requester] }';
+/** One of the two signs, as the shipped runbooks ask for it; both of them where data are brought back. */
+const shippedPolicy =
+  'production-change: { atLeast: 1, of: sre, exclude: [requester] }, data-restore: { atLeast: 2, of: sre, exclude: [requester] }';
 
 /** Writes a holdpoint.yaml that knows them, with one policy, as a line of YAML; returns its path. */
 export async function writeConfiguration(directory: string, keys: Record<Person, Signer>, policy = shippedPolicy): Promise<string> {

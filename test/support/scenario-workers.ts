@@ -44,8 +44,12 @@ export async function startWorkerHere(
 }
 
 /** Starts the worker as people start it: as a program of its own, with the time limits of production. */
-export async function startWorkerProgram(environment: Environment, taskQueue = environment.name): Promise<RunningProcess> {
-  const env = { ...environmentOf(environment, taskQueue), HOLDPOINT_LOG_LEVEL: 'warn' };
+export async function startWorkerProgram(
+  environment: Environment,
+  taskQueue = environment.name,
+  more: NodeJS.ProcessEnv = {},
+): Promise<RunningProcess> {
+  const env = { ...environmentOf(environment, taskQueue), HOLDPOINT_LOG_LEVEL: 'warn', ...more };
   return startProcess({ name: 'The worker', ...programCommand('worker/main'), env, ready: /"listening":true/ });
 }
 

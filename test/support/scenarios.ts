@@ -125,6 +125,7 @@ const shownInTheLab: readonly string[] = [
   'etcd-backup-retention',
   'etcd-defrag',
   'etcd-member-replace',
+  'etcd-restore',
   'etcd-restore-drill',
 ];
 

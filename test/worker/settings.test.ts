@@ -13,7 +13,13 @@ test('the build id alone versions a worker; the deployment can have a name of it
   });
 });
 
+test('the worker on the machine of a member has a task queue of its own', () => {
+  const { member, taskQueue } = workerSettings({ HOLDPOINT_MEMBER: 'prod/m1', HOLDPOINT_TASK_QUEUE: 'maintenance' });
+  expect({ member, taskQueue }).toEqual({ member: { cluster: 'prod', name: 'm1' }, taskQueue: 'maintenance.etcd/prod/m1' });
+});
+
 test.each([
+  [{ HOLDPOINT_MEMBER: 'm1' }, 'HOLDPOINT_MEMBER is "m1": must be a cluster of etcd and its member, such as prod/m1'],
   [{ HOLDPOINT_DEPLOYMENT: 'holdpoint' }, 'HOLDPOINT_BUILD_ID is not set'],
   [{ HOLDPOINT_BUILD_ID: '' }, 'HOLDPOINT_BUILD_ID is "": must be made of letters'],
   [{ HOLDPOINT_BUILD_ID: 'sha256:1b21f0d' }, 'HOLDPOINT_BUILD_ID is "sha256:1b21f0d": must be made of letters'],

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure, TimeoutType } from '@temporalio/common';
 import { isCancellation } from '@temporalio/workflow';
 import type { Progress, StepReport } from '../../domain/action.ts';
 import type { Json } from '../../domain/json.ts';
@@ -15,6 +15,10 @@ export interface Failure {
 export function failureOf(error: unknown): Failure | undefined {
   if (!(error instanceof ActivityFailure) || isCancellation(error)) return undefined;
   const { cause } = error;
+  if (cause instanceof TimeoutFailure && cause.timeoutType === TimeoutType.SCHEDULE_TO_START) {
+    const reason = 'No worker has taken the step up in the place where it has to be done.';
+    return { code: 'activity-lost', reason, remedy: 'Start the worker of that place (`holdpoint worker --member`), then try again.' };
+  }
   if (!(cause instanceof ApplicationFailure)) {
     const reason = `Step activity ${error.activityType} gave no answer: ${cause?.message ?? error.message}.`;
     return { code: 'activity-lost', reason, remedy: 'Check that the worker is running and look at its log, then try again.' };

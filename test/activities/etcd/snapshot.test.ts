@@ -60,7 +60,27 @@ describe('a snapshot that does not come to its end leaves nothing, and says why'
       errors: [],
     };
     const large = { ...member, status: { ...status, sizeBytes: 376_279_040 + 1 } };
-    expect(await taken('echo "pages" > "$3"', never, 60_000, large)).toEqual({ failure: undefined, left: ['r-1.s.etcd-snapshot'] });
+    const { failure, left } = await taken('echo "pages" > "$3"', never, 60_000, large);
+    expect(left).toEqual(['r-1.s.etcd-snapshot', 'r-1.s.etcd-snapshot.copy']);
+    const sha256 = `sha256:${createHash('sha256').update('pages\n').digest('hex')}`;
+    expect(failure).toEqual({ digest: { sha256, bytes: 6 }, isChecked: false, copy: expect.stringMatching(/\.copy$/) });
+  });
+
+  test.each([
+    ['as etcd writes it', 0, true],
+    ['with a bit that was flipped', 1, false],
+  ])('what comes in pieces, %s, is hashed and copied on its way', async (_title, flipped, isChecked) => {
+    const whole = snapshotOf(5000);
+    whole[1_000_000]! ^= flipped;
+    const from = join(root, `whole-${flipped}`);
+    await writeFile(from, whole);
+    const pieces = [1, 31, 33, 1_048_576, 40_000_000].map((bytes) => `head -c ${bytes} <&3 >> "$3.part"; sleep 0.05`).join('; ');
+    const script = `exec 3< ${from}; ${pieces}; mv "$3.part" "$3"`;
+    const { failure, left } = await taken(script);
+    const sha256 = `sha256:${createHash('sha256').update(whole).digest('hex')}`;
+    expect(failure).toMatchObject({ digest: { sha256, bytes: whole.length }, isChecked });
+    expect(left).toHaveLength(2);
+    expect((await readFile((failure as { copy: string }).copy)).equals(whole)).toBe(true);
   });
 
   test.each([

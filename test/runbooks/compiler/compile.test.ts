@@ -26,7 +26,11 @@ const sound = `${head}  - { id: sign, hold: production-change }
 `;
 const unsignedDrain = '  - { id: drain, uses: kubernetes.drain, with: { nodes: [a] } }\n';
 const policy = { name: 'production-change', atLeast: 1, of: 'sre', exclude: [], reason: 'optional', expiresMs: 1000 } as const;
-const configuration: Configuration = { people: {}, groups: {}, policies: { 'production-change': { ...policy, exclude: [] } } };
+const configuration: Configuration = {
+  people: {},
+  groups: {},
+  policies: { 'production-change': { ...policy, exclude: [] }, 'data-restore': { ...policy, exclude: [] } },
+};
 
 function problemsOf(text: string, withConfiguration?: Configuration): string[] {
   return compileRunbook(text, 'r.yaml', withConfiguration).problems.map(formatProblem);
@@ -328,7 +332,7 @@ describe('a mistake is reported at its place', () => {
     expect(problemsOf(text)).toEqual([]);
     expect(problemsOf(text, configuration)).toEqual([
       'r.yaml:10:23 error steps[0].hold: There is no policy "production-chnage" in the configuration.' +
-        ' Did you mean "production-change"? There are: production-change.',
+        ' Did you mean "production-change"? There are: production-change, data-restore.',
     ]);
   });
 
@@ -469,6 +473,7 @@ describe('the shipped runbooks', () => {
       'etcd-backup-retention',
       'etcd-defrag',
       'etcd-member-replace',
+      'etcd-restore',
       'etcd-restore-drill',
       'node-group-rotation',
       'node-group-update',

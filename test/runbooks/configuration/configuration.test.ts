@@ -182,6 +182,28 @@ test('clusters of etcd are reached by their endpoints, and their backups are kep
   });
 });
 
+test('machines of members are those of all endpoints, each with absolute paths', () => {
+  const told = (machines: Record<string, object>): string[] => {
+    const complete = Object.entries(machines).map(([name, differences]): [string, object] => {
+      return [
+        name,
+        { endpoint: 'http://a:1', peerUrl: 'http://a:2', dataDirectory: '/d', start: ['/s', 'x'], stop: ['/t'], ...differences },
+      ];
+    });
+    const prod = { endpoints: ['http://a:1'], members: Object.fromEntries(complete) };
+    return loadConfiguration(`${sound}etcd: ${JSON.stringify({ prod })}\n`, 'h.yaml').problems.map(({ message }) => message);
+  };
+  expect(told({ m1: {} })).toEqual([]);
+  expect(told({})).toEqual(['No member of `members` has "http://a:1".']);
+  expect(told({ m1: {}, m2: { endpoint: 'http://b:1' } })).toEqual([
+    '"http://b:1" is none of `endpoints`.',
+    '"http://a:2" is the address of m1 already.',
+  ]);
+  expect(told({ m1: { dataDirectory: 'var/lib/etcd' } })).toEqual(['Must be an absolute path without a `/` at its end.']);
+  expect(told({ m1: { start: ['systemctl', 'start'] } })).toEqual(['Must begin with the absolute path of a program.']);
+  expect(told({ 'm/1': {} })).toHaveLength(1);
+});
+
 test('objects of clusters are backed up to a place for each target, and what cannot be one is refused with its line', () => {
   const key = 'keyFile: backup.key';
   const { configuration, problems } = loadConfiguration(`${sound}backups:\n  kubernetes/lab: { directory: backups, ${key} }\n`, 'h.yaml');
