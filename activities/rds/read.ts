@@ -2,6 +2,7 @@ import type { DBCluster, DBInstance } from '@aws-sdk/client-rds';
 import type { Database, DatabaseInstance } from '../../domain/database/database.ts';
 import { readFailoverEvent, type FailoverEvent } from '../../domain/database/failover.ts';
 import type { ReaderLag } from '../../domain/database/reader-fitness.ts';
+import type { OfferedClass } from '../../domain/database/offered-class.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Clients } from '../clients.ts';
@@ -80,6 +81,27 @@ export async function readLag(clients: Clients, target: Target, instance: string
   const young = points.filter(({ Timestamp }) => (Timestamp?.getTime() ?? 0) >= nowMs - lagAgeMaxMs);
   const last = young.sort((one, other) => (other.Timestamp?.getTime() ?? 0) - (one.Timestamp?.getTime() ?? 0))[0];
   return last?.Maximum === undefined ? undefined : { lagMs: last.Maximum };
+}
+
+/**
+ * The classes that RDS offers for an engine version, each with its zones; only the named class where one is named. Throws `aws-…` errors.
+ */
+export async function readOfferedClasses(
+  clients: Clients,
+  target: Target,
+  wanted: { engine: string; engineVersion: string; instanceClass?: string },
+): Promise<OfferedClass[]> {
+  const { reads } = await clients.rds(target.region);
+  const { engine: Engine, engineVersion: EngineVersion, instanceClass: DBInstanceClass } = wanted;
+  const options = await listAllOf('DescribeOrderableDBInstanceOptions', target, async (Marker) => {
+    const request = { Engine, EngineVersion, DBInstanceClass, MaxRecords: pageSize, Marker };
+    const { OrderableDBInstanceOptions: items, Marker: nextToken } = await reads.describeOrderableDBInstanceOptions(request);
+    return { items, nextToken };
+  });
+  return options.map((option) => ({
+    instanceClass: option.DBInstanceClass ?? '',
+    zones: (option.AvailabilityZones ?? []).flatMap(({ Name }) => Name ?? []),
+  }));
 }
 
 function databaseOf(cluster: DBCluster, instances: readonly DBInstance[]): Database {

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
+import { isOffered } from './catalogue.ts';
 import {
   DatabaseFault,
   type AcceptedFailover,
@@ -119,6 +120,11 @@ export class DatabaseCluster {
     if (!instance) throw new DatabaseFault('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
     if (instance.status !== 'available') {
       throw new DatabaseFault('InvalidDBInstanceState', `Database instance is not in available state.`);
+    }
+    if (instanceClass !== undefined && !isOffered(instanceClass, instance.zone)) {
+      const combination = `DBInstanceClass=${instanceClass}, Engine=${this.engine}, EngineVersion=${instance.engineVersion}`;
+      const told = `RDS does not support creating a DB instance with the following combination: ${combination}`;
+      throw new DatabaseFault('InvalidParameterCombination', told);
     }
     this.changesAccepted += 1;
     if (instanceClass !== undefined && instanceClass !== instance.instanceClass) {

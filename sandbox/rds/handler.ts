@@ -42,6 +42,7 @@ async function serve(
   const result = operation(
     form,
     clusters().filter((cluster) => cluster.region === region),
+    region,
   );
   answer(response, action, result);
 }

@@ -1,9 +1,10 @@
 import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer } from './answers.ts';
+import { orderableAnswers } from './catalogue.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault, type DatabaseEvent } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
 
-type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[]) => XmlStructure;
+type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[], region: string) => XmlStructure;
 
 const pageSize = { least: 20, most: 100 };
 const minuteMs = 60_000;
@@ -50,6 +51,15 @@ export const operations: Readonly<Record<string, Operation>> = {
     return {
       DBInstance: instanceAnswer(cluster, cluster.modifyInstance(name, { instanceClass: wanted, promotionTier, applyImmediately })),
     };
+  },
+
+  DescribeOrderableDBInstanceOptions: (form, _clusters, region) => {
+    const asked = {
+      engine: required(form, 'Engine'),
+      version: form.get('EngineVersion') ?? '',
+      instanceClass: form.get('DBInstanceClass') ?? undefined,
+    };
+    return pageOf(form, 'OrderableDBInstanceOptions', 'OrderableDBInstanceOption', orderableAnswers(region, asked));
   },
 
   DescribeEvents: (form, clusters) => {
