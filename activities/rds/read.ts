@@ -43,6 +43,52 @@ export async function readFailoverEvents(clients: Clients, target: Target): Prom
   return events.map(({ Message = '', Date: at }) => readFailoverEvent(Message, at?.toISOString() ?? ''));
 }
 
+/** What RDS has told of maintenance of the cluster itself since a moment, such as upgrades, in its words. Throws `aws-…` errors. */
+export async function readMaintenanceEvents(clients: Clients, target: Target): Promise<{ message: string; at: string }[]> {
+  const { reads } = await clients.rds(target.region);
+  const events = await listAllOf('DescribeEvents', target, async (Marker) => {
+    const source = { SourceIdentifier: target.name, SourceType: 'db-cluster' as const };
+    const wanted = { ...source, EventCategories: ['maintenance'], Duration: eventsMinutes, MaxRecords: pageSize, Marker };
+    const { Events: items, Marker: nextToken } = await reads.describeEvents(wanted);
+    return { items, nextToken };
+  });
+  return events.map(({ Message: message = '', Date: at }) => ({ message, at: at?.toISOString() ?? '' }));
+}
+
+/** The versions that an engine version can be upgraded to. Throws `aws-…` errors. */
+export async function readUpgradeTargets(
+  clients: Clients,
+  target: Target,
+  { engine: Engine, engineVersion: EngineVersion }: { engine: string; engineVersion: string },
+): Promise<{ version: string; isMajor: boolean }[]> {
+  const { reads } = await clients.rds(target.region);
+  const { DBEngineVersions: versions = [] } = await reads
+    .describeDBEngineVersions({ Engine, EngineVersion, IncludeAll: true })
+    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeDBEngineVersions', target)));
+  return versions.flatMap(({ ValidUpgradeTarget: targets = [] }) =>
+    targets.map(({ EngineVersion: version = '', IsMajorVersionUpgrade }) => ({ version, isMajor: IsMajorVersionUpgrade === true })),
+  );
+}
+
+/** A snapshot of the cluster by name; undefined where there is none. Throws `aws-…` errors. */
+export async function readSnapshot(
+  clients: Clients,
+  target: Target,
+  name: string,
+): Promise<{ status: string; percent: number; databaseResourceId: string; createdAt: string } | undefined> {
+  const { reads } = await clients.rds(target.region);
+  try {
+    const { DBClusterSnapshots: snapshots = [] } = await reads.describeDBClusterSnapshots({ DBClusterSnapshotIdentifier: name });
+    const [found] = snapshots;
+    if (!found) return undefined;
+    const { Status: status = 'unknown', PercentProgress: percent = 0, DbClusterResourceId, SnapshotCreateTime: at } = found;
+    return { status, percent, databaseResourceId: DbClusterResourceId ?? '', createdAt: at?.toISOString() ?? '' };
+  } catch (error) {
+    if (error instanceof Error && error.name === 'DBClusterSnapshotNotFoundFault') return undefined;
+    throw awsError(error, `DescribeDBClusterSnapshots of ${name}`, target);
+  }
+}
+
 /** What AWS has fixed a time for, by the names of the cluster and of its instances. Throws `aws-…` errors. */
 export async function readMaintenance(clients: Clients, target: Target, names: readonly string[]): Promise<Map<string, string[]>> {
   const { reads } = await clients.rds(target.region);
@@ -111,6 +157,8 @@ function databaseOf(cluster: DBCluster, instances: readonly DBInstance[]): Datab
     resourceId: cluster.DbClusterResourceId ?? '',
     status: cluster.Status ?? 'unknown',
     engine: cluster.Engine ?? '',
+    engineVersion: cluster.EngineVersion ?? '',
+    pendingChanges: namesIn(cluster.PendingModifiedValues),
     instances: members.map((member): DatabaseInstance => {
       const { DBInstanceIdentifier: name = '' } = member;
       const shown = instances.find(({ DBInstanceIdentifier }) => DBInstanceIdentifier === name);
@@ -124,10 +172,12 @@ function databaseOf(cluster: DBCluster, instances: readonly DBInstance[]): Datab
         engineVersion: shown?.EngineVersion ?? '',
         promotionTier: member.PromotionTier ?? shown?.PromotionTier ?? 1,
         parameterGroupStatus: member.DBClusterParameterGroupStatus ?? 'unknown',
-        pendingChanges: Object.entries(shown?.PendingModifiedValues ?? {}).flatMap(([setting, value]) =>
-          value === undefined ? [] : [setting],
-        ),
+        pendingChanges: namesIn(shown?.PendingModifiedValues),
       };
     }),
   };
+}
+
+function namesIn(values: object | undefined): string[] {
+  return Object.entries(values ?? {}).flatMap(([setting, value]) => (value === undefined ? [] : [setting]));
 }

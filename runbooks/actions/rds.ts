@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { declareAction, minuteMs, text, type SystemDeclaration } from './declaration.ts';
+import { declareAction, hourMs, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 
 // RDS API, CreateDBCluster and CreateDBInstance: letters, digits and `-`, the first a letter, no `-` at the end and no two in a row.
 const identifierPattern = /^[a-z](?:-?[a-z0-9])*$/;
@@ -70,6 +70,37 @@ const rdsModifyInstance = declareAction({
   outputs: { instance: text, instanceClass: text },
 });
 
+const rdsTakeSnapshot = declareAction({
+  name: 'rds.takeSnapshot',
+  summary: 'Takes a snapshot of an Aurora cluster, and waits until it can be restored.',
+  worksOn,
+  input: z.strictObject({}),
+  change: 'adds',
+  undo: { none: 'the snapshot stays: nothing uses it, and it may be needed' },
+  // A first snapshot of a large cluster takes hours.
+  limits: { timeoutMs: 6 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { snapshot: text, createdAt: text },
+});
+
+const engineVersion = z
+  .string()
+  .max(identifierMax)
+  .regex(/^\d+(\.[a-z0-9_]+)+$/, 'must be an engine version such as 16.6 or 8.0.mysql_aurora.3.08.2');
+
+const rdsUpgradeEngine = declareAction({
+  name: 'rds.upgradeEngine',
+  summary: 'Gives an Aurora cluster another minor version of its engine at once: all of its instances restart.',
+  worksOn,
+  input: z.strictObject({
+    from: engineVersion.describe('The version that it has now; it is refused where it has another one.'),
+    to: engineVersion.describe('The minor version that it gets, such as 16.6.'),
+  }),
+  change: 'changes',
+  undo: { none: 'RDS takes no engine back to an older version' },
+  limits: { timeoutMs: 2 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 5_000 } },
+  outputs: { engineVersion: text },
+});
+
 /** Aurora clusters of RDS, by region and name. */
 export const rds = {
   name: 'rds',
@@ -90,5 +121,10 @@ export const rds = {
       },
     },
   ],
-  actions: { 'rds.failover': rdsFailover, 'rds.modifyInstance': rdsModifyInstance },
+  actions: {
+    'rds.failover': rdsFailover,
+    'rds.modifyInstance': rdsModifyInstance,
+    'rds.takeSnapshot': rdsTakeSnapshot,
+    'rds.upgradeEngine': rdsUpgradeEngine,
+  },
 } as const satisfies SystemDeclaration;

@@ -1,5 +1,5 @@
 import type { DatabaseCluster } from './cluster.ts';
-import type { DatabaseEvent, DatabaseInstance, PendingMaintenance } from './model.ts';
+import type { DatabaseEvent, DatabaseInstance, DatabaseSnapshot, PendingMaintenance } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
 
 const account = '111122223333';
@@ -27,6 +27,7 @@ export function clusterAnswer(cluster: DatabaseCluster): XmlStructure {
     ReaderEndpoint: `${name}.cluster-ro-sandbox.${region}.rds.amazonaws.com`,
     Port: engine === 'aurora-postgresql' ? 5432 : 3306,
     DeletionProtection: true,
+    PendingModifiedValues: cluster.pendingModifiedValues,
     DBClusterMembers: new XmlList('DBClusterMember', members),
   };
 }
@@ -45,6 +46,24 @@ export function instanceAnswer({ name: cluster, region, engine }: DatabaseCluste
     AvailabilityZone: instance.zone,
     PromotionTier: instance.promotionTier,
     PendingModifiedValues: instance.pendingModifiedValues,
+  };
+}
+
+/** A snapshot of a cluster as DescribeDBClusterSnapshots shows it. */
+export function snapshotAnswer(cluster: DatabaseCluster, snapshot: DatabaseSnapshot): XmlStructure {
+  const tags = Object.entries(snapshot.tags).map(([Key, Value]) => ({ Key, Value }));
+  return {
+    DBClusterSnapshotIdentifier: snapshot.name,
+    DBClusterSnapshotArn: `arn:aws:rds:${cluster.region}:${account}:cluster-snapshot:${snapshot.name}`,
+    DBClusterIdentifier: cluster.name,
+    DbClusterResourceId: cluster.resourceId,
+    SnapshotCreateTime: snapshot.createdAt,
+    Engine: cluster.engine,
+    EngineVersion: snapshot.engineVersion,
+    Status: snapshot.status,
+    PercentProgress: snapshot.percent,
+    SnapshotType: 'manual',
+    TagList: new XmlList('Tag', tags),
   };
 }
 

@@ -36,3 +36,46 @@ export function orderableAnswers(region: string, asked: { engine: string; versio
     })),
   );
 }
+
+interface EngineVersion {
+  engine: string;
+  version: string;
+  /** Where it can be upgraded to: minor versions, and major ones. */
+  minor: readonly string[];
+  major: readonly string[];
+}
+
+const engineVersions: readonly EngineVersion[] = [
+  { engine: 'aurora-postgresql', version: '16.4', minor: ['16.6', '16.8'], major: ['17.4'] },
+  { engine: 'aurora-postgresql', version: '16.6', minor: ['16.8'], major: ['17.4'] },
+  { engine: 'aurora-postgresql', version: '16.8', minor: [], major: ['17.4'] },
+  { engine: 'aurora-mysql', version: '8.0.mysql_aurora.3.08.0', minor: ['8.0.mysql_aurora.3.08.2'], major: [] },
+  { engine: 'aurora-mysql', version: '8.0.mysql_aurora.3.08.2', minor: [], major: [] },
+];
+
+/** The targets of an upgrade without another major version. */
+export function minorTargets(engine: string, version: string): readonly string[] {
+  return engineVersions.find((one) => one.engine === engine && one.version === version)?.minor ?? [];
+}
+
+/** The rows of DescribeDBEngineVersions. */
+export function engineVersionAnswers(asked: { engine?: string; version?: string }): XmlStructure[] {
+  const wanted = engineVersions.filter(({ engine, version }) => {
+    return (asked.engine === undefined || engine === asked.engine) && (asked.version === undefined || version === asked.version);
+  });
+  return wanted.map(({ engine, version, minor, major }) => ({
+    Engine: engine,
+    EngineVersion: version,
+    DBParameterGroupFamily: `${engine}${version.split('.')[0] ?? ''}`,
+    ValidUpgradeTarget: new XmlList(
+      'UpgradeTarget',
+      [...minor, ...major].map((target) => ({
+        Engine: engine,
+        EngineVersion: target,
+        AutoUpgrade: false,
+        IsMajorVersionUpgrade: major.includes(target),
+      })),
+    ),
+    Status: 'available',
+  }));
+}

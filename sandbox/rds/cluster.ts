@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
-import { isOffered } from './catalogue.ts';
+import { isOffered, minorTargets } from './catalogue.ts';
 import {
   DatabaseFault,
   type AcceptedFailover,
@@ -8,6 +8,7 @@ import {
   type DatabaseInstance,
   type DatabaseSeed,
   type DatabaseServers,
+  type DatabaseSnapshot,
   type FailoverTwist,
   type PendingMaintenance,
 } from './model.ts';
@@ -22,6 +23,10 @@ const settleMs = 2_000;
 /** A change of the class takes an instance away for minutes; other settings are changed as it runs. */
 const classChangeMs = 5 * 60_000;
 const settingChangeMs = 5_000;
+/** All instances restart with the new version, and are back within a minute or two. */
+const upgradeMs = 90_000;
+const snapshotMs = 3 * 60_000;
+const snapshotsMax = 100;
 const eventsMax = 1_000;
 const acceptedMax = 1_000;
 const resourceIdAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
@@ -38,12 +43,15 @@ export class DatabaseCluster {
   readonly name: string;
   readonly region: string;
   readonly engine: string;
-  readonly engineVersion: string;
+  engineVersion: string;
   readonly resourceId: string;
   readonly createdAt: Date;
   readonly instances: DatabaseInstance[];
   readonly events: DatabaseEvent[] = [];
   readonly pendingMaintenance: PendingMaintenance[] = [];
+  readonly snapshots: DatabaseSnapshot[] = [];
+  /** What of the cluster itself waits, by the names of the API. */
+  readonly pendingModifiedValues: Record<string, string> = {};
   /** Every failover that was accepted: there is never a reason for a second one. */
   readonly failovers: AcceptedFailover[] = [];
   /** How many requests have been accepted that change something. */
@@ -52,6 +60,9 @@ export class DatabaseCluster {
   writer: string;
   /** How the next failover goes; as it was asked for unless set. */
   twist: FailoverTwist | undefined;
+  /** Whether RDS gives up the next upgrade, or the next snapshot, after it has begun. */
+  upgradeFails = false;
+  snapshotFails = false;
   /** Real servers behind the instances, where there are any. */
   servers: DatabaseServers | undefined;
   /** What a real server has refused to do: nothing that is seen here is to be trusted then. */
@@ -146,6 +157,76 @@ export class DatabaseCluster {
       });
     });
     return instance;
+  }
+
+  /** ModifyDBCluster with another engine version; without ApplyImmediately it waits for a window, which never comes here. */
+  upgrade(version: string, applyImmediately: boolean): void {
+    if (this.status !== 'available' || this.instances.some(({ status }) => status !== 'available')) {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    if (version !== this.engineVersion && !minorTargets(this.engine, this.engineVersion).includes(version)) {
+      const told = `Cannot upgrade ${this.engine} from ${this.engineVersion} to ${version}`;
+      throw new DatabaseFault('InvalidParameterCombination', told);
+    }
+    this.changesAccepted += 1;
+    if (version === this.engineVersion) return;
+    this.pendingModifiedValues.EngineVersion = version;
+    if (applyImmediately) this.clock.after(statusLagMs, () => this.beginUpgrade(version));
+  }
+
+  private beginUpgrade(version: string): void {
+    // What is under way comes first.
+    if (this.status !== 'available') return void this.clock.after(statusLagMs, () => this.beginUpgrade(version));
+    const fails = this.upgradeFails;
+    this.upgradeFails = false;
+    this.status = 'upgrading';
+    const started = `Database cluster engine ${version} version upgrade started. Cluster remains online.`;
+    this.tell('db-cluster', this.name, started, ['maintenance']);
+    for (const instance of this.instances) {
+      instance.status = 'upgrading';
+      this.byServers((servers) => servers.stop(instance.name));
+    }
+    this.clock.after(upgradeMs, () => {
+      delete this.pendingModifiedValues.EngineVersion;
+      const end = (): void => this.endUpgrade(fails ? undefined : version);
+      const { writer, instances } = this;
+      this.byServers(async (servers) => {
+        await servers.promote(writer);
+        for (const { name } of instances) if (name !== writer) await servers.follow(name);
+      }, end);
+    });
+  }
+
+  private endUpgrade(version: string | undefined): void {
+    const tell = (message: string): void => this.tell('db-cluster', this.name, message, ['maintenance']);
+    if (version === undefined) tell('Database cluster is in a state that cannot be upgraded.');
+    else {
+      this.engineVersion = version;
+      for (const instance of this.instances) instance.engineVersion = version;
+      tell('Database cluster engine version has been upgraded.');
+    }
+    for (const instance of this.instances) instance.status = 'available';
+    this.clock.after(settleMs, () => (this.status = 'available'));
+  }
+
+  /** CreateDBClusterSnapshot: its name tells it from others, in the whole region. */
+  takeSnapshot(name: string, tags: Record<string, string>): DatabaseSnapshot {
+    if (this.status !== 'available') {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    if (this.snapshots.length >= snapshotsMax) throw new DatabaseFault('SnapshotQuotaExceeded', 'Cannot create more than 100 snapshots');
+    this.changesAccepted += 1;
+    const [createdAt, { engineVersion }] = [this.clock.now(), this];
+    const snapshot: DatabaseSnapshot = { name, status: 'creating', percent: 0, createdAt, engineVersion, tags };
+    this.snapshots.push(snapshot);
+    const fails = this.snapshotFails;
+    this.snapshotFails = false;
+    this.clock.after(snapshotMs / 2, () => (snapshot.percent = 50));
+    this.clock.after(snapshotMs, () => {
+      if (fails) snapshot.status = 'failed';
+      else Object.assign(snapshot, { status: 'available', percent: 100 });
+    });
+    return snapshot;
   }
 
   private endModification(instance: DatabaseInstance, instanceClass: string | undefined): void {

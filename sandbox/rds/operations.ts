@@ -1,5 +1,5 @@
-import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer } from './answers.ts';
-import { orderableAnswers } from './catalogue.ts';
+import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer, snapshotAnswer } from './answers.ts';
+import { engineVersionAnswers, orderableAnswers } from './catalogue.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault, type DatabaseEvent } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
@@ -13,6 +13,9 @@ const durationDefault = 60;
 const durationMax = 14 * 24 * 60;
 const instanceClass = /^db\.[a-z0-9]+(\.[a-z0-9]+)+$|^db\.serverless$/;
 const promotionTierMax = 15;
+/** RDS API, CreateDBClusterSnapshot. */
+const snapshotName = /^[a-z](?:-?[a-z0-9])*$/;
+const snapshotNameMax = 63;
 
 /** What the sandbox serves of RDS, by the names of the API. */
 export const operations: Readonly<Record<string, Operation>> = {
@@ -51,6 +54,42 @@ export const operations: Readonly<Record<string, Operation>> = {
     return {
       DBInstance: instanceAnswer(cluster, cluster.modifyInstance(name, { instanceClass: wanted, promotionTier, applyImmediately })),
     };
+  },
+
+  ModifyDBCluster: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    const version = form.get('EngineVersion');
+    if (version !== null) cluster.upgrade(version, form.get('ApplyImmediately') === 'true');
+    return { DBCluster: clusterAnswer(cluster) };
+  },
+
+  DescribeDBEngineVersions: (form) => {
+    const rows = engineVersionAnswers({ engine: form.get('Engine') ?? undefined, version: form.get('EngineVersion') ?? undefined });
+    return pageOf(form, 'DBEngineVersions', 'DBEngineVersion', rows);
+  },
+
+  CreateDBClusterSnapshot: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    const name = required(form, 'DBClusterSnapshotIdentifier').toLowerCase();
+    const isName = snapshotName.test(name) && name.length <= snapshotNameMax;
+    if (!isName) invalid(`The parameter DBClusterSnapshotIdentifier is not valid: ${name}`);
+    if (clusters.some(({ snapshots }) => snapshots.some((one) => one.name === name))) {
+      throw new DatabaseFault('DBClusterSnapshotAlreadyExistsFault', `DB cluster snapshot already exists: ${name}`);
+    }
+    return { DBClusterSnapshot: snapshotAnswer(cluster, cluster.takeSnapshot(name, tagsIn(form))) };
+  },
+
+  DescribeDBClusterSnapshots: (form, clusters) => {
+    const [cluster, name] = [form.get('DBClusterIdentifier'), form.get('DBClusterSnapshotIdentifier')?.toLowerCase()];
+    const all = clusters.flatMap((one) => one.snapshots.map((snapshot) => ({ cluster: one, snapshot })));
+    const found = all.filter((one) => {
+      return (cluster === null || one.cluster.name === cluster.toLowerCase()) && (name === undefined || one.snapshot.name === name);
+    });
+    if (name !== undefined && found.length === 0) {
+      throw new DatabaseFault('DBClusterSnapshotNotFoundFault', `DBClusterSnapshot not found: ${name}`, 404);
+    }
+    const rows = found.map(({ cluster: owner, snapshot }) => snapshotAnswer(owner, snapshot));
+    return pageOf(form, 'DBClusterSnapshots', 'DBClusterSnapshot', rows);
   },
 
   DescribeOrderableDBInstanceOptions: (form, _clusters, region) => {
@@ -117,6 +156,11 @@ function filter(form: URLSearchParams, name: string): string[] | undefined {
 
 function listed(form: URLSearchParams, field: RegExp): string[] {
   return [...form].filter(([name]) => field.test(name)).map(([, value]) => value);
+}
+
+function tagsIn(form: URLSearchParams): Record<string, string> {
+  const keys = [...form].filter(([name]) => /^Tags\.Tag\.\d+\.Key$/.test(name));
+  return Object.fromEntries(keys.map(([name, key]) => [key, form.get(name.replace(/Key$/, 'Value')) ?? '']));
 }
 
 function nameInArn(text: string): string {

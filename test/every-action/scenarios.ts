@@ -177,6 +177,19 @@ export const scenarios: readonly ActionScenario[] = [
     seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
     input: async () => ({ instance: 'demo-b', instanceClass: 'db.r6g.xlarge' }),
   },
+  {
+    action: 'rds.takeSnapshot',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({}),
+  },
+  {
+    action: 'rds.upgradeEngine',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({ from: '16.4', to: '16.6' }),
+    noWayBack: /no engine back/,
+  },
 ];
 
 /** Actions that no worker finishes by itself; test/workflows/gates.test.ts has them. */

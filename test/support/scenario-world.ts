@@ -71,9 +71,9 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   for (const pool of store.list('nodepools')) {
     objects[nameOf(pool)] = JSON.stringify({ spec: pool.spec, annotations: marksAmong(pool.metadata.annotations) });
   }
-  for (const { name, status, writer, instances } of world.databases) {
-    const members = instances.map((one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status}`);
-    objects[`Database ${name}`] = `${status}, writer ${writer}, ${members.join(', ')}`;
+  for (const { name, status, engineVersion, writer, instances } of world.databases) {
+    const members = instances.map((one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status} ${one.engineVersion}`);
+    objects[`Database ${name}`] = `${status} ${engineVersion}, writer ${writer}, ${members.join(', ')}`;
   }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];
   for (const owner of owners) objects[nameOf(owner)] = describeWorkload(store, owner);
