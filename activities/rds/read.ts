@@ -17,18 +17,42 @@ const lagAgeMaxMs = 5 * 60_000;
 
 /** The Aurora cluster of a target. Throws `database-unknown`, `aws-…` errors. */
 export async function readDatabase(clients: Clients, target: Target): Promise<Database> {
+  const cluster = await readCluster(clients, target);
   const { reads } = await clients.rds(target.region);
-  const { DBClusters: clusters = [] } = await reads
-    .describeDBClusters({ DBClusterIdentifier: target.name })
-    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeDBClusters', target)));
-  const [cluster] = clusters;
-  if (!cluster) throw new HoldpointError('database-unknown', { cluster: target.name, region: target.region });
   const instances = await listAllOf('DescribeDBInstances', target, async (Marker) => {
     const Filters = [{ Name: 'db-cluster-id', Values: [target.name] }];
     const { DBInstances: items, Marker: nextToken } = await reads.describeDBInstances({ Filters, MaxRecords: pageSize, Marker });
     return { items, nextToken };
   });
   return databaseOf(cluster, instances);
+}
+
+/** A cluster as RDS shows it, with what a clone of it is to be like. Throws `database-unknown`, `aws-…` errors. */
+export async function readCluster(clients: Clients, target: Target): Promise<DBCluster> {
+  const { reads } = await clients.rds(target.region);
+  const { DBClusters: clusters = [] } = await reads
+    .describeDBClusters({ DBClusterIdentifier: target.name })
+    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeDBClusters', target)));
+  const [cluster] = clusters;
+  if (!cluster) throw new HoldpointError('database-unknown', { cluster: target.name, region: target.region });
+  return cluster;
+}
+
+/** Another cluster of the same region, with its tags; undefined where there is none of the name. Throws `aws-…` errors. */
+export async function readClone(
+  clients: Clients,
+  target: Target,
+  name: string,
+): Promise<(Database & { tags: Map<string, string>; isProtected: boolean }) | undefined> {
+  const own = { ...target, name };
+  try {
+    const [database, cluster] = [await readDatabase(clients, own), await readCluster(clients, own)];
+    const tags = new Map((cluster.TagList ?? []).map(({ Key = '', Value = '' }) => [Key, Value]));
+    return { ...database, tags, isProtected: cluster.DeletionProtection === true };
+  } catch (error) {
+    if (error instanceof HoldpointError && error.code === 'database-unknown') return undefined;
+    throw error;
+  }
 }
 
 /** What RDS has told of failovers of the cluster in the last 14 days. Throws `aws-…` errors. */

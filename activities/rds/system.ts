@@ -1,5 +1,7 @@
 import type { Clients } from '../clients.ts';
 import type { System } from '../system.ts';
+import { cloneAction } from './clone.ts';
+import { deleteCloneAction } from './delete-clone.ts';
 import { failoverAction } from './failover.ts';
 import { modifyInstanceAction } from './modify-instance.ts';
 import { takeSnapshotAction } from './take-snapshot.ts';
@@ -7,6 +9,7 @@ import { upgradeEngineAction } from './upgrade-engine.ts';
 
 /** Aurora clusters through the API of RDS. Its actions leave nothing at a cluster. */
 export function rdsSystem(clients: Clients): System {
-  const actionsOfRds = [failoverAction, modifyInstanceAction, takeSnapshotAction, upgradeEngineAction];
+  const changing = [failoverAction, modifyInstanceAction, upgradeEngineAction];
+  const actionsOfRds = [...changing, takeSnapshotAction, cloneAction, deleteCloneAction];
   return { name: 'rds', actions: actionsOfRds.map((make) => make(clients)) };
 }

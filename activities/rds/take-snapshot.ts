@@ -1,4 +1,5 @@
 import type { ActionContext, Observation } from '../../domain/action.ts';
+import { runTag } from '../../domain/database/clone.ts';
 import { replacement } from '../../domain/database/database.ts';
 import { digestOf } from '../../domain/plan/plan.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
@@ -13,7 +14,6 @@ const clusterPartMax = 40;
 const digestPartLength = 12;
 /** Snapshots of earlier tries count; of more than these nobody asks. */
 const earlierTriesMax = 10;
-const runTag = 'holdpoint.dev/run';
 
 type Input = ActionInput<'rds.takeSnapshot'>;
 type Facts = { databaseResourceId: string };

@@ -13,12 +13,14 @@ const failoverAction = 'rds.failover';
 /** What they make stays, and changes nothing of the cluster. */
 const additions = ['rds.takeSnapshot'];
 
-/** What a run may change of an Aurora cluster: `writer`; its engine version, by its name; the class of an instance, by that one's. */
+/** What a run may change of an Aurora cluster: `writer`; its engine version, the classes of its instances, and its clones, by their names. */
 export type Members = Readonly<Record<string, string>>;
 
 /** Reads them as RDS keeps them. */
-export function membersOf({ name: cluster, writer, engineVersion, instances }: DatabaseCluster): Members {
-  return { writer, [cluster]: engineVersion, ...Object.fromEntries(instances.map(({ name, instanceClass }) => [name, instanceClass])) };
+export function membersOf({ name: cluster, writer, engineVersion, instances, clones }: DatabaseCluster): Members {
+  const classes = instances.map(({ name, instanceClass }): [string, string] => [name, instanceClass]);
+  const others = clones.map(({ name }): [string, string] => [name, 'there']);
+  return { writer, [cluster]: engineVersion, ...Object.fromEntries([...classes, ...others]) };
 }
 
 /** What a step has done to a member, as the record of its run has it. */
@@ -60,8 +62,9 @@ export async function databaseLeftovers(
 ): Promise<string[]> {
   const giveUpAtMs = performance.now() + settleMaxMs;
   const isAtRest = (): boolean => {
-    const { status, instances } = database;
-    return [status, ...instances.map((one) => one.status)].every((one) => one === 'available');
+    return [database, ...database.clones].every(({ status, instances }) => {
+      return [status, ...instances.map((one) => one.status)].every((one) => one === 'available');
+    });
   };
   while (!isAtRest() && performance.now() < giveUpAtMs) await wait(settlePauseMs);
   const restless = isAtRest() ? [] : [`database ${database.name} does not come to rest`];
@@ -77,7 +80,7 @@ export async function databaseLeftovers(
 
 function problemOf(
   member: string,
-  { was = 'not there', is = 'gone' }: { was: string | undefined; is: string | undefined },
+  { was = 'gone', is = 'gone' }: { was: string | undefined; is: string | undefined },
   touches: readonly Touch[],
   state: RunState | undefined,
 ): string[] {

@@ -60,7 +60,17 @@ function simulatedDatabaseOf({ seed, runbook, faultRate, name }: Wanted): Simula
   const [writer = '', ...readers] = names;
   const versions = { from: engineVersion, to: engine === 'aurora-mysql' ? '8.0.mysql_aurora.3.08.2' : '16.6' };
   const to = runbook === 'aurora-minor-upgrade' ? versions.to : pick(random, readers);
-  const inputs = { ...versions, region, cluster: name, writer, readers, to, instanceClass: nextClass, smallerReader: 'accept' };
+  const inputs = {
+    ...versions,
+    region,
+    cluster: name,
+    clone: `${name}-drill`,
+    writer,
+    readers,
+    to,
+    instanceClass: nextClass,
+    smallerReader: 'accept',
+  };
   const world: WorldSeed = { clusters: [], databases: [{ name, region, engine, engineVersion, instances }] };
   const circumstances = circumstancesOf(seed, runbook, faultRate);
   return { cluster: name, target: `rds/${region}/${name}`, world, inputs, groupNames: [], newRelease: '', otherRelease: '', circumstances };

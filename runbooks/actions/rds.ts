@@ -9,6 +9,11 @@ const instanceName = z
   .max(identifierMax)
   .regex(identifierPattern, 'must be the name of a DB instance in small letters: letters, digits and `-`, at most 63');
 
+const instanceClass = z
+  .string()
+  .max(identifierMax)
+  .regex(/^db\.(serverless|[a-z0-9-]+\.[a-z0-9-]+)$/, 'must be an instance class such as db.r6g.large');
+
 const worksOn = ['rds'];
 const lagMaxMs = 60_000;
 /** Aurora user guide, "Aurora Replicas". */
@@ -52,11 +57,7 @@ const rdsModifyInstance = declareAction({
   worksOn,
   input: z.strictObject({
     instance: instanceName.describe('A reader of the cluster; the writer is refused.'),
-    instanceClass: z
-      .string()
-      .max(identifierMax)
-      .regex(/^db\.(serverless|[a-z0-9-]+\.[a-z0-9-]+)$/, 'must be an instance class such as db.r6g.large')
-      .describe('The class that it gets, such as db.r6g.large.'),
+    instanceClass: instanceClass.describe('The class that it gets, such as db.r6g.large.'),
     otherReadersMin: z.int().min(0).max(readersMax).default(1).describe('How many other readers must be available while it is changed.'),
     waitForChange: z.boolean().default(false).describe('Wait for a change of it that is in progress already, instead of stopping there.'),
   }),
@@ -101,6 +102,37 @@ const rdsUpgradeEngine = declareAction({
   outputs: { engineVersion: text },
 });
 
+// The name of its instance is longer by two.
+const cloneName = z
+  .string()
+  .max(identifierMax - 2)
+  .regex(identifierPattern, 'must be the name of an Aurora cluster in small letters: letters, digits and `-`, at most 61');
+
+const rdsClone = declareAction({
+  name: 'rds.clone',
+  summary: 'Makes a clone of an Aurora cluster with one instance, for a restore drill.',
+  worksOn,
+  input: z.strictObject({
+    name: cloneName.describe('What the clone is called; it is refused where there is a cluster of that name.'),
+    instanceClass: instanceClass.describe('Class of its instance; that of the writer if left out.').optional(),
+  }),
+  change: 'adds',
+  undo: { does: 'deletes the clone with what was written to it' },
+  limits: { timeoutMs: 4 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { clone: text, instance: text },
+});
+
+const rdsDeleteClone = declareAction({
+  name: 'rds.deleteClone',
+  summary: 'Deletes a clone that Holdpoint has made of an Aurora cluster, with its instances, without a final snapshot.',
+  worksOn,
+  input: z.strictObject({ name: cloneName.describe('The clone; whatever lacks the tags of one is refused.') }),
+  change: 'destroys',
+  undo: { none: 'the clone is gone' },
+  limits: { timeoutMs: 2 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { clone: text },
+});
+
 /** Aurora clusters of RDS, by region and name. */
 export const rds = {
   name: 'rds',
@@ -125,6 +157,8 @@ export const rds = {
     'rds.failover': rdsFailover,
     'rds.modifyInstance': rdsModifyInstance,
     'rds.takeSnapshot': rdsTakeSnapshot,
+    'rds.clone': rdsClone,
+    'rds.deleteClone': rdsDeleteClone,
     'rds.upgradeEngine': rdsUpgradeEngine,
   },
 } as const satisfies SystemDeclaration;

@@ -26,6 +26,10 @@ const settingChangeMs = 5_000;
 /** All instances restart with the new version, and are back within a minute or two. */
 const upgradeMs = 90_000;
 const snapshotMs = 3 * 60_000;
+/** A clone shares the pages of its source: it is there in minutes, whatever it holds. */
+const cloneMs = 4 * 60_000;
+const instanceMs = 5 * 60_000;
+const deletionMs = 2 * 60_000;
 const snapshotsMax = 100;
 const eventsMax = 1_000;
 const acceptedMax = 1_000;
@@ -71,9 +75,19 @@ export class DatabaseCluster {
   private readonly random: Random;
   private atWork = Promise.resolve();
 
-  constructor(seed: DatabaseSeed, { clock, random }: { clock: Clock; random: Random }) {
+  /** Clones of it that are there, and what it is a clone of itself. */
+  readonly clones: DatabaseCluster[] = [];
+  readonly source: DatabaseCluster | undefined;
+  readonly tags: Record<string, string>;
+
+  constructor(
+    seed: DatabaseSeed,
+    { clock, random, source, tags = {} }: { clock: Clock; random: Random; source?: DatabaseCluster; tags?: Record<string, string> },
+  ) {
     const [first] = seed.instances;
-    if (!first) throw new RangeError(`the database cluster ${seed.name} needs an instance`);
+    this.source = source;
+    this.tags = tags;
+    if (!first && !source) throw new RangeError(`the database cluster ${seed.name} needs an instance`);
     this.clock = clock;
     this.random = random;
     this.name = seed.name;
@@ -82,7 +96,7 @@ export class DatabaseCluster {
     this.engineVersion = seed.engineVersion;
     this.resourceId = `cluster-${random.text(26, resourceIdAlphabet)}`;
     this.createdAt = clock.now();
-    this.writer = first.name;
+    this.writer = first?.name ?? '';
     this.instances = seed.instances.map(({ lagMs = 15, promotionTier = 1, ...instance }) => ({
       ...instance,
       promotionTier,
@@ -227,6 +241,63 @@ export class DatabaseCluster {
       else Object.assign(snapshot, { status: 'available', percent: 100 });
     });
     return snapshot;
+  }
+
+  /** RestoreDBClusterToPointInTime, as a clone of this moment. It has no instance at first. */
+  clone(name: string, tags: Record<string, string>): DatabaseCluster {
+    if (this.status !== 'available') {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    const seed = { name, region: this.region, engine: this.engine, engineVersion: this.engineVersion, instances: [] } as DatabaseSeed;
+    const clone = new DatabaseCluster(seed, { clock: this.clock, random: this.random.stream(`clone ${name}`), source: this, tags });
+    this.changesAccepted += 1;
+    this.clones.push(clone);
+    clone.status = 'creating';
+    this.clock.after(cloneMs, () => (clone.status = 'available'));
+    return clone;
+  }
+
+  /** CreateDBInstance in a clone: its first instance is its writer. */
+  addInstance(name: string, instanceClass: string): DatabaseInstance {
+    if (this.status !== 'available' || !this.source) {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    this.source.changesAccepted += 1;
+    const instance: DatabaseInstance = {
+      ...{ name, instanceClass, zone: `${this.region}a`, promotionTier: 1, lagMs: undefined, status: 'creating' },
+      ...{ resourceId: `db-${this.random.text(26, resourceIdAlphabet)}`, engineVersion: this.engineVersion },
+      ...{ parameterGroupStatus: 'in-sync', pendingModifiedValues: {} },
+    };
+    this.instances.push(instance);
+    if (this.writer === '') this.writer = name;
+    this.clock.after(instanceMs, () => (instance.status = 'available'));
+    return instance;
+  }
+
+  /** DeleteDBInstance; instances of clusters that are no clones stay, as nothing here may ask for that. */
+  deleteInstance(instance: DatabaseInstance): void {
+    if (!this.source || instance.status === 'deleting') {
+      throw new DatabaseFault('InvalidDBInstanceState', `Instance ${instance.name} is already being deleted, or must stay.`);
+    }
+    this.source.changesAccepted += 1;
+    instance.status = 'deleting';
+    this.clock.after(deletionMs, () => void this.instances.splice(this.instances.indexOf(instance), 1));
+  }
+
+  /** DeleteDBCluster: clusters that are no clones are protected. */
+  delete(): void {
+    const { source, name } = this;
+    if (!source) {
+      const told = 'Cannot delete protected Cluster, please disable deletion protection and try again.';
+      throw new DatabaseFault('InvalidParameterCombination', told);
+    }
+    if (this.status === 'deleting' || this.instances.some(({ status }) => status !== 'deleting')) {
+      const told = `Cluster ${name} cannot be deleted, it still contains DB instances in non-deleting state, or is deleted already.`;
+      throw new DatabaseFault('InvalidDBClusterStateFault', told);
+    }
+    source.changesAccepted += 1;
+    this.status = 'deleting';
+    this.clock.after(2 * deletionMs, () => void source.clones.splice(source.clones.indexOf(this), 1));
   }
 
   private endModification(instance: DatabaseInstance, instanceClass: string | undefined): void {

@@ -42,7 +42,9 @@ async function serve(
   if (fault?.kind === 'error') throw new DatabaseFault('InternalFailure', 'An internal error has occurred.', 500);
   const result = operation(
     form,
-    clusters().filter((cluster) => cluster.region === region),
+    clusters()
+      .flatMap((cluster) => [cluster, ...cluster.clones])
+      .filter((cluster) => cluster.region === region),
     region,
   );
   answer(response, action, result);

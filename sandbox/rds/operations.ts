@@ -63,6 +63,43 @@ export const operations: Readonly<Record<string, Operation>> = {
     return { DBCluster: clusterAnswer(cluster) };
   },
 
+  RestoreDBClusterToPointInTime: (form, clusters) => {
+    const source = clusterOf(clusters, required(form, 'SourceDBClusterIdentifier'));
+    const name = required(form, 'DBClusterIdentifier').toLowerCase();
+    if (!snapshotName.test(name) || name.length > snapshotNameMax) invalid(`The parameter DBClusterIdentifier is not valid: ${name}`);
+    if (form.get('RestoreType') !== 'copy-on-write' || form.get('UseLatestRestorableTime') !== 'true') {
+      invalid('The sandbox makes clones of this moment only.');
+    }
+    if (clusters.some((one) => one.name === name))
+      throw new DatabaseFault('DBClusterAlreadyExistsFault', `DB Cluster already exists: ${name}`);
+    return { DBCluster: clusterAnswer(source.clone(name, tagsIn(form))) };
+  },
+
+  CreateDBInstance: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    const [name, instanceClass] = [required(form, 'DBInstanceIdentifier').toLowerCase(), required(form, 'DBInstanceClass')];
+    required(form, 'Engine');
+    if (clusters.some((one) => one.instance(name)))
+      throw new DatabaseFault('DBInstanceAlreadyExists', `DB Instance already exists: ${name}`);
+    return { DBInstance: instanceAnswer(cluster, cluster.addInstance(name, instanceClass)) };
+  },
+
+  DeleteDBInstance: (form, clusters) => {
+    const name = required(form, 'DBInstanceIdentifier').toLowerCase();
+    const cluster = clusters.find((one) => one.instance(name));
+    const instance = cluster?.instance(name);
+    if (!cluster || !instance) throw new DatabaseFault('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
+    cluster.deleteInstance(instance);
+    return { DBInstance: instanceAnswer(cluster, instance) };
+  },
+
+  DeleteDBCluster: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    if (form.get('SkipFinalSnapshot') !== 'true') invalid('The sandbox takes no final snapshots.');
+    cluster.delete();
+    return { DBCluster: clusterAnswer(cluster) };
+  },
+
   DescribeDBEngineVersions: (form) => {
     const rows = engineVersionAnswers({ engine: form.get('Engine') ?? undefined, version: form.get('EngineVersion') ?? undefined });
     return pageOf(form, 'DBEngineVersions', 'DBEngineVersion', rows);

@@ -184,6 +184,22 @@ export const scenarios: readonly ActionScenario[] = [
     input: async () => ({}),
   },
   {
+    action: 'rds.clone',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({ name: 'demo-drill' }),
+  },
+  {
+    action: 'rds.deleteClone',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    before: async (cluster) => {
+      await cluster.perform('rds.clone', await cluster.plan('rds.clone', { name: 'demo-drill' }));
+    },
+    input: async () => ({ name: 'demo-drill' }),
+    noWayBack: /demo-drill is gone/,
+  },
+  {
     action: 'rds.upgradeEngine',
     kind: 'rds',
     seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),

@@ -33,12 +33,15 @@ async function lifeOfADatabase(): Promise<Exchange[]> {
   await carryOut('rds.modifyInstance', { instance: 'demo-b', instanceClass: 'db.r6g.xlarge' });
   await carryOut('rds.failover', { writer: 'demo-a', to: 'demo-b' });
   await carryOut('rds.takeSnapshot', {});
+  await carryOut('rds.clone', { name: 'demo-drill' });
+  await carryOut('rds.deleteClone', { name: 'demo-drill' });
   await carryOut('rds.upgradeEngine', { from: '16.4', to: '16.6' });
   await failureOf(started.plan('rds.failover', { writer: 'demo-a' }, { target: { ...started.target, name: 'nope' } }));
   const { changes } = await started.clients.rds(region);
   const refused = [
     changes.failoverDBCluster({ DBClusterIdentifier: 'demo', TargetDBInstanceIdentifier: 'nope' }),
     changes.modifyDBCluster({ DBClusterIdentifier: 'demo', EngineVersion: '17.4', ApplyImmediately: true }),
+    changes.deleteDBCluster({ DBClusterIdentifier: 'demo', SkipFinalSnapshot: true }),
     changes.createDBClusterSnapshot({ DBClusterIdentifier: 'nope', DBClusterSnapshotIdentifier: 'a' }),
     changes.modifyDBInstance({ DBInstanceIdentifier: 'nope', PromotionTier: 0 }),
     changes.modifyDBInstance({ DBInstanceIdentifier: 'demo-c', DBInstanceClass: 'db.r7g.large' }),

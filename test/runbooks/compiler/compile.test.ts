@@ -459,6 +459,7 @@ describe('the shipped runbooks', () => {
       'aurora-failover',
       'aurora-minor-upgrade',
       'aurora-rolling-class',
+      'aurora-snapshot',
       'certificate-authority-rotation',
       'cluster-rollback',
       'cluster-upgrade',
