@@ -25,7 +25,7 @@ export function createCloud(world: CloudWorld): Cloud {
   const ec2 = createEc2Handler(eks, world.faults);
   const databases = (): readonly DatabaseCluster[] => world.databases ?? [];
   const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults, databases, eks.processors);
-  const rds = createRdsHandler(databases, world.faults);
+  const rds = createRdsHandler(databases, () => world.faults);
   const s3 = createS3Handler([{ name: 'evidence', objectLock: { retention: { mode: 'GOVERNANCE', days: 1 } } }]);
   return {
     handle: (request, response) => {

@@ -7,7 +7,10 @@ import type { DatabaseCluster } from './rds/cluster.ts';
 import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 
 /** What a world of several answers with. */
-export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'processors' | 'databases'>;
+export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'processors' | 'databases'> & {
+  /** What goes wrong with requests to RDS that name a database of this world; nothing if left out. */
+  faults?: Faults;
+};
 
 /**
  * Serves the AWS of several worlds on one endpoint, by the names of their clusters. Paths of EKS name their cluster
@@ -25,7 +28,11 @@ export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<
     noFaults,
   );
   const all = (): DatabaseCluster[] => [...clouds.values()].flatMap(({ databases }) => databases());
-  const rds = createRdsHandler(all, noFaults);
+  const rds = createRdsHandler(all, (form) => {
+    const values = new Set(form.values());
+    const isNamed = ({ name, instances }: DatabaseCluster): boolean => values.has(name) || instances.some((one) => values.has(one.name));
+    return [...clouds.values()].find(({ databases }) => databases().some(isNamed))?.faults ?? noFaults;
+  });
   const processors = (): ProcessorUse => {
     const uses = [...clouds.values()].map((cloud) => cloud.processors());
     return { used: uses.reduce((sum, { used }) => sum + used, 0), max: Math.max(0, ...uses.map(({ max }) => max)) };

@@ -1,4 +1,4 @@
-import type { ActionContext, Checkpoint, Observation, Progress, Undo } from '../../domain/action.ts';
+import type { ActionContext, Observation, Progress, Undo } from '../../domain/action.ts';
 import { describeInstance, instanceOf, writerOf, type Database, type DatabaseInstance } from '../../domain/database/database.ts';
 import { eventsSince, failoverStanding, failureCount, type FailoverFacts, type FailoverStanding } from '../../domain/database/failover.ts';
 import { bestReader, noReaderFits, unfitnessOf, type FitnessLimits, type JudgedReader } from '../../domain/database/reader-fitness.ts';
@@ -6,13 +6,13 @@ import { expectedWriter } from '../../domain/plan/expected.ts';
 import type { Blocker, Risk } from '../../domain/plan/plan.ts';
 import type { Target } from '../../domain/target.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
-import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type Following, type PlanOf } from '../action.ts';
+import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
-import { heartbeatTable } from '../database/session.ts';
 import { awsError } from '../failure.ts';
 import { inParallel } from '../kubernetes/client/read.ts';
-import { OutageMeasurement, outageIn, withOutage } from './outage-measurement.ts';
+import { followMeasured, measurementNote } from './outage-measurement.ts';
 import { readDatabase, readFailoverEvents, readLag, readMaintenance } from './read.ts';
+import { isRefusal } from './refusal.ts';
 
 const estimateMs = 45_000;
 /** A checkpoint goes out with a heartbeat, which comes within this time. */
@@ -39,7 +39,12 @@ export function failoverAction(clients: Clients): AnyAction {
     plan: (input, context) => planFailover(clients, input, context),
     observe: ({ facts }, context) => observeFailover(clients, facts, context),
     act: ({ facts }, context) => failOver(clients, facts, context),
-    follow: ({ facts }, context) => followFailover(clients, facts, context),
+    follow: ({ facts }, given) =>
+      followMeasured(clients, given, {
+        writer: facts.from.name === facts.to.name ? undefined : facts.from.name,
+        observe: (context) => observeFailover(clients, facts, context),
+        act: (context, ready) => failOver(clients, facts, context, ready),
+      }),
     undo: ({ facts }, context, seen) => undoFailover(clients, facts, context, seen),
   });
 }
@@ -175,29 +180,6 @@ function notesOf(from: DatabaseInstance, to: DatabaseInstance): string[] {
   ];
 }
 
-function measurementNote(probe: { writesPerSecond: number } | undefined): string {
-  if (!probe) return 'The outage is not measured: `probes` of holdpoint.yaml has no entry for this target.';
-  return `The outage is measured by ${probe.writesPerSecond} rows a second that are written to the table ${heartbeatTable} meanwhile.`;
-}
-
-/** The same looks and the same one request, while the outage is measured. */
-async function followFailover(clients: Clients, facts: FailoverFacts, given: ActionContext): Promise<Following> {
-  const isNothing = facts.from.name === facts.to.name;
-  const nowhere = { probe: async () => undefined };
-  const measurement = await OutageMeasurement.begin(isNothing ? nowhere : clients, given, outageIn(given.checkpoint.read()));
-  const checkpoint: Checkpoint = {
-    read: () => given.checkpoint.read(),
-    write: (memory) => given.checkpoint.write(withOutage(memory, measurement.state())),
-  };
-  const context = { ...given, checkpoint };
-  return {
-    observe: async () => measurement.with(await observeFailover(clients, facts, context)),
-    act: () => failOver(clients, facts, context, () => measurement.baseline(facts.from.name)),
-    changed: (timeoutMs) => given.wait(timeoutMs),
-    stop: () => measurement.stop(),
-  };
-}
-
 async function observeFailover(clients: Clients, facts: FailoverFacts, context: ActionContext): Promise<Observation> {
   const { target, checkpoint, retry } = context;
   const database = await readDatabase(clients, target);
@@ -293,12 +275,6 @@ async function changedSince(
     return { reason: `${to.name} cannot become the writer any more: ${state}.`, remedy };
   }
   return undefined;
-}
-
-/** Whether RDS has said that it does not do it: a fault of the request, or throttling. Whatever else came back says nothing. */
-function isRefusal(error: unknown): boolean {
-  const { $fault, $metadata } = error as { $fault?: unknown; $metadata?: { httpStatusCode?: number } };
-  return $fault === 'client' && ($metadata?.httpStatusCode ?? 0) >= 400 && ($metadata?.httpStatusCode ?? 0) < 500;
 }
 
 async function undoFailover(clients: Clients, facts: FailoverFacts, { target }: ActionContext, seen?: Observation): Promise<Undo> {

@@ -1,13 +1,15 @@
 import type { ActionContext, Observation, Undo } from '../../domain/action.ts';
 import { instanceOf, writerOf, type Database, type DatabaseInstance } from '../../domain/database/database.ts';
 import { classSetting, instanceClassStanding, otherReaders, type InstanceClassFacts } from '../../domain/database/instance-class.ts';
+import { isOfferedIn, notOffered } from '../../domain/database/offered-class.ts';
 import { expectedWriter } from '../../domain/plan/expected.ts';
 import type { Blocker, Risk } from '../../domain/plan/plan.ts';
+import type { Target } from '../../domain/target.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
-import { readDatabase } from './read.ts';
+import { readDatabase, readOfferedClasses } from './read.ts';
 
 /** RDS user guide, "Modifying a DB instance": the instance restarts on another machine, which takes some minutes. */
 const estimateMs = 8 * 60_000;
@@ -44,7 +46,10 @@ async function planChange(clients: Clients, input: Input, context: ActionContext
   return {
     ...plan,
     effects: [{ object, change: 'change its class', before: waitForChange ? 'being changed' : instance.instanceClass, after: to }],
-    blockers: blockersOf(object, instance, { database, writer }, input),
+    blockers: [
+      ...blockersOf(object, instance, { database, writer }, input),
+      ...(await offerBlockers(clients, context.target, { object, instance, engine: database.engine }, to)),
+    ],
     risks: risksOf(object, instance, database),
     estimateMs,
     undoEstimateMs: estimateMs,
@@ -82,6 +87,20 @@ function blockersOf(
     add(reason, 'Add a reader or wait for one, or have people sign for fewer (`otherReadersMin`).');
   }
   return blockers;
+}
+
+/** RDS would refuse the request in the middle of the runbook, with other instances changed already. */
+async function offerBlockers(
+  clients: Clients,
+  target: Target,
+  { object, instance, engine }: { object: string; instance: DatabaseInstance; engine: string },
+  instanceClass: string,
+): Promise<Blocker[]> {
+  const { zone, engineVersion } = instance;
+  const offered = await readOfferedClasses(clients, target, { engine, engineVersion, instanceClass });
+  if (isOfferedIn(offered, instanceClass, zone)) return [];
+  const all = await readOfferedClasses(clients, target, { engine, engineVersion });
+  return [{ object, ...notOffered({ instanceClass, zone, engine, engineVersion }, all) }];
 }
 
 /** A writer that an earlier step fails over from is available now; the other way round it is not planned. */

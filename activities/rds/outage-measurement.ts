@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { ActionContext, Observation } from '../../domain/action.ts';
+import type { ActionContext, Checkpoint, Observation } from '../../domain/action.ts';
 import { ToldError } from '../../domain/errors.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { measuredDuration, momentOf, refusedFor, summaryOf, type ProbeReport } from '../../domain/database/probe-report.ts';
 import { formatTarget } from '../../domain/target.ts';
+import type { Following } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { readAddress } from '../database/address.ts';
 import { OutageProbe } from '../database/probe.ts';
-import { DatabaseTrouble } from '../database/session.ts';
+import { DatabaseTrouble, heartbeatTable } from '../database/session.ts';
 import { readSecret, SecretError } from '../secret.ts';
 
 /** Before a change is asked for, this many writes must have been accepted, within this time. */
@@ -147,14 +148,50 @@ export class OutageMeasurement {
   }
 }
 
+/** A step that refuses writes for a time, as it is carried out over a measurement. */
+export interface MeasuredStep {
+  /** The instance that takes the writes at first; undefined where there is nothing to do. */
+  writer: string | undefined;
+  observe: (context: ActionContext) => Promise<Observation>;
+  /** `ready` resolves when the writes before the change are known: the request goes out after that. */
+  act: (context: ActionContext, ready: () => Promise<void>) => Promise<void>;
+}
+
+/** The same looks and pushes of a step, while its outage is measured. */
+export async function followMeasured(
+  clients: Pick<Clients, 'probe'>,
+  given: ActionContext,
+  { writer, observe, act }: MeasuredStep,
+): Promise<Following> {
+  const nowhere = { probe: async () => undefined };
+  const measurement = await OutageMeasurement.begin(writer === undefined ? nowhere : clients, given, outageIn(given.checkpoint.read()));
+  const checkpoint: Checkpoint = {
+    read: () => given.checkpoint.read(),
+    write: (memory) => given.checkpoint.write(withOutage(memory, measurement.state())),
+  };
+  const context = { ...given, checkpoint };
+  return {
+    observe: async () => measurement.with(await observe(context)),
+    act: () => act(context, () => measurement.baseline(writer ?? '')),
+    changed: (timeoutMs) => given.wait(timeoutMs),
+    stop: () => measurement.stop(),
+  };
+}
+
+/** What a plan says of the measurement. */
+export function measurementNote(probe: { writesPerSecond: number } | undefined): string {
+  if (!probe) return 'The outage is not measured: `probes` of holdpoint.yaml has no entry for this target.';
+  return `The outage is measured by ${probe.writesPerSecond} rows a second that are written to the table ${heartbeatTable} meanwhile.`;
+}
+
 /** A checkpoint with what another attempt at the measurement goes on from. */
-export function withOutage(memory: Json | undefined, outage: Json | undefined): Json {
+function withOutage(memory: Json | undefined, outage: Json | undefined): Json {
   const own = typeof memory === 'object' && memory !== null && !Array.isArray(memory) ? memory : {};
   return outage === undefined ? own : { ...own, outage };
 }
 
 /** What a checkpoint has of a measurement. */
-export function outageIn(memory: Json | undefined): Json | undefined {
+function outageIn(memory: Json | undefined): Json | undefined {
   return typeof memory === 'object' && memory !== null && !Array.isArray(memory) ? memory.outage : undefined;
 }
 

@@ -1,9 +1,15 @@
 import type { Clients } from '../clients.ts';
 import type { System } from '../system.ts';
+import { cloneAction } from './clone.ts';
+import { deleteCloneAction } from './delete-clone.ts';
 import { failoverAction } from './failover.ts';
 import { modifyInstanceAction } from './modify-instance.ts';
+import { takeSnapshotAction } from './take-snapshot.ts';
+import { upgradeEngineAction } from './upgrade-engine.ts';
 
 /** Aurora clusters through the API of RDS. Its actions leave nothing at a cluster. */
 export function rdsSystem(clients: Clients): System {
-  return { name: 'rds', actions: [failoverAction(clients), modifyInstanceAction(clients)] };
+  const changing = [failoverAction, modifyInstanceAction, upgradeEngineAction];
+  const actionsOfRds = [...changing, takeSnapshotAction, cloneAction, deleteCloneAction];
+  return { name: 'rds', actions: actionsOfRds.map((make) => make(clients)) };
 }

@@ -92,7 +92,8 @@ function isOfOthers({ kind, object }: Leftover, { cordoned }: Premises['others']
   return kind === 'nodegroup' || (kind === 'cordon' && [...cordoned].some((node) => object.endsWith(` ${node}`)));
 }
 
-function entriesOf({ evidence }: RunState): Promise<EvidenceEntry[]> {
+/** The record of a run. */
+export function entriesOf({ evidence }: RunState): Promise<EvidenceEntry[]> {
   return createEvidenceDirectory(dirname(evidence)).read(basename(evidence));
 }
 

@@ -39,9 +39,26 @@ const deedKinds = [
   'storm',
 ] as const;
 
+/**
+ * The same for an Aurora cluster. `fail-over`: somebody fails it over. RDS gives up the next failover (`give-up`), does not tell of it
+ * (`untell`), or promotes another reader (`misdirect`). For a while only: `restart`, `lag`: a reader; `storm`: every call fails.
+ */
+const databaseDeedKinds = [
+  'fail-over',
+  'fail-over',
+  'give-up',
+  'give-up',
+  'untell',
+  'misdirect',
+  'restart',
+  'restart',
+  'lag',
+  'storm',
+] as const;
+
 export interface Deed {
   at: Moment;
-  kind: (typeof deedKinds)[number];
+  kind: (typeof deedKinds)[number] | (typeof databaseDeedKinds)[number];
   /** At least 0 and less than 1: to which of the objects there are. */
   choice: number;
   /** How long it lasts, if it passes by itself. */
@@ -64,6 +81,7 @@ export interface Circumstances {
 export function circumstancesOf(seed: number, runbook: string, rate: number): Circumstances {
   const random = new Random(seed).stream(`circumstances of ${runbook}`);
   const moment = (): Moment => ({ step: random.below(stepsMet), afterMs: Math.floor(random.between(0, momentMaxMs)) });
+  const kinds = isForDatabases(runbook) ? databaseDeedKinds : deedKinds;
   const now = (share: number): boolean => random.next() < share;
   const kills = now(shares.kills) ? Array.from({ length: 1 + random.below(2) }, moment) : [];
   const [pause, abort] = [now(shares.pause) ? moment() : undefined, now(shares.abort) ? moment() : undefined];
@@ -71,11 +89,16 @@ export function circumstancesOf(seed: number, runbook: string, rate: number): Ci
   const staleMs = Math.floor(random.between(0, 2_000) * speed);
   const faults = { rate, seed, timeoutMs: 200, delayMs: 150, staleMs };
   if (kills.length > 0 && now(shares.killOnWayBack)) kills.push({ ...moment(), step: 'rollback' });
-  const deeds = now(shares.deeds) ? Array.from({ length: 1 + random.below(deedsMax) }, () => deedOf(random, moment())) : [];
+  const deeds = now(shares.deeds) ? Array.from({ length: 1 + random.below(deedsMax) }, () => deedOf(random, moment(), kinds)) : [];
   return { kills, pause, abort, deeds, faults };
 }
 
-function deedOf(random: Random, at: Moment): Deed {
-  const kind = deedKinds[random.below(deedKinds.length)] ?? 'cordon';
+/** Whether a runbook works on an Aurora cluster. */
+export function isForDatabases(runbook: string): boolean {
+  return runbook.startsWith('aurora-') || runbook.startsWith('rds-');
+}
+
+function deedOf(random: Random, at: Moment, kinds: readonly Deed['kind'][]): Deed {
+  const kind = kinds[random.below(kinds.length)] ?? 'storm';
   return { at, kind, choice: random.next(), forMs: Math.floor(random.between(...deedMs)) };
 }

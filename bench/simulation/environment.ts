@@ -95,7 +95,7 @@ async function startWorld(clouds: Map<string, CloudOfWorld>, simulated: Simulate
     randomSeed: seed,
     cloud: (world) => {
       cloud = createCloud(world);
-      clouds.set(simulated.cluster, cloud);
+      clouds.set(simulated.cluster, { ...cloud, faults: world.faults });
       return cloud.handle;
     },
   });

@@ -58,7 +58,7 @@ export class Others {
       case 'ail':
         this.ail(choice, forMs);
         return true;
-      case 'storm':
+      default:
         this.storm(forMs);
         return true;
     }

@@ -1,4 +1,3 @@
-import { EKSClient } from '@aws-sdk/client-eks';
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import { verifyEvidence } from '../../client/evidence.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -9,11 +8,10 @@ import { readRunbook } from '../../runbooks/library.ts';
 import { Random } from '../../sandbox/random.ts';
 import type { Violation } from '../../sandbox/observer.ts';
 import { people } from '../../test/support/people.ts';
-import { groupsOf, leftoversOf } from './aftermath.ts';
-import { Others } from './others.ts';
 import { People, type Story } from './people.ts';
 import type { Environment } from './environment.ts';
-import { region, simulatedTargetOf, type SimulatedTarget } from './world.ts';
+import { surroundingsOf } from './surroundings.ts';
+import { simulatedTargetOf, type SimulatedTarget } from './world.ts';
 
 const doubleKinds: readonly Violation['kind'][] = ['done-twice', 'updated-needlessly', 'evicted-twice', 'cordoned-twice'];
 
@@ -44,15 +42,12 @@ export async function simulate(environment: Environment, assignment: Assignment)
   const { seed, runbook, faultRate } = assignment;
   const beganAtMs = performance.now();
   const { simulated, document, inputs } = rehearse(assignment);
-  const { circumstances, cluster } = simulated;
+  const { circumstances, target } = simulated;
   const sandbox = await environment.startWorld(simulated, seed);
-  const credentials = { accessKeyId: 'somebody-else', secretAccessKey: 'sandbox' };
-  const eks = new EKSClient({ region, endpoint: sandbox.url, credentials });
-  const others = new Others(sandbox, simulated, eks);
-  const target = `eks/${region}/${cluster}`;
+  const surroundings = await surroundingsOf(sandbox, simulated);
+  const { others } = surroundings;
   const worker = circumstances.kills.length > 0 ? new MortalWorker(environment, simulated) : undefined;
   try {
-    const before = await groupsOf(sandbox, cluster, eks);
     await worker?.start();
     const taskQueue = worker?.taskQueue ?? environment.taskQueue;
     const random = new Random(seed).stream(`people of ${runbook}`);
@@ -63,7 +58,7 @@ export async function simulate(environment: Environment, assignment: Assignment)
     others.stop();
     const troubles = [...story.troubles, ...(await troublesOf(environment, target, story)), ...(worker?.troubles ?? [])];
     if (story.outcome === 'lost') troubles.push(`its worker says: ${(await worker?.output()) ?? 'see the others'}`);
-    const leftovers = story.outcome === 'lost' ? [] : await leftoversOf({ sandbox, cluster, eks, before, others }, story.state);
+    const leftovers = story.outcome === 'lost' ? [] : await surroundings.leftovers(story.state);
     const { violations, counters } = sandbox.world.observer.summary();
     const own = violations.filter((violation) => !others.haveCaused(violation));
     const told = (double: boolean): string[] =>
@@ -79,13 +74,13 @@ export async function simulate(environment: Environment, assignment: Assignment)
       kills: worker?.kills ?? 0,
       deeds: others.told,
       violations: told(false),
-      doubleEffects: told(true),
+      doubleEffects: [...told(true), ...(await surroundings.doubleEffects(story.state))],
       leftovers,
       troubles,
     };
   } finally {
     others.stop();
-    eks.destroy();
+    surroundings.close();
     await worker?.stop();
     await sandbox.stop();
   }

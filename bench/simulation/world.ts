@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { Random } from '../../sandbox/random.ts';
 import { initialNodes, type ClusterSeed, type Manifest, type NodegroupSeed, type WorldSeed } from '../../sandbox/seed.ts';
-import { circumstancesOf, type Circumstances } from './circumstances.ts';
+import { circumstancesOf, isForDatabases, type Circumstances } from './circumstances.ts';
 
 export const region = 'eu-central-1';
 const cpuPerNodeMillis = 4_000;
@@ -15,6 +15,7 @@ const secondGroupSize = 2;
 /** Everything that a seed decides: the world, and what happens to a run in it. */
 export interface SimulatedTarget {
   cluster: string;
+  target: string;
   world: WorldSeed;
   /** What runbooks may ask for by name. */
   inputs: JsonObject;
@@ -29,18 +30,53 @@ export interface SimulatedTarget {
 type Size = { replicas: number; cpuMillis: number };
 type Budget = { minAvailable: number | string } | { maxUnavailable: number | string };
 
-/** Makes the simulated target of a seed and a runbook, always the same. `name` makes the cluster's name unique on a server. */
-export function simulatedTargetOf({
-  seed,
-  runbook,
-  faultRate,
-  name,
-}: {
+interface Wanted {
   seed: number;
   runbook: string;
   faultRate: number;
   name: string;
-}): SimulatedTarget {
+}
+
+/** Makes the simulated target of a seed and a runbook, always the same. `name` makes the cluster's name unique on a server. */
+export function simulatedTargetOf(wanted: Wanted): SimulatedTarget {
+  return isForDatabases(wanted.runbook) ? simulatedDatabaseOf(wanted) : simulatedClusterOf(wanted);
+}
+
+/** An Aurora cluster of a writer and two to four readers. */
+function simulatedDatabaseOf({ seed, runbook, faultRate, name }: Wanted): SimulatedTarget {
+  const random = new Random(seed).stream('database');
+  const [instanceClass, nextClass] = pick(random, [
+    ['db.r6g.large', 'db.r6g.xlarge'],
+    ['db.r6g.xlarge', 'db.r6g.2xlarge'],
+    ['db.t4g.large', 'db.r6g.large'],
+  ] as const);
+  const names = ['a', 'b', 'c', 'd', 'e'].slice(0, 3 + random.below(3)).map((letter) => `${name}-${letter}`);
+  const instances = names.map((instance, index) => {
+    const zone = `${region}${['a', 'b', 'c'][index % 3] ?? 'a'}`;
+    return { name: instance, instanceClass, zone, promotionTier: random.below(3), lagMs: 5 + random.below(40) };
+  });
+  const engine = pick(random, ['aurora-postgresql', 'aurora-mysql'] as const);
+  const engineVersion = engine === 'aurora-mysql' ? '8.0.mysql_aurora.3.08.0' : '16.4';
+  const [writer = '', ...readers] = names;
+  const versions = { from: engineVersion, to: engine === 'aurora-mysql' ? '8.0.mysql_aurora.3.08.2' : '16.6' };
+  const to = runbook === 'aurora-minor-upgrade' ? versions.to : pick(random, readers);
+  const inputs = {
+    ...versions,
+    region,
+    cluster: name,
+    clone: `${name}-drill`,
+    writer,
+    readers,
+    to,
+    instanceClass: nextClass,
+    smallerReader: 'accept',
+  };
+  const world: WorldSeed = { clusters: [], databases: [{ name, region, engine, engineVersion, instances }] };
+  const circumstances = circumstancesOf(seed, runbook, faultRate);
+  return { cluster: name, target: `rds/${region}/${name}`, world, inputs, groupNames: [], newRelease: '', otherRelease: '', circumstances };
+}
+
+function simulatedClusterOf({ seed, runbook, faultRate, name }: Wanted): SimulatedTarget {
   const random = new Random(seed).stream('world');
   const nodes = 3 + random.below(7);
   // Of the newest version the sandbox has no release two minors further.
@@ -98,7 +134,8 @@ export function simulatedTargetOf({
   };
   const circumstances = circumstancesOf(seed, runbook, faultRate);
   const groupNames = [...nodegroups, ...(isRotated ? [newNodegroup] : [])];
-  return { cluster: name, world: { clusters: [cluster] }, inputs, groupNames, newRelease, otherRelease, circumstances };
+  const target = `eks/${region}/${name}`;
+  return { cluster: name, target, world: { clusters: [cluster] }, inputs, groupNames, newRelease, otherRelease, circumstances };
 }
 
 /** Runbooks that replace the node group by another one. */

@@ -22,6 +22,9 @@ export interface Database {
   resourceId: string;
   status: string;
   engine: string;
+  engineVersion: string;
+  /** Names of the settings of the cluster itself that wait for a maintenance window. */
+  pendingChanges: string[];
   instances: DatabaseInstance[];
 }
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { declareAction, minuteMs, text, type SystemDeclaration } from './declaration.ts';
+import { declareAction, hourMs, minuteMs, text, type SystemDeclaration } from './declaration.ts';
 
 // RDS API, CreateDBCluster and CreateDBInstance: letters, digits and `-`, the first a letter, no `-` at the end and no two in a row.
 const identifierPattern = /^[a-z](?:-?[a-z0-9])*$/;
@@ -8,6 +8,11 @@ const instanceName = z
   .string()
   .max(identifierMax)
   .regex(identifierPattern, 'must be the name of a DB instance in small letters: letters, digits and `-`, at most 63');
+
+const instanceClass = z
+  .string()
+  .max(identifierMax)
+  .regex(/^db\.(serverless|[a-z0-9-]+\.[a-z0-9-]+)$/, 'must be an instance class such as db.r6g.large');
 
 const worksOn = ['rds'];
 const lagMaxMs = 60_000;
@@ -52,11 +57,7 @@ const rdsModifyInstance = declareAction({
   worksOn,
   input: z.strictObject({
     instance: instanceName.describe('A reader of the cluster; the writer is refused.'),
-    instanceClass: z
-      .string()
-      .max(identifierMax)
-      .regex(/^db\.(serverless|[a-z0-9-]+\.[a-z0-9-]+)$/, 'must be an instance class such as db.r6g.large')
-      .describe('The class that it gets, such as db.r6g.large.'),
+    instanceClass: instanceClass.describe('The class that it gets, such as db.r6g.large.'),
     otherReadersMin: z.int().min(0).max(readersMax).default(1).describe('How many other readers must be available while it is changed.'),
     waitForChange: z.boolean().default(false).describe('Wait for a change of it that is in progress already, instead of stopping there.'),
   }),
@@ -68,6 +69,68 @@ const rdsModifyInstance = declareAction({
   // A change of the class takes minutes; the rest is for other readers that are waited for.
   limits: { timeoutMs: 60 * minuteMs, pace: { lookMinMs: 1_000, lookMaxMs: 5_000 } },
   outputs: { instance: text, instanceClass: text },
+});
+
+const rdsTakeSnapshot = declareAction({
+  name: 'rds.takeSnapshot',
+  summary: 'Takes a snapshot of an Aurora cluster, and waits until it can be restored.',
+  worksOn,
+  input: z.strictObject({}),
+  change: 'adds',
+  undo: { none: 'the snapshot stays: nothing uses it, and it may be needed' },
+  // A first snapshot of a large cluster takes hours.
+  limits: { timeoutMs: 6 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { snapshot: text, createdAt: text },
+});
+
+const engineVersion = z
+  .string()
+  .max(identifierMax)
+  .regex(/^\d+(\.[a-z0-9_]+)+$/, 'must be an engine version such as 16.6 or 8.0.mysql_aurora.3.08.2');
+
+const rdsUpgradeEngine = declareAction({
+  name: 'rds.upgradeEngine',
+  summary: 'Gives an Aurora cluster another minor version of its engine at once: all of its instances restart.',
+  worksOn,
+  input: z.strictObject({
+    from: engineVersion.describe('The version that it has now; it is refused where it has another one.'),
+    to: engineVersion.describe('The minor version that it gets, such as 16.6.'),
+  }),
+  change: 'changes',
+  undo: { none: 'RDS takes no engine back to an older version' },
+  limits: { timeoutMs: 2 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 5_000 } },
+  outputs: { engineVersion: text },
+});
+
+// The name of its instance is longer by two.
+const cloneName = z
+  .string()
+  .max(identifierMax - 2)
+  .regex(identifierPattern, 'must be the name of an Aurora cluster in small letters: letters, digits and `-`, at most 61');
+
+const rdsClone = declareAction({
+  name: 'rds.clone',
+  summary: 'Makes a clone of an Aurora cluster with one instance, for a restore drill.',
+  worksOn,
+  input: z.strictObject({
+    name: cloneName.describe('What the clone is called; it is refused where there is a cluster of that name.'),
+    instanceClass: instanceClass.describe('Class of its instance; that of the writer if left out.').optional(),
+  }),
+  change: 'adds',
+  undo: { does: 'deletes the clone with what was written to it' },
+  limits: { timeoutMs: 4 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { clone: text, instance: text },
+});
+
+const rdsDeleteClone = declareAction({
+  name: 'rds.deleteClone',
+  summary: 'Deletes a clone that Holdpoint has made of an Aurora cluster, with its instances, without a final snapshot.',
+  worksOn,
+  input: z.strictObject({ name: cloneName.describe('The clone; whatever lacks the tags of one is refused.') }),
+  change: 'destroys',
+  undo: { none: 'the clone is gone' },
+  limits: { timeoutMs: 2 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { clone: text },
 });
 
 /** Aurora clusters of RDS, by region and name. */
@@ -90,5 +153,12 @@ export const rds = {
       },
     },
   ],
-  actions: { 'rds.failover': rdsFailover, 'rds.modifyInstance': rdsModifyInstance },
+  actions: {
+    'rds.failover': rdsFailover,
+    'rds.modifyInstance': rdsModifyInstance,
+    'rds.takeSnapshot': rdsTakeSnapshot,
+    'rds.clone': rdsClone,
+    'rds.deleteClone': rdsDeleteClone,
+    'rds.upgradeEngine': rdsUpgradeEngine,
+  },
 } as const satisfies SystemDeclaration;

@@ -1,5 +1,5 @@
 import type { DatabaseCluster } from './cluster.ts';
-import type { DatabaseEvent, DatabaseInstance, PendingMaintenance } from './model.ts';
+import type { DatabaseEvent, DatabaseInstance, DatabaseSnapshot, PendingMaintenance } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
 
 const account = '111122223333';
@@ -26,7 +26,12 @@ export function clusterAnswer(cluster: DatabaseCluster): XmlStructure {
     Endpoint: `${name}.cluster-sandbox.${region}.rds.amazonaws.com`,
     ReaderEndpoint: `${name}.cluster-ro-sandbox.${region}.rds.amazonaws.com`,
     Port: engine === 'aurora-postgresql' ? 5432 : 3306,
-    DeletionProtection: true,
+    DeletionProtection: cluster.source === undefined,
+    DBSubnetGroup: 'sandbox',
+    DBClusterParameterGroup: `default.${engine}16`,
+    VpcSecurityGroups: new XmlList('VpcSecurityGroupMembership', [{ VpcSecurityGroupId: 'sg-0123456789abcdef0', Status: 'active' }]),
+    TagList: new XmlList('Tag', tagsOf(cluster.tags)),
+    PendingModifiedValues: cluster.pendingModifiedValues,
     DBClusterMembers: new XmlList('DBClusterMember', members),
   };
 }
@@ -45,6 +50,23 @@ export function instanceAnswer({ name: cluster, region, engine }: DatabaseCluste
     AvailabilityZone: instance.zone,
     PromotionTier: instance.promotionTier,
     PendingModifiedValues: instance.pendingModifiedValues,
+  };
+}
+
+/** A snapshot of a cluster as DescribeDBClusterSnapshots shows it. */
+export function snapshotAnswer(cluster: DatabaseCluster, snapshot: DatabaseSnapshot): XmlStructure {
+  return {
+    DBClusterSnapshotIdentifier: snapshot.name,
+    DBClusterSnapshotArn: `arn:aws:rds:${cluster.region}:${account}:cluster-snapshot:${snapshot.name}`,
+    DBClusterIdentifier: cluster.name,
+    DbClusterResourceId: cluster.resourceId,
+    SnapshotCreateTime: snapshot.createdAt,
+    Engine: cluster.engine,
+    EngineVersion: snapshot.engineVersion,
+    Status: snapshot.status,
+    PercentProgress: snapshot.percent,
+    SnapshotType: 'manual',
+    TagList: new XmlList('Tag', tagsOf(snapshot.tags)),
   };
 }
 
@@ -68,6 +90,10 @@ export function maintenanceAnswer(cluster: DatabaseCluster, resource: string, ac
     ResourceIdentifier: resource === cluster.name ? arnOfCluster(cluster) : arnOfInstance(cluster.region, resource),
     PendingMaintenanceActionDetails: new XmlList('PendingMaintenanceAction', details),
   };
+}
+
+function tagsOf(tags: Record<string, string>): XmlStructure[] {
+  return Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
 }
 
 function arnOfCluster({ region, name }: DatabaseCluster): string {

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
+import { isOffered, minorTargets } from './catalogue.ts';
 import {
   DatabaseFault,
   type AcceptedFailover,
@@ -7,6 +8,7 @@ import {
   type DatabaseInstance,
   type DatabaseSeed,
   type DatabaseServers,
+  type DatabaseSnapshot,
   type FailoverTwist,
   type PendingMaintenance,
 } from './model.ts';
@@ -21,6 +23,14 @@ const settleMs = 2_000;
 /** A change of the class takes an instance away for minutes; other settings are changed as it runs. */
 const classChangeMs = 5 * 60_000;
 const settingChangeMs = 5_000;
+/** All instances restart with the new version, and are back within a minute or two. */
+const upgradeMs = 90_000;
+const snapshotMs = 3 * 60_000;
+/** A clone shares the pages of its source: it is there in minutes, whatever it holds. */
+const cloneMs = 4 * 60_000;
+const instanceMs = 5 * 60_000;
+const deletionMs = 2 * 60_000;
+const snapshotsMax = 100;
 const eventsMax = 1_000;
 const acceptedMax = 1_000;
 const resourceIdAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
@@ -37,12 +47,15 @@ export class DatabaseCluster {
   readonly name: string;
   readonly region: string;
   readonly engine: string;
-  readonly engineVersion: string;
+  engineVersion: string;
   readonly resourceId: string;
   readonly createdAt: Date;
   readonly instances: DatabaseInstance[];
   readonly events: DatabaseEvent[] = [];
   readonly pendingMaintenance: PendingMaintenance[] = [];
+  readonly snapshots: DatabaseSnapshot[] = [];
+  /** What of the cluster itself waits, by the names of the API. */
+  readonly pendingModifiedValues: Record<string, string> = {};
   /** Every failover that was accepted: there is never a reason for a second one. */
   readonly failovers: AcceptedFailover[] = [];
   /** How many requests have been accepted that change something. */
@@ -51,6 +64,9 @@ export class DatabaseCluster {
   writer: string;
   /** How the next failover goes; as it was asked for unless set. */
   twist: FailoverTwist | undefined;
+  /** Whether RDS gives up the next upgrade, or the next snapshot, after it has begun. */
+  upgradeFails = false;
+  snapshotFails = false;
   /** Real servers behind the instances, where there are any. */
   servers: DatabaseServers | undefined;
   /** What a real server has refused to do: nothing that is seen here is to be trusted then. */
@@ -59,9 +75,19 @@ export class DatabaseCluster {
   private readonly random: Random;
   private atWork = Promise.resolve();
 
-  constructor(seed: DatabaseSeed, { clock, random }: { clock: Clock; random: Random }) {
+  /** Clones of it that are there, and what it is a clone of itself. */
+  readonly clones: DatabaseCluster[] = [];
+  readonly source: DatabaseCluster | undefined;
+  readonly tags: Record<string, string>;
+
+  constructor(
+    seed: DatabaseSeed,
+    { clock, random, source, tags = {} }: { clock: Clock; random: Random; source?: DatabaseCluster; tags?: Record<string, string> },
+  ) {
     const [first] = seed.instances;
-    if (!first) throw new RangeError(`the database cluster ${seed.name} needs an instance`);
+    this.source = source;
+    this.tags = tags;
+    if (!first && !source) throw new RangeError(`the database cluster ${seed.name} needs an instance`);
     this.clock = clock;
     this.random = random;
     this.name = seed.name;
@@ -70,7 +96,7 @@ export class DatabaseCluster {
     this.engineVersion = seed.engineVersion;
     this.resourceId = `cluster-${random.text(26, resourceIdAlphabet)}`;
     this.createdAt = clock.now();
-    this.writer = first.name;
+    this.writer = first?.name ?? '';
     this.instances = seed.instances.map(({ lagMs = 15, promotionTier = 1, ...instance }) => ({
       ...instance,
       promotionTier,
@@ -120,6 +146,11 @@ export class DatabaseCluster {
     if (instance.status !== 'available') {
       throw new DatabaseFault('InvalidDBInstanceState', `Database instance is not in available state.`);
     }
+    if (instanceClass !== undefined && !isOffered(instanceClass, instance.zone)) {
+      const combination = `DBInstanceClass=${instanceClass}, Engine=${this.engine}, EngineVersion=${instance.engineVersion}`;
+      const told = `RDS does not support creating a DB instance with the following combination: ${combination}`;
+      throw new DatabaseFault('InvalidParameterCombination', told);
+    }
     this.changesAccepted += 1;
     if (instanceClass !== undefined && instanceClass !== instance.instanceClass) {
       instance.pendingModifiedValues.DBInstanceClass = instanceClass;
@@ -140,6 +171,133 @@ export class DatabaseCluster {
       });
     });
     return instance;
+  }
+
+  /** ModifyDBCluster with another engine version; without ApplyImmediately it waits for a window, which never comes here. */
+  upgrade(version: string, applyImmediately: boolean): void {
+    if (this.status !== 'available' || this.instances.some(({ status }) => status !== 'available')) {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    if (version !== this.engineVersion && !minorTargets(this.engine, this.engineVersion).includes(version)) {
+      const told = `Cannot upgrade ${this.engine} from ${this.engineVersion} to ${version}`;
+      throw new DatabaseFault('InvalidParameterCombination', told);
+    }
+    this.changesAccepted += 1;
+    if (version === this.engineVersion) return;
+    this.pendingModifiedValues.EngineVersion = version;
+    if (applyImmediately) this.clock.after(statusLagMs, () => this.beginUpgrade(version));
+  }
+
+  private beginUpgrade(version: string): void {
+    // What is under way comes first.
+    if (this.status !== 'available') return void this.clock.after(statusLagMs, () => this.beginUpgrade(version));
+    const fails = this.upgradeFails;
+    this.upgradeFails = false;
+    this.status = 'upgrading';
+    const started = `Database cluster engine ${version} version upgrade started. Cluster remains online.`;
+    this.tell('db-cluster', this.name, started, ['maintenance']);
+    for (const instance of this.instances) {
+      instance.status = 'upgrading';
+      this.byServers((servers) => servers.stop(instance.name));
+    }
+    this.clock.after(upgradeMs, () => {
+      delete this.pendingModifiedValues.EngineVersion;
+      const end = (): void => this.endUpgrade(fails ? undefined : version);
+      const { writer, instances } = this;
+      this.byServers(async (servers) => {
+        await servers.promote(writer);
+        for (const { name } of instances) if (name !== writer) await servers.follow(name);
+      }, end);
+    });
+  }
+
+  private endUpgrade(version: string | undefined): void {
+    const tell = (message: string): void => this.tell('db-cluster', this.name, message, ['maintenance']);
+    if (version === undefined) tell('Database cluster is in a state that cannot be upgraded.');
+    else {
+      this.engineVersion = version;
+      for (const instance of this.instances) instance.engineVersion = version;
+      tell('Database cluster engine version has been upgraded.');
+    }
+    for (const instance of this.instances) instance.status = 'available';
+    this.clock.after(settleMs, () => (this.status = 'available'));
+  }
+
+  /** CreateDBClusterSnapshot: its name tells it from others, in the whole region. */
+  takeSnapshot(name: string, tags: Record<string, string>): DatabaseSnapshot {
+    if (this.status !== 'available') {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    if (this.snapshots.length >= snapshotsMax) throw new DatabaseFault('SnapshotQuotaExceeded', 'Cannot create more than 100 snapshots');
+    this.changesAccepted += 1;
+    const [createdAt, { engineVersion }] = [this.clock.now(), this];
+    const snapshot: DatabaseSnapshot = { name, status: 'creating', percent: 0, createdAt, engineVersion, tags };
+    this.snapshots.push(snapshot);
+    const fails = this.snapshotFails;
+    this.snapshotFails = false;
+    this.clock.after(snapshotMs / 2, () => (snapshot.percent = 50));
+    this.clock.after(snapshotMs, () => {
+      if (fails) snapshot.status = 'failed';
+      else Object.assign(snapshot, { status: 'available', percent: 100 });
+    });
+    return snapshot;
+  }
+
+  /** RestoreDBClusterToPointInTime, as a clone of this moment. It has no instance at first. */
+  clone(name: string, tags: Record<string, string>): DatabaseCluster {
+    if (this.status !== 'available') {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    const seed = { name, region: this.region, engine: this.engine, engineVersion: this.engineVersion, instances: [] } as DatabaseSeed;
+    const clone = new DatabaseCluster(seed, { clock: this.clock, random: this.random.stream(`clone ${name}`), source: this, tags });
+    this.changesAccepted += 1;
+    this.clones.push(clone);
+    clone.status = 'creating';
+    this.clock.after(cloneMs, () => (clone.status = 'available'));
+    return clone;
+  }
+
+  /** CreateDBInstance in a clone: its first instance is its writer. */
+  addInstance(name: string, instanceClass: string): DatabaseInstance {
+    if (this.status !== 'available' || !this.source) {
+      throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+    }
+    this.source.changesAccepted += 1;
+    const instance: DatabaseInstance = {
+      ...{ name, instanceClass, zone: `${this.region}a`, promotionTier: 1, lagMs: undefined, status: 'creating' },
+      ...{ resourceId: `db-${this.random.text(26, resourceIdAlphabet)}`, engineVersion: this.engineVersion },
+      ...{ parameterGroupStatus: 'in-sync', pendingModifiedValues: {} },
+    };
+    this.instances.push(instance);
+    if (this.writer === '') this.writer = name;
+    this.clock.after(instanceMs, () => (instance.status = 'available'));
+    return instance;
+  }
+
+  /** DeleteDBInstance; instances of clusters that are no clones stay, as nothing here may ask for that. */
+  deleteInstance(instance: DatabaseInstance): void {
+    if (!this.source || instance.status === 'deleting') {
+      throw new DatabaseFault('InvalidDBInstanceState', `Instance ${instance.name} is already being deleted, or must stay.`);
+    }
+    this.source.changesAccepted += 1;
+    instance.status = 'deleting';
+    this.clock.after(deletionMs, () => void this.instances.splice(this.instances.indexOf(instance), 1));
+  }
+
+  /** DeleteDBCluster: clusters that are no clones are protected. */
+  delete(): void {
+    const { source, name } = this;
+    if (!source) {
+      const told = 'Cannot delete protected Cluster, please disable deletion protection and try again.';
+      throw new DatabaseFault('InvalidParameterCombination', told);
+    }
+    if (this.status === 'deleting' || this.instances.some(({ status }) => status !== 'deleting')) {
+      const told = `Cluster ${name} cannot be deleted, it still contains DB instances in non-deleting state, or is deleted already.`;
+      throw new DatabaseFault('InvalidDBClusterStateFault', told);
+    }
+    source.changesAccepted += 1;
+    this.status = 'deleting';
+    this.clock.after(2 * deletionMs, () => void source.clones.splice(source.clones.indexOf(this), 1));
   }
 
   private endModification(instance: DatabaseInstance, instanceClass: string | undefined): void {

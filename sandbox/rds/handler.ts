@@ -16,10 +16,10 @@ export function isRdsRequest(request: IncomingMessage): boolean {
   return credentialScope.test(request.headers.authorization ?? '');
 }
 
-/** Serves what maintenance of Aurora clusters needs of RDS, over the Query protocol. */
-export function createRdsHandler(clusters: () => readonly DatabaseCluster[], faults: Faults) {
+/** Serves what maintenance of Aurora clusters needs of RDS, over the Query protocol. `faultsOf` says by a request what may befall it. */
+export function createRdsHandler(clusters: () => readonly DatabaseCluster[], faultsOf: (form: URLSearchParams) => Faults) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    serve(request, response, clusters, faults).catch((error: unknown) => refuse(response, faultOf(error)));
+    serve(request, response, clusters, faultsOf).catch((error: unknown) => refuse(response, faultOf(error)));
   };
 }
 
@@ -27,7 +27,7 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   clusters: () => readonly DatabaseCluster[],
-  faults: Faults,
+  faultsOf: (form: URLSearchParams) => Faults,
 ): Promise<void> {
   const [, region = ''] = credentialScope.exec(request.headers.authorization ?? '') ?? [];
   const body = await readBody(request, requestBytesMax, () => new DatabaseFault('RequestTooLarge', 'The request is too large.', 413));
@@ -35,13 +35,17 @@ async function serve(
   const action = form.get('Action') ?? '';
   const operation = Object.hasOwn(operations, action) ? operations[action] : undefined;
   if (!operation) throw new DatabaseFault('InvalidAction', `Could not find operation ${action} for version ${form.get('Version') ?? ''}`);
+  const faults = faultsOf(form);
   const fault = faults.draw({ operation: action, reads: action.startsWith('Describe'), possible: faultsOfRequest({ stale: false }) });
   if (!(await faults.strike(fault, response))) return;
   if (fault?.kind === 'throttle') throw new DatabaseFault('Throttling', 'Rate exceeded');
   if (fault?.kind === 'error') throw new DatabaseFault('InternalFailure', 'An internal error has occurred.', 500);
   const result = operation(
     form,
-    clusters().filter((cluster) => cluster.region === region),
+    clusters()
+      .flatMap((cluster) => [cluster, ...cluster.clones])
+      .filter((cluster) => cluster.region === region),
+    region,
   );
   answer(response, action, result);
 }

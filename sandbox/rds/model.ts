@@ -35,6 +35,17 @@ export interface DatabaseInstance extends Required<Omit<DatabaseInstanceSeed, 'l
   lagMs: number | undefined;
 }
 
+/** A snapshot of a cluster, as RDS keeps it. */
+export interface DatabaseSnapshot {
+  name: string;
+  /** `creating`, `available`, `failed`. */
+  status: string;
+  percent: number;
+  createdAt: Date;
+  engineVersion: string;
+  tags: Record<string, string>;
+}
+
 /** Something that AWS wants to do to a cluster or an instance. */
 export interface PendingMaintenance {
   /** Name of the cluster or of one of its instances. */

@@ -1,9 +1,10 @@
-import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer } from './answers.ts';
+import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer, snapshotAnswer } from './answers.ts';
+import { engineVersionAnswers, orderableAnswers } from './catalogue.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault, type DatabaseEvent } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
 
-type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[]) => XmlStructure;
+type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[], region: string) => XmlStructure;
 
 const pageSize = { least: 20, most: 100 };
 const minuteMs = 60_000;
@@ -12,6 +13,9 @@ const durationDefault = 60;
 const durationMax = 14 * 24 * 60;
 const instanceClass = /^db\.[a-z0-9]+(\.[a-z0-9]+)+$|^db\.serverless$/;
 const promotionTierMax = 15;
+/** RDS API, CreateDBClusterSnapshot. */
+const snapshotName = /^[a-z](?:-?[a-z0-9])*$/;
+const snapshotNameMax = 63;
 
 /** What the sandbox serves of RDS, by the names of the API. */
 export const operations: Readonly<Record<string, Operation>> = {
@@ -50,6 +54,88 @@ export const operations: Readonly<Record<string, Operation>> = {
     return {
       DBInstance: instanceAnswer(cluster, cluster.modifyInstance(name, { instanceClass: wanted, promotionTier, applyImmediately })),
     };
+  },
+
+  ModifyDBCluster: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    const version = form.get('EngineVersion');
+    if (version !== null) cluster.upgrade(version, form.get('ApplyImmediately') === 'true');
+    return { DBCluster: clusterAnswer(cluster) };
+  },
+
+  RestoreDBClusterToPointInTime: (form, clusters) => {
+    const source = clusterOf(clusters, required(form, 'SourceDBClusterIdentifier'));
+    const name = required(form, 'DBClusterIdentifier').toLowerCase();
+    if (!snapshotName.test(name) || name.length > snapshotNameMax) invalid(`The parameter DBClusterIdentifier is not valid: ${name}`);
+    if (form.get('RestoreType') !== 'copy-on-write' || form.get('UseLatestRestorableTime') !== 'true') {
+      invalid('The sandbox makes clones of this moment only.');
+    }
+    if (clusters.some((one) => one.name === name))
+      throw new DatabaseFault('DBClusterAlreadyExistsFault', `DB Cluster already exists: ${name}`);
+    return { DBCluster: clusterAnswer(source.clone(name, tagsIn(form))) };
+  },
+
+  CreateDBInstance: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    const [name, instanceClass] = [required(form, 'DBInstanceIdentifier').toLowerCase(), required(form, 'DBInstanceClass')];
+    required(form, 'Engine');
+    if (clusters.some((one) => one.instance(name)))
+      throw new DatabaseFault('DBInstanceAlreadyExists', `DB Instance already exists: ${name}`);
+    return { DBInstance: instanceAnswer(cluster, cluster.addInstance(name, instanceClass)) };
+  },
+
+  DeleteDBInstance: (form, clusters) => {
+    const name = required(form, 'DBInstanceIdentifier').toLowerCase();
+    const cluster = clusters.find((one) => one.instance(name));
+    const instance = cluster?.instance(name);
+    if (!cluster || !instance) throw new DatabaseFault('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
+    cluster.deleteInstance(instance);
+    return { DBInstance: instanceAnswer(cluster, instance) };
+  },
+
+  DeleteDBCluster: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    if (form.get('SkipFinalSnapshot') !== 'true') invalid('The sandbox takes no final snapshots.');
+    cluster.delete();
+    return { DBCluster: clusterAnswer(cluster) };
+  },
+
+  DescribeDBEngineVersions: (form) => {
+    const rows = engineVersionAnswers({ engine: form.get('Engine') ?? undefined, version: form.get('EngineVersion') ?? undefined });
+    return pageOf(form, 'DBEngineVersions', 'DBEngineVersion', rows);
+  },
+
+  CreateDBClusterSnapshot: (form, clusters) => {
+    const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
+    const name = required(form, 'DBClusterSnapshotIdentifier').toLowerCase();
+    const isName = snapshotName.test(name) && name.length <= snapshotNameMax;
+    if (!isName) invalid(`The parameter DBClusterSnapshotIdentifier is not valid: ${name}`);
+    if (clusters.some(({ snapshots }) => snapshots.some((one) => one.name === name))) {
+      throw new DatabaseFault('DBClusterSnapshotAlreadyExistsFault', `DB cluster snapshot already exists: ${name}`);
+    }
+    return { DBClusterSnapshot: snapshotAnswer(cluster, cluster.takeSnapshot(name, tagsIn(form))) };
+  },
+
+  DescribeDBClusterSnapshots: (form, clusters) => {
+    const [cluster, name] = [form.get('DBClusterIdentifier'), form.get('DBClusterSnapshotIdentifier')?.toLowerCase()];
+    const all = clusters.flatMap((one) => one.snapshots.map((snapshot) => ({ cluster: one, snapshot })));
+    const found = all.filter((one) => {
+      return (cluster === null || one.cluster.name === cluster.toLowerCase()) && (name === undefined || one.snapshot.name === name);
+    });
+    if (name !== undefined && found.length === 0) {
+      throw new DatabaseFault('DBClusterSnapshotNotFoundFault', `DBClusterSnapshot not found: ${name}`, 404);
+    }
+    const rows = found.map(({ cluster: owner, snapshot }) => snapshotAnswer(owner, snapshot));
+    return pageOf(form, 'DBClusterSnapshots', 'DBClusterSnapshot', rows);
+  },
+
+  DescribeOrderableDBInstanceOptions: (form, _clusters, region) => {
+    const asked = {
+      engine: required(form, 'Engine'),
+      version: form.get('EngineVersion') ?? '',
+      instanceClass: form.get('DBInstanceClass') ?? undefined,
+    };
+    return pageOf(form, 'OrderableDBInstanceOptions', 'OrderableDBInstanceOption', orderableAnswers(region, asked));
   },
 
   DescribeEvents: (form, clusters) => {
@@ -107,6 +193,11 @@ function filter(form: URLSearchParams, name: string): string[] | undefined {
 
 function listed(form: URLSearchParams, field: RegExp): string[] {
   return [...form].filter(([name]) => field.test(name)).map(([, value]) => value);
+}
+
+function tagsIn(form: URLSearchParams): Record<string, string> {
+  const keys = [...form].filter(([name]) => /^Tags\.Tag\.\d+\.Key$/.test(name));
+  return Object.fromEntries(keys.map(([name, key]) => [key, form.get(name.replace(/Key$/, 'Value')) ?? '']));
 }
 
 function nameInArn(text: string): string {

@@ -182,6 +182,35 @@ export const scenarios: readonly ActionScenario[] = [
     seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
     input: async () => ({ instance: 'demo-b', instanceClass: 'db.r6g.xlarge' }),
   },
+  {
+    action: 'rds.takeSnapshot',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({}),
+  },
+  {
+    action: 'rds.clone',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({ name: 'demo-drill' }),
+  },
+  {
+    action: 'rds.deleteClone',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    before: async (cluster) => {
+      await cluster.perform('rds.clone', await cluster.plan('rds.clone', { name: 'demo-drill' }));
+    },
+    input: async () => ({ name: 'demo-drill' }),
+    noWayBack: /demo-drill is gone/,
+  },
+  {
+    action: 'rds.upgradeEngine',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({ from: '16.4', to: '16.6' }),
+    noWayBack: /no engine back/,
+  },
 ];
 
 /** Actions that people finish; test/workflows/gates.test.ts and test/activities/kubernetes/await-reboot.test.ts have them. */

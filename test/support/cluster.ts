@@ -84,7 +84,10 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
     cloud: (world) => {
       const { handle } = (eks = createEksHandler(world));
       const cloudwatch = createCloudwatchHandler(world.alarms, world.faults, () => world.databases, eks.processors);
-      const rds = createRdsHandler(() => world.databases, world.faults);
+      const rds = createRdsHandler(
+        () => world.databases,
+        () => world.faults,
+      );
       const ec2 = createEc2Handler(eks, world.faults);
       return (request, response) => {
         if (isCloudwatchRequest(request)) cloudwatch(request, response);

@@ -71,16 +71,17 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   for (const pool of store.list('nodepools')) {
     objects[nameOf(pool)] = JSON.stringify({ spec: pool.spec, annotations: marksAmong(pool.metadata.annotations) });
   }
-  for (const { name, status, writer, instances } of world.databases) {
-    const members = instances.map((one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status}`);
-    objects[`Database ${name}`] = `${status}, writer ${writer}, ${members.join(', ')}`;
+  const databases = world.databases.flatMap((database) => [database, ...database.clones]);
+  for (const { name, status, engineVersion, writer, instances } of databases) {
+    const members = instances.map((one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status} ${one.engineVersion}`);
+    objects[`Database ${name}`] = `${status} ${engineVersion}, writer ${writer}, ${members.join(', ')}`;
   }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];
   for (const owner of owners) objects[nameOf(owner)] = describeWorkload(store, owner);
   const nodes = store.list('nodes').map((node) => {
     return { name: node.metadata.name, group: node.metadata.labels?.[nodegroupLabel] ?? '', is: describeNode(node) };
   });
-  return { objects, nodes, replacements, atRest: isAtRest(groups, store) && world.databases.every(isDatabaseAtRest) };
+  return { objects, nodes, replacements, atRest: isAtRest(groups, store) && databases.every(isDatabaseAtRest) };
 }
 
 /** The same once nothing is under way any more, or as it is when that does not come about in time. */

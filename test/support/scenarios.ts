@@ -36,6 +36,8 @@ const addons = ['kube-proxy'] as const;
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'aurora-failover': ({ region, cluster }) => ({ region, cluster, writer: `${cluster}-a`, to: `${cluster}-b` }),
+  'aurora-minor-upgrade': ({ region, cluster }) => ({ region, cluster, from: '16.4', to: '16.6' }),
+  'aurora-snapshot': ({ region, cluster }) => ({ region, cluster, clone: `${cluster}-drill` }),
   'aurora-rolling-class': ({ region, cluster }) => {
     const readers = [`${cluster}-b`, `${cluster}-c`];
     return { region, cluster, writer: `${cluster}-a`, readers, to: readers[0] ?? '', instanceClass: 'db.r6g.xlarge' };
@@ -101,7 +103,7 @@ const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
 };
 
 /** Runbooks for an Aurora cluster, which is called as the EKS cluster of its world is. */
-const forDatabases: readonly string[] = ['aurora-failover', 'aurora-rolling-class'];
+const forDatabases: readonly string[] = ['aurora-failover', 'aurora-minor-upgrade', 'aurora-rolling-class', 'aurora-snapshot'];
 
 /** The kind of target that a shipped runbook works on in its scenario. */
 export function targetKindOf(runbook: string): 'eks' | 'rds' {

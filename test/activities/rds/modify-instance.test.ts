@@ -40,6 +40,13 @@ describe('the plan of another class', () => {
     expect(later.blockers).toEqual([]);
     expect(await reasonsOf({ instance: 'other-b' })).toContain('It is no instance of the cluster demo');
     expect(await reasonsOf({ otherReadersMin: 2 })).toContain('1 other readers are available while it is changed; at least 2');
+    expect(await reasonsOf({ instance: 'demo-c', instanceClass: 'db.r7g.large' })).toBe(
+      'DatabaseInstance/demo-c: RDS does not offer db.r7g.large for aurora-postgresql 16.4 in eu-central-1c, ' +
+        'only in eu-central-1a, eu-central-1b.',
+    );
+    expect(await demo.plan(action, { ...input, instanceClass: 'db.r6g.metal' })).toMatchObject({
+      blockers: [{ remedy: expect.stringMatching(/^Choose another class: in eu-central-1b there are .*db\.r7g\.large/) }],
+    });
     const [b, c] = [database.instance('demo-b')!, database.instance('demo-c')!];
     b.pendingModifiedValues.EngineVersion = '16.6';
     expect(await reasonsOf({})).toContain('Changes of it wait for its maintenance window: EngineVersion. A change at once applies all');

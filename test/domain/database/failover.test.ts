@@ -23,7 +23,8 @@ function instance(name: string, isWriter: boolean, status = 'available'): Databa
 
 function databaseWith(writers: string, status = 'available'): Database {
   const instances = ['a', 'b', 'c'].map((name) => instance(name, writers.includes(name)));
-  return { name: 'orders', resourceId: 'cluster-A', status, engine: 'aurora-postgresql', instances };
+  const version = { engine: 'aurora-postgresql', engineVersion: '16.4', pendingChanges: [] };
+  return { name: 'orders', resourceId: 'cluster-A', status, ...version, instances };
 }
 
 function standing(

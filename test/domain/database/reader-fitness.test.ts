@@ -13,7 +13,8 @@ const known = { lag: { lagMs: 20 }, maintenance: [] };
 
 function problemsOf(differences: Partial<DatabaseInstance>, more = known as Parameters<typeof unfitnessOf>[2], own = limits): string {
   const reader = instance('b', differences);
-  const database: Database = { name: 'o', resourceId: 'c', status: 'available', engine: 'e', instances: [writer, reader] };
+  const version = { engine: 'e', engineVersion: '16.4', pendingChanges: [] };
+  const database: Database = { name: 'o', resourceId: 'c', status: 'available', ...version, instances: [writer, reader] };
   return unfitnessOf(reader, database, more, own)
     .map(({ reason }) => reason)
     .join(' ');

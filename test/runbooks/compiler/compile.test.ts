@@ -461,7 +461,9 @@ describe('the shipped runbooks', () => {
   test('are found by their names, and a wrong name says which ones there are', () => {
     expect(shippedRunbooks()).toEqual([
       'aurora-failover',
+      'aurora-minor-upgrade',
       'aurora-rolling-class',
+      'aurora-snapshot',
       'certificate-authority-rotation',
       'cluster-rollback',
       'cluster-upgrade',
@@ -485,7 +487,7 @@ describe('the shipped runbooks', () => {
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
-      /Did you mean "node-group-rotation"\? There are: aurora-failover, aurora-rolling-class, certificate-authority-rotation, /,
+      /Did you mean "node-group-rotation"\? There are: aurora-failover, aurora-minor-upgrade, [a-z, -]*certificate-authority-rotation, /,
     );
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
   });
