@@ -223,7 +223,8 @@ export function scaleOf(object: KubernetesObject): KubernetesObject {
 export function writeScale(write: Write, given: Json): KubernetesObject {
   const current = existing(write) as Scalable;
   const { spec, metadata } = given as unknown as Scalable;
-  const replicas = spec.replicas;
+  // A Scale to nothing that came as protobuf names no number.
+  const replicas = (spec as Partial<Scalable['spec']>).replicas ?? 0;
   if (!Number.isInteger(replicas) || replicas < 0) throw badRequest(`spec.replicas: Invalid value: ${String(replicas)}`);
   const next = { ...current, metadata: { ...current.metadata, ...metadata }, spec: { ...current.spec, replicas } };
   return scaleOf(writeObject(write, current, next));
