@@ -8,7 +8,7 @@ export const openapiPath = '/openapi/v3';
 /** The list of the documents that there are (OpenAPI v3). `basePath` is the path of the cluster's address. */
 export function openapiIndex(definitions: readonly ResourceDefinition[], basePath: string): object {
   const places = new Set(definitions.map(placeOf));
-  const paths = [...places].map((place) => [place, { serverRelativeURL: `${basePath}${openapiPath}/${place}?hash=1` }]);
+  const paths = [...places].map((place): [string, object] => [place, { serverRelativeURL: `${basePath}${openapiPath}/${place}?hash=1` }]);
   return { paths: Object.fromEntries(paths) };
 }
 

@@ -4,7 +4,7 @@ import type { Schema } from './fields.ts';
 /** How many unknown fields are named. */
 const unknownFieldsMax = 20;
 
-/** The paths of the fields of an object that its kind does not have, as the API server names them; none for a kind of which nothing is known. */
+/** The paths of the fields that a kind does not have, as the API server names them; none for a kind of which nothing is known. */
 export function unknownFields(schema: Schema, kind: string, object: Json): string[] {
   const message = schema.messageOfKind(kind);
   const found: string[] = [];
