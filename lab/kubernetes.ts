@@ -43,6 +43,7 @@ const controllersRun = [
   'daemonset-controller',
   'deployment-controller',
   'disruption-controller',
+  'endpointslice-controller',
   'garbage-collector-controller',
   'job-controller',
   'namespace-controller',

@@ -1,6 +1,18 @@
 import { withDefaults } from './controllers/pods.ts';
 import { badRequest, forbidden, invalid, notFound } from './errors.ts';
-import type { Deployment, Job, KubernetesObject, LabelSelector, Namespace, Pod, PodDisruptionBudget, PodTemplate } from './objects.ts';
+import { cloneJson } from './json.ts';
+import { keyOf } from './objects.ts';
+import type {
+  Deployment,
+  Job,
+  KubernetesObject,
+  LabelSelector,
+  Namespace,
+  Pod,
+  PodDisruptionBudget,
+  PodTemplate,
+  Service,
+} from './objects.ts';
 import { apiVersionOf } from './resources.ts';
 import type { ResourceDefinition } from './resources.ts';
 import { matchesSelector } from './selectors.ts';
@@ -36,6 +48,16 @@ export function checkNamespace(store: Store, definition: ResourceDefinition, nam
 /** The CustomResourceDefinition of NodePools says so (karpenter.sh/v1). */
 const disruptionDefault = { consolidateAfter: '0s', budgets: [{ nodes: '10%' }] };
 
+/** The status of a new object until its controller has looked at it. */
+const firstStatus = {
+  // Those of the seed answer.
+  apiservices: { conditions: [{ type: 'Available', status: 'True', reason: 'Passed' }] },
+  persistentvolumeclaims: { phase: 'Pending' },
+  persistentvolumes: { phase: 'Available' },
+  poddisruptionbudgets: { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 },
+  volumeattachments: { attached: false },
+};
+
 /** Fills in what the API server fills in, on a new object. */
 export function applyDefaults(definition: ResourceDefinition, object: KubernetesObject): void {
   const spec = (object.spec ?? {}) as Record<string, unknown>;
@@ -62,9 +84,6 @@ export function applyDefaults(definition: ResourceDefinition, object: Kubernetes
       object.spec = { updateStrategy: { type: 'RollingUpdate' }, ...spec };
       object.status = { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 };
       break;
-    case 'poddisruptionbudgets':
-      object.status = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
-      break;
     case 'nodepools':
       object.spec = { ...spec, disruption: { ...disruptionDefault, ...(spec.disruption as object) } };
       break;
@@ -81,26 +100,29 @@ export function applyDefaults(definition: ResourceDefinition, object: Kubernetes
       object.spec = { completions: 1, parallelism: 1, backoffLimit: 6, ...spec };
       completeJob(object as Job);
       break;
-    case 'persistentvolumes':
-      object.status = { phase: 'Available' };
-      break;
-    case 'persistentvolumeclaims':
-      object.status = { phase: 'Pending' };
-      break;
-    case 'volumeattachments':
-      object.status = { attached: false };
-      break;
     case 'apiservices':
-      // Those of the seed answer.
-      object.status = { conditions: [{ type: 'Available', status: 'True', reason: 'Passed' }] };
+    case 'persistentvolumeclaims':
+    case 'persistentvolumes':
+    case 'poddisruptionbudgets':
+    case 'volumeattachments':
+      object.status = cloneJson(firstStatus[definition.resource]);
+      break;
+    case 'services':
+      object.spec = completeService(object as Service);
+      object.status = { loadBalancer: {} };
+      break;
+    case 'validatingadmissionpolicies':
+      object.spec = { failurePolicy: 'Fail', ...spec };
+      object.status = {};
       break;
     case 'configmaps':
     case 'cronjobs':
     case 'customresourcedefinitions':
+    case 'endpointslices':
     case 'ingresses':
     case 'mutatingwebhookconfigurations':
     case 'secrets':
-    case 'services':
+    case 'validatingadmissionpolicybindings':
     case 'storageclasses':
     case 'validatingwebhookconfigurations':
     case 'events':
@@ -115,6 +137,15 @@ function completeJob(job: Job): void {
   job.spec.template = { ...template, metadata: { ...template.metadata, labels } };
   job.spec.selector ??= { matchLabels: { 'batch.kubernetes.io/job-name': job.metadata.name } };
   job.status = {};
+}
+
+/** Services have an address of their own; that it is always the same for a name costs nothing here. */
+function completeService({ metadata, spec }: Service): Service['spec'] {
+  let hash = 0;
+  for (const letter of keyOf({ metadata })) hash = (hash * 31 + letter.charCodeAt(0)) & 0xffff;
+  const ports = (spec.ports ?? []).map((port) => ({ protocol: 'TCP', targetPort: port.port, ...port }));
+  const defaults = { type: 'ClusterIP', sessionAffinity: 'None', clusterIP: `10.100.${hash >> 8}.${hash & 0xff}` };
+  return { ...defaults, ...spec, ...(ports.length > 0 ? { ports } : {}) };
 }
 
 function completeStrategy(strategy: Deployment['spec']['strategy'] | undefined): Deployment['spec']['strategy'] {
@@ -159,6 +190,9 @@ export function validate(definition: ResourceDefinition, object: KubernetesObjec
     case 'mutatingwebhookconfigurations':
     case 'secrets':
     case 'services':
+    case 'endpointslices':
+    case 'validatingadmissionpolicies':
+    case 'validatingadmissionpolicybindings':
     case 'storageclasses':
     case 'validatingwebhookconfigurations':
     case 'events':

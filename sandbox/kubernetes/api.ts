@@ -4,19 +4,22 @@ import type { Faults, FaultSubject } from '../faults.ts';
 import { verbOf } from './access.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import { discover } from './discovery.ts';
-import { ApiError, invalid, methodNotAllowed, noSuchPath, notFound, tooManyRequests } from './errors.ts';
+import { ApiError, badRequest, invalid, methodNotAllowed, noSuchPath, notFound, tooManyRequests } from './errors.ts';
 import { leavesVersionOpen, listPage } from './list.ts';
 import { cloneJson } from './json.ts';
 import { itemText, objectText } from './object-text.ts';
 import type { KubernetesObject } from './objects.ts';
-import { apiVersionOf, findDefinition } from './resources.ts';
+import { apiVersionOf, findDefinition, resources } from './resources.ts';
 import type { ResourceDefinition } from './resources.ts';
+import { loadSchema } from './schema/fields.ts';
+import { openapiDocument, openapiIndex, openapiPath } from './schema/openapi.ts';
+import { unknownFields } from './schema/strict.ts';
 import { fieldPredicate, labelPredicate } from './selectors.ts';
 import type { Predicate } from './selectors.ts';
 import { partialMetadata, toTable } from './table.ts';
 import type { IncludeObject } from './table.ts';
 import { serveWatch } from './watch.ts';
-import { answerForm, asObject, contentType, readJson, sendJson, sendText } from './wire.ts';
+import { answerForm, asObject, checkAcceptable, contentType, readJson, sendJson, sendText } from './wire.ts';
 import { applyPatch, createObject, evict, patchObject, removeObject, replaceObject, scaleOf, writeScale } from './writes.ts';
 import type { Target, Write } from './writes.ts';
 
@@ -58,6 +61,7 @@ export async function serveKubernetes(
     const { definition, subresource } = target;
     const kind = subresource === '' ? definition.resource : `${definition.resource}/${subresource}`;
     countRequest(method, kind);
+    checkAcceptable(request);
     cluster.access.check({ ...target, verb: verbOf(method, target.name, isWatch(query)) });
     await serveWithFaults({ cluster, request, response, target, query }, faults, faultSubject(method, kind, target, query));
     return;
@@ -70,9 +74,18 @@ export async function serveKubernetes(
     sendJson(response, 201, await reviewAccess(cluster, request));
     return;
   }
-  const found = method === 'GET' ? discover(path, cluster.version, (definition) => isDefined(cluster, definition)) : undefined;
+  const isServed = (definition: ResourceDefinition): boolean => isDefined(cluster, definition);
+  const found = method === 'GET' ? (discover(path, cluster.version, isServed) ?? (await describeKinds(cluster, path))) : undefined;
   if (!found) throw noSuchPath();
   sendJson(response, 200, found);
+}
+
+/** What OpenAPI says of the kinds that are served; undefined where the path asks for something else. */
+async function describeKinds(cluster: KubernetesCluster, path: string): Promise<object | undefined> {
+  if (!path.startsWith(openapiPath)) return undefined;
+  const served = resources.filter((definition) => isDefined(cluster, definition));
+  if (path === openapiPath) return openapiIndex(served, new URL(cluster.url).pathname);
+  return openapiDocument(await loadSchema(), served, path.slice(openapiPath.length + 1));
 }
 
 /** Whether the server knows a kind: without its CustomResourceDefinition there is no such path. */
@@ -80,9 +93,8 @@ function isDefined({ store }: KubernetesCluster, { definedBy }: ResourceDefiniti
   return definedBy === undefined || store.get('customresourcedefinitions', '', definedBy) !== undefined;
 }
 
-/** What kubectl asks as protobuf is not understood, and allowed. */
 async function reviewAccess(cluster: KubernetesCluster, request: IncomingMessage): Promise<object> {
-  const asked = contentType(request).includes('json') ? asObject(await readJson(request)) : (request.resume(), {});
+  const asked = asObject(await readJson(request));
   const spec = (asked.spec ?? {}) as { resourceAttributes?: Record<string, string> };
   const { verb = '', group = '', resource = '', subresource = '' } = spec.resourceAttributes ?? {};
   const allowed = cluster.access.allows(verb, group, subresource === '' ? resource : `${resource}/${subresource}`);
@@ -156,10 +168,14 @@ async function serveResource(call: Call): Promise<void> {
   switch (request.method) {
     case 'GET':
       return answer(call, 200, read(call));
-    case 'PUT':
-      return answer(call, 200, replaceObject(await writeOf(call)));
+    case 'PUT': {
+      const write = await writeOf(call);
+      await checkFields(call, write.body);
+      return answer(call, 200, replaceObject(write));
+    }
     case 'PATCH': {
       const body = (await readJson(request)) ?? {};
+      if (contentType(request) !== 'application/json-patch+json') await checkFields(call, body);
       const { object, created } = patchObject({ ...bareWrite(call), body }, contentType(request));
       return answer(call, created ? 201 : 200, object);
     }
@@ -174,6 +190,7 @@ async function serveCollection(call: Call): Promise<void> {
   const { cluster, request, response, target, query } = call;
   if (request.method === 'POST') {
     const write = await writeOf(call);
+    await checkFields(call, write.body);
     return answer(call, 201, createObject(write));
   }
   if (request.method !== 'GET') throw methodNotAllowed(target.definition, request.method ?? '');
@@ -244,6 +261,23 @@ const optionKinds: Readonly<Record<string, string>> = { PUT: 'UpdateOptions', PA
 
 async function writeOf(call: Call): Promise<Write> {
   return { ...bareWrite(call), body: asObject(await readJson(call.request)) };
+}
+
+/** Where a client asks for it: fields that a kind does not have are refused (400), or told in a header. */
+async function checkFields({ query, response, target: { definition } }: Call, body: KubernetesJson): Promise<void> {
+  const asked = query.get('fieldValidation') ?? 'Ignore';
+  if (asked === 'Ignore') return;
+  const unknown = unknownFields(await loadSchema(), definition.kind, body).map((path) => `unknown field "${path}"`);
+  if (unknown.length === 0) return;
+  if (asked === 'Warn') {
+    response.setHeader(
+      'warning',
+      unknown.map((text) => `299 - ${JSON.stringify(text)}`),
+    );
+    return;
+  }
+  const { kind, version } = definition;
+  throw badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: strict decoding error: ${unknown.join(', ')}`);
 }
 
 /** The options of a deletion may come in the body, in the query, or both; the body wins. */

@@ -12,6 +12,7 @@ import { createAttachDetachController } from './controllers/attach-detach.ts';
 import { createDaemonSetController } from './controllers/daemonset.ts';
 import { createDeploymentController } from './controllers/deployment.ts';
 import { createDisruptionController } from './controllers/disruption.ts';
+import { createEndpointSliceController } from './controllers/endpoint-slices.ts';
 import { createGarbageCollector } from './controllers/garbage.ts';
 import { createJobController } from './controllers/job.ts';
 import { createKubelet } from './controllers/kubelet.ts';
@@ -292,6 +293,7 @@ function controllers(context: ControllerContext) {
     createAttachDetachController(context),
     createKubelet(context),
     createDisruptionController(context),
+    createEndpointSliceController(context),
     createGarbageCollector(context),
   ];
 }

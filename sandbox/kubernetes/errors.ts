@@ -99,9 +99,9 @@ export function methodNotAllowed(resource: GroupResource, method: string): ApiEr
   return new ApiError(405, 'MethodNotAllowed', `the server does not allow this method (${method}) on the requested resource`, details);
 }
 
-export function unsupportedMediaType(given: string, supported: string[]): ApiError {
-  const message = `the body of the request was in an unknown format (${given}) - accepted media types include: ${supported.join(', ')}`;
-  return new ApiError(415, 'UnsupportedMediaType', message);
+/** The client takes none of the forms in which the server could answer. */
+export function notAcceptable(served: string[]): ApiError {
+  return new ApiError(406, 'NotAcceptable', `only the following media types are accepted: ${served.join(', ')}`, {});
 }
 
 /** A patch of a type that the server does not know. */

@@ -88,11 +88,26 @@ export interface Container {
   image: string;
   resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
   readinessProbe?: { initialDelaySeconds?: number; periodSeconds?: number };
+  ports?: { name?: string; containerPort: number }[];
 }
 
 export interface NodeSelectorTerm {
   matchExpressions?: { key: string; operator: string; values?: string[] }[];
   matchFields?: { key: string; operator: string; values?: string[] }[];
+}
+
+export interface PodAffinityTerm {
+  labelSelector?: LabelSelector;
+  topologyKey: string;
+  namespaces?: string[];
+}
+
+export interface TopologySpreadConstraint {
+  maxSkew: number;
+  topologyKey: string;
+  whenUnsatisfiable: 'DoNotSchedule' | 'ScheduleAnyway';
+  labelSelector?: LabelSelector;
+  minDomains?: number;
 }
 
 export interface PodSpec {
@@ -104,7 +119,10 @@ export interface PodSpec {
   nodeSelector?: Record<string, string>;
   affinity?: {
     nodeAffinity?: { requiredDuringSchedulingIgnoredDuringExecution?: { nodeSelectorTerms: NodeSelectorTerm[] } };
+    podAffinity?: { requiredDuringSchedulingIgnoredDuringExecution?: PodAffinityTerm[] };
+    podAntiAffinity?: { requiredDuringSchedulingIgnoredDuringExecution?: PodAffinityTerm[] };
   };
+  topologySpreadConstraints?: TopologySpreadConstraint[];
   tolerations?: Toleration[];
   terminationGracePeriodSeconds?: number;
 }
@@ -253,6 +271,55 @@ export interface Event extends KubernetesObject {
   source: { component: string };
 }
 
+export interface ServicePort {
+  name?: string;
+  port: number;
+  targetPort?: number | string;
+  protocol?: string;
+}
+
+export interface Service extends KubernetesObject {
+  spec: { type?: string; clusterIP?: string; selector?: Record<string, string>; ports?: ServicePort[]; publishNotReadyAddresses?: boolean };
+}
+
+export interface Endpoint {
+  addresses: string[];
+  conditions: { ready: boolean; serving: boolean; terminating: boolean };
+  nodeName?: string;
+  zone?: string;
+  targetRef: { kind: 'Pod'; namespace: string; name: string; uid: string };
+}
+
+export interface EndpointSlice extends KubernetesObject {
+  addressType: 'IPv4';
+  endpoints: Endpoint[];
+  ports: { name: string; port: number; protocol: string }[];
+}
+
+export interface ValidatingAdmissionPolicy extends KubernetesObject {
+  spec: {
+    failurePolicy?: 'Fail' | 'Ignore';
+    matchConstraints?: { resourceRules?: ResourceRule[]; namespaceSelector?: LabelSelector };
+    matchConditions?: { name: string; expression: string }[];
+    validations?: { expression: string; message?: string; reason?: string }[];
+  };
+}
+
+export interface ResourceRule {
+  apiGroups: string[];
+  apiVersions: string[];
+  operations: string[];
+  resources: string[];
+}
+
+export interface ValidatingAdmissionPolicyBinding extends KubernetesObject {
+  spec: {
+    policyName: string;
+    validationActions: string[];
+    matchResources?: { namespaceSelector?: LabelSelector };
+  };
+}
+
 /** The kinds that the sandbox keeps, by the plural under which the API serves them. */
 export interface ResourceTypes {
   apiservices: KubernetesObject;
@@ -263,7 +330,10 @@ export interface ResourceTypes {
   mutatingwebhookconfigurations: KubernetesObject;
   nodepools: KubernetesObject;
   secrets: KubernetesObject;
-  services: KubernetesObject;
+  services: Service;
+  endpointslices: EndpointSlice;
+  validatingadmissionpolicies: ValidatingAdmissionPolicy;
+  validatingadmissionpolicybindings: ValidatingAdmissionPolicyBinding;
   storageclasses: KubernetesObject;
   validatingwebhookconfigurations: KubernetesObject;
   daemonsets: DaemonSet;

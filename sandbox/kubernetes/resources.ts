@@ -57,10 +57,20 @@ export const resources: readonly ResourceDefinition[] = [
   }),
   define('apiregistration.k8s.io', 'apiservices', 'APIService', [], { namespaced: false }),
   define('policy', 'poddisruptionbudgets', 'PodDisruptionBudget', ['pdb'], { generation: true }),
+  define('', 'services', 'Service', ['svc'], { categories: ['all'] }),
+  define('discovery.k8s.io', 'endpointslices', 'EndpointSlice', [], { status: false, generation: true }),
+  define('admissionregistration.k8s.io', 'validatingadmissionpolicies', 'ValidatingAdmissionPolicy', [], {
+    namespaced: false,
+    generation: true,
+  }),
+  define('admissionregistration.k8s.io', 'validatingadmissionpolicybindings', 'ValidatingAdmissionPolicyBinding', [], {
+    namespaced: false,
+    status: false,
+    generation: true,
+  }),
   // Kept and served as they were applied; nothing in the sandbox acts on them.
   define('', 'configmaps', 'ConfigMap', ['cm'], { status: false }),
   define('', 'secrets', 'Secret', [], { status: false }),
-  define('', 'services', 'Service', ['svc']),
   define('batch', 'cronjobs', 'CronJob', ['cj'], { categories: ['all'] }),
   define('networking.k8s.io', 'ingresses', 'Ingress', ['ing']),
   define('storage.k8s.io', 'storageclasses', 'StorageClass', ['sc'], { namespaced: false, status: false }),

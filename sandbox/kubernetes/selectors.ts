@@ -88,6 +88,8 @@ const fieldsOf: Partial<Record<ResourceName, Record<string, FieldReader>>> = {
   events: {
     reason: (object) => (object as unknown as { reason: string }).reason,
     type: (object) => (object as unknown as { type: string }).type,
+    source: (object) => (object as { source?: { component?: string } }).source?.component ?? '',
+    'involvedObject.apiVersion': involved('apiVersion'),
     'involvedObject.kind': involved('kind'),
     'involvedObject.name': involved('name'),
     'involvedObject.namespace': involved('namespace'),

@@ -2,6 +2,7 @@ import { conditionOf } from './objects.ts';
 import type {
   DaemonSet,
   Deployment,
+  EndpointSlice,
   Event,
   Job,
   KubernetesObject,
@@ -13,6 +14,7 @@ import type {
   PodDisruptionBudget,
   ReplicaSet,
   ResourceName,
+  Service,
   StatefulSet,
   VolumeAttachment,
 } from './objects.ts';
@@ -141,13 +143,7 @@ const daemonSetColumns: Column<DaemonSet>[] = [
   column('Ready', (object) => count(object, 'numberReady'), { type: 'integer' }),
   column('Up-to-date', (object) => count(object, 'updatedNumberScheduled'), { type: 'integer' }),
   column('Available', (object) => count(object, 'numberAvailable'), { type: 'integer' }),
-  column(
-    'Node Selector',
-    ({ spec }) =>
-      Object.entries(spec.template.spec.nodeSelector ?? {})
-        .map(([key, value]) => `${key}=${value}`)
-        .join(',') || '<none>',
-  ),
+  column('Node Selector', ({ spec }) => selectorText(spec.template.spec.nodeSelector)),
   ageColumn,
 ];
 
@@ -204,6 +200,35 @@ const attachmentColumns: Column<VolumeAttachment>[] = [
   ageColumn,
 ];
 
+const serviceColumns: Column<Service>[] = [
+  nameColumn,
+  column('Type', ({ spec }) => spec.type ?? 'ClusterIP'),
+  column('Cluster-IP', ({ spec }) => spec.clusterIP ?? '<none>'),
+  column('External-IP', () => '<none>'),
+  column('Port(s)', ({ spec }) => (spec.ports ?? []).map(({ port, protocol }) => `${port}/${protocol ?? 'TCP'}`).join(',') || '<none>'),
+  ageColumn,
+  column('Selector', ({ spec }) => selectorText(spec.selector), { wide: true }),
+];
+
+const endpointSliceColumns: Column<EndpointSlice>[] = [
+  nameColumn,
+  column('AddressType', ({ addressType }) => addressType),
+  column('Ports', ({ ports }) => firstOf(ports.map(({ port }) => String(port)))),
+  column('Endpoints', ({ endpoints }) => firstOf(endpoints.flatMap(({ addresses }) => addresses))),
+  ageColumn,
+];
+
+/** The first three, as the API server tells them. */
+function firstOf(texts: readonly string[]): string {
+  const rest = texts.length > 3 ? ` + ${texts.length - 3} more...` : '';
+  return texts.length === 0 ? '<unset>' : `${texts.slice(0, 3).join(',')}${rest}`;
+}
+
+function selectorText(selector: Record<string, string> | undefined): string {
+  const pairs = Object.entries(selector ?? {}).map(([key, value]) => `${key}=${value}`);
+  return pairs.join(',') || '<none>';
+}
+
 /** Of kinds that are only kept. */
 const plainColumns: Column<KubernetesObject>[] = [nameColumn, ageColumn];
 
@@ -216,7 +241,10 @@ const columnsOf: Record<ResourceName, Column<never>[]> = {
   mutatingwebhookconfigurations: plainColumns,
   nodepools: plainColumns,
   secrets: plainColumns,
-  services: plainColumns,
+  services: serviceColumns,
+  endpointslices: endpointSliceColumns,
+  validatingadmissionpolicies: plainColumns,
+  validatingadmissionpolicybindings: plainColumns,
   storageclasses: plainColumns,
   validatingwebhookconfigurations: plainColumns,
   daemonsets: daemonSetColumns,

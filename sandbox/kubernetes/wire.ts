@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readBody } from '../request-body.ts';
-import { ApiError, badRequest, unsupportedMediaType } from './errors.ts';
+import { ApiError, badRequest, notAcceptable } from './errors.ts';
 import type { Json, JsonObject } from './json.ts';
+import { loadSchema } from './schema/fields.ts';
+import { decodeObject, protobufType } from './schema/protobuf.ts';
 
 /** How large the body of a request may be, as at the API server. */
 const bodyBytesMax = 3 * 1024 * 1024;
@@ -21,21 +23,39 @@ export function answerForm(request: IncomingMessage): AnswerForm {
   return 'object';
 }
 
+const servedTypes: readonly string[] = ['application/json', 'application/*', '*/*', '*'];
+
+/** Throws an ApiError (406) for a client that takes no JSON: other forms are read, not written. */
+export function checkAcceptable(request: IncomingMessage): void {
+  const alternatives = (request.headers.accept ?? '*/*').split(',');
+  const isServed = (alternative: string): boolean => servedTypes.includes(alternative.split(';')[0]?.trim() ?? '');
+  if (!alternatives.some(isServed)) throw notAcceptable(['application/json']);
+}
+
 /** The media type of a request's body without its parameters. */
 export function contentType(request: IncomingMessage): string {
   return (request.headers['content-type'] ?? 'application/json').split(';')[0]?.trim() ?? '';
 }
 
-/** The JSON body of a request, undefined where it is empty; throws an ApiError for what is too large or no JSON. */
+/** The body of a request, in JSON or protobuf, undefined where it is empty; throws an ApiError for what is too large or cannot be read. */
 export async function readJson(request: IncomingMessage): Promise<Json | undefined> {
   const tooLarge = (): Error => new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${bodyBytesMax}`);
   const body = await readBody(request, bodyBytesMax, tooLarge);
   if (body.length === 0) return undefined;
-  if (contentType(request).includes('protobuf')) throw unsupportedMediaType(contentType(request), ['application/json']);
+  if (contentType(request) === protobufType) return readProtobuf(body);
   try {
     return JSON.parse(body.toString('utf8')) as Json;
   } catch (error) {
     throw badRequest(`the body of the request is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function readProtobuf(body: Buffer): Promise<JsonObject> {
+  const schema = await loadSchema();
+  try {
+    return decodeObject(schema, body);
+  } catch (error) {
+    throw badRequest(error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -1,5 +1,7 @@
 import { applyDefaults, checkKind, checkNamespace, validate } from './admission.ts';
 import type { Manifest } from './admission.ts';
+import { checkPolicies } from './admission-policies.ts';
+import type { Admission } from './admission-policies.ts';
 import type { KubernetesCluster } from './cluster.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { badRequest, conflict, invalid, modified, notFound, unknownPatchType } from './errors.ts';
@@ -36,6 +38,11 @@ const generatedNamesMax = 8;
 
 function actorOf({ client }: Write, verb: Actor['verb']): Actor {
   return { part: 'client', name: client.startsWith('kubectl') ? 'kubectl' : client, manager: client, verb };
+}
+
+function admit({ cluster, target, dryRun }: Write, asked: Pick<Admission, 'operation' | 'name' | 'object' | 'oldObject'>): void {
+  const { definition, namespace, subresource } = target;
+  checkPolicies(cluster.store, { definition, namespace, subresource, dryRun, ...asked });
 }
 
 function keyOfTarget({ namespace, name }: Target): string {
@@ -76,6 +83,7 @@ export function createObject(write: Write): KubernetesObject {
   const object = { ...manifest, apiVersion: apiVersionOf(definition), kind: definition.kind, metadata } as KubernetesObject;
   validate(definition, object);
   applyDefaults(definition, object);
+  admit(write, { operation: 'CREATE', name, object, oldObject: null });
   if (dryRun) return cluster.store.completed<ResourceName>(definition.resource, object);
   return cluster.store.create<ResourceName>(definition.resource, object, actorOf(write, 'create'));
 }
@@ -152,6 +160,7 @@ function writeObject(write: Write, current: KubernetesObject, given: KubernetesO
   }
   const next = target.subresource === 'status' ? withStatus(current, given) : withoutStatus(definition, current, given);
   validate(definition, next);
+  admit(write, { operation: 'UPDATE', name, object: next, oldObject: current });
   if (dryRun) return next;
   return cluster.store.replace<ResourceName>(definition.resource, next, actorOf(write, 'update'));
 }
@@ -172,6 +181,9 @@ function withoutStatus(definition: ResourceDefinition, current: KubernetesObject
 /** Deletes the object. Throws an ApiError: 404, 409 if a precondition does not hold. */
 export function removeObject(write: Write): KubernetesObject | Status {
   const options = deleteOptions(write);
+  const { cluster, target } = write;
+  const before = cluster.store.getByKey(target.definition.resource, keyOfTarget(target));
+  if (before) admit(write, { operation: 'DELETE', name: target.name, object: null, oldObject: before });
   const object = write.cluster.delete(write.target.definition.resource, keyOfTarget(write.target), options, actorOf(write, 'delete'));
   const left = write.cluster.store.getByKey(write.target.definition.resource, keyOf(object));
   if (left || write.target.definition.resource === 'pods' || write.target.definition.resource === 'namespaces') return object;
@@ -194,6 +206,14 @@ export function evict(write: Write): Status {
   }
   if ((eviction.metadata?.name ?? target.name) !== target.name) throw badRequest('name in URL does not match name in Eviction object');
   checkNamespace(cluster.store, target.definition, target.namespace, target.name);
+  if (cluster.store.getByKey('pods', keyOfTarget(target))) {
+    admit(write, {
+      operation: 'CREATE',
+      name: target.name,
+      object: { apiVersion: 'policy/v1', kind: 'Eviction', ...body },
+      oldObject: null,
+    });
+  }
   const options = deleteOptions({ body: (eviction.deleteOptions ?? {}) as JsonObject, dryRun: write.dryRun });
   return cluster.evict(keyOfTarget(target), options, actorOf(write, 'evict'));
 }
@@ -223,7 +243,8 @@ export function scaleOf(object: KubernetesObject): KubernetesObject {
 export function writeScale(write: Write, given: Json): KubernetesObject {
   const current = existing(write) as Scalable;
   const { spec, metadata } = given as unknown as Scalable;
-  const replicas = spec.replicas;
+  // A Scale to nothing that came as protobuf names no number.
+  const replicas = (spec as Partial<Scalable['spec']>).replicas ?? 0;
   if (!Number.isInteger(replicas) || replicas < 0) throw badRequest(`spec.replicas: Invalid value: ${String(replicas)}`);
   const next = { ...current, metadata: { ...current.metadata, ...metadata }, spec: { ...current.spec, replicas } };
   return scaleOf(writeObject(write, current, next));

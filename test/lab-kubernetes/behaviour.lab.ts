@@ -2,6 +2,7 @@ import { beforeAll, describe } from '@jest/globals';
 import { describeEvictions } from './behaviour-evictions.ts';
 import { describeJobs } from './behaviour-jobs.ts';
 import { describeObjects } from './behaviour-objects.ts';
+import { describeSurroundings } from './behaviour-surroundings.ts';
 import { describeVolumes } from './behaviour-volumes.ts';
 import { realWorld } from './real-world.ts';
 import type { KubernetesWorld } from './world.ts';
@@ -18,4 +19,5 @@ describe('Kubernetes behaves as the tests say', () => {
   describeEvictions(() => world);
   describeJobs(() => world);
   describeVolumes(() => world);
+  describeSurroundings(() => world);
 });

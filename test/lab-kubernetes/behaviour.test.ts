@@ -4,6 +4,7 @@ import { worldOf } from '../sandbox/kubernetes-fixture.ts';
 import { describeEvictions } from './behaviour-evictions.ts';
 import { describeJobs } from './behaviour-jobs.ts';
 import { describeObjects } from './behaviour-objects.ts';
+import { describeSurroundings } from './behaviour-surroundings.ts';
 import { describeVolumes } from './behaviour-volumes.ts';
 import type { KubernetesWorld } from './world.ts';
 
@@ -35,4 +36,5 @@ describe('the sandbox behaves as Kubernetes does', () => {
   describeEvictions(() => world);
   describeJobs(() => world);
   describeVolumes(() => world);
+  describeSurroundings(() => world);
 });

@@ -59,6 +59,26 @@ describe('reading', () => {
     expect((await fixture.core.listPodForAllNamespaces({ labelSelector })).items).toHaveLength(count);
   });
 
+  test('objects are read as protobuf, and told as JSON; whoever takes no JSON is told so', async () => {
+    const text = (number: number, value: string | Buffer): Buffer => Buffer.from([(number << 3) | 2, value.length, ...Buffer.from(value)]);
+    const metadata = text(1, Buffer.concat([text(1, 'notes'), text(2, ''), text(11, Buffer.concat([text(1, 'team'), text(2, 'shop')]))]));
+    const object = Buffer.concat([metadata, text(2, Buffer.concat([text(1, 'colour'), text(2, 'red')]))]);
+    const type = text(1, Buffer.concat([text(1, 'v1'), text(2, 'ConfigMap')]));
+    const whole = Buffer.concat([Buffer.from('k8s\0'), type, text(2, object)]);
+    const url = `${fixture.url}/api/v1/namespaces/shop/configmaps`;
+    const post = async (body: Buffer, accept = 'application/vnd.kubernetes.protobuf,application/json') => {
+      const headers = { 'content-type': 'application/vnd.kubernetes.protobuf', accept };
+      const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) });
+      return { status: response.status, body: (await response.json()) as object };
+    };
+    expect(await post(whole.subarray(0, -3))).toMatchObject({ status: 400, body: { reason: 'BadRequest' } });
+    expect(await post(whole, 'application/vnd.kubernetes.protobuf')).toMatchObject({ status: 406, body: { reason: 'NotAcceptable' } });
+    expect(await post(whole)).toMatchObject({
+      status: 201,
+      body: { kind: 'ConfigMap', metadata: { name: 'notes', labels: { team: 'shop' } }, data: { colour: 'red' } },
+    });
+  });
+
   test('field selectors find pods by node and phase, and unknown fields are refused', async () => {
     const node = await firstNode();
     const here = await fixture.core.listPodForAllNamespaces({ fieldSelector: `spec.nodeName=${node},status.phase=Running` });

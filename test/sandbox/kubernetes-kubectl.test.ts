@@ -94,9 +94,13 @@ describeWithKubectl(title, () => {
         spec: { replicas: 2, selector: { matchLabels: labels }, template: template(image) },
       });
     await writeFile(file, web('main:1'));
-    expect(await kubectl('apply', '--validate=false', '-f', file)).toBe('deployment.apps/web created\n');
+    expect(await kubectl('apply', '-f', file)).toBe('deployment.apps/web created\n');
+    expect(await kubectl('apply', '-f', file)).toBe('deployment.apps/web unchanged\n');
+    const mistaken = join(home, 'mistaken.json');
+    await writeFile(mistaken, web('main:1').replace('replicas', 'replicaz').replace('"web"', '"other"'));
+    await expect(kubectl('apply', '-f', mistaken)).rejects.toThrow('strict decoding error: unknown field "spec.replicaz"');
     await writeFile(file, web('main:2'));
-    expect(await kubectl('apply', '--validate=false', '-f', file)).toBe('deployment.apps/web configured\n');
+    expect(await kubectl('apply', '-f', file)).toBe('deployment.apps/web configured\n');
     expect(await kubectl('rollout', 'status', '-n', 'shop', 'deployment/web')).toContain('successfully rolled out');
     const images = ['-o', 'jsonpath={.items[*].spec.containers[0].image}'];
     expect(await kubectl('get', 'pods', '-n', 'shop', '-l', 'app=web', ...images)).toBe('main:2 main:2');
@@ -104,12 +108,24 @@ describeWithKubectl(title, () => {
     expect(await kubectl('delete', '-n', 'shop', 'deployment/web')).toBe('deployment.apps "web" deleted\n');
   });
 
+  test('creates from the command line, as protobuf, and explains kinds and fields', async () => {
+    const create = (...words: string[]): Promise<string> => kubectl('create', '-n', 'shop', ...words);
+    expect(await create('deployment', 'tool', '--image=tool:1', '--replicas=2')).toBe('deployment.apps/tool created\n');
+    expect(await create('pdb', 'tool', '--selector=app=tool', '--min-available=0')).toBe('poddisruptionbudget.policy/tool created\n');
+    expect(await create('secret', 'generic', 'tool', '--from-literal=a=b')).toBe('secret/tool created\n');
+    const seen = await kubectl('get', '-n', 'shop', 'pdb/tool', 'secret/tool', '-o', 'jsonpath={.items[0].spec}{.items[1].data}');
+    expect(seen).toBe('{"minAvailable":0,"selector":{"matchLabels":{"app":"tool"}}}{"a":"Yg=="}');
+    await kubectl('wait', '-n', 'shop', '--for=condition=Available', 'deployment/tool', '--timeout=30s');
+    expect(await kubectl('explain', 'pods.spec.containers')).toMatch(/FIELD: containers <\[\]Container>[^]*image\s+<string>/);
+    await kubectl('delete', '-n', 'shop', 'deployment/tool', 'pdb/tool', 'secret/tool');
+  });
+
   test('reports a pod under two budgets when draining, and takes the cordon back', async () => {
     const file = join(home, 'second.json');
     const spec = { minAvailable: 1, selector: { matchLabels: { app: 'cart' } } };
     const metadata = { name: 'second', namespace: 'shop' };
     await writeFile(file, JSON.stringify({ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata, spec }));
-    await kubectl('apply', '--validate=false', '-f', file);
+    await kubectl('apply', '-f', file);
     const node = await kubectl('get', 'pods', '-n', 'shop', '-l', 'app=cart', '-o', 'jsonpath={.items[0].spec.nodeName}');
     const draining = kubectl('drain', node, '--ignore-daemonsets', '--pod-selector=app=cart', '--timeout=10s');
     await expect(draining).rejects.toThrow('This pod has more than one PodDisruptionBudget, which the eviction subresource');

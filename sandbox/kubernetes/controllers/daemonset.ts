@@ -5,7 +5,7 @@ import { controllerOf, hasEnded, isReady, keyOf } from '../objects.ts';
 import type { DaemonSet, Node, Pod, PodSpec, Toleration } from '../objects.ts';
 import type { Actor, Change } from '../store.ts';
 import { boundTarget, isWanted, repellingTaint } from './placement.ts';
-import { freePodName, newPod, templateHash } from './pods.ts';
+import { freePodName, newPod, reportCreated, templateHash } from './pods.ts';
 
 const revisionLabel = 'controller-revision-hash';
 const actor: Actor = { part: 'controller', name: 'daemonset-controller', verb: 'update' };
@@ -89,6 +89,7 @@ function createPod(context: ControllerContext, set: DaemonSet, node: string): vo
   const labels = { [revisionLabel]: revisionOf(set), 'pod-template-generation': String(set.metadata.generation ?? 1) };
   const pod = newPod(set, set.spec.template, freePodName(context, set), { labels, tolerations: daemonTolerations, spec: { affinity } });
   context.store.create('pods', pod, { ...actor, verb: 'create' });
+  reportCreated(context, set, pod.metadata.name, actor.name);
 }
 
 function remove(context: ControllerContext, pod: Pod): void {

@@ -76,10 +76,14 @@ function createReplicaSet({ store }: ControllerContext, deployment: Deployment, 
   return store.create('replicasets', replicaSet, { ...actor, verb: 'create' });
 }
 
-function scale({ store }: ControllerContext, set: ReplicaSet, replicas: number): void {
-  store.update('replicasets', keyOf(set), actor, (draft) => {
+function scale(context: ControllerContext, deployment: Deployment, set: ReplicaSet, replicas: number): void {
+  const { replicas: before } = set.spec;
+  if (replicas === before) return;
+  context.store.update('replicasets', keyOf(set), actor, (draft) => {
     draft.spec.replicas = replicas;
   });
+  const what = `Scaled ${replicas > before ? 'up' : 'down'} replica set ${set.metadata.name} from ${before} to ${replicas}`;
+  context.recordEvent(deployment, 'Normal', 'ScalingReplicaSet', what, actor.name);
 }
 
 function sum(sets: ReplicaSet[], count: (set: ReplicaSet) => number): number {
@@ -87,9 +91,9 @@ function sum(sets: ReplicaSet[], count: (set: ReplicaSet) => number): number {
 }
 
 function recreate(context: ControllerContext, deployment: Deployment, target: ReplicaSet, old: ReplicaSet[]): void {
-  for (const set of old) scale(context, set, 0);
+  for (const set of old) scale(context, deployment, set, 0);
   const remaining = old.some((set) => context.store.ownedBy('pods', set.metadata.uid).length > 0);
-  if (!remaining) scale(context, target, deployment.spec.replicas);
+  if (!remaining) scale(context, deployment, target, deployment.spec.replicas);
 }
 
 /** One step of a rolling update: new pods as far as the surge allows, old ones as far as enough are available. */
@@ -102,7 +106,7 @@ function rollOut(context: ControllerContext, deployment: Deployment, target: Rep
   const inOld = sum(old, (set) => set.spec.replicas);
   const room = replicas + surge - inOld;
   const wanted = Math.min(replicas, Math.max(target.spec.replicas, room));
-  if (wanted !== target.spec.replicas) scale(context, target, wanted);
+  if (wanted !== target.spec.replicas) scale(context, deployment, target, wanted);
   if (inOld === 0) return;
   const available = (set: ReplicaSet): number => set.status.availableReplicas ?? 0;
   const least = replicas - maxUnavailable;
@@ -111,7 +115,7 @@ function rollOut(context: ControllerContext, deployment: Deployment, target: Rep
   let toRemove = Math.min(inOld + wanted - least - Math.max(0, wanted - available(target)), unhealthyInOld + spare);
   for (const set of [...old].sort((a, b) => revisionOf(a) - revisionOf(b))) {
     const remove = Math.min(set.spec.replicas, Math.max(0, toRemove));
-    if (remove > 0) scale(context, set, set.spec.replicas - remove);
+    if (remove > 0) scale(context, deployment, set, set.spec.replicas - remove);
     toRemove -= remove;
   }
 }

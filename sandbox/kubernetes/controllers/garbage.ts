@@ -8,7 +8,7 @@ import type { Actor, Change } from '../store.ts';
 const actor: Actor = { part: 'controller', name: 'garbage-collector', verb: 'delete' };
 
 /** The resources whose objects have owners. */
-const dependents: ResourceName[] = ['replicasets', 'pods'];
+const dependents: ResourceName[] = ['replicasets', 'pods', 'endpointslices'];
 
 /** Takes away what belonged to deleted objects, empties namespaces that are being deleted, and lets go what nothing holds back. */
 export function createGarbageCollector(context: ControllerContext): Controller {

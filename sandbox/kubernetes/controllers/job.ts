@@ -3,7 +3,7 @@ import { deleteObject } from '../deletion.ts';
 import { conditionOf, controllerOf, hasEnded, isReady, keyOf, setCondition, splitKey, timestamp } from '../objects.ts';
 import type { Condition, Job, Pod } from '../objects.ts';
 import type { Actor, Change } from '../store.ts';
-import { freePodName, newPod } from './pods.ts';
+import { freePodName, newPod, reportCreated } from './pods.ts';
 
 /** Holds a pod until its end has been counted. */
 const trackingFinalizer = 'batch.kubernetes.io/job-tracking';
@@ -78,6 +78,7 @@ function startPods(context: ControllerContext, job: Job, active: number): void {
     const pod = newPod(job, template, freePodName(context, job), { labels });
     pod.metadata.finalizers = [trackingFinalizer];
     context.store.create('pods', pod, { ...actor, verb: 'create' });
+    reportCreated(context, job, pod.metadata.name, actor.name);
   }
 }
 

@@ -47,6 +47,7 @@ export function createKubelet(context: ControllerContext): Controller {
       enter(pod, 'ended');
       if (mayGo(pod)) context.store.remove('pods', key, { ...actor, verb: 'delete' });
     } else if (pod.metadata.deletionTimestamp !== undefined) {
+      if (stages.get(key)?.stage !== 'stopping' && pod.status.phase === 'Running') reportKilling(context, pod);
       later(pod, 'stopping', shutdownDelay(context, pod), (now) => finish(context, now));
     } else if (pod.status.phase === 'Pending' && isReady(node) && hasItsVolumes(context.store, pod)) {
       later(pod, 'starting', startDelay(context, pod), (now) => start(context, now, node, ++addresses));
@@ -59,6 +60,10 @@ export function createKubelet(context: ControllerContext): Controller {
     }
   };
   return { name: 'kubelet', onChange: (change) => keysOfChange(context, change), reconcile };
+}
+
+function reportKilling(context: ControllerContext, pod: Pod): void {
+  for (const { name } of pod.spec.containers) context.recordEvent(pod, 'Normal', 'Killing', `Stopping container ${name}`, actor.name);
 }
 
 /** Has the containers of a pod succeed after the time that it says, unless it is gone or told to end by then. */

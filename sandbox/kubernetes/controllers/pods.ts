@@ -20,6 +20,11 @@ export function freePodName({ store, random }: ControllerContext, { metadata }: 
   throw new Error(`no free name was found for a pod of ${metadata.name} in ${suffixesMax} attempts`);
 }
 
+/** Tells in an event that a controller has made a pod for an owner. */
+export function reportCreated(context: ControllerContext, owner: KubernetesObject, pod: string, component: string): void {
+  context.recordEvent(owner, 'Normal', 'SuccessfulCreate', `Created pod: ${pod}`, component);
+}
+
 /** A short hash of a pod template, for the labels that tell its revisions apart. */
 export function templateHash(template: PodTemplate): string {
   const digest = createHash('sha256').update(JSON.stringify(template)).digest();

@@ -2,7 +2,7 @@ import type { Controller, ControllerContext } from '../controller.ts';
 import { controllerOf, hasEnded, isReady, keyOf } from '../objects.ts';
 import type { Pod, PodTemplate, ReplicaSet } from '../objects.ts';
 import { deleteObject } from '../deletion.ts';
-import { freePodName, newPod } from './pods.ts';
+import { freePodName, newPod, reportCreated } from './pods.ts';
 import type { Actor, Change } from '../store.ts';
 
 /** How many pods one look at a ReplicaSet may create or delete. */
@@ -27,7 +27,7 @@ export function createReplicaSetController(context: ControllerContext): Controll
       if (replicaSet.metadata.deletionTimestamp === undefined) {
         const missing = replicaSet.spec.replicas - pods.length;
         if (missing > 0) createPods(context, replicaSet, Math.min(missing, burstMax));
-        if (missing < 0) deletePods(context, pods, Math.min(-missing, burstMax));
+        if (missing < 0) deletePods(context, replicaSet, pods, Math.min(-missing, burstMax));
         if (Math.abs(missing) > burstMax) context.wake('replicaset', key);
       }
       writeStatus(context, key, replicaSet);
@@ -44,11 +44,12 @@ function createPods(context: ControllerContext, replicaSet: ReplicaSet, count: n
   for (let index = 0; index < count; index++) {
     const name = freePodName(context, replicaSet);
     context.store.create('pods', newPod(replicaSet, replicaSet.spec.template, name), { ...actor, verb: 'create' });
+    reportCreated(context, replicaSet, name, actor.name);
   }
 }
 
 /** Pods that do the least good go first: not placed, not ready, on a node with siblings, young. */
-function deletePods(context: ControllerContext, pods: Pod[], count: number): void {
+function deletePods(context: ControllerContext, owner: ReplicaSet, pods: Pod[], count: number): void {
   const perNode = new Map<string, number>();
   for (const { spec } of pods) perNode.set(spec.nodeName ?? '', (perNode.get(spec.nodeName ?? '') ?? 0) + 1);
   const worth = (pod: Pod): number => (pod.spec.nodeName === undefined ? 0 : isReady(pod) ? 2 : 1);
@@ -59,7 +60,10 @@ function deletePods(context: ControllerContext, pods: Pod[], count: number): voi
       b.metadata.creationTimestamp.localeCompare(a.metadata.creationTimestamp) ||
       a.metadata.name.localeCompare(b.metadata.name),
   );
-  for (const pod of ranked.slice(0, count)) deleteObject(context, 'pods', keyOf(pod), {}, { ...actor, verb: 'delete' });
+  for (const pod of ranked.slice(0, count)) {
+    deleteObject(context, 'pods', keyOf(pod), {}, { ...actor, verb: 'delete' });
+    context.recordEvent(owner, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, actor.name);
+  }
 }
 
 function writeStatus({ store }: ControllerContext, key: string, { metadata, spec }: ReplicaSet): void {

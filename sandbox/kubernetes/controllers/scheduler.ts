@@ -6,6 +6,7 @@ import { parseQuantity } from '../quantity.ts';
 import type { Actor, Change, Store } from '../store.ts';
 import { boundTarget, isUsableOn, isWanted, repellingTaint, unschedulableTaint } from './placement.ts';
 import { requestsOf } from './pods.ts';
+import { repels, togethernessOf } from './togetherness.ts';
 
 const actor: Actor = { part: 'controller', name: 'default-scheduler', verb: 'update' };
 const zoneLabel = 'topology.kubernetes.io/zone';
@@ -31,6 +32,8 @@ function stepThrough(nodes: number): number {
 class Usage {
   /** From where the next pod looks for nodes, so that in large clusters all get their turn. */
   nextNode = 0;
+  /** The placed pods that keep others away, by their UID. */
+  readonly repelling = new Map<string, Pod>();
   private readonly perNode = new Map<string, Room>();
   private readonly counted = new Map<string, { node: string } & Room>();
 
@@ -43,6 +46,8 @@ class Usage {
     const { uid } = pod.metadata;
     const takes = type !== 'DELETED' && pod.spec.nodeName !== undefined && !hasEnded(pod);
     const before = this.counted.get(uid);
+    if (takes && repels(pod)) this.repelling.set(uid, pod);
+    else this.repelling.delete(uid);
     if (takes && !before) {
       const share = { node: pod.spec.nodeName ?? '', ...requestsOf(pod.spec), pods: 1 };
       this.counted.set(uid, share);
@@ -118,13 +123,14 @@ function choose({ store }: ControllerContext, usage: Usage, pod: Pod): Node | st
   const need = requestsOf(pod.spec);
   const volumes = volumesOf(store, pod);
   if (typeof volumes === 'string') return `0/${nodes.length} nodes are available: ${volumes}.`;
+  const together = togethernessOf(store, pod, usage.repelling.values());
   const reasons = new Map<string, number>();
   const fitting: Node[] = [];
   const step = nodes.length > fittingNodesMax ? stepThrough(nodes.length) : 1;
   for (let place = 0; place < nodes.length && fitting.length < fittingNodesMax; place++) {
     const node = nodes[(usage.nextNode + place * step) % nodes.length];
     if (!node) continue;
-    const reason = obstacle(node, usage.of(node.metadata.name), pod, need) ?? volumeObstacle(node, volumes);
+    const reason = obstacle(node, usage.of(node.metadata.name), pod, need) ?? volumeObstacle(node, volumes) ?? together?.(node);
     if (reason === undefined) fitting.push(node);
     else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }

@@ -60,7 +60,8 @@ function step(context: ControllerContext, set: StatefulSet): void {
   if (set.spec.updateStrategy?.type !== 'OnDelete') replaceOutdated(context, set);
 }
 
-function createPod({ store }: ControllerContext, set: StatefulSet, ordinal: number): void {
+function createPod(context: ControllerContext, set: StatefulSet, ordinal: number): void {
+  const { store } = context;
   const name = `${set.metadata.name}-${ordinal}`;
   if (store.get('pods', set.metadata.namespace ?? '', name)) return;
   const labels = {
@@ -76,6 +77,8 @@ function createPod({ store }: ControllerContext, set: StatefulSet, ordinal: numb
   ];
   const spec = templates.length > 0 ? { volumes } : {};
   store.create('pods', newPod(set, set.spec.template, name, { labels, spec }), { ...actor, verb: 'create' });
+  const created = `create Pod ${name} in StatefulSet ${set.metadata.name} successful`;
+  context.recordEvent(set, 'Normal', 'SuccessfulCreate', created, actor.name);
 }
 
 type ClaimTemplate = NonNullable<StatefulSet['spec']['volumeClaimTemplates']>[number];
