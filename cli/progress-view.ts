@@ -15,8 +15,8 @@ export function progressLines(progress: Progress, terminal: Terminal): string[] 
   return [...wrapped(progress.summary, terminal.columns), ...itemLines(progress, terminal)];
 }
 
-/** A row for each object, with a bar and why it waits; those that move come first. */
-export function itemLines({ items, unit }: Progress, terminal: Terminal): string[] {
+/** A row for each object, with a bar and why it waits; those that move come first. Below them, what people can do. */
+export function itemLines({ items, unit, todo = [] }: Progress, terminal: Terminal): string[] {
   const { columns, colors } = terminal;
   const order = { moving: 0, blocked: 1, waiting: 2, done: 3 };
   const sorted = [...items].sort((a, b) => order[a.state] - order[b.state]);
@@ -25,6 +25,10 @@ export function itemLines({ items, unit }: Progress, terminal: Terminal): string
   const width = Math.max(...shortened.map(({ name }) => widthOf(name)), 0);
   const lines = shortened.flatMap((item) => itemRows(item, width, unit, terminal));
   if (items.length > itemsShownMax) lines.push(colors.dim(`${indent}… and ${items.length - itemsShownMax} more`));
+  for (const { text, command } of todo) {
+    lines.push(...wrapped(`${indent}${colors.yellow('→')} ${text}`, columns, indent.length + 2));
+    if (command !== undefined) lines.push(`${indent}  ${command}`);
+  }
   return lines;
 }
 

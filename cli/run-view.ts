@@ -112,8 +112,14 @@ function stepTable(live: LiveRun, terminal: Terminal): string[] {
     const uses = usesWidth === 0 ? '' : `${colors.dim(padded(step.uses, usesWidth))}  `;
     const name = `${symbolOf(step, colors)} ${padded(names.get(step.id) ?? step.id, idWidth)}  ${uses}`;
     const row = `${name}${paddedStart(times.get(step.id) ?? '', timeWidth)}`;
-    return [...besides(row, summary, columns), ...(shown && step.status !== 'done' ? itemLines(shown, terminal) : [])];
+    return [...besides(row, summary, columns), ...itemLinesOf(step, shown, terminal)];
   });
+}
+
+/** A step that is stuck has a remedy, which takes the place of what could be done while it waited. */
+function itemLinesOf({ status }: StepState, shown: Progress | undefined, terminal: Terminal): string[] {
+  if (!shown || status === 'done') return [];
+  return itemLines(status === 'running' ? shown : { ...shown, todo: [] }, terminal);
 }
 
 function besides(row: string, summary: string, columns: number): string[] {
@@ -293,13 +299,15 @@ function choiceLines({ run, commands }: RunState, { colors, columns }: Terminal)
 
 /** What a run that stands still leaves as it is meanwhile. */
 function stillLines({ steps, phase }: RunState): string[] {
-  const hasCordoned = steps.some(
-    ({ uses, startedAt, status }) => cordoning.includes(uses) && startedAt !== undefined && status !== 'undone',
-  );
+  const hasCordoned = cordonedBy(steps);
   const first = phase === 'paused' ? 'Paused: nothing new is begun.' : '';
   const cordons = hasCordoned ? 'Nodes that it has cordoned stay cordoned until it ends.' : '';
   const text = [first, cordons].filter(Boolean).join(' ');
   return text === '' ? [] : [`  ${text}`];
+}
+
+function cordonedBy(steps: readonly StepState[]): boolean {
+  return steps.some(({ uses, startedAt, status }) => cordoning.includes(uses) && startedAt !== undefined && status !== 'undone');
 }
 
 function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors: Colors): string[] {
@@ -307,6 +315,10 @@ function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors
   const lines = [`${state.phase === 'done' ? colors.green('✓') : colors.yellow('■')} ${reason} (${formatTime(ended.at)})`];
   if (ended.leftovers.length > 0)
     lines.push('  What it leaves behind, as it was when the run ended:', ...ended.leftovers.map((text) => `  - ${text}`));
+  // Where they could not be lifted, that is the last of what it leaves behind.
+  const mayBeCordoned = state.phase === 'terminated' || (ended.leftovers.at(-1)?.startsWith(`cordons of ${state.run}`) ?? false);
+  if (state.phase !== 'done' && cordonedBy(state.steps) && !mayBeCordoned)
+    lines.push('  Its cordons were lifted. Pods that were moved stay where they are.');
   if (state.phase === 'terminated') {
     lines.push('  It has lifted none of its cordons, nor what else it owns. A worker does when it starts, or now:');
     lines.push(colors.dim(`  holdpoint sweep ${state.target}`));

@@ -64,6 +64,13 @@ export interface ProgressItem {
   detail?: string;
 }
 
+/** What a person can do about what waits, and the command with which to look. */
+export interface Todo {
+  /** In whole sentences. */
+  text: string;
+  command?: string;
+}
+
 /** How far a step has come. */
 export interface Progress {
   /** One sentence for a line of a log. */
@@ -73,6 +80,8 @@ export interface Progress {
   /** What is counted, in the plural: `pods`, `nodes`. */
   unit: string;
   items: ProgressItem[];
+  /** What people can do about what waits, where something does. */
+  todo?: Todo[];
 }
 
 /** What a step tells with each heartbeat while it is carried out; several steps do at once. */

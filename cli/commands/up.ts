@@ -16,7 +16,7 @@ const portMax = 65_535;
 interface UpOptions extends CommonOptions {
   speed: string;
   port?: string;
-  envFile?: string;
+  writeEnv?: string;
   keep?: string;
 }
 
@@ -31,11 +31,12 @@ export const registerUp: RegisterCommand = (program, context) => {
       '--port <number>',
       `where Temporal listens, the sandbox on the next port (default: ${portDefault}, or free ones where it is taken)`,
     )
-    .option('--env-file <file>', 'write what a second terminal needs into this file, to be read with `source FILE`')
+    // Not --env-file: Node takes that for itself wherever it stands (nodejs/node#54232), and ends where there is no such file.
+    .option('--write-env <file>', 'write what a second terminal needs into this file, to be read with `source FILE`')
     .option('--keep <folder>', 'keep keys, configuration, evidence and what Temporal knows in this folder, and go on with what is there')
     .addHelpText(
       'after',
-      '\nExamples:\n  holdpoint up --speed 5\n  holdpoint up --keep ~/holdpoint-sandbox --env-file ~/holdpoint.env\n\n' +
+      '\nExamples:\n  holdpoint up --speed 5\n  holdpoint up --keep ~/holdpoint-sandbox --write-env ~/holdpoint.env\n\n' +
         'The cluster is simulated in memory: with --keep it begins anew each time, while runs and their records are those of before.\n\n' +
         'Exit codes: 0 stopped by Ctrl-C, 1 a part could not start or has ended, 2 bad input.',
     )
@@ -54,9 +55,9 @@ export const registerUp: RegisterCommand = (program, context) => {
         temporalPort: port,
       });
       try {
-        if (options.envFile !== undefined) await writeFile(options.envFile, exportsOf(environment).join('\n') + '\n', { mode: 0o600 });
+        if (options.writeEnv !== undefined) await writeFile(options.writeEnv, exportsOf(environment).join('\n') + '\n', { mode: 0o600 });
         terminal.result({ env: environment.env, sandboxUrl: environment.cluster.url, directory: environment.directory });
-        explain(environment, { speed, envFile: options.envFile }, terminal);
+        explain(environment, { speed, writeEnv: options.writeEnv }, terminal);
         const broken = await Promise.race([environment.broken, aborted(signal)]);
         if (broken !== undefined) {
           terminal.noteBlock(broken);
@@ -95,7 +96,7 @@ export function readSpeed(text: string): number {
 
 function explain(
   environment: Environment<SandboxCluster>,
-  { speed, envFile }: { speed: number; envFile?: string },
+  { speed, writeEnv }: { speed: number; writeEnv?: string },
   terminal: Terminal,
 ): void {
   const { colors } = terminal;
@@ -104,7 +105,7 @@ function explain(
     '',
     colors.bold('Ready. In a second terminal, in this folder:'),
     '',
-    ...(envFile === undefined ? exportsOf(environment).map((line) => `  ${line}`) : [`  source ${shellWords([envFile])}`]),
+    ...(writeEnv === undefined ? exportsOf(environment).map((line) => `  ${line}`) : [`  source ${shellWords([writeEnv])}`]),
     "  alias holdpoint='npm run --silent holdpoint --'",
     '',
     `  holdpoint start ${rotation} --watch`,

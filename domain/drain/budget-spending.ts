@@ -1,7 +1,8 @@
+import type { Todo } from '../action.ts';
 import { getOrAdd } from '../map.ts';
 import { compareText } from '../text.ts';
-import { BudgetIndex, budgetName, keptOf, shutReason, type BudgetView, type KeptPods } from './budget.ts';
-import { hasEnded, podName, type PodView } from './pod.ts';
+import { BudgetIndex, budgetName, keptOf, shutReason, wishForShutBudget, type BudgetView, type KeptPods } from './budget.ts';
+import { hasEnded, podName, workloadOf, type PodView } from './pod.ts';
 import { openerOf } from './zero-budgets.ts';
 
 /** The pods under a budget. */
@@ -83,6 +84,30 @@ export class BudgetSpending {
     return undefined;
   }
 
+  /** What a person can do where `spend` has said why the pod cannot go: whose the budget is, what keeps it shut, how to look at it. */
+  todoFor(pod: PodView): Todo | undefined {
+    const [budget, second] = this.index.of(pod);
+    if (budget === undefined) return undefined;
+    const command = `kubectl -n ${budget.namespace} describe pdb ${[budget, second].map((each) => each?.name ?? '').join(' ')}`.trimEnd();
+    if (second !== undefined) {
+      return { text: `Have the owner of ${workloadOf(pod)} change the selectors so that one budget covers each pod.`, command };
+    }
+    const workload = workloadOf(pod);
+    const opener = openerOf(budget, [pod]);
+    if (this.isZero(pod)) {
+      if (opener === undefined) return { text: `${wishForShutBudget(budget, [workload])}. The drain goes on by itself then.`, command };
+      return { text: `${opener.name} ${opener.when ?? 'has to allow it'}. If it does not, ask whoever looks after it.`, command };
+    }
+    const { kind = '', name = '' } = budget.owner ?? {};
+    const owned = `PDB ${budgetName(budget)} belongs to ${budget.owner ? `${kind} ${budget.namespace}/${name}` : `whoever owns ${workload}`}.`;
+    const [broken] = this.brokenPods(budget, pod);
+    if (broken) {
+      const text = `${owned} Have ${podName(broken)} made Ready, or deleted; the drain goes on by itself when the PDB allows a disruption.`;
+      return { text, command: `kubectl -n ${broken.namespace} describe pod ${broken.name}` };
+    }
+    return { text: `${owned} The drain goes on by itself when enough of its pods are Ready.`, command };
+  }
+
   /** A pod goes without asking its budgets: what they allow others is less by one. */
   noteLoss(pod: PodView): void {
     if (!pod.ready) return;
@@ -141,17 +166,21 @@ export class BudgetSpending {
 
   /** The pod that keeps the budget shut, being broken: whoever sees to it helps, and not whoever sees to the budget. */
   private broken(budget: BudgetView, asking: PodView): string {
+    const [first, ...others] = this.brokenPods(budget, asking);
+    if (first === undefined) return '';
+    const place = first.node === '' ? '' : ` on ${first.node}`;
+    const more = others.length > 0 ? `, as ${others.length} more` : '';
+    return `; ${podName(first)}${place} is not Ready${first.trouble === undefined ? '' : ` (${first.trouble})`}${more}`;
+  }
+
+  private brokenPods(budget: BudgetView, asking: PodView): PodView[] {
     const { nowMs, nodes } = this.snapshot;
     // What has come since takes the place of moved pods, and is only starting as a rule.
     const beganAtMs = Math.min(...nodes.map(({ turnBeganMs = Infinity }) => turnBeganMs));
     const isOld = ({ createdAtMs }: PodView): boolean => createdAtMs < beganAtMs || createdAtMs + startingMaxMs < nowMs;
     const isBroken = (pod: PodView): boolean =>
       pod.uid !== asking.uid && !pod.ready && !pod.terminating && !hasEnded(pod) && (pod.trouble !== undefined || isOld(pod));
-    const [first, ...others] = [...(this.under(budget)?.all ?? [])].filter(isBroken).sort((a, b) => compareText(podName(a), podName(b)));
-    if (first === undefined) return '';
-    const place = first.node === '' ? '' : ` on ${first.node}`;
-    const more = others.length > 0 ? `, as ${others.length} more` : '';
-    return `; ${podName(first)}${place} is not Ready${first.trouble === undefined ? '' : ` (${first.trouble})`}${more}`;
+    return [...(this.under(budget)?.all ?? [])].filter(isBroken).sort((a, b) => compareText(podName(a), podName(b)));
   }
 
   private found(budget: BudgetView): PodsUnderBudget {

@@ -1,3 +1,4 @@
+import type { Todo } from '../action.ts';
 import { getOrAdd } from '../map.ts';
 import { durationText } from '../time.ts';
 import { cut, nameCharactersMax } from '../visible.ts';
@@ -100,6 +101,8 @@ export interface BlockedPod {
   overdue: boolean;
   /** What can be done about it, where that is known. */
   remedy?: string;
+  /** What a person can do meanwhile, of a pod that goes as soon as it is let. */
+  todo?: Todo;
 }
 
 /** A pod that is deleted. Without `graceSeconds` it has its own time to end; 0 is by force, where nobody is there to end it. */
@@ -221,7 +224,12 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
     if (reason === undefined) (isSurge ? moves.surge : moves.evict).push(pod);
     else if (!late) {
       const remedy = reason === order?.reason ? order.remedy : undefined;
-      moves.blocked.push({ pod, reason, overdue: stays !== undefined && successors.areOverdue, ...(remedy !== undefined && { remedy }) });
+      // What keeps the pod is its budget, or else whatever has refused its eviction; other reasons say what is waited for.
+      const isRefused = waits !== undefined && waits === refusal?.reason;
+      const isOfBudget = waits === undefined ? stays === undefined && !isSurge : isRefused && refusal?.by === 'budget';
+      const todo = isOfBudget ? spending.todoFor(pod) : isRefused ? refusalTodo : undefined;
+      const overdue = stays !== undefined && successors.areOverdue;
+      moves.blocked.push({ pod, reason, overdue, ...(remedy !== undefined && { remedy }), ...(todo && { todo }) });
     } else if (settings.onDeadline === 'stuck') moves.blocked.push({ pod, reason: `${reason}, past its deadline`, overdue: true });
     else {
       moves.remove.push({ pod });
@@ -229,6 +237,14 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
     }
   }
 }
+
+/** The API server has refused it in words of its own or of somebody else: a webhook, a policy, its flow control. */
+const refusalTodo: Todo = {
+  text:
+    'The API server refuses to evict some pods, for a reason other than a PDB. Where the answer names a webhook or a policy, ask its owner. ' +
+    'They are asked for again and again, and go as soon as it grants that.',
+  command: 'kubectl get validatingwebhookconfigurations,validatingadmissionpolicies',
+};
 
 /** Why a pod is left in peace for now, whatever its budget allows and the API server says. */
 function whyItWaits(pod: PodView, node: DrainNode, { nowMs }: DrainSnapshot, { jobs }: DrainSettings): string | undefined {

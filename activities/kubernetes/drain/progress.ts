@@ -1,4 +1,4 @@
-import type { Observation, Progress, ProgressItem } from '../../../domain/action.ts';
+import type { Observation, Progress, ProgressItem, Todo } from '../../../domain/action.ts';
 import type { BlockedPod, DrainMoves } from '../../../domain/drain/drain.ts';
 import { countedPods, podName, type PodView } from '../../../domain/drain/pod.ts';
 import { whyItComesBack } from '../../../domain/drain/returning-pods.ts';
@@ -121,7 +121,31 @@ function progressOf(plan: PlanOf<DrainFacts>, { moves, nodes }: DrainLook): Prog
   const total = all.reduce((sum, item) => sum + item.total, 0);
   const done = all.reduce((sum, item) => sum + item.done, 0);
   const worked = all.length > nodesShownMax ? all.filter(({ state }) => state === 'moving' || state === 'blocked') : all;
-  return { summary: summaryOf(moves, done, total), done, total, unit: 'pods', items: worked.slice(0, nodesShownMax) };
+  const todo = todoOf(moves);
+  return {
+    summary: summaryOf(moves, done, total),
+    done,
+    total,
+    unit: 'pods',
+    items: worked.slice(0, nodesShownMax),
+    ...(todo.length > 0 && { todo }),
+  };
+}
+
+/** What people can do about pods that wait, each thing once. */
+function todoOf({ blocked, unschedulable: { pods: unschedulable }, detaching }: DrainMoves): Todo[] {
+  const known = new Map(blocked.flatMap(({ todo }) => (todo ? [[`${todo.text} ${todo.command ?? ''}`, todo] as const] : [])));
+  const [pod] = unschedulable;
+  const noRoom = pod && {
+    text: 'Add nodes that take the new pods, or make room; the drain goes on by itself when they are scheduled. What is missing:',
+    command: `kubectl -n ${pod.namespace} describe pod ${pod.name}`,
+  };
+  const [attached] = detaching.filter(({ volumes }) => volumes.length > 0);
+  const volumes = attached && {
+    text: 'The drain goes on by itself when the volumes are detached. Where that takes long, look at their driver.',
+    command: 'kubectl get volumeattachments',
+  };
+  return [noRoom, ...known.values(), volumes].filter((todo) => todo !== undefined).slice(0, shownMax);
 }
 
 /** What is left on a node. */

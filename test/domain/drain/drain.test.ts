@@ -245,6 +245,57 @@ describe('budgets', () => {
     expect(moves({ ...snapshot, pods: going }).blocked[0]?.reason).toBe(shut);
   });
 
+  const shut = { disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 2, expectedPods: 3 };
+  const refused = (by: 'budget' | 'other') => new Map([[podOf().uid, { reason: 'no', by }]]);
+  const broken = podOf({ name: 'web-9', node: 'elsewhere', ready: false, trouble: 'CrashLoopBackOff' });
+  const todoOf = (differences: Partial<DrainSnapshot>) =>
+    moves({ pods: [podOf(), ...podsElsewhere(2)], budgets: [budgetOf(shut)], ...differences }).blocked[0]?.todo;
+
+  test.each<[string, Partial<DrainSnapshot>, RegExp, string]>([
+    [
+      'a pod that is not Ready',
+      { pods: [podOf(), ...podsElsewhere(1), broken] },
+      /^PDB shop\/web belongs to whoever owns Deployment shop\/web\. Have shop\/web-9 made Ready, or deleted;/,
+      'kubectl -n shop describe pod web-9',
+    ],
+    [
+      'a budget of an operator',
+      { budgets: [budgetOf({ ...shut, owner: { kind: 'Broker', name: 'events', customGroup: 'example.com' } })] },
+      /^PDB shop\/web belongs to Broker shop\/events\. .* when enough of its pods are Ready\.$/,
+      'kubectl -n shop describe pdb web',
+    ],
+    [
+      'a budget that allows none for good',
+      { budgets: [budgetOf({ ...shut, desiredHealthy: 3, maxUnavailable: '0' })] },
+      /^PodDisruptionBudget shop\/web \(maxUnavailable: 0\) over Deployment shop\/web demands 3 healthy of 3 pods\. Have its owner allow one/,
+      'kubectl -n shop describe pdb web',
+    ],
+    [
+      'the answer of the API server about a budget',
+      { refused: refused('budget') },
+      /^PDB shop\/web belongs to/,
+      'kubectl -n shop describe pdb web',
+    ],
+    [
+      'two budgets',
+      { budgets: [budgetOf(), budgetOf({ name: 'two' })] },
+      /^Have the owner of Deployment shop\/web change the selectors/,
+      'kubectl -n shop describe pdb web two',
+    ],
+    [
+      'a webhook',
+      { refused: refused('other') },
+      /refuses to evict .* webhook .* ask its owner/,
+      'kubectl get validatingwebhookconfigurations,validatingadmissionpolicies',
+    ],
+  ])('Who waits at %s is told what to do, and how to look.', (_what, differences, text, command) => {
+    expect(todoOf(differences)).toEqual({ text: expect.stringMatching(text), command });
+  });
+
+  test('Who waits for a pod that does its work is told nothing to do.', () => {
+    expect(todoOf({ pods: [podOf({ owner: { kind: 'Job', name: 'report' } })] })).toBeUndefined();
+  });
+
   test('An eviction that was asked for is spent until the budget shows it.', () => {
     const snapshot = { nodes, pods: [...pair, ...podsElsewhere(3)], asked: new Set(['uid of web-1']) };
     const old = budgetOf({ disruptionsAllowed: 1 });

@@ -3,7 +3,8 @@ import { emptyPlan } from '../../../../activities/action.ts';
 import type { DrainFacts } from '../../../../activities/kubernetes/drain/facts.ts';
 import { observationOf } from '../../../../activities/kubernetes/drain/progress.ts';
 import { nextDrainMoves } from '../../../../domain/drain/drain.ts';
-import { nodeOf, podOf, sceneOf, settingsOf } from '../../../domain/drain/drain-objects.ts';
+import type { BudgetView } from '../../../../domain/drain/budget.ts';
+import { budgetOf, nodeOf, podOf, sceneOf, settingsOf } from '../../../domain/drain/drain-objects.ts';
 
 test('New pods that find no node are named while they are waited for, and make the step stuck after the limit.', () => {
   const plan = emptyPlan({ nodes: [{ name: 'a', uid: '1' }], settings: { unschedulableLimitMs: 600_000 } } as DrainFacts);
@@ -21,7 +22,8 @@ test('New pods that find no node are named while they are waited for, and make t
       false,
     );
   const summary = expect.stringContaining('1 new pods find no node: shop/web-new (3 Insufficient cpu)');
-  expect(seenAt(began + 60_000)).toMatchObject({ state: 'moving', progress: { summary } });
+  const todo = [{ text: expect.stringContaining('Add nodes that take the new pods'), command: 'kubectl -n shop describe pod web-new' }];
+  expect(seenAt(began + 60_000)).toMatchObject({ state: 'moving', progress: { summary, todo } });
   expect(seenAt(began + 11 * 60_000)).toMatchObject({
     state: 'stuck',
     reason:
@@ -30,4 +32,15 @@ test('New pods that find no node are named while they are waited for, and make t
     remedy: expect.stringContaining('Add nodes that take these pods, or make room'),
     progress: { summary },
   });
+});
+
+test('What people can do about pods that wait is said once for each budget, and not for those that go.', () => {
+  const plan = emptyPlan({ nodes: [{ name: 'a', uid: '1' }], settings: {} } as DrainFacts);
+  const shut = budgetOf({ disruptionsAllowed: 0, currentHealthy: 2 });
+  const pods = [podOf(), podOf({ name: 'web-2' })];
+  const todoWith = (budgets: BudgetView[]) =>
+    observationOf(plan, { moves: nextDrainMoves(sceneOf({ pods, budgets }), settingsOf()), nodes: [], uncordoned: [] }, false).progress
+      ?.todo;
+  expect(todoWith([shut])).toEqual([{ text: expect.stringContaining('PDB shop/web'), command: 'kubectl -n shop describe pdb web' }]);
+  expect(todoWith([])).toBeUndefined();
 });
