@@ -1,14 +1,10 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { startEtcdMachines } from '../lab/etcd.ts';
+import { outputOf, startEtcdMachines } from '../lab/etcd.ts';
 import { etcdPrograms, findEtcd } from '../lab/kubernetes-binaries.ts';
 import { timed, type ClusterStart, type EnvironmentCluster } from './environment.ts';
 
-const runFile = promisify(execFile);
-const commandTimeoutMs = 20_000;
 const names = ['m1', 'm2', 'm3'] as const;
 /** How the cluster is called in holdpoint.yaml: the target is `etcd/demo`. */
 const clusterName = 'demo';
@@ -33,9 +29,8 @@ export async function startEtcdCluster({ directory, report, signal }: ClusterSta
     startEtcdMachines({ program: found.etcd, directory: join(directory, 'etcd'), names }),
   );
   const { machines, endpoints } = etcd;
-  const etcdctl = async (at: readonly string[], ...args: string[]): Promise<string> =>
-    (await runFile(found.etcdctl, [...args, `--endpoints=${at.join(',')}`], { timeout: commandTimeoutMs })).stdout;
-  const run = ([program = '', ...args]: readonly string[]) => runFile(program, args, { timeout: commandTimeoutMs });
+  const etcdctl = (at: readonly string[], ...args: string[]): Promise<string> =>
+    outputOf([found.etcdctl, ...args, `--endpoints=${at.join(',')}`]);
   return {
     env: {},
     clusters: {},
@@ -55,12 +50,12 @@ export async function startEtcdCluster({ directory, report, signal }: ClusterSta
     damage: async (member, text, other) => {
       const machine = machines[member];
       if (!machine) throw new RangeError(`there is no member ${member}`);
-      await run(machine.stop);
+      await outputOf(machine.stop);
       const file = join(machine.dataDirectory, 'member', 'snap', 'db');
       const bytes = await readFile(file);
       for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) bytes.write(other, at);
       await writeFile(file, bytes);
-      await run(machine.start);
+      await outputOf(machine.start);
     },
   };
 }

@@ -9,6 +9,7 @@ const runFile = promisify(execFile);
 const loopback = '127.0.0.1';
 const readyPattern = /ready to serve client requests/;
 const readyTimeoutMs = 30_000;
+const commandTimeoutMs = 20_000;
 const lookMs = 50;
 
 /** A member on a machine of its own, which is played: it is started and ended by programs, as an operator would, or a worker. */
@@ -57,17 +58,22 @@ export async function startEtcdMachines(options: PlayedMachinesOptions): Promise
   }
   for (const name of names) await writePrograms(name, machines, options);
   const stop = async (): Promise<void> => {
-    await Promise.all(Object.values(machines).map(({ stop: [program = '', ...args] }) => runFile(program, args)));
+    await Promise.all(Object.values(machines).map(({ stop: command }) => outputOf(command)));
   };
   try {
     // None of them serves before most of them are there.
-    await Promise.all(Object.values(machines).map(({ start: [program = '', ...args] }) => runFile(program, args)));
+    await Promise.all(Object.values(machines).map(({ start }) => outputOf(start)));
     await Promise.all(names.map((name) => untilReady(join(directory, name, 'log'), name)));
   } catch (error) {
     await stop();
     throw error;
   }
   return { machines, endpoints: Object.values(machines).map(({ endpoint }) => endpoint), stop };
+}
+
+/** What a program prints that ends by itself. Throws what execFile does where it fails, or takes too long. */
+export async function outputOf([program = '', ...args]: readonly string[]): Promise<string> {
+  return (await runFile(program, args, { timeout: commandTimeoutMs })).stdout;
 }
 
 async function untilReady(log: string, name: string): Promise<void> {
