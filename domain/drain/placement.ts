@@ -78,8 +78,9 @@ interface Likes {
   candidates: RemainingNode[];
 }
 
-/** A place on a node that one pod only can have, kept like an amount of a resource of which every node has one. */
+/** Places on a node that one pod only can have, kept like an amount of a resource of which every node has one. */
 const hostPortPrefix = 'host port ';
+const apartPrefix = 'node apart from ';
 /** The labels by which nodes of a kind are known: those of managed node groups of EKS, and of Karpenter. */
 const groupLabels = [
   { label: 'eks.amazonaws.com/nodegroup', title: 'node group' },
@@ -96,15 +97,21 @@ export function hostPortResource(port: number, protocol: string): string {
   return `${hostPortPrefix}${port}/${protocol}`;
 }
 
+/** Under what name it counts that a pod shares its node with no other of its kind, e.g. `node apart from app=db in shop`. */
+export function apartResource(namespace: string, selector: string): string {
+  return `${apartPrefix}${selector} in ${namespace}`;
+}
+
 /**
  * Where the pods that a drain evicts would find a place on the nodes that stay, as things are now. At most one problem of a kind
  * for each workload, in the order of kinds and workloads; none means that a way to place all pods has been found.
  * `before` are pods that other steps move there first; of them only the room that they take counts.
  *
  * The rules are kube-scheduler's NodeUnschedulable, TaintToleration, NodeAffinity, VolumeBinding and VolumeZone, NodePorts (taken
- * for all addresses of a node) and NodeResourcesFit; nodes that are not Ready count as none. Room is searched first fit decreasing,
- * the pods with the fewest nodes first: that finds most ways but not all, so a lack of room is told as far as can be seen.
- * Not modelled: (anti-)affinity between pods, topology spread, limits of volumes per node, claims that are not bound yet, other pods
+ * for all addresses of a node), NodeResourcesFit, and of InterPodAffinity that pods keep others of their kind off their nodes; nodes
+ * that are not Ready count as none. Room is searched first fit decreasing, the pods with the fewest nodes first: that finds most ways
+ * but not all, so a lack of room is told as far as can be seen.
+ * Not modelled: other (anti-)affinity between pods, topology spread, limits of volumes per node, claims that are not bound yet, other pods
  * that wait for a place, preemption, and nodes that an autoscaler would add or that join while the drain goes on.
  */
 export function placementOf(pods: readonly PodToPlace[], nodes: readonly RemainingNode[], before: readonly PodToPlace[] = []): Placement {
@@ -278,7 +285,7 @@ function freeOn({ allocatable, requested }: RemainingNode): Record<string, numbe
 }
 
 function capacityOf(resources: Resources, name: string): number {
-  return resources[name] ?? (name.startsWith(hostPortPrefix) ? 1 : 0);
+  return resources[name] ?? (name.startsWith(hostPortPrefix) || name.startsWith(apartPrefix) ? 1 : 0);
 }
 
 /** The pods that fewest nodes take come first, then the largest; the order is the same each time. */

@@ -1,8 +1,16 @@
-import type { V1Container, V1Node, V1PersistentVolume, V1Pod } from '@kubernetes/client-node';
+import type { V1Container, V1LabelSelector, V1Node, V1PersistentVolume, V1Pod } from '@kubernetes/client-node';
 import type { NodeRequirement, NodeSelectorTerm } from '../../../domain/drain/node-selection.ts';
-import { hostPortResource, type PodToPlace, type RemainingNode, type VolumeToPlace } from '../../../domain/drain/placement.ts';
+import {
+  apartResource,
+  hostPortResource,
+  type PodToPlace,
+  type RemainingNode,
+  type VolumeToPlace,
+} from '../../../domain/drain/placement.ts';
+import { selectorMatches } from '../../../domain/drain/selector.ts';
 import { addResources, parseResources, podRequests, type Resources } from '../../../domain/drain/resources.ts';
 import type { ExpectedNode } from '../../../domain/plan/expected.ts';
+import { compareText } from '../../../domain/text.ts';
 import { nodeIsReady } from '../client/read.ts';
 
 /** The labels by which older volumes say where they are, beside or in place of their node affinity. */
@@ -38,7 +46,7 @@ export interface PlacementNeeds extends Pick<PodToPlace, 'requests' | 'nodeSelec
 export function placementNeeds(pod: V1Pod): PlacementNeeds {
   const { nodeSelector, affinity, tolerations, os } = pod.spec ?? {};
   return {
-    requests: requestsOf(pod),
+    requests: { ...requestsOf(pod), ...apartFromItsKind(pod) },
     // A kubelet of Linux takes no pod of Windows, whatever the scheduler does.
     nodeSelector: { ...nodeSelector, ...(os?.name === 'windows' && { 'kubernetes.io/os': 'windows' }) },
     affinity: affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms,
@@ -114,6 +122,24 @@ export function comingNode({ name, labels, taints, allocatable }: ExpectedNode, 
     allocatable: parseResources(allocatable),
     requested: addResources(requests),
   };
+}
+
+/** Pods that are to share their node with no other of their own kind take the one place that a node has for these. */
+function apartFromItsKind({ metadata, spec }: V1Pod): Resources {
+  const terms = spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
+  const own = terms.filter(({ topologyKey, labelSelector, namespaces, namespaceSelector }) => {
+    const isOwn = labelSelector !== undefined && selectorMatches(labelSelector, metadata?.labels ?? {});
+    return topologyKey === hostnameLabel && namespaces === undefined && namespaceSelector === undefined && isOwn;
+  });
+  return Object.fromEntries(
+    own.map(({ labelSelector = {} }) => [apartResource(metadata?.namespace ?? '', selectorText(labelSelector)), 1]),
+  );
+}
+
+function selectorText({ matchLabels = {}, matchExpressions = [] }: V1LabelSelector): string {
+  const equal = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
+  const others = matchExpressions.map(({ key, operator, values = [] }) => `${key} ${operator} ${values.join('|')}`.trim());
+  return [...equal, ...others].sort(compareText).join(', ');
 }
 
 /** What a pod takes of its node, its host ports included. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
+  apartResource,
   hostPortResource,
   placementOf,
   type PlacementProblem,
@@ -65,6 +66,7 @@ describe('a pod that finds a place', () => {
     { title: 'where its volume is', pod: { volumes: [inZone('z1')] } },
     { title: 'with a volume that can be used anywhere', pod: { volumes: [{ claim: 'shop/data', local: false }] } },
     { title: 'though the node is overcommitted in what it does not ask for', node: { requested: { 'nvidia.com/gpu': 1 } } },
+    { title: 'apart from others of its kind', pod: { requests: { [apartResource('shop', 'app=web')]: 1, pods: 1 } } },
     { title: 'with a host port that is free', pod: { requests: { [hostPortResource(80, 'TCP')]: 1, pods: 1 } } },
   ];
   test.each(cases)('It finds one $title.', ({ pod, node }) => expect(placementProblems([podOf(pod)], [nodeOf(node)])).toEqual([]));
@@ -115,6 +117,12 @@ describe('a pod that finds none', () => {
       pod: { requests: { [hostPortResource(80, 'TCP')]: 1, pods: 1 } },
       node: { requested: { [hostPortResource(80, 'TCP')]: 1 } },
       problem: `${noRoom} 1 host port 80/TCP short.`,
+    },
+    {
+      title: 'another pod of its kind, which it keeps off its node',
+      pod: { requests: { [apartResource('shop', 'app=web')]: 1, pods: 1 } },
+      node: { requested: { [apartResource('shop', 'app=web')]: 1 } },
+      problem: `${noRoom} 1 node apart from app=web in shop short.`,
     },
   ];
   test.each(cases)('It is told because of $title.', ({ pod, node, problem }) => {

@@ -40,6 +40,9 @@ const pinned = (name: string, spec: object, more: object = {}): Manifest =>
 
 const claimVolume = { volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'orders' } }] };
 
+const apart = { labelSelector: { matchLabels: { app: 'apart' } }, topologyKey: 'kubernetes.io/hostname' };
+const podAntiAffinity = { requiredDuringSchedulingIgnoredDuringExecution: [apart] };
+
 /** The workloads of the field cases side by side on one node: whoever plans a drain of it is told of each. */
 const manifests: Manifest[] = [
   // 14, 18: the only pods of controllers of other kinds.
@@ -88,6 +91,8 @@ const manifests: Manifest[] = [
       },
     },
   }),
+  // Public report strimzi/strimzi-kafka-operator#9482: as many pods as nodes, none of which shares its node.
+  deployment('apart', 2, { template: { metadata: { labels: { app: 'apart' } }, spec: { containers, affinity: { podAntiAffinity } } } }),
   // 03: on its way out, under a budget that demands it.
   podHere('leaving', { metadata: { ...owned('apps/v1', 'ReplicaSet', 'leaving'), finalizers: ['example.com/keep'] } }),
   budget('leaving', { minAvailable: 1 }),
@@ -124,6 +129,11 @@ describe('public reports', () => {
         risk: 'it is not there (any more), so that nothing brings its pods back',
       }),
     );
+  });
+
+  test('strimzi/strimzi-kafka-operator#9482: pods that keep off each other and have no node left are told beforehand.', () => {
+    const found = { object: 'Deployment shop/apart', risk: 'its pods find no node with room for them' };
+    expect(plan.risks).toContainEqual(expect.objectContaining(found));
   });
 
   test('kubernetes/kubernetes#26080: pods that have ended block nothing, whoever has made them.', () => {
@@ -184,5 +194,6 @@ test('A drain measures how pods end, and names the workloads whose pods were kil
   expect(summary).toContain('killed at the end of their grace period: Deployment shop/stubborn (1 of 1, after 2 s)');
   expect(outputs.podEnds).toMatchObject([
     { workload: 'Deployment shop/stubborn', pods: 1, killed: 1, exitCodes: { 137: 1 }, graceSeconds: 2 },
+    { workload: 'Deployment shop/apart', killed: 0 },
   ]);
 });

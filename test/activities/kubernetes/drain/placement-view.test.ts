@@ -39,6 +39,16 @@ describe('a pod that must find a place', () => {
     });
   });
 
+  test.each([
+    ['of its own kind', { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { app: 'db' } } }, 1],
+    ['of another kind', { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { app: 'web' } } }, undefined],
+    ['of its own kind, zone by zone', { topologyKey: zoneKey, labelSelector: { matchLabels: { app: 'db' } } }, undefined],
+  ])('takes the place of a node for pods that keep off others %s.', (_what, term, amount) => {
+    const pod = podOf({ affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } });
+    const labelled = { ...pod, metadata: { ...pod.metadata, labels: { app: 'db' } } };
+    expect(placed(labelled).requests['node apart from app=db in shop']).toBe(amount);
+  });
+
   test('uses the claims that it names, and those of its ephemeral volumes.', () => {
     const ephemeral = { name: 'scratch', ephemeral: { volumeClaimTemplate: { spec: {} } } };
     expect(placementNeeds(podOf({ volumes: [...(onClaim.volumes ?? []), ephemeral, { name: 'tmp', emptyDir: {} }] })).claims).toEqual([
