@@ -65,7 +65,8 @@ function untoldLine({ event, channel, reason, state, attempts }: NotificationTro
 
 /** That something is being tried again, and why. */
 export function retryingText({ step, reason, attempt }: Retrying): string {
-  return `${step === undefined ? '' : `${step} is `}being tried again (attempt ${attempt}): ${workerGone.test(reason) ? `${lostWorker} (${reason})` : reason}`;
+  const why = workerGone.test(reason) ? `${lostWorker} (${reason})` : reason;
+  return `${step === undefined ? '' : `${step} is `}being tried again (attempt ${attempt}): ${why}`;
 }
 
 /** What Temporal says of an activity whose worker has died or is cut off. */

@@ -20,7 +20,9 @@ const ids = { run: 'r-20261121-7kq2m4', target: 'eks/ap-northeast-2/결제' };
 const reason =
   'PDB payments/ledger needs 3 healthy pods and has 3; payments/ledger-7d9f4c6b8-x2x9k on ip-10-0-3-7 is not Ready (CrashLoopBackOff)';
 const todo = {
-  text: 'PDB payments/ledger belongs to whoever owns Deployment payments/ledger. Have payments/ledger-7d9f4c6b8-x2x9k made Ready, or deleted.',
+  text:
+    'PDB payments/ledger belongs to whoever owns Deployment payments/ledger. ' +
+    'Have payments/ledger-7d9f4c6b8-x2x9k made Ready, or deleted.',
   command: 'kubectl -n payments describe pod ledger-7d9f4c6b8-x2x9k',
 };
 
