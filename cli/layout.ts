@@ -71,6 +71,11 @@ export function wrapped(line: string, columns: number, indent?: number): string[
   return [...lines, current];
 }
 
+/** How many columns the longest word of a text takes, which no line break makes narrower. */
+export function longestWordOf(text: string): number {
+  return Math.max(...text.split(' ').map(widthOf));
+}
+
 /** Columns as wide as their widest cell, two spaces apart. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_cell, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))));

@@ -1,5 +1,5 @@
 import type { Progress, ProgressItem } from '../domain/action.ts';
-import { padded, wideColumns, widthOf, wrapped } from './layout.ts';
+import { longestWordOf, padded, wideColumns, widthOf, wrapped } from './layout.ts';
 import type { Terminal } from './terminal.ts';
 
 const barWidthMax = 20;
@@ -51,6 +51,7 @@ function itemRows({ name, state, done, total, detail }: ProgressItem, width: num
   if (!detail) return [row];
   const room = columns - widthOf(row) - 2;
   if (widthOf(detail) <= room) return [`${row}  ${colors.dim(detail)}`];
-  if (room < detailRoomMin) return [row, ...wrapped(`${indent}    ${colors.dim(detail)}`, columns, indent.length + 4)];
+  if (room < Math.max(detailRoomMin, longestWordOf(detail)))
+    return [row, ...wrapped(`${indent}    ${colors.dim(detail)}`, columns, indent.length + 4)];
   return wrapped(`${row}  ${colors.dim(detail)}`, columns, widthOf(row) + 2);
 }

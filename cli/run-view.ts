@@ -13,7 +13,7 @@ import { differenceLines, hashLines, planLines, questionLine, signedTextLines } 
 import type { FullOption } from './command.ts';
 import type { Colors, Terminal } from './terminal.ts';
 import { commandSummaries, operatorWords } from './operator-commands.ts';
-import { padded, paddedStart, wideColumns, widthOf, wrapped } from './layout.ts';
+import { longestWordOf, padded, paddedStart, wideColumns, widthOf, wrapped } from './layout.ts';
 import { unansweredLines } from './silence-view.ts';
 import { itemLines } from './progress-view.ts';
 
@@ -65,8 +65,13 @@ function untoldLine({ event, channel, reason, state, attempts }: NotificationTro
 
 /** That something is being tried again, and why. */
 export function retryingText({ step, reason, attempt }: Retrying): string {
-  return `${step === undefined ? '' : `${step} is `}being tried again (attempt ${attempt}): ${reason}`;
+  const why = workerGone.test(reason) ? `${lostWorker} (${reason})` : reason;
+  return `${step === undefined ? '' : `${step} is `}being tried again (attempt ${attempt}): ${why}`;
 }
+
+/** What Temporal says of an activity whose worker has died or is cut off. */
+const workerGone = /^activity heartbeat timeout$/i;
+const lostWorker = 'the worker that carried it out was not heard of any more; another one looks at the world and goes on from there';
 
 function phaseText(state: RunState, colors: Colors): string {
   const paints: Record<Phase, (text: string) => string> = {
@@ -125,7 +130,8 @@ function itemLinesOf({ status }: StepState, shown: Progress | undefined, termina
 function besides(row: string, summary: string, columns: number): string[] {
   if (summary === '') return [row.trimEnd()];
   const indent = widthOf(row) + 2;
-  if (columns - indent < summaryRoomMin && widthOf(summary) > columns - indent) return [row, ...wrapped(`    ${summary}`, columns, 4)];
+  const roomMin = Math.max(summaryRoomMin, longestWordOf(summary));
+  if (columns - indent < roomMin && widthOf(summary) > columns - indent) return [row, ...wrapped(`    ${summary}`, columns, 4)];
   return wrapped(`${row}  ${summary}`, columns, indent);
 }
 
@@ -169,11 +175,12 @@ function symbolOf({ status, kind }: StepState, colors: Colors): string {
 }
 
 /** How long a step has taken. Clocks stop with their step, with the run, and with what is last known of it. */
-function stepTime({ startedAt, endedAt, status }: StepState, { state, lastKnown }: LiveRun, terminal: Terminal): string {
+function stepTime({ id, startedAt, endedAt, status }: StepState, { state, lastKnown }: LiveRun, terminal: Terminal): string {
   if (startedAt === undefined) return '';
   const isGoingOn = ['running', 'holding', 'stuck'].includes(status);
   const now = isGoingOn ? terminal.surroundings.now().toISOString() : undefined;
-  const end = endedAt ?? state.ended?.at ?? lastKnown?.at ?? now;
+  const lastHeard = lastKnown?.carriedOut.find(({ step }) => step === id)?.at ?? lastKnown?.at;
+  const end = endedAt ?? state.ended?.at ?? lastHeard ?? now;
   return end === undefined ? '' : formatDuration(Math.max(0, Date.parse(end) - Date.parse(startedAt)));
 }
 
@@ -306,6 +313,11 @@ function stillLines({ steps, phase }: RunState): string[] {
   return text === '' ? [] : [`  ${text}`];
 }
 
+/** Of a run that was ended past it nobody has looked at the world. */
+function leftoversSeen(phase: Phase): string {
+  return phase === 'terminated' ? 'as the run itself has last seen it; nobody has looked since' : 'as it was when the run ended';
+}
+
 function cordonedBy(steps: readonly StepState[]): boolean {
   return steps.some(({ uses, startedAt, status }) => cordoning.includes(uses) && startedAt !== undefined && status !== 'undone');
 }
@@ -314,7 +326,7 @@ function endLines(state: RunState, ended: NonNullable<RunState['ended']>, colors
   const reason = ended.reason.startsWith(state.phase) ? ended.reason : `${state.phase}: ${ended.reason}`;
   const lines = [`${state.phase === 'done' ? colors.green('✓') : colors.yellow('■')} ${reason} (${formatTime(ended.at)})`];
   if (ended.leftovers.length > 0)
-    lines.push('  What it leaves behind, as it was when the run ended:', ...ended.leftovers.map((text) => `  - ${text}`));
+    lines.push(`  What it leaves behind, ${leftoversSeen(state.phase)}:`, ...ended.leftovers.map((text) => `  - ${text}`));
   // Where they could not be lifted, that is the last of what it leaves behind.
   const mayBeCordoned = state.phase === 'terminated' || (ended.leftovers.at(-1)?.startsWith(`cordons of ${state.run}`) ?? false);
   if (state.phase !== 'done' && cordonedBy(state.steps) && !mayBeCordoned)

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Holdpoint } from '../../client/holdpoint.ts';
+import type { Holdpoint, LiveRun } from '../../client/holdpoint.ts';
 import type { Signer } from '../../client/signing.ts';
 import { readDelegation } from '../../domain/approval/delegation.ts';
 import type { DecisionAnswer } from '../../workflows/messages.ts';
@@ -18,19 +18,21 @@ import {
   type SignerOptions,
 } from '../command.ts';
 import { unreadable, UsageError } from '../errors.ts';
-import { exitCodes } from '../exit-codes.ts';
+import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { formatTime, hashMatches } from '../format.ts';
-import { runLines } from '../run-view.ts';
+import { runLines, standingLine } from '../run-view.ts';
 import { remembering, tellReceipt } from '../receipt.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
 import type { Terminal } from '../terminal.ts';
+import { needsPeople, RunWatch } from '../watch.ts';
 
 interface DecideOptions extends CommonOptions, FullOption, SignerOptions {
   plan?: string;
   reason?: string;
   from?: string;
   delegation?: string;
+  wait?: boolean;
 }
 
 type DecisionKind = 'approve' | 'reject';
@@ -148,7 +150,9 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
   if (decision === 'approve')
     command
       .option('--from <time>', 'let the approval count from then on, such as 2026-11-28T02:00+09:00')
-      .option('--delegation <file>', 'approve in the place of whoever has signed the delegation in the file');
+      .option('--delegation <file>', 'approve in the place of whoever has signed the delegation in the file')
+      .option('--wait', 'stay until the run has come to something that needs people, or to its end, and tell how it stands then')
+      .option('--no-wait', 'return when it is signed, which is the default');
   command
     .argument('<run>', 'id of the run, or its target such as eks/eu-central-1/demo')
     .option(
@@ -161,7 +165,8 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
       `\nExamples:\n  holdpoint ${decision} eks/eu-central-1/demo --as ada\n` +
         `  holdpoint ${decision} r-20261121-7kq2m4 --as ada --reason "checked with the team" \\\n` +
         `    --plan ${'1a2b3c4d'.repeat(hashDigitsMin / 8)}\n\n` +
-        'Exit codes: 0 signed, 1 refused, 2 bad input.',
+        'Exit codes: 0 signed, 1 refused, 2 bad input' +
+        (decision === 'approve' ? '; with --wait also 3 waiting at a hold, 4 stuck, 5 ended by people.' : '.'),
     )
     .action(async (name: string, options: DecideOptions) => {
       const terminal = context.terminal(options);
@@ -184,13 +189,37 @@ function registerDecision(decision: DecisionKind, program: Parameters<RegisterCo
         const answer = await decided(holdpoint, state, state.hold, { decision, from, delegation, reason }, signer);
         const later = from === undefined ? {} : { from };
         const receipt = await tellReceipt(terminal, signer, options.config);
-        terminal.result({ run: state.run, hold, request: number, planHash, decision, ...later, person: signer.person, ...answer, receipt });
         const begins = from === undefined ? '' : `, which counts from ${formatTime(from)} on`;
         const rest = answer.state === 'waiting' ? `; ${answer.missing} more must sign` : `; the hold is ${answer.state}`;
         const done = `${decision === 'approve' ? 'approved' : 'rejected'} ${shortHash(planHash)}`;
         terminal.line(`${signer.person} has ${done} at hold ${hold} of ${state.run}${begins}${rest}.`);
+        const live = options.wait && answer.state !== 'waiting' ? await settled(holdpoint, state.hold, state.run, terminal) : undefined;
+        const phase = live?.state.phase;
+        terminal.result({
+          run: state.run,
+          hold,
+          request: number,
+          planHash,
+          decision,
+          ...later,
+          person: signer.person,
+          ...answer,
+          phase,
+          receipt,
+        });
+        if (!live) return;
+        terminal.line(standingLine(live, terminal));
+        context.exit(exitCodeOf(live.state.phase));
       });
     });
+}
+
+/** Waits until a run needs people again, or is over, after a request of it has been decided on. */
+function settled(holdpoint: Holdpoint, { request }: HoldState, run: string, terminal: Terminal): Promise<LiveRun> {
+  // The run may not have gone on from this very request yet.
+  const isAnother = ({ state: { hold } }: LiveRun): boolean =>
+    hold?.request.hold !== request.hold || hold.request.number !== request.number;
+  return new RunWatch(holdpoint, terminal).watch(run, (live) => needsPeople(live) && (live.state.phase !== 'holding' || isAnother(live)));
 }
 
 /** Who has read a plan has read that of a run. Another one may be open on its target by now, with a plan of its own. */

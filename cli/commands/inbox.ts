@@ -1,4 +1,5 @@
 import { keyDirectory, knownPeople } from '../../client/keys.ts';
+import type { InboxItem } from '../../client/inbox.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -24,18 +25,7 @@ export const registerInbox: RegisterCommand = (program, context) => {
       terminal.result({ person, ...inbox });
       const { colors } = terminal;
       if (items.length === 0) terminal.line(`Nothing waits for ${person}.`);
-      for (const item of items) {
-        const asked = item.askedBy === undefined ? '' : `, asked for by ${item.askedBy}`;
-        terminal.lines([
-          `${colors.magenta('■')} ${colors.bold(item.title)} on ${colors.bold(item.target)}  hold ${item.hold} of ${item.run}${asked}`,
-          `  started by ${item.requester}; has waited ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
-            `closes in ${formatDuration(item.leftMs)}, ${formatTime(item.expiresAt)}`,
-          ...(item.opening ? [`  ${awaitedText(item.opening, terminal.surroundings.now())}`] : []),
-          ...(item.brokenGlass ?? []).map(({ person, hold }) => colors.red(`  ‼ BREAK GLASS: ${person} has released hold ${hold} alone`)),
-          ...shortPlanLines(item.steps, colors),
-          colors.dim(`  holdpoint show ${item.run}`),
-        ]);
-      }
+      for (const item of items) terminal.lines(inboxLines(item, terminal));
       for (const { target, reason } of unread)
         terminal.line(`${colors.yellow('!')} ${target} waits at a hold and could not be read: ${reason}`);
       if (more) terminal.line(`${colors.yellow('!')} More runs wait at holds than were looked at.`);
@@ -43,6 +33,21 @@ export const registerInbox: RegisterCommand = (program, context) => {
       else context.exit(items.length > 0 ? exitCodes.holding : exitCodes.done);
     });
 };
+
+/** What waits at a hold for a person, in short. */
+export function inboxLines(item: InboxItem, terminal: Terminal): string[] {
+  const { colors } = terminal;
+  const asked = item.askedBy === undefined ? '' : `, asked for by ${item.askedBy}`;
+  return [
+    `${colors.magenta('■')} ${colors.bold(item.title)} on ${colors.bold(item.target)}  hold ${item.hold} of ${item.run}${asked}`,
+    `  started by ${item.requester}; has waited ${formatDuration(item.ageMs)} for ${counted(item.missing, 'signature')}; ` +
+      `closes in ${formatDuration(item.leftMs)}, ${formatTime(item.expiresAt)}`,
+    ...(item.opening ? [`  ${awaitedText(item.opening, terminal.surroundings.now())}`] : []),
+    ...(item.brokenGlass ?? []).map(({ person, hold }) => colors.red(`  ‼ BREAK GLASS: ${person} has released hold ${hold} alone`)),
+    ...shortPlanLines(item.steps, colors),
+    colors.dim(`  holdpoint show ${item.run}`),
+  ];
+}
 
 /** To look at what waits, no key is needed. */
 async function personOf(terminal: Terminal, as: string | undefined): Promise<string> {

@@ -99,7 +99,8 @@ export class BudgetSpending {
       return { text: `${opener.name} ${opener.when ?? 'has to allow it'}. If it does not, ask whoever looks after it.`, command };
     }
     const { kind = '', name = '' } = budget.owner ?? {};
-    const owned = `PDB ${budgetName(budget)} belongs to ${budget.owner ? `${kind} ${budget.namespace}/${name}` : `whoever owns ${workload}`}.`;
+    const owner = budget.owner ? `${kind} ${budget.namespace}/${name}` : `whoever owns ${workload}`;
+    const owned = `PDB ${budgetName(budget)} belongs to ${owner}.`;
     const [broken] = this.brokenPods(budget, pod);
     if (broken) {
       const text = `${owned} Have ${podName(broken)} made Ready, or deleted; the drain goes on by itself when the PDB allows a disruption.`;

@@ -241,8 +241,8 @@ function place(pod: PodView, node: DrainNode, { snapshot, settings, moving, spen
 /** The API server has refused it in words of its own or of somebody else: a webhook, a policy, its flow control. */
 const refusalTodo: Todo = {
   text:
-    'The API server refuses to evict some pods, for a reason other than a PDB. Where the answer names a webhook or a policy, ask its owner. ' +
-    'They are asked for again and again, and go as soon as it grants that.',
+    'The API server refuses to evict some pods, for a reason other than a PDB. ' +
+    'Where the answer names a webhook or a policy, ask its owner. They are asked for again and again, and go as soon as it grants that.',
   command: 'kubectl get validatingwebhookconfigurations,validatingadmissionpolicies',
 };
 

@@ -48,7 +48,7 @@ describe('--json prints exactly one value where all is well', () => {
   test('a decision, the end of a run and its record', async () => {
     const { value } = await json(`show ${target}`);
     const { planHash } = (value.hold as { request: { planHash: string } }).request;
-    expect(await json(`approve ${String(value.run)} --as ada --plan ${planHash}`)).toMatchObject({
+    expect(await json(`approve ${String(value.run)} --as ada --plan ${planHash} --wait`)).toMatchObject({
       code: 0,
       value: { state: 'waiting', missing: 1 },
     });

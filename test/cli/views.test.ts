@@ -299,6 +299,10 @@ describe('what a person is told of a run', () => {
     expect(text({ state: stateOf({}), retrying })).toContain(
       '\n! being tried again (attempt 3): AWS throttles\n! drain is being tried again (attempt 2): the API server is away',
     );
+    const lost = [{ step: 'drain', reason: 'activity Heartbeat timeout', attempt: 2 }];
+    expect(text({ state: stateOf({}), retrying: lost })).toContain(
+      '(attempt 2): the worker that carried it out was not heard of any more;',
+    );
   });
 
   test('how far each of the steps is that run at once', () => {
@@ -343,9 +347,9 @@ describe('what a person is told of a run', () => {
       /▶ drain +kubernetes\.drain +30 s/,
     );
     const carriedOut = [{ step: 'drain', at: '2026-11-21T05:24:00Z' }];
-    expect(text({ state: stateOf({}), lastKnown: { ...lastKnown, carriedOut } })).toContain(
-      'The worker that carries out drain was last heard of at',
-    );
+    const heard = text({ state: stateOf({}), lastKnown: { ...lastKnown, carriedOut } });
+    expect(heard).toContain('The worker that carries out drain was last heard of at');
+    expect(heard).toMatch(/▶ drain +kubernetes\.drain +1 min/);
     const over = stateOf({ phase: 'done', ended: { at: '2026-11-21T05:20:00Z', reason: 'every step is done', leftovers: [] } });
     expect(text({ state: over, lastKnown })).not.toContain('are refused');
   });
@@ -370,8 +374,15 @@ describe('what a person is told of a run', () => {
     const ended = { at: '2026-11-21T05:24:07Z', reason: 'aborted by ada: no reason given', leftovers: ['step create stays'] };
     const shown = text({ state: stateOf({ phase: 'aborted', ended, evidence: '/e/r.jsonl' }) });
     expect(shown).toContain('■ aborted by ada: no reason given (21 Nov 2026');
-    expect(shown).toContain('- step create stays\n  To go on, start it anew');
+    expect(shown).toContain(
+      '- step create stays\n  Its cordons were lifted. Pods that were moved stay where they are.\n  To go on, start it anew',
+    );
     expect(shown).toContain('\n  holdpoint evidence verify /e/r.jsonl');
+    const kept = { ...ended, leftovers: ['cordons of r-20261121-7kq2m4 may still be there, as they could not be lifted: refused'] };
+    expect(text({ state: stateOf({ phase: 'aborted', ended: kept }) })).not.toContain('were lifted');
+    const terminated = text({ state: stateOf({ phase: 'terminated', ended }) });
+    expect(terminated).toContain('as the run itself has last seen it; nobody has looked since:\n  - step create stays\n');
+    expect(terminated).not.toContain('were lifted');
   });
 });
 

@@ -20,7 +20,11 @@ export function failureOf(error: unknown): Failure | undefined {
     return { code: 'activity-lost', reason, remedy: 'Start the worker of that place (`holdpoint worker --member`), then try again.' };
   }
   if (!(cause instanceof ApplicationFailure)) {
-    const reason = `Step activity ${error.activityType} gave no answer: ${cause?.message ?? error.message}.`;
+    const said = cause?.message ?? error.message;
+    const isUnheard = cause instanceof TimeoutFailure && cause.timeoutType === 'HEARTBEAT';
+    const reason = isUnheard
+      ? `No worker has finished it: those that began it were not heard of any more (${error.activityType}: ${said}).`
+      : `Step activity ${error.activityType} gave no answer: ${said}.`;
     return { code: 'activity-lost', reason, remedy: 'Check that the worker is running and look at its log, then try again.' };
   }
   const detail = cause.details?.[0] as { remedy?: string } | undefined;

@@ -106,7 +106,9 @@ function podsLeftBlocker(cluster: string, name: string, left: readonly string[])
 function neededBlocker(cluster: string, name: string, needing: readonly string[]): Blocker {
   return {
     object: `Nodegroup/${cluster}/${name}`,
-    reason: `${countedPods(needing.length)} find no node, and would find one among these: ${shortened(needing)}.`,
+    reason:
+      `${countedPods(needing.length)} ${needing.length === 1 ? 'finds' : 'find'} no node, ` +
+      `and would find one among these: ${shortened(needing)}.`,
     remedy: 'See what has become of the nodes that they were moved to; give them nodes, or uncordon these, then plan again.',
   };
 }

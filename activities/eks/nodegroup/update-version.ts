@@ -176,10 +176,10 @@ function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFact
     const skew = skewProblem(text, clusterVersion);
     if (skew) {
       const remedy = `Upgrade the control plane first (cluster-upgrade), or choose a release of ${versions.join(' or ')}.`;
-      blockers.push({ object, reason: `Version skew: ${skew}.`, remedy });
+      blockers.push({ object, reason: `Version skew: ${skew}.`, remedy, ofInputs: true });
     } else if (!sameMinorVersion(text, clusterVersion) && !sameMinorVersion(text, present)) {
       const reason = `EKS takes it from ${present} to the version of the cluster, ${clusterVersion}, only; ${text} is asked for.`;
-      blockers.push({ object, reason, remedy: `Ask for ${versions.join(' or ')}, or a release of it.` });
+      blockers.push({ object, reason, remedy: `Ask for ${versions.join(' or ')}, or a release of it.`, ofInputs: true });
     }
   }
   if (nodegroup.amiType === 'CUSTOM') {

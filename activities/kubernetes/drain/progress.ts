@@ -195,7 +195,9 @@ function summaryOf(
 ): string {
   const parts = [`${done} of ${total} pods gone`];
   if (ending.length > 0) parts.push(`${ending.length} ending`);
-  if (unschedulable.length > 0) parts.push(`${unschedulable.length} new pods find no node: ${unschedulableText(unschedulable)}`);
+  const find = unschedulable.length === 1 ? 'finds' : 'find';
+  if (unschedulable.length > 0)
+    parts.push(`${countedPods(unschedulable.length, 'new')} ${find} no node: ${unschedulableText(unschedulable)}`);
   const reasons = [...new Set(blocked.map(({ reason }) => reason))].slice(0, shownMax);
   if (blocked.length > 0) parts.push(`${blocked.length} waiting: ${reasons.join('; ')}`);
   if (cameBack.length > 0) parts.push(`${cameBack.length} came though their nodes are cordoned`);

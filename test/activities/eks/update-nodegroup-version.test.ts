@@ -116,10 +116,12 @@ describe('the plan', () => {
     remedy: 'Give `version` or `releaseVersion`, whose form is such as 1.33.3-20260415: people sign what is named.',
   };
   const newer = {
+    ofInputs: true,
     reason: 'Version skew: kubelet 1.34 is newer than the control plane 1.33.',
     remedy: 'Upgrade the control plane first (cluster-upgrade), or choose a release of 1.33.',
   };
   const older = {
+    ofInputs: true,
     reason: 'EKS takes it from 1.33 to the version of the cluster, 1.33, only; 1.32.9-20260801 is asked for.',
     remedy: 'Ask for 1.33, or a release of it.',
   };

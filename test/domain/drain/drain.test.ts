@@ -267,7 +267,7 @@ describe('budgets', () => {
     [
       'a budget that allows none for good',
       { budgets: [budgetOf({ ...shut, desiredHealthy: 3, maxUnavailable: '0' })] },
-      /^PodDisruptionBudget shop\/web \(maxUnavailable: 0\) over Deployment shop\/web demands 3 healthy of 3 pods\. Have its owner allow one/,
+      /^PodDisruptionBudget shop\/web \(maxUnavailable: 0\) over Deployment shop\/web demands 3 healthy of 3 pods\. Have its owner/,
       'kubectl -n shop describe pdb web',
     ],
     [

@@ -21,7 +21,7 @@ test('New pods that find no node are named while they are waited for, and make t
       },
       false,
     );
-  const summary = expect.stringContaining('1 new pods find no node: shop/web-new (3 Insufficient cpu)');
+  const summary = expect.stringContaining('1 new pod finds no node: shop/web-new (3 Insufficient cpu)');
   const todo = [{ text: expect.stringContaining('Add nodes that take the new pods'), command: 'kubectl -n shop describe pod web-new' }];
   expect(seenAt(began + 60_000)).toMatchObject({ state: 'moving', progress: { summary, todo } });
   expect(seenAt(began + 11 * 60_000)).toMatchObject({
