@@ -53,6 +53,11 @@ test('lint says which rules it could not look at, and refuses nothing for that',
       /node-group-rotation\.yaml: note: its inputs decide on its target, so rules\[1\], for some targets, could not be/,
     );
     expect((await runCommand('lint', 'node-group-rotation')).stdout).not.toContain('note:');
+    // Who never restores etcd needs no policy for it; who names the runbook does.
+    const restore = /etcd-restore\.yaml:\d+:\d+ (\w+) .*There is no policy "data-restore"/;
+    const [all, one] = [await runCommand('lint', '--config', file), await runCommand('lint', 'etcd-restore', '--config', file)];
+    expect([all.code, restore.exec(all.stdout)?.[1]]).toEqual([0, 'warning']);
+    expect([one.code, restore.exec(one.stdout)?.[1]]).toEqual([2, 'error']);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
