@@ -477,6 +477,7 @@ describe('the shipped runbooks', () => {
       'node-group-upgrade',
       'node-groups-update',
       'node-maintenance',
+      'rds-certificate-rotation',
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
