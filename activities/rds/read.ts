@@ -94,6 +94,29 @@ export async function readUpgradeTargets(
   );
 }
 
+/** Whether an engine version takes another certificate as it runs; where RDS does not say so it is taken for one that restarts. */
+export async function rotatesWithoutRestart(
+  clients: Clients,
+  target: Target,
+  { engine: Engine, engineVersion: EngineVersion }: { engine: string; engineVersion: string },
+): Promise<boolean> {
+  const { reads } = await clients.rds(target.region);
+  const { DBEngineVersions: versions = [] } = await reads
+    .describeDBEngineVersions({ Engine, EngineVersion, IncludeAll: true })
+    .catch((error: unknown) => Promise.reject(awsError(error, 'DescribeDBEngineVersions', target)));
+  return versions[0]?.SupportsCertificateRotationWithoutRestart === true;
+}
+
+/** The authorities that certificates of instances can be of. Throws `aws-…` errors. */
+export async function readCertificateAuthorities(clients: Clients, target: Target): Promise<{ name: string; validTill: string }[]> {
+  const { reads } = await clients.rds(target.region);
+  const certificates = await listAllOf('DescribeCertificates', target, async (Marker) => {
+    const { Certificates: items, Marker: nextToken } = await reads.describeCertificates({ MaxRecords: pageSize, Marker });
+    return { items, nextToken };
+  });
+  return certificates.map(({ CertificateIdentifier: name = '', ValidTill }) => ({ name, validTill: ValidTill?.toISOString() ?? '' }));
+}
+
 /** A snapshot of the cluster by name; undefined where there is none. Throws `aws-…` errors. */
 export async function readSnapshot(
   clients: Clients,
@@ -196,6 +219,7 @@ function databaseOf(cluster: DBCluster, instances: readonly DBInstance[]): Datab
         engineVersion: shown?.EngineVersion ?? '',
         promotionTier: member.PromotionTier ?? shown?.PromotionTier ?? 1,
         parameterGroupStatus: member.DBClusterParameterGroupStatus ?? 'unknown',
+        certificateAuthority: shown?.CACertificateIdentifier ?? '',
         pendingChanges: namesIn(shown?.PendingModifiedValues),
       };
     }),

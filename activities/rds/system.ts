@@ -4,12 +4,13 @@ import { cloneAction } from './clone.ts';
 import { deleteCloneAction } from './delete-clone.ts';
 import { failoverAction } from './failover.ts';
 import { modifyInstanceAction } from './modify-instance.ts';
+import { rotateCertificateAction } from './rotate-certificate.ts';
 import { takeSnapshotAction } from './take-snapshot.ts';
 import { upgradeEngineAction } from './upgrade-engine.ts';
 
 /** Aurora clusters through the API of RDS. Its actions leave nothing at a cluster. */
 export function rdsSystem(clients: Clients): System {
-  const changing = [failoverAction, modifyInstanceAction, upgradeEngineAction];
+  const changing = [failoverAction, modifyInstanceAction, rotateCertificateAction, upgradeEngineAction];
   const actionsOfRds = [...changing, takeSnapshotAction, cloneAction, deleteCloneAction];
   return { name: 'rds', actions: actionsOfRds.map((make) => make(clients)) };
 }

@@ -13,14 +13,19 @@ const failoverAction = 'rds.failover';
 /** What they make stays, and changes nothing of the cluster. */
 const additions = ['rds.takeSnapshot'];
 
-/** What a run may change of an Aurora cluster: `writer`; its engine version, the classes of its instances, and its clones, by their names. */
+/** What a run may change of an Aurora cluster: `writer`; by their names its engine version, classes of its instances, and its clones. */
 export type Members = Readonly<Record<string, string>>;
 
 /** Reads them as RDS keeps them. */
 export function membersOf({ name: cluster, writer, engineVersion, instances, clones }: DatabaseCluster): Members {
   const classes = instances.map(({ name, instanceClass }): [string, string] => [name, instanceClass]);
+  const authorities = instances.map(({ name, certificateAuthority }): [string, string] => [certificateOf(name), certificateAuthority]);
   const others = clones.map(({ name }): [string, string] => [name, 'there']);
-  return { writer, [cluster]: engineVersion, ...Object.fromEntries([...classes, ...others]) };
+  return { writer, [cluster]: engineVersion, ...Object.fromEntries([...classes, ...authorities, ...others]) };
+}
+
+function certificateOf(instance: string): string {
+  return `certificate of ${instance}`;
 }
 
 /** What a step has done to a member, as the record of its run has it. */
@@ -120,7 +125,8 @@ function touchesIn(entries: readonly EvidenceEntry[]): Touch[] {
     const effect = effects.find(({ object }) => object.startsWith('Database'));
     if (kind === 'step.started' && effect && !additions.includes(uses)) {
       const isFailover = uses === failoverAction;
-      const member = isFailover ? 'writer' : (effect.object.split('/')[1] ?? '');
+      const named = effect.object.split('/')[1] ?? '';
+      const member = isFailover ? 'writer' : uses === 'rds.rotateCertificate' ? certificateOf(named) : named;
       const name = (value: unknown): string => (isFailover ? (String(value).split(' ')[0] ?? '') : String(value));
       touches.push({ step, uses, member, before: name(effect.before), after: name(effect.after), end: 'none' });
     }

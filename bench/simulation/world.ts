@@ -65,6 +65,7 @@ function simulatedDatabaseOf({ seed, runbook, faultRate, name }: Wanted): Simula
     region,
     cluster: name,
     clone: `${name}-drill`,
+    certificateAuthority: 'rds-ca-rsa2048-g1',
     writer,
     readers,
     to,

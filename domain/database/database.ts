@@ -12,6 +12,8 @@ export interface DatabaseInstance {
   promotionTier: number;
   /** Whether it runs with the parameters of its group: `in-sync`, `pending-reboot`. */
   parameterGroupStatus: string;
+  /** The authority that its certificate is of, e.g. `rds-ca-rsa2048-g1`. */
+  certificateAuthority: string;
   /** Names of the settings that wait for a maintenance window. */
   pendingChanges: string[];
 }

@@ -102,6 +102,24 @@ const rdsUpgradeEngine = declareAction({
   outputs: { engineVersion: text },
 });
 
+const rdsRotateCertificate = declareAction({
+  name: 'rds.rotateCertificate',
+  summary: 'Gives an instance of an Aurora cluster a certificate of another authority of RDS, at once.',
+  worksOn,
+  input: z.strictObject({
+    instance: instanceName.describe('An instance of the cluster; the writer is refused where the engine version must restart for that.'),
+    certificateAuthority: z
+      .string()
+      .max(identifierMax)
+      .regex(/^[a-z][a-z0-9-]*$/, 'must be the name of a certificate authority such as rds-ca-rsa2048-g1')
+      .describe('The authority, such as rds-ca-rsa2048-g1.'),
+  }),
+  change: 'changes',
+  undo: { does: 'gives it a certificate of its former authority again' },
+  limits: { timeoutMs: hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 5_000 } },
+  outputs: { instance: text, certificateAuthority: text },
+});
+
 // The name of its instance is longer by two.
 const cloneName = z
   .string()
@@ -160,5 +178,6 @@ export const rds = {
     'rds.clone': rdsClone,
     'rds.deleteClone': rdsDeleteClone,
     'rds.upgradeEngine': rdsUpgradeEngine,
+    'rds.rotateCertificate': rdsRotateCertificate,
   },
 } as const satisfies SystemDeclaration;

@@ -49,6 +49,7 @@ export function instanceAnswer({ name: cluster, region, engine }: DatabaseCluste
     EngineVersion: instance.engineVersion,
     AvailabilityZone: instance.zone,
     PromotionTier: instance.promotionTier,
+    CACertificateIdentifier: instance.certificateAuthority,
     PendingModifiedValues: instance.pendingModifiedValues,
   };
 }

@@ -76,6 +76,13 @@ export function engineVersionAnswers(asked: { engine?: string; version?: string 
         IsMajorVersionUpgrade: major.includes(target),
       })),
     ),
+    SupportsCertificateRotationWithoutRestart: !restartsForCertificates.includes(version),
     Status: 'available',
   }));
 }
+
+/** Engine versions that take another certificate with a restart only. */
+const restartsForCertificates = ['8.0.mysql_aurora.3.08.0'];
+
+/** The authorities that certificates can be of; the first one is that of instances which are there when the world starts. */
+export const certificateAuthorities = ['rds-ca-2019', 'rds-ca-rsa2048-g1', 'rds-ca-rsa4096-g1', 'rds-ca-ecc384-g1'];

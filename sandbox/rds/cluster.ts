@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
-import { isOffered, minorTargets } from './catalogue.ts';
+import { certificateAuthorities, isOffered, minorTargets } from './catalogue.ts';
 import {
   DatabaseFault,
   type AcceptedFailover,
@@ -39,6 +39,7 @@ const resourceIdAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 export interface InstanceChange {
   instanceClass?: string;
   promotionTier?: number;
+  certificateAuthority?: string;
   applyImmediately: boolean;
 }
 
@@ -105,6 +106,7 @@ export class DatabaseCluster {
       status: 'available',
       engineVersion: seed.engineVersion,
       parameterGroupStatus: 'in-sync',
+      certificateAuthority: certificateAuthorities[0] ?? '',
       pendingModifiedValues: {},
     }));
   }
@@ -140,7 +142,7 @@ export class DatabaseCluster {
   }
 
   /** ModifyDBInstance; without ApplyImmediately it waits for the maintenance window, which never comes here. */
-  modifyInstance(name: string, { instanceClass, promotionTier, applyImmediately }: InstanceChange): DatabaseInstance {
+  modifyInstance(name: string, { instanceClass, promotionTier, certificateAuthority, applyImmediately }: InstanceChange): DatabaseInstance {
     const instance = this.instance(name);
     if (!instance) throw new DatabaseFault('DBInstanceNotFound', `DBInstance ${name} not found.`, 404);
     if (instance.status !== 'available') {
@@ -154,6 +156,11 @@ export class DatabaseCluster {
     this.changesAccepted += 1;
     if (instanceClass !== undefined && instanceClass !== instance.instanceClass) {
       instance.pendingModifiedValues.DBInstanceClass = instanceClass;
+    }
+    if (certificateAuthority !== undefined) {
+      if (applyImmediately) this.changeCertificate(instance, certificateAuthority);
+      else instance.pendingModifiedValues.CACertificateIdentifier = certificateAuthority;
+      return instance;
     }
     // Whatever else is pending goes along.
     const wanted = applyImmediately ? instance.pendingModifiedValues.DBInstanceClass : undefined;
@@ -171,6 +178,19 @@ export class DatabaseCluster {
       });
     });
     return instance;
+  }
+
+  /** ModifyDBInstance with another certificate authority; here it restarts the instance for the moment that takes. */
+  private changeCertificate(instance: DatabaseInstance, certificateAuthority: string): void {
+    if (certificateAuthority === instance.certificateAuthority) return;
+    instance.pendingModifiedValues.CACertificateIdentifier = certificateAuthority;
+    this.clock.after(statusLagMs, () => {
+      instance.status = 'modifying';
+      this.clock.after(settingChangeMs, () => {
+        Object.assign(instance, { certificateAuthority, status: 'available' });
+        delete instance.pendingModifiedValues.CACertificateIdentifier;
+      });
+    });
   }
 
   /** ModifyDBCluster with another engine version; without ApplyImmediately it waits for a window, which never comes here. */
@@ -266,7 +286,7 @@ export class DatabaseCluster {
     const instance: DatabaseInstance = {
       ...{ name, instanceClass, zone: `${this.region}a`, promotionTier: 1, lagMs: undefined, status: 'creating' },
       ...{ resourceId: `db-${this.random.text(26, resourceIdAlphabet)}`, engineVersion: this.engineVersion },
-      ...{ parameterGroupStatus: 'in-sync', pendingModifiedValues: {} },
+      ...{ parameterGroupStatus: 'in-sync', pendingModifiedValues: {}, certificateAuthority: certificateAuthorities[0] ?? '' },
     };
     this.instances.push(instance);
     if (this.writer === '') this.writer = name;

@@ -29,6 +29,7 @@ export interface DatabaseInstance extends Required<Omit<DatabaseInstanceSeed, 'l
   engineVersion: string;
   /** Whether it runs with the parameters of its group: `in-sync` or `pending-reboot`. */
   parameterGroupStatus: string;
+  certificateAuthority: string;
   /** What waits for the maintenance window, by the names of the API. */
   pendingModifiedValues: Record<string, string>;
   /** Undefined where CloudWatch has no value of it. */

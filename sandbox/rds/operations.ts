@@ -1,5 +1,5 @@
 import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer, snapshotAnswer } from './answers.ts';
-import { engineVersionAnswers, orderableAnswers } from './catalogue.ts';
+import { certificateAuthorities, engineVersionAnswers, orderableAnswers } from './catalogue.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault, type DatabaseEvent } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
@@ -50,10 +50,13 @@ export const operations: Readonly<Record<string, Operation>> = {
     const wanted = form.get('DBInstanceClass') ?? undefined;
     if (wanted !== undefined && !instanceClass.test(wanted)) invalid(`Invalid DB Instance class: ${wanted}`);
     const promotionTier = form.has('PromotionTier') ? wholeNumber(form, 'PromotionTier', 0, promotionTierMax) : undefined;
+    const certificateAuthority = form.get('CACertificateIdentifier') ?? undefined;
+    if (certificateAuthority !== undefined && !certificateAuthorities.includes(certificateAuthority)) {
+      throw new DatabaseFault('CertificateNotFound', `Certificate ${certificateAuthority} not found.`, 404);
+    }
     const applyImmediately = form.get('ApplyImmediately') === 'true';
-    return {
-      DBInstance: instanceAnswer(cluster, cluster.modifyInstance(name, { instanceClass: wanted, promotionTier, applyImmediately })),
-    };
+    const change = { instanceClass: wanted, promotionTier, certificateAuthority, applyImmediately };
+    return { DBInstance: instanceAnswer(cluster, cluster.modifyInstance(name, change)) };
   },
 
   ModifyDBCluster: (form, clusters) => {
@@ -98,6 +101,15 @@ export const operations: Readonly<Record<string, Operation>> = {
     if (form.get('SkipFinalSnapshot') !== 'true') invalid('The sandbox takes no final snapshots.');
     cluster.delete();
     return { DBCluster: clusterAnswer(cluster) };
+  },
+
+  DescribeCertificates: (form) => {
+    const rows = certificateAuthorities.map((name) => ({
+      CertificateIdentifier: name,
+      CertificateType: 'CA',
+      ValidTill: new Date(name === 'rds-ca-2019' ? '2024-08-22T17:08:50Z' : '2061-05-20T00:00:00Z'),
+    }));
+    return pageOf(form, 'Certificates', 'Certificate', rows);
   },
 
   DescribeDBEngineVersions: (form) => {

@@ -183,6 +183,12 @@ export const scenarios: readonly ActionScenario[] = [
     input: async () => ({ instance: 'demo-b', instanceClass: 'db.r6g.xlarge' }),
   },
   {
+    action: 'rds.rotateCertificate',
+    kind: 'rds',
+    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    input: async () => ({ instance: 'demo-a', certificateAuthority: 'rds-ca-rsa2048-g1' }),
+  },
+  {
     action: 'rds.takeSnapshot',
     kind: 'rds',
     seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),

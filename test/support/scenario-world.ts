@@ -73,7 +73,9 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   }
   const databases = world.databases.flatMap((database) => [database, ...database.clones]);
   for (const { name, status, engineVersion, writer, instances } of databases) {
-    const members = instances.map((one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status} ${one.engineVersion}`);
+    const members = instances.map(
+      (one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status} ${one.engineVersion} ${one.certificateAuthority}`,
+    );
     objects[`Database ${name}`] = `${status} ${engineVersion}, writer ${writer}, ${members.join(', ')}`;
   }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];

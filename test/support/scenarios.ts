@@ -42,6 +42,10 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
     const readers = [`${cluster}-b`, `${cluster}-c`];
     return { region, cluster, writer: `${cluster}-a`, readers, to: readers[0] ?? '', instanceClass: 'db.r6g.xlarge' };
   },
+  'rds-certificate-rotation': ({ region, cluster }) => {
+    const readers = [`${cluster}-b`, `${cluster}-c`];
+    return { region, cluster, readers, writer: `${cluster}-a`, certificateAuthority: 'rds-ca-rsa2048-g1' };
+  },
   'certificate-authority-rotation': ({ region, cluster }) => {
     return { region, cluster, outgoing: outgoingAuthority, olderNodes: 'accept', bake: '1s' };
   },
@@ -103,7 +107,13 @@ const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
 };
 
 /** Runbooks for an Aurora cluster, which is called as the EKS cluster of its world is. */
-const forDatabases: readonly string[] = ['aurora-failover', 'aurora-minor-upgrade', 'aurora-rolling-class', 'aurora-snapshot'];
+const forDatabases: readonly string[] = [
+  'aurora-failover',
+  'aurora-minor-upgrade',
+  'aurora-rolling-class',
+  'aurora-snapshot',
+  'rds-certificate-rotation',
+];
 
 /** The kind of target that a shipped runbook works on in its scenario. */
 export function targetKindOf(runbook: string): 'eks' | 'rds' {

@@ -33,6 +33,7 @@ async function lifeOfADatabase(): Promise<Exchange[]> {
   await carryOut('rds.modifyInstance', { instance: 'demo-b', instanceClass: 'db.r6g.xlarge' });
   await carryOut('rds.failover', { writer: 'demo-a', to: 'demo-b' });
   await carryOut('rds.takeSnapshot', {});
+  await carryOut('rds.rotateCertificate', { instance: 'demo-a', certificateAuthority: 'rds-ca-rsa2048-g1' });
   await carryOut('rds.clone', { name: 'demo-drill' });
   await carryOut('rds.deleteClone', { name: 'demo-drill' });
   await carryOut('rds.upgradeEngine', { from: '16.4', to: '16.6' });

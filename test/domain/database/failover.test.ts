@@ -17,7 +17,15 @@ const failed = 'Cluster failover failed, check the health of your cluster instan
 const returned = 'Promoting previous primary again: a';
 
 function instance(name: string, isWriter: boolean, status = 'available'): DatabaseInstance {
-  const fixed = { instanceClass: 'db.r6g.large', zone: 'z', engineVersion: '16.4', promotionTier: 1, parameterGroupStatus: 'in-sync' };
+  const ca = { certificateAuthority: 'rds-ca-rsa2048-g1' };
+  const fixed = {
+    instanceClass: 'db.r6g.large',
+    zone: 'z',
+    engineVersion: '16.4',
+    promotionTier: 1,
+    parameterGroupStatus: 'in-sync',
+    ...ca,
+  };
   return { name, resourceId: `db-${name}`, isWriter, status, pendingChanges: [], ...fixed };
 }
 

@@ -3,7 +3,15 @@ import { sizeOf, type Database, type DatabaseInstance } from '../../../domain/da
 import { bestReader, unfitnessOf } from '../../../domain/database/reader-fitness.ts';
 
 function instance(name: string, differences: Partial<DatabaseInstance> = {}): DatabaseInstance {
-  const fixed = { instanceClass: 'db.r6g.xlarge', zone: 'z', engineVersion: '16.4', promotionTier: 1, parameterGroupStatus: 'in-sync' };
+  const ca = { certificateAuthority: 'rds-ca-rsa2048-g1' };
+  const fixed = {
+    instanceClass: 'db.r6g.xlarge',
+    zone: 'z',
+    engineVersion: '16.4',
+    promotionTier: 1,
+    parameterGroupStatus: 'in-sync',
+    ...ca,
+  };
   return { name, resourceId: `db-${name}`, isWriter: false, status: 'available', pendingChanges: [], ...fixed, ...differences };
 }
 

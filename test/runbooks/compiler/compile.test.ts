@@ -484,6 +484,7 @@ describe('the shipped runbooks', () => {
       'node-maintenance',
       'node-reboot',
       'zone-evacuation',
+      'rds-certificate-rotation',
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
