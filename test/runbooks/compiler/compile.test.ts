@@ -483,8 +483,8 @@ describe('the shipped runbooks', () => {
       'node-groups-update',
       'node-maintenance',
       'node-reboot',
-      'zone-evacuation',
       'rds-certificate-rotation',
+      'zone-evacuation',
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
