@@ -63,7 +63,7 @@ import type { Ticket } from '../domain/ticket.ts';
 import { requireWorker, type TemporalSettings } from './connection.ts';
 import { entriesOf, lastKnownOf, outsideEndOf, type HistoryEntry, type LastKnown, type OutsideEnd } from './last-known.ts';
 import { silenceMs, silenceOf, tellingWhenSilent, withinTime, type Silence } from './temporal/silence.ts';
-import { answerTimeoutMs, askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAgain } from './temporal/asking.ts';
+import { askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAgain } from './temporal/asking.ts';
 import { eventsOf, type RunBundle } from './run-bundle.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
@@ -626,7 +626,7 @@ export class Holdpoint {
     } catch (error) {
       if (saysThatReplayFailed(error)) throw new HoldpointError('run-not-replayed', { target: handle.workflowId }, { cause: error });
       if (!isUnanswered(error)) throw error;
-      const details = { target: handle.workflowId, seconds: answerTimeoutMs / 1000, queue: this.settings.taskQueue };
+      const details = { target: handle.workflowId, queue: this.settings.taskQueue };
       throw new HoldpointError('run-silent', details, { cause: error });
     }
   }

@@ -330,7 +330,7 @@ export const errorKinds = {
   },
   'run-silent': {
     consequence: 'retry',
-    message: 'The run on {target} has not answered within {seconds} s: no worker on the task queue {queue} has taken the question.',
+    message: 'The run on {target} does not answer: no worker on the task queue {queue} has taken the question.',
     remedy: 'Start a worker, or look into the logs of those that run; then try again.',
   },
   'run-not-replayed': {

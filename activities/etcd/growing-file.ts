@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import type { FileDigest } from '../../domain/backup/manifest.ts';
 import { waitOrStop } from '../action.ts';
 
@@ -50,7 +50,7 @@ export async function followFile({ file, copy, stallTimeoutMs, over, onBytes }: 
     for (;;) {
       // Looked at before the file is, so that nothing which was written until then is left.
       const isOver = over.aborted;
-      source ??= await open(file, 'r').catch(() => undefined);
+      source ??= await openRegular(file);
       const bytesRead = source ? (await source.read(piece, 0, pieceBytes, digest.bytes)).bytesRead : 0;
       const nowMs = performance.now();
       if (bytesRead > 0) {
@@ -70,6 +70,15 @@ export async function followFile({ file, copy, stallTimeoutMs, over, onBytes }: 
     await source?.close();
     await target.close();
   }
+}
+
+/** Undefined where there is none yet, or something else than a file: a device may have no end. */
+async function openRegular(file: string): Promise<FileHandle | undefined> {
+  const isRegular = await stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+  return isRegular ? open(file, 'r').catch(() => undefined) : undefined;
 }
 
 /** Reads a whole file for its digest. */

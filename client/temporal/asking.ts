@@ -12,11 +12,10 @@ import { earlyEventWords } from '../../workflows/messages.ts';
 
 /**
  * When an unanswered question is asked again: beside many updates, the server can keep one back for a task that does not come. Each
- * has its own time, so that a process that has stood still for a while still asks as often.
+ * has its own time, so that a process that has stood still for a while still asks as often. Left alone, the client asks for half a
+ * minute, and says only that it has failed.
  */
 const askTimesMs = [3_000, 3_000, 4_000];
-/** How long all of that lasts; left alone, the client asks for half a minute, and says only that it has failed. */
-export const answerTimeoutMs = askTimesMs.reduce((sum, timeMs) => sum + timeMs);
 const pauseMs = 250;
 /** How often a word is sent, or a result waited for, where the server has not answered. */
 const sendsMax = 5;

@@ -92,6 +92,13 @@ describe('a snapshot that does not come to its end leaves nothing, and says why'
       60_000,
     ],
     ['the disk is full', 'echo "Error: write $3.part: no space left on device" >&2; exit 1', 'no space left on device', 60_000],
+    // Reading such a device has no end.
+    [
+      'it is written to a device that is full',
+      'ln -s /dev/full "$3.part"; sleep 0.2; echo "Error: no space left on device" >&2; exit 1',
+      'no space left on device',
+      60_000,
+    ],
   ])('%s', async (_title, script, reason, stallTimeoutMs) => {
     const { failure, left } = await taken(script, never, stallTimeoutMs);
     expect(failure).toMatchObject({ code: 'snapshot-interrupted', message: expect.stringContaining(reason) });
