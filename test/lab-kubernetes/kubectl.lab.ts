@@ -22,44 +22,45 @@ const programs = [await onPath('kubectl', process.env), (await isExecutable(newe
   (path) => path !== undefined,
 );
 
+/** By a label that no other file of the lab gives: `kubectl drain` looks for pods in all namespaces, and others leave some. */
 function manifest(replicas: number): string {
-  const template = podTemplate('web', { readinessSeconds: 0.5 });
-  const metadata = { name: 'web', labels: { app: 'web' } };
-  const spec = { replicas, selector: { matchLabels: { app: 'web' } }, template };
+  const template = podTemplate('parcel', { readinessSeconds: 0.5 });
+  const metadata = { name: 'parcel', labels: { app: 'parcel' } };
+  const spec = { replicas, selector: { matchLabels: { app: 'parcel' } }, template };
   return JSON.stringify({ apiVersion: 'apps/v1', kind: 'Deployment', metadata, spec });
 }
 
 const images = ['-o', 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image}'];
 
-/** What people do with a cluster, one after another; FILE and MISTAKE are manifests, NODE is where a pod of web is. */
+/** What people do with a cluster, one after another; FILE and MISTAKE are manifests, NODE is where a pod of parcel is. */
 const commands: string[][] = [
   ['create', 'deployment', 'tool', '--image=tool:1', '--replicas=0'],
   ['get', 'deployment', 'tool', ...images],
-  ['create', 'pdb', 'web', '--selector=app=web', '--max-unavailable=1'],
+  ['create', 'pdb', 'parcel', '--selector=app=parcel', '--max-unavailable=1'],
   ['create', 'job', 'once', '--image=once:1'],
-  ['create', 'service', 'clusterip', 'web', '--tcp=80:8080'],
+  ['create', 'service', 'clusterip', 'parcel', '--tcp=80:8080'],
   ['create', 'secret', 'generic', 'key', '--from-literal=a=b'],
   ['get', 'secret', 'key', '-o', 'jsonpath={.data}'],
   ['apply', '-f', 'FILE'],
-  ['rollout', 'status', 'deployment/web', '--timeout=50s'],
+  ['rollout', 'status', 'deployment/parcel', '--timeout=50s'],
   ['apply', '-f', 'FILE'],
   ['apply', '-f', 'MISTAKE'],
-  ['scale', 'deployment/web', '--replicas=3'],
-  ['wait', '--for=condition=Available', 'deployment/web', '--timeout=50s'],
-  ['wait', '--for=jsonpath={.status.readyReplicas}=3', 'deployment/web', '--timeout=50s'],
-  ['get', 'deployment', 'web', '--subresource=scale', '-o', 'jsonpath={.spec.replicas}'],
-  ['get', 'pods', '-l', 'app=web', '--no-headers', '-o', 'custom-columns=PHASE:.status.phase'],
-  ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=web', '-o', 'jsonpath={.items[*].endpoints[*].conditions.ready}'],
-  ['describe', 'deployment', 'web'],
-  ['describe', 'pdb', 'web'],
-  ['events', '--for', 'deployment/web'],
+  ['scale', 'deployment/parcel', '--replicas=3'],
+  ['wait', '--for=condition=Available', 'deployment/parcel', '--timeout=50s'],
+  ['wait', '--for=jsonpath={.status.readyReplicas}=3', 'deployment/parcel', '--timeout=50s'],
+  ['get', 'deployment', 'parcel', '--subresource=scale', '-o', 'jsonpath={.spec.replicas}'],
+  ['get', 'pods', '-l', 'app=parcel', '--no-headers', '-o', 'custom-columns=PHASE:.status.phase'],
+  ['get', 'endpointslices', '-l', 'kubernetes.io/service-name=parcel', '-o', 'jsonpath={.items[*].endpoints[*].conditions.ready}'],
+  ['describe', 'deployment', 'parcel'],
+  ['describe', 'pdb', 'parcel'],
+  ['events', '--for', 'deployment/parcel'],
   ['explain', 'pods.spec.containers.imagePullPolicy'],
   ['explain', 'poddisruptionbudgets.spec.nonsense'],
-  ['drain', 'NODE', '--ignore-daemonsets', '--pod-selector=app=web', '--timeout=50s'],
+  ['drain', 'NODE', '--ignore-daemonsets', '--pod-selector=app=parcel', '--timeout=50s'],
   ['uncordon', 'NODE'],
-  ['rollout', 'restart', 'deployment/web'],
-  ['rollout', 'status', 'deployment/web', '--timeout=50s'],
-  ['delete', 'deployment/web', 'pdb/web', 'svc/web', 'job/once'],
+  ['rollout', 'restart', 'deployment/parcel'],
+  ['rollout', 'status', 'deployment/parcel', '--timeout=50s'],
+  ['delete', 'deployment/parcel', 'pdb/parcel', 'svc/parcel', 'job/once'],
 ];
 
 /** Names, times and what is said while something goes on are those of a world; what is left is what was done and how things are. */
@@ -70,7 +71,7 @@ function essential(command: readonly string[], text: string, names: Readonly<Rec
     .map((line) =>
       line
         .trim()
-        .replace(/\b(web|once)(-[a-z0-9]+){1,2}\b/g, '$1-POD')
+        .replace(/\b(parcel|once)(-[a-z0-9]+){1,2}\b/g, '$1-POD')
         .replaceAll(/ {2,}/g, '  '),
     )
     .filter((line) => line !== '' && !/^(Waiting for|evicting pod|I\d{4}|E\d{4}|error when evicting)/.test(line));
@@ -89,8 +90,8 @@ describe('kubectl says the same of the sandbox as of a real control plane', () =
   beforeAll(async () => {
     sandbox = await startSandbox({ seed: worldOf([], 3), speed, randomSeed: 7 });
     home = await mkdtemp(join(tmpdir(), 'kubectl-'));
-    await writeFile(join(home, 'web.json'), manifest(2));
-    await writeFile(join(home, 'mistake.json'), manifest(2).replace('"replicas"', '"replicaz"').replaceAll('"web"', '"other"'));
+    await writeFile(join(home, 'parcel.json'), manifest(2));
+    await writeFile(join(home, 'mistake.json'), manifest(2).replace('"replicas"', '"replicaz"').replaceAll('"parcel"', '"other"'));
   });
 
   afterAll(async () => {
@@ -115,9 +116,9 @@ describe('kubectl says the same of the sandbox as of a real control plane', () =
     let node = '';
     for (const command of commands) {
       if (node === '' && command.includes('NODE')) {
-        node = (await kubectl(['get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].spec.nodeName}'])).trim();
+        node = (await kubectl(['get', 'pods', '-l', 'app=parcel', '-o', 'jsonpath={.items[0].spec.nodeName}'])).trim();
       }
-      const real: Record<string, string> = { FILE: join(home, 'web.json'), MISTAKE: join(home, 'mistake.json'), NODE: node };
+      const real: Record<string, string> = { FILE: join(home, 'parcel.json'), MISTAKE: join(home, 'mistake.json'), NODE: node };
       const text = await kubectl(command.map((word) => real[word] ?? word));
       said.push([command.join(' '), ...essential(command, text, { ...real, NAMESPACE: namespace })]);
     }
