@@ -14,7 +14,8 @@ export const target = { kind: 'rds', region: 'eu-central-1', name: 'demo' };
 export const instances = ['demo-a', 'demo-b', 'demo-c'];
 /** Where a worker finds the addresses of the probe. */
 const variables = { writer: 'HOLDPOINT_TEST_WRITER_URL', reader: 'HOLDPOINT_TEST_READER_URL' };
-const writesPerSecond = 50;
+/** As many as the configuration allows: an outage is known to the time between two writes, before it and after it. */
+const writesPerSecond = 200;
 
 /** Every action, as a worker has them whose configuration says how the outage of the cluster is measured. */
 export function actionsWithProbe(): ReadonlyMap<string, AnyAction> {
