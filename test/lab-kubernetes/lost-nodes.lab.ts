@@ -60,7 +60,7 @@ test('a drain whose destination goes in the middle sends no more pods, and is st
   const { code, message } = await failure;
   evictions.stop();
   expect(code).toBe('action-stuck');
-  expect(message).toMatch(/For more than 8 s, \d new pods? found no node: lost-nodes\/\S+ \(0\/\d+ nodes are available: /);
+  expect(message).toMatch(/For more than 8 s, \d+ new pods? found no node: lost-nodes\/\S+ \(0\/\d+ nodes are available: /);
   const { body } = await send(door, 'GET', `/api/v1/namespaces/${namespace}/pods`);
   const pods = body.items as PodSeen[];
   // The node after the one in hand has lost nothing, and each pod that went was sent once.
