@@ -11,7 +11,7 @@ import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { inParallel } from '../kubernetes/client/read.ts';
 import { followMeasured, measurementNote } from './outage-measurement.ts';
-import { readDatabase, readFailoverEvents, readLag, readMaintenance } from './read.ts';
+import { lastTimeOf, readDatabase, readFailoverEvents, readLag, readMaintenance } from './read.ts';
 import { isRefusal } from './refusal.ts';
 
 const estimateMs = 45_000;
@@ -56,11 +56,7 @@ async function planFailover(clients: Clients, input: Input, { target, expected =
   const events = await readFailoverEvents(clients, target);
   const present = writerOf(database);
   const from = instanceOf(database, input.writer);
-  const lastFailoverAt =
-    events
-      .map(({ at }) => at)
-      .sort()
-      .at(-1) ?? null;
+  const lastFailoverAt = lastTimeOf(events);
   const stay = { name: present?.name ?? input.writer, resourceId: present?.resourceId ?? '' };
   const { waitForFailover } = input;
   const facts: FailoverFacts = { databaseResourceId: database.resourceId, from: stay, to: stay, lastFailoverAt, waitForFailover };

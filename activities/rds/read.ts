@@ -229,3 +229,9 @@ function databaseOf(cluster: DBCluster, instances: readonly DBInstance[]): Datab
 function namesIn(values: object | undefined): string[] {
   return Object.entries(values ?? {}).flatMap(([setting, value]) => (value === undefined ? [] : [setting]));
 }
+
+/** When RDS told of something last; null where it has told of nothing. */
+export function lastTimeOf(events: readonly { at: string }[]): string | null {
+  const times = events.map(({ at }) => at).sort();
+  return times.at(-1) ?? null;
+}

@@ -12,7 +12,7 @@ import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type 
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
 import { followMeasured, measurementNote } from './outage-measurement.ts';
-import { readDatabase, readMaintenance, readMaintenanceEvents, readUpgradeTargets } from './read.ts';
+import { lastTimeOf, readDatabase, readMaintenance, readMaintenanceEvents, readUpgradeTargets } from './read.ts';
 import { isRefusal } from './refusal.ts';
 
 /** All instances restart at once; how long the rest takes depends on the size of the cluster. */
@@ -50,11 +50,7 @@ async function planUpgrade(clients: Clients, { from, to }: Input, { target }: Ac
   const database = await readDatabase(clients, target);
   const object = `Database/${target.name}`;
   const events = await readMaintenanceEvents(clients, target);
-  const lastEventAt =
-    events
-      .map(({ at }) => at)
-      .sort()
-      .at(-1) ?? null;
+  const lastEventAt = lastTimeOf(events);
   const instances = database.instances.map(({ name, resourceId }) => ({ name, resourceId }));
   const isThere = database.engineVersion === to && database.instances.every(({ engineVersion }) => engineVersion === to);
   const facts: EngineUpgradeFacts = { databaseResourceId: database.resourceId, from: isThere ? to : from, to, instances, lastEventAt };

@@ -2,6 +2,7 @@ import type { DatabaseCluster } from '../../sandbox/rds/cluster.ts';
 import { DatabaseFault, type DatabaseInstance, type FailoverTwist } from '../../sandbox/rds/model.ts';
 import type { Deed } from './circumstances.ts';
 import type { SimulatedCloud } from './environment.ts';
+import { PassingTrouble } from './passing-trouble.ts';
 import type { SimulatedTarget } from './world.ts';
 
 /** More than any plan allows. */
@@ -18,7 +19,7 @@ export class DatabaseOthers {
   private readonly sandbox: SimulatedCloud;
   private readonly simulated: SimulatedTarget;
   private readonly database: DatabaseCluster;
-  private readonly passing = new Map<string, () => void>();
+  private readonly passing = new PassingTrouble();
 
   constructor(sandbox: SimulatedCloud, simulated: SimulatedTarget, database: DatabaseCluster) {
     this.sandbox = sandbox;
@@ -57,7 +58,7 @@ export class DatabaseOthers {
 
   /** Ends what would have passed by itself, and whatever goes wrong. */
   stop(): void {
-    for (const end of this.passing.values()) end();
+    this.passing.stop();
     this.database.twist = undefined;
     this.sandbox.world.faults.set({ rate: 0 });
   }
@@ -109,15 +110,7 @@ export class DatabaseOthers {
     });
   }
 
-  private forAWhile(told: string, forMs: number, { begin, end }: { begin: () => void; end: () => void }): void {
-    if (this.passing.has(told)) return;
-    begin();
-    const timer = setTimeout(() => this.passing.get(told)?.(), forMs);
-    this.passing.set(told, () => {
-      clearTimeout(timer);
-      this.passing.delete(told);
-      end();
-    });
-    this.told.push(`${told} for ${forMs} ms`);
+  private forAWhile(told: string, forMs: number, trouble: { begin: () => void; end: () => void }): void {
+    if (this.passing.begin(told, forMs, trouble)) this.told.push(`${told} for ${forMs} ms`);
   }
 }

@@ -3,6 +3,7 @@ import type { Actor } from '../../sandbox/kubernetes/store.ts';
 import type { Violation } from '../../sandbox/observer.ts';
 import type { Deed } from './circumstances.ts';
 import type { SimulatedCloud } from './environment.ts';
+import { PassingTrouble } from './passing-trouble.ts';
 import type { SimulatedTarget } from './world.ts';
 
 const cordonMark = 'holdpoint.dev/cordon';
@@ -29,7 +30,7 @@ export class Others {
   private readonly simulated: SimulatedTarget;
   private readonly eks: EKSClient;
   /** How to end what passes by itself. */
-  private readonly passing = new Map<string, () => void>();
+  private readonly passing = new PassingTrouble();
   private isStorm = false;
 
   constructor(sandbox: SimulatedCloud, simulated: SimulatedTarget, eks: EKSClient) {
@@ -75,7 +76,7 @@ export class Others {
 
   /** Ends what would have passed by itself, and whatever goes wrong. */
   stop(): void {
-    for (const end of this.passing.values()) end();
+    this.passing.stop();
     this.sandbox.world.faults.set({ rate: 0 });
   }
 
@@ -157,16 +158,8 @@ export class Others {
     this.forAWhile('let every call fail', forMs, { begin: () => set(true), end: () => set(false) });
   }
 
-  private forAWhile(told: string, forMs: number, { begin, end }: { begin: () => void; end: () => void }): void {
-    if (this.passing.has(told)) return;
-    begin();
-    const timer = setTimeout(() => this.passing.get(told)?.(), forMs);
-    this.passing.set(told, () => {
-      clearTimeout(timer);
-      this.passing.delete(told);
-      end();
-    });
-    this.told.push(`${told} for ${forMs} ms`);
+  private forAWhile(told: string, forMs: number, trouble: { begin: () => void; end: () => void }): void {
+    if (this.passing.begin(told, forMs, trouble)) this.told.push(`${told} for ${forMs} ms`);
   }
 
   private setFaults(): void {
