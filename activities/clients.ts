@@ -2,6 +2,7 @@ import type { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
 import type { RDS } from '@aws-sdk/client-rds';
+import type { SSM } from '@aws-sdk/client-ssm';
 import { HoldpointError } from '../domain/errors.ts';
 import { ownValue } from '../domain/map.ts';
 import type { ConfiguredWaiver } from '../domain/preflight/waiver.ts';
@@ -29,6 +30,7 @@ export interface Clients {
   eks(region: string): EKSClient;
   ec2(region: string): Promise<EC2>;
   cloudwatch(region: string): Promise<CloudWatch>;
+  ssm(region: string): Promise<SSM>;
   rds(region: string): Promise<DatabaseClients>;
   /** What gates may ask over HTTP. */
   endpoints: ReadEndpoints;
@@ -102,6 +104,10 @@ export function createClients({
     const { CloudWatch } = await import('@aws-sdk/client-cloudwatch');
     return new CloudWatch({ region, ...settings });
   });
+  const ssm = onePerRegion(async (region) => {
+    const { SSM } = await import('@aws-sdk/client-ssm');
+    return new SSM({ region, ...settings });
+  });
   const rds = onePerRegion(async (region) => {
     const { RDS } = await import('@aws-sdk/client-rds');
     const clientOf = (maxAttempts: number): RDS => {
@@ -127,7 +133,7 @@ export function createClients({
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, etcdClusters);
   const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, backupPlaces);
   const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await probes(), formatTarget(target));
-  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe, ...(place !== undefined && { place }) };
+  return { eks, ec2, cloudwatch, ssm, rds, endpoints, waivers, kubernetes, etcd, backups, probe, ...(place !== undefined && { place }) };
 }
 
 async function accessOf(target: Target, clusters: Required<ConfigurationReaders>['clusters']): Promise<ClusterAccess> {

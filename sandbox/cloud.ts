@@ -6,8 +6,9 @@ import { createEksHandler, type EksHandler } from './eks/handler.ts';
 import type { DatabaseCluster } from './rds/cluster.ts';
 import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 import { createS3Handler, isS3Request } from './s3/handler.ts';
+import { createSsmHandler, isSsmRequest } from './ssm/handler.ts';
 
-/** The AWS face of a world: EKS, what belongs to it of EC2, RDS, CloudWatch, and a bucket for evidence, on one endpoint. */
+/** The AWS face of a world: EKS, what belongs to it in EC2, RDS, CloudWatch, SSM, and a bucket for evidence, on one endpoint. */
 export interface Cloud extends Pick<
   EksHandler,
   'setNodegroupIssue' | 'setFreeAddresses' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'processors' | 'setProcessorsMax'
@@ -26,11 +27,13 @@ export function createCloud(world: CloudWorld): Cloud {
   const databases = (): readonly DatabaseCluster[] => world.databases ?? [];
   const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults, databases, eks.processors);
   const rds = createRdsHandler(databases, () => world.faults);
+  const ssm = createSsmHandler(world.faults);
   const s3 = createS3Handler([{ name: 'evidence', objectLock: { retention: { mode: 'GOVERNANCE', days: 1 } } }]);
   return {
     handle: (request, response) => {
       if (isS3Request(request)) s3.handle(request, response);
       else if (isCloudwatchRequest(request)) cloudwatch(request, response);
+      else if (isSsmRequest(request)) ssm(request, response);
       else if (isRdsRequest(request)) rds(request, response);
       else if (isEc2Request(request)) ec2(request, response);
       else eks.handle(request, response);

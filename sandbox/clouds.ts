@@ -5,6 +5,7 @@ import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
 import { Faults } from './faults.ts';
 import type { DatabaseCluster } from './rds/cluster.ts';
 import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
+import { createSsmHandler, isSsmRequest } from './ssm/handler.ts';
 
 /** What a world of several answers with. */
 export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'processors' | 'databases'> & {
@@ -38,6 +39,7 @@ export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<
     return { used: uses.reduce((sum, { used }) => sum + used, 0), max: Math.max(0, ...uses.map(({ max }) => max)) };
   };
   const cloudwatch = createCloudwatchHandler(new Map(), noFaults, all, processors);
+  const ssm = createSsmHandler(noFaults);
   const handleOf = (path: string): RequestListener | undefined => {
     const [, first, name = ''] = path.split(/[/?]/);
     const [any] = clouds.values();
@@ -45,6 +47,7 @@ export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<
   };
   const server = createServer((request, response) => {
     if (isCloudwatchRequest(request)) return cloudwatch(request, response);
+    if (isSsmRequest(request)) return ssm(request, response);
     if (isRdsRequest(request)) return rds(request, response);
     if (isEc2Request(request)) return ec2(request, response);
     const handle = handleOf(request.url ?? '');

@@ -81,7 +81,11 @@ const eksCreateNodegroup = declareAction({
   input: z.strictObject({
     name: nodegroupName.describe('Name of the new node group.'),
     like: nodegroupName.describe('Node group whose settings are copied.'),
-    releaseVersion: releaseVersion.describe('AMI release of the new nodes; the latest one if left out.').optional(),
+    releaseVersion: releaseVersion
+      .describe(
+        'AMI release of the new nodes, or `latest`, which the plan names; if left out, EKS takes the newest one when it makes them.',
+      )
+      .optional(),
     version: kubernetesVersion.describe('Kubernetes version of the new nodes; that of the cluster if left out.').optional(),
   }),
   change: 'adds',
@@ -111,7 +115,9 @@ const eksUpdateNodegroupVersion = declareAction({
   input: z.strictObject({
     nodegroup: nodegroupName.describe('Name of the node group.'),
     version: kubernetesVersion.describe('Kubernetes version to go to; this or releaseVersion must be given.').optional(),
-    releaseVersion: releaseVersion.describe('AMI release to go to; this or version must be given.').optional(),
+    releaseVersion: releaseVersion
+      .describe('AMI release to go to, or `latest`, which the plan names; this or version must be given.')
+      .optional(),
     zeroBudgets: z
       .enum(['block', 'wait'])
       .default('block')

@@ -178,7 +178,7 @@ export const guards: readonly Guard[] = [
     file: 'activities/plan-limits.ts',
     from: '    this.over = AbortSignal.timeout(limitMs);',
     to: '    this.over = AbortSignal.timeout(limitMs * 1_000);',
-    test: 'test/attacks/hostile-worlds.test.ts',
+    test: 'test/attacks/hostile-worlds.long.ts',
     name: 'a moment before its limit',
   },
   {

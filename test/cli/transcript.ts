@@ -60,8 +60,12 @@ async function command(line: string, environment: Environment, names: Placeholde
   return [...output.slice(0, head === undefined ? output.length : Number(head)), `[exit ${outcome.code}]`];
 }
 
+/** What is said to whoever waits for a worker of this process: how busy the machine is decides whether it is. */
+const toldWhileWaiting = /^! No worker answers on the task queue in-process-/;
+
 function textOf({ lines }: Outcome): string {
-  return lines.map(({ stream, text }) => (stream === 'stderr' ? text.replace(/^(?=.)/gm, stderrMark) : text)).join('');
+  const asked = lines.filter(({ stream, text }) => stream !== 'stderr' || !toldWhileWaiting.test(text));
+  return asked.map(({ stream, text }) => (stream === 'stderr' ? text.replace(/^(?=.)/gm, stderrMark) : text)).join('');
 }
 
 function wordsOf(line: string): string[] {

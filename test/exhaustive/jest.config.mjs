@@ -12,8 +12,9 @@ export default {
   rootDir: '../..',
   testMatch: [
     '<rootDir>/test/exhaustive/*.exhaustive.ts',
-    '<rootDir>/test/attacks/{floods.long,fuzzer.test,limits.long,mutated-records.test}.ts',
+    '<rootDir>/test/attacks/{floods.long,fuzzer.long,limits.long,mutated-records.test}.ts',
     '<rootDir>/test/client/evidence.test.ts',
+    '<rootDir>/test/every-action/every-action.test.ts',
     '<rootDir>/test/runbooks/mutated-documents.test.ts',
   ],
 };

@@ -13,6 +13,7 @@ import { createCloudwatchHandler, isCloudwatchRequest } from '../../sandbox/clou
 import { createEc2Handler, isEc2Request } from '../../sandbox/ec2/handler.ts';
 import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
 import { createRdsHandler, isRdsRequest } from '../../sandbox/rds/handler.ts';
+import { createSsmHandler, isSsmRequest } from '../../sandbox/ssm/handler.ts';
 import type { ObserverReport } from '../../sandbox/observer.ts';
 import { nodeSpecOf, type Manifest, type WorldSeed } from '../../sandbox/seed.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -89,8 +90,10 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
         () => world.faults,
       );
       const ec2 = createEc2Handler(eks, world.faults);
+      const ssm = createSsmHandler(world.faults);
       return (request, response) => {
         if (isCloudwatchRequest(request)) cloudwatch(request, response);
+        else if (isSsmRequest(request)) ssm(request, response);
         else if (isRdsRequest(request)) rds(request, response);
         else if (isEc2Request(request)) ec2(request, response);
         else handle(request, response);

@@ -20,7 +20,7 @@ const longest = [
   'bench/simulation.long.ts',
   'bench/parked.long.ts',
   'bench/rotation.long.ts',
-  'attacks/fuzzer.test.ts',
+  'attacks/fuzzer.long.ts',
 ].map((name) => fileURLToPath(new URL(`../${name}`, import.meta.url)));
 for (const path of longest)
   if (!existsSync(path)) throw new Error(`${path} is not there: correct the list of test/support/longest-first.mjs`);

@@ -1,5 +1,4 @@
 import { CreateNodegroupCommand, type CreateNodegroupRequest, type Nodegroup } from '@aws-sdk/client-eks';
-import type { Target } from '../../../domain/target.ts';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import { expectedVersion } from '../../../domain/plan/expected.ts';
 import { isObject, type Json, type JsonObject } from '../../../domain/json.ts';
@@ -11,6 +10,7 @@ import type { Clients } from '../../clients.ts';
 import { awsError } from '../../failure.ts';
 import { nodeIsReady } from '../../kubernetes/client/read.ts';
 import { nodesAdded } from './expected-nodes.ts';
+import { findRelease } from './releases.ts';
 import { lastingTaints, startupTaint } from './startup-taints.ts';
 import {
   findNodegroup,
@@ -90,18 +90,21 @@ function tagBlockers({ name, like }: CreateInput, { tags }: JsonObject): Blocker
   return [{ object: `Nodegroup/${name}`, reason, remedy: `Take a tag off node group ${like} (aws eks untag-resource), then plan again.` }];
 }
 
-async function planCreate(clients: Clients, input: CreateInput, { target, expected = [] }: ActionContext): Promise<PlanOf<CreateFacts>> {
-  const existing = await findNodegroup(clients, target, input.name);
-  if (existing) return planExisting(clients, input, existing, target);
-  const like = await readNodegroup(clients, target, input.like);
+async function planCreate(clients: Clients, asked: CreateInput, context: ActionContext): Promise<PlanOf<CreateFacts>> {
+  const { target, expected = [] } = context;
+  const existing = await findNodegroup(clients, target, asked.name);
+  if (existing) return planExisting(clients, asked, existing, context);
+  const like = await readNodegroup(clients, target, asked.like);
   const { version: present = '' } = await readCluster(clients, target);
   const clusterVersion = expectedVersion(expected, `Cluster/${target.name}`) ?? present;
+  const { input, blockers, notes } = await withRelease(clients, asked, like, clusterVersion, context);
   const request = requestLike(like, input, clusterVersion);
   const desiredSize = like.scalingConfig?.desiredSize ?? 0;
   return {
     ...emptyPlan({ nodegroup: input.name, request, desiredSize }),
     effects: [createEffect(target.name, input, request, desiredSize)],
-    blockers: [...sameGroupBlockers(input), ...tagBlockers(input, request), ...versionBlockers(input, clusterVersion)],
+    blockers: [...sameGroupBlockers(input), ...tagBlockers(input, request), ...versionBlockers(input, clusterVersion), ...blockers],
+    notes,
     details: { like: input.like, desiredSize },
     outputs: { nodegroup: input.name },
     expects: nodesAdded(input.name, like, await nodesOfNodegroup(clients, target, input.like), desiredSize),
@@ -110,21 +113,43 @@ async function planCreate(clients: Clients, input: CreateInput, { target, expect
   };
 }
 
+/** With the release that is meant, where one is asked for; what is named by a version alone, EKS makes of its newest one. */
+async function withRelease(
+  clients: Clients,
+  input: CreateInput,
+  { amiType }: Nodegroup,
+  clusterVersion: string,
+  context: ActionContext,
+): Promise<{ input: CreateInput; blockers: Blocker[]; notes: string[] }> {
+  if (input.releaseVersion === undefined || amiType === 'CUSTOM') return { input, blockers: [], notes: [] };
+  const object = `Nodegroup/${input.name}`;
+  const version = input.version ?? clusterVersion;
+  const { releaseVersion, blockers, notes } = await findRelease(clients, { ...input, object, amiType, version }, context);
+  return { input: { ...input, releaseVersion }, blockers, notes };
+}
+
 /** A group of that name is used as it is, if it is what would be made. The one to copy may be gone when it has done its work. */
-async function planExisting(clients: Clients, input: CreateInput, existing: Nodegroup, target: Target): Promise<PlanOf<CreateFacts>> {
-  const { name } = input;
-  const like = await findNodegroup(clients, target, input.like);
+async function planExisting(
+  clients: Clients,
+  asked: CreateInput,
+  existing: Nodegroup,
+  context: ActionContext,
+): Promise<PlanOf<CreateFacts>> {
+  const { target } = context;
+  const { name } = asked;
+  const like = await findNodegroup(clients, target, asked.like);
   const { version: clusterVersion = '' } = await readCluster(clients, target);
+  const { input, blockers, notes: notesOfRelease } = await withRelease(clients, asked, existing, clusterVersion, context);
   const request = like ? requestLike(like, input, clusterVersion) : requestAlone(existing, input);
   const desiredSize = (like ?? existing).scalingConfig?.desiredSize ?? 0;
   const nodes = await nodesOfNodegroup(clients, target, name);
   const models = like ? await nodesOfNodegroup(clients, target, input.like) : nodes;
   const missing = desiredSize - nodes.filter(nodeIsReady).length;
-  const notes = [`Node group ${name} exists already and is used as it is.`];
+  const notes = [...notesOfRelease, `Node group ${name} exists already and is used as it is.`];
   if (!like) notes.push(`There is no node group ${input.like} (any more) to compare ${name} with.`);
   return {
     ...emptyPlan({ nodegroup: name, request, desiredSize }),
-    blockers: [...sameGroupBlockers(input), ...differenceBlockers(existing, request, name)],
+    blockers: [...sameGroupBlockers(input), ...differenceBlockers(existing, request, name), ...blockers],
     notes,
     details: { like: input.like, desiredSize },
     outputs: { nodegroup: name, nodes: nodes.map((node) => node.metadata?.name ?? '') },

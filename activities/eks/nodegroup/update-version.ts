@@ -5,6 +5,7 @@ import type { ActionContext, Observation, Undo } from '../../../domain/action.ts
 import type { PodView } from '../../../domain/drain/pod.ts';
 import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
 import { expectedVersion, type ExpectedChange } from '../../../domain/plan/expected.ts';
+import { latestRelease } from '../../../domain/version/ami-release.ts';
 import { kubernetesOfRelease, minorVersionOf, sameMinorVersion, skewProblem } from '../../../domain/version/version.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../../action.ts';
@@ -18,6 +19,7 @@ import {
 } from '../../kubernetes/drain/eviction-blockers.ts';
 import { askForUpdate, type WantedUpdate } from '../update/ask-for-update.ts';
 import { nodesAdded } from './expected-nodes.ts';
+import { findRelease, type AskedRelease } from './releases.ts';
 import { findNodegroup, nodesOfNodegroup, readNodegroup } from './nodegroup.ts';
 import { readCluster } from '../cluster.ts';
 import { readUpdates, updateInProgress } from '../update/read-updates.ts';
@@ -61,24 +63,26 @@ function wantedUpdate(clients: Clients, facts: UpdateFacts, { target }: ActionCo
   };
 }
 
-async function planUpdate(clients: Clients, input: UpdateInput, { target, expected = [] }: ActionContext): Promise<PlanOf<UpdateFacts>> {
+async function planUpdate(clients: Clients, input: UpdateInput, context: ActionContext): Promise<PlanOf<UpdateFacts>> {
+  const { target, expected = [] } = context;
   const nodegroup = await readNodegroup(clients, target, input.nodegroup);
   const cluster = await readCluster(clients, target);
   const present = await nodesOfNodegroup(clients, target, input.nodegroup);
   const names = present.map((node) => node.metadata?.name ?? '');
   const updating = nodegroup.status === 'UPDATING';
+  const object = `Nodegroup/${target.name}/${input.nodegroup}`;
+  const release = await findRelease(clients, { object, amiType: nodegroup.amiType, ...askedRelease(input, nodegroup) }, context);
   const facts: UpdateFacts = {
     nodegroup: input.nodegroup,
     nodegroupArn: nodegroup.nodegroupArn ?? null,
     from: { version: nodegroup.version ?? '', releaseVersion: nodegroup.releaseVersion ?? '' },
-    to: { version: input.version ?? null, releaseVersion: input.releaseVersion ?? null },
+    to: { version: input.version ?? null, releaseVersion: release.releaseVersion ?? null },
     // Whoever signs could not keep up with nodes that come and go while the plan waits for the end of an update.
     nodes: updating && input.waitForUpdate ? [] : names,
     force: input.force,
     waitForUpdate: input.waitForUpdate,
   };
   const there = !updating && isAt(nodegroup, facts) && (await isUniform(clients, target, input.nodegroup, present));
-  const object = `Nodegroup/${target.name}/${input.nodegroup}`;
   const { zero, blockers } = there || input.force ? noObstacles : await evictionObstacles(clients, target, names);
   return {
     ...emptyPlan(facts),
@@ -88,13 +92,15 @@ async function planUpdate(clients: Clients, input: UpdateInput, { target, expect
       waitOfEks,
     ),
     blockers: [
-      ...updateBlockers(object, nodegroup, facts, expectedVersion(expected, `Cluster/${target.name}`) ?? cluster.version ?? ''),
+      ...release.blockers,
+      ...updateBlockers(object, nodegroup, input, expectedVersion(expected, `Cluster/${target.name}`) ?? cluster.version ?? ''),
       ...zeroBudgetBlockers(zero.filter((found) => !isAccepted(found, input))),
       ...blockers,
     ],
     notes: [
       ...(input.force ? ['force: EKS terminates nodes whose pods it cannot evict within 15 minutes, budgets or not.'] : []),
-      ...(there && (input.version ?? input.releaseVersion) !== undefined ? [alreadyThere(nodegroup, facts)] : []),
+      ...release.notes,
+      ...(there && (input.version ?? input.releaseVersion) !== undefined ? [alreadyThere(nodegroup, facts, release.newest)] : []),
       ...(updating ? [await warningOfUpdate(clients, target, input)] : []),
     ],
     details: { nodes: names },
@@ -142,9 +148,17 @@ function updateEffects(object: string, nodegroup: Nodegroup, facts: UpdateFacts)
 }
 
 /** Whoever asks for an update wants one, mostly. */
-function alreadyThere({ version = '', releaseVersion = '' }: Nodegroup, { nodegroup, to }: UpdateFacts): string {
+function alreadyThere({ version = '', releaseVersion = '' }: Nodegroup, { nodegroup, to }: UpdateFacts, newest?: string): string {
   const is = `Node group ${nodegroup} is at ${version} already, release ${releaseVersion}: nothing is updated.`;
-  return to.releaseVersion === null ? `${is} For a newer release of ${version}, name it as \`releaseVersion\`.` : is;
+  if (newest === releaseVersion) return `${is} There is no newer release of ${version}.`;
+  if (to.releaseVersion !== null) return is;
+  const newer = newest === undefined ? 'For the newest release of' : `The newest release of ${version} is ${newest}; to go to it within`;
+  return `${is} ${newer} ${version}, give \`releaseVersion: ${latestRelease}\`.`;
+}
+
+/** Which release is meant, and of which Kubernetes version the nodes will be. */
+function askedRelease({ version, releaseVersion }: UpdateInput, nodegroup: Nodegroup): Pick<AskedRelease, 'version' | 'releaseVersion'> {
+  return { releaseVersion, version: version ?? kubernetesOfRelease(releaseVersion ?? '') ?? nodegroup.version ?? '' };
 }
 
 async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, waitForUpdate }: UpdateInput): Promise<string> {
@@ -154,13 +168,13 @@ async function warningOfUpdate(clients: Clients, target: Target, { nodegroup, wa
   return `Node group ${nodegroup} is UPDATING, by ${which}: ${then}.`;
 }
 
-function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFacts, clusterVersion: string): Blocker[] {
+function updateBlockers(object: string, nodegroup: Nodegroup, { version, releaseVersion }: UpdateInput, clusterVersion: string): Blocker[] {
   const blockers: Blocker[] = [];
   const { version: present = '' } = nodegroup;
   const release = nodegroup.releaseVersion ?? present;
   const versions = [...new Set([clusterVersion, present])];
-  const wanted = [to.version, to.releaseVersion].filter((text) => text !== null);
-  if (wanted.length === 0) {
+  const wanted = [version, releaseVersion].filter((text): text is string => text !== undefined && text !== latestRelease);
+  if (version === undefined && releaseVersion === undefined) {
     const remedy = `Give \`version\` or \`releaseVersion\`, whose form is such as ${release}: people sign what is named.`;
     const reason = `Neither a version nor a release to go to is given; it is at ${release}, the cluster at ${clusterVersion}.`;
     return [{ object, reason, remedy, ofInputs: true }];
@@ -172,7 +186,7 @@ function updateBlockers(object: string, nodegroup: Nodegroup, { to }: UpdateFact
       continue;
     }
     // A release of Bottlerocket says the version of the operating system.
-    if (text === to.releaseVersion && kubernetesOfRelease(text) === undefined) continue;
+    if (text === releaseVersion && kubernetesOfRelease(text) === undefined) continue;
     const skew = skewProblem(text, clusterVersion);
     if (skew) {
       const remedy = `Upgrade the control plane first (cluster-upgrade), or choose a release of ${versions.join(' or ')}.`;

@@ -105,7 +105,8 @@ describe('the plan', () => {
       estimateMs: 180_000,
       undoEstimateMs: 120_000,
     });
-    expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
+    // The question to Systems Manager whether there is such a release.
+    expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual(['POST /']);
   });
 
   test('leaves out the tags that only AWS may set.', async () => {
@@ -250,6 +251,9 @@ describe('field cases', () => {
     describeAs({ blue: { amiType: 'BOTTLEROCKET_x86_64', releaseVersion: '1.34.0-18d04e52' } });
     expect((await demo.plan(create, { ...green, releaseVersion: '1.36.0-0f1c5d6e' })).blockers).toEqual([]);
     expect((await demo.plan(create, { ...green, releaseVersion: '1.32-2026.06.13' })).blockers).toHaveLength(1);
+    expect((await demo.plan(create, { ...green, releaseVersion: '1.35.0-0f1c5d6e' })).blockers).toHaveLength(1);
+    const latest = await demo.plan(create, { ...green, releaseVersion: 'latest' });
+    expect([latest.blockers, latest.facts.request]).toEqual([[], expect.objectContaining({ releaseVersion: '1.36.0-0f1c5d6e' })]);
   });
 
   test('more/24: a node with a taint that an agent takes off is not done before that, whoever declares the taint.', async () => {

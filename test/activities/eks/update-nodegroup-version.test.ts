@@ -100,7 +100,29 @@ describe('the plan', () => {
       ],
       estimateMs: 900_000,
     });
-    expect(demo.proxy.requests.filter((made) => !made.startsWith('GET '))).toEqual([]);
+    // Questions to Systems Manager are POSTs to the root.
+    expect(demo.proxy.requests.filter((made) => !made.startsWith('GET ') && made !== 'POST /')).toEqual([]);
+  });
+
+  test('says what `latest` is, and signs that.', async () => {
+    await start();
+    const plan = await demo.plan(update, { ...input, releaseVersion: 'latest' });
+    expect([plan.facts, plan.blockers]).toEqual([expect.objectContaining({ to: { version: null, releaseVersion: release } }), []]);
+    expect(plan.effects[0]).toMatchObject({ before: '1.33.3-20260415', after: release });
+    expect((await demo.plan(update, { nodegroup: 'blue', version: '1.33' })).notes).toEqual([
+      'Node group blue is at 1.33 already, release 1.33.3-20260415: nothing is updated. The newest release of 1.33 is 1.33.4-20260801; ' +
+        'to go to it within 1.33, give `releaseVersion: latest`.',
+    ]);
+  });
+
+  test('is not sure of releases where Systems Manager does not answer.', async () => {
+    await start();
+    demo.proxy.treat = ({ path }) => (path === '/' ? 'lose-request' : 'pass');
+    const cause = expect.stringContaining('AWS did not answer GetParameters on eks/eu-central-1/demo') as unknown;
+    const latest = await demo.plan(update, { ...input, releaseVersion: 'latest' });
+    expect(latest.blockers).toEqual([expect.objectContaining({ reason: cause, ofInputs: true })]);
+    const named = await demo.plan(update, input);
+    expect([named.blockers, named.notes]).toEqual([[], [cause]]);
   });
 
   test('warns where force would break budgets.', async () => {
@@ -125,11 +147,17 @@ describe('the plan', () => {
     reason: 'EKS takes it from 1.33 to the version of the cluster, 1.33, only; 1.32.9-20260801 is asked for.',
     remedy: 'Ask for 1.33, or a release of it.',
   };
+  const unknown = {
+    ofInputs: true,
+    reason: 'AWS has no release 1.33.4-20260802 for AL2023_x86_64_STANDARD.',
+    remedy: 'Name a release that there is. The newest one is 1.33.4-20260801 (`releaseVersion: latest`).',
+  };
   const refused: { title: string; wanted: JsonObject; blocker: { reason: string; remedy: string } }[] = [
     { title: 'where neither version nor release is given', wanted: {}, blocker: neither },
     { title: 'a version newer than the control plane', wanted: { version: '1.34' }, blocker: newer },
     { title: 'a version that is too new beside a release that fits', wanted: { version: '1.34', releaseVersion: release }, blocker: newer },
     { title: 'the rollback to an older minor version', wanted: { releaseVersion: '1.32.9-20260801' }, blocker: older },
+    { title: 'a release that there is not', wanted: { releaseVersion: '1.33.4-20260802' }, blocker: unknown },
   ];
   test.each(refused)('refuses $title.', async ({ wanted, blocker }) => {
     await start();

@@ -8,10 +8,12 @@ import { readRunbook, shippedRunbooks } from '../../../runbooks/library.ts';
 import { configurationJsonSchema, runbookJsonSchema, scheduleJsonSchema } from '../../../runbooks/grammar/json-schema.ts';
 
 const formats = { 'date-time': true } as const;
-const accepts = (schema: JsonObject, value: unknown): boolean => new Ajv2020({ strict: false, formats }).compile(schema)(value);
+/** Tells of values whether a schema accepts them; what is compiled once takes a quarter of a second. */
+const judge = (schema: JsonObject): ((value: unknown) => boolean) => new Ajv2020({ strict: false, formats }).compile(schema);
 
 describe('the JSON Schema of runbooks', () => {
   const schema = runbookJsonSchema();
+  const accepts = judge(schema);
   const runbookWith = (step: object): object => ({
     apiVersion: 'holdpoint.dev/v1',
     kind: 'Runbook',
@@ -26,14 +28,14 @@ describe('the JSON Schema of runbooks', () => {
   });
 
   test('accepts the shipped runbooks', () => {
-    for (const name of shippedRunbooks()) expect(accepts(schema, parse(readRunbook(name).text))).toBe(true);
+    for (const name of shippedRunbooks()) expect(accepts(parse(readRunbook(name).text))).toBe(true);
   });
 
   test('of schedules is the one that the example points to, and accepts it', () => {
     const file = new URL('../../../runbooks/schema/schedule.schema.json', import.meta.url);
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(scheduleJsonSchema());
     const example = new URL('../../../examples/schedules/monthly-update.yaml', import.meta.url);
-    expect(accepts(scheduleJsonSchema(), parse(readFileSync(example, 'utf8')))).toBe(true);
+    expect(judge(scheduleJsonSchema())(parse(readFileSync(example, 'utf8')))).toBe(true);
   });
 
   test('describes every property', () => {
@@ -66,7 +68,7 @@ describe('the JSON Schema of runbooks', () => {
     [false, 'a hold that uses an action', { hold: 'p', uses: 'eks.preflight' }],
     [false, 'neither an action nor a hold', {}],
   ])('gives %s for %s', (expected, _title, step) => {
-    expect(accepts(schema, runbookWith(step))).toBe(expected);
+    expect(accepts(runbookWith(step))).toBe(expected);
   });
 });
 
