@@ -62,7 +62,7 @@ export const errorKinds = {
   'node-unknown': {
     consequence: 'refuse',
     message: 'The cluster {cluster} has no node {node}.',
-    remedy: 'Check the name; `kubectl get nodes` shows what is there.',
+    remedy: 'Check the name, and whether it has gone since; `kubectl get nodes` shows what is there.',
   },
   'no-node-selected': {
     consequence: 'refuse',

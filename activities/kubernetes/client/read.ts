@@ -3,6 +3,8 @@ import pMap from 'p-map';
 import type { BudgetView } from '../../../domain/drain/budget.ts';
 import type { PodView } from '../../../domain/drain/pod.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
+import { closestName } from '../../../domain/suggestion.ts';
+import { firstNames } from '../../../domain/text.ts';
 import { kubernetesCode, kubernetesError } from '../../failure.ts';
 import { apiPath, type KubernetesApis } from './connect.ts';
 import { kinds, viewedAs } from './kinds.ts';
@@ -53,6 +55,15 @@ export async function findNodes(
 ): Promise<{ nodes: V1Node[]; missing: string[] }> {
   const found = await inParallel(names, (name) => readNode(apis, cluster, name));
   return { nodes: found.flatMap((node) => node ?? []), missing: names.filter((_name, index) => !found[index]) };
+}
+
+/** That a cluster has none of those nodes, with the names that were most likely meant. */
+export function nodesUnknown(cluster: string, unknown: readonly string[], known: readonly string[]): HoldpointError {
+  const meant = unknown.map((name) => known.find((other) => other.startsWith(`${name}.`)) ?? closestName(name, known));
+  const names = [...new Set(meant.flatMap((name) => (name === undefined ? [] : `"${name}"`)))];
+  const shown = firstNames(names);
+  const hint = names.length === 0 ? '' : ` Did you mean ${shown}?`;
+  return new HoldpointError('node-unknown', { cluster, node: firstNames(unknown) }, { hint });
 }
 
 /** The pods of some nodes, in no particular order. */

@@ -7,7 +7,7 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../acti
 import type { Clients } from '../../clients.ts';
 import { cordonNode, cordonOwner, cordonState, type CordonState } from './owner-annotation.ts';
 import { asCordonedOrNot } from './expected-cordons.ts';
-import { findNodes, inParallel, readNode } from '../client/read.ts';
+import { findNodes, inParallel, nodesUnknown, readNode } from '../client/read.ts';
 
 const estimateMsPerNode = 200;
 const missingShownMax = 5;
@@ -65,10 +65,11 @@ export async function nodesOfInput(
   const { nodes: found, missing } = await findNodes(await clients.kubernetes(target), target.name, names);
   const meant = found.filter(({ metadata: { name = '', uid } = {} }) => uids[name] === undefined || uids[name] === uid);
   const replaced = found.filter((node) => !meant.includes(node)).map(({ metadata }) => metadata?.name ?? '');
-  const [gone] = [...missing, ...replaced];
-  if (gone !== undefined && !ignoreMissing) {
-    const hint = replaced.includes(gone) ? ' The one that has this name now is another node.' : '';
-    throw new HoldpointError('node-unknown', { cluster: target.name, node: gone }, { hint });
+  if (!ignoreMissing) {
+    if (missing.length > 0) throw nodesUnknown(target.name, missing, []);
+    const [gone] = replaced;
+    const hint = ' The one that has this name now is another node.';
+    if (gone !== undefined) throw new HoldpointError('node-unknown', { cluster: target.name, node: gone }, { hint });
   }
   const nodes = asCordonedOrNot(meant, expected, run);
   return { names, nodes, notes: [...missingWarnings([...missing, ...replaced]), ...foreignCordonWarnings(nodes, run)] };

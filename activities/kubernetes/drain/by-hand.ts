@@ -4,7 +4,6 @@ import type { Progress, ProgressItem } from '../../../domain/action.ts';
 import { HoldpointError, ToldError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { ActionPlan } from '../../../domain/plan/plan.ts';
-import { closestName } from '../../../domain/suggestion.ts';
 import type { Target } from '../../../domain/target.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { contextOfLook, readInput, waitOrStop, type PlanOf } from '../../action.ts';
@@ -13,7 +12,7 @@ import { perform } from '../../perform.ts';
 import { PlanTime, planTimeLimits } from '../../plan-limits.ts';
 import { connectByKubeconfig, type KubeconfigConnection, type KubeconfigOptions } from '../client/kubeconfig.ts';
 import { onlyKubernetes } from '../only-kubernetes.ts';
-import { findNodes, listNodes } from '../client/read.ts';
+import { findNodes, listNodes, nodesUnknown } from '../client/read.ts';
 import { cordonOwner, liftCordon, liftCordonOfOthers, runsAnnotating } from '../cordon/owner-annotation.ts';
 import { beginWith, readCluster, type ClusterReading } from './cluster-state.ts';
 import { drainAction, observeDrain, planDrainIn } from './drain.ts';
@@ -254,7 +253,7 @@ export async function uncordonByHand(choice: NodeChoice, options: KubeconfigOpti
   const { apis, cluster } = connection;
   const names = await chosenNodes(connection, choice);
   const { nodes, missing } = await findNodes(apis, cluster, names);
-  if (missing.length > 0) throw new HoldpointError('node-unknown', { cluster, node: missing.join(', ') });
+  if (missing.length > 0) throw nodesUnknown(cluster, missing, []);
   const results: Uncordoned[] = [];
   for (const node of nodes) {
     const name = node.metadata?.name ?? '';
@@ -284,8 +283,5 @@ async function chosenNodes({ apis, cluster }: KubeconfigConnection, choice: Node
 function requireNodes(known: readonly string[], wanted: readonly string[], cluster: string): void {
   const unknown = wanted.filter((name) => !known.includes(name));
   if (unknown.length === 0) return;
-  const meant = unknown.map((name) => known.find((other) => other.startsWith(`${name}.`)) ?? closestName(name, known));
-  const names = [...new Set(meant.flatMap((name) => (name === undefined ? [] : `"${name}"`)))];
-  const hint = names.length === 0 ? '' : ` Did you mean ${names.join(', ')}?`;
-  throw new HoldpointError('node-unknown', { cluster, node: unknown.join(', ') }, { hint });
+  throw nodesUnknown(cluster, unknown, known);
 }

@@ -6,7 +6,6 @@ import { forecastDrain, type DrainForecast, type DrainWave } from '../../../doma
 import { nodeKindNotes } from '../../../domain/drain/node-kinds.ts';
 import { claimsOf, isDaemon, podName, workloadOf, type PodView } from '../../../domain/drain/pod.ts';
 import type { WorkloadView } from '../../../domain/drain/workload.ts';
-import { HoldpointError } from '../../../domain/errors.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { comesBackForSure, whyItComesBack } from '../../../domain/drain/returning-pods.ts';
 import { getOrAdd, groupBy } from '../../../domain/map.ts';
@@ -17,6 +16,7 @@ import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../acti
 import type { Clients } from '../../clients.ts';
 import type { KubernetesApis } from '../client/connect.ts';
 import { deletionAsks, drainAsks, mayI, rolloutAsks, volumeAsks, type Ask } from '../client/permissions.ts';
+import { nodesUnknown } from '../client/read.ts';
 import { cordonEffect, cordonFacts, foreignCordonWarnings, undoCordons } from '../cordon/cordon.ts';
 import { cordonState, turnBegan } from '../cordon/owner-annotation.ts';
 import { readCluster, type ClusterReading } from './cluster-state.ts';
@@ -59,9 +59,9 @@ async function planDrain(
 ): Promise<PlanOf<DrainFacts>> {
   const { target } = context;
   const reading = await readCluster(() => clients.kubernetes(target), target.name);
-  const known = new Set(reading.nodes.map(({ metadata }) => metadata?.name));
-  const unknown = names.find((name) => !known.has(name));
-  if (unknown !== undefined) throw new HoldpointError('node-unknown', { cluster: target.name, node: unknown });
+  const known = reading.nodes.map(({ metadata }) => metadata?.name ?? '');
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw nodesUnknown(target.name, unknown, known);
   return planDrainOf(clients, reading, names, input, context);
 }
 

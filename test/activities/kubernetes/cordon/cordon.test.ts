@@ -184,10 +184,10 @@ describe('kubernetes.cordon', () => {
   });
 
   test('refuses a node that does not exist, and touches none.', async () => {
-    expect(await failureOf(demo.plan('kubernetes.cordon', { nodes: [nameAt(0), 'ip-10-9-9-9'] }))).toEqual({
+    expect(await failureOf(demo.plan('kubernetes.cordon', { nodes: [nameAt(0), 'ip-10-9-9-9', 'other'] }))).toEqual({
       code: 'node-unknown',
-      message: 'The cluster demo has no node ip-10-9-9-9.',
-      remedy: 'Check the name; `kubectl get nodes` shows what is there.',
+      message: 'The cluster demo has no node ip-10-9-9-9, other.',
+      remedy: 'Check the name, and whether it has gone since; `kubectl get nodes` shows what is there.',
     });
     expect(nodePatches()).toBe(0);
   });

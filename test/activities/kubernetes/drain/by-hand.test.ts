@@ -86,7 +86,7 @@ describe('the preview of a drain', () => {
     expect(await failureOf(preview({ kubeconfig: await kubeconfig('demo') }, [short, second, `${second}x`, 'elsewhere']))).toEqual({
       code: 'node-unknown',
       message: `The cluster demo has no node ${short}, ${second}x, elsewhere. Did you mean "${first}", "${second}"?`,
-      remedy: 'Check the name; `kubectl get nodes` shows what is there.',
+      remedy: 'Check the name, and whether it has gone since; `kubectl get nodes` shows what is there.',
     });
   });
 

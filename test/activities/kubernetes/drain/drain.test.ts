@@ -228,11 +228,11 @@ describe('the plan of a drain', () => {
     expect(await demo.perform(drain, plan)).toMatchObject({ before: 'done', acts: 0, outputs: { nodes: [], podsMoved: 0 } });
   });
 
-  test('refuses a node that does not exist.', async () => {
+  test('refuses nodes that do not exist, all of them by name.', async () => {
     await start([]);
-    expect(await failureOf(demo.plan(drain, { nodes: ['ip-10-9-9-9'] }))).toMatchObject({
+    expect(await failureOf(demo.plan(drain, { nodes: ['perhaps', 'ip-10-9-9-9'] }))).toMatchObject({
       code: 'node-unknown',
-      message: 'The cluster demo has no node ip-10-9-9-9.',
+      message: expect.stringContaining('The cluster demo has no node perhaps, ip-10-9-9-9.'),
     });
   });
 });
