@@ -1,7 +1,7 @@
 import { checks } from '../domain/preflight/checks.ts';
 import { severities, type Finding, type Severity } from '../domain/preflight/finding.ts';
 import { countsOf, type Report } from '../domain/preflight/preflight.ts';
-import { counted } from './format.ts';
+import { counted } from '../domain/text.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Findings of one check that are shown to a person; `--json` has all of them. */

@@ -1,8 +1,9 @@
 import type { DrainEnd, DrainPreview } from '../activities/kubernetes/drain/by-hand.ts';
 import { isObject, type Json, type JsonObject } from '../domain/json.ts';
 import type { ActionPlan } from '../domain/plan/plan.ts';
+import { counted } from '../domain/text.ts';
 import { optionOfSetting } from './action-options.ts';
-import { counted, formatDuration, listOfNames, shellWords } from './format.ts';
+import { formatDuration, listOfNames, shellWords } from './format.ts';
 import { table } from './layout.ts';
 import { riskLines, stepLines } from './plan-view.ts';
 import type { Terminal } from './terminal.ts';

@@ -39,11 +39,6 @@ export function hashMatches(hash: string, typed: string): boolean {
   return digits.length >= hashDigitsMin && hash.slice('sha256:'.length).startsWith(digits);
 }
 
-/** A number with its noun: `1 problem`, `2 problems`. */
-export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}
-
 /** Words of a command line, quoted where a shell would take them apart. */
 export function shellWords(words: readonly string[]): string {
   return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');

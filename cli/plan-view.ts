@@ -5,9 +5,10 @@ import { estimateOf } from '../domain/plan/past.ts';
 import type { PlanChange } from '../domain/plan/difference.ts';
 import { signedTextOf, type Blocker, type Effect, type Risk, type SpanPlan, type StepPlan } from '../domain/plan/plan.ts';
 import { shownCharactersMax, visibleJson } from '../domain/visible.ts';
+import { counted } from '../domain/text.ts';
 import { rollbackOf, type StepSummary } from '../client/hold-summary.ts';
 import { settingsOf } from '../runbooks/actions/settings.ts';
-import { counted, formatDuration } from './format.ts';
+import { formatDuration } from './format.ts';
 import type { FullOption } from './command.ts';
 import type { Colors, Terminal } from './terminal.ts';
 

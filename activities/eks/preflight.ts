@@ -6,6 +6,7 @@ import { HoldpointError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/json.ts';
 import type { Blocker, Risk } from '../../domain/plan/plan.ts';
 import { skewProblem } from '../../domain/version/version.ts';
+import { counted } from '../../domain/text.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
@@ -62,7 +63,7 @@ function goneSince(nodegroup: string): Observation {
 
 function preflightProgress({ version, nodegroup, nodegroupVersion }: PreflightFacts, nodes: Json | undefined): Progress {
   const count = Array.isArray(nodes) ? nodes.length : 0;
-  const group = nodegroupVersion === null ? '' : `, ${count} nodes of ${nodegroup} Ready`;
+  const group = nodegroupVersion === null ? '' : `, ${counted(count, 'node')} of ${nodegroup} Ready`;
   return { summary: `cluster ACTIVE at ${version}${group}`, done: count, total: count, unit: 'nodes', items: [] };
 }
 

@@ -1,5 +1,6 @@
 import type { Progress } from '../../domain/action.ts';
 import { formatTarget } from '../../domain/target.ts';
+import { counted } from '../../domain/text.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction } from '../action.ts';
 import type { Clients } from '../clients.ts';
@@ -29,7 +30,7 @@ export function checkAction(clients: Clients): AnyAction {
       const client = createEtcdClient(await clients.etcd(target), target);
       const { members, problems, clusterId, revision } = await lookAtHealth(client, facts.lagMax, signal);
       const progress: Progress = {
-        summary: `${members.length} members, ${problems.length} problems at revision ${revision}`,
+        summary: `${counted(members.length, 'member')}, ${counted(problems.length, 'problem')} at revision ${revision}`,
         done: members.length,
         total: members.length,
         unit: 'members',

@@ -1,6 +1,7 @@
 import type { ActionContext, Observation } from '../../domain/action.ts';
 import { isCloneOf, type CloneSeen } from '../../domain/database/clone.ts';
 import type { Blocker } from '../../domain/plan/plan.ts';
+import { counted } from '../../domain/text.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
@@ -69,7 +70,7 @@ function observationOf(facts: Facts, clone: CloneSeen | undefined): Observation 
     return { state: 'stuck', reason, remedy: 'Ask whoever uses it; then try again (`holdpoint retry`), or leave the step out.' };
   }
   const begun = staying.length < clone.instances.length || clone.instances.length === 0;
-  const summary = `clone ${name} is ${clone.status}, ${staying.length} instances stay`;
+  const summary = `clone ${name} is ${clone.status}, ${counted(staying.length, 'instance stays', 'instances stay')}`;
   // RDS deletes no cluster that has an instance, and no instance that is still being created.
   const waits = staying.some(({ status }) => status !== 'available') || clone.status !== 'available';
   return { state: waits ? 'moving' : 'todo', progress: told(summary, 0), untouched: !begun };

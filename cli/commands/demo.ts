@@ -5,13 +5,14 @@ import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import { readKey } from '../../client/keys.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { counted } from '../../domain/text.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { checkInputs } from '../../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
-import { counted, formatDuration } from '../format.ts';
+import { formatDuration } from '../format.ts';
 import { forecastLines } from '../plan-view.ts';
 import { holdLines } from '../run-view.ts';
 import {

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { counted } from '../../domain/text.ts';
 import { readEvidence, RecordUnreachableError, type EvidenceReport, type ReadRecord } from '../../client/evidence.ts';
 import { exportSshSignatures } from '../../client/evidence-export.ts';
 import type { Configuration, EvidencePlace } from '../../runbooks/configuration/configuration.ts';
@@ -9,7 +10,6 @@ import { pageDataOf } from '../evidence-page/data.ts';
 import { evidencePage } from '../evidence-page/page.ts';
 import { recordLines } from '../evidence-view.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted } from '../format.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 import { versionOfPackage } from '../version.ts';

@@ -1,9 +1,10 @@
 import { keyDirectory, knownPeople } from '../../client/keys.ts';
 import type { InboxItem } from '../../client/inbox.ts';
 import { HoldpointError } from '../../domain/errors.ts';
+import { counted } from '../../domain/text.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted, formatDuration, formatTime } from '../format.ts';
+import { formatDuration, formatTime } from '../format.ts';
 import { shortPlanLines } from '../plan-view.ts';
 import { awaitedText } from '../run-view.ts';
 import { withHoldpoint } from '../session.ts';

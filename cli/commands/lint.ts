@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { fileTrouble } from '../../domain/file-trouble.ts';
 import { problemsOfTemplate } from '../../domain/notification.ts';
 import type { CompiledRunbook } from '../../domain/runbook.ts';
+import { counted } from '../../domain/text.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { rulesOfUnknownTargets } from '../../runbooks/compiler/rules.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
@@ -11,7 +12,7 @@ import { formatProblem, type Problem } from '../../runbooks/grammar/problem.ts';
 import { calendarProblems } from '../calendars.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted, listOfNames } from '../format.ts';
+import { listOfNames } from '../format.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
 
 interface LintOptions extends CommonOptions {

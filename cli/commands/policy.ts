@@ -2,10 +2,11 @@ import { explain, type Explanation } from '../../domain/approval/explanation.ts'
 import { withPeople, type Policy } from '../../domain/approval/policy.ts';
 import { ownValue } from '../../domain/map.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
+import { counted } from '../../domain/text.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { counted, formatDuration, listOfNames } from '../format.ts';
+import { formatDuration, listOfNames } from '../format.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 

@@ -1,10 +1,10 @@
 import { TargetError } from '../../domain/target.ts';
+import { counted } from '../../domain/text.ts';
 import { parseTarget } from '../../runbooks/targets.ts';
 import type { SweepResult, SweptTarget } from '../../workflows/messages.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { counted } from '../format.ts';
 import { table } from '../layout.ts';
 import { withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';

@@ -185,7 +185,7 @@ class Placeholders {
       .replace(/^ {4}then \d+ more times?\n/gm, '')
       .replace(/\bsweep-[0-9a-f-]{36}\b/g, 'sweep-id')
       .replace(/(?<=key: )[\w-]{43}/g, 'x'.repeat(43))
-      .replace(/(?<=pods still run on its nodes: ).*$/gm, '{pods}.')
+      .replace(/(?<=pods? still runs? on its nodes: ).*$/gm, '{pods}.')
       // A drain lasts as long as pods here have taken to start, which no two worlds have in common.
       .replace(/(?<= (?:kubernetes\.drain|eks\.deleteNodegroup), about )(?:\d+ (?:s|min|h) ?)+$/gm, '{time}')
       .replace(/(?<=, about )(?:\d+ (?:s|min|h) ?)+\((?:forecast|median[^)]*)\)$/gm, '{time} ({basis})')

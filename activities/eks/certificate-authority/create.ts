@@ -1,6 +1,7 @@
 import { CreateCertificateAuthorityCommand, type EKSClient } from '@aws-sdk/client-eks';
 import type { ActionContext, Observation, Undo } from '../../../domain/action.ts';
 import { datesOf, olderNodes, signerOf, successorOf, type CertificateAuthority } from '../../../domain/certificate-authority/rotation.ts';
+import { counted } from '../../../domain/text.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
@@ -86,7 +87,10 @@ async function planCreation(clients: Clients, { outgoing }: Input, { target }: A
     ],
     notes: [
       ...plan.notes,
-      ...groups.map(({ owner, nodes: names }) => `${owner}: ${names.length} nodes trust the present bundle only, and have to be replaced.`),
+      ...groups.map(
+        ({ owner, nodes: names }) =>
+          `${owner}: ${counted(names.length, 'node trusts', 'nodes trust')} the present bundle only, and must be replaced.`,
+      ),
       'Kubeconfigs and clients outside the cluster that carry its bundle need the new one; Holdpoint cannot see them.',
     ],
     estimateMs,

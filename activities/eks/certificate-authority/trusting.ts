@@ -3,7 +3,7 @@ import { olderNodes, type CertificateAuthority, type NodeOfRotation } from '../.
 import { pinnedTo, type TrustBundle } from '../../../domain/certificate-authority/trust-bundle.ts';
 import type { Blocker, Risk } from '../../../domain/plan/plan.ts';
 import type { Target } from '../../../domain/target.ts';
-import { firstNames } from '../../../domain/text.ts';
+import { counted, firstNames } from '../../../domain/text.ts';
 import type { Clients } from '../../clients.ts';
 import { kinds } from '../../kubernetes/client/kinds.ts';
 import type { Kind } from '../../kubernetes/client/list.ts';
@@ -67,7 +67,7 @@ export function findingsOfNodes(
   if (accepted)
     return { blockers: [], risks: groups.map(({ owner, nodes: names }) => ({ object: owner, risk, detail: firstNames(names), remedy })) };
   const reason = (names: readonly string[]): string =>
-    `${names.length} nodes may be older than ${successor.id}, and not trust it: ${firstNames(names)}.`;
+    `${counted(names.length, 'node')} may be older than ${successor.id}, and not trust it: ${firstNames(names)}.`;
   return { risks: [], blockers: groups.map(({ owner, nodes: names }) => ({ object: owner, reason: reason(names), remedy })) };
 }
 

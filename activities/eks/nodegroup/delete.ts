@@ -5,6 +5,7 @@ import type { ActionContext, Observation, Progress, Undo } from '../../../domain
 import type { Blocker, Effect, Risk } from '../../../domain/plan/plan.ts';
 import { countedPods, hasEnded, podName, staysOnNode } from '../../../domain/drain/pod.ts';
 import { expectedOfNodes } from '../../../domain/plan/expected.ts';
+import { counted } from '../../../domain/text.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
@@ -98,7 +99,7 @@ function deleteEffects(cluster: string, name: string, nodes: readonly string[]):
 function podsLeftBlocker(cluster: string, name: string, left: readonly string[]): Blocker {
   return {
     object: `Nodegroup/${cluster}/${name}`,
-    reason: `${left.length} pods still run on its nodes: ${shortened(left)}.`,
+    reason: `${counted(left.length, 'pod still runs', 'pods still run')} on its nodes: ${shortened(left)}.`,
     remedy: 'Drain the nodes first (kubernetes.drain), or find out who let new pods onto them.',
   };
 }
@@ -138,7 +139,11 @@ async function observeDelete(clients: Clients, plan: PlanOf<DeleteFacts>, { targ
   const nodegroup = await findNodegroup(clients, target, name);
   // Another group that has taken the name since is not the one that was signed away.
   if (!nodegroup || nodegroup.nodegroupArn !== nodegroupArn) {
-    return { state: 'done', outputs, progress: progressOf(`${name} and its ${planned.length} nodes are gone`, plan, []) };
+    return {
+      state: 'done',
+      outputs,
+      progress: progressOf(`${name} and its ${counted(planned.length, 'node is', 'nodes are')} gone`, plan, []),
+    };
   }
   const nodes = await nodesOfNodegroup(clients, target, name);
   const total = Math.max(planned.length, nodes.length);

@@ -2,6 +2,7 @@ import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation, ProgressItem, Undo } from '../../../domain/action.ts';
 import { HoldpointError } from '../../../domain/errors.ts';
 import type { Effect } from '../../../domain/plan/plan.ts';
+import { counted } from '../../../domain/text.ts';
 import { actions, type ActionInput } from '../../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, type AnyAction, type PlanOf } from '../../action.ts';
 import type { Clients } from '../../clients.ts';
@@ -78,7 +79,7 @@ export async function nodesOfInput(
 function missingWarnings(missing: readonly string[]): string[] {
   if (missing.length === 0) return [];
   const shown = missing.slice(0, missingShownMax).join(', ') + (missing.length > missingShownMax ? ', …' : '');
-  return [`${missing.length} nodes no longer exist and need nothing: ${shown}.`];
+  return [`${counted(missing.length, 'node no longer exists and needs', 'nodes no longer exist and need')} nothing: ${shown}.`];
 }
 
 /**

@@ -48,7 +48,7 @@ describe('appending a successor', () => {
     await start({ nodes: 1 });
     const plan = await demo.plan(create, { outgoing: old });
     expect(plan).toMatchObject({ blockers: [], risks: [], facts: { signer: old, existing: null }, effects: [{ object: 'Cluster/demo' }] });
-    expect(plan.notes.join('\n')).toMatch(/which signs now, is valid until \d{4}-.*Nodegroup\/demo\/blue: 1 nodes/s);
+    expect(plan.notes.join('\n')).toMatch(/which signs now, is valid until \d{4}-.*Nodegroup\/demo\/blue: 1 node trusts/s);
     demo.proxy.treat = once(({ method, path }) => method === 'POST' && path.endsWith('/certificate-authorities'), 'lose-answer');
     await demo.perform(create, plan);
     const [, successor = ''] = await ids();
@@ -91,7 +91,7 @@ describe('activating the successor', () => {
     await append();
     const { blockers } = await demo.plan(activate, {});
     expect(blockers).toEqual([
-      expect.objectContaining({ object: 'Nodegroup/demo/blue', reason: expect.stringContaining('1 nodes may be older') }),
+      expect.objectContaining({ object: 'Nodegroup/demo/blue', reason: expect.stringContaining('1 node may be older') }),
     ]);
     const accepted = await demo.plan(activate, { olderNodes: 'accept' });
     expect(accepted).toMatchObject({ blockers: [], risks: [{ object: 'Nodegroup/demo/blue' }] });

@@ -242,7 +242,7 @@ describe('kubernetes.uncordon', () => {
     const again = await demo.plan('kubernetes.uncordon', { nodes: [nameAt(0), nameAt(2)] });
     expect(await undoOf(demo, 'kubernetes.uncordon', again)).toEqual({ nothing: 'It lifts no cordon.' });
     const back = await takeBack(demo, 'kubernetes.uncordon', plan);
-    expect(back.notes).toEqual([`1 nodes no longer exist and need nothing: ${nameAt(1)}.`]);
+    expect(back.notes).toEqual([`1 node no longer exists and needs nothing: ${nameAt(1)}.`]);
     expect((await cordons())[0]).toEqual(['cordoned', 'r-1']);
     expect((await takeBack(demo, 'kubernetes.uncordon', plan)).effects).toEqual([]);
   });
@@ -257,7 +257,7 @@ describe('kubernetes.uncordon', () => {
     await demo.act('kubernetes.uncordon', lifted);
     expect(await takeBack(demo, 'kubernetes.cordon', cordoned)).toMatchObject({
       effects: [],
-      notes: [`1 nodes no longer exist and need nothing: ${nameAt(2)}.`],
+      notes: [`1 node no longer exists and needs nothing: ${nameAt(2)}.`],
     });
     expect((await cordons()).at(-1)).toEqual(['cordoned', 'r-1']);
   });

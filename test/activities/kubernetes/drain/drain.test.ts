@@ -290,7 +290,7 @@ describe('a drain', () => {
     await demo.act(drain, plan);
     demo.cluster.removeNode(nameAt(1));
     const back = await takeBack(demo, drain, plan, await demo.observe(drain, plan));
-    expect(back.notes).toEqual([`1 nodes no longer exist and need nothing: ${nameAt(1)}.`]);
+    expect(back.notes).toEqual([`1 node no longer exists and needs nothing: ${nameAt(1)}.`]);
     expect((await demo.nodes()).map(({ spec }) => spec?.unschedulable ?? false)).toEqual([true, false]);
   });
 
