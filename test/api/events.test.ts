@@ -1,43 +1,19 @@
-import { setTimeout as wait } from 'node:timers/promises';
-import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { streamsPerSession } from '../../api/limits.ts';
 import { sessionIdleMs, sessionLastsMs } from '../../api/sessions.ts';
+import { EventStream } from './event-stream.ts';
 import { run } from './fake-client.ts';
 import { issuer, machineToken, origin, startServer, type ServerInTest } from './server.ts';
 
-const untilMs = 5_000;
 let server: ServerInTest;
 beforeEach(async () => {
   server = await startServer();
 });
 afterEach(() => server.app.close());
 
-/** A stream of events, as a browser has it: what has come so far. */
-class Stream {
-  text = '';
-  ended = false;
-
-  constructor(readable: Readable) {
-    readable.on('data', (chunk: Buffer) => (this.text += chunk.toString()));
-    readable.on('end', () => (this.ended = true));
-  }
-
-  events(name: string): string[] {
-    return this.text.split('\n\n').filter((block) => block.startsWith(`event: ${name}\n`));
-  }
-
-  async until(passes: (stream: Stream) => boolean): Promise<void> {
-    for (const giveUpAt = Date.now() + untilMs; !passes(this);) {
-      if (Date.now() > giveUpAt) throw new Error(`waited in vain; what has come is ${this.text.slice(0, 2_000)}`);
-      await wait(10);
-    }
-  }
-}
-
 const headersOf = (given: Record<string, string>) => ({ host: new URL(origin).host, ...given });
 
-async function open(given: Record<string, string>): Promise<Stream> {
+async function open(given: Record<string, string>): Promise<EventStream> {
   const answer = await server.app.inject({
     method: 'GET',
     url: `/api/v1/runs/${run}/events`,
@@ -46,7 +22,7 @@ async function open(given: Record<string, string>): Promise<Stream> {
   });
   expect([answer.statusCode, answer.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8']);
   expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
-  return new Stream(answer.stream());
+  return new EventStream(answer.stream());
 }
 
 const post = (path: string, cookie: string, payload: object) =>
