@@ -36,6 +36,8 @@ const firstPrevious = 'sha256:0';
 /** Where refused attempts are written down, each line chained to the one before. */
 export class AuditLog {
   private readonly write: (line: string) => Promise<void>;
+  /** Ends the writing, when the last line is there. */
+  readonly close: () => Promise<void>;
   private readonly nowMs: () => number;
   private sequence: number;
   private previous: string;
@@ -43,9 +45,14 @@ export class AuditLog {
   private unwritten = 0;
   private last: Promise<void> = Promise.resolve();
 
-  /** @param after the last line that is there already. */
-  constructor(write: (line: string) => Promise<void>, nowMs: () => number = Date.now, after?: AuditLine) {
+  /** @param options `after` is the last line that is there already. */
+  constructor(
+    write: (line: string) => Promise<void>,
+    nowMs: () => number = Date.now,
+    { after, end = async () => undefined }: { after?: AuditLine; end?: () => Promise<void> } = {},
+  ) {
     this.write = write;
+    this.close = () => this.last.then(end);
     this.nowMs = nowMs;
     this.sequence = after?.sequence ?? 0;
     this.previous = after?.hash ?? firstPrevious;
@@ -93,7 +100,7 @@ export async function openAuditFile(path: string, nowMs: () => number = Date.now
       await file.datasync();
     },
     nowMs,
-    lines.at(-1),
+    { after: lines.at(-1), end: () => file.close() },
   );
 }
 

@@ -42,7 +42,9 @@ export function identify(
 /** What somebody who has signed in is and may do by the configuration of this moment. */
 export function identityOf(session: Session, { people, api }: Pick<Configuration, 'people' | 'api'>): Identity {
   const person = personOf(session, people);
-  const given = roles.filter((role) => (api?.roles?.[role] ?? []).some((group) => session.groups.includes(group)));
+  // In a sandbox of one machine everybody may do what the roles are for; what they sign counts by policies all the same.
+  const isSandbox = session.issuer === developmentIssuer && person !== undefined;
+  const given = roles.filter((role) => isSandbox || (api?.roles?.[role] ?? []).some((group) => session.groups.includes(group)));
   // Whoever may look at all may look at runs: operators, auditors, and people whose signature may be wanted.
   const isViewer = given.length > 0 || person !== undefined;
   return {

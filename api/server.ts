@@ -77,6 +77,7 @@ export async function createServer(context: ApiContext, { version, development, 
     transform: createJsonSchemaTransform({ skipList: ['/*', '/'] }),
   });
   addGate(app, context);
+  app.addHook('onClose', () => context.audit.close());
   if (onRoute) app.addHook('onRoute', ({ method, url }) => [method].flat().forEach((one) => onRoute(`${one} ${url}`)));
   await app.register(healthRoutes(context));
   for (const routes of [peopleRoutes, runRoutes, eventRoutes, runbookRoutes, wordRoutes, evidenceRoutes]) {

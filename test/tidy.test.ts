@@ -55,6 +55,9 @@ describe('imports', () => {
     ['client', '../workflows/index.ts', 'client must not import workflows/index.ts'],
     ['client', '../domain-other/x.ts', 'client must not import domain-other/x.ts'],
 
+    ['api', '../activities/x.ts', 'api must not import activities/x.ts'],
+    ['api', '@temporalio/client', 'only client talks to Temporal'],
+    ['api', '../cli/terminal.ts', 'api must not import cli/terminal.ts'],
     ['cli', '../sandbox/server.ts', 'cli must not import sandbox/server.ts'],
     ['cli', '@temporalio/client', 'only client talks to Temporal'],
     ['sandbox', '../domain/plan/plan.ts', 'sandbox must not import domain/plan/plan.ts, only sandbox'],
@@ -85,6 +88,8 @@ describe('imports', () => {
     ['client', '@temporalio/client'],
     ['client', '../workflows/messages.ts'],
     ['cli', '../lab/temporal.ts'],
+    ['cli', '../api/compose.ts'],
+    ['api', '../client/holdpoint.ts'],
     ['lab', '@temporalio/client'],
     ['sandbox/eks', '../clock.ts'],
     ['bench', '../workflows/index.ts'],

@@ -31,7 +31,11 @@ export function evidenceRoutes({ readConfiguration, configurationFile }: ApiCont
         const { run } = request.params;
         const configuration = await readConfiguration();
         const { record, region } = recordOf(run, configurationFile, configuration);
-        const found = await readEvidence(record, configuration.people, { authority: configuration, region }).catch(() => undefined);
+        const found = await readEvidence(record, configuration.people, { authority: configuration, region }).catch((error: unknown) => {
+          // Whoever may not read it is not even told that it cannot be read.
+          if (identityOfCaller(request).roles.has('auditor') && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+          return undefined;
+        });
         // What one may not read is told like what is not there.
         if (!found?.inHand || !mayRead(identityOfCaller(request), found)) throw new HoldpointError('record-unknown', { run });
         const { path: _path, ...verdict } = found.report;

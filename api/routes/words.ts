@@ -105,8 +105,8 @@ async function sending<Answer>(
 const takenKinds = ['decision.accepted', 'decision.deferred', 'decision.delegated', 'decision.withdrawn'];
 
 /**
- * What has become of a hold at which the very same word was taken, when the run has gone on since and Temporal does not know the word again;
- * undefined where it was not taken. Somebody who has lost an answer asks for that.
+ * What has become of a hold at which the very same word was taken, when the run has gone on since and Temporal does not know the word
+ * again; undefined where it was not taken. Somebody who has lost an answer asks for that.
  */
 async function takenBefore(holdpoint: ApiClient, run: string, signature: string): Promise<DecisionAnswer | undefined> {
   const { entries } = await holdpoint.log(run).catch(() => ({ entries: [] }));

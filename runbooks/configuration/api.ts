@@ -43,8 +43,8 @@ export const apiGrammar = z.strictObject({
     .strictObject({
       issuer: httpUrl.describe('The identity provider, as its `iss` names it.'),
       clientId: z.string().min(1).max(300).describe('What the identity provider calls this server.'),
-      clientSecretFile: secretFile('the secret of the client'),
-      clientSecretFromEnvironment: secretVariable('the secret of the client'),
+      clientSecretFile: secretFile('the secret of the client', 'holdpoint serve reads'),
+      clientSecretFromEnvironment: secretVariable('the secret of the client', 'holdpoint serve'),
       groupsClaim: z
         .string()
         .min(1)
@@ -74,7 +74,7 @@ export const apiGrammar = z.strictObject({
       z.strictObject({
         hash: z
           .string()
-          .regex(hashPattern, 'must be sha256: and 64 digits of hex; `holdpoint serve --new-token` makes one')
+          .regex(hashPattern, 'must be sha256: and 64 digits of hex; `holdpoint keys token` makes one')
           .describe('SHA-256 of the token, which is kept nowhere here.'),
         until: time.describe('From this moment on it is refused.').optional(),
       }),

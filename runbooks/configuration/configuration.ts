@@ -378,6 +378,13 @@ function backupsIn(backups: NonNullable<ConfigurationDocument['backups']>): Reco
   return Object.fromEntries(places.flatMap(([target, place]) => (place ? [[target, place]] : [])));
 }
 
+function notificationsIn(
+  notifications: NonNullable<ConfigurationDocument['notifications']>,
+  api: ConfigurationDocument['api'],
+): Notifications {
+  return { ...notificationsOf(notifications), ...(api && { pagesUrl: apiSettingsOf(api).url }) };
+}
+
 function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap): Configuration {
   const { people, groups, policies, systems, workers, rules, calendars } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
@@ -396,7 +403,7 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     rules,
     endpoints: document.endpoints && endpointsOf(document.endpoints),
     probes: document.probes && probesIn(document.probes),
-    notifications: document.notifications && notificationsOf(document.notifications),
+    notifications: document.notifications && notificationsIn(document.notifications, document.api),
     calendars: calendars && definitionsOf(calendars, sourceMap),
     waivers: document.waivers,
     ...(document.api && { api: apiSettingsOf(document.api) }),
