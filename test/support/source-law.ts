@@ -32,6 +32,7 @@ const folderLaws: Record<string, FolderLaw> = {
     packages: [
       'canonicalize',
       '@noble/hashes',
+      '@noble/curves',
       '@noble/ed25519',
       '@marcbachmann/cel-js',
       're2js',
@@ -103,7 +104,7 @@ const entryPoints = [
 const pureFolders = ['domain', 'workflows'];
 const impureNames = ['Date', 'process', 'setTimeout', 'setInterval', 'performance'];
 /** What workflow code may be bundled with, besides ours: whatever is in there is replayed. CEL is not: expressions are evaluated once. */
-const replayedPackages = ['@temporalio/workflow', '@temporalio/common', 'canonicalize', '@noble/hashes', '@noble/ed25519'];
+const replayedPackages = ['@temporalio/workflow', '@temporalio/common', 'canonicalize', '@noble/hashes', '@noble/curves', '@noble/ed25519'];
 /** Where Temporal begins to replay. */
 const replayedFrom = [
   'workflows/index.ts',
