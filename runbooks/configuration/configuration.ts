@@ -16,6 +16,7 @@ import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
 import { parseTarget } from '../targets.ts';
+import { apiGrammar, apiSettingsOf, checkApi, oidcOfPerson, type ApiSettings } from './api.ts';
 import { backupPlaceIn, backupPlacesGrammar, checkBackupPlaces, type BackupPlace } from './backups.ts';
 import { checkConsole, consoleGrammar, withOrigins, type Console } from './console.ts';
 import { checkEtcd, etcdClustersIn, etcdGrammar, type EtcdAccess } from './etcd.ts';
@@ -31,6 +32,8 @@ export const configurationEntriesMax = 1000;
 /** Someone who may start runs and decide on holds, with their public keys. */
 export interface Person extends PersonKeys {
   name: string;
+  /** How the identity provider knows them; they cannot sign in over HTTP where it is left out. */
+  oidc?: { issuer: string; subject: string };
 }
 
 /** A holdpoint.yaml that has been read and checked. */
@@ -69,6 +72,8 @@ export interface Configuration {
   calendars?: Record<string, CalendarDefinition>;
   /** Findings of checks that people go past. */
   waivers?: ConfiguredWaiver[];
+  /** How people and machines reach runs over HTTP; only workers and the command line do where it is left out. */
+  api?: ApiSettings;
 }
 
 /** The key of a worker, and when entries are signed with it. */
@@ -118,6 +123,7 @@ const person = z
       .max(keysPerPersonMax)
       .describe('The public keys of the person; `holdpoint keys enrol` prints one.')
       .optional(),
+    oidc: oidcOfPerson.describe('How the identity provider knows the person who signs in at `api`.').optional(),
   })
   .meta({ oneOf: [{ required: ['key'] }, { required: ['keys'] }] });
 
@@ -212,6 +218,7 @@ export const configurationGrammar = z.strictObject({
     .max(configurationEntriesMax)
     .describe('Findings of `holdpoint check` that people go past, each until a time.')
     .optional(),
+  api: apiGrammar.describe('How people and machines reach runs over HTTP: `holdpoint serve`.').optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -235,6 +242,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkProbes(document.probes ?? {}, sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
   checkCalendars(document.calendars, sourceMap);
+  if (document.api) checkApi(document.api, document.people, sourceMap);
   const problems = sourceMap.problems();
   return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document, sourceMap), problems };
 }
@@ -401,5 +409,6 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     console: document.console,
     calendars: calendars && definitionsOf(calendars, sourceMap),
     waivers: document.waivers,
+    ...(document.api && { api: apiSettingsOf(document.api) }),
   };
 }

@@ -64,9 +64,13 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/evidence/entries.ts', 'activities/storage'],
   },
+  // It asks the client for everything, as the command line does, and has no key to sign with.
+  api: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'api'] },
   // Drains, checks, looks at backups and probes, with the user's own rights, and calendars: they need no worker.
   cli: {
     ours: [
+      'api',
+      'worker/configuration-file.ts',
       'client',
       'runbooks',
       'workflows/messages.ts',
