@@ -97,9 +97,9 @@ function Pages({ me, onSettings }: { me: Me; onSettings: (settings: Settings) =>
         <RunsPage />
       </Route>
       <Route path="/runs/:run/holds/:hold/:number">
-        {({ run, hold, number }) => <DecisionPage me={me} run={run} hold={hold} number={number} />}
+        {({ run, hold, number }) => <DecisionPage key={`${run} ${hold} ${number}`} me={me} run={run} hold={hold} number={number} />}
       </Route>
-      <Route path="/runs/:run">{({ run }) => <RunPage me={me} run={run} />}</Route>
+      <Route path="/runs/:run">{({ run }) => <RunPage key={run} me={me} run={run} />}</Route>
       <Route path="/me">
         <MePage me={me} onSettings={onSettings} />
       </Route>

@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 import { Link } from 'wouter';
 import type { HoldPage, Me } from '../../api/schema/answers.ts';
 import { hashOfSpan, shortHash, type SpanPlan } from '../../domain/plan/plan.ts';
@@ -162,7 +162,9 @@ function Decide({ page, me, isLive, why }: { page: HoldPage; me: Me; isLive: boo
   const words = useWords();
   const { time } = useTimes();
   const { you, request, run } = page;
-  if (you.decided) return <p className="mark good">✓ {words.youDecided(words.decisions[you.decided.decision], time(you.decided.at))}</p>;
+  // Whoever decides here goes on to see what comes of it.
+  const [decidedBefore] = useState(you.decided);
+  if (decidedBefore) return <p className="mark good">✓ {words.youDecided(words.decisions[decidedBefore.decision], time(decidedBefore.at))}</p>;
   const choice = (
     decision: 'approve' | 'reject',
     refusal: HoldPage['you']['whyNotApprove'],
