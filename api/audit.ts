@@ -97,15 +97,22 @@ export async function openAuditFile(path: string, nowMs: () => number = Date.now
   );
 }
 
-/** The lines of an audit log, and what is wrong with their chain, as a sentence. A line that was cut off is no line. */
-export function readAudit(text: string): { lines: AuditLine[]; problem?: string } {
+/**
+ * The lines of an audit log, and what is wrong with their chain, as a sentence. A line that was cut off is no line.
+ *
+ * @param after the line before the first one; none where it is left out.
+ */
+export function readAudit(
+  text: string,
+  after: Pick<AuditLine, 'sequence' | 'hash'> = { sequence: 0, hash: firstPrevious },
+): { lines: AuditLine[]; problem?: string } {
   const lines: AuditLine[] = [];
   for (const [index, one] of text.split('\n').entries()) {
     const line = parsed(one);
     if (!line) continue;
     const { hash, ...content } = line;
-    const before = lines.at(-1);
-    const isNext = line.sequence === (before?.sequence ?? 0) + 1 && line.previous === (before?.hash ?? firstPrevious);
+    const before = lines.at(-1) ?? after;
+    const isNext = line.sequence === before.sequence + 1 && line.previous === before.hash;
     if (!isNext || hash !== hashOf(content)) return { lines, problem: `line ${index + 1} does not follow the one before, or was changed.` };
     lines.push(line);
   }

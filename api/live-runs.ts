@@ -62,6 +62,11 @@ export class LiveRuns {
     if (one && !one.isOver) this.lookAt(one);
   }
 
+  /** Whether somebody watches a run already. */
+  isWatched(run: string): boolean {
+    return this.watched.has(run);
+  }
+
   /** When a run was last seen, in milliseconds since 1970; undefined where it was not, or nobody watches it. */
   seenMs(run: string): number | undefined {
     return this.watched.get(run)?.seenMs;

@@ -40,15 +40,22 @@ const auditedCodes: readonly string[] = [
   'too-many-streams',
 ];
 
+/** What a server has besides its context. */
+export interface ServerOptions {
+  version: string;
+  /** Signs people of a sandbox in by links. */
+  development?: DevelopmentCodes;
+  /** Folder of the pages; none are served where it is left out. */
+  pages?: string;
+  /** Told of each route, such as `GET /healthz`. */
+  onRoute?: (route: string) => void;
+}
+
 /**
  * The HTTP server: the routes under `/api/v1`, and the pages where there are some. It listens nowhere yet.
  *
- * @param options `development` signs people of a sandbox in by links; `pages` is the folder of the pages.
  */
-export async function createServer(
-  context: ApiContext,
-  { version, development, pages }: { version: string; development?: DevelopmentCodes; pages?: string },
-): Promise<FastifyInstance> {
+export async function createServer(context: ApiContext, { version, development, pages, onRoute }: ServerOptions): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: bodyBytesMax,
     requestTimeout: requestTimeoutMs,
@@ -70,6 +77,7 @@ export async function createServer(
     transform: createJsonSchemaTransform({ skipList: ['/*', '/'] }),
   });
   addGate(app, context);
+  if (onRoute) app.addHook('onRoute', ({ method, url }) => [method].flat().forEach((one) => onRoute(`${one} ${url}`)));
   await app.register(healthRoutes(context));
   for (const routes of [peopleRoutes, runRoutes, eventRoutes, runbookRoutes, wordRoutes, evidenceRoutes]) {
     await app.register(routes(context), { prefix: apiPath });

@@ -138,9 +138,11 @@ async function granted(
     });
     const claims = tokens.claims();
     if (!claims || claims.iss !== issuer) throw new Error('the ID token is of another issuer');
-    // Many providers have the groups in only one of the two.
-    const groups = groupsIn(claims[groupsClaim]) ?? groupsIn((await userinfo(config, tokens.access_token, claims.sub))[groupsClaim]) ?? [];
-    return { issuer: claims.iss, subject: claims.sub, name: nameIn(claims), groups };
+    // Many providers have groups and names in only one of the two.
+    const isWhole = groupsIn(claims[groupsClaim]) !== undefined && nameIn(claims) !== undefined;
+    const told = isWhole ? {} : await userinfo(config, tokens.access_token, claims.sub);
+    const groups = groupsIn(claims[groupsClaim]) ?? groupsIn(told[groupsClaim]) ?? [];
+    return { issuer: claims.iss, subject: claims.sub, name: nameIn(claims) ?? nameIn(told) ?? claims.sub, groups };
   } catch (error) {
     throw failed('the identity provider has refused it, or what it answered does not hold', error);
   }
@@ -155,9 +157,9 @@ function groupsIn(claim: unknown): string[] | undefined {
   return Array.isArray(claim) ? claim.filter((group): group is string => typeof group === 'string').slice(0, groupsMax) : undefined;
 }
 
-function nameIn(claims: { sub: string } & Record<string, unknown>): string {
+function nameIn(claims: Record<string, unknown>): string | undefined {
   const name = [claims.name, claims.preferred_username].find((value): value is string => typeof value === 'string' && value !== '');
-  return (name ?? claims.sub).slice(0, nameCharactersMax);
+  return name?.slice(0, nameCharactersMax);
 }
 
 function sealed(pending: Pending, key: Uint8Array): string {

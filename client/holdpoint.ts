@@ -64,6 +64,7 @@ import { askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAga
 import { eventsOf, type RunBundle } from './run-bundle.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
+import { digestOf } from '../domain/plan/plan.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
 import { Schedules } from './schedules.ts';
 import { findAction } from '../runbooks/actions/index.ts';
@@ -484,24 +485,29 @@ export class Holdpoint {
     const under = delegation === undefined ? {} : { delegationSignature: delegation };
     const request = { ...expectedOf(statement), signature, ...under } as WordAtHold;
     const attempt = { person: statement.person, attempt: attemptOf(statement) };
-    return this.attempt(handle, attempt, (updateId) => handle.executeUpdate(decideUpdate, { args: [request], updateId }));
+    return this.attempt(handle, attempt, request, (updateId) => handle.executeUpdate(decideUpdate, { args: [request], updateId }));
   }
 
   private sendCommand(handle: WorkflowHandle, statement: CommandStatement, signature: string): Promise<CommandResult> {
     const { kind: _kind, ...claims } = expectedOf(statement);
     const request = { ...claims, signature };
     const attempt = { person: claims.person, attempt: claims.command };
-    return this.attempt(handle, attempt, (updateId) => handle.executeUpdate(commandUpdate, { args: [request], updateId }));
+    return this.attempt(handle, attempt, request, (updateId) => handle.executeUpdate(commandUpdate, { args: [request], updateId }));
   }
 
-  /** Where a run has let in as many refused attempts as it does, its validator leaves no trace: the run is told of them, for its record. */
+  /**
+   * Sends a word. Whoever sends the very same once more, because they have not heard what came of it, is told what came of the first: its
+   * statement has a nonce, so the same word is never meant twice. Where a run has let in as many refused attempts as it does, its validator
+   * leaves no trace: the run is told of them, for its record.
+   */
   private async attempt<Answer>(
     handle: WorkflowHandle,
     { person, attempt }: Pick<RefusedAttempt, 'person' | 'attempt'>,
+    word: object,
     send: (updateId: string) => Promise<Answer>,
   ): Promise<Answer> {
     try {
-      return await this.telling('word', sendAgain(send));
+      return await this.telling('word', sendAgain(send, digestOf(word as JsonObject)));
     } catch (error) {
       if (isLost(error)) throw new HoldpointError('word-unanswered', { target: handle.workflowId, attempt }, { cause: error });
       const refusal = refusalIn(error);

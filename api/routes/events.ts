@@ -28,9 +28,11 @@ export function eventRoutes(context: ApiContext): FastifyPluginAsyncZod {
     app.get(
       '/runs/:run/events',
       { config: { access: 'viewer' }, schema: { summary: 'A run as it goes on (server-sent events)', params: runParams } },
-      (request, reply) => {
+      async (request, reply) => {
         const { run } = request.params;
         const { session } = identityOfCaller(request);
+        // A browser comes back to a stream that ends, for ever; where there is no run it must be told otherwise.
+        if (!liveRuns.isWatched(run)) await context.holdpoint.show(run);
         const giveBack = limits.takeStream(session ?? context);
         reply.hijack();
         const { raw } = reply;

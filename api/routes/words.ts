@@ -2,11 +2,13 @@ import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { StatementAtHold } from '../../client/holdpoint.ts';
 import { RefusedError } from '../../client/remote-error.ts';
-import { HoldpointError } from '../../domain/errors.ts';
+import { HoldpointError, ToldError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import { standingOf } from '../../domain/approval/request.ts';
 import { readStatement, type Statement, type StatementKind, type StatementOf } from '../../domain/approval/statement.ts';
+import type { DecisionAnswer } from '../../workflows/messages.ts';
 import { identityOfCaller } from '../access.ts';
-import type { ApiContext } from '../context.ts';
+import type { ApiClient, ApiContext } from '../context.ts';
 import { malformed } from '../problem.ts';
 import { commandAnswer, decisionAnswer, startAnswer } from '../schema/answers.ts';
 import { commandBody, runParams, signedBody, startBody } from '../schema/requests.ts';
@@ -44,7 +46,17 @@ export function wordRoutes(context: ApiContext): FastifyPluginAsyncZod {
       async (request) => {
         const { statement: said, signature, delegation } = request.body;
         const statement = statementIn<StatementAtHold['kind']>(said, kindsAtHold) as StatementAtHold;
-        return sending(context, request, statement, () => holdpoint.submit(request.params.run, statement, signature, delegation));
+        const { run } = request.params;
+        return sending(context, request, statement, async () => {
+          try {
+            return await holdpoint.submit(run, statement, signature, delegation);
+          } catch (error) {
+            // A repeat of what was taken before is no second attempt.
+            const taken = error instanceof ToldError ? await takenBefore(holdpoint, run, signature) : undefined;
+            if (!taken) throw error;
+            return taken;
+          }
+        });
       },
     );
     app.post(
@@ -88,6 +100,24 @@ async function sending<Answer>(
   } finally {
     liveRuns.look(run);
   }
+}
+
+const takenKinds = ['decision.accepted', 'decision.deferred', 'decision.delegated', 'decision.withdrawn'];
+
+/**
+ * What has become of a hold at which the very same word was taken, when the run has gone on since and Temporal does not know the word again;
+ * undefined where it was not taken. Somebody who has lost an answer asks for that.
+ */
+async function takenBefore(holdpoint: ApiClient, run: string, signature: string): Promise<DecisionAnswer | undefined> {
+  const { entries } = await holdpoint.log(run).catch(() => ({ entries: [] }));
+  const place = entries.findIndex(({ kind, body }) => takenKinds.includes(kind) && body.jws === signature);
+  if (place < 0) return undefined;
+  const hold = entries[place]?.body.hold;
+  const end = entries.slice(place).find(({ kind, body }) => body.hold === hold && ['hold.released', 'hold.rejected'].includes(kind));
+  if (end) return { state: end.kind === 'hold.released' ? 'approved' : 'rejected', missing: 0 };
+  const { hold: now } = (await holdpoint.show(run)).state;
+  const standing = now && standingOf(now.request, now.decisions, Date.now());
+  return { state: standing?.state ?? 'approved', missing: standing?.state === 'waiting' ? standing.missing : 0 };
 }
 
 /** A statement of one of these kinds. Throws `request-malformed` with the names of the claims that do not fit. */

@@ -1,21 +1,12 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { FastifyInstance } from 'fastify';
-import { connectTemporal, temporalSettings } from '../../client/connection.ts';
-import { Holdpoint } from '../../client/holdpoint.ts';
 import type { Configuration } from '../../runbooks/configuration/configuration.ts';
 import { isLoopback } from '../../runbooks/configuration/secret.ts';
-import { createConfigurationReader } from '../../worker/configuration-file.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { configurationFile, readConfiguration } from '../runbook-files.ts';
-import type { Terminal } from '../terminal.ts';
-import { versionOfPackage } from '../version.ts';
+import { startServing } from '../serving.ts';
 
 const listenDefault = '127.0.0.1:8080';
-/** Requests that are under way may end, streams are ended. */
-const readyTimeoutMs = 2_000;
 
 interface ServeOptions extends CommonOptions {
   config?: string;
@@ -41,8 +32,14 @@ export const registerServe: RegisterCommand = (program, context) => {
     )
     .action(async (options: ServeOptions) => {
       const terminal = context.terminal(options);
-      const { signal } = terminal.surroundings;
-      const server = await startServing(terminal, options);
+      const { signal, env } = terminal.surroundings;
+      const configuration = await readConfiguration(terminal, options.config);
+      const file = resolve(configurationFile(terminal, options.config));
+      const { host, port } = addressOf(options.listen);
+      const origin = originOf(configuration, file);
+      const development = options.developmentLogin;
+      if (development) requireSandbox(development, { configuration, origin, host });
+      const server = await startServing(terminal, { env, file, origin, host, port, ...(development && { development }) });
       try {
         terminal.result({ url: server.url, listen: server.address, links: server.links });
         terminal.line(`Serving ${server.url} (listening on ${server.address}). Ctrl-C stops it.`);
@@ -53,69 +50,6 @@ export const registerServe: RegisterCommand = (program, context) => {
       }
     });
 };
-
-/** A server that listens. */
-export interface Serving {
-  url: string;
-  address: string;
-  /** What signs people of a sandbox in, by their ids. */
-  links: Record<string, string>;
-  stop(): Promise<void>;
-}
-
-async function startServing(terminal: Terminal, options: ServeOptions): Promise<Serving> {
-  const { env } = terminal.surroundings;
-  const configuration = await readConfiguration(terminal, options.config);
-  const file = resolve(configurationFile(terminal, options.config));
-  const { host, port } = addressOf(options.listen);
-  const origin = originOf(configuration, file);
-  const development = options.developmentLogin;
-  if (development) requireSandbox(development, { configuration, origin, host });
-  const settings = temporalSettings(env);
-  const client = await connectTemporal(settings);
-  try {
-    // Loaded here: whoever does not serve need not wait for it.
-    const { composeServer } = await import('../../api/compose.ts');
-    const { app, links } = await composeServer({
-      holdpoint: new Holdpoint(client, settings),
-      readConfiguration: createConfigurationReader(file),
-      configurationFile: file,
-      env,
-      origin,
-      version: versionOfPackage(),
-      ...(pagesFolder() && { pages: pagesFolder() }),
-      ...(development && { development }),
-      isReady: () =>
-        client.connection
-          .withDeadline(Date.now() + readyTimeoutMs, async () => {
-            await client.workflowService.getSystemInfo({});
-            return true;
-          })
-          .catch(() => false),
-      onError: (error) => terminal.note(`error: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`),
-      onAudit: (line) => terminal.note(`refused: ${line}`),
-    });
-    const address = await listening(app, host, port);
-    const stop = async (): Promise<void> => {
-      await app.close();
-      await client.connection.close();
-    };
-    return { url: origin, address, links, stop };
-  } catch (error) {
-    await client.connection.close();
-    throw error;
-  }
-}
-
-async function listening(app: FastifyInstance, host: string, port: number): Promise<string> {
-  try {
-    return await app.listen({ host, port });
-  } catch (error) {
-    await app.close();
-    const { code } = error as NodeJS.ErrnoException;
-    throw new UsageError(`It cannot listen on ${host}:${port}: ${code ?? 'no reason is known'}.`, 'Name another address with --listen.');
-  }
-}
 
 function originOf(configuration: Configuration | undefined, file: string): string {
   if (configuration?.api) return configuration.api.url;
@@ -144,10 +78,4 @@ function requireSandbox(
   }
   const unknown = people.find((person) => !Object.hasOwn(configuration?.people ?? {}, person));
   if (unknown !== undefined) throw new UsageError(`There is no "${unknown}" in people.`);
-}
-
-/** Where the build puts the pages, beside this program. */
-function pagesFolder(): string | undefined {
-  const beside = ['../console', '../../dist/console'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
-  return beside.find((folder) => existsSync(`${folder}/index.html`));
 }

@@ -45,7 +45,10 @@ export interface ServerInTest {
 }
 
 /** Starts one that listens nowhere. */
-export async function startServer(change: Partial<ApiContext> = {}): Promise<ServerInTest> {
+export async function startServer({
+  onRoute,
+  ...change
+}: Partial<ApiContext> & { onRoute?: (route: string) => void } = {}): Promise<ServerInTest> {
   const client = fakeClient();
   const audit: AuditLine[] = [];
   const errors: unknown[] = [];
@@ -67,7 +70,7 @@ export async function startServer(change: Partial<ApiContext> = {}): Promise<Ser
     onError: (error) => void errors.push(error),
     ...change,
   };
-  const app = await createServer(context, { version: '0.0.0' });
+  const app = await createServer(context, { version: '0.0.0', onRoute });
   const cookieOf: ServerInTest['cookieOf'] = (person, groups = []) =>
     `__Host-holdpoint=${context.sessions.begin({ issuer, subject: `sub-${person}`, name: person, groups })}`;
   return Object.assign(test, { app, client, context, audit, errors, clock, cookieOf });
