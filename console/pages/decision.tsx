@@ -5,7 +5,7 @@ import { hashOfSpan, shortHash, type SpanPlan } from '../../domain/plan/plan.ts'
 import { useTimes, useWords } from '../language.ts';
 import { useFreshness, useRun, type Watched } from '../live.ts';
 import { Command, FreshnessLine, ProblemBox, Time, Title, Told, useRead } from '../parts/parts.tsx';
-import { Basis, countsOf, Drift, Effects, Risks } from '../parts/plan.tsx';
+import { Basis, countsOf, Drift, Effects, Risks, Sums } from '../parts/plan.tsx';
 import { SignBox, type Choice } from '../parts/sign-box.tsx';
 
 interface Answer {
@@ -113,6 +113,7 @@ function Consequence({ page, plan }: { page: HoldPage; plan: SpanPlan }): ReactN
         {page.status === 'waiting' && `${condition} `}
         {words.itDoes(changes, objects)} {next ? words.thenStops(next.title ?? next.id) : words.thenEnds}
       </p>
+      <Sums plan={plan} summaries={page.summary?.steps ?? []} />
       {changes > 0 &&
         (forGood > 0 ? <p className="mark bad">✕ {words.noUndo(forGood)}</p> : <p className="mark good">✓ {words.allUndo}</p>)}
     </section>
@@ -164,7 +165,8 @@ function Decide({ page, me, isLive, why }: { page: HoldPage; me: Me; isLive: boo
   const { you, request, run } = page;
   // Whoever decides here goes on to see what comes of it.
   const [decidedBefore] = useState(you.decided);
-  if (decidedBefore) return <p className="mark good">✓ {words.youDecided(words.decisions[decidedBefore.decision], time(decidedBefore.at))}</p>;
+  if (decidedBefore)
+    return <p className="mark good">✓ {words.youDecided(words.decisions[decidedBefore.decision], time(decidedBefore.at))}</p>;
   const choice = (
     decision: 'approve' | 'reject',
     refusal: HoldPage['you']['whyNotApprove'],

@@ -22,6 +22,41 @@ function cannotBeUndone(step: string, summaries: Summaries): boolean {
   return undo !== undefined && 'none' in undo;
 }
 
+/** Kinds of changes that are counted in the first sentence; others are below, with all the rest. */
+const kindsShown = 5;
+
+/** What happens to how many objects of which kind, those that cannot be undone first. */
+export function Sums({ plan, summaries }: { plan: SpanPlan; summaries: Summaries }): ReactNode {
+  const words = useWords();
+  const sums = new Map<string, { change: string; kind: string; count: number; isForGood: boolean }>();
+  for (const {
+    id,
+    plan: { effects },
+  } of plan.steps) {
+    const isForGood = cannotBeUndone(id, summaries);
+    for (const { object, change } of effects) {
+      const [verb = ''] = change.split(/[:,(]/);
+      const [kind = ''] = object.split('/');
+      const key = JSON.stringify([verb, kind, isForGood]);
+      const sum = sums.get(key) ?? { change: verb.trim(), kind, count: 0, isForGood };
+      sums.set(key, { ...sum, count: sum.count + 1 });
+    }
+  }
+  const all = [...sums.values()].sort((one, other) => Number(other.isForGood) - Number(one.isForGood));
+  return (
+    <ul className="sums">
+      {all.slice(0, kindsShown).map(({ change, kind, count, isForGood }, place) => (
+        <li key={place} className={isForGood ? 'mark bad' : ''}>
+          {isForGood && '✕ '}
+          <Told>{words.ofKind(change, count, kind)}</Told>
+          {isForGood && ` – ${words.cannotBeUndone}`}
+        </li>
+      ))}
+      {all.length > kindsShown && <li>{words.furtherKinds(all.length - kindsShown)}</li>}
+    </ul>
+  );
+}
+
 /** The steps of a plan with their effects by object, those that cannot be undone first. */
 export function Effects({ plan, summaries }: { plan: SpanPlan; summaries: Summaries }): ReactNode {
   const steps = plan.steps.filter(({ plan: { effects } }) => effects.length > 0);

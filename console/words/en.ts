@@ -35,17 +35,17 @@ export const en = {
   notAPerson: 'You are not in holdpoint.yaml: nothing waits for your signature, and you can sign nothing.',
   // Decision.
   whatSigningDoes: 'What your approval does',
-  lastSignature: (until: string) => `Yours is the last signature that is missing. With it, until ${until},`,
+  lastSignature: (until: string) => `Yours is the last signature that is missing, until ${until}. With it`,
   furtherSignatures: (count: number, until: string) =>
-    count === 1
-      ? `After yours 1 more signature is missing. If it comes until ${until},`
-      : `After yours ${count} more are missing. If they come until ${until},`,
+    `After yours ${count === 1 ? '1 more signature is' : `${count} more signatures are`} missing, until ${until}. With all of them`,
   ifSigned: (count: number, until: string) =>
-    count === 1 ? `If 1 more person signs until ${until},` : `If ${count} more people sign until ${until},`,
+    `${count === 1 ? '1 signature is' : `${count} signatures are`} missing, until ${until}. With all of them`,
   itDoes: (changes: number, objects: number) =>
     changes === 0
       ? 'Holdpoint carries out steps that change nothing.'
       : `Holdpoint makes ${changes === 1 ? '1 change' : `${changes} changes`} to ${objects === 1 ? '1 object' : `${objects} objects`}.`,
+  ofKind: (change: string, count: number, kind: string) => `${change}: ${count} × ${kind}`,
+  furtherKinds: (count: number) => `and ${count} more kinds of changes, below`,
   thenStops: (hold: string) => `Then it stops and asks again, at “${hold}”.`,
   thenEnds: 'Then the run goes on to its end. Nobody is asked again.',
   noUndo: (count: number) => (count === 1 ? '1 change cannot be undone' : `${count} changes cannot be undone`),

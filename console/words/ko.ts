@@ -33,13 +33,15 @@ export const ko: Words = {
   requestedAt: (time) => `서명 요청: ${time}`,
   notAPerson: 'holdpoint.yaml에 등록되어 있지 않습니다. 서명할 수 있는 것이 없습니다.',
   whatSigningDoes: '승인하면 일어나는 일',
-  lastSignature: (until) => `마지막 남은 서명입니다. ${until}까지 서명하면`,
-  furtherSignatures: (count, until) => `내 서명 뒤에 ${count}명이 더 필요합니다. ${until}까지 모두 서명하면`,
-  ifSigned: (count, until) => `${until}까지 ${count}명이 더 서명하면`,
+  lastSignature: (until) => `마지막 남은 서명입니다 (마감 ${until}). 서명하면`,
+  furtherSignatures: (count, until) => `내 서명 뒤에 ${count}명이 더 필요합니다 (마감 ${until}). 모두 서명하면`,
+  ifSigned: (count, until) => `${count}명의 서명이 더 필요합니다 (마감 ${until}). 모두 서명하면`,
   itDoes: (changes, objects) =>
     changes === 0
       ? 'Holdpoint가 아무것도 바꾸지 않는 단계를 실행합니다.'
       : `Holdpoint가 대상 ${objects}개에 변경 ${changes}건을 실행합니다.`,
+  ofKind: (change, count, kind) => `${change}: ${kind} ${count}개`,
+  furtherKinds: (count) => `그 밖의 변경 ${count}종은 아래에 있습니다`,
   thenStops: (hold) => `그다음 “${hold}”에서 멈추고 다시 서명을 받습니다.`,
   thenEnds: '그다음 실행이 끝까지 진행됩니다. 다시 묻지 않습니다.',
   noUndo: (count) => `되돌릴 수 없는 변경 ${count}건`,

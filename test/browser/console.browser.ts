@@ -19,9 +19,7 @@ afterAll(async () => {
 
 /** Makes a passkey on the page "me", and has it added to holdpoint.yaml. */
 async function enrol({ page }: Visitor, person: 'ada' | 'grace' | 'dana'): Promise<void> {
-  await page.goto(`${site.origin}/me`);
-  await page.getByRole('button', { name: /Make a passkey|패스키 만들기/ }).click();
-  const line = (await page.locator('pre').textContent()) ?? '';
+  const line = await site.makePasskey(page);
   expect(line).toMatch(/^- \{ type: passkey, key: "passkey:(EdDSA|ES256):device-bound:localhost:/);
   site.addKey(person, line);
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import Provider, { type Configuration } from 'oidc-provider';
 
 /** The groups of everybody who signs in at the identity provider of the tests, by their login. */
-export const groupsOf: Readonly<Record<string, string[]>> = { dana: ['platform'], ada: ['staff'], grace: ['staff', 'audit'] };
+export const groupsOf: Readonly<Record<string, string[]>> = { dana: ['platform'], ada: ['staff', 'platform'], grace: ['staff', 'audit'] };
 export const clientId = 'holdpoint';
 export const clientSecret = 'the-secret-of-the-client-in-the-browser-tests';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { HoldpointError } from '../../domain/errors.ts';
-import { documentOf, type Held } from '../support/engine.ts';
+import { documentOf, untilTrue, type Held } from '../support/engine.ts';
 import { startBrowserSite, type BrowserSite, type VisitorOptions } from './site.ts';
 
 /** What somebody who wants to harm whoever looks may have called a node, or written as a reason. */
@@ -21,6 +21,9 @@ beforeAll(async () => {
   site = await startBrowserSite();
   axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   held = await heldWithHostileNames();
+  const { page, close } = await site.signedIn('ada');
+  site.addKey('ada', await site.makePasskey(page));
+  await close();
   const { run, target } = await site.engine.working((cluster) =>
     cluster.failures.push(new HoldpointError('action-stuck', { cause: hostile, remedy: hostile })),
   );
@@ -93,5 +96,11 @@ test.each<[string, VisitorOptions]>([
     await page.screenshot({ path: path.join(screenshots, `${name}-${locale}-${theme}-${width}.png`) });
   }
   expect(visitor.complaints).toEqual([]);
+  // What is looked for would be found: markup that a script of the page makes is refused, and told.
+  await page.evaluate(`try { document.body.innerHTML = '<b>x</b>' } catch {}`);
+  await page.evaluate(`document.body.append(Object.assign(document.createElement('img'), { src: 'https://example.com/x' }))`);
+  await untilTrue(
+    () => visitor.complaints.some((one) => one.includes('Trusted')) && visitor.complaints.some((one) => one.includes('img-src')),
+  );
   await visitor.close();
 });

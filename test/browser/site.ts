@@ -25,6 +25,8 @@ export interface BrowserSite {
   browser: Browser;
   /** From now on the person has that key, too, in holdpoint.yaml. */
   addKey(person: Person, line: string): void;
+  /** Makes a passkey on the page "me"; returns the line for holdpoint.yaml. */
+  makePasskey(page: Page): Promise<string>;
   /** A browser of its own, with an authenticator, in which that person has signed in. */
   signedIn(person: Person, options?: VisitorOptions): Promise<Visitor>;
   stop(): Promise<void>;
@@ -108,9 +110,16 @@ async function start(stops: (() => Promise<unknown>)[], stop: () => Promise<void
     origin,
     browser,
     addKey: (person, line) => addKey(engine, person, line, origin),
+    makePasskey: (page) => makePasskey(page, origin),
     signedIn: (person, options) => signIn(browser, origin, person, options),
     stop,
   };
+}
+
+async function makePasskey(page: Page, origin: string): Promise<string> {
+  await page.goto(`${origin}/me`);
+  await page.getByRole('button', { name: /Make a passkey|패스키 만들기/ }).click();
+  return (await page.locator('pre').textContent()) ?? '';
 }
 
 /** As the platform team adds what the page has printed. */
