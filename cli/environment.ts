@@ -270,7 +270,7 @@ async function writeConfiguration(
     `  ${workerName}: { key: ${workerKey}, from: ${new Date().toISOString()} }`,
     `clusters: ${JSON.stringify(clusters)}`,
     ...(etcd ? [`etcd: ${JSON.stringify(etcd)}`] : []),
-    ...(pagesUrl === undefined ? [] : ['api:', `  url: ${pagesUrl}`]),
+    ...(pagesUrl === undefined ? [] : ['api:', `  url: ${pagesUrl}`, 'console:', '  rpId: localhost', `  origins: ['${pagesUrl}']`]),
     '',
   ];
   await writeFile(file, text.join('\n'));

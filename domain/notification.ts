@@ -210,8 +210,8 @@ export interface MessageOptions {
 function pageOf(pagesUrl: string, { run, body }: EvidenceEntry): string {
   // A start that was left out has no run.
   if (typeof body.schedule === 'string') return `${pagesUrl}/runs`;
-  const isRequest = typeof body.hold === 'string' && Number.isSafeInteger(body.number);
-  const hold = isRequest ? `/holds/${encodeURIComponent(String(body.hold))}/${String(body.number)}` : '';
+  const { hold: name, number } = body;
+  const hold = typeof name === 'string' && typeof number === 'number' ? `/holds/${encodeURIComponent(name)}/${number}` : '';
   return `${pagesUrl}/runs/${encodeURIComponent(run)}${hold}`;
 }
 

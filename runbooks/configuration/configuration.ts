@@ -18,6 +18,7 @@ import { checkShape } from '../grammar/shape.ts';
 import { parseTarget } from '../targets.ts';
 import { apiGrammar, apiSettingsOf, checkApi, oidcOfPerson, type ApiSettings } from './api.ts';
 import { backupPlaceIn, backupPlacesGrammar, checkBackupPlaces, type BackupPlace } from './backups.ts';
+import { checkConsole, consoleGrammar, withOrigins, type Console } from './console.ts';
 import { checkEtcd, etcdClustersIn, etcdGrammar, type EtcdAccess } from './etcd.ts';
 import { checkEndpoints, endpointGrammar, endpointsOf, type Endpoint } from './endpoints.ts';
 import { checkNotifications, notificationsGrammar, notificationsOf, type Notifications } from './notifications.ts';
@@ -65,6 +66,8 @@ export interface Configuration {
   probes?: Record<string, ProbeAccess>;
   /** Whom to tell of what, and how; nobody where it is left out. */
   notifications?: Notifications;
+  /** Where the console is; there is none where it is left out. */
+  console?: Console;
   /** When maintenance may be done, by the names of the calendars. */
   calendars?: Record<string, CalendarDefinition>;
   /** Findings of checks that people go past. */
@@ -99,7 +102,10 @@ const keyTime = z.string().refine((text) => timeMsOf(text) !== undefined, { erro
 const personKey = z.strictObject({
   type: z
     .enum(keyTypeNames)
-    .describe('`ed25519`: the `x` of a JWK, as `holdpoint keys create` makes it. `ssh`: an ssh-ed25519 line, as in authorized_keys.'),
+    .describe(
+      '`ed25519`: the `x` of a JWK, as `holdpoint keys create` makes it. `ssh`: an ssh-ed25519 line, as in authorized_keys. ' +
+        '`passkey`: as the console prints it.',
+    ),
   key: z.string().max(1000).describe('The public key, as its type is written.'),
   from: keyTime.describe('What was signed before this does not count; it always counts if left out.').optional(),
   until: keyTime.describe('From this moment on the key does not count: another one has taken its place.').optional(),
@@ -201,6 +207,7 @@ export const configurationGrammar = z.strictObject({
     .describe('How the outages of Aurora clusters are measured while they are changed, by their targets.')
     .optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
+  console: consoleGrammar.describe('Where the console is, in which people sign with passkeys.').optional(),
   calendars: calendarsGrammar.describe('When maintenance may be done: windows, and freezes that win over them.').optional(),
   waivers: z
     .array(
@@ -223,6 +230,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   const document = configurationGrammar.parse(value);
   checkSizes(document, sourceMap);
   checkKeys(document, sourceMap);
+  checkConsole(document.console, document.people, sourceMap);
   checkGroups(document, sourceMap);
   checkPolicies(document, sourceMap);
   checkPlaces(document, sourceMap);
@@ -281,6 +289,7 @@ function checkPersonKey(given: PersonKey, path: ValuePath, id: string, owners: M
     const wanted = {
       ed25519: 'an Ed25519 public key: the `x` of its JWK, 43 characters of base64url',
       ssh: 'a line `ssh-ed25519 AAAA… comment`, without options before it; `ssh-keygen -t ed25519` makes such a key',
+      passkey: 'a passkey as the page "me" of the console prints it: `passkey:ES256:device-bound:HOST:…`',
     };
     sourceMap.error([...path, 'key'], `Must be ${wanted[given.type]}.`);
     return;
@@ -389,7 +398,7 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
   const { people, groups, policies, systems, workers, rules, calendars } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
   return {
-    people,
+    people: withOrigins(people, document.console),
     groups,
     policies: policiesOf(policies),
     workers,
@@ -404,6 +413,7 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     endpoints: document.endpoints && endpointsOf(document.endpoints),
     probes: document.probes && probesIn(document.probes),
     notifications: document.notifications && notificationsIn(document.notifications, document.api),
+    console: document.console,
     calendars: calendars && definitionsOf(calendars, sourceMap),
     waivers: document.waivers,
     ...(document.api && { api: apiSettingsOf(document.api) }),
