@@ -60,8 +60,10 @@ export async function startEnvironment<Cluster extends EnvironmentCluster>(optio
   keep?: string;
   /** Where Temporal listens; a free port where it is left out. */
   temporalPort?: number;
+  /** Where people will reach the pages, for the configuration. */
+  pagesUrl?: string;
 }): Promise<Environment<Cluster>> {
-  const { startCluster, report, signal, keep, temporalPort: port } = options;
+  const { startCluster, report, signal, keep, temporalPort: port, pagesUrl } = options;
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of stops.splice(0).reverse()) await end();
@@ -82,7 +84,7 @@ export async function startEnvironment<Cluster extends EnvironmentCluster>(optio
     await prepareNamespace({ ...process.env, ...temporal });
     const cluster = await startCluster({ directory, report, signal });
     stops.push(() => cluster.stop());
-    const configured = await writeConfiguration(directory, cluster);
+    const configured = await writeConfiguration(directory, cluster, pagesUrl);
     const env: Record<string, string> = { ...configured, ...temporal, ...cluster.env };
     signal.throwIfAborted();
     const places = [{}, ...(cluster.members ?? []).map((member) => ({ HOLDPOINT_MEMBER: member }))];
@@ -239,6 +241,7 @@ async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<R
 async function writeConfiguration(
   directory: string,
   { clusters, etcd }: Pick<EnvironmentCluster, 'clusters' | 'etcd'>,
+  pagesUrl: string | undefined,
 ): Promise<Record<string, string>> {
   const file = join(directory, configurationName);
   // It was kept, and with it what people have signed.
@@ -267,6 +270,7 @@ async function writeConfiguration(
     `  ${workerName}: { key: ${workerKey}, from: ${new Date().toISOString()} }`,
     `clusters: ${JSON.stringify(clusters)}`,
     ...(etcd ? [`etcd: ${JSON.stringify(etcd)}`] : []),
+    ...(pagesUrl === undefined ? [] : ['api:', `  url: ${pagesUrl}`, 'console:', '  rpId: localhost', `  origins: ['${pagesUrl}']`]),
     '',
   ];
   await writeFile(file, text.join('\n'));

@@ -133,6 +133,10 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/worker.ts')).registerWorker,
   },
   {
+    summaries: { serve: 'serve the API and the pages in which people look at runs, sign and operate' },
+    load: async () => (await import('./commands/serve.ts')).registerServe,
+  },
+  {
     summaries: { doctor: 'look at Temporal, worker, configuration, keys, AWS and Kubernetes, and tell what does not work' },
     load: async () => (await import('./commands/doctor.ts')).registerDoctor,
   },

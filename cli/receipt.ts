@@ -1,12 +1,7 @@
-import { dirname, join, resolve } from 'node:path';
-import { receiptOf, type Receipt } from '../client/receipt.ts';
+import { receiptOf, recordOf, type Receipt } from '../client/receipt.ts';
 import type { Signer } from '../client/signing.ts';
-import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { configurationFile, readConfiguration } from './runbook-files.ts';
 import type { Terminal } from './terminal.ts';
-
-/** Where workers keep evidence whose holdpoint.yaml does not say. */
-const evidenceDirectoryDefault = 'evidence';
 
 /** A signer that remembers what it has signed last. */
 export interface RememberingSigner extends Signer {
@@ -54,12 +49,4 @@ async function lookForReceipt(terminal: Terminal, run: string, signature: string
   if (!configuration) return 'unseen';
   const { record, region } = recordOf(run, configurationFile(terminal, config), configuration);
   return receiptOf(record, signature, configuration, region);
-}
-
-function recordOf(run: string, file: string, { evidence }: Configuration): { record: string; region?: string } {
-  if (evidence === undefined || 'directory' in evidence) {
-    return { record: join(resolve(dirname(file), evidence?.directory ?? evidenceDirectoryDefault), run) };
-  }
-  const { bucket, prefix, region } = evidence.s3;
-  return { record: ['s3:/', bucket, ...(prefix === undefined ? [] : [prefix]), run].join('/'), region };
 }

@@ -25,7 +25,6 @@ import type { Progress, StepReport } from '../domain/action.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
-import { timeMsOf } from '../domain/time.ts';
 import {
   expectedOf,
   statementFor,
@@ -41,7 +40,6 @@ import {
 import {
   admissionUpdate,
   attemptRefusedSignal,
-  brokenGlassMemo,
   decideUpdate,
   planWorkflow,
   runWorkflow,
@@ -49,7 +47,6 @@ import {
   stateQuery,
   commandUpdate,
   testChannelWorkflow,
-  windowMemo,
   type Admission,
   type DecisionAnswer,
   type RefusedAttempt,
@@ -67,12 +64,16 @@ import { askAgain, isLost, isUnanswered, resultOf, saysThatReplayFailed, sendAga
 import { eventsOf, type RunBundle } from './run-bundle.ts';
 import { readInbox, type Inbox } from './inbox.ts';
 import { refusalIn } from './remote-error.ts';
+import { digestOf } from '../domain/plan/plan.ts';
 import { requireHonestForecast, requireHonestState, requireRun } from './shown.ts';
 import { Schedules } from './schedules.ts';
 import { findAction } from '../runbooks/actions/index.ts';
 import { newRunId } from './run-id.ts';
+import { listQuery, readRunPage, summaryOf, type RunFilter, type RunPage, type RunSummary } from './run-list.ts';
 import type { Signer } from './signing.ts';
 import { sweepTargets } from './sweep.ts';
+
+export type { RunFilter, RunPage, RunSummary } from './run-list.ts';
 
 const planTimeoutMs = 3 * 60_000;
 /** After how long `show` reads what takes the place of an answer. */
@@ -87,45 +88,12 @@ const testTimeoutMs = 2 * 60_000;
 const runsListedMax = 1_000;
 /** How many runs are asked at a time why they ended. */
 const questionsAtOnce = 8;
-/** What Temporal calls workflows that did not end by themselves. A run that is cancelled aborts and completes. */
-const endedOutside: readonly string[] = ['TERMINATED', 'FAILED', 'TIMED_OUT'];
 /** A start, and a workflow task that nobody has taken, or that was taken by a worker that does not finish it. */
 const eventsOfUntakenStart = 5;
 
 /** What a person can say at a hold. */
 export type StatementAtHold =
   DecisionStatement | DeferredApprovalStatement | DelegatedApprovalStatement | BreakGlassStatement | WithdrawalStatement;
-
-/** A row of the list of runs. */
-export interface RunSummary {
-  run: string;
-  target: string;
-  runbook: string;
-  requester: string;
-  phase: string;
-  /** When its window opens next, where it is parked; ISO 8601, UTC. */
-  opensAt?: string;
-  startedAt: string;
-  endedAt?: string;
-  /** Who has released a hold alone, and which; left out where nobody has. */
-  brokenGlass?: string;
-  /** Why it ended, of one that is over and did not end as planned; only where that was asked for. */
-  reason?: string;
-}
-
-/** Which runs are listed. */
-export interface RunFilter {
-  openOnly: boolean;
-  /** Whether to say of runs that are over why they ended, which takes a question each. */
-  reasons?: boolean;
-  most?: number;
-  target?: string;
-  runbook?: string;
-  phase?: string;
-  requester?: string;
-  /** ISO 8601, UTC. */
-  since?: string;
-}
 
 /** How a run stands, with what its activities say right now. */
 export interface LiveRun {
@@ -307,25 +275,16 @@ export class Holdpoint {
     const query = listQuery(options);
     const runs: RunSummary[] = [];
     for await (const found of this.client.workflow.list({ query })) {
-      const attribute = (name: string): string => {
-        const value = found.typedSearchAttributes.get(defineSearchAttributeKey(name, 'KEYWORD'));
-        return typeof value === 'string' ? value : '';
-      };
-      runs.push({
-        run: attribute(searchAttributes.run),
-        target: found.workflowId,
-        runbook: attribute(searchAttributes.runbook),
-        requester: attribute(searchAttributes.requester),
-        phase: endedOutside.includes(found.status.name) ? 'terminated' : attribute(searchAttributes.phase),
-        ...openingIn(found.memo),
-        startedAt: found.startTime.toISOString(),
-        endedAt: found.closeTime?.toISOString(),
-        ...brokenGlassIn(found.memo),
-      });
+      runs.push(summaryOf(found));
       if (runs.length >= (options.most ?? runsListedMax)) break;
     }
     if (options.reasons) await this.addReasons(runs);
     return runs;
+  }
+
+  /** One page of the same list; see `readRunPage`. */
+  page(filter: RunFilter, pageSize: number, from?: Uint8Array): Promise<RunPage> {
+    return readRunPage(this.client, filter, pageSize, from);
   }
 
   /** Says of runs that are over why they ended; of those that did not end as planned. */
@@ -526,24 +485,29 @@ export class Holdpoint {
     const under = delegation === undefined ? {} : { delegationSignature: delegation };
     const request = { ...expectedOf(statement), signature, ...under } as WordAtHold;
     const attempt = { person: statement.person, attempt: attemptOf(statement) };
-    return this.attempt(handle, attempt, (updateId) => handle.executeUpdate(decideUpdate, { args: [request], updateId }));
+    return this.attempt(handle, attempt, request, (updateId) => handle.executeUpdate(decideUpdate, { args: [request], updateId }));
   }
 
   private sendCommand(handle: WorkflowHandle, statement: CommandStatement, signature: string): Promise<CommandResult> {
     const { kind: _kind, ...claims } = expectedOf(statement);
     const request = { ...claims, signature };
     const attempt = { person: claims.person, attempt: claims.command };
-    return this.attempt(handle, attempt, (updateId) => handle.executeUpdate(commandUpdate, { args: [request], updateId }));
+    return this.attempt(handle, attempt, request, (updateId) => handle.executeUpdate(commandUpdate, { args: [request], updateId }));
   }
 
-  /** Where a run has let in as many refused attempts as it does, its validator leaves no trace: the run is told of them, for its record. */
+  /**
+   * Sends a word. Whoever sends the very same once more, because they have not heard what came of it, is told what came of the first: its
+   * statement has a nonce, so the same word is never meant twice. Where a run has let in as many refused attempts as it does, its validator
+   * leaves no trace: the run is told of them, for its record.
+   */
   private async attempt<Answer>(
     handle: WorkflowHandle,
     { person, attempt }: Pick<RefusedAttempt, 'person' | 'attempt'>,
+    word: object,
     send: (updateId: string) => Promise<Answer>,
   ): Promise<Answer> {
     try {
-      return await this.telling('word', sendAgain(send));
+      return await this.telling('word', sendAgain(send, digestOf(word as JsonObject)));
     } catch (error) {
       if (isLost(error)) throw new HoldpointError('word-unanswered', { target: handle.workflowId, attempt }, { cause: error });
       const refusal = refusalIn(error);
@@ -698,29 +662,6 @@ function attemptOf(statement: StatementAtHold): string {
   return statement.kind === 'decision' ? statement.decision : 'approve';
 }
 
-function listQuery({ openOnly, target, runbook, phase, requester, since }: RunFilter): string {
-  const of = (name: string, value: string | undefined): string[] =>
-    value === undefined ? [] : [`${name} = '${value.replaceAll("'", '')}'`];
-  // Of a run that was terminated the attribute still says what it said last.
-  const isOutside = phase === 'terminated';
-  const status = openOnly ? "= 'Running'" : isOutside ? "IN ('Terminated', 'Failed', 'TimedOut')" : "!= 'ContinuedAsNew'";
-  return [
-    `WorkflowType = '${runWorkflow}'`,
-    `ExecutionStatus ${status}`,
-    ...of('WorkflowId', target),
-    ...of(searchAttributes.runbook, runbook),
-    ...of(searchAttributes.requester, requester),
-    ...(isOutside ? [] : of(searchAttributes.phase, phase)),
-    ...(phase === undefined || isOutside ? [] : ["ExecutionStatus != 'Terminated'"]),
-    ...(since === undefined ? [] : [`StartTime > '${since}'`]),
-  ].join(' AND ');
-}
-
-function brokenGlassIn(memo: Record<string, unknown> | undefined): Pick<RunSummary, 'brokenGlass'> {
-  const told = memo?.[brokenGlassMemo];
-  return typeof told === 'string' ? { brokenGlass: told } : {};
-}
-
 function requireNotEnded({ run, phase }: RunState, statement: StatementAtHold | CommandStatement): void {
   if (!endPhases.includes(phase)) return;
   if (statement.kind !== 'command') throw new HoldpointError('hold-not-waiting', { run, phase });
@@ -736,10 +677,4 @@ function attributesOf(values: Record<keyof typeof searchAttributes, string>): Se
     key: defineSearchAttributeKey(searchAttributes[name as keyof typeof searchAttributes], 'KEYWORD'),
     value,
   }));
-}
-
-/** When a parked run goes on; whoever reaches Temporal can write anything there. */
-function openingIn(memo: Readonly<Record<string, unknown>> | undefined): Pick<RunSummary, 'opensAt'> {
-  const opensAt = memo?.[windowMemo];
-  return typeof opensAt === 'string' && timeMsOf(opensAt) !== undefined ? { opensAt } : {};
 }

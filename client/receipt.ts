@@ -1,3 +1,4 @@
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { readEvidence } from './evidence.ts';
@@ -5,6 +6,8 @@ import { readEvidence } from './evidence.ts';
 /** The last approval of a hold is recorded when its plan has been looked at once more. */
 const recordedWithinMs = 20_000;
 const pauseMs = 200;
+/** Where workers keep records when holdpoint.yaml does not say, beside that file. */
+const evidenceDirectoryDefault = 'evidence';
 
 /** Whether the record of a run has what somebody has signed; `unseen` where it cannot be read from here. */
 export type Receipt = 'recorded' | 'not-recorded' | 'unseen';
@@ -34,4 +37,17 @@ export async function receiptOf(
     if (performance.now() > giveUpAt) return 'not-recorded';
     await wait(pauseMs);
   }
+}
+
+/**
+ * Where the record of a run is, as `readEvidence` takes it: where the workers of a configuration keep it.
+ *
+ * @param file the path of the configuration, which paths in it are relative to.
+ */
+export function recordOf(run: string, file: string, { evidence }: Configuration): { record: string; region?: string } {
+  if (evidence === undefined || 'directory' in evidence) {
+    return { record: join(resolve(dirname(file), evidence?.directory ?? evidenceDirectoryDefault), run) };
+  }
+  const { bucket, prefix, region } = evidence.s3;
+  return { record: ['s3:/', bucket, ...(prefix === undefined ? [] : [prefix]), run].join('/'), region };
 }

@@ -11,7 +11,10 @@ const signatureBytes: Record<StatementAlgorithm, number> = {
   SSHSIG: encodeSshSignature({ key: new Uint8Array(32), hash: 'sha512', signature: new Uint8Array(ed25519Bytes) }).length,
 };
 
-/** Whatever signs for a person: a key file, an SSH agent, later a browser. What is sent does not depend on which. */
+/**
+ * Whatever signs for a person: a key file, an SSH agent. A browser does by itself, see domain/approval/passkey.ts. What is sent does not
+ * depend on which.
+ */
 export interface Signer {
   person: string;
   /** As records keep it: `11qYAYKx…` or `ssh-ed25519 AAAA…`. */
@@ -46,6 +49,7 @@ export function ed25519Signer(person: string, publicKey: string, signBytes: (byt
  */
 export function signerWith(person: string, key: PersonKey, makeSignature: (bytes: Uint8Array) => Promise<Uint8Array>): Signer {
   const algorithm = algorithmOf(key);
+  if (!algorithm) throw new KeyError(`A passkey of ${person} signs in a browser only.`, 'Sign on the page of the console.');
   return {
     person,
     publicKey: textOfKey(key) ?? key.key,

@@ -358,6 +358,96 @@ export const errorKinds = {
     message: 'No worker is listening on the task queue {queue} of {address}.',
     remedy: 'Start one with `holdpoint worker` (or `holdpoint up` for the sandbox).',
   },
+  'session-missing': {
+    consequence: 'refuse',
+    message: 'Nobody is signed in, or the session is over.',
+    remedy: 'Sign in again.',
+  },
+  'token-refused': {
+    consequence: 'refuse',
+    message: 'The token is not known, or is over.',
+    remedy: 'Use a token of `api.tokens` in holdpoint.yaml, as `Authorization: Bearer TOKEN`.',
+  },
+  'identity-ambiguous': {
+    consequence: 'refuse',
+    message: 'The request has a token and a session, and it is not clear which of them counts.',
+    remedy: 'Send one of them.',
+  },
+  'sign-in-failed': {
+    consequence: 'refuse',
+    message: 'The sign-in has failed: {cause}.',
+    remedy: 'Sign in again. If that does not help, the log of `holdpoint serve` says what the identity provider has answered.',
+  },
+  'role-missing': {
+    consequence: 'refuse',
+    message: '{who} may not do this: it is for {role}.',
+    remedy: 'Ask the platform team, who say in `api.roles` of holdpoint.yaml what each group may do.',
+  },
+  'origin-refused': {
+    consequence: 'refuse',
+    message: 'The request does not come from a page of {origin}.',
+    remedy: 'Open the page there. If you did, a proxy on the way removes the headers Sec-Fetch-Site and Origin.',
+  },
+  'host-refused': {
+    consequence: 'refuse',
+    message: 'The request names another host than that of {origin}.',
+    remedy: 'Use that address, or correct `api.url` in holdpoint.yaml; a proxy on the way must keep the header Host.',
+  },
+  'media-type-refused': {
+    consequence: 'refuse',
+    message: 'The request is not of the media type application/json.',
+    remedy: 'Send JSON with `Content-Type: application/json`.',
+  },
+  'request-too-large': {
+    consequence: 'refuse',
+    message: 'The request is larger than what is let in.',
+    remedy: 'Make it smaller.',
+  },
+  'route-unknown': {
+    consequence: 'refuse',
+    message: 'There is nothing under {route}.',
+    remedy: '/api/v1/openapi.json lists what there is.',
+  },
+  'person-differs': {
+    consequence: 'refuse',
+    message: 'The session is that of {session}, and the statement that of {signer}. Nothing was sent to the run.',
+    remedy: 'Sign in as the person who has signed.',
+  },
+  'opening-not-found': {
+    consequence: 'refuse',
+    message: 'The run {run} has not asked for signatures at hold {hold} with the number {number}.',
+    remedy: 'Open the run and go on from there; what is older than its history is in its record.',
+  },
+  'plan-unknown': {
+    consequence: 'refuse',
+    message: 'The run {run} has no plan {hash} in its history.',
+    remedy: 'Look into its record, where every plan is that was signed.',
+  },
+  'record-unknown': {
+    consequence: 'refuse',
+    message: 'There is no record of the run {run} that you may read.',
+    remedy: 'Auditors and the people of a run may. `holdpoint show` says where the record is.',
+  },
+  'too-many-writes': {
+    consequence: 'refuse',
+    message: 'You have sent more than {limit} requests in a minute that change something.',
+    remedy: 'Wait for a minute.',
+  },
+  'too-many-refusals': {
+    consequence: 'refuse',
+    message: 'The run {run} has refused {limit} of your attempts in a minute.',
+    remedy: 'Wait for a minute, and read why it has refused them.',
+  },
+  'too-many-streams': {
+    consequence: 'refuse',
+    message: 'There are too many open streams; a session may have {limit}.',
+    remedy: 'Close pages that you do not need, then load this one again.',
+  },
+  'not-ready': {
+    consequence: 'retry',
+    message: 'The server is alive, but Temporal does not answer it.',
+    remedy: 'Look at the Temporal server and the network to it.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 /**
@@ -419,6 +509,12 @@ export const errorsToldInPlace = {
   'key-early': 'refuse',
   'key-over': 'refuse',
   'key-revoked': 'refuse',
+  'passkey-unknown': 'refuse',
+  'passkey-challenge-differs': 'refuse',
+  'passkey-origin-differs': 'refuse',
+  'passkey-framed': 'refuse',
+  'passkey-user-not-verified': 'refuse',
+  'passkey-flags-wrong': 'refuse',
   'claim-differs': 'refuse',
   'statement-from-future': 'refuse',
   'statement-stale': 'refuse',

@@ -69,6 +69,7 @@ export const placeholders = [
   'phase',
   'reason',
   'remedy',
+  'link',
   'commands',
 ] as const;
 
@@ -89,6 +90,7 @@ Signatures: {signatures}
 By: {by} (silence never approves)
 Plan: {plan}
 
+{link}
 {commands}`;
 
 const templates: Record<NotificationEvent, string> = {
@@ -96,12 +98,13 @@ const templates: Record<NotificationEvent, string> = {
   reminder: `Reminder, approval needed: {about} of {run} on {target}\n${ofHold}`,
   escalated: `Escalated, approval needed: {about} of {run} on {target}\nPeople of {group} may sign as well\n${ofHold}`,
   drift: `The plan has changed, approval needed anew: {about} of {run} on {target}\n${ofHold}`,
-  'break-glass': `BREAK GLASS by {person}: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
-  stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
+  'break-glass': `BREAK GLASS by {person}: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\n\n{link}\n{commands}`,
+  stuck: `Stuck: {about} of {run} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{link}\n{commands}`,
   'window-closing':
-    `The window has closed while {about} goes on: {run} on {target}\n${ofRun}\n` + `Closed: {by}\nWhat to do: {remedy}\n\n{commands}`,
-  skipped: `Not started: {about} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{commands}`,
-  done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{commands}`,
+    `The window has closed while {about} goes on: {run} on {target}\n${ofRun}\n` +
+    `Closed: {by}\nWhat to do: {remedy}\n\n{link}\n{commands}`,
+  skipped: `Not started: {about} on {target}\n${ofRun}\nReason: {reason}\nWhat to do: {remedy}\n\n{link}\n{commands}`,
+  done: `Ended ({phase}): {run} on {target}\n${ofRun}\nReason: {reason}\n\n{link}\n{commands}`,
 };
 
 /** What to do about what has no remedy of its own in the record. */
@@ -172,11 +175,11 @@ function groupsIn(policy: Json | undefined): string[] {
 export function messageOf(
   started: EvidenceEntry,
   entry: EvidenceEntry,
-  { mark, templateOf }: { mark?: MessageMark; templateOf?: (event: NotificationEvent) => string | undefined } = {},
+  { mark, templateOf, pagesUrl }: MessageOptions = {},
 ): Message | undefined {
   const event = eventOf(entry);
   if (event === undefined) return undefined;
-  const values = valuesOf(event, started, entry);
+  const values = { ...valuesOf(event, started, entry), link: pagesUrl === undefined ? '' : pageOf(pagesUrl, entry) };
   const [title = '', ...lines] = fill(templateOf?.(event) ?? templates[event], values).split('\n');
   const { run, sequence, at } = entry;
   const message = { id: `${run}/${sequence}`, event, at, run, target: values.target, values };
@@ -195,7 +198,24 @@ function marked(title: string, lines: readonly string[], mark: MessageMark | und
   return { title: shown, text: [shown, ...note, ...lines].join('\n').trimEnd() };
 }
 
-function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { run, body }: EvidenceEntry): Values {
+/** How a message is made. */
+export interface MessageOptions {
+  mark?: MessageMark;
+  templateOf?: (event: NotificationEvent) => string | undefined;
+  /** Where people reach the pages, without a path; messages have no link where it is left out. */
+  pagesUrl?: string;
+}
+
+/** The page that a message is about: a request for signatures, a run, or the list of runs for what has none. */
+function pageOf(pagesUrl: string, { run, body }: EvidenceEntry): string {
+  // A start that was left out has no run.
+  if (typeof body.schedule === 'string') return `${pagesUrl}/runs`;
+  const { hold: name, number } = body;
+  const hold = typeof name === 'string' && typeof number === 'number' ? `/holds/${encodeURIComponent(name)}/${number}` : '';
+  return `${pagesUrl}/runs/${encodeURIComponent(run)}${hold}`;
+}
+
+function valuesOf(event: NotificationEvent, { body: start }: EvidenceEntry, { run, body }: EvidenceEntry): Omit<Values, 'link'> {
   const text = (value: Json | undefined): string => (typeof value === 'string' ? visible(value, valueCharactersMax) : '');
   const hold = text(body.hold);
   const step = text(body.step);

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 /** What a build is made of. */
-const folders = ['activities', 'cli', 'client', 'domain', 'lab', 'runbooks', 'sandbox', 'worker', 'workflows'];
+const folders = ['activities', 'api', 'cli', 'client', 'console', 'domain', 'lab', 'runbooks', 'sandbox', 'worker', 'workflows'];
 const files = ['package.json', 'package-lock.json', 'tsconfig.json'];
 
 export const buildDirectory = join(project, 'dist');

@@ -57,7 +57,7 @@ export class Outbox {
     const event = eventOf(entry);
     const path = event && notifications?.templates[event];
     const template = path === undefined ? undefined : await readTemplate(path);
-    const message = messageOf(started, entry, { ...(mark && { mark }), templateOf: () => template });
+    const message = messageOf(started, entry, { ...(mark && { mark }), templateOf: () => template, pagesUrl: notifications?.pagesUrl });
     return message ? this.sendOver(notifications, name, message) : { state: 'refused', reason: 'nobody is told of such an entry' };
   }
 

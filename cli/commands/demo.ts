@@ -9,6 +9,7 @@ import { counted } from '../../domain/text.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { checkInputs } from '../../runbooks/compiler/inputs.ts';
 import { readRunbook } from '../../runbooks/library.ts';
+import { freePort } from '../../lab/temporal.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
@@ -30,6 +31,7 @@ import { sightingOfPods, watchSandbox, type Act, type Demo, type Sighting } from
 import { startEtcdCluster } from '../etcd-cluster.ts';
 import { labClusterName, startLabCluster, type LabCluster } from '../lab-cluster.ts';
 import { readConfiguration } from '../runbook-files.ts';
+import { pagesFolder, serveEnvironment, type Serving } from '../serving.ts';
 import type { Terminal } from '../terminal.ts';
 import { needsPeople, RunWatch } from '../watch.ts';
 import { readSpeed } from './up.ts';
@@ -137,12 +139,19 @@ async function show<Cluster extends EnvironmentCluster>(
   terminal: Terminal,
 ): Promise<number> {
   const { signal } = terminal.surroundings;
-  const environment = await startEnvironment({ startCluster, report: (sentence) => terminal.note(sentence), signal });
+  const pagesUrl = `http://localhost:${await freePort()}`;
+  const environment = await startEnvironment({ startCluster, report: (sentence) => terminal.note(sentence), signal, pagesUrl });
+  let serving: Serving | undefined;
   try {
+    // Where the pages were not built there is nothing to open.
+    if (pagesFolder() !== undefined) serving = await serveEnvironment(terminal, environment);
+    const link = serving?.links.ada;
+    if (link !== undefined) terminal.note(`Watch it, and sign, in a browser: ${link}`);
     const code = await Promise.race([playDemo(demo, environment, options, terminal), environment.broken]);
     if (typeof code === 'string') throw new Error(code);
     return code;
   } finally {
+    await serving?.stop();
     await environment.stop();
   }
 }

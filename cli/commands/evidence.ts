@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { counted } from '../../domain/text.ts';
 import { readEvidence, RecordUnreachableError, type EvidenceReport, type ReadRecord } from '../../client/evidence.ts';
-import { exportSshSignatures } from '../../client/evidence-export.ts';
+import { exportSignatures } from '../../client/evidence-export.ts';
 import type { Configuration, EvidencePlace } from '../../runbooks/configuration/configuration.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { unreadable, UsageError } from '../errors.ts';
@@ -73,7 +73,7 @@ export const registerEvidence: RegisterCommand = (program, context) => {
       context.exit(report.ok ? exitCodes.done : exitCodes.error);
     });
   withCommonOptions(evidence.command('export'))
-    .summary('write the SSH signatures of a record to a new folder, for `ssh-keygen -Y verify`')
+    .summary('write the signatures of SSH keys and passkeys to a new folder, for `ssh-keygen` and `openssl`')
     .argument('<record>', 'the record, as for `evidence verify`')
     .requiredOption('--to <folder>', 'the new folder')
     .option('--config <file>', 'holdpoint.yaml whose keys are written, instead of those that the record names')
@@ -87,12 +87,10 @@ export const registerEvidence: RegisterCommand = (program, context) => {
         showReport(terminal, record, report);
         return context.exit(exitCodes.error);
       }
-      const exported = await exportSshSignatures(entries, options.to, configuration?.people);
+      const exported = await exportSignatures(entries, options.to, configuration?.people);
       terminal.result({ folder: options.to, ...exported });
       const { signatures, others } = exported;
-      terminal.line(
-        `Wrote ${counted(signatures.length, 'SSH signature')} to ${options.to}; ${others} more are of other keys. In that folder:`,
-      );
+      terminal.line(`Wrote ${counted(signatures.length, 'signature')} to ${options.to}; ${others} more are of other keys. In that folder:`);
       terminal.lines(signatures.map(({ command }) => `  ${command}`));
       if (!configuration) terminal.line('The keys are those that the record names; --config takes those of holdpoint.yaml.');
     });
@@ -164,6 +162,11 @@ function showReport(terminal: Terminal, record: string, report: EvidenceReport):
   }
   if (report.ending !== 'ended')
     terminal.line('  The record does not end with the end of the run: the run is still open, or the end was cut off.');
+  for (const { sequence, person, madeWith } of report.signatures) {
+    if (madeWith?.type !== 'passkey') continue;
+    const kind = madeWith.deviceBound ? 'a passkey bound to one device' : 'a passkey that is synced between devices';
+    terminal.line(`  ${person} has signed entry ${sequence} with ${kind}, on ${madeWith.origin}.`);
+  }
   for (const note of report.notes) terminal.line(`  ${colors.yellow('!')} ${note}`);
   showProof(terminal, report);
   if (report.locked) terminal.line(`  ${lockSentence(report.locked)}`);

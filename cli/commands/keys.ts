@@ -1,3 +1,5 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Command } from 'commander';
 import { agentKeys } from '../../client/ssh-agent.ts';
 import { createKey, keyDirectory, knownPeople, readKey } from '../../client/keys.ts';
 import { KeyError } from '../../client/signing.ts';
@@ -14,15 +16,18 @@ import {
 import { isPersonId } from '../../domain/approval/statement.ts';
 import { sshLineOf } from '../../domain/approval/sshsig.ts';
 import { base64urlOf } from '../../domain/base64.ts';
-import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
+import { withCommonOptions, type CommandContext, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { formatTime } from '../format.ts';
 import { table } from '../layout.ts';
 import { readConfiguration } from '../runbook-files.ts';
 import type { Terminal } from '../terminal.ts';
 
+const tokenBytes = 32;
+
 export const registerKeys: RegisterCommand = (program, context) => {
   const keys = program.command('keys');
+  registerToken(keys, context);
   withCommonOptions(keys.command('create'))
     .summary('make your signing key; its public half goes into holdpoint.yaml')
     .argument('<person>', 'your id in holdpoint.yaml, such as ada; or a name for the worker')
@@ -212,4 +217,33 @@ export async function allKeys(
   const sshFile = ofSshFile(sshKeyFile(env));
   usable.push(...(await (env.HOLDPOINT_SSH_KEY ? orProblem(sshFile) : sshFile.catch(() => []))));
   return { usable, problems };
+}
+
+/** Makes a token with which a machine reads over HTTP. */
+function registerToken(keys: Command, context: CommandContext): void {
+  withCommonOptions(keys.command('token'))
+    .summary('make a token with which a machine reads over HTTP; only its digest goes into holdpoint.yaml')
+    .argument('<name>', 'what reads, such as grafana')
+    .addHelpText('after', '\nExample:\n  holdpoint keys token grafana\n\nThe token is shown once, and kept nowhere.')
+    .action((name: string, options: CommonOptions) => {
+      const terminal = context.terminal(options);
+      if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(name)) {
+        throw new UsageError(`${JSON.stringify(name)} cannot be the name of a token.`, 'Use small letters, digits, ".", "_" and "-".');
+      }
+      const token = `hp_${randomBytes(tokenBytes).toString('base64url')}`;
+      const hash = `sha256:${createHash('sha256').update(token).digest('hex')}`;
+      terminal.result({ name, token, hash });
+      terminal.lines([
+        `The token of ${name}, which is shown this once:`,
+        '',
+        `  ${token}`,
+        '',
+        'Have the platform team add this to holdpoint.yaml, in `api`:',
+        '',
+        'tokens:',
+        `  ${name}: { hash: "${hash}" }`,
+        '',
+        'It is sent as `Authorization: Bearer TOKEN`, and may read what a viewer may.',
+      ]);
+    });
 }

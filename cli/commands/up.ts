@@ -1,11 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { isFree } from '../../lab/temporal.ts';
+import { freePort, isFree } from '../../lab/temporal.ts';
 import { withCommonOptions, type CommonOptions, type RegisterCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { startEnvironment, startSandboxCluster, type Environment, type SandboxCluster } from '../environment.ts';
 import { shellWords } from '../format.ts';
+import { serveEnvironment, type Serving } from '../serving.ts';
 import type { Terminal } from '../terminal.ts';
 
 const speedDefault = 3;
@@ -29,7 +30,7 @@ export const registerUp: RegisterCommand = (program, context) => {
     .option('--speed <factor>', 'how much faster than real time the sandbox runs', String(speedDefault))
     .option(
       '--port <number>',
-      `where Temporal listens, the sandbox on the next port (default: ${portDefault}, or free ones where it is taken)`,
+      `where Temporal listens, the sandbox and the pages on the next two (default: ${portDefault}, or free ones where it is taken)`,
     )
     // Not --env-file: Node takes that for itself wherever it stands (nodejs/node#54232), and ends where there is no such file.
     .option('--write-env <file>', 'write what a second terminal needs into this file, to be read with `source FILE`')
@@ -47,39 +48,45 @@ export const registerUp: RegisterCommand = (program, context) => {
       const keep = options.keep === undefined ? undefined : resolve(options.keep);
       if (keep !== undefined) await mkdir(keep, { recursive: true, mode: 0o700 });
       const port = await portsFor(options.port, terminal);
+      const pagesPort = port === undefined ? await freePort() : port + 2;
       const environment = await startEnvironment({
         startCluster: (start) => startSandboxCluster(speed, start, { port: port && port + 1 }),
         report: (sentence) => terminal.note(sentence),
         signal,
         keep,
         temporalPort: port,
+        pagesUrl: `http://localhost:${pagesPort}`,
       });
+      let serving: Serving | undefined;
       try {
+        serving = await serveEnvironment(terminal, environment);
         if (options.writeEnv !== undefined) await writeFile(options.writeEnv, exportsOf(environment).join('\n') + '\n', { mode: 0o600 });
-        terminal.result({ env: environment.env, sandboxUrl: environment.cluster.url, directory: environment.directory });
-        explain(environment, { speed, writeEnv: options.writeEnv }, terminal);
+        const links = serving?.links ?? {};
+        terminal.result({ env: environment.env, sandboxUrl: environment.cluster.url, directory: environment.directory, links });
+        explain(environment, { speed, writeEnv: options.writeEnv, links }, terminal);
         const broken = await Promise.race([environment.broken, aborted(signal)]);
         if (broken !== undefined) {
           terminal.noteBlock(broken);
           context.exit(exitCodes.error);
         }
       } finally {
+        await serving?.stop();
         await environment.stop();
         terminal.note('Stopped.');
       }
     });
 };
 
-/** The first of two ports that are free; the usual ones, so that what was pasted once still holds. Throws UsageError. */
+/** The first of three ports that are free; the usual ones, so that what was pasted once still holds. Throws UsageError. */
 async function portsFor(text: string | undefined, terminal: Terminal): Promise<number | undefined> {
   const port = Number(text ?? portDefault);
-  if (!Number.isInteger(port) || port < 1 || port >= portMax)
-    throw new UsageError(`--port takes a number from 1 to ${portMax - 1}, not "${text}".`);
-  const free = (await isFree(port)) && (await isFree(port + 1));
+  if (!Number.isInteger(port) || port < 1 || port + 2 > portMax)
+    throw new UsageError(`--port takes a number from 1 to ${portMax - 2}, not "${text}".`);
+  const free = (await isFree(port)) && (await isFree(port + 1)) && (await isFree(port + 2));
   if (free) return port;
   if (text !== undefined)
-    throw new UsageError(`Port ${port} or ${port + 1} is taken.`, 'Name another one with --port, or end what listens there.');
-  terminal.note(`Port ${port} or ${port + 1} is taken; taking free ones.`);
+    throw new UsageError(`One of the ports ${port} to ${port + 2} is taken.`, 'Name another one with --port, or end what listens there.');
+  terminal.note(`One of the ports ${port} to ${port + 2} is taken; taking free ones.`);
   return undefined;
 }
 
@@ -96,7 +103,7 @@ export function readSpeed(text: string): number {
 
 function explain(
   environment: Environment<SandboxCluster>,
-  { speed, writeEnv }: { speed: number; writeEnv?: string },
+  { speed, writeEnv, links }: { speed: number; writeEnv?: string; links: Record<string, string> },
   terminal: Terminal,
 ): void {
   const { colors } = terminal;
@@ -113,6 +120,9 @@ function explain(
     '  holdpoint show eks/eu-central-1/demo --watch',
     '  holdpoint pause eks/eu-central-1/demo                (then resume, or abort)',
     '',
+    ...(Object.keys(links).length === 0 ? [] : ['In a browser, signed in as one of them (the links are only good while this runs):', '']),
+    ...Object.entries(links).map(([person, link]) => `  ${person.padEnd(6)} ${link}`),
+    ...(Object.keys(links).length === 0 ? [] : ['']),
     '  kubectl get pods -A -w',
     '  holdpoint drain ip-10-0-0-4.eu-central-1.compute.internal --plan',
     '  aws --region eu-central-1 eks list-nodegroups --cluster-name demo',

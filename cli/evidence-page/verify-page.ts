@@ -1,4 +1,4 @@
-import { isEd25519 } from '../../domain/approval/keys.ts';
+import { isEd25519 } from '../../domain/approval/ed25519.ts';
 import { bytesOfBase64url } from '../../domain/base64.ts';
 import { bytesOfEntry, verifyChain, type ChainReport, type EvidenceEntry } from '../../domain/evidence/evidence.ts';
 import type { WholeEntry } from '../../domain/evidence/meaning.ts';

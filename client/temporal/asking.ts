@@ -102,9 +102,11 @@ export async function resultOf(handle: { result: () => Promise<unknown> }): Prom
  * or where it has just loaded the run anew, nothing has come of it, and another one is sent. A run whose workflow task has failed takes
  * none just now, so it waits for a moment. Throws what `send` does:
  * `isLost` tells whether that means that nobody knows what has come of it.
+ *
+ * @param firstId made of what is sent, where somebody else may send the very same again; a new one where it is left out.
  */
-export async function sendAgain<Answer>(send: (updateId: string) => Promise<Answer>): Promise<Answer> {
-  let updateId = randomUUID();
+export async function sendAgain<Answer>(send: (updateId: string) => Promise<Answer>, firstId: string = randomUUID()): Promise<Answer> {
+  let updateId = firstId;
   for (let sends = 1; ; sends += 1) {
     try {
       return await send(updateId);

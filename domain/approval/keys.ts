@@ -1,14 +1,12 @@
-import { hashes, verify } from '@noble/ed25519';
-import { sha256, sha512 } from '@noble/hashes/sha2.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { base64Of, base64urlOf, bytesOfBase64url } from '../base64.ts';
 import { timeMsOf } from '../time.ts';
+import { isEd25519 } from './ed25519.ts';
+import { readPasskey, spkiOf, textOfPasskey } from './passkey.ts';
 import { bytesForSsh, decodeSshSignature, readSshLine, sshKeyBlob, sshLineOf } from './sshsig.ts';
 import type { StatementAlgorithm } from './statement.ts';
 
-hashes.sha512 = sha512;
-
 const publicKeyBytes = 32;
-const signatureBytes = 64;
 
 /** Whether a signature is that of a key: it holds, it does not, or it is none that can be read. */
 type Finding = 'holds' | 'forged' | { wrong: string };
@@ -21,10 +19,13 @@ interface ReadKey {
 
 /** What is to be known of a type of key. */
 interface KeyType {
-  algorithm: StatementAlgorithm;
   /** Undefined where the text is no key of this type. */
   read(text: string): ReadKey | undefined;
-  check(signature: Uint8Array, signed: Uint8Array, key: Uint8Array): Finding;
+  /** How it signs statements as JWS. A passkey signs none, see passkey.ts. */
+  jws?: {
+    algorithm: StatementAlgorithm;
+    check(signature: Uint8Array, signed: Uint8Array, key: Uint8Array): Finding;
+  };
 }
 
 /**
@@ -34,25 +35,33 @@ interface KeyType {
 const keyTypes = {
   /** The `x` of an Ed25519 JWK, base64url; signs the statement itself. */
   ed25519: {
-    algorithm: 'EdDSA',
     read: (text) => {
       const bytes = bytesOfBase64url(text);
       return bytes?.length === publicKeyBytes ? { bytes, text } : undefined;
     },
-    check: (signature, signed, key) => (isEd25519(signature, signed, key) ? 'holds' : 'forged'),
+    jws: { algorithm: 'EdDSA', check: (signature, signed, key) => (isEd25519(signature, signed, key) ? 'holds' : 'forged') },
   },
   /** `ssh-ed25519 AAAA… comment`, as in `authorized_keys`; signs as `ssh-keygen -Y sign -n holdpoint` does. */
   ssh: {
-    algorithm: 'SSHSIG',
     read: (text) => {
       const line = readSshLine(text);
       return line && { bytes: line.key, text: sshLineOf(line.key) };
     },
-    check: (signature, signed, key) => {
-      const read = decodeSshSignature(signature);
-      if ('wrong' in read) return { wrong: `its SSH signature ${read.wrong}` };
-      const isOfKey = base64urlOf(read.key) === base64urlOf(key);
-      return isOfKey && isEd25519(read.signature, bytesForSsh(signed, read.hash), key) ? 'holds' : 'forged';
+    jws: {
+      algorithm: 'SSHSIG',
+      check: (signature, signed, key) => {
+        const read = decodeSshSignature(signature);
+        if ('wrong' in read) return { wrong: `its SSH signature ${read.wrong}` };
+        const isOfKey = base64urlOf(read.key) === base64urlOf(key);
+        return isOfKey && isEd25519(read.signature, bytesForSsh(signed, read.hash), key) ? 'holds' : 'forged';
+      },
+    },
+  },
+  /** `passkey:ES256:device-bound:<host>:<credential>:<public key>`, as the console prints it; signs a challenge. */
+  passkey: {
+    read: (text) => {
+      const passkey = readPasskey(text);
+      return passkey && { bytes: passkey.publicKey, text: textOfPasskey(passkey) };
     },
   },
 } as const satisfies Record<string, KeyType>;
@@ -68,8 +77,10 @@ export const keysPerPersonMax = 8;
 /** A public key of a person, and when it counts; times are ISO 8601, UTC. */
 export interface PersonKey {
   type: KeyTypeName;
-  /** As its type is written: `11qYAYKx…` or `ssh-ed25519 AAAA…`. */
+  /** As its type is written: `11qYAYKx…`, `ssh-ed25519 AAAA…` or `passkey:ES256:…`. */
   key: string;
+  /** Of a passkey of holdpoint.yaml: the origins of the console. A key that a record names has none. */
+  origins?: readonly string[];
   /** What was signed before this does not count. */
   from?: string;
   /** From this moment on the key does not count: somebody has another one by then. */
@@ -108,21 +119,27 @@ export function bytesOfKey({ type, key }: PersonKey): Uint8Array | undefined {
   return keyTypes[type].read(key)?.bytes;
 }
 
-/** How `ssh-keygen -l` calls a key, whatever its type: `SHA256:…`. Undefined where it is no key of its type. */
+/**
+ * How `ssh-keygen -l` calls a key, `SHA256:…`; of a passkey, the hash of its SubjectPublicKeyInfo. Undefined where it is no key of its
+ * type.
+ */
 export function fingerprintOf(key: PersonKey): string | undefined {
+  const passkey = key.type === 'passkey' ? readPasskey(key.key) : undefined;
   const bytes = bytesOfKey(key);
-  return bytes && `SHA256:${base64Of(sha256(sshKeyBlob(bytes))).replace(/=+$/, '')}`;
+  return bytes && `SHA256:${base64Of(sha256(passkey ? spkiOf(passkey) : sshKeyBlob(bytes))).replace(/=+$/, '')}`;
 }
 
-/** How a statement is signed with a key. */
-export function algorithmOf({ type }: Pick<PersonKey, 'type'>): StatementAlgorithm {
-  return keyTypes[type].algorithm;
+/** How a statement is signed as JWS with a key; undefined for a passkey, which signs no JWS. */
+export function algorithmOf({ type }: Pick<PersonKey, 'type'>): StatementAlgorithm | undefined {
+  const { jws }: KeyType = keyTypes[type];
+  return jws?.algorithm;
 }
 
-/** Whether a signature over bytes is that of a key. */
+/** Whether a signature over bytes is that of a key; that of a passkey is for `passkeyProblem` to check. */
 export function checkWithKey({ type, key }: PersonKey, signature: Uint8Array, signed: Uint8Array): Finding {
-  const read = keyTypes[type].read(key);
-  return read ? keyTypes[type].check(signature, signed, read.bytes) : 'forged';
+  const { jws }: KeyType = keyTypes[type];
+  const found = keyTypes[type].read(key);
+  return found && jws ? jws.check(signature, signed, found.bytes) : 'forged';
 }
 
 /** How a key stands at a moment. */
@@ -134,14 +151,4 @@ export function stateOfKey({ from, until, revoked }: PersonKey, atMs: number): K
   if (!(atMs < ms(revoked, Infinity))) return 'revoked';
   if (!(atMs < ms(until, Infinity))) return 'over';
   return atMs >= ms(from, -Infinity) ? 'good' : 'early';
-}
-
-/** Whether a signature is that of an Ed25519 key (RFC 8032): no points of small order, no second spelling of a point or a number. */
-export function isEd25519(signature: Uint8Array, signed: Uint8Array, key: Uint8Array): boolean {
-  if (signature.length !== signatureBytes) return false;
-  try {
-    return verify(signature, signed, key, { zip215: false });
-  } catch {
-    return false;
-  }
 }

@@ -3,6 +3,7 @@ import { bytesOfBase64url } from '../base64.ts';
 import { isObject, parseJson } from '../json.ts';
 import { timeMsOf } from '../time.ts';
 import { algorithmOf, checkWithKey, keysOf, stateOfKey, textOfKey, type KeyState, type PersonKey, type PersonKeys } from './keys.ts';
+import { passkeyPrefix, passkeyProblem, readPasskey, readPasskeySignature, type PasskeyCode, type PasskeyProblem } from './passkey.ts';
 import type { PreApprovalCode } from './pre-approval.ts';
 import {
   differingClaim,
@@ -27,6 +28,7 @@ export type VerificationCode =
   | 'claim-differs'
   | 'statement-from-future'
   | 'statement-stale'
+  | PasskeyCode
   | PreApprovalCode;
 
 export interface VerificationRefusal {
@@ -49,14 +51,14 @@ const headerNames: readonly string[] = ['alg', 'kid', 'typ'];
  * then and still is when it takes effect. It is pure and gives its answer at once, so that workflows can ask before anything gets into
  * their history.
  *
- * @param jws compact JWS as it came over the wire.
+ * @param text as it came over the wire: a compact JWS, or what a passkey has signed.
  * @param expected every claim but `at` and `nonce`, from what was asked for and what the run knows; its person must be the signer.
  * @param keys the person as holdpoint.yaml has them, undefined where they are not known.
  * @param effectAtMs when what was signed takes effect, in milliseconds since 1970: now, for whoever acts upon it. `signing` asks only
  * whether the key was good when it was used.
  */
 export function checkSignature(
-  jws: string,
+  text: string,
   expected: ExpectedStatement,
   keys: PersonKeys | undefined,
   effectAtMs: number | 'signing',
@@ -67,21 +69,62 @@ export function checkSignature(
     const remedy = `Have the platform team add a key of ${person} to people in holdpoint.yaml.`;
     return refused('person-unknown', `No public key of ${person} is known.`, remedy);
   }
-  if (jws.length > statementCharactersMax) {
-    const reason = `The statement of ${person} has ${jws.length} characters; at most ${statementCharactersMax} are read.`;
+  if (text.length > statementCharactersMax) {
+    const reason = `The statement of ${person} has ${text.length} characters; at most ${statementCharactersMax} are read.`;
     return refused('statement-too-large', reason, 'Give a shorter reason.');
   }
   if (candidates.some((key) => textOfKey(key) === undefined)) {
-    const reason = `A public key of ${person} is none: neither Ed25519 in base64url nor an ssh-ed25519 line.`;
+    const reason = `A public key of ${person} is none: neither Ed25519 in base64url, nor an ssh-ed25519 line, nor a passkey.`;
     return refused('key-malformed', reason, `Have the keys of ${person} in holdpoint.yaml corrected; \`holdpoint keys\` prints them.`);
   }
-  const token = readToken(jws, person, candidates);
-  if ('code' in token) return token;
-  const key = signingKey(token, person, candidates);
-  if ('code' in key) return key;
-  const read = headerProblem(token.header, person) ?? readClaims(token.payload, expected);
+  const signed = text.startsWith(`${passkeyPrefix}.`) ? signedWithPasskey(text, person, candidates) : signedAsJws(text, person, candidates);
+  if ('code' in signed) return signed;
+  const read = readClaims(signed.claims, expected);
   if (!read.ok) return read;
-  return keyProblem(key, read.statement, effectAtMs) ?? { ...read, key: textOfKey(key) ?? '' };
+  return keyProblem(signed.key, read.statement, effectAtMs) ?? { ...read, key: textOfKey(signed.key) ?? '' };
+}
+
+/** The bytes of claims that somebody has signed, and the key. */
+interface Signed {
+  claims: Uint8Array;
+  key: PersonKey;
+}
+
+function signedAsJws(jws: string, person: string, keys: readonly PersonKey[]): Signed | VerificationRefusal {
+  const token = readToken(jws, person, keys);
+  if ('code' in token) return token;
+  const key = signingKey(token, person, keys);
+  if ('code' in key) return key;
+  return headerProblem(token.header, person) ?? { claims: token.payload, key };
+}
+
+function signedWithPasskey(text: string, person: string, keys: readonly PersonKey[]): Signed | VerificationRefusal {
+  const signed = readPasskeySignature(text);
+  if (!signed) return unreadable(person, 'it is not the six parts that a passkey signs');
+  for (const key of keys) {
+    const passkey = key.type === 'passkey' ? readPasskey(key.key) : undefined;
+    if (passkey?.credential !== signed.credential) continue;
+    const problem = passkeyProblem(signed, passkey, key.origins);
+    return problem === undefined ? { claims: signed.statement, key } : passkeyRefusal(person, problem);
+  }
+  const reason = `${person} has signed with a passkey that holdpoint.yaml does not have for them.`;
+  return refused('passkey-unknown', reason, `Enrol it on the page "me" of the console, or sign with another key of ${person}.`);
+}
+
+const passkeyRemedies: Record<PasskeyCode, string> = {
+  'passkey-unknown': 'Enrol it on the page "me" of the console.',
+  'passkey-challenge-differs': 'Load the page anew and sign again. If it comes again, do not trust the page: sign with `holdpoint`.',
+  'passkey-origin-differs': 'Sign on the page of the console, at an address that `console.origins` of holdpoint.yaml has.',
+  'passkey-framed': 'Open the console by itself, and find out who shows it within their own page.',
+  'passkey-user-not-verified':
+    'Sign again with the PIN, the fingerprint or the face that the device asks for; sign with another key if it asks for none.',
+  'passkey-flags-wrong': 'Enrol the passkey anew on the page "me" of the console, or sign with another key.',
+};
+
+function passkeyRefusal(person: string, problem: PasskeyProblem): VerificationRefusal {
+  if (problem === 'forged') return forged(person);
+  if ('unreadable' in problem) return unreadable(person, problem.unreadable);
+  return refused(problem.code, `The signature of ${person} ${problem.why}.`, passkeyRemedies[problem.code]);
 }
 
 interface Token {
@@ -98,8 +141,8 @@ function readToken(jws: string, person: string, keys: readonly PersonKey[]): Tok
   const [head, payload, signature] = parts.map(bytesOfBase64url);
   const header = head && parseJson(head);
   if (parts.length !== 3 || !payload || !signature || !isObject(header)) return unreadable(person, 'it is no compact JWS');
-  const algorithms = [...new Set(keys.map(algorithmOf))];
-  if (!algorithms.some((algorithm) => algorithm === header.alg)) {
+  const algorithms = [...new Set(keys.map((key) => algorithmOf(key) ?? 'a passkey'))];
+  if (!keys.some((key) => algorithmOf(key) === header.alg)) {
     const accepted = algorithms.join(' or ');
     const reason = `The statement of ${person} is signed with ${quote(header.alg)}, and the keys of ${person} sign with ${accepted}.`;
     const remedy = 'Sign with one of the keys that `holdpoint keys list --people` shows, where holdpoint.yaml is.';
@@ -117,7 +160,10 @@ function signingKey({ header, signature, signed }: Token, person: string, keys: 
     if (finding === 'holds') return key;
     if (finding !== 'forged') ({ wrong } = finding);
   }
-  if (wrong !== undefined) return unreadable(person, wrong);
+  return wrong === undefined ? forged(person) : unreadable(person, wrong);
+}
+
+function forged(person: string): VerificationRefusal {
   const reason = `The signature does not match the key of ${person}: another key made it, or the statement was changed after signing.`;
   return refused('signature-forged', reason, `Have ${person} sign again, with a key that holdpoint.yaml names for them.`);
 }

@@ -289,6 +289,11 @@ export function signedWith(statement: Statement, signature: Uint8Array, algorith
   return `${signingInputOf(statement, algorithm)}.${base64urlOf(signature)}`;
 }
 
+/** The bytes of a statement of which a passkey signs the hash: its claims as canonical JSON (RFC 8785). */
+export function bytesOfStatement(statement: Statement): Uint8Array {
+  return utf8ToBytes(flatJsonOf(statement));
+}
+
 function signingInputOf(statement: Statement, algorithm: StatementAlgorithm): string {
   const header = { alg: algorithm, typ: statementType, kid: statement.person };
   return [header, statement].map((part) => base64urlOf(utf8ToBytes(flatJsonOf(part)))).join('.');

@@ -1,5 +1,6 @@
 import { refusalOfPreApproval, type PreApprovalUse } from '../approval/pre-approval.ts';
-import { keyOfText, textOfKey, type PeopleKeys } from '../approval/keys.ts';
+import { keyOfText, textOfKey, type KeyTypeName, type PeopleKeys } from '../approval/keys.ts';
+import { originOf, readPasskey, readPasskeySignature } from '../approval/passkey.ts';
 import { checkSignature, type VerificationResult } from '../approval/signature.ts';
 import type { ExpectedStatement, PreApprovalStatement } from '../approval/statement.ts';
 import { clockSkewMaxMs } from '../time.ts';
@@ -54,6 +55,8 @@ export interface CheckedSignature {
   person: string;
   /** Whether it is the person's, over exactly what the entry says. */
   ok: boolean;
+  /** What it was made with, where it is; of a passkey, whether that never leaves its device, and on which page. */
+  madeWith?: { type: KeyTypeName; deviceBound?: boolean; origin?: string };
 }
 
 /** What can be said of a record without asking any server. */
@@ -148,10 +151,29 @@ function checkStatements(
     const ofKey = checked?.result ? keys?.ofSigned(entry, checked.result) : keys?.ofRelease(entry);
     const sentence = checked?.sentence ?? ofKey?.sentence;
     if (ofKey?.revokedLater !== undefined) revokedLater.push({ line, sentence: ofKey.revokedLater });
-    if (checked) signatures.push({ line, sequence: entry.sequence, kind: entry.kind, person: checked.person, ok: sentence === undefined });
+    if (checked) {
+      const { person, result } = checked;
+      const madeWith = result && madeWithOf(result.key, entry.body.jws);
+      signatures.push({
+        line,
+        sequence: entry.sequence,
+        kind: entry.kind,
+        person,
+        ok: sentence === undefined,
+        ...(madeWith && { madeWith }),
+      });
+    }
     if (sentence !== undefined) problems.push({ line, sentence });
   }
   return { signatures, problems, revokedLater };
+}
+
+function madeWithOf(key: string, text: Json | undefined): CheckedSignature['madeWith'] {
+  const type = keyOfText(key)?.type;
+  const passkey = readPasskey(key);
+  if (!type || !passkey) return type && { type };
+  const signed = typeof text === 'string' ? readPasskeySignature(text) : undefined;
+  return { type, deviceBound: passkey.deviceBound, origin: signed && originOf(signed) };
 }
 
 /** The entries with what is kept beside them in its place, as far as it is there. */

@@ -16,7 +16,9 @@ import { apiVersion } from '../grammar/runbook.ts';
 import type { Problem, ValuePath } from '../grammar/problem.ts';
 import { checkShape } from '../grammar/shape.ts';
 import { parseTarget } from '../targets.ts';
+import { apiGrammar, apiSettingsOf, checkApi, oidcOfPerson, type ApiSettings } from './api.ts';
 import { backupPlaceIn, backupPlacesGrammar, checkBackupPlaces, type BackupPlace } from './backups.ts';
+import { checkConsole, consoleGrammar, withOrigins, type Console } from './console.ts';
 import { checkEtcd, etcdClustersIn, etcdGrammar, type EtcdAccess } from './etcd.ts';
 import { checkEndpoints, endpointGrammar, endpointsOf, type Endpoint } from './endpoints.ts';
 import { checkNotifications, notificationsGrammar, notificationsOf, type Notifications } from './notifications.ts';
@@ -30,6 +32,8 @@ export const configurationEntriesMax = 1000;
 /** Someone who may start runs and decide on holds, with their public keys. */
 export interface Person extends PersonKeys {
   name: string;
+  /** How the identity provider knows them; they cannot sign in over HTTP where it is left out. */
+  oidc?: { issuer: string; subject: string };
 }
 
 /** A holdpoint.yaml that has been read and checked. */
@@ -62,10 +66,14 @@ export interface Configuration {
   probes?: Record<string, ProbeAccess>;
   /** Whom to tell of what, and how; nobody where it is left out. */
   notifications?: Notifications;
+  /** Where the console is; there is none where it is left out. */
+  console?: Console;
   /** When maintenance may be done, by the names of the calendars. */
   calendars?: Record<string, CalendarDefinition>;
   /** Findings of checks that people go past. */
   waivers?: ConfiguredWaiver[];
+  /** How people and machines reach runs over HTTP; only workers and the command line do where it is left out. */
+  api?: ApiSettings;
 }
 
 /** The key of a worker, and when entries are signed with it. */
@@ -94,7 +102,10 @@ const keyTime = z.string().refine((text) => timeMsOf(text) !== undefined, { erro
 const personKey = z.strictObject({
   type: z
     .enum(keyTypeNames)
-    .describe('`ed25519`: the `x` of a JWK, as `holdpoint keys create` makes it. `ssh`: an ssh-ed25519 line, as in authorized_keys.'),
+    .describe(
+      '`ed25519`: the `x` of a JWK, as `holdpoint keys create` makes it. `ssh`: an ssh-ed25519 line, as in authorized_keys. ' +
+        '`passkey`: as the console prints it.',
+    ),
   key: z.string().max(1000).describe('The public key, as its type is written.'),
   from: keyTime.describe('What was signed before this does not count; it always counts if left out.').optional(),
   until: keyTime.describe('From this moment on the key does not count: another one has taken its place.').optional(),
@@ -112,6 +123,7 @@ const person = z
       .max(keysPerPersonMax)
       .describe('The public keys of the person; `holdpoint keys enrol` prints one.')
       .optional(),
+    oidc: oidcOfPerson.describe('How the identity provider knows the person who signs in at `api`.').optional(),
   })
   .meta({ oneOf: [{ required: ['key'] }, { required: ['keys'] }] });
 
@@ -195,6 +207,7 @@ export const configurationGrammar = z.strictObject({
     .describe('How the outages of Aurora clusters are measured while they are changed, by their targets.')
     .optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
+  console: consoleGrammar.describe('Where the console is, in which people sign with passkeys.').optional(),
   calendars: calendarsGrammar.describe('When maintenance may be done: windows, and freezes that win over them.').optional(),
   waivers: z
     .array(
@@ -205,6 +218,7 @@ export const configurationGrammar = z.strictObject({
     .max(configurationEntriesMax)
     .describe('Findings of `holdpoint check` that people go past, each until a time.')
     .optional(),
+  api: apiGrammar.describe('How people and machines reach runs over HTTP: `holdpoint serve`.').optional(),
 });
 
 /** Reads a holdpoint.yaml. Every problem is reported with its place; never throws for what the text holds. */
@@ -216,6 +230,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   const document = configurationGrammar.parse(value);
   checkSizes(document, sourceMap);
   checkKeys(document, sourceMap);
+  checkConsole(document.console, document.people, sourceMap);
   checkGroups(document, sourceMap);
   checkPolicies(document, sourceMap);
   checkPlaces(document, sourceMap);
@@ -227,6 +242,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkProbes(document.probes ?? {}, sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
   checkCalendars(document.calendars, sourceMap);
+  if (document.api) checkApi(document.api, document.people, sourceMap);
   const problems = sourceMap.problems();
   return sourceMap.hasErrors() ? { problems } : { configuration: configurationOf(document, sourceMap), problems };
 }
@@ -273,6 +289,7 @@ function checkPersonKey(given: PersonKey, path: ValuePath, id: string, owners: M
     const wanted = {
       ed25519: 'an Ed25519 public key: the `x` of its JWK, 43 characters of base64url',
       ssh: 'a line `ssh-ed25519 AAAA… comment`, without options before it; `ssh-keygen -t ed25519` makes such a key',
+      passkey: 'a passkey as the page "me" of the console prints it: `passkey:ES256:device-bound:HOST:…`',
     };
     sourceMap.error([...path, 'key'], `Must be ${wanted[given.type]}.`);
     return;
@@ -370,11 +387,18 @@ function backupsIn(backups: NonNullable<ConfigurationDocument['backups']>): Reco
   return Object.fromEntries(places.flatMap(([target, place]) => (place ? [[target, place]] : [])));
 }
 
+function notificationsIn(
+  notifications: NonNullable<ConfigurationDocument['notifications']>,
+  api: ConfigurationDocument['api'],
+): Notifications {
+  return { ...notificationsOf(notifications), ...(api && { pagesUrl: apiSettingsOf(api).url }) };
+}
+
 function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap): Configuration {
   const { people, groups, policies, systems, workers, rules, calendars } = document;
   const clusters = document.clusters && Object.entries(document.clusters).map(([id, given]) => [id, clusterAccessOf(given)] as const);
   return {
-    people,
+    people: withOrigins(people, document.console),
     groups,
     policies: policiesOf(policies),
     workers,
@@ -388,8 +412,10 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     rules,
     endpoints: document.endpoints && endpointsOf(document.endpoints),
     probes: document.probes && probesIn(document.probes),
-    notifications: document.notifications && notificationsOf(document.notifications),
+    notifications: document.notifications && notificationsIn(document.notifications, document.api),
+    console: document.console,
     calendars: calendars && definitionsOf(calendars, sourceMap),
     waivers: document.waivers,
+    ...(document.api && { api: apiSettingsOf(document.api) }),
   };
 }

@@ -27,6 +27,8 @@ export interface Notifications {
   routes: Route[];
   /** Paths of texts in the place of those that are built in. */
   templates: Partial<Record<NotificationEvent, string>>;
+  /** Where people reach the pages, without a path; messages have no links where it is left out. */
+  pagesUrl?: string;
 }
 
 const address = z
@@ -154,7 +156,7 @@ function channelOf({ slack, slackWebhook, mail, cloudEvents }: z.output<typeof c
 }
 
 /** The same with each path as `absolute` makes it. */
-export function withPaths({ channels, routes, templates }: Notifications, absolute: (path: string) => string): Notifications {
+export function withPaths({ channels, routes, templates, ...rest }: Notifications, absolute: (path: string) => string): Notifications {
   const secret = (given: Secret): Secret => secretWithPath(given, absolute);
   const complete = Object.entries(channels).map(([name, channel]): [string, Channel] => {
     switch (channel.kind) {
@@ -171,5 +173,5 @@ export function withPaths({ channels, routes, templates }: Notifications, absolu
     }
   });
   const paths = Object.entries(templates).map(([event, path]): [string, string] => [event, absolute(path)]);
-  return { channels: Object.fromEntries(complete), routes, templates: Object.fromEntries(paths) };
+  return { channels: Object.fromEntries(complete), routes, templates: Object.fromEntries(paths), ...rest };
 }

@@ -6,11 +6,12 @@ export type Secret = { file: string } | { environment: string };
 const variable = z.string().regex(/^[A-Z_][A-Z0-9_]{0,127}$/, 'must be the name of an environment variable: capital letters, digits, `_`');
 
 /** The key of a file with a secret. */
-export const secretFile = (what: string) =>
-  z.string().min(1).max(4096).describe(`File of ${what}, relative to this file; workers read it.`).optional();
+export const secretFile = (what: string, readBy = 'workers read') =>
+  z.string().min(1).max(4096).describe(`File of ${what}, relative to this file; ${readBy} it.`).optional();
 
 /** The key of an environment variable with a secret. */
-export const secretVariable = (what: string) => variable.describe(`Environment variable of the workers that has ${what}.`).optional();
+export const secretVariable = (what: string, of = 'the workers') =>
+  variable.describe(`Environment variable of ${of} that has ${what}.`).optional();
 
 /** An address that a secret may be sent to: https, or this machine. */
 export const httpUrl = z

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { exportSshSignatures } from '../../client/evidence-export.ts';
+import { exportSignatures } from '../../client/evidence-export.ts';
 import { readEvidence, verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
 import { textOfKey, type PersonKey } from '../../domain/approval/keys.ts';
 import { approvalId } from '../../domain/approval/request.ts';
@@ -14,6 +15,7 @@ import { hasOpenSsh, openSsh } from '../support/openssh.ts';
 import { writtenOfRun } from '../support/signed-record.ts';
 import { statements } from '../support/statements.ts';
 import { newWorkerKey } from '../support/worker-key.ts';
+import { newPasskey } from '../support/authenticator.ts';
 import { newSshSigner } from '../support/ssh-signer.ts';
 
 const run = 'r-20261121-7kq2m';
@@ -29,10 +31,10 @@ let releasedAt: number;
 const hour = 3_600_000;
 
 /** A record whose entries are an hour apart, with the signatures of a worker or without. */
-async function recordOf(name: string, vouched: boolean): Promise<string> {
+async function recordOf(name: string, vouched: boolean, approver = bob.signer): Promise<string> {
   const entries: EvidenceEntry[] = [];
   let atMs = Date.now();
-  for (const written of await writtenOfRun(run, ann.signer, bob.signer)) {
+  for (const written of await writtenOfRun(run, ann.signer, approver)) {
     const at = new Date(atMs).toISOString();
     const entry = chain(entries.at(-1), { run, at, ...written, worker: vouched ? worker.publicKey : undefined });
     const signature = Buffer.from(worker.sign(bytesOfEntry(entry.hash))).toString('base64url');
@@ -85,7 +87,7 @@ withOpenSsh('its signatures are verified by ssh-keygen, too, once they are expor
   const { entries } = await readEvidence(vouched);
   const folder = path.join(directory, 'exported');
   const people = { ann: { keys: [ann.key] }, bob: { keys: [bob.key] } };
-  const { signatures, others } = await exportSshSignatures(entries, folder, people);
+  const { signatures, others } = await exportSignatures(entries, folder, people);
   expect([signatures.map(({ sequence, person }) => [sequence, person]), others]).toEqual([
     [
       [1, 'ann'],
@@ -100,7 +102,22 @@ withOpenSsh('its signatures are verified by ssh-keygen, too, once they are expor
   const [start, decision] = signatures;
   expect(() => openSsh('sh', ['-c', `cd ${folder} && ${decision?.command.replace(/< .*/, `< ${start?.file}`)}`])).toThrow('ended with');
   expect(() => openSsh('sh', ['-c', `cd ${folder} && ${decision?.command.replace('-I bob', '-I ann')}`])).toThrow('ended with');
-  await expect(exportSshSignatures(entries, folder, people)).rejects.toThrow('it is there already');
+  await expect(exportSignatures(entries, folder, people)).rejects.toThrow('it is there already');
+});
+
+test('a signature of a passkey is exported for openssl, with the statement that its challenge is the hash of', async () => {
+  const passkey = newPasskey();
+  const { entries, report } = await readEvidence(await recordOf('passkey.jsonl', true, passkey.signer('bob')));
+  expect(report).toMatchObject({ ok: true, problems: [] });
+  const folder = path.join(directory, 'of-passkeys');
+  const { signatures, others } = await exportSignatures(entries, folder, undefined);
+  expect([signatures.map(({ person }) => person), others]).toEqual([['ann', 'bob'], 0]);
+  const { command = '', file = '' } = signatures[1] ?? {};
+  expect(openSsh('sh', ['-c', `cd ${folder} && ${command}`])).toContain('Verified OK');
+  const statement = await readFile(path.join(folder, `${file}.json`));
+  const { challenge } = JSON.parse(await readFile(path.join(folder, `${file}.client.json`), 'utf8')) as { challenge: string };
+  const hash = createHash('sha256').update('holdpoint statement v1\n').update(statement).digest('base64url');
+  expect([hash, JSON.parse(statement.toString())]).toEqual([challenge, expect.objectContaining({ person: 'bob', run })]);
 });
 
 describe('the time of a key', () => {

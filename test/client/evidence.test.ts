@@ -75,8 +75,8 @@ describe('the record of a run', () => {
       entries: 10,
       ending: 'ended',
       signatures: [
-        { line: 1, sequence: 1, kind: 'run.started', person: 'ann', ok: true },
-        { line: 6, sequence: 6, kind: 'decision.accepted', person: 'bob', ok: true },
+        { line: 1, sequence: 1, kind: 'run.started', person: 'ann', ok: true, madeWith: { type: 'ed25519' } },
+        { line: 6, sequence: 6, kind: 'decision.accepted', person: 'bob', ok: true, madeWith: { type: 'ed25519' } },
       ],
       notes: [],
       workers: { signed: 0, known: 0 },

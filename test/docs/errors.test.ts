@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { errorKinds, errorsToldInPlace, type Consequence } from '../../domain/errors.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-const folders = ['activities', 'cli', 'client', 'domain', 'runbooks', 'worker', 'workflows'];
+const folders = ['activities', 'api', 'cli', 'client', 'domain', 'runbooks', 'worker', 'workflows'];
 
 /** Every code that Holdpoint reports, with what follows from it. */
 const registry = new Map<string, Consequence>([

@@ -32,6 +32,7 @@ const folderLaws: Record<string, FolderLaw> = {
     packages: [
       'canonicalize',
       '@noble/hashes',
+      '@noble/curves',
       '@noble/ed25519',
       '@marcbachmann/cel-js',
       're2js',
@@ -63,9 +64,15 @@ const folderLaws: Record<string, FolderLaw> = {
   client: {
     ours: ['runbooks', 'workflows/messages.ts', 'domain', 'client', 'activities/evidence/entries.ts', 'activities/storage'],
   },
+  // It asks the client for everything, as the command line does, and has no key to sign with.
+  api: { ours: ['client', 'runbooks', 'workflows/messages.ts', 'domain', 'api'] },
+  // What runs in a browser: it knows the API by its types alone, and makes what is signed as the command line does.
+  console: { ours: ['console', 'domain'], packages: ['react', 'react-dom', 'wouter'] },
   // Drains, checks, looks at backups and probes, with the user's own rights, and calendars: they need no worker.
   cli: {
     ours: [
+      'api',
+      'worker/configuration-file.ts',
       'client',
       'runbooks',
       'workflows/messages.ts',
@@ -95,6 +102,7 @@ const entryPoints = [
   'cli/main.ts',
   'cli/kubectl-holdpoint.ts',
   'cli/evidence-page/script.ts',
+  'console/main.tsx',
   'worker/main.ts',
   'sandbox/main.ts',
   'workflows/index.ts',
@@ -103,7 +111,7 @@ const entryPoints = [
 const pureFolders = ['domain', 'workflows'];
 const impureNames = ['Date', 'process', 'setTimeout', 'setInterval', 'performance'];
 /** What workflow code may be bundled with, besides ours: whatever is in there is replayed. CEL is not: expressions are evaluated once. */
-const replayedPackages = ['@temporalio/workflow', '@temporalio/common', 'canonicalize', '@noble/hashes', '@noble/ed25519'];
+const replayedPackages = ['@temporalio/workflow', '@temporalio/common', 'canonicalize', '@noble/hashes', '@noble/curves', '@noble/ed25519'];
 /** Where Temporal begins to replay. */
 const replayedFrom = [
   'workflows/index.ts',
@@ -123,7 +131,7 @@ const machinePath = new RegExp(`(?:(?<![\\w.~}/-])|(?<=file://))/(?:${['root', '
 /** Every offence against the law of the source, as `file:line: sentence`, in the order of the files. */
 export function offencesIn(files: Files): string[] {
   const offences = [...files].flatMap(([path, text]) => offencesOfText(path, text));
-  const units = [...files.keys()].filter((path) => path.endsWith('.ts')).map((path) => parse(path, files.get(path) ?? ''));
+  const units = [...files.keys()].filter((path) => /\.tsx?$/.test(path)).map((path) => parse(path, files.get(path) ?? ''));
   for (const unit of units) {
     offences.push(...importOffences(unit));
     if (pureFolders.includes(unit.folder)) offences.push(...impurities(unit));
@@ -302,7 +310,7 @@ function declaresFunction(node: ts.Statement): boolean {
 /** The files that Temporal replays: what its workflow code reaches by imports of values. */
 export function replayedFiles(files: Files): string[] {
   return [
-    ...reachedFrom([...files.keys()].filter((path) => path.endsWith('.ts')).map((path) => parse(path, files.get(path) ?? ''))).keys(),
+    ...reachedFrom([...files.keys()].filter((path) => /\.tsx?$/.test(path)).map((path) => parse(path, files.get(path) ?? ''))).keys(),
   ];
 }
 
@@ -340,7 +348,7 @@ function deadFiles(units: readonly Unit[]): string[] {
     if (unit.folder === 'test') continue;
     walk(unit.tree, (node) => {
       // Any relative path counts: modules are also named in `new URL('…', import.meta.url)`.
-      if (!ts.isStringLiteralLike(node) || !/^\.\.?\/.*\.ts$/.test(node.text)) return;
+      if (!ts.isStringLiteralLike(node) || !/^\.\.?\/.*\.tsx?$/.test(node.text)) return;
       const target = posix.join(posix.dirname(unit.path), node.text);
       if (target !== unit.path) mentioned.add(target);
     });

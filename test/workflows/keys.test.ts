@@ -4,6 +4,7 @@ import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
 import { type signerWith } from '../../client/signing.ts';
 import type { PersonKey } from '../../domain/approval/keys.ts';
 import type { Person as Known } from '../../runbooks/configuration/configuration.ts';
+import { consoleOrigin, newPasskey } from '../support/authenticator.ts';
 import { startEngine, type Engine, type Person } from '../support/engine.ts';
 import { newSshSigner } from '../support/ssh-signer.ts';
 
@@ -43,16 +44,36 @@ async function decideWith(target: string, signer: ReturnType<typeof signerWith>)
   return engine.holdpoint.decide(state, state.hold.request, 'approve', '', signer);
 }
 
-test('an SSH key signs through the run and its worker, and its record is verified with public keys alone', async () => {
+test('an SSH key and a passkey sign through the run and its worker, and the record is verified with public keys alone', async () => {
   const { key, signer } = newSshSigner('ada');
+  const passkey = newPasskey();
   addKey('ada', key);
-  const { run, target } = await engine.held('one');
+  addKey('grace', { ...passkey.key, origins: ['https://elsewhere.example.com'] });
+  const { run, target } = await engine.held('two');
   await decideWith(target, signer);
+  expect(await refusalOf(decideWith(target, passkey.signer('grace')))).toMatchObject({ code: 'passkey-origin-differs' });
+  addKey('grace', passkey.key);
+  await decideWith(target, passkey.signer('grace'));
   await engine.until(target, 'done');
   await engine.verifiedKinds(run);
-  const accepted = (await engine.entries(run)).find(({ kind }) => kind === 'decision.accepted');
-  expect(accepted?.body.publicKey).toBe(signer.publicKey);
-  expect(await verifyEvidence(engine.evidence.pathOf(run))).toMatchObject({ ok: true });
+  const accepted = (await engine.entries(run)).filter(({ kind }) => kind === 'decision.accepted');
+  expect(accepted.map(({ body }) => body.publicKey)).toEqual([signer.publicKey, passkey.key.key]);
+  const { ok, signatures } = await verifyEvidence(engine.evidence.pathOf(run));
+  expect([ok, signatures.map(({ person, madeWith }) => [person, madeWith])]).toEqual([
+    true,
+    [
+      ['dana', { type: 'ed25519' }],
+      ['ada', { type: 'ssh' }],
+      ['grace', { type: 'passkey', deviceBound: true, origin: consoleOrigin }],
+    ],
+  ]);
+  // Once the passkey is revoked the record says so.
+  const revoked = new Date(Date.now() + 1_000).toISOString();
+  const known = { ...people, ada: { keys: [key] }, grace: { keys: [{ ...passkey.key, revoked }] } };
+  const after = await verifyEvidence(engine.evidence.pathOf(run), known);
+  expect([...after.notes, ...after.problems.map(({ sentence }) => sentence)]).toEqual([
+    expect.stringContaining('key of grace that was revoked later'),
+  ]);
   await engine.replay(target);
 });
 

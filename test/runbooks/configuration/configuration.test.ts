@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { newPasskey } from '../../support/authenticator.ts';
 import { sshLineOf } from '../../../domain/approval/sshsig.ts';
 import { loadConfiguration } from '../../../runbooks/configuration/configuration.ts';
 import { parseDurationMs } from '../../../runbooks/configuration/duration.ts';
@@ -82,6 +83,32 @@ test('people may have several keys, of several types, with times', () => {
   });
 });
 
+test('a passkey of somebody is of the console, and knows its addresses', () => {
+  const { key } = newPasskey('EdDSA');
+  const addresses = 'rpId: holdpoint.example.com, origins: [https://holdpoint.example.com, "https://holdpoint.example.com:8443"]';
+  const load = (console: string, times = '') =>
+    loadConfiguration(`${sound.replace(`key: ${adaKey}`, `keys: [{ type: passkey, key: "${key.key}"${times} }]`)}\n${console}\n`, 'h.yaml');
+  const { configuration, problems } = load(`console: { ${addresses} }`);
+  expect(problems).toEqual([]);
+  expect(configuration?.people.ada?.keys).toEqual([
+    { ...key, origins: ['https://holdpoint.example.com', 'https://holdpoint.example.com:8443'] },
+  ]);
+  const told = (console: string, times?: string): string[] => load(console, times).problems.map(formatProblem);
+  expect(told('')).toEqual([expect.stringContaining('Is of the host holdpoint.example.com, and there is no `console`')]);
+  const other = 'console: { rpId: localhost, origins: ["http://localhost:8233"] }';
+  expect(told(other)).toEqual([
+    expect.stringContaining('people.ada.keys[0].key: Is of the host holdpoint.example.com, and console.rpId is localhost'),
+  ]);
+  expect(told(other, ', until: 2026-11-01T00:00:00Z')).toEqual([]);
+  for (const origin of ['http://holdpoint.example.com', 'https://holdpoint.example.com/', 'https://example.com', 'http://127.0.0.1:80']) {
+    const wrong = told(`console: { rpId: holdpoint.example.com, origins: ["${origin}"] }`);
+    expect(wrong).toEqual([expect.stringContaining('console.origins[0]: Must be https://holdpoint.example.com, with its port')]);
+  }
+  expect(told('console: { rpId: "https://x", origins: ["https://x"] }')).toEqual([
+    expect.stringContaining('console.rpId: Must be the name of a host'),
+  ]);
+});
+
 describe('a mistake in the keys of somebody is reported at its place', () => {
   const ssh = (rest = ''): string => `{ type: ssh, key: "${sshLine(linusKey)}"${rest} }`;
 
@@ -96,8 +123,8 @@ describe('a mistake in the keys of somebody is reported at its place', () => {
     ],
     [
       'a type that there is not',
-      'keys: [{ type: passkey, key: x }]',
-      'h.yaml:4:36 error people.ada.keys[0].type: Must be "ed25519" or "ssh", but is the text "passkey".',
+      'keys: [{ type: rsa, key: x }]',
+      'h.yaml:4:36 error people.ada.keys[0].type: Must be "ed25519" or "ssh" or "passkey", but is the text "rsa".',
     ],
     [
       'a key of another SSH type',
