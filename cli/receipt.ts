@@ -2,11 +2,9 @@ import { dirname, join, resolve } from 'node:path';
 import { receiptOf, type Receipt } from '../client/receipt.ts';
 import type { Signer } from '../client/signing.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { evidenceDirectoryDefault } from '../runbooks/configuration/places.ts';
 import { configurationFile, readConfiguration } from './runbook-files.ts';
 import type { Terminal } from './terminal.ts';
-
-/** Where workers keep evidence whose holdpoint.yaml does not say. */
-const evidenceDirectoryDefault = 'evidence';
 
 /** A signer that remembers what it has signed last. */
 export interface RememberingSigner extends Signer {

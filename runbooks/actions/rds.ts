@@ -45,6 +45,7 @@ const rdsFailover = declareAction({
     smallerReader: smallerReader === 'accept' ? 'the new writer may be smaller than the old one, too small for the load' : undefined,
   }),
   change: 'changes',
+  interrupts: true,
   undo: { does: 'fails over once more, back to the writer of before: writes are refused for some seconds again' },
   // RDS is back within a minute; the rest is for an old writer that comes back slowly.
   limits: { timeoutMs: 30 * minuteMs, pace: { lookMinMs: 500, lookMaxMs: 2_000 } },
@@ -97,6 +98,7 @@ const rdsUpgradeEngine = declareAction({
     to: engineVersion.describe('The minor version that it gets, such as 16.6.'),
   }),
   change: 'changes',
+  interrupts: true,
   undo: { none: 'RDS takes no engine back to an older version' },
   limits: { timeoutMs: 2 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 5_000 } },
   outputs: { engineVersion: text },
