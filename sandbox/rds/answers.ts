@@ -4,6 +4,12 @@ import { XmlList, type XmlStructure } from './xml.ts';
 
 const account = '111122223333';
 
+/** What testers are told of a cluster: its writer, and every failover that was accepted. */
+export function databaseSummary({ name, writer, failovers, serverTrouble }: DatabaseCluster): object {
+  const trouble = serverTrouble instanceof Error ? serverTrouble.message : undefined;
+  return { name, writer, failovers: failovers.map(({ from, to }) => ({ from, to })), trouble };
+}
+
 /** A cluster as DescribeDBClusters shows it. */
 export function clusterAnswer(cluster: DatabaseCluster): XmlStructure {
   const { name, region, engine, engineVersion, status, resourceId, createdAt, writer } = cluster;
