@@ -93,7 +93,8 @@ async function serve({ world, fallback, external }: Served, request: IncomingMes
 }
 
 /**
- * What testers ask of the sandbox itself: `GET /sandbox/observer`, `GET /sandbox/clusters`, `GET /sandbox/databases`, `GET /sandbox/leftovers`,
+ * What testers ask of the sandbox itself: `GET /sandbox/observer`, `GET /sandbox/clusters`, `GET /sandbox/databases`,
+ * `GET /sandbox/leftovers`,
  * `POST /sandbox/baseline`, `GET` and `PUT /sandbox/faults` (FaultSettings), `POST /sandbox/clusters/NAME/cut-watches` and
  * `POST /sandbox/clusters/NAME/compact`. No fault ever befalls these.
  */

@@ -131,7 +131,8 @@ export const registerDemo: RegisterCommand = (program, context) => {
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,
-          `\`holdpoint demo\` shows ${namesInSandbox} in a sandbox, ${auroraFailover.name} on a real PostgreSQL, ${etcdBackup.name} on a real etcd, and ` +
+          `\`holdpoint demo\` shows ${namesInSandbox} in a sandbox, ${auroraFailover.name} on a real PostgreSQL, ` +
+            `${etcdBackup.name} on a real etcd, and ` +
             `\`holdpoint demo ${maintenanceOnLab.name} --on lab\` the other one.`,
         );
       }
@@ -182,7 +183,7 @@ async function playDemo<Cluster extends EnvironmentCluster>(
       const end = act.regression ? 'undone' : 'done';
       const counts = demo.counts(planned.forecast, live.state.phase === 'done');
       const configuration = environment.env.HOLDPOINT_CONFIG ?? '';
-      const { measured } = demo;
+      const measured = demo.measured?.bind(demo);
       code = await conclude(live, { seen: await look(), counts, tookMs, configuration, end, measured }, terminal);
       if (code !== exitCodes.done) break;
     }

@@ -5,7 +5,7 @@ import type { Demo } from './demo.ts';
 const place = { region: 'eu-central-1', cluster: 'demo' };
 const expected = ['demo-b', 'demo-a'];
 
-/** A failover and the way back; the plan of the second says what the first has cost. */
+/** A failover and the failback; the plan of the second says what the first has cost. */
 export const auroraFailover: Demo<AuroraCluster> = {
   name: 'aurora-failover',
   acts: [

@@ -6,7 +6,7 @@ import { expect, test } from '@jest/globals';
 import { verifyEvidence } from '../../client/evidence.ts';
 import { programCommand } from '../../cli/program-files.ts';
 
-test('the demo of a failover measures it and the way back on real PostgreSQL', async () => {
+test('the demo of a failover measures it and the failback on real PostgreSQL', async () => {
   const { command, args } = programCommand('cli/main');
   const { stdout } = await promisify(execFile)(command, [...args, 'demo', 'aurora-failover', '--yes', '--json']);
   const results = stdout
