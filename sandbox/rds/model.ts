@@ -45,6 +45,8 @@ export interface DatabaseSnapshot {
   createdAt: Date;
   engineVersion: string;
   tags: Record<string, string>;
+  /** Of the cluster that it is of, where that is gone. */
+  resourceId?: string;
 }
 
 /** Something that AWS wants to do to a cluster or an instance. */

@@ -41,6 +41,16 @@ async function cordonFirst(cluster: TestCluster): Promise<void> {
   await cluster.perform('kubernetes.cordon', await cluster.plan('kubernetes.cordon', { nodes: await firstNodes(cluster, 2) }));
 }
 
+const blueGreen = { name: 'to-17', engineVersion: '17.4' };
+
+function aurora(): WorldSeed {
+  return { ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] };
+}
+
+async function makeGreen(cluster: TestCluster): Promise<void> {
+  await cluster.perform('rds.createBlueGreen', await cluster.plan('rds.createBlueGreen', blueGreen));
+}
+
 export const scenarios: readonly ActionScenario[] = [
   {
     action: 'gate.http',
@@ -173,37 +183,37 @@ export const scenarios: readonly ActionScenario[] = [
   {
     action: 'rds.failover',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ writer: 'demo-a', to: 'demo-b' }),
   },
   {
     action: 'rds.modifyInstance',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ instance: 'demo-b', instanceClass: 'db.r6g.xlarge' }),
   },
   {
     action: 'rds.rotateCertificate',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ instance: 'demo-a', certificateAuthority: 'rds-ca-rsa2048-g1' }),
   },
   {
     action: 'rds.takeSnapshot',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({}),
   },
   {
     action: 'rds.clone',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ name: 'demo-drill' }),
   },
   {
     action: 'rds.deleteClone',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     before: async (cluster) => {
       await cluster.perform('rds.clone', await cluster.plan('rds.clone', { name: 'demo-drill' }));
     },
@@ -213,9 +223,35 @@ export const scenarios: readonly ActionScenario[] = [
   {
     action: 'rds.upgradeEngine',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ from: '16.4', to: '16.6' }),
     noWayBack: /no engine back/,
+  },
+  {
+    action: 'rds.createBlueGreen',
+    kind: 'rds',
+    seed: aurora,
+    input: async () => blueGreen,
+  },
+  {
+    action: 'rds.switchoverBlueGreen',
+    kind: 'rds',
+    seed: aurora,
+    before: makeGreen,
+    input: async () => ({ name: blueGreen.name }),
+    noWayBack: /loses what was written since/,
+  },
+  {
+    action: 'rds.deleteBlueGreen',
+    kind: 'rds',
+    seed: aurora,
+    before: async (cluster) => {
+      await makeGreen(cluster);
+      await cluster.perform('rds.switchoverBlueGreen', await cluster.plan('rds.switchoverBlueGreen', { name: blueGreen.name }));
+      for (const database of cluster.sandbox.world.databases) database.isProtected = false;
+    },
+    input: async () => ({ name: blueGreen.name }),
+    noWayBack: /is gone, or going/,
   },
 ];
 

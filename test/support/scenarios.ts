@@ -35,6 +35,7 @@ const addons = ['kube-proxy'] as const;
  * change, what can be undone) the tests find out by themselves.
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
+  'aurora-blue-green': ({ region, cluster }) => ({ region, cluster, name: `${cluster}-to-17`, engineVersion: '17.4' }),
   'aurora-failover': ({ region, cluster }) => ({ region, cluster, writer: `${cluster}-a`, to: `${cluster}-b` }),
   'aurora-minor-upgrade': ({ region, cluster }) => ({ region, cluster, from: '16.4', to: '16.6' }),
   'aurora-snapshot': ({ region, cluster }) => ({ region, cluster, clone: `${cluster}-drill` }),
@@ -108,6 +109,7 @@ const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
 
 /** Runbooks for an Aurora cluster, which is called as the EKS cluster of its world is. */
 const forDatabases: readonly string[] = [
+  'aurora-blue-green',
   'aurora-failover',
   'aurora-minor-upgrade',
   'aurora-rolling-class',
