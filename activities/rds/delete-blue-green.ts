@@ -27,8 +27,8 @@ type Input = ActionInput<'rds.deleteBlueGreen'>;
 type Facts = BlueGreenDeletionFacts;
 
 /**
- * `rds.deleteBlueGreen`: deletes a blue/green deployment that Holdpoint has made, and the cluster that is not needed any more: the green one
- * before a switchover, after it the old one, of which a final snapshot stays.
+ * `rds.deleteBlueGreen`: deletes a blue/green deployment that Holdpoint has made, and the cluster that is not needed any more: before a
+ * switchover the green one, after it the old one, of which a final snapshot stays.
  */
 export function deleteBlueGreenAction(clients: Clients): AnyAction {
   return defineAction<Input, Facts>({
@@ -40,9 +40,7 @@ export function deleteBlueGreenAction(clients: Clients): AnyAction {
     act: ({ facts }, context) => deleteNext(clients, facts, context),
     undo: async ({ facts }, _context, seen) => {
       if (facts.deployment === null) return { nothing: `There was no blue/green deployment ${facts.name}.` };
-      return isUntouched(seen)
-        ? { nothing: 'Nothing has been deleted.' }
-        : { noUndo: `Blue/green deployment ${facts.name} is gone, or going.` };
+      return isUntouched(seen) ? { nothing: 'Nothing has been deleted.' } : { noUndo: `Deployment ${facts.name} is gone, or going.` };
     },
   });
 }

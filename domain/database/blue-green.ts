@@ -35,8 +35,8 @@ export const switchoverFailed = 'SWITCHOVER_FAILED';
 const unclearMaxMs = 2 * 60_000;
 
 /**
- * How a green cluster that a run makes stands. RDS has called deployments available before all was there, so every task, every pair and every
- * instance must say so, too. Pure.
+ * How a green cluster that a run makes stands. RDS has called deployments available before all was there, so every task, every pair and
+ * every instance must say so, too. Pure.
  */
 export function creationStanding(
   run: string,
@@ -52,7 +52,8 @@ export function creationStanding(
   }
   const broken = tasks.find((task) => task.status === failed);
   if (status === invalid || broken) {
-    const reason = `Blue/green deployment ${name} is ${status}${broken ? `, its task ${broken.name} has failed` : ''}.${told(statusDetails)}`;
+    const task = broken ? `, its task ${broken.name} has failed` : '';
+    const reason = `Blue/green deployment ${name} is ${status}${task}.${told(statusDetails)}`;
     return { state: 'stuck', reason, remedy: 'Find out why (events of both clusters); undo the step, and start again.' };
   }
   if ([deletingStatus, switchingOver, switchedOver, switchoverFailed].includes(status)) {
@@ -87,8 +88,8 @@ export interface SwitchoverScene {
 }
 
 /**
- * How a switchover stands. It is over where the status says so *and* the cluster of the name is the green one: neither is believed alone. Once
- * it was asked for it is not asked for again by this try. Pure.
+ * How a switchover stands. It is over where the status says so *and* the cluster of the name is the green one: neither is believed alone.
+ * Once it was asked for it is not asked for again by this try. Pure.
  */
 export function switchoverStanding(
   facts: SwitchoverFacts,

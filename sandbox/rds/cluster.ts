@@ -96,7 +96,7 @@ export class DatabaseCluster {
   ) {
     const [first] = seed.instances;
     this.source = source;
-    this.isProtected = source === undefined;
+    this.isProtected = source === undefined && (seed.isProtected ?? true);
     this.tags = tags;
     if (!first && !source) throw new RangeError(`the database cluster ${seed.name} needs an instance`);
     this.clock = clock;

@@ -5,6 +5,8 @@ export interface DatabaseSeed {
   region: string;
   engine: 'aurora-postgresql' | 'aurora-mysql';
   engineVersion: string;
+  /** Whether RDS refuses to delete it; true if left out. */
+  isProtected?: boolean;
   /** The first one is the writer. */
   instances: DatabaseInstanceSeed[];
 }

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionName } from '../../runbooks/actions/index.ts';
+import type { BlueGreenDeployment } from '../../sandbox/rds/blue-green.ts';
 import type { WorldSeed } from '../../sandbox/seed.ts';
 import { budget, deployment, karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
 import { databaseNamed } from '../support/scenarios.ts';
@@ -47,8 +48,12 @@ function aurora(): WorldSeed {
   return { ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] };
 }
 
-async function makeGreen(cluster: TestCluster): Promise<void> {
-  await cluster.perform('rds.createBlueGreen', await cluster.plan('rds.createBlueGreen', blueGreen));
+/** Made by the run of these tests, without the time that it takes. */
+async function withGreen({ sandbox }: TestCluster): Promise<BlueGreenDeployment> {
+  const { name, engineVersion } = blueGreen;
+  const deployment = sandbox.world.databases[0]!.deploy(name, engineVersion, { 'holdpoint.dev/run': 'r-1' });
+  deployment.finish();
+  return deployment;
 }
 
 export const scenarios: readonly ActionScenario[] = [
@@ -237,7 +242,7 @@ export const scenarios: readonly ActionScenario[] = [
     action: 'rds.switchoverBlueGreen',
     kind: 'rds',
     seed: aurora,
-    before: makeGreen,
+    before: async (cluster) => void (await withGreen(cluster)),
     input: async () => ({ name: blueGreen.name }),
     noWayBack: /loses what was written since/,
   },
@@ -246,9 +251,9 @@ export const scenarios: readonly ActionScenario[] = [
     kind: 'rds',
     seed: aurora,
     before: async (cluster) => {
-      await makeGreen(cluster);
-      await cluster.perform('rds.switchoverBlueGreen', await cluster.plan('rds.switchoverBlueGreen', { name: blueGreen.name }));
-      for (const database of cluster.sandbox.world.databases) database.isProtected = false;
+      const deployment = await withGreen(cluster);
+      deployment.finishSwitchover();
+      deployment.blue.isProtected = false;
     },
     input: async () => ({ name: blueGreen.name }),
     noWayBack: /is gone, or going/,

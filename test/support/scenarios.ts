@@ -117,6 +117,9 @@ const forDatabases: readonly string[] = [
   'rds-certificate-rotation',
 ];
 
+/** The step up to which a runbook can be undone, where that is not its last one. */
+export const lastToUndo: Readonly<Record<string, string>> = { 'aurora-blue-green': 'switchover' };
+
 /** The kind of target that a shipped runbook works on in its scenario. */
 export function targetKindOf(runbook: string): 'eks' | 'rds' {
   return forDatabases.includes(runbook) ? 'rds' : 'eks';
@@ -153,7 +156,8 @@ export function worldNamed(cluster: string, runbook: string): WorldSeed {
   const [blue] = demo?.nodegroups ?? [];
   if (!demo || !blue) throw new RangeError('the world of the demo has no node group');
   const teal = { ...blue, name: 'teal', size: 2, minSize: 1, maxSize: 4 };
-  const databases = forDatabases.includes(runbook) ? [databaseNamed(cluster)] : [];
+  // What a runbook deletes in the end, somebody has taken the protection from.
+  const databases = forDatabases.includes(runbook) ? [{ ...databaseNamed(cluster), isProtected: runbook !== 'aurora-blue-green' }] : [];
   return { clusters: [{ ...demo, ...clusterOf[runbook], name: cluster, nodegroups: [blue, teal] }], databases };
 }
 

@@ -489,7 +489,7 @@ describe('the shipped runbooks', () => {
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
-      /Did you mean "node-group-rotation"\? There are: aurora-blue-green, aurora-failover, aurora-minor-upgrade, [a-z, -]*certificate-authority-rotation, /,
+      /Did you mean "node-group-rotation"\? There are: aurora-blue-green, aurora-failover, [a-z, -]*certificate-authority-rotation, /,
     );
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
   });
