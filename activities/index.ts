@@ -14,6 +14,7 @@ import { alwaysFrozen, type FreezeSource } from '../domain/calendar/freeze.ts';
 import { calendarsOf } from '../domain/calendar/definition.ts';
 import { membersOf, type PolicyWithPeople } from '../domain/approval/policy.ts';
 import { judge as judgeByRules, refusalOfOperator } from '../domain/approval/rules.ts';
+import { isInterruption } from '../domain/availability/availability.ts';
 import { HoldpointError } from '../domain/errors.ts';
 import { heartbeatMark } from '../domain/evidence/evidence.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
@@ -34,6 +35,8 @@ import type { ExpectedStatement } from '../domain/approval/statement.ts';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
 import { parseTarget } from '../runbooks/targets.ts';
 import { contextOfLook, waitOrStop, type AnyAction } from './action.ts';
+import { AvailabilityLedger } from './availability/ledger.ts';
+import { withAvailability } from './availability/spending.ts';
 import type { ArtifactStore } from './artifacts/store.ts';
 import { Windows, type WindowRequest } from './calendar/window.ts';
 import { Callers, type Caller } from './caller.ts';
@@ -226,8 +229,9 @@ export function createActivities(parts: ActivityParts): Activities {
     changeOf: (name) => findAction(parts, name).declaration.change,
     readCalendar: (name) => windows.calendar(name),
   });
+  const ledger = new AvailabilityLedger(parts.evidence, interruptsOf(parts));
   const activities: Activities = {
-    ...planningActivities(parts, windows),
+    ...planningActivities(parts, windows, ledger),
     readPolicy: async (request) => readPolicy(request, await parts.readConfiguration(), windows),
     lookAtWindow: (request) => windows.look(request),
     observe: ({ action, plan, context }) => withHeartbeats(() => findAction(parts, action).observe(plan, contextNow(context))),
@@ -253,6 +257,9 @@ export function createActivities(parts: ActivityParts): Activities {
     record: (request) =>
       withHeartbeats(async () => {
         const caller = await callers.present(callersOf.record);
+        if (caller.workflowType === runWorkflow && request.entries.some((entry) => isInterruption(entry, interruptsOf(parts)))) {
+          await ledger.enter(caller.workflowId, request.run);
+        }
         const written = await record(parts.evidence, caller, request, judge);
         const toTell = [runWorkflow, scheduleWorkflow].includes(caller.workflowType) ? await entriesToTell(request, readNotifications) : [];
         return { ...written, ...(toTell.length > 0 && { toTell }) };
@@ -287,7 +294,11 @@ function frozenFile(): FreezeSource {
 }
 
 /** What plans, for whoever asks and for runs. */
-function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activities, 'prepare' | 'planRunbook' | 'planSpan'> {
+function planningActivities(
+  parts: ActivityParts,
+  windows: Windows,
+  ledger: AvailabilityLedger,
+): Pick<Activities, 'prepare' | 'planRunbook' | 'planSpan'> {
   const planStepIn = (limitMs: number): PlanStep => {
     const time = new PlanTime(limitMs, Context.current().cancellationSignal);
     return (action, input, context) => {
@@ -301,11 +312,13 @@ function planningActivities(parts: ActivityParts, windows: Windows): Pick<Activi
   const [ofRequests, ofRuns] = [new Preparer(), new Preparer()];
   const requests = new Requests();
   const past = new PastRuns(parts.evidence);
+  const interrupts = interruptsOf(parts);
   const planner = async (preparer: Preparer, limitMs: number): Promise<Planner> => {
     const configuration = await parts.readConfiguration();
     return {
       planStep: planStepIn(limitMs),
       prepareNested: (request) => preparer.prepareNested(request),
+      withAvailability: (target, policy, steps) => withAvailability({ configuration, ledger, interrupts }, { target, policy }, steps),
       findTooLong: (window, steps) => windows.findTooLong(window, steps),
       judge: ({ policy, ...span }) =>
         judgeByRules(configuration, { ...span, policy: policy === undefined ? undefined : policyNow(configuration, policy).policy }),
@@ -348,6 +361,12 @@ function outboxActivities(
 
 function sweepParts({ systems, evidence, sweepSettleMs: settleMs = sweepSettleMs }: ActivityParts, target: string): SweepParts {
   return { annotations: annotationsAt(systems, parseTarget(target)), latestRun: () => latestRunOf(target), evidence, settleMs };
+}
+
+/** Whether an action refuses writes for a time. */
+function interruptsOf({ systems }: ActivityParts): (action: string) => boolean {
+  const known = actionsOf(systems);
+  return (action) => known.get(action)?.declaration.interrupts === true;
 }
 
 function findAction({ systems }: ActivityParts, name: string): AnyAction {

@@ -34,6 +34,8 @@ export interface Planner {
   prepareNested: Preparer['prepareNested'];
   /** Says what the rules of the configuration have against the steps. */
   judge(span: Omit<JudgedSpan, 'policy'> & { policy?: string }): RuleFinding[];
+  /** Steps with what they leave of the availability of their target; `policy` is that of the hold above them. */
+  withAvailability(target: string, policy: string | undefined, steps: readonly StepPlan[]): Promise<StepPlan[]>;
   /** Says which steps fit into no opening of a window. */
   findTooLong(window: string, steps: readonly StepPlan[]): Promise<Omit<RuleFinding, 'code'>[]>;
 }
@@ -130,7 +132,8 @@ async function planOneSpan(request: SpanRequest, before: readonly ExpectedChange
   const findings: Omit<RuleFinding, 'code'>[] = planner.judge({ ...judgedSpanOf(base, hold), steps: judgedSteps(planned, steps) });
   const { digest, title, window } = base.runbook;
   if (window !== undefined) findings.push(...(await planner.findTooLong(window, planned)));
-  const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: withBlockers(planned, findings) });
+  const judged = await planner.withAvailability(base.targetName, judgedSpanOf(base, hold).policy, withBlockers(planned, findings));
+  const plan = sealSpan({ target: base.targetName, runbook: digest, title, inputs: base.inputs, steps: judged });
   requirePlanSize(base.runbook, plan);
   const question = hold && hold.step.kind === 'hold' ? questionOf(hold.step, scopeOf(hold, expected, base.targetName)) : undefined;
   return { plan, steps, groups, rest, results: withoutPlans(expected), question, expected, changes };

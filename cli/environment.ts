@@ -26,6 +26,8 @@ export interface EnvironmentCluster {
   clusters: Record<string, { kubeconfig: string; context: string }>;
   /** The section `etcd`, where it has clusters of etcd. */
   etcd?: JsonObject;
+  /** The sections `probes` and `availability`, where it has databases. */
+  databases?: { probes?: JsonObject; availability?: JsonObject };
   /** The members, such as `prod/m1`, on whose machines workers are to be. */
   members?: readonly string[];
   /** Resolves when it has ended by itself, with a sentence on how. */
@@ -104,16 +106,29 @@ export interface SandboxCluster extends EnvironmentCluster {
   url: string;
 }
 
-/** The worlds that a sandbox is started with, each with one cluster `demo` of six nodes. */
-export type SandboxWorld = 'demo' | 'upgrade';
+/** The worlds that a sandbox is started with, and what is in each. */
+const worlds = {
+  demo: 'an EKS cluster with 6 nodes',
+  upgrade: 'an EKS cluster with 6 nodes',
+  aurora: 'an Aurora cluster with 3 instances',
+};
+export type SandboxWorld = keyof typeof worlds;
+
+/** How a sandbox is started. */
+interface SandboxStart {
+  world?: SandboxWorld;
+  port?: number;
+  /** Where the sandbox has real servers do what it does to the instances of its databases. */
+  databaseServers?: string;
+}
 
 /** Starts a sandbox with a world. */
 export async function startSandboxCluster(
   speed: number,
   { directory, report }: ClusterStart,
-  { world = 'demo', port }: { world?: SandboxWorld; port?: number } = {},
+  options: SandboxStart = {},
 ): Promise<SandboxCluster> {
-  const { process, url } = await startSandbox({ world, port }, speed, report);
+  const { process, url } = await startSandbox(options, speed, report);
   return {
     url,
     env: { ...awsEnvironment(url), ...(await writeKubeconfig(directory, url)) },
@@ -132,18 +147,19 @@ export async function timed<Result>(what: string, report: (sentence: string) => 
 }
 
 async function startSandbox(
-  { world, port }: { world: SandboxWorld; port?: number },
+  { world = 'demo', port, databaseServers }: SandboxStart,
   speed: number,
   report: (sentence: string) => void,
 ): Promise<{ process: RunningProcess; url: string }> {
   const { command, args } = programCommand('sandbox/main');
-  const process = await timed('the sandbox: an EKS cluster with 6 nodes', report, () =>
+  const process = await timed(`the sandbox: ${worlds[world]}`, report, () =>
     startProcess({
       name: 'The sandbox',
       command,
       args: [
         ...args,
         ...(port === undefined ? [] : ['--port', String(port)]),
+        ...(databaseServers === undefined ? [] : ['--database-servers', databaseServers]),
         '--world',
         world,
         '--seed',
@@ -240,7 +256,7 @@ async function writeKubeconfig(directory: string, sandboxUrl: string): Promise<R
 /** Keys for the demo's people and its workers, and the policies that they sign under. */
 async function writeConfiguration(
   directory: string,
-  { clusters, etcd }: Pick<EnvironmentCluster, 'clusters' | 'etcd'>,
+  { clusters, etcd, databases = {} }: Pick<EnvironmentCluster, 'clusters' | 'etcd' | 'databases'>,
   pagesUrl: string | undefined,
 ): Promise<Record<string, string>> {
   const file = join(directory, configurationName);
@@ -271,6 +287,7 @@ async function writeConfiguration(
     `clusters: ${JSON.stringify(clusters)}`,
     ...(etcd ? [`etcd: ${JSON.stringify(etcd)}`] : []),
     ...(pagesUrl === undefined ? [] : ['api:', `  url: ${pagesUrl}`, 'console:', '  rpId: localhost', `  origins: ['${pagesUrl}']`]),
+    ...Object.entries(databases).map(([section, entries]) => `${section}: ${JSON.stringify(entries)}`),
     '',
   ];
   await writeFile(file, text.join('\n'));

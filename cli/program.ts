@@ -48,6 +48,10 @@ const commandFiles: readonly CommandFile[] = [
     load: async () => (await import('./commands/probe.ts')).registerProbe,
   },
   {
+    summaries: { availability: 'tell what is left of the time that a database may refuse writes, and what changes have cost' },
+    load: async () => (await import('./commands/availability.ts')).registerAvailability,
+  },
+  {
     summaries: { demo: 'watch nodes of a cluster on this machine being replaced or emptied, with two signatures on the way' },
     load: async () => (await import('./commands/demo.ts')).registerDemo,
   },

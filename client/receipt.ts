@@ -1,13 +1,12 @@
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Configuration } from '../runbooks/configuration/configuration.ts';
+import { evidenceDirectoryDefault } from '../runbooks/configuration/places.ts';
 import { readEvidence } from './evidence.ts';
 
 /** The last approval of a hold is recorded when its plan has been looked at once more. */
 const recordedWithinMs = 20_000;
 const pauseMs = 200;
-/** Where workers keep records when holdpoint.yaml does not say, beside that file. */
-const evidenceDirectoryDefault = 'evidence';
 
 /** Whether the record of a run has what somebody has signed; `unseen` where it cannot be read from here. */
 export type Receipt = 'recorded' | 'not-recorded' | 'unseen';

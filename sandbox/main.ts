@@ -3,11 +3,13 @@ import { createCloud } from './cloud.ts';
 import { startExternalSandbox } from './external/sandbox.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from './server.ts';
 import type { WorldSeed } from './seed.ts';
+import { remoteServers } from './rds/remote-servers.ts';
+import { auroraWorld } from './worlds/aurora.ts';
 import { demoWorld } from './worlds/demo.ts';
 import { upgradeWorld } from './worlds/upgrade.ts';
 
 /** The worlds that can be started by name. */
-const worlds: Record<string, WorldSeed> = { demo: demoWorld, upgrade: upgradeWorld };
+const worlds: Record<string, WorldSeed> = { demo: demoWorld, upgrade: upgradeWorld, aurora: auroraWorld };
 
 function numberOf(option: string, text: string | undefined, fallback: number): number {
   const value = Number(text ?? fallback);
@@ -24,6 +26,7 @@ async function main(): Promise<void> {
       world: { type: 'string', default: 'demo' },
       'fault-rate': { type: 'string' },
       kubernetes: { type: 'string', default: 'simulated' },
+      'database-servers': { type: 'string' },
       kubeconfig: { type: 'string', default: process.env.KUBECONFIG },
     },
   });
@@ -37,6 +40,8 @@ async function main(): Promise<void> {
     faults: { rate: numberOf('fault-rate', values['fault-rate'], 0) },
   };
   const sandbox = await start(options, values.kubernetes, values.kubeconfig);
+  const { 'database-servers': servers } = values;
+  if (servers !== undefined) for (const database of sandbox.world.databases) database.servers = remoteServers(servers);
   console.log(JSON.stringify({ url: sandbox.url }));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void sandbox.stop());
 }

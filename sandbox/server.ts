@@ -5,6 +5,7 @@ import { serveKubernetes } from './kubernetes/api.ts';
 import { badRequest, noSuchPath } from './kubernetes/errors.ts';
 import { readJson, sendError, sendJson } from './kubernetes/wire.ts';
 import { servePrometheus } from './prometheus/handler.ts';
+import { databaseSummary } from './rds/answers.ts';
 import { createWorld } from './world.ts';
 import type { SimulatedWorld, WorldOptions } from './world.ts';
 
@@ -92,7 +93,8 @@ async function serve({ world, fallback, external }: Served, request: IncomingMes
 }
 
 /**
- * What testers ask of the sandbox itself: `GET /sandbox/observer`, `GET /sandbox/clusters`, `GET /sandbox/leftovers`,
+ * What testers ask of the sandbox itself: `GET /sandbox/observer`, `GET /sandbox/clusters`, `GET /sandbox/databases`,
+ * `GET /sandbox/leftovers`,
  * `POST /sandbox/baseline`, `GET` and `PUT /sandbox/faults` (FaultSettings), `POST /sandbox/clusters/NAME/cut-watches` and
  * `POST /sandbox/clusters/NAME/compact`. No fault ever befalls these.
  */
@@ -104,6 +106,8 @@ async function serveAdministration(world: SimulatedWorld, request: IncomingMessa
       const clusters = [...world.clusters.values()].map(({ name, url, version }) => ({ name, url, version }));
       return sendJson(response, 200, { now: world.clock.now().toISOString(), speed: world.clock.speed, clusters });
     }
+    case 'GET /sandbox/databases':
+      return sendJson(response, 200, world.databases.map(databaseSummary));
     case 'GET /sandbox/leftovers':
       return sendJson(response, 200, world.leftovers());
     case 'POST /sandbox/baseline':

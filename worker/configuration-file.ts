@@ -5,11 +5,10 @@ import { loadConfiguration, type Configuration, type EvidencePlace } from '../ru
 import type { Endpoint } from '../runbooks/configuration/endpoints.ts';
 import { writableByAll } from '../runbooks/configuration/file-mode.ts';
 import { withPaths, type Notifications } from '../runbooks/configuration/notifications.ts';
+import { evidenceDirectoryDefault } from '../runbooks/configuration/places.ts';
 import { secretWithPath } from '../runbooks/configuration/secret.ts';
 import { formatProblem } from '../runbooks/grammar/problem.ts';
 
-/** Where evidence goes when holdpoint.yaml does not say, beside that file. */
-const evidenceDirectoryDefault = 'evidence';
 /** Where artifacts go when it does not say, beside the evidence. */
 const artifactsFolder = 'artifacts';
 const problemsShownMax = 5;

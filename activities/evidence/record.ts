@@ -9,6 +9,7 @@ import {
   isRunId,
   keptBytesMax,
   keptPathOf,
+  indexPathOf,
   lineOf,
   readLine,
   type EvidenceEntry,
@@ -20,6 +21,8 @@ import { EvidenceError, type EvidenceErrorCode, type EvidenceStore, type NewEntr
 
 /** Runs whose last entry is remembered; another one costs a read. */
 const rememberedRunsMax = 1_000;
+/** Runs that are written down for one subject. */
+const indexedRunsMax = 100_000;
 /** How often something is written when the place says that it is there, or being written, and then shows none. */
 const writesMax = 5;
 /**
@@ -114,6 +117,18 @@ export function createEvidenceStore(objects: ObjectStore, proof: Proof = {}): Ev
         // What is not read because it is too large cannot be what was kept.
         return requireDigest(there && (there.bytes ?? new Uint8Array()), digest, objects.pathOf(name));
       }),
+    addToIndex: async (subject, run) => {
+      const name = `${indexPathOf(subject)}/${recordOf(run).run}`;
+      const what = `Run ${run} could not be written down in ${objects.pathOf(name)}`;
+      await trying('evidence-unwritable', what, () => writeMark(objects, name, subject));
+    },
+    runsInIndex: (subject) => {
+      const folder = indexPathOf(subject);
+      return trying('evidence-unreadable', `The runs in ${objects.pathOf(folder)} could not be read`, async () => {
+        const names = await objects.list(folder, indexedRunsMax);
+        return names.filter(isRunId);
+      });
+    },
   };
 }
 
@@ -211,6 +226,16 @@ async function anchor(record: RunRecord, entry: EvidenceEntry): Promise<void> {
     throw new EvidenceError('evidence-unwritable', consequence, `${what}: ${why}.`, remedy);
   }
   throw neverShown(`the anchor ${name}`);
+}
+
+/** Writes an object that is only there; the subject stands in it for people. */
+async function writeMark(objects: ObjectStore, name: string, subject: string): Promise<void> {
+  for (let writes = 1; writes <= writesMax; writes += 1) {
+    if (await objects.putIfAbsent(name, Buffer.from(`${subject}\n`))) return;
+    // The write that was in the way may have failed.
+    if ((await objects.get(name, 0)) !== undefined) return;
+  }
+  throw neverShown(name);
 }
 
 /** Keeps bytes and returns their digest. */

@@ -29,6 +29,10 @@ export interface EvidenceStore {
   keep(bytes: Uint8Array): Promise<string>;
   /** What is kept under a digest, compared with it. Throws EvidenceError where it is missing, changed or cannot be read. */
   fetch(digest: string): Promise<Uint8Array>;
+  /** Writes down that a run has to do with a subject, and returns once that is safe. May be repeated. Throws EvidenceError. */
+  addToIndex(subject: string, run: string): Promise<void>;
+  /** The runs that were written down for a subject, in the order of their ids: their records say more. Throws EvidenceError. */
+  runsInIndex(subject: string): Promise<string[]>;
 }
 
 export interface NewEntry {

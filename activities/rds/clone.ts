@@ -6,6 +6,7 @@ import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
+import { observationOf } from './observation.ts';
 import { readClone, readCluster, readDatabase } from './read.ts';
 
 const estimateMs = 12 * 60_000;
@@ -21,7 +22,7 @@ export function cloneAction(clients: Clients): AnyAction {
   return defineAction<Input, Facts>({
     declaration: actions['rds.clone'],
     plan: (input, context) => planClone(clients, input, context),
-    observe: async ({ facts }, context) => observationOf(facts, await look(clients, facts, context)),
+    observe: async ({ facts }, context) => observationOfClone(facts, await look(clients, facts, context)),
     act: ({ facts }, context) => makeClone(clients, facts, context),
     undo: ({ facts }, context, seen) => undoClone(clients, facts, context, seen),
   });
@@ -60,12 +61,10 @@ async function look(clients: Clients, { databaseResourceId, name }: Facts, { tar
   return cloneStanding({ name, run, databaseResourceId }, await readClone(clients, target, name));
 }
 
-function observationOf({ name }: Facts, standing: CloneStanding): Observation {
-  if (standing.state === 'stuck') return standing;
-  const { state, summary } = standing;
-  const progress = { summary, done: state === 'done' ? 1 : 0, total: 1, unit: 'clones', items: [] };
-  if (state === 'done') return { state, outputs: { clone: name, instance: instanceOfClone(name) }, progress };
-  return { state, progress, untouched: standing.state === 'todo' && standing.next === 'cluster' };
+function observationOfClone({ name }: Facts, standing: CloneStanding): Observation {
+  const isOpen = standing.state === 'todo' || standing.state === 'moving';
+  const told = isOpen ? { ...standing, begun: standing.state === 'moving' || standing.next === 'instance' } : standing;
+  return observationOf(told, { clone: name, instance: instanceOfClone(name) }, 'clones');
 }
 
 function instanceOfClone(name: string): string {

@@ -9,6 +9,7 @@ import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
+import { noInstance, observationOf } from './observation.ts';
 import { readDatabase, readOfferedClasses } from './read.ts';
 
 /** RDS user guide, "Modifying a DB instance": the instance restarts on another machine, which takes some minutes. */
@@ -37,10 +38,7 @@ async function planChange(clients: Clients, input: Input, context: ActionContext
   const identity = { name: input.instance, resourceId: instance?.resourceId ?? '' };
   const facts: InstanceClassFacts = { databaseResourceId: database.resourceId, instance: identity, from, to, otherReadersMin };
   const plan = { ...emptyPlan(facts), outputs: { instance: input.instance, instanceClass: to } };
-  if (!instance) {
-    const remedy = 'Check the name (`aws rds describe-db-clusters`).';
-    return { ...plan, blockers: [{ object, reason: `It is no instance of the cluster ${target.name}.`, remedy }] };
-  }
+  if (!instance) return { ...plan, blockers: [noInstance(input.instance, target.name)] };
   if (instanceClassStanding(facts, database).state === 'done') return { ...plan, notes: [`${instance.name} is ${to} already.`] };
   const writer = expectedWriter(expected) ?? writerOf(database)?.name;
   return {
@@ -115,12 +113,8 @@ function risksOf(object: string, { name }: DatabaseInstance, database: Database)
 }
 
 async function observeChange(clients: Clients, facts: InstanceClassFacts, { target }: ActionContext): Promise<Observation> {
-  const standing = instanceClassStanding(facts, await readDatabase(clients, target));
-  if (standing.state === 'stuck') return { state: 'stuck', reason: standing.reason, remedy: standing.remedy };
-  const { state, summary } = standing;
-  const progress = { summary, done: state === 'done' ? 1 : 0, total: 1, unit: 'instances', items: [] };
-  if (state === 'done') return { state, outputs: { instance: facts.instance.name, instanceClass: facts.to }, progress };
-  return { state, progress, untouched: !standing.begun };
+  const outputs = { instance: facts.instance.name, instanceClass: facts.to };
+  return observationOf(instanceClassStanding(facts, await readDatabase(clients, target)), outputs, 'instances');
 }
 
 /** A request that is sent twice asks for the same class twice, which RDS answers by doing nothing. */

@@ -6,6 +6,7 @@ import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
+import { noInstance, observationOf } from './observation.ts';
 import { readCertificateAuthorities, readDatabase, rotatesWithoutRestart } from './read.ts';
 
 const estimateMs = 2 * 60_000;
@@ -17,7 +18,10 @@ export function rotateCertificateAction(clients: Clients): AnyAction {
   return defineAction<Input, CertificateFacts>({
     declaration: actions['rds.rotateCertificate'],
     plan: (input, context) => planRotation(clients, input, context),
-    observe: async ({ facts }, { target }) => observationOf(facts, certificateStanding(facts, await readDatabase(clients, target))),
+    observe: async ({ facts }, { target }) => {
+      const outputs = { instance: facts.instance.name, certificateAuthority: facts.to };
+      return observationOf(certificateStanding(facts, await readDatabase(clients, target)), outputs, 'instances');
+    },
     act: ({ facts }, context) => rotate(clients, facts, context),
     undo: ({ facts }, context, seen) => undoRotation(clients, facts, context, seen),
   });
@@ -32,10 +36,7 @@ async function planRotation(clients: Clients, input: Input, { target }: ActionCo
   const identity = { name, resourceId: instance?.resourceId ?? '' };
   const facts = { databaseResourceId: database.resourceId, instance: identity, from: instance?.certificateAuthority ?? '', to, restarts };
   const plan = { ...emptyPlan<CertificateFacts>(facts), outputs: { instance: name, certificateAuthority: to } };
-  if (!instance) {
-    const remedy = 'Check the name (`aws rds describe-db-clusters`).';
-    return { ...plan, blockers: [{ object, reason: `It is no instance of the cluster ${target.name}.`, remedy }] };
-  }
+  if (!instance) return { ...plan, blockers: [noInstance(name, target.name)] };
   if (certificateStanding(facts, database).state === 'done') return { ...plan, notes: [`${name} has a certificate of ${to} already.`] };
   const authorities = await readCertificateAuthorities(clients, target);
   const wanted = authorities.find((one) => one.name === to);
@@ -77,14 +78,6 @@ function risksOf(object: string, to: string, restarts: boolean): Risk[] {
   const trust = `Clients that verify its certificate and do not trust ${to} can make no new connection to it.`;
   const restart = 'It restarts: its connections are cut, and it takes no reads for some seconds.';
   return [{ object, risk: trust }, ...(restarts ? [{ object, risk: restart }] : [])];
-}
-
-function observationOf({ instance, to }: CertificateFacts, standing: ReturnType<typeof certificateStanding>): Observation {
-  if (standing.state === 'stuck') return standing;
-  const { state, summary } = standing;
-  const progress = { summary, done: state === 'done' ? 1 : 0, total: 1, unit: 'instances', items: [] };
-  if (state === 'done') return { state, outputs: { instance: instance.name, certificateAuthority: to }, progress };
-  return { state, progress, untouched: !standing.begun };
 }
 
 /** A request that is sent twice asks for the same authority twice, which RDS answers by doing nothing. */

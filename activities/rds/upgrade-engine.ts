@@ -11,6 +11,7 @@ import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
 import { defineAction, emptyPlan, isUntouched, stuckError, type AnyAction, type PlanOf } from '../action.ts';
 import type { Clients } from '../clients.ts';
 import { awsError } from '../failure.ts';
+import { observationOf } from './observation.ts';
 import { followMeasured, measurementNote } from './outage-measurement.ts';
 import { lastTimeOf, readDatabase, readMaintenance, readMaintenanceEvents, readUpgradeTargets } from './read.ts';
 import { isRefusal } from './refusal.ts';
@@ -148,11 +149,7 @@ async function look(
 async function observeUpgrade(clients: Clients, facts: EngineUpgradeFacts, context: ActionContext): Promise<Observation> {
   const { standing, memory } = await look(clients, facts, context);
   context.checkpoint.write(memory);
-  if (standing.state === 'stuck') return standing;
-  const { state, summary } = standing;
-  const progress = { summary, done: state === 'done' ? 1 : 0, total: 1, unit: 'clusters', items: [] };
-  if (state === 'done') return { state, outputs: { engineVersion: facts.to }, progress };
-  return { state, progress, untouched: !standing.begun };
+  return observationOf(standing, { engineVersion: facts.to }, 'clusters');
 }
 
 /** Asking for a version that RDS is bringing does nothing; so a lost answer is followed by looks, and then by the same request. */

@@ -1,10 +1,10 @@
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
 import { connectTemporal, temporalSettings } from '../../client/connection.ts';
-import { verifyEvidence, type EvidenceReport } from '../../client/evidence.ts';
+import { readEvidence, type EvidenceReport, type ReadRecord } from '../../client/evidence.ts';
 import { Holdpoint, type LiveRun } from '../../client/holdpoint.ts';
 import { readKey } from '../../client/keys.ts';
-import type { JsonObject } from '../../domain/json.ts';
+import { isObject, type JsonObject } from '../../domain/json.ts';
 import { counted } from '../../domain/text.ts';
 import { compileRunbook } from '../../runbooks/compiler/compile.ts';
 import { checkInputs } from '../../runbooks/compiler/inputs.ts';
@@ -26,8 +26,10 @@ import {
   type SandboxWorld,
 } from '../environment.ts';
 import { etcdBackup } from '../demos/etcd-backup.ts';
+import { auroraFailover } from '../demos/aurora-failover.ts';
 import { authorityRotation, clusterUpgrade } from '../demos/cluster-upgrade.ts';
 import { sightingOfPods, watchSandbox, type Act, type Demo, type Sighting } from '../demos/demo.ts';
+import { startAuroraCluster } from '../aurora-cluster.ts';
 import { startEtcdCluster } from '../etcd-cluster.ts';
 import { labClusterName, startLabCluster, type LabCluster } from '../lab-cluster.ts';
 import { readConfiguration } from '../runbook-files.ts';
@@ -90,7 +92,11 @@ const namesInSandbox = inSandbox.map(({ demo }) => demo.name).join(', ');
 
 export const registerDemo: RegisterCommand = (program, context) => {
   withCommonOptions(program.command('demo'))
-    .argument('[runbook]', `${namesInSandbox}, ${etcdBackup.name}, or node-maintenance on the lab`, rotationInSandbox.name)
+    .argument(
+      '[runbook]',
+      `${namesInSandbox}, ${auroraFailover.name}, ${etcdBackup.name}, or node-maintenance on the lab`,
+      rotationInSandbox.name,
+    )
     .option('--on <cluster>', 'sandbox, or lab: a real Kubernetes control plane with played nodes', 'sandbox')
     .option('--yes', "sign as the demo's people without asking")
     .option('--speed <factor>', 'how much faster than real time the sandbox runs (12, or 60 and more for what takes EKS hours)')
@@ -101,6 +107,7 @@ export const registerDemo: RegisterCommand = (program, context) => {
         'Examples:',
         '  holdpoint demo --yes',
         '  holdpoint demo cluster-upgrade --yes',
+        '  holdpoint demo aurora-failover --yes',
         '  holdpoint demo etcd-backup --yes',
         '  holdpoint demo node-maintenance --on lab --yes',
         '',
@@ -116,6 +123,8 @@ export const registerDemo: RegisterCommand = (program, context) => {
       const speed = readSpeed(options.speed ?? String(sandboxed?.speed ?? speedDefault));
       if (runbook === maintenanceOnLab.name && options.on === 'lab') {
         context.exit(await show(maintenanceOnLab, startLabCluster, options, terminal));
+      } else if (runbook === auroraFailover.name && options.on === 'sandbox') {
+        context.exit(await show(auroraFailover, (start) => startAuroraCluster(speed, start), options, terminal));
       } else if (runbook === etcdBackup.name) {
         context.exit(await show(etcdBackup, startEtcdCluster, options, terminal));
       } else if (sandboxed) {
@@ -125,7 +134,8 @@ export const registerDemo: RegisterCommand = (program, context) => {
       } else {
         throw new UsageError(
           `There is no demo of ${runbook} on ${options.on}.`,
-          `\`holdpoint demo\` shows ${namesInSandbox} in a sandbox, ${etcdBackup.name} on a real etcd, and ` +
+          `\`holdpoint demo\` shows ${namesInSandbox} in a sandbox, ${auroraFailover.name} on a real PostgreSQL, ` +
+            `${etcdBackup.name} on a real etcd, and ` +
             `\`holdpoint demo ${maintenanceOnLab.name} --on lab\` the other one.`,
         );
       }
@@ -183,7 +193,8 @@ async function playDemo<Cluster extends EnvironmentCluster>(
       const end = act.regression ? 'undone' : 'done';
       const counts = demo.counts(planned.forecast, live.state.phase === 'done');
       const configuration = environment.env.HOLDPOINT_CONFIG ?? '';
-      code = await conclude(live, { seen: await look(), counts, tookMs, configuration, end }, terminal);
+      const measured = demo.measured?.bind(demo);
+      code = await conclude(live, { seen: await look(), counts, tookMs, configuration, end, measured }, terminal);
       if (code !== exitCodes.done) break;
     }
     return code;
@@ -286,10 +297,15 @@ interface Conclusion {
   configuration: string;
   /** How the run has to end. */
   end: 'done' | 'undone';
+  measured: Demo<EnvironmentCluster>['measured'];
 }
 
-async function conclude({ state }: LiveRun, { seen, counts, tookMs, configuration, end }: Conclusion, terminal: Terminal): Promise<number> {
-  const verified = await verifyAs(configuration, state.evidence, terminal);
+async function conclude(
+  { state }: LiveRun,
+  { seen, counts, tookMs, configuration, end, measured }: Conclusion,
+  terminal: Terminal,
+): Promise<number> {
+  const { report: verified, entries } = await readAs(configuration, state.evidence, terminal);
   const { sentence, violations, leftovers } = seen;
   const ok = state.phase === end && violations.length === 0 && leftovers.length === 0 && verified.ok && isSigned(verified);
   const { colors } = terminal;
@@ -305,16 +321,22 @@ async function conclude({ state }: LiveRun, { seen, counts, tookMs, configuratio
     seconds: Math.round(tookMs / 100) / 10,
     ...counts,
     ...seen.counts,
+    ...measured?.(outputsIn(entries)),
     evidence: state.evidence,
     evidenceVerified: verified.ok && isSigned(verified),
   });
   return ok ? exitCodes.done : exitCodeOf(state.phase) || exitCodes.error;
 }
 
-/** Verifies a record as the command does that is printed for it. */
-async function verifyAs(file: string, record: string, terminal: Terminal): Promise<EvidenceReport> {
+/** Reads and verifies a record as the command does that is printed for it. */
+async function readAs(file: string, record: string, terminal: Terminal): Promise<ReadRecord> {
   const configuration = await readConfiguration(terminal, file);
-  return verifyEvidence(record, configuration?.people, { authority: configuration });
+  return readEvidence(record, configuration?.people, { authority: configuration });
+}
+
+function outputsIn(entries: ReadRecord['entries']): JsonObject[] {
+  const done = entries.filter(({ entry }) => entry.kind === 'step.done');
+  return done.flatMap(({ entry: { body } }) => (isObject(body.outputs) ? [body.outputs] : []));
 }
 
 /** Whether the worker of the demo has signed every entry. */

@@ -49,6 +49,8 @@ export interface Demo<Cluster extends EnvironmentCluster> {
   acts: readonly Act<Cluster>[];
   /** Called before the first run begins; gives what is called when a run is over. */
   watch(cluster: Cluster): Promise<() => Promise<Sighting>>;
+  /** What `--json` says of what the steps of the last run have given, as its record has it; nothing where it is left out. */
+  measured?(outputs: readonly JsonObject[]): JsonObject;
   /** What `--json` says besides, of the last run. */
   counts(forecast: Forecast, isDone: boolean): JsonObject;
 }

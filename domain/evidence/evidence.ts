@@ -127,8 +127,10 @@ const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 const digestPattern = /^sha256:[0-9a-f]{64}$/;
 /** The folder beside the records for what is kept under its digest. */
 const keptFolder = 'payloads';
+/** The folder beside the records that says which runs have to do with a subject. */
+const indexFolder = 'index';
 /** Folders beside the records that are no record; large files go to `artifacts` where the configuration does not say. */
-const reservedFolders = [keptFolder, 'artifacts'];
+const reservedFolders = [keptFolder, indexFolder, 'artifacts'];
 /** What a KeptValue takes at most. */
 const keptValueBytes = 128;
 const entryKeys = ['at', 'body', 'hash', 'kind', 'previous', 'run', 'sequence'];
@@ -178,6 +180,11 @@ export function digestOfBytes(bytes: Uint8Array): string {
 export function keptPathOf(digest: string): string {
   if (!digestPattern.test(digest)) throw new RangeError(`${JSON.stringify(digest.slice(0, 200))} is no SHA-256 digest`);
   return `${keptFolder}/${digest.slice('sha256:'.length)}`;
+}
+
+/** Where it is written which runs have to do with a subject: a folder beside the records, named by the hash of the subject. */
+export function indexPathOf(subject: string): string {
+  return `${indexFolder}/${bytesToHex(sha256(utf8ToBytes(subject)))}`;
 }
 
 /**

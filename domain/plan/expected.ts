@@ -18,7 +18,11 @@ export type ExpectedChange =
   /** Another certificate authority of the cluster signs, by its id. */
   | { change: 'signer'; certificateAuthority: string }
   /** Another instance of the Aurora cluster is its writer. */
-  | { change: 'writer'; instance: string };
+  | { change: 'writer'; instance: string }
+  /** The Aurora cluster has a green one that follows it, under the name of a blue/green deployment. */
+  | { change: 'blue-green'; deployment: string; engineVersion: string }
+  /** The green cluster has taken its place. */
+  | { change: 'blue-green-switched'; deployment: string };
 
 /** Nodes that are still to come and are alike. Their names are not known yet; the rest is taken from the nodes that they will be like. */
 export interface ExpectedNode {
@@ -81,4 +85,9 @@ export function expectedSigner(expected: readonly ExpectedChange[]): string | un
 /** The writer that an Aurora cluster will have by then; undefined where no step changes it. */
 export function expectedWriter(expected: readonly ExpectedChange[]): string | undefined {
   return expected.flatMap((each) => (each.change === 'writer' ? [each.instance] : [])).at(-1);
+}
+
+/** The green cluster that an earlier step will have made under a name; undefined where none does. */
+export function expectedBlueGreen(expected: readonly ExpectedChange[], deployment: string): { engineVersion: string } | undefined {
+  return expected.findLast((one) => one.change === 'blue-green' && one.deployment === deployment) as { engineVersion: string } | undefined;
 }

@@ -28,6 +28,8 @@ export interface ActionDeclaration<Input extends z.ZodObject = z.ZodObject> {
    */
   change: ChangeKind;
   limits: ActionLimits;
+  /** Whether it refuses writes for a time: what its output `outage` tells of that is spent of the availability of its target. */
+  interrupts?: true;
   /**
    * Where its worker has to be, for what cannot be done from anywhere: carrying it out, and looks at how far it is, go to the task queue
    * `<queue>.<place>`. The place is given, or is `<target>/<value>` of an input. Its plan is made with the whole span, by any worker.

@@ -28,6 +28,11 @@ export function findAction(name: string): ActionDeclaration | undefined {
   return Object.hasOwn(actions, name) ? actions[name as ActionName] : undefined;
 }
 
+/** Whether an action refuses writes for a time, which is spent of the availability of its target. */
+export function interrupts(name: string): boolean {
+  return findAction(name)?.interrupts === true;
+}
+
 /** The names of all actions. */
 export function actionNames(): ActionName[] {
   return Object.keys(actions) as ActionName[];

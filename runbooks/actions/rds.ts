@@ -45,6 +45,7 @@ const rdsFailover = declareAction({
     smallerReader: smallerReader === 'accept' ? 'the new writer may be smaller than the old one, too small for the load' : undefined,
   }),
   change: 'changes',
+  interrupts: true,
   undo: { does: 'fails over once more, back to the writer of before: writes are refused for some seconds again' },
   // RDS is back within a minute; the rest is for an old writer that comes back slowly.
   limits: { timeoutMs: 30 * minuteMs, pace: { lookMinMs: 500, lookMaxMs: 2_000 } },
@@ -97,6 +98,7 @@ const rdsUpgradeEngine = declareAction({
     to: engineVersion.describe('The minor version that it gets, such as 16.6.'),
   }),
   change: 'changes',
+  interrupts: true,
   undo: { none: 'RDS takes no engine back to an older version' },
   limits: { timeoutMs: 2 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 5_000 } },
   outputs: { engineVersion: text },
@@ -151,6 +153,50 @@ const rdsDeleteClone = declareAction({
   outputs: { clone: text },
 });
 
+// RDS API, CreateBlueGreenDeployment: 1 to 60 characters.
+const blueGreenName = z.string().max(60).regex(identifierPattern, 'must be a name in small letters: letters, digits and `-`, at most 60');
+
+const rdsCreateBlueGreen = declareAction({
+  name: 'rds.createBlueGreen',
+  summary: 'Makes a green cluster that follows an Aurora cluster, with another engine version, and waits until it can take its place.',
+  worksOn,
+  input: z.strictObject({
+    name: blueGreenName.describe('What the blue/green deployment is called; it is refused where there is one of that name.'),
+    engineVersion: engineVersion.describe('The version that the green cluster gets, also of another major version, such as 17.4.'),
+  }),
+  change: 'adds',
+  undo: { does: 'deletes the green cluster with what was written to it' },
+  // A green cluster of some terabytes takes hours.
+  limits: { timeoutMs: 12 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { deployment: text },
+});
+
+const rdsSwitchoverBlueGreen = declareAction({
+  name: 'rds.switchoverBlueGreen',
+  summary: 'Has the green cluster of a blue/green deployment take the place and the name of the blue one; RDS is asked for that once.',
+  worksOn,
+  input: z.strictObject({
+    name: blueGreenName.describe('The blue/green deployment.'),
+    timeoutSeconds: z.int().min(30).max(3_600).default(300).describe('How long the switchover may take, after which RDS rolls it back.'),
+  }),
+  change: 'changes',
+  interrupts: true,
+  undo: { none: 'the old cluster does not get what was written since' },
+  limits: { timeoutMs: 2 * hourMs, pace: { lookMinMs: 500, lookMaxMs: 2_000 } },
+  outputs: { engineVersion: text },
+});
+
+const rdsDeleteBlueGreen = declareAction({
+  name: 'rds.deleteBlueGreen',
+  summary: 'Deletes a blue/green deployment of Holdpoint with the cluster that is not needed any more: the old one, with a final snapshot.',
+  worksOn,
+  input: z.strictObject({ name: blueGreenName.describe('The blue/green deployment; before a switchover its green cluster goes with it.') }),
+  change: 'destroys',
+  undo: { none: 'the deployment and the cluster are gone' },
+  limits: { timeoutMs: 3 * hourMs, pace: { lookMinMs: 1_000, lookMaxMs: 10_000 } },
+  outputs: { finalSnapshot: text },
+});
+
 /** Aurora clusters of RDS, by region and name. */
 export const rds = {
   name: 'rds',
@@ -178,6 +224,9 @@ export const rds = {
     'rds.clone': rdsClone,
     'rds.deleteClone': rdsDeleteClone,
     'rds.upgradeEngine': rdsUpgradeEngine,
+    'rds.createBlueGreen': rdsCreateBlueGreen,
+    'rds.switchoverBlueGreen': rdsSwitchoverBlueGreen,
+    'rds.deleteBlueGreen': rdsDeleteBlueGreen,
     'rds.rotateCertificate': rdsRotateCertificate,
   },
 } as const satisfies SystemDeclaration;

@@ -5,10 +5,12 @@ import { everybody, type Policy } from '../../domain/approval/policy.ts';
 import type { Rule } from '../../domain/approval/rules.ts';
 import type { ConfiguredWaiver } from '../../domain/preflight/waiver.ts';
 import type { CalendarDefinition } from '../../domain/calendar/definition.ts';
+import type { AvailabilityGoal } from '../../domain/availability/availability.ts';
 import { timeMsOf } from '../../domain/time.ts';
 import { didYouMean } from '../../domain/suggestion.ts';
 import { type SourceMap, readDocument } from '../grammar/document.ts';
 import { actionNames, findAction, systemNames, type SystemName } from '../actions/index.ts';
+import { availabilityGrammar, availabilityIn, checkAvailability } from './availability.ts';
 import { waiverGrammar } from './waivers.ts';
 import { calendarsGrammar, checkCalendars, definitionsOf } from './calendars.ts';
 import { checkPolicies, policiesOf, policy } from './policies.ts';
@@ -64,6 +66,8 @@ export interface Configuration {
   endpoints?: Record<string, Endpoint>;
   /** How outages of databases are measured, by their targets. */
   probes?: Record<string, ProbeAccess>;
+  /** How long writes of databases may be refused by changes, by their targets. */
+  availability?: Record<string, AvailabilityGoal>;
   /** Whom to tell of what, and how; nobody where it is left out. */
   notifications?: Notifications;
   /** Where the console is; there is none where it is left out. */
@@ -170,6 +174,11 @@ const rule = z.strictObject({
   settings: z.array(settingRule).min(1).describe('Settings that are forbidden, or need a policy of their own.').optional(),
 });
 
+const databaseTarget = z
+  .string()
+  .max(253)
+  .regex(/^rds\/[a-z0-9-]+\/[a-z0-9-]+$/, 'must be a target such as rds/eu-central-1/orders');
+
 /** The whole language of holdpoint.yaml. */
 export const configurationGrammar = z.strictObject({
   apiVersion: z.literal(apiVersion).describe('Version of the language.'),
@@ -197,14 +206,12 @@ export const configurationGrammar = z.strictObject({
     .optional(),
   endpoints: z.record(name, endpointGrammar).describe('What gates may ask over HTTP, by name.').optional(),
   probes: z
-    .record(
-      z
-        .string()
-        .max(253)
-        .regex(/^rds\/[a-z0-9-]+\/[a-z0-9-]+$/, 'must be a target such as rds/eu-central-1/orders'),
-      probeGrammar,
-    )
+    .record(databaseTarget, probeGrammar)
     .describe('How the outages of Aurora clusters are measured while they are changed, by their targets.')
+    .optional(),
+  availability: z
+    .record(databaseTarget, availabilityGrammar)
+    .describe('How long writes of Aurora clusters may be refused by changes, by their targets. What was measured is spent of it.')
     .optional(),
   notifications: notificationsGrammar.describe('Whom to tell of what happens to runs, and how.').optional(),
   console: consoleGrammar.describe('Where the console is, in which people sign with passkeys.').optional(),
@@ -240,6 +247,7 @@ export function loadConfiguration(text: string, file: string): { configuration?:
   checkRules(document, sourceMap);
   checkEndpoints(document.endpoints ?? {}, sourceMap);
   checkProbes(document.probes ?? {}, sourceMap);
+  checkAvailability(document.availability ?? {}, Object.keys(document.policies), sourceMap);
   if (document.notifications) checkNotifications(document.notifications, document, sourceMap);
   checkCalendars(document.calendars, sourceMap);
   if (document.api) checkApi(document.api, document.people, sourceMap);
@@ -255,7 +263,18 @@ function isEd25519Key(text: string): boolean {
 }
 
 function checkSizes(document: ConfigurationDocument, sourceMap: SourceMap): void {
-  for (const part of ['people', 'groups', 'policies', 'clusters', 'etcd', 'backups', 'workers', 'endpoints', 'probes'] as const) {
+  for (const part of [
+    'people',
+    'groups',
+    'policies',
+    'clusters',
+    'etcd',
+    'backups',
+    'workers',
+    'endpoints',
+    'probes',
+    'availability',
+  ] as const) {
     const count = Object.keys(document[part] ?? {}).length;
     if (count > configurationEntriesMax) sourceMap.error([part], `Has ${count} entries; at most ${configurationEntriesMax} are allowed.`);
   }
@@ -412,6 +431,7 @@ function configurationOf(document: ConfigurationDocument, sourceMap: SourceMap):
     rules,
     endpoints: document.endpoints && endpointsOf(document.endpoints),
     probes: document.probes && probesIn(document.probes),
+    availability: document.availability && availabilityIn(document.availability),
     notifications: document.notifications && notificationsIn(document.notifications, document.api),
     console: document.console,
     calendars: calendars && definitionsOf(calendars, sourceMap),

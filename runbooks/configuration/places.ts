@@ -3,6 +3,9 @@ import * as z from 'zod';
 /** A key of S3 has 1,024 bytes at most, of which the run and the entry take 142. */
 const evidencePrefixCharactersMax = 512;
 
+/** Where workers keep the records of runs whose holdpoint.yaml does not say, beside that file. */
+export const evidenceDirectoryDefault = 'evidence';
+
 /** A directory, relative to the file, or a bucket of S3. */
 export type EvidencePlace = { directory: string } | { s3: EvidenceBucket };
 

@@ -1,8 +1,15 @@
+import type { BlueGreenDeployment } from './blue-green.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import type { DatabaseEvent, DatabaseInstance, DatabaseSnapshot, PendingMaintenance } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
 
 const account = '111122223333';
+
+/** What testers are told of a cluster: its writer, and every failover that was accepted. */
+export function databaseSummary({ name, writer, failovers, serverTrouble }: DatabaseCluster): object {
+  const trouble = serverTrouble instanceof Error ? serverTrouble.message : undefined;
+  return { name, writer, failovers: failovers.map(({ from, to }) => ({ from, to })), trouble };
+}
 
 /** A cluster as DescribeDBClusters shows it. */
 export function clusterAnswer(cluster: DatabaseCluster): XmlStructure {
@@ -26,7 +33,7 @@ export function clusterAnswer(cluster: DatabaseCluster): XmlStructure {
     Endpoint: `${name}.cluster-sandbox.${region}.rds.amazonaws.com`,
     ReaderEndpoint: `${name}.cluster-ro-sandbox.${region}.rds.amazonaws.com`,
     Port: engine === 'aurora-postgresql' ? 5432 : 3306,
-    DeletionProtection: cluster.source === undefined,
+    DeletionProtection: cluster.isProtected,
     DBSubnetGroup: 'sandbox',
     DBClusterParameterGroup: `default.${engine}16`,
     VpcSecurityGroups: new XmlList('VpcSecurityGroupMembership', [{ VpcSecurityGroupId: 'sg-0123456789abcdef0', Status: 'active' }]),
@@ -60,7 +67,7 @@ export function snapshotAnswer(cluster: DatabaseCluster, snapshot: DatabaseSnaps
     DBClusterSnapshotIdentifier: snapshot.name,
     DBClusterSnapshotArn: `arn:aws:rds:${cluster.region}:${account}:cluster-snapshot:${snapshot.name}`,
     DBClusterIdentifier: cluster.name,
-    DbClusterResourceId: cluster.resourceId,
+    DbClusterResourceId: snapshot.resourceId ?? cluster.resourceId,
     SnapshotCreateTime: snapshot.createdAt,
     Engine: cluster.engine,
     EngineVersion: snapshot.engineVersion,
@@ -68,6 +75,35 @@ export function snapshotAnswer(cluster: DatabaseCluster, snapshot: DatabaseSnaps
     PercentProgress: snapshot.percent,
     SnapshotType: 'manual',
     TagList: new XmlList('Tag', tagsOf(snapshot.tags)),
+  };
+}
+
+/** A blue/green deployment as DescribeBlueGreenDeployments shows it. */
+export function deploymentAnswer(deployment: BlueGreenDeployment): XmlStructure {
+  const { id, name, blue, green, status, statusDetails, createdAt, tasks, tags } = deployment;
+  // Each status is of the pair as a whole here.
+  const state = status === 'DELETING' ? 'AVAILABLE' : status;
+  const instances = blue.instances.map(({ name: own }, index) => {
+    return [arnOfInstance(blue.region, own), arnOfInstance(green.region, green.instances[index]?.name ?? '')];
+  });
+  const members = [[arnOfCluster(blue), arnOfCluster(green)], ...instances];
+  return {
+    BlueGreenDeploymentIdentifier: id,
+    BlueGreenDeploymentName: name,
+    Source: arnOfCluster(blue),
+    Target: arnOfCluster(green),
+    SwitchoverDetails: new XmlList(
+      'member',
+      members.map(([SourceMember, TargetMember]) => ({ SourceMember, TargetMember, Status: state })),
+    ),
+    Tasks: new XmlList(
+      'member',
+      tasks.map((task) => ({ Name: task.name, Status: task.status })),
+    ),
+    Status: status,
+    StatusDetails: statusDetails,
+    CreateTime: createdAt,
+    TagList: new XmlList('Tag', tagsOf(tags)),
   };
 }
 

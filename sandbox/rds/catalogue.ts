@@ -58,6 +58,12 @@ export function minorTargets(engine: string, version: string): readonly string[]
   return engineVersions.find((one) => one.engine === engine && one.version === version)?.minor ?? [];
 }
 
+/** The targets of an upgrade, also those of another major version, which only a green cluster is brought to. */
+export function upgradeTargets(engine: string, version: string): readonly string[] {
+  const found = engineVersions.find((one) => one.engine === engine && one.version === version);
+  return [...(found?.minor ?? []), ...(found?.major ?? [])];
+}
+
 /** The rows of DescribeDBEngineVersions. */
 export function engineVersionAnswers(asked: { engine?: string; version?: string }): XmlStructure[] {
   const wanted = engineVersions.filter(({ engine, version }) => {

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
-import { certificateAuthorities, isOffered, minorTargets } from './catalogue.ts';
+import { BlueGreenDeployment } from './blue-green.ts';
+import { certificateAuthorities, isOffered, minorTargets, upgradeTargets } from './catalogue.ts';
 import {
   DatabaseFault,
   type AcceptedFailover,
@@ -45,7 +46,8 @@ export interface InstanceChange {
 
 /** One Aurora cluster: its members, its state machine, and what it tells in events. */
 export class DatabaseCluster {
-  readonly name: string;
+  /** A switchover exchanges names. */
+  name: string;
   readonly region: string;
   readonly engine: string;
   engineVersion: string;
@@ -72,12 +74,19 @@ export class DatabaseCluster {
   servers: DatabaseServers | undefined;
   /** What a real server has refused to do: nothing that is seen here is to be trusted then. */
   serverTrouble: unknown;
-  private readonly clock: Clock;
-  private readonly random: Random;
+  readonly clock: Clock;
+  readonly random: Random;
   private atWork = Promise.resolve();
 
   /** Clones of it that are there, and what it is a clone of itself. */
   readonly clones: DatabaseCluster[] = [];
+  readonly deployments: BlueGreenDeployment[] = [];
+  /** Whether RDS refuses to delete it. */
+  isProtected: boolean;
+  /** Whether it has been deleted. */
+  isGone = false;
+  /** Whether a switchover has put another one in its place. */
+  private isRetired = false;
   readonly source: DatabaseCluster | undefined;
   readonly tags: Record<string, string>;
 
@@ -87,6 +96,7 @@ export class DatabaseCluster {
   ) {
     const [first] = seed.instances;
     this.source = source;
+    this.isProtected = source === undefined && (seed.isProtected ?? true);
     this.tags = tags;
     if (!first && !source) throw new RangeError(`the database cluster ${seed.name} needs an instance`);
     this.clock = clock;
@@ -109,6 +119,11 @@ export class DatabaseCluster {
       certificateAuthority: certificateAuthorities[0] ?? '',
       pendingModifiedValues: {},
     }));
+  }
+
+  /** The cluster itself with the others that came of it, without those that are gone. */
+  all(): DatabaseCluster[] {
+    return [this, ...this.clones].filter(({ isGone }) => !isGone);
   }
 
   instance(name: string): DatabaseInstance | undefined {
@@ -294,20 +309,92 @@ export class DatabaseCluster {
     return instance;
   }
 
-  /** DeleteDBInstance; instances of clusters that are no clones stay, as nothing here may ask for that. */
+  /** CreateBlueGreenDeployment. */
+  deploy(name: string, version: string, tags: Record<string, string>): BlueGreenDeployment {
+    this.requireAvailable();
+    if (this.instance(this.writer)?.parameterGroupStatus !== 'in-sync' || this.deployments.length > 0) {
+      const told = `DB cluster ${this.name} is part of a blue/green deployment, or its writer is not in sync with its parameter group.`;
+      throw new DatabaseFault('SourceClusterNotSupportedFault', told);
+    }
+    if (version !== this.engineVersion && !upgradeTargets(this.engine, this.engineVersion).includes(version)) {
+      const told = `Cannot upgrade ${this.engine} from ${this.engineVersion} to ${version}`;
+      throw new DatabaseFault('InvalidParameterCombination', told);
+    }
+    this.changesAccepted += 1;
+    const deployment = new BlueGreenDeployment(this, name, { version, tags });
+    this.deployments.push(deployment);
+    return deployment;
+  }
+
+  /** A copy with an instance for each of its own, which is being created. */
+  greenCopy(suffix: string, engineVersion: string): DatabaseCluster {
+    const instances = this.instances.map(({ name, instanceClass, zone, promotionTier }) => {
+      return { name: `${name}${suffix}`, instanceClass, zone, promotionTier };
+    });
+    const seed = { name: `${this.name}${suffix}`, region: this.region, engine: this.engine, engineVersion, instances } as DatabaseSeed;
+    const [clock, random] = [this.clock, this.random.stream(`green ${suffix}`)];
+    const green = new DatabaseCluster(seed, { clock, random, source: this });
+    green.writer = `${this.writer}${suffix}`;
+    green.status = 'creating';
+    for (const instance of green.instances) instance.status = 'creating';
+    this.clones.push(green);
+    return green;
+  }
+
+  /** What was created is available. */
+  comeUp(): void {
+    if (this.status !== 'creating') return;
+    for (const instance of this.instances) instance.status = 'available';
+    this.status = 'available';
+  }
+
+  /** The green cluster and its instances get the names of this one's, which get `-old1`. */
+  exchangeNames(green: DatabaseCluster): void {
+    const names = this.instances.map(({ name }) => name);
+    green.writer = this.writer;
+    for (const [index, name] of names.entries()) {
+      const [own, other] = [this.instances[index], green.instances[index]];
+      if (!own || !other) continue;
+      other.name = name;
+      own.name = `${name}-old1`;
+    }
+    this.writer = `${this.writer}-old1`;
+    [green.name, this.name] = [this.name, `${this.name}-old1`];
+    green.isProtected = this.isProtected;
+    this.isRetired = true;
+  }
+
+  /** It is not there any more. */
+  vanish(): void {
+    this.isGone = true;
+    const { source } = this;
+    if (source) source.clones.splice(source.clones.indexOf(this), 1);
+  }
+
+  private requireAvailable(): void {
+    if (this.status === 'available') return;
+    throw new DatabaseFault('InvalidDBClusterStateFault', `DB cluster ${this.name} is not in available state`);
+  }
+
+  /** Whether it may be deleted: a clone, or what a switchover has left once its deployment is gone. */
+  private mayGo(): boolean {
+    return this.isRetired ? this.deployments.length === 0 : this.source !== undefined;
+  }
+
+  /** DeleteDBInstance; instances of clusters that serve stay, as nothing here may ask for that. */
   deleteInstance(instance: DatabaseInstance): void {
-    if (!this.source || instance.status === 'deleting') {
+    if (!this.mayGo() || instance.status === 'deleting') {
       throw new DatabaseFault('InvalidDBInstanceState', `Instance ${instance.name} is already being deleted, or must stay.`);
     }
-    this.source.changesAccepted += 1;
+    (this.source ?? this).changesAccepted += 1;
     instance.status = 'deleting';
     this.clock.after(deletionMs, () => void this.instances.splice(this.instances.indexOf(instance), 1));
   }
 
-  /** DeleteDBCluster: clusters that are no clones are protected. */
-  delete(): void {
+  /** DeleteDBCluster, with a final snapshot where it is given a name: that stays with what has taken its place. */
+  delete(finalSnapshot: string | undefined): void {
     const { source, name } = this;
-    if (!source) {
+    if (this.isProtected || !this.mayGo()) {
       const told = 'Cannot delete protected Cluster, please disable deletion protection and try again.';
       throw new DatabaseFault('InvalidParameterCombination', told);
     }
@@ -315,9 +402,14 @@ export class DatabaseCluster {
       const told = `Cluster ${name} cannot be deleted, it still contains DB instances in non-deleting state, or is deleted already.`;
       throw new DatabaseFault('InvalidDBClusterStateFault', told);
     }
-    source.changesAccepted += 1;
+    (source ?? this).changesAccepted += 1;
     this.status = 'deleting';
-    this.clock.after(2 * deletionMs, () => void source.clones.splice(source.clones.indexOf(this), 1));
+    if (finalSnapshot !== undefined) {
+      const { engineVersion, resourceId } = this;
+      const taken = { name: finalSnapshot, status: 'available', percent: 100, createdAt: this.clock.now(), tags: {} };
+      (this.clones[0] ?? source)?.snapshots.push({ ...taken, engineVersion, resourceId });
+    }
+    this.clock.after(2 * deletionMs, () => this.vanish());
   }
 
   private endModification(instance: DatabaseInstance, instanceClass: string | undefined): void {

@@ -43,7 +43,7 @@ async function serve(
   const result = operation(
     form,
     clusters()
-      .flatMap((cluster) => [cluster, ...cluster.clones])
+      .flatMap((cluster) => cluster.all())
       .filter((cluster) => cluster.region === region),
     region,
   );

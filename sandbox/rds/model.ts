@@ -5,6 +5,8 @@ export interface DatabaseSeed {
   region: string;
   engine: 'aurora-postgresql' | 'aurora-mysql';
   engineVersion: string;
+  /** Whether RDS refuses to delete it; true if left out. */
+  isProtected?: boolean;
   /** The first one is the writer. */
   instances: DatabaseInstanceSeed[];
 }
@@ -45,6 +47,8 @@ export interface DatabaseSnapshot {
   createdAt: Date;
   engineVersion: string;
   tags: Record<string, string>;
+  /** Of the cluster that it is of, where that is gone. */
+  resourceId?: string;
 }
 
 /** Something that AWS wants to do to a cluster or an instance. */

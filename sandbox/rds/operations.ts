@@ -1,5 +1,6 @@
-import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer, snapshotAnswer } from './answers.ts';
+import { clusterAnswer, deploymentAnswer, eventAnswer, instanceAnswer, maintenanceAnswer, snapshotAnswer } from './answers.ts';
 import { certificateAuthorities, engineVersionAnswers, orderableAnswers } from './catalogue.ts';
+import type { BlueGreenDeployment } from './blue-green.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault, type DatabaseEvent } from './model.ts';
 import { XmlList, type XmlStructure } from './xml.ts';
@@ -7,6 +8,8 @@ import { XmlList, type XmlStructure } from './xml.ts';
 type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[], region: string) => XmlStructure;
 
 const pageSize = { least: 20, most: 100 };
+/** RDS API, SwitchoverBlueGreenDeployment. */
+const switchoverSeconds = { least: 30, most: 3_600 };
 const minuteMs = 60_000;
 const durationDefault = 60;
 /** RDS keeps events for 14 days. */
@@ -98,9 +101,44 @@ export const operations: Readonly<Record<string, Operation>> = {
 
   DeleteDBCluster: (form, clusters) => {
     const cluster = clusterOf(clusters, required(form, 'DBClusterIdentifier'));
-    if (form.get('SkipFinalSnapshot') !== 'true') invalid('The sandbox takes no final snapshots.');
-    cluster.delete();
+    const finalSnapshot = form.get('FinalDBSnapshotIdentifier')?.toLowerCase();
+    if ((form.get('SkipFinalSnapshot') === 'true') === (finalSnapshot !== undefined)) {
+      const told = 'FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified, and must not be given then.';
+      throw new DatabaseFault('InvalidParameterCombination', told);
+    }
+    cluster.delete(finalSnapshot);
     return { DBCluster: clusterAnswer(cluster) };
+  },
+
+  CreateBlueGreenDeployment: (form, clusters) => {
+    const [name, source] = [required(form, 'BlueGreenDeploymentName'), required(form, 'Source')];
+    if (deploymentsOf(clusters).some((one) => one.name === name)) {
+      throw new DatabaseFault('BlueGreenDeploymentAlreadyExistsFault', `A blue/green deployment ${name} already exists.`);
+    }
+    const cluster = clusterOf(clusters, nameInArn(source));
+    const version = form.get('TargetEngineVersion') ?? cluster.engineVersion;
+    return { BlueGreenDeployment: deploymentAnswer(cluster.deploy(name, version, tagsIn(form))) };
+  },
+
+  DescribeBlueGreenDeployments: (form, clusters) => {
+    const id = form.get('BlueGreenDeploymentIdentifier');
+    const names = filter(form, 'blue-green-deployment-name');
+    const all = id === null ? deploymentsOf(clusters) : [deploymentOf(clusters, id)];
+    const found = all.filter(({ name }) => names === undefined || names.includes(name));
+    return pageOf(form, 'BlueGreenDeployments', 'member', found.map(deploymentAnswer));
+  },
+
+  SwitchoverBlueGreenDeployment: (form, clusters) => {
+    const deployment = deploymentOf(clusters, required(form, 'BlueGreenDeploymentIdentifier'));
+    if (form.has('SwitchoverTimeout')) wholeNumber(form, 'SwitchoverTimeout', switchoverSeconds.least, switchoverSeconds.most);
+    deployment.switchOver();
+    return { BlueGreenDeployment: deploymentAnswer(deployment) };
+  },
+
+  DeleteBlueGreenDeployment: (form, clusters) => {
+    const deployment = deploymentOf(clusters, required(form, 'BlueGreenDeploymentIdentifier'));
+    deployment.delete(form.get('DeleteTarget') === 'true');
+    return { BlueGreenDeployment: deploymentAnswer(deployment) };
   },
 
   DescribeCertificates: (form) => {
@@ -185,6 +223,16 @@ export const operations: Readonly<Record<string, Operation>> = {
 function clusterOf(clusters: readonly DatabaseCluster[], name: string): DatabaseCluster {
   const found = clusters.find((cluster) => cluster.name === name.toLowerCase());
   if (!found) throw new DatabaseFault('DBClusterNotFoundFault', `DBCluster ${name} not found.`, 404);
+  return found;
+}
+
+function deploymentsOf(clusters: readonly DatabaseCluster[]): BlueGreenDeployment[] {
+  return clusters.flatMap(({ deployments }) => deployments);
+}
+
+function deploymentOf(clusters: readonly DatabaseCluster[], id: string): BlueGreenDeployment {
+  const found = deploymentsOf(clusters).find((one) => one.id === id.toLowerCase());
+  if (!found) throw new DatabaseFault('BlueGreenDeploymentNotFoundFault', `BlueGreenDeployment ${id} not found.`, 404);
   return found;
 }
 

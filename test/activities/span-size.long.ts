@@ -9,6 +9,7 @@ const planner: Planner = {
   planStep: async () => emptyPlan<JsonObject>({}),
   prepareNested: async ({ inputs }) => ({ inputs }),
   findTooLong: async () => [],
+  withAvailability: async (_target, _policy, steps) => [...steps],
   judge: () => [],
 };
 

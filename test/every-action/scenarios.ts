@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionName } from '../../runbooks/actions/index.ts';
+import type { BlueGreenDeployment } from '../../sandbox/rds/blue-green.ts';
 import type { WorldSeed } from '../../sandbox/seed.ts';
 import { budget, deployment, karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
 import { databaseNamed } from '../support/scenarios.ts';
@@ -39,6 +40,20 @@ async function appendAuthority(cluster: TestCluster): Promise<void> {
 
 async function cordonFirst(cluster: TestCluster): Promise<void> {
   await cluster.perform('kubernetes.cordon', await cluster.plan('kubernetes.cordon', { nodes: await firstNodes(cluster, 2) }));
+}
+
+const blueGreen = { name: 'to-17', engineVersion: '17.4' };
+
+function aurora(): WorldSeed {
+  return { ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] };
+}
+
+/** Made by the run of these tests, without the time that it takes. */
+async function withGreen({ sandbox }: TestCluster): Promise<BlueGreenDeployment> {
+  const { name, engineVersion } = blueGreen;
+  const deployment = sandbox.world.databases[0]!.deploy(name, engineVersion, { 'holdpoint.dev/run': 'r-1' });
+  deployment.finish();
+  return deployment;
 }
 
 export const scenarios: readonly ActionScenario[] = [
@@ -173,37 +188,37 @@ export const scenarios: readonly ActionScenario[] = [
   {
     action: 'rds.failover',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ writer: 'demo-a', to: 'demo-b' }),
   },
   {
     action: 'rds.modifyInstance',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ instance: 'demo-b', instanceClass: 'db.r6g.xlarge' }),
   },
   {
     action: 'rds.rotateCertificate',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ instance: 'demo-a', certificateAuthority: 'rds-ca-rsa2048-g1' }),
   },
   {
     action: 'rds.takeSnapshot',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({}),
   },
   {
     action: 'rds.clone',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ name: 'demo-drill' }),
   },
   {
     action: 'rds.deleteClone',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     before: async (cluster) => {
       await cluster.perform('rds.clone', await cluster.plan('rds.clone', { name: 'demo-drill' }));
     },
@@ -213,9 +228,35 @@ export const scenarios: readonly ActionScenario[] = [
   {
     action: 'rds.upgradeEngine',
     kind: 'rds',
-    seed: () => ({ ...worldWith([], { nodes: 0 }), databases: [databaseNamed('demo')] }),
+    seed: aurora,
     input: async () => ({ from: '16.4', to: '16.6' }),
     noWayBack: /no engine back/,
+  },
+  {
+    action: 'rds.createBlueGreen',
+    kind: 'rds',
+    seed: aurora,
+    input: async () => blueGreen,
+  },
+  {
+    action: 'rds.switchoverBlueGreen',
+    kind: 'rds',
+    seed: aurora,
+    before: async (cluster) => void (await withGreen(cluster)),
+    input: async () => ({ name: blueGreen.name }),
+    noWayBack: /loses what was written since/,
+  },
+  {
+    action: 'rds.deleteBlueGreen',
+    kind: 'rds',
+    seed: aurora,
+    before: async (cluster) => {
+      const deployment = await withGreen(cluster);
+      deployment.finishSwitchover();
+      deployment.blue.isProtected = false;
+    },
+    input: async () => ({ name: blueGreen.name }),
+    noWayBack: /is gone, or going/,
   },
 ];
 

@@ -9,7 +9,7 @@ import { Deaths } from '../support/deaths.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startMortalWorkers, startWorkerHere, type MortalWorkers, type WorkerHere } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
-import { missingScenario, shipped, withScenario } from '../support/scenarios.ts';
+import { lastToUndo, missingScenario, shipped, withScenario } from '../support/scenarios.ts';
 import { askForShared, testProgram } from '../support/shared.ts';
 import { temporalAddress } from '../support/temporal.ts';
 
@@ -104,7 +104,7 @@ async function goForward(runbook: string): Promise<Forward> {
 async function goBack(runbook: string): Promise<Outcome> {
   const scenario = await environment.raise(runbook, worker);
   const changing = (await scenario.steps()).filter(({ changes }) => changes);
-  const last = changing.at(-1)?.id;
+  const last = lastToUndo[runbook] ?? changing.at(-1)?.id;
   let failed = false;
   const fail = (): never => {
     failed = true;

@@ -7,7 +7,7 @@ import { createClients } from '../../activities/clients.ts';
 import { actionsOf } from '../../activities/system.ts';
 import { startCluster, worldWith, type TestCluster } from '../support/cluster.ts';
 import { databaseNamed } from '../support/scenarios.ts';
-import type { PostgresqlServers } from './postgresql-servers.ts';
+import type { PostgresqlServers } from '../../lab/postgresql.ts';
 
 /** The Aurora cluster of these tests. */
 export const target = { kind: 'rds', region: 'eu-central-1', name: 'demo' };

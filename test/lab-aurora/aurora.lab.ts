@@ -9,7 +9,7 @@ import type { Json, JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
 import type { TestCluster } from '../support/cluster.ts';
 import { actionsWithProbe, contextOf, instances, startAurora, startIndependentClient, urlsOf } from './aurora-world.ts';
-import { startPostgresqlServers, type PostgresqlServers } from './postgresql-servers.ts';
+import { startPostgresqlServers, type PostgresqlServers } from '../../lab/postgresql.ts';
 
 /** What a probe and another client may differ by. */
 const differenceMaxMs = 50;

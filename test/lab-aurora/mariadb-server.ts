@@ -8,7 +8,7 @@ import { createConnection } from 'mysql2/promise';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { onPath } from '../../lab/temporal-binary.ts';
 import { freePort } from '../../lab/temporal.ts';
-import { asUser, otherUser } from './other-user.ts';
+import { asUser, otherUser } from '../../lab/other-user.ts';
 
 const runFile = promisify(execFile);
 const loopback = '127.0.0.1';

@@ -5,7 +5,7 @@ import { probeByHand } from '../../activities/database/by-hand.ts';
 import type { OutageProbe } from '../../activities/database/probe.ts';
 import { programCommand } from '../../cli/program-files.ts';
 import { findMariadb, startMariadb } from './mariadb-server.ts';
-import { startPostgresqlServers } from './postgresql-servers.ts';
+import { startPostgresqlServers } from '../../lab/postgresql.ts';
 
 const writesPerSecond = 100;
 

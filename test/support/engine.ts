@@ -72,6 +72,8 @@ export class Site {
   readonly done: string[] = [];
   /** Thrown by the next looks or pushes of a step, one each. */
   readonly failures: Error[] = [];
+  /** The outage that `kubernetes.drain` tells to have measured. */
+  outage: Json | undefined;
   /** What `kubernetes.drain` has done, by node, and what it is to fail with. */
   readonly drained: string[] = [];
   /** How long each plan says that its step takes. */
@@ -471,7 +473,7 @@ function scriptedActions(sites: Map<string, Site>): Map<string, AnyAction> {
 function drainOf(sites: Map<string, Site>): AnyAction {
   const nodesOf = ({ facts }: { facts: JsonObject }): string[] => facts.nodes as string[];
   return defineAction<JsonObject, JsonObject>({
-    declaration: atOnce(actions['kubernetes.drain']),
+    declaration: { ...atOnce(actions['kubernetes.drain']), interrupts: true },
     plan: async ({ nodes }, { target }) => {
       const left = (nodes as string[]).filter((node) => !siteOf(sites, target.name).drained.includes(node));
       const effects = left.map((node) => ({ object: `Node/${node}`, change: 'drain' }));
@@ -480,7 +482,7 @@ function drainOf(sites: Map<string, Site>): AnyAction {
       return { ...emptyPlan<JsonObject>(facts), effects, outputs: { nodes: nodes ?? [] }, estimateMs };
     },
     observe: async (plan, { target }) => {
-      const { drained, drainFailures } = siteOf(sites, target.name);
+      const { drained, drainFailures, outage } = siteOf(sites, target.name);
       const failing = nodesOf(plan).find((node) => drainFailures.has(node));
       if (failing !== undefined) {
         siteOf(sites, target.name).failed.add(failing);
@@ -488,7 +490,8 @@ function drainOf(sites: Map<string, Site>): AnyAction {
       }
       const done = nodesOf(plan).every((node) => drained.includes(node));
       const progress = { summary: `draining ${nodesOf(plan).join(', ')}`, done: 0, total: 1, unit: 'nodes', items: [] };
-      return done ? { state: 'done', outputs: { nodes: nodesOf(plan) } } : { state: 'todo', progress };
+      const outputs = { nodes: nodesOf(plan), ...(outage !== undefined && { outage }) };
+      return done ? { state: 'done', outputs } : { state: 'todo', progress };
     },
     act: async (plan, { target, run }) => {
       const site = siteOf(sites, target.name);

@@ -71,7 +71,7 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   for (const pool of store.list('nodepools')) {
     objects[nameOf(pool)] = JSON.stringify({ spec: pool.spec, annotations: marksAmong(pool.metadata.annotations) });
   }
-  const databases = world.databases.flatMap((database) => [database, ...database.clones]);
+  const databases = world.databases.flatMap((database) => database.all());
   for (const { name, status, engineVersion, writer, instances } of databases) {
     const members = instances.map(
       (one) => `${one.name} ${one.instanceClass} ${one.promotionTier} ${one.status} ${one.engineVersion} ${one.certificateAuthority}`,

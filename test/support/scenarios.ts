@@ -35,6 +35,7 @@ const addons = ['kube-proxy'] as const;
  * change, what can be undone) the tests find out by themselves.
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
+  'aurora-blue-green': ({ region, cluster }) => ({ region, cluster, name: `${cluster}-to-17`, engineVersion: '17.4' }),
   'aurora-failover': ({ region, cluster }) => ({ region, cluster, writer: `${cluster}-a`, to: `${cluster}-b` }),
   'aurora-minor-upgrade': ({ region, cluster }) => ({ region, cluster, from: '16.4', to: '16.6' }),
   'aurora-snapshot': ({ region, cluster }) => ({ region, cluster, clone: `${cluster}-drill` }),
@@ -108,12 +109,16 @@ const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
 
 /** Runbooks for an Aurora cluster, which is called as the EKS cluster of its world is. */
 const forDatabases: readonly string[] = [
+  'aurora-blue-green',
   'aurora-failover',
   'aurora-minor-upgrade',
   'aurora-rolling-class',
   'aurora-snapshot',
   'rds-certificate-rotation',
 ];
+
+/** The step up to which a runbook can be undone, where that is not its last one. */
+export const lastToUndo: Readonly<Record<string, string>> = { 'aurora-blue-green': 'switchover' };
 
 /** The kind of target that a shipped runbook works on in its scenario. */
 export function targetKindOf(runbook: string): 'eks' | 'rds' {
@@ -151,7 +156,8 @@ export function worldNamed(cluster: string, runbook: string): WorldSeed {
   const [blue] = demo?.nodegroups ?? [];
   if (!demo || !blue) throw new RangeError('the world of the demo has no node group');
   const teal = { ...blue, name: 'teal', size: 2, minSize: 1, maxSize: 4 };
-  const databases = forDatabases.includes(runbook) ? [databaseNamed(cluster)] : [];
+  // What a runbook deletes in the end, somebody has taken the protection from.
+  const databases = forDatabases.includes(runbook) ? [{ ...databaseNamed(cluster), isProtected: runbook !== 'aurora-blue-green' }] : [];
   return { clusters: [{ ...demo, ...clusterOf[runbook], name: cluster, nodegroups: [blue, teal] }], databases };
 }
 

@@ -85,6 +85,7 @@ const folderLaws: Record<string, FolderLaw> = {
       'activities/kubernetes/export/by-hand.ts',
       'activities/preflight/reachable.ts',
       'activities/database/by-hand.ts',
+      'activities/availability/by-hand.ts',
       'cli',
     ],
   },

@@ -4,7 +4,7 @@ import { refusalIn, type RefusedError } from '../../client/remote-error.ts';
 import { questionDigest } from '../../domain/approval/request.ts';
 import type { DecisionStatement } from '../../domain/approval/statement.ts';
 import type { DecisionRequest } from '../../workflows/messages.ts';
-import { runbookOf, startEngine, untilTrue, type Engine, type Held, type Person } from '../support/engine.ts';
+import { documentOf, runbookOf, startEngine, untilTrue, type Engine, type Held, type Person } from '../support/engine.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -252,4 +252,29 @@ test('a run is planned with the times of the runs before it on its target, and w
     await engine.until(target, 'done');
   }
   await untilTrue(async () => (await countedNow()).every((runs) => runs === 2));
+});
+
+test('a change that would overspend the availability of its target is blocked unless the hold above it is one for that', async () => {
+  const { cluster, target, site } = engine.newSite();
+  const draining = (node: string) =>
+    documentOf(`
+  - { id: sign, hold: one }
+  - { id: drain, uses: kubernetes.drain, with: { nodes: [${node}] } }`);
+  site.outage = { measured: true, writesRefusedMs: { atLeastMs: 3_000, atMostMs: 3_000 } };
+  await engine.begin(cluster, draining('a'));
+  await engine.until(target, 'holding');
+  await engine.decide(target, 'ada');
+  await engine.until(target, 'done');
+  const planned = async (node: string) => (await engine.holdpoint.plan(draining(node), { cluster })).spans.at(-1)?.plan.steps[0]?.plan;
+  // 4.3 s of a day.
+  const goal = { goalPercent: 99.995, perMs: 86_400_000 };
+  engine.configuration.availability = { [target]: goal };
+  const blocked = await planned('b');
+  expect(blocked?.notes.at(-1)).toMatch(/of 4.32 s without writes 1.32 s left; kubernetes.drain has refused writes for 3.00 s \(median\)/);
+  expect(blocked?.blockers).toMatchObject([{ object: `availability of ${target}`, reason: expect.stringContaining('It may overspend') }]);
+  engine.configuration.availability = { [target]: { ...goal, overspend: 'two' } };
+  expect((await planned('b'))?.blockers[0]?.remedy).toContain('Put a hold of the policy two above it');
+  engine.configuration.availability = { [target]: { ...goal, overspend: 'one' } };
+  expect(await planned('b')).toMatchObject({ blockers: [], risks: [{ risk: expect.stringContaining('It may overspend') }] });
+  engine.configuration.availability = undefined;
 });

@@ -37,6 +37,10 @@ async function lifeOfADatabase(): Promise<Exchange[]> {
   await carryOut('rds.clone', { name: 'demo-drill' });
   await carryOut('rds.deleteClone', { name: 'demo-drill' });
   await carryOut('rds.upgradeEngine', { from: '16.4', to: '16.6' });
+  await carryOut('rds.createBlueGreen', { name: 'to-17', engineVersion: '17.4' });
+  await carryOut('rds.switchoverBlueGreen', { name: 'to-17' });
+  if (database) database.isProtected = false;
+  await carryOut('rds.deleteBlueGreen', { name: 'to-17' });
   await failureOf(started.plan('rds.failover', { writer: 'demo-a' }, { target: { ...started.target, name: 'nope' } }));
   const { changes } = await started.clients.rds(region);
   const refused = [

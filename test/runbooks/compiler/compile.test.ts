@@ -460,6 +460,7 @@ describe('the shipped runbooks', () => {
 
   test('are found by their names, and a wrong name says which ones there are', () => {
     expect(shippedRunbooks()).toEqual([
+      'aurora-blue-green',
       'aurora-failover',
       'aurora-minor-upgrade',
       'aurora-rolling-class',
@@ -488,7 +489,7 @@ describe('the shipped runbooks', () => {
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
-      /Did you mean "node-group-rotation"\? There are: aurora-failover, aurora-minor-upgrade, [a-z, -]*certificate-authority-rotation, /,
+      /Did you mean "node-group-rotation"\? There are: aurora-blue-green, aurora-failover, [a-z, -]*certificate-authority-rotation, /,
     );
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
   });

@@ -271,6 +271,17 @@ test('probes of databases have their URLs from files or the environment', () => 
   });
 });
 
+test('goals of availability are read with the time that they are for', () => {
+  const text = `${sound}availability:
+  rds/eu-central-1/orders: { goal: 99.99%, per: 365d, overspend: test-change }
+`;
+  const { configuration, problems } = loadConfiguration(text, 'h.yaml');
+  expect(problems).toEqual([]);
+  expect(configuration?.availability).toEqual({
+    'rds/eu-central-1/orders': { goalPercent: 99.99, perMs: 365 * 86_400_000, overspend: 'test-change' },
+  });
+});
+
 test('rules are read as they are', () => {
   const rules = `rules:
   - { targets: ['eks/*/prod-*'], changes: [destroys], operate: [sre, ada], start: [people], policy: test-change }
@@ -336,6 +347,16 @@ describe('a mistake is reported at its place', () => {
       'a probe without a URL',
       `${sound}probes: { rds/eu-central-1/orders: { writesPerSecond: 5 } }\n`,
       'h.yaml:10:36 error probes["rds/eu-central-1/orders"]: Must name either `urlFile` or `urlFromEnvironment`, not both.',
+    ],
+    [
+      'an availability of all of the time',
+      `${sound}availability: { rds/eu-central-1/orders: { goal: 100%, per: 365d } }\n`,
+      'h.yaml:10:50 error availability["rds/eu-central-1/orders"].goal: Must be a percentage below 100 such as 99.99%.',
+    ],
+    [
+      'an availability with a policy that is not there',
+      `${sound}availability: { rds/eu-central-1/orders: { goal: 99%, per: 30d, overspend: test-chang } }\n`,
+      'h.yaml:10:76 error availability["rds/eu-central-1/orders"].overspend: There is no policy "test-chang". Did you mean "test-change"?',
     ],
     ['a cluster of etcd without endpoints', `${sound}etcd: { prod: { endpoints: [] } }\n`, 'h.yaml:10:28 error etcd.prod.endpoints: '],
     [

@@ -7,9 +7,9 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { asUser, otherUser, type SystemUser } from './other-user.ts';
 import { startMovingEndpoint, type MovingEndpoint } from './moving-endpoint.ts';
-import { startProcess, type RunningProcess } from '../../lab/process.ts';
-import { isExecutable, onPath } from '../../lab/temporal-binary.ts';
-import { freePort } from '../../lab/temporal.ts';
+import { startProcess, type RunningProcess } from './process.ts';
+import { isExecutable, onPath } from './temporal-binary.ts';
+import { freePort } from './temporal.ts';
 
 const runFile = promisify(execFile);
 const loopback = '127.0.0.1';
