@@ -2,7 +2,7 @@ import { clusterAnswer, eventAnswer, instanceAnswer, maintenanceAnswer, snapshot
 import { certificateAuthorities, engineVersionAnswers, orderableAnswers } from './catalogue.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault, type DatabaseEvent } from './model.ts';
-import { XmlList, type XmlStructure } from './xml.ts';
+import { XmlList, type XmlStructure } from '../xml.ts';
 
 type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[], region: string) => XmlStructure;
 
