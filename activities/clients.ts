@@ -1,3 +1,4 @@
+import type { AutoScaling } from '@aws-sdk/client-auto-scaling';
 import type { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
@@ -28,6 +29,7 @@ const connectionAgeMaxMs = 10 * 60_000;
 export interface Clients {
   eks(region: string): EKSClient;
   ec2(region: string): Promise<EC2>;
+  autoScaling(region: string): Promise<AutoScalingClients>;
   cloudwatch(region: string): Promise<CloudWatch>;
   rds(region: string): Promise<DatabaseClients>;
   /** What gates may ask over HTTP. */
@@ -50,6 +52,12 @@ export interface Clients {
 export interface DatabaseClients {
   reads: RDS;
   changes: RDS;
+}
+
+/** Auto Scaling knows no request tokens either: an instance whose end is asked for twice may make its group smaller twice. */
+export interface AutoScalingClients {
+  reads: AutoScaling;
+  changes: AutoScaling;
 }
 
 /**
@@ -98,6 +106,15 @@ export function createClients({
     client.middlewareStack.add(rememberingCredentials, lastStep);
     return client;
   });
+  const autoScaling = onePerRegion(async (region) => {
+    const { AutoScaling } = await import('@aws-sdk/client-auto-scaling');
+    const clientOf = (maxAttempts: number): AutoScaling => {
+      const client = new AutoScaling({ region, ...settings, maxAttempts });
+      client.middlewareStack.add(rememberingCredentials, lastStep);
+      return client;
+    };
+    return { reads: clientOf(attemptsMax), changes: clientOf(1) };
+  });
   const cloudwatch = onePerRegion(async (region) => {
     const { CloudWatch } = await import('@aws-sdk/client-cloudwatch');
     return new CloudWatch({ region, ...settings });
@@ -127,7 +144,7 @@ export function createClients({
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, etcdClusters);
   const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, backupPlaces);
   const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await probes(), formatTarget(target));
-  return { eks, ec2, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe, ...(place !== undefined && { place }) };
+  return { eks, ec2, autoScaling, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe, ...(place !== undefined && { place }) };
 }
 
 async function accessOf(target: Target, clusters: Required<ConfigurationReaders>['clusters']): Promise<ClusterAccess> {

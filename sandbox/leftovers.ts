@@ -18,6 +18,10 @@ export interface AutoScalingGroupMarks {
   minSize: number;
   maxSize: number;
   desiredSize: number;
+  /** As the group names it: a number, `$Latest` or `$Default`. */
+  templateVersion: string;
+  /** Whether nothing is being started or ended. */
+  atRest: boolean;
 }
 
 /** What can hold leftovers: the objects of each cluster by its name, and the node groups of the cloud. */

@@ -54,7 +54,8 @@ export class SimulatedWorld implements World {
   /** Where the world is served; known once the server listens. */
   baseUrl = '';
   private nodegroups: () => NodegroupView[] = () => [];
-  private autoScalingGroups: () => AutoScalingGroupMarks[] = () => [];
+  /** The self-managed Auto Scaling groups of the cloud in front of it. */
+  autoScalingGroups: () => AutoScalingGroupMarks[] = () => [];
   private baseline: Baseline;
 
   constructor({ seed, randomSeed = 1, speed = 1, faults }: WorldOptions) {

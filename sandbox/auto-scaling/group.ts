@@ -75,6 +75,8 @@ export class AutoScalingGroup {
   readonly activities: ScalingActivity[] = [];
   /** Status of an instance refresh, where there is one. */
   refresh: { id: string; status: string } | undefined;
+  /** How many changes it has taken on from outside. */
+  changesAccepted = 0;
   /** Why no instance can be had; all can if undefined. */
   shortage: string | undefined;
   private readonly around: GroupSurroundings;
@@ -125,15 +127,24 @@ export class AutoScalingGroup {
     if (isSame && template.version === this.template.version) {
       this.around.report('updated-needlessly', this.seed.name, `UpdateAutoScalingGroup of ${this.seed.name} changed nothing.`);
     }
+    this.changesAccepted += 1;
     Object.assign(this, { minSize, maxSize, desiredSize, template });
     this.lookSoon();
   }
 
+  setTag(key: string, value: string | undefined): void {
+    this.changesAccepted += 1;
+    if (value === undefined) this.tags.delete(key);
+    else this.tags.set(key, value);
+  }
+
   suspend(processes: readonly string[]): void {
+    this.changesAccepted += 1;
     for (const process of processes) this.suspended.add(process);
   }
 
   resume(processes: readonly string[]): void {
+    this.changesAccepted += 1;
     for (const process of processes) this.suspended.delete(process);
     this.lookSoon();
   }
@@ -148,6 +159,7 @@ export class AutoScalingGroup {
         'size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group\'s min size.';
       throw new AutoScalingFault('ValidationError', message);
     }
+    this.changesAccepted += 1;
     if (decrement) this.desiredSize -= 1;
     if (instance.state.startsWith('Terminating')) {
       this.around.report('done-twice', this.seed.name, `The end of instance ${id} was asked for a second time.`);

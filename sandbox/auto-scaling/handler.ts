@@ -47,8 +47,10 @@ export function autoScalingGroupsOf(world: AutoScalingWorld): AutoScalingGroup[]
   return groups;
 }
 
-function marksOf({ seed, tags, suspended, minSize, maxSize, desiredSize }: AutoScalingGroup): AutoScalingGroupMarks {
-  return { name: seed.name, tags: Object.fromEntries(tags), suspendedProcesses: [...suspended], minSize, maxSize, desiredSize };
+function marksOf({ seed, tags, suspended, minSize, maxSize, desiredSize, template, instances }: AutoScalingGroup): AutoScalingGroupMarks {
+  const sizes = { minSize, maxSize, desiredSize, templateVersion: template.version };
+  const atRest = instances.length === desiredSize && instances.every(({ state }) => state === 'InService');
+  return { name: seed.name, tags: Object.fromEntries(tags), suspendedProcesses: [...suspended], ...sizes, atRest };
 }
 
 /** The launch templates of self-managed groups, as EC2 shows them. */

@@ -42,6 +42,8 @@ export const operations: Readonly<Record<string, Operation>> = {
   },
 
   DescribeScalingActivities: (form, groups) => {
+    // EKS keeps what its groups have done to itself here.
+    if (groups.managed.some(({ name }) => name === form.get('AutoScalingGroupName'))) return page(form, 'Activities', []);
     const { activities, seed } = groupOf(form, groups);
     return page(form, 'Activities', activities.map((activity) => activityAnswer(seed.name, activity)));
   },
@@ -99,12 +101,12 @@ export const operations: Readonly<Record<string, Operation>> = {
   },
 
   CreateOrUpdateTags: (form, groups) => {
-    for (const { resource, key, value } of tagsIn(form)) named(groups, resource).tags.set(key, value ?? '');
+    for (const { resource, key, value } of tagsIn(form)) named(groups, resource).setTag(key, value ?? '');
     return undefined;
   },
 
   DeleteTags: (form, groups) => {
-    for (const { resource, key } of tagsIn(form)) named(groups, resource).tags.delete(key);
+    for (const { resource, key } of tagsIn(form)) named(groups, resource).setTag(key, undefined);
     return undefined;
   },
 };
