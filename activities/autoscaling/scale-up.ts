@@ -1,7 +1,7 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { ActionContext, Observation, Undo } from '../../domain/action.ts';
 import { activeInstances, goneSince, groupObject, shapeBlockers, type ScalingGroup } from '../../domain/autoscaling/group.ts';
-import { expectedVersion, type ExpectedChange, type ExpectedNode } from '../../domain/plan/expected.ts';
+import { expectedOfNodes, expectedVersion, type ExpectedChange, type ExpectedNode } from '../../domain/plan/expected.ts';
 import type { Blocker } from '../../domain/plan/plan.ts';
 import { compareText } from '../../domain/text.ts';
 import { actions, type ActionInput } from '../../runbooks/actions/index.ts';
@@ -48,18 +48,26 @@ export function scaleUpAction(clients: Clients): AnyAction {
   });
 }
 
-async function planGrowth(clients: Clients, { group: name, to }: Input, { target, expected = [] }: ActionContext): Promise<PlanOf<Facts>> {
+async function planGrowth(clients: Clients, { group: name, to: size, beside }: Input, { target, expected = [] }: ActionContext): Promise<PlanOf<Facts>> {
   const group = await readGroup(clients, target, name);
   const object = groupObject(name);
   const named = expectedVersion(expected, object) ?? group.template?.version ?? '';
   const version = group.template ? ((await versionNumber(clients, target, group.template.id, named)) ?? named) : '';
-  const from = Math.min(group.desiredSize, to);
-  const facts: Facts = { group: name, arn: group.arn, from, to, version, present: activeInstances(group).map(({ id }) => id).sort(compareText) };
-  const plan = { ...emptyPlan(facts), blockers: shapeBlockers(group), outputs: { group: name, nodes: [] } };
-  if (group.desiredSize > to) return { ...plan, blockers: [...plan.blockers, largerBlocker(group, to)] };
-  if (from === to) return { ...plan, notes: [`${name} is to have ${to} instances already.`] };
   const nodes = await nodesByInstance(clients, target);
-  const models = activeInstances(group).flatMap(({ id }) => nodes.get(id) ?? []);
+  const isNeeded = beside === undefined || [...nodes.values()].some(({ metadata }) => beside.includes(metadata?.name ?? ''));
+  const leaving = expectedOfNodes(expected).removed;
+  const staying = activeInstances(group).filter(({ id }) => !leaving.has(nodes.get(id)?.metadata?.name ?? ''));
+  const sizeBefore = sizeByThen(group, staying.length, expected);
+  const to = isNeeded ? size : Math.min(sizeBefore, size);
+  const from = Math.min(sizeBefore, to);
+  const facts: Facts = { group: name, arn: group.arn, from, to, version, present: staying.map(({ id }) => id).sort(compareText) };
+  const plan = { ...emptyPlan(facts), blockers: shapeBlockers(group), outputs: { group: name, nodes: [] } };
+  if (!isNeeded) return { ...plan, notes: ['None of the nodes is there any more beside which new ones were to come.'] };
+  if (sizeBefore > to) return { ...plan, blockers: [...plan.blockers, largerBlocker(group, to)] };
+  const isHeld = expected.some((each) => each.change === 'group-held' && each.object === object);
+  if (to > group.maxSize && !isHeld) return { ...plan, blockers: [...plan.blockers, tooSmallBlocker(group, to)] };
+  if (from === to) return { ...plan, notes: [`${name} is to have ${to} instances already.`] };
+  const models = staying.flatMap(({ id }) => nodes.get(id) ?? []);
   return {
     ...plan,
     effects: [{ object, change: `start ${to - from} instances of version ${version}`, before: from, after: to }],
@@ -69,9 +77,21 @@ async function planGrowth(clients: Clients, { group: name, to }: Input, { target
   };
 }
 
+/** The size of a group once earlier steps have started and ended what they are to. */
+function sizeByThen(group: ScalingGroup, staying: number, expected: readonly ExpectedChange[]): number {
+  const coming = expected.flatMap((each) => (each.change === 'nodes-added' && each.group === group.name ? each.nodes : []));
+  const ending = activeInstances(group).length - staying;
+  return group.desiredSize - ending + coming.reduce((sum, { count }) => sum + count, 0);
+}
+
 function largerBlocker({ name, desiredSize }: ScalingGroup, to: number): Blocker {
   const reason = `It is to have ${desiredSize} instances already, more than ${to}.`;
   return { object: groupObject(name), reason, remedy: 'Find out who has scaled it up, then plan again.' };
+}
+
+function tooSmallBlocker({ name, maxSize }: ScalingGroup, to: number): Blocker {
+  const reason = `Its largest size is ${maxSize}, and it is to have ${to} instances.`;
+  return { object: groupObject(name), reason, remedy: 'Raise its largest size, or have autoscaling.hold do it, then plan again.' };
 }
 
 /** Nodes like the present ones of the group, zone by zone; nothing is known of those to come where there are none. */

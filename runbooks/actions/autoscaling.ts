@@ -83,7 +83,15 @@ const autoscalingScaleUp = declareAction({
   name: 'autoscaling.scaleUp',
   summary: 'Has an Auto Scaling group start instances up to a size, and waits until their nodes are Ready.',
   worksOn,
-  input: z.strictObject({ group: groupName, to: z.int().min(1).max(sizeMax).describe('How many instances it is to have.') }),
+  input: z.strictObject({
+    group: groupName,
+    to: z.int().min(1).max(sizeMax).describe('How many instances it is to have.'),
+    beside: z
+      .array(nodeName)
+      .max(instancesMax)
+      .describe('Nodes beside which the new ones come: where none of them is there any more, nothing is started.')
+      .optional(),
+  }),
   change: 'adds',
   undo: { does: 'drains the nodes that have come, and ends their instances' },
   limits: { timeoutMs: 2 * hourMs },
