@@ -1,4 +1,4 @@
-import type { AutoScaling } from '@aws-sdk/client-auto-scaling';
+import type { AutoScaling, AutoScalingClientConfig } from '@aws-sdk/client-auto-scaling';
 import type { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
@@ -106,15 +106,7 @@ export function createClients({
     client.middlewareStack.add(rememberingCredentials, lastStep);
     return client;
   });
-  const autoScaling = onePerRegion(async (region) => {
-    const { AutoScaling } = await import('@aws-sdk/client-auto-scaling');
-    const clientOf = (maxAttempts: number): AutoScaling => {
-      const client = new AutoScaling({ region, ...settings, maxAttempts });
-      client.middlewareStack.add(rememberingCredentials, lastStep);
-      return client;
-    };
-    return { reads: clientOf(attemptsMax), changes: clientOf(1) };
-  });
+  const autoScaling = autoScalingPerRegion(settings);
   const cloudwatch = onePerRegion(async (region) => {
     const { CloudWatch } = await import('@aws-sdk/client-cloudwatch');
     return new CloudWatch({ region, ...settings });
@@ -144,7 +136,33 @@ export function createClients({
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, etcdClusters);
   const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, backupPlaces);
   const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await probes(), formatTarget(target));
-  return { eks, ec2, autoScaling, cloudwatch, rds, endpoints, waivers, kubernetes, etcd, backups, probe, ...(place !== undefined && { place }) };
+  return {
+    eks,
+    ec2,
+    autoScaling,
+    cloudwatch,
+    rds,
+    endpoints,
+    waivers,
+    kubernetes,
+    etcd,
+    backups,
+    probe,
+    ...(place !== undefined && { place }),
+  };
+}
+
+/** What changes something is sent once. */
+function autoScalingPerRegion(settings: AutoScalingClientConfig): Clients['autoScaling'] {
+  return onePerRegion(async (region) => {
+    const { AutoScaling } = await import('@aws-sdk/client-auto-scaling');
+    const clientOf = (maxAttempts: number): AutoScaling => {
+      const client = new AutoScaling({ region, ...settings, maxAttempts });
+      client.middlewareStack.add(rememberingCredentials, lastStep);
+      return client;
+    };
+    return { reads: clientOf(attemptsMax), changes: clientOf(1) };
+  });
 }
 
 async function accessOf(target: Target, clusters: Required<ConfigurationReaders>['clusters']): Promise<ClusterAccess> {

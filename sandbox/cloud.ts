@@ -44,7 +44,10 @@ export function createCloud(world: CloudWorld): Cloud {
   const selfManagedGroups = autoScalingGroupsOf(world);
   const launchTemplates: Cloud['launchTemplates'] = () => [...eks.launchTemplates(), ...launchTemplatesOf(selfManagedGroups)];
   const ec2 = createEc2Handler({ subnets: eks.subnets, launchTemplates }, world.faults);
-  const autoScaling = createAutoScalingHandler(() => groupsBehind(selfManagedGroups, [eks]), () => world.faults);
+  const autoScaling = createAutoScalingHandler(
+    () => groupsBehind(selfManagedGroups, [eks]),
+    () => world.faults,
+  );
   const databases = (): readonly DatabaseCluster[] => world.databases ?? [];
   const cloudwatch = createCloudwatchHandler(world.alarms ?? new Map<string, Alarm>(), world.faults, databases, eks.processors);
   const rds = createRdsHandler(databases, () => world.faults);

@@ -91,7 +91,10 @@ export interface NodegroupSeed {
 }
 
 /** A self-managed Auto Scaling group as it stands when the world starts; all of its instances are of version 1 of its launch template. */
-export interface AutoScalingGroupSeed extends Pick<NodegroupSeed, 'name' | 'size' | 'minSize' | 'maxSize' | 'instanceType' | 'zones' | 'labels'> {
+export interface AutoScalingGroupSeed extends Pick<
+  NodegroupSeed,
+  'name' | 'size' | 'minSize' | 'maxSize' | 'instanceType' | 'zones' | 'labels'
+> {
   launchTemplate: {
     id: string;
     /** A number, `$Latest` or `$Default`, which is 1. */
@@ -239,7 +242,8 @@ export function initialSelfManagedNodes(cluster: ClusterSeed, group: AutoScaling
   return Array.from({ length: group.size }, (_, index) => {
     const zoneNumber = index % group.zones.length;
     const zone = group.zones[zoneNumber] ?? `${cluster.region}a`;
-    const name = `ip-10-${100 + zoneNumber}-${groupNumber}-${Math.floor(index / group.zones.length) + 4}.${cluster.region}.compute.internal`;
+    const inZone = Math.floor(index / group.zones.length);
+    const name = `ip-10-${100 + zoneNumber}-${groupNumber}-${inZone + 4}.${cluster.region}.compute.internal`;
     const number = 0x7000_0000 + groupNumber * 0x1_0000 + index;
     const instanceId = initialInstanceId(cluster, number);
     return selfManagedNode(cluster, group, { name, zone, instanceId, releaseVersion: group.launchTemplate.releases[0] ?? '' });

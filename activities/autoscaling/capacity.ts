@@ -47,7 +47,12 @@ export function arrivalProgress(group: ScalingGroup, { instances, active }: Newc
  * Why waiting for instances is in vain; undefined where it is not. Once an operator has had the step tried again, failures of before count
  * no more. Throws `aws-…` errors.
  */
-export async function shortage(clients: Clients, group: ScalingGroup, context: ActionContext, progress: Progress): Promise<Stuck | undefined> {
+export async function shortage(
+  clients: Clients,
+  group: ScalingGroup,
+  context: ActionContext,
+  progress: Progress,
+): Promise<Stuck | undefined> {
   const { target, checkpoint, retry } = context;
   const told = checkpoint.read() as { failure: string; retry: number } | undefined;
   const askedAfter = told !== undefined && told.retry < retry ? told.failure : undefined;

@@ -45,7 +45,11 @@ async function planFinding(clients: Clients, input: Input, { target }: ActionCon
   const { blockers, notes } = rotationFindings(group, { refreshes, hooks, version: input.launchTemplateVersion });
   if (group.template && version === undefined) {
     const reason = `Its launch template ${group.template.id} has no version ${wanted ?? ''}.`;
-    blockers.push({ object, reason, remedy: `See \`aws ec2 describe-launch-template-versions --launch-template-id ${group.template.id}\`.` });
+    blockers.push({
+      object,
+      reason,
+      remedy: `See \`aws ec2 describe-launch-template-versions --launch-template-id ${group.template.id}\`.`,
+    });
   }
   const outdated = activeInstances(group).filter((instance) => version !== undefined && instance.version !== version);
   const going = outdated

@@ -81,7 +81,7 @@ function holdEffects(object: string, { processes, maxSizeBefore, maxSize }: Hold
 }
 
 function foreignHold(run: string): { reason: string; remedy: string } {
-  const remedy = `Wait until that run has ended. If it is gone, \`holdpoint sweep\` gives the group back; else take the tag ${holdTag} off.`;
+  const remedy = `Wait until that run has ended. Where it is gone, \`holdpoint sweep\` gives the group back, by its tag ${holdTag}.`;
   return { reason: `Run ${run} holds it.`, remedy };
 }
 

@@ -67,6 +67,7 @@ async function observeChange(clients: Clients, facts: Facts, { target }: ActionC
     return { state: 'done', outputs: { group: facts.group, version: facts.to } };
   }
   if (group.template?.id === facts.template && version === facts.from) return { state: 'todo', untouched: true };
-  const reason = `Somebody else has given ${facts.group} the version ${version ?? 'none'} of launch template ${group.template?.id ?? 'none'}.`;
+  const { id = 'none', version: other = 'none' } = group.template ?? {};
+  const reason = `Somebody else has given ${facts.group} the version ${other} of launch template ${id}.`;
   return { state: 'stuck', reason, remedy: `Give it ${facts.from} or ${facts.to} of ${facts.template} again, then try again.` };
 }

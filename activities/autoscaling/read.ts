@@ -118,7 +118,9 @@ function groupView(group: AutoScalingGroup): ScalingGroup {
     maxSize: group.MaxSize ?? 0,
     desiredSize: group.DesiredCapacity ?? 0,
     // AWS takes the default version where none is named.
-    ...(template?.LaunchTemplateId !== undefined && { template: { id: template.LaunchTemplateId, version: template.Version ?? '$Default' } }),
+    ...(template?.LaunchTemplateId !== undefined && {
+      template: { id: template.LaunchTemplateId, version: template.Version ?? '$Default' },
+    }),
     ...(policy && {
       mixed: {
         onDemandPercentage: policy.InstancesDistribution?.OnDemandPercentageAboveBaseCapacity,

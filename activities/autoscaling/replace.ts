@@ -55,16 +55,28 @@ async function planReplacement(clients: Clients, input: Input, { target, expecte
   const name = instance === '' ? undefined : await groupOfInstance(clients, target, instance);
   if (name === undefined) {
     const reason = 'Its instance belongs to no Auto Scaling group, so that nothing would bring another one.';
-    return { ...emptyPlan(facts), blockers: [{ object, reason, remedy: 'Replace it with the tool that has made it.' }], outputs: { group: '' } };
+    return {
+      ...emptyPlan(facts),
+      blockers: [{ object, reason, remedy: 'Replace it with the tool that has made it.' }],
+      outputs: { group: '' },
+    };
   }
   const group = await readGroup(clients, target, name);
   const drained = expectedOfNodes(expected).drained.has(input.node);
   const left = drained ? undefined : await podsLeft(clients, target, [input.node]);
-  const found: Facts = { ...facts, instance, group: name, present: activeInstances(group).map(({ id }) => id).sort(compareText) };
+  const found: Facts = {
+    ...facts,
+    instance,
+    group: name,
+    present: activeInstances(group)
+      .map(({ id }) => id)
+      .sort(compareText),
+  };
   return {
     ...emptyPlan(found),
     effects: [{ object, change: `terminate its instance ${instance}, which ${name} replaces` }],
-    risks: left && input.podsLeft === 'accept' ? [{ object, risk: 'pods that still run on it are killed with it', detail: left.reason }] : [],
+    risks:
+      left && input.podsLeft === 'accept' ? [{ object, risk: 'pods that still run on it are killed with it', detail: left.reason }] : [],
     blockers: [
       ...(left && input.podsLeft === 'refuse' ? [{ object, ...left }] : []),
       ...(group.suspended.includes('Launch')

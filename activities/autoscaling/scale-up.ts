@@ -48,7 +48,11 @@ export function scaleUpAction(clients: Clients): AnyAction {
   });
 }
 
-async function planGrowth(clients: Clients, { group: name, to: size, beside }: Input, { target, expected = [] }: ActionContext): Promise<PlanOf<Facts>> {
+async function planGrowth(
+  clients: Clients,
+  { group: name, to: size, beside }: Input,
+  { target, expected = [] }: ActionContext,
+): Promise<PlanOf<Facts>> {
   const group = await readGroup(clients, target, name);
   const object = groupObject(name);
   const named = expectedVersion(expected, object) ?? group.template?.version ?? '';
@@ -124,7 +128,8 @@ async function observeGrowth(clients: Clients, facts: Facts, context: ActionCont
   const progress = arrivalProgress(group, newcomers, to);
   const other = newcomers.instances.find(({ instance }) => instance.version !== undefined && instance.version !== version);
   if (other) {
-    const reason = `Instance ${other.instance.id} of ${name} has come with version ${other.instance.version ?? ''}; ${version} was planned.`;
+    const { id, version: found = '' } = other.instance;
+    const reason = `Instance ${id} of ${name} has come with version ${found}; ${version} was planned.`;
     return { state: 'stuck', reason, remedy: 'Find out who has changed the launch template; undo the run, or abort it.', progress };
   }
   if (newcomers.active >= to && newcomers.instances.every(({ isReady }) => isReady)) {

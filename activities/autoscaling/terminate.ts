@@ -101,7 +101,13 @@ function progressOf({ instances }: Facts, group: ScalingGroup): Progress {
   const items = instances.map(({ id, node }): ProgressItem => {
     const state = group.instances.find((one) => one.id === id)?.state;
     const done = state === undefined ? 1 : 0;
-    return { name: node === '' ? id : node, state: done === 1 ? 'done' : 'moving', done, total: 1, ...(state !== undefined && { detail: state }) };
+    return {
+      name: node === '' ? id : node,
+      state: done === 1 ? 'done' : 'moving',
+      done,
+      total: 1,
+      ...(state !== undefined && { detail: state }),
+    };
   });
   const done = items.filter(({ state }) => state === 'done').length;
   return { summary: `${done} of ${items.length} instances of ${group.name} ended`, done, total: items.length, unit: 'instances', items };

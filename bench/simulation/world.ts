@@ -1,6 +1,14 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { Random } from '../../sandbox/random.ts';
-import { initialNodes, initialSelfManagedNodes, type AutoScalingGroupSeed, type ClusterSeed, type Manifest, type NodegroupSeed, type WorldSeed } from '../../sandbox/seed.ts';
+import {
+  initialNodes,
+  initialSelfManagedNodes,
+  type AutoScalingGroupSeed,
+  type ClusterSeed,
+  type Manifest,
+  type NodegroupSeed,
+  type WorldSeed,
+} from '../../sandbox/seed.ts';
 import { circumstancesOf, isForDatabases, type Circumstances } from './circumstances.ts';
 
 export const region = 'eu-central-1';

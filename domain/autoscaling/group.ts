@@ -84,8 +84,9 @@ export function rotationFindings(
     add(`An instance refresh is under way (${refresh}), which ends nodes without regard to budgets.`, cancelRefresh(name));
   }
   if (warmPoolSize !== undefined) {
-    const remedy = `Delete it (\`aws autoscaling delete-warm-pool --auto-scaling-group-name ${name}\`), and make it anew after the rotation.`;
-    add(`It has a warm pool (${warmPoolSize} instances), whose instances come first and are of the version before.`, remedy);
+    const command = `aws autoscaling delete-warm-pool --auto-scaling-group-name ${name}`;
+    const remedy = `Delete it (\`${command}\`), and make it anew after the rotation.`;
+    add(`It has a warm pool (${warmPoolSize} instances), whose instances come first, of the version before.`, remedy);
   }
   if (mixed?.hasOwnTemplates === true) {
     add('Some of its instance types have a launch template of their own.', 'Rotate it by hand, or give all of them the same one.');
@@ -95,7 +96,9 @@ export function rotationFindings(
   const notes = hooks.map(hookNote);
   if (mixed) notes.push(`Its instances are of several types${shareNote(mixed.onDemandPercentage)}; which ones come is for AWS to choose.`);
   if (tags[clusterAutoscalerTag] !== undefined) {
-    notes.push('The Cluster Autoscaler scales this group, too: it may take empty nodes away meanwhile. Have it stand still if that matters.');
+    notes.push(
+      'The Cluster Autoscaler scales this group, too: it may take empty nodes away meanwhile. Have it stand still if that matters.',
+    );
   }
   return { blockers, notes };
 }
@@ -168,7 +171,11 @@ export function unreadyBlockers(group: ScalingGroup, nodeOf: (instance: string) 
   const resting = active.filter(({ state }) => state !== 'InService');
   if (resting.length > 0) {
     const named = firstNames(resting.map(({ id, state }) => `${id} (${state})`));
-    blockers.push({ object, reason: `Not all of its instances are InService: ${named}.`, remedy: 'Put them into service, then plan again.' });
+    blockers.push({
+      object,
+      reason: `Not all of its instances are InService: ${named}.`,
+      remedy: 'Put them into service, then plan again.',
+    });
   }
   const strange = active.filter(({ id }) => nodeOf(id) === undefined).map(({ id }) => id);
   if (strange.length > 0) {
@@ -195,7 +202,10 @@ export interface ScalingActivity {
  *
  * @param askedAfter the newest failure by then
  */
-export function shortageOf(activities: readonly ScalingActivity[], askedAfter: string | undefined): { id: string; message: string } | undefined {
+export function shortageOf(
+  activities: readonly ScalingActivity[],
+  askedAfter: string | undefined,
+): { id: string; message: string } | undefined {
   const starts = activities.filter(({ description }) => description.startsWith('Launching'));
   const succeeded = starts.findIndex(({ status, id }) => status === 'Successful' || id === askedAfter);
   const failed = (succeeded < 0 ? starts : starts.slice(0, succeeded)).filter(({ status }) => status === 'Failed');

@@ -32,13 +32,13 @@ export function holdOf({ tags }: Pick<ScalingGroup, 'tags'>): Hold | undefined {
   const [run = '', cluster = '', sizes = '', ...processes] = (tags[holdTag] ?? '').split(' ');
   const [, before, after] = /^(\d+):(\d+)$/.exec(sizes) ?? [];
   if (run === '' || cluster === '' || before === undefined || after === undefined) return undefined;
-  const own = processes.filter((process) => processesHeld.includes(process));
+  const own = processes.filter((name) => processesHeld.includes(name));
   return { run, cluster, maxSizeBefore: Number(before), maxSize: Number(after), processes: own };
 }
 
 /** Whether a hold has taken effect: everything is suspended that works against a rotation, and the group may grow. */
 export function isHeld(group: ScalingGroup, { processes, maxSize }: Pick<Hold, 'processes' | 'maxSize'>): boolean {
-  return processes.every((process) => group.suspended.includes(process)) && group.maxSize >= maxSize;
+  return processes.every((name) => group.suspended.includes(name)) && group.maxSize >= maxSize;
 }
 
 /**
@@ -46,7 +46,7 @@ export function isHeld(group: ScalingGroup, { processes, maxSize }: Pick<Hold, '
  * size was before keeps the larger one: AWS would end instances with whatever runs on them.
  */
 export function whatIsGivenBack(group: ScalingGroup, hold: Hold): { resume: string[]; maxSize?: number } {
-  const resume = hold.processes.filter((process) => group.suspended.includes(process));
+  const resume = hold.processes.filter((name) => group.suspended.includes(name));
   const isOurs = hold.maxSize !== hold.maxSizeBefore && group.maxSize === hold.maxSize;
   return { resume, ...(isOurs && group.desiredSize <= hold.maxSizeBefore && { maxSize: hold.maxSizeBefore }) };
 }

@@ -49,7 +49,11 @@ const autoscalingHold = declareAction({
   worksOn,
   input: z.strictObject({
     group: groupName,
-    sizeMax: z.int().min(0).max(sizeMax).describe('How many instances the group must be allowed to have; its largest size is raised to it.'),
+    sizeMax: z
+      .int()
+      .min(0)
+      .max(sizeMax)
+      .describe('How many instances the group must be allowed to have; its largest size is raised to it.'),
   }),
   change: 'changes',
   undo: { does: 'resumes the processes that it has suspended, and takes the largest size back' },
@@ -122,7 +126,8 @@ const autoscalingTerminate = declareAction({
 
 const autoscalingReplace = declareAction({
   name: 'autoscaling.replace',
-  summary: 'Ends the instance of a node, so that its Auto Scaling group or managed node group brings another one, and waits until that is Ready.',
+  summary:
+    'Ends the instance of a node, so that its Auto Scaling group or managed node group brings another one, and waits until that is Ready.',
   worksOn,
   input: z.strictObject({ node: nodeName.describe('Name of the node.'), podsLeft }),
   dangers: dangersOfPods,

@@ -114,7 +114,8 @@ export class AutoScalingGroup {
     const minSize = change.minSize ?? this.minSize;
     const maxSize = change.maxSize ?? this.maxSize;
     const desiredSize = change.desiredSize ?? Math.min(maxSize, Math.max(minSize, this.desiredSize));
-    if (minSize > maxSize) throw new AutoScalingFault('ValidationError', `Max bound, ${maxSize}, must be greater than or equal to min bound, ${minSize}`);
+    if (minSize > maxSize)
+      throw new AutoScalingFault('ValidationError', `Max bound, ${maxSize}, must be greater than or equal to min bound, ${minSize}`);
     if (desiredSize > maxSize || desiredSize < minSize) {
       const message = `Desired capacity:${desiredSize} must be between the specified min size:${minSize} and max size:${maxSize}`;
       throw new AutoScalingFault('ValidationError', message);
@@ -152,11 +153,12 @@ export class AutoScalingGroup {
   /** Ends an instance, whatever runs on its node. One that is ending already is counted a second time, as the caller asks for it. */
   terminate(id: string, decrement: boolean): ScalingActivity {
     const instance = this.instances.find((one) => one.id === id);
-    if (!instance) throw new AutoScalingFault('ValidationError', `Instance Id not found - No managed instance found for instance ID: ${id}`);
+    if (!instance)
+      throw new AutoScalingFault('ValidationError', `Instance Id not found - No managed instance found for instance ID: ${id}`);
     if (decrement && this.desiredSize - 1 < this.minSize) {
       const message =
         `Currently, desiredSize equals minSize (${this.minSize}). Terminating instance without replacement will violate group's min ` +
-        'size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group\'s min size.';
+        "size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.";
       throw new AutoScalingFault('ValidationError', message);
     }
     this.changesAccepted += 1;

@@ -62,7 +62,10 @@ export function launchTemplatesOf(groups: readonly AutoScalingGroup[]): LaunchTe
 }
 
 /** The groups behind an endpoint: of their own, and those of managed node groups. */
-export function groupsBehind(own: readonly AutoScalingGroup[], eks: readonly Pick<EksHandler, 'autoScalingGroups' | 'replaceInstance'>[]): Groups {
+export function groupsBehind(
+  own: readonly AutoScalingGroup[],
+  eks: readonly Pick<EksHandler, 'autoScalingGroups' | 'replaceInstance'>[],
+): Groups {
   return {
     own,
     managed: eks.flatMap((one) => one.autoScalingGroups()),

@@ -45,7 +45,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     // EKS keeps what its groups have done to itself here.
     if (groups.managed.some(({ name }) => name === form.get('AutoScalingGroupName'))) return page(form, 'Activities', []);
     const { activities, seed } = groupOf(form, groups);
-    return page(form, 'Activities', activities.map((activity) => activityAnswer(seed.name, activity)));
+    return page(
+      form,
+      'Activities',
+      activities.map((activity) => activityAnswer(seed.name, activity)),
+    );
   },
 
   DescribeInstanceRefreshes: (form, groups) => {
@@ -130,12 +134,24 @@ function groupAnswer(group: AutoScalingGroup): XmlStructure {
     AvailabilityZones: new XmlList('member', seed.zones),
     HealthCheckType: 'EC2',
     HealthCheckGracePeriod: 300,
-    Instances: new XmlList('member', group.instances.map((one) => instanceAnswer(group, one))),
+    Instances: new XmlList(
+      'member',
+      group.instances.map((one) => instanceAnswer(group, one)),
+    ),
     CreatedTime: group.createdAt,
-    SuspendedProcesses: new XmlList('member', [...group.suspended].map((name) => ({ ProcessName: name, SuspensionReason: 'User suspended' }))),
+    SuspendedProcesses: new XmlList(
+      'member',
+      [...group.suspended].map((name) => ({ ProcessName: name, SuspensionReason: 'User suspended' })),
+    ),
     VPCZoneIdentifier: '',
-    Tags: new XmlList('member', [...group.tags].map(([Key, Value]) => tagAnswer(seed.name, Key, Value))),
-    ...(seed.warmPoolSize !== undefined && { WarmPoolConfiguration: { MinSize: 0, PoolState: 'Stopped' }, WarmPoolSize: seed.warmPoolSize }),
+    Tags: new XmlList(
+      'member',
+      [...group.tags].map(([Key, Value]) => tagAnswer(seed.name, Key, Value)),
+    ),
+    ...(seed.warmPoolSize !== undefined && {
+      WarmPoolConfiguration: { MinSize: 0, PoolState: 'Stopped' },
+      WarmPoolSize: seed.warmPoolSize,
+    }),
   };
 }
 
@@ -228,7 +244,8 @@ function named({ own }: Groups, name: string): AutoScalingGroup {
 
 function required(form: URLSearchParams, name: string): string {
   const value = form.get(name);
-  if (value === null || value === '') throw new AutoScalingFault('ValidationError', `1 validation error detected: ${name} must not be null`);
+  if (value === null || value === '')
+    throw new AutoScalingFault('ValidationError', `1 validation error detected: ${name} must not be null`);
   return value;
 }
 

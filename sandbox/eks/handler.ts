@@ -122,7 +122,7 @@ export function createEksHandler(world: EksWorld): EksHandler {
     replaceInstance(id) {
       const nodegroup = nodegroupsOf(account).find(({ instances }) => instances.some((one) => one.id === id));
       if (!nodegroup) return false;
-      replaceInstance(account, nodegroup, id).catch((problem: unknown) => console.error(problem));
+      void replaceInstance(account, nodegroup, id);
       return true;
     },
     processors: () => ({ used: nodegroupsOf(account).reduce((sum, group) => sum + processorsOf(group), 0), max: processorsMax }),

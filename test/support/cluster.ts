@@ -104,7 +104,10 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
       const { subnets, launchTemplates, ...others } = eks;
       const templates: typeof launchTemplates = () => [...launchTemplates(), ...launchTemplatesOf(ownGroups)];
       const ec2 = createEc2Handler({ subnets, launchTemplates: templates }, world.faults);
-      const autoScaling = createAutoScalingHandler(() => groupsBehind(ownGroups, [others]), () => world.faults);
+      const autoScaling = createAutoScalingHandler(
+        () => groupsBehind(ownGroups, [others]),
+        () => world.faults,
+      );
       return (request, response) => {
         if (isCloudwatchRequest(request)) cloudwatch(request, response);
         else if (isRdsRequest(request)) rds(request, response);

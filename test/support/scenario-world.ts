@@ -107,8 +107,7 @@ export async function lookAtRest(site: Site): Promise<WorldView> {
 /** What is not as it was, object by object. Nodes that EKS has replaced within their group count by number, not by name. */
 export function differencesOf(before: WorldView, after: WorldView): Difference[] {
   const isSelfManaged = (group: string): boolean => Object.hasOwn(after.objects, `AutoScalingGroup ${group}`);
-  const replaced = (group: string): boolean =>
-    isSelfManaged(group) || (after.replacements[group] ?? 0) > (before.replacements[group] ?? 0);
+  const replaced = (group: string): boolean => isSelfManaged(group) || (after.replacements[group] ?? 0) > (before.replacements[group] ?? 0);
   const [was, is] = [entriesOf(before, replaced), entriesOf(after, replaced)];
   return [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((object) => {
     const [old, fresh] = [was.get(object), is.get(object)];

@@ -20,7 +20,12 @@ afterEach(() => demo?.stop());
 /** What every action asks of Auto Scaling and is answered, in one life of a group, with some refusals. */
 async function lifeOfAGroup(): Promise<Exchange[]> {
   const hooks = (['LAUNCHING', 'TERMINATING'] as const).map((when) => {
-    return { name: `on-${when}`, transition: `autoscaling:EC2_INSTANCE_${when}` as const, heartbeatTimeoutSeconds: 30, defaultResult: 'CONTINUE' as const };
+    return {
+      name: `on-${when}`,
+      transition: `autoscaling:EC2_INSTANCE_${when}` as const,
+      heartbeatTimeoutSeconds: 30,
+      defaultResult: 'CONTINUE' as const,
+    };
   });
   const started = (demo = await startCluster(worldWithGroup([], { hooks }), { speed: 5_000 }));
   const exchanges: Exchange[] = [];

@@ -36,7 +36,7 @@ test('the nodes of another version are found zone by zone and cut into batches, 
   expect(await failureOf(demo.plan('autoscaling.findNodes', { group: 'nope' }))).toMatchObject({ code: 'auto-scaling-group-unknown' });
 });
 
-test('where AWS has no capacity the step is stuck with its words and the nodes stay; undone, nothing is waited for any more', async () => {
+test('without capacity the step is stuck with what AWS says, and the nodes stay; undone, nothing is waited for any more', async () => {
   const group = await start([deployment('web', 4)]);
   const before = (await demo.nodes()).map(({ metadata, spec }) => [metadata?.name, spec?.unschedulable]);
   group.shortage = 'We currently do not have sufficient m6i.large capacity in eu-central-1a';
@@ -59,7 +59,7 @@ test('an instance that comes with another version than the one that was signed s
   expect((await failureOf(demo.perform('autoscaling.scaleUp', plan))).message).toContain('has come with version 2; 1 was planned');
 });
 
-test('an instance is not ended whose node carries pods, and one whose end was asked for without an answer is not asked for again', async () => {
+test('no instance is ended whose node carries pods, and one whose end was asked for without an answer is not asked for again', async () => {
   const group = await start([deployment('web', 6)]);
   const nodes = (await demo.nodeNames()).sort().slice(0, 2);
   const { blockers } = await demo.plan('autoscaling.terminate', { group: 'workers', nodes });
@@ -76,7 +76,13 @@ test('a hold is given back at the end of its run, by a sweep and by nobody else;
   const group = await start();
   group.suspend(['ScheduledActions']);
   await carryOut('autoscaling.hold', { group: 'workers', sizeMax: 6 });
-  expect([...group.suspended].sort()).toEqual(['AZRebalance', 'AlarmNotification', 'InstanceRefresh', 'ReplaceUnhealthy', 'ScheduledActions']);
+  expect([...group.suspended].sort()).toEqual([
+    'AZRebalance',
+    'AlarmNotification',
+    'InstanceRefresh',
+    'ReplaceUnhealthy',
+    'ScheduledActions',
+  ]);
   expect(group.maxSize).toBe(6);
   const other = await demo.plan('autoscaling.hold', { group: 'workers', sizeMax: 6 }, { run: 'r-2' });
   expect(other.blockers).toMatchObject([{ reason: 'Run r-1 holds it.' }]);
@@ -102,6 +108,6 @@ test('a node of a managed node group is replaced by EKS, and one that carries po
   await demo.perform('autoscaling.replace', accepted);
   const nodes = await demo.nodeNames();
   expect([nodes.length, nodes.includes(node)]).toEqual([3, false]);
-  const hold = await demo.plan('autoscaling.hold', { group: String(accepted.facts.group), sizeMax: 9 });
+  const hold = await demo.plan('autoscaling.hold', { group: accepted.facts.group ?? '', sizeMax: 9 });
   expect(hold.blockers).toMatchObject([{ reason: expect.stringContaining('belongs to the managed node group') }]);
 });

@@ -34,9 +34,14 @@ describe('what works against a rotation is refused by name', () => {
     ['a warm pool', { warmPoolSize: 2 }, nothing, 'has a warm pool (2 instances)'],
     ['an instance refresh under way', {}, { ...nothing, refreshes: ['Successful', 'Baking'] }, 'refresh is under way (Baking)'],
     ['launch templates of single types', { mixed: { hasOwnTemplates: true } }, nothing, 'launch template of their own'],
-    ['another version of mixed instances', { mixed: { hasOwnTemplates: false } }, { ...nothing, version: '2' }, 'policy of mixed instances'],
+    [
+      'another version of mixed instances',
+      { mixed: { hasOwnTemplates: false } },
+      { ...nothing, version: '2' },
+      'policy of mixed instances',
+    ],
   ])('%s', (_title, difference, surroundings, reason) => {
-    expect(reasonsOf(rotationFindings({ ...group, ...difference } as ScalingGroup, surroundings).blockers)).toContain(reason);
+    expect(reasonsOf(rotationFindings({ ...group, ...difference }, surroundings).blockers)).toContain(reason);
   });
 
   test('and what only has to be known is told: hooks, kinds of capacity, the Cluster Autoscaler', () => {

@@ -491,7 +491,7 @@ describe('the shipped runbooks', () => {
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
-      /Did you mean "node-group-rotation"\? There are: asg-batch-rotation, asg-rotation, aurora-failover, aurora-minor-upgrade, [a-z, -]*certificate-authority-rotation, /,
+      /Did you mean "node-group-rotation"\? There are: asg-batch-rotation, asg-rotation, aurora-failover, [a-z, -]*cluster-upgrade, /,
     );
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
   });
