@@ -22,6 +22,7 @@ export function autoscalingSystem(clients: Clients): System {
     ],
     annotations: {
       kinds: ['eks'],
+      leftBy: ['autoscaling.hold'],
       find: (target) => findHeld(clients, target),
       release: async (target, run) => {
         const held = (await findHeld(clients, target)).filter((one) => one.run === run);

@@ -89,6 +89,8 @@ test('a hold is given back at the end of its run, by a sweep and by nobody else;
   const annotations = annotationsAt(demo.systems, demo.target);
   expect(await annotations.find()).toEqual([{ node: 'AutoScalingGroup/workers', run: 'r-1' }]);
   expect(await annotations.release('r-2')).toEqual([]);
+  // A run that has held no group asks nothing of Auto Scaling at its end.
+  expect(await annotations.release('r-1', ['kubernetes.drain'])).toEqual([]);
   expect(await annotations.lift({ node: 'AutoScalingGroup/workers', run: 'r-2' })).toBe(false);
   // Killed between what it gives back: the tag still says what is left.
   demo.sandbox.world.faults.next({ operation: 'ResumeProcesses', kind: 'error' });
