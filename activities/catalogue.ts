@@ -1,4 +1,5 @@
 import { systemNames, type SystemName } from '../runbooks/actions/index.ts';
+import { autoscalingSystem } from './autoscaling/system.ts';
 import { backupSystem } from './backup/system.ts';
 import type { Clients } from './clients.ts';
 import { eksSystem } from './eks/system.ts';
@@ -12,6 +13,7 @@ import type { System } from './system.ts';
 const makers: Record<SystemName, (clients: Clients) => System> = {
   eks: eksSystem,
   kubernetes: kubernetesSystem,
+  autoscaling: autoscalingSystem,
   gate: gateSystem,
   rds: rdsSystem,
   etcd: etcdSystem,

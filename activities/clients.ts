@@ -1,3 +1,4 @@
+import type { AutoScaling, AutoScalingClientConfig } from '@aws-sdk/client-auto-scaling';
 import type { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
@@ -29,6 +30,7 @@ const connectionAgeMaxMs = 10 * 60_000;
 export interface Clients {
   eks(region: string): EKSClient;
   ec2(region: string): Promise<EC2>;
+  autoScaling(region: string): Promise<AutoScalingClients>;
   cloudwatch(region: string): Promise<CloudWatch>;
   ssm(region: string): Promise<SSM>;
   rds(region: string): Promise<DatabaseClients>;
@@ -52,6 +54,12 @@ export interface Clients {
 export interface DatabaseClients {
   reads: RDS;
   changes: RDS;
+}
+
+/** Auto Scaling knows no request tokens either: an instance whose end is asked for twice may make its group smaller twice. */
+export interface AutoScalingClients {
+  reads: AutoScaling;
+  changes: AutoScaling;
 }
 
 /**
@@ -100,6 +108,7 @@ export function createClients({
     client.middlewareStack.add(rememberingCredentials, lastStep);
     return client;
   });
+  const autoScaling = autoScalingPerRegion(settings);
   const cloudwatch = onePerRegion(async (region) => {
     const { CloudWatch } = await import('@aws-sdk/client-cloudwatch');
     return new CloudWatch({ region, ...settings });
@@ -133,7 +142,34 @@ export function createClients({
   const etcd = (target: Target): Promise<EtcdAccess> => etcdAccessOf(target, etcdClusters);
   const backups = (target: Target): Promise<BackupPlace> => backupPlaceOf(target, backupPlaces);
   const probe = async (target: Target): Promise<ProbeAccess | undefined> => ownValue(await probes(), formatTarget(target));
-  return { eks, ec2, cloudwatch, ssm, rds, endpoints, waivers, kubernetes, etcd, backups, probe, ...(place !== undefined && { place }) };
+  return {
+    eks,
+    ec2,
+    autoScaling,
+    cloudwatch,
+    ssm,
+    rds,
+    endpoints,
+    waivers,
+    kubernetes,
+    etcd,
+    backups,
+    probe,
+    ...(place !== undefined && { place }),
+  };
+}
+
+/** What changes something is sent once. */
+function autoScalingPerRegion(settings: AutoScalingClientConfig): Clients['autoScaling'] {
+  return onePerRegion(async (region) => {
+    const { AutoScaling } = await import('@aws-sdk/client-auto-scaling');
+    const clientOf = (maxAttempts: number): AutoScaling => {
+      const client = new AutoScaling({ region, ...settings, maxAttempts });
+      client.middlewareStack.add(rememberingCredentials, lastStep);
+      return client;
+    };
+    return { reads: clientOf(attemptsMax), changes: clientOf(1) };
+  });
 }
 
 async function accessOf(target: Target, clusters: Required<ConfigurationReaders>['clusters']): Promise<ClusterAccess> {

@@ -25,6 +25,9 @@ const awsBusyNames = new Set([
   'Throttling',
   'TooManyRequestsException',
   'ResourceInUseException',
+  // Of Auto Scaling.
+  'ResourceContentionFault',
+  'ScalingActivityInProgressFault',
   'ServerException',
   'ServiceUnavailableException',
 ]);

@@ -167,7 +167,8 @@ export interface Activities {
    * attempt before a pause, or before a command of an operator, has left.
    */
   perform(request: { context: Omit<StepContext, 'expected'>; checkpoint?: Json }): Promise<Performance>;
-  release(request: { target: Target; run: string }): Promise<{ lifted: string[] }>;
+  /** `begun`: the actions that the run has begun; all systems are asked without it. */
+  release(request: { target: Target; run: string; begun?: readonly string[] }): Promise<{ lifted: string[] }>;
   /** The targets that runs have worked on, as far as Temporal still knows of them. */
   targetsOfRuns(request: { most: number }): Promise<{ targets: string[]; more: boolean }>;
   /** Tells the owner annotations of runs that are over at a target from all others. Reads only. */
@@ -243,12 +244,12 @@ export function createActivities(parts: ActivityParts): Activities {
         return { action: findAction(parts, uses), plan };
       });
     },
-    release: ({ target, run }) =>
+    release: ({ target, run, begun }) =>
       withHeartbeats(async () => {
         const caller = await callers.present(callersOf.release);
         // A run that has no record has marked nothing.
         if (!(await judge.isRunOf(caller, run)) || formatTarget(target) !== caller.workflowId) return { lifted: [] };
-        return { lifted: await annotationsAt(parts.systems, target).release(run) };
+        return { lifted: await annotationsAt(parts.systems, target).release(run, begun) };
       }),
     targetsOfRuns: ({ most }) => withHeartbeats(() => targetsOfRuns(most)),
     findOwnerAnnotations: ({ target }) => withHeartbeats(async () => findOwnerAnnotations(sweepParts(parts, target))),

@@ -12,6 +12,8 @@ export interface OwnerAnnotation {
 export interface TargetAnnotations {
   /** The kinds of target at which they are left. */
   kinds: readonly string[];
+  /** The actions that leave them; a run that has begun none of these is not asked about. Any may where it is left out. */
+  leftBy?: readonly string[];
   /** Takes back whatever a run has marked at a target; returns the names of the objects. May be repeated. */
   release(target: Target, run: string): Promise<string[]>;
   /** The annotations of all runs at a target. Reads only. */
@@ -35,7 +37,8 @@ export function actionsOf(systems: readonly System[]): Map<string, AnyAction> {
 
 /** The annotations at one target, whichever of the systems keep them. */
 export interface AnnotationsAtTarget {
-  release(run: string): Promise<string[]>;
+  /** @param begun the actions that the run has begun, where that is known */
+  release(run: string, begun?: readonly string[]): Promise<string[]>;
   find(): Promise<OwnerAnnotation[]>;
   lift(annotation: OwnerAnnotation): Promise<boolean>;
 }
@@ -43,13 +46,18 @@ export interface AnnotationsAtTarget {
 /** What runs leave at a target, as the systems that serve its kind know it. */
 export function annotationsAt(systems: readonly System[], target: Target): AnnotationsAtTarget {
   const keepers = systems.flatMap(({ annotations }) => (annotations?.kinds.includes(target.kind) ? annotations : []));
-  const ofEach = async <Result>(ask: (annotations: TargetAnnotations) => Promise<Result>): Promise<Result[]> => {
+  const ofEach = async <Result>(ask: (annotations: TargetAnnotations) => Promise<Result>, asked = keepers): Promise<Result[]> => {
     const results: Result[] = [];
-    for (const keeper of keepers) results.push(await ask(keeper));
+    for (const keeper of asked) results.push(await ask(keeper));
     return results;
   };
   return {
-    release: async (run) => (await ofEach((annotations) => annotations.release(target, run))).flat(),
+    release: async (run, begun) => {
+      const asked = keepers.filter(
+        ({ leftBy }) => leftBy === undefined || begun === undefined || leftBy.some((action) => begun.includes(action)),
+      );
+      return (await ofEach((annotations) => annotations.release(target, run), asked)).flat();
+    },
     find: async () => (await ofEach((annotations) => annotations.find(target))).flat(),
     lift: async (annotation) => (await ofEach((annotations) => annotations.lift(target, annotation))).includes(true),
   };

@@ -59,6 +59,11 @@ export const errorKinds = {
     message: 'The cluster {cluster} has no node group {nodegroup}.',
     remedy: 'Check the name; `aws eks list-nodegroups --cluster-name {cluster}` shows what is there.',
   },
+  'auto-scaling-group-unknown': {
+    consequence: 'refuse',
+    message: 'There is no Auto Scaling group {group} in {region}.',
+    remedy: 'Check the name; `aws autoscaling describe-auto-scaling-groups --region {region}` shows what is there.',
+  },
   'node-unknown': {
     consequence: 'refuse',
     message: 'The cluster {cluster} has no node {node}.',

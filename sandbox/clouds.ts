@@ -1,4 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AutoScalingGroup } from './auto-scaling/group.ts';
+import { createAutoScalingHandler, groupsBehind, isAutoScalingRequest } from './auto-scaling/handler.ts';
+import type { Groups } from './auto-scaling/operations.ts';
 import type { Cloud } from './cloud.ts';
 import { createCloudwatchHandler, isCloudwatchRequest, type ProcessorUse } from './cloudwatch/handler.ts';
 import { createEc2Handler, isEc2Request } from './ec2/handler.ts';
@@ -8,7 +11,10 @@ import { createRdsHandler, isRdsRequest } from './rds/handler.ts';
 import { createSsmHandler, isSsmRequest } from './ssm/handler.ts';
 
 /** What a world of several answers with. */
-export type CloudOfWorld = Pick<Cloud, 'handle' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'processors' | 'databases'> & {
+export type CloudOfWorld = Pick<
+  Cloud,
+  'handle' | 'subnets' | 'launchTemplates' | 'autoScalingGroups' | 'replaceInstance' | 'selfManagedGroups' | 'processors' | 'databases'
+> & {
   /** What goes wrong with requests to RDS that name a database of this world; nothing if left out. */
   faults?: Faults;
 };
@@ -24,10 +30,22 @@ export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<
     {
       subnets: () => [...clouds.values()].flatMap(({ subnets }) => subnets()),
       launchTemplates: () => [...clouds.values()].flatMap(({ launchTemplates }) => launchTemplates()),
-      autoScalingGroups: () => [...clouds.values()].flatMap(({ autoScalingGroups }) => autoScalingGroups()),
     },
     noFaults,
   );
+  const behind = (): Groups => {
+    const all = [...clouds.values()];
+    return groupsBehind(
+      all.flatMap(({ selfManagedGroups }) => selfManagedGroups),
+      all,
+    );
+  };
+  const autoScaling = createAutoScalingHandler(behind, (form) => {
+    const values = new Set(form.values());
+    const isNamed = ({ seed, clusterName, instances }: AutoScalingGroup): boolean =>
+      values.has(seed.name) || values.has(`kubernetes.io/cluster/${clusterName}`) || instances.some(({ id }) => values.has(id));
+    return [...clouds.values()].find(({ selfManagedGroups }) => selfManagedGroups.some(isNamed))?.faults ?? noFaults;
+  });
   const all = (): DatabaseCluster[] => [...clouds.values()].flatMap(({ databases }) => databases());
   const rds = createRdsHandler(all, (form) => {
     const values = new Set(form.values());
@@ -49,6 +67,7 @@ export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<
     if (isCloudwatchRequest(request)) return cloudwatch(request, response);
     if (isSsmRequest(request)) return ssm(request, response);
     if (isRdsRequest(request)) return rds(request, response);
+    if (isAutoScalingRequest(request)) return autoScaling(request, response);
     if (isEc2Request(request)) return ec2(request, response);
     const handle = handleOf(request.url ?? '');
     if (handle) return void handle(request, response);

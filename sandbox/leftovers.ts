@@ -10,15 +10,30 @@ export interface NodegroupView {
   tags: Record<string, string>;
 }
 
+/** An Auto Scaling group as far as something can be left behind at it. */
+export interface AutoScalingGroupMarks {
+  name: string;
+  tags: Record<string, string>;
+  suspendedProcesses: string[];
+  minSize: number;
+  maxSize: number;
+  desiredSize: number;
+  /** As the group names it: a number, `$Latest` or `$Default`. */
+  templateVersion: string;
+  /** Whether nothing is being started or ended. */
+  atRest: boolean;
+}
+
 /** What can hold leftovers: the objects of each cluster by its name, and the node groups of the cloud. */
 export interface Premises {
   stores: ReadonlyMap<string, Store>;
   nodegroups: readonly NodegroupView[];
+  autoScalingGroups?: readonly AutoScalingGroupMarks[];
 }
 
 /** Something that a maintenance run has left behind. */
 export interface Leftover {
-  kind: 'cordon' | 'mark' | 'nodegroup' | 'pod-pending' | 'pod-gone';
+  kind: 'cordon' | 'mark' | 'nodegroup' | 'auto-scaling-group' | 'pod-pending' | 'pod-gone';
   /** e.g. `demo: Node ip-10-0-0-4.eu-central-1.compute.internal`. */
   object: string;
   sentence: string;
@@ -69,14 +84,14 @@ function barePodsIn(cluster: string, store: Store): [string, string][] {
   return bare.map((pod) => [pod.metadata.uid, nameOf(cluster, pod)]);
 }
 
-function findingsIn({ stores, nodegroups }: Premises): Finding[] {
+function findingsIn({ stores, nodegroups, autoScalingGroups = [] }: Premises): Finding[] {
   const ofClusters = [...stores].flatMap(([cluster, store]) => [
     ...store.list('nodes').flatMap((node) => cordonOf(cluster, node)),
     ...resources.flatMap(({ resource }) => store.list(resource).flatMap((object: KubernetesObject) => marksOf(cluster, object))),
     ...store.list('pods').flatMap((pod) => pendingOf(cluster, pod)),
     ...[...store.list('replicasets'), ...store.list('statefulsets')].flatMap((owner) => missingOf(cluster, store, owner)),
   ]);
-  return [...ofClusters, ...nodegroups.flatMap(nodegroupFindings)];
+  return [...ofClusters, ...nodegroups.flatMap(nodegroupFindings), ...autoScalingGroups.flatMap(autoScalingFindings)];
 }
 
 function cordonOf(cluster: string, node: Node): Finding[] {
@@ -126,6 +141,19 @@ function nodegroupFindings({ clusterName, name, labels, tags }: NodegroupView): 
   return [
     { kind: 'nodegroup', key: `nodegroup ${clusterName}/${name}`, count: 1, object, sentence },
     ...marksAmong(`${clusterName}/${name}`, object, { label: labels, tag: tags }),
+  ];
+}
+
+function autoScalingFindings({ name, tags, suspendedProcesses, minSize, maxSize, desiredSize }: AutoScalingGroupMarks): Finding[] {
+  const object = `Auto Scaling group ${name}`;
+  const finding = (what: string, sentence: string): Finding => {
+    return { kind: 'auto-scaling-group', key: `auto-scaling ${name} ${what}`, count: 1, object, sentence };
+  };
+  const sizes = `${minSize} to ${maxSize}, ${desiredSize} desired`;
+  return [
+    ...suspendedProcesses.map((process) => finding(`suspended ${process}`, `Its process ${process} is suspended.`)),
+    finding(`sizes ${sizes}`, `Its sizes are ${sizes}, which they were not.`),
+    ...marksAmong(`auto-scaling ${name}`, object, { tag: tags }),
   ];
 }
 

@@ -1,4 +1,5 @@
 import type { NodeSpec, NodeTaint } from './cluster.ts';
+import { Random } from './random.ts';
 import type { DatabaseSeed } from './rds/model.ts';
 
 /** What a world holds when it starts: clusters with their node groups and whatever has been applied to them. */
@@ -16,6 +17,8 @@ export interface ClusterSeed {
   /** Kubernetes minor version of the control plane, e.g. `1.33`. */
   version: string;
   nodegroups: NodegroupSeed[];
+  /** Auto Scaling groups whose instances join by themselves, which EKS knows nothing of; none if left out. */
+  autoScalingGroups?: AutoScalingGroupSeed[];
   /** What EKS finds to say about upgrades and rollbacks; nothing if left out. */
   insights?: InsightSeed[];
   /** The EKS add-ons that it has; none if left out. */
@@ -85,6 +88,34 @@ export interface NodegroupSeed {
   labels: Record<string, string>;
   /** EKS makes one of its own, which it does not show, where there is none. */
   launchTemplate?: LaunchTemplateSeed;
+}
+
+/** A self-managed Auto Scaling group as it stands when the world starts; all of its instances are of version 1 of its launch template. */
+export interface AutoScalingGroupSeed extends Pick<
+  NodegroupSeed,
+  'name' | 'size' | 'minSize' | 'maxSize' | 'instanceType' | 'zones' | 'labels'
+> {
+  launchTemplate: {
+    id: string;
+    /** A number, `$Latest` or `$Default`, which is 1. */
+    version: string;
+    /** The AMI release that each version starts, from version 1 on. */
+    releases: string[];
+  };
+  hooks?: LifecycleHookSeed[];
+  /** How many instances wait in its warm pool; it has none if left out. */
+  warmPoolSize?: number;
+  /** The share of On-Demand instances in percent; its instances are all of one kind if left out. */
+  onDemandPercentage?: number;
+  tags?: Record<string, string>;
+}
+
+/** A lifecycle hook of an Auto Scaling group that nobody answers: it goes on by its default when its time is over. */
+export interface LifecycleHookSeed {
+  name: string;
+  transition: 'autoscaling:EC2_INSTANCE_LAUNCHING' | 'autoscaling:EC2_INSTANCE_TERMINATING';
+  heartbeatTimeoutSeconds: number;
+  defaultResult: 'CONTINUE' | 'ABANDON';
 }
 
 /** A launch template of EC2, and the version of it that a node group uses. */
@@ -188,6 +219,38 @@ export function initialNodes(cluster: ClusterSeed, nodegroup: NodegroupSeed): No
     const address = `10-${zoneNumber}-${groupNumber * 16 + Math.floor(inZone / 250)}-${(inZone % 250) + 4}`;
     const name = `ip-${address}.${cluster.region}.compute.internal`;
     const number = (groupNumber + 1) * 0x1_0000 + index;
-    return nodeSpecOf(cluster, nodegroup, { name, zone, instanceId: `i-0${number.toString(16).padStart(16, '0')}` });
+    return nodeSpecOf(cluster, nodegroup, { name, zone, instanceId: initialInstanceId(cluster, number) });
   });
+}
+
+/** Labels of managed nodes only. */
+const managedLabels = ['eks.amazonaws.com/capacityType', 'eks.amazonaws.com/nodegroup'];
+
+/** The spec of a node whose instance a self-managed Auto Scaling group has started. */
+export function selfManagedNode(
+  cluster: Pick<ClusterSeed, 'region'>,
+  group: AutoScalingGroupSeed,
+  node: { name: string; zone: string; instanceId: string; releaseVersion: string },
+): NodeSpec {
+  const spec = nodeSpecOf(cluster, { ...group, releaseVersion: node.releaseVersion }, node);
+  return { ...spec, labels: Object.fromEntries(Object.entries(spec.labels).filter(([label]) => !managedLabels.includes(label))) };
+}
+
+/** The nodes that a self-managed group starts with: always the same for the same seed. */
+export function initialSelfManagedNodes(cluster: ClusterSeed, group: AutoScalingGroupSeed): NodeSpec[] {
+  const groupNumber = Math.max(0, cluster.autoScalingGroups?.findIndex(({ name }) => name === group.name) ?? 0);
+  return Array.from({ length: group.size }, (_, index) => {
+    const zoneNumber = index % group.zones.length;
+    const zone = group.zones[zoneNumber] ?? `${cluster.region}a`;
+    const inZone = Math.floor(index / group.zones.length);
+    const name = `ip-10-${100 + zoneNumber}-${groupNumber}-${inZone + 4}.${cluster.region}.compute.internal`;
+    const number = 0x7000_0000 + groupNumber * 0x1_0000 + index;
+    const instanceId = initialInstanceId(cluster, number);
+    return selfManagedNode(cluster, group, { name, zone, instanceId, releaseVersion: group.launchTemplate.releases[0] ?? '' });
+  });
+}
+
+/** Instances of two clusters never share an id, as they may be served behind one endpoint. */
+function initialInstanceId({ name }: ClusterSeed, number: number): string {
+  return `i-0${new Random(0).stream(`instances of ${name}`).text(8)}${number.toString(16).padStart(8, '0')}`;
 }

@@ -5,12 +5,12 @@ import { Faults } from './faults.ts';
 import type { FaultSettings } from './faults.ts';
 import { KubernetesCluster } from './kubernetes/cluster.ts';
 import { Baseline } from './leftovers.ts';
-import type { LeftoverReport, NodegroupView, Premises } from './leftovers.ts';
+import type { AutoScalingGroupMarks, LeftoverReport, NodegroupView, Premises } from './leftovers.ts';
 import { Observer } from './observer.ts';
 import type { QueryResult } from './prometheus/handler.ts';
 import { DatabaseCluster } from './rds/cluster.ts';
 import { Random } from './random.ts';
-import { initialNodes } from './seed.ts';
+import { initialNodes, initialSelfManagedNodes } from './seed.ts';
 import type { ClusterSeed, WorldSeed } from './seed.ts';
 
 /** One simulated world: its time, its chance, its clusters. */
@@ -54,6 +54,8 @@ export class SimulatedWorld implements World {
   /** Where the world is served; known once the server listens. */
   baseUrl = '';
   private nodegroups: () => NodegroupView[] = () => [];
+  /** The self-managed Auto Scaling groups of the cloud in front of it. */
+  autoScalingGroups: () => AutoScalingGroupMarks[] = () => [];
   private baseline: Baseline;
 
   constructor({ seed, randomSeed = 1, speed = 1, faults }: WorldOptions) {
@@ -72,6 +74,12 @@ export class SimulatedWorld implements World {
   /** Lets the world see the node groups of the cloud in front of it; they belong to the baseline. */
   showNodegroups(view: () => NodegroupView[]): void {
     this.nodegroups = view;
+    this.takeBaseline();
+  }
+
+  /** The same for the self-managed Auto Scaling groups. */
+  showAutoScalingGroups(view: () => AutoScalingGroupMarks[]): void {
+    this.autoScalingGroups = view;
     this.takeBaseline();
   }
 
@@ -102,6 +110,7 @@ export class SimulatedWorld implements World {
       url: () => this.baseUrl,
     });
     for (const group of seed.nodegroups) for (const node of initialNodes(seed, group)) cluster.joinNode(node);
+    for (const group of seed.autoScalingGroups ?? []) for (const node of initialSelfManagedNodes(seed, group)) cluster.joinNode(node);
     for (const manifest of seed.manifests) cluster.apply(manifest);
     cluster.settle();
     this.clusters.set(seed.name, cluster);
@@ -115,7 +124,7 @@ export class SimulatedWorld implements World {
 
   private premises(): Premises {
     const stores = new Map([...this.clusters].map(([name, { store }]) => [name, store]));
-    return { stores, nodegroups: this.nodegroups() };
+    return { stores, nodegroups: this.nodegroups(), autoScalingGroups: this.autoScalingGroups() };
   }
 
   /** Time stands still and every watch ends. */

@@ -7,6 +7,6 @@ export function onlyKubernetes(apis: KubernetesApis): Clients {
     throw new Error('what works on a cluster of Kubernetes needs no AWS');
   };
   const waivers = async (): Promise<[]> => [];
-  const aws = { eks: none, ec2: none, cloudwatch: none, ssm: none, rds: none };
+  const aws = { eks: none, ec2: none, autoScaling: none, cloudwatch: none, ssm: none, rds: none };
   return { ...aws, endpoints: none, waivers, kubernetes: async () => apis, etcd: none, backups: none, probe: none };
 }

@@ -78,7 +78,7 @@ export async function leftoversOf(
   const giveUpAtMs = performance.now() + settleMaxMs;
   for (;;) {
     const after = await groupsOf(sandbox, cluster, eks);
-    const things = sandbox.world.leftovers().leftovers.filter((leftover) => !isOfOthers(leftover, others));
+    const things = sandbox.world.leftovers().leftovers.filter((one) => !isOfOthers(one, others) && !isSizeTold(one, state));
     const groups = groupLeftovers(before, after, touches, others, state);
     const found = [...things.map(({ kind, object, sentence }) => `${kind}: ${object}: ${sentence}`), ...groups];
     const isAtRest = [...after.values()].every(({ status }) => restStatuses.includes(status));
@@ -90,6 +90,13 @@ export async function leftoversOf(
 /** Cordons that somebody else has set are theirs; node groups are looked at more closely than the sandbox does. */
 function isOfOthers({ kind, object }: Leftover, { cordoned }: Premises['others']): boolean {
   return kind === 'nodegroup' || (kind === 'cordon' && [...cordoned].some((node) => object.endsWith(` ${node}`)));
+}
+
+/** The size of an Auto Scaling group that a run which was not done owns up to. What it has suspended, and its tag, must go in any case. */
+function isSizeTold({ kind, object, sentence }: Leftover, state: RunState | undefined): boolean {
+  if (kind !== 'auto-scaling-group' || !sentence.startsWith('Its sizes') || state?.phase === 'done') return false;
+  const group = object.split(' ').at(-1) ?? '';
+  return (state?.ended?.leftovers ?? []).some((told) => told.includes(group));
 }
 
 /** The record of a run. */

@@ -101,7 +101,11 @@ async function startWorld(clouds: Map<string, CloudOfWorld>, simulated: Simulate
   });
   return {
     ...sandbox,
-    setNodegroupIssue: (...issue) => cloud?.setNodegroupIssue(...issue),
+    setNodegroupIssue: (clusterName, name, issue) => {
+      const group = cloud?.selfManagedGroups.find(({ seed }) => seed.name === name);
+      if (group) group.shortage = issue?.message;
+      else cloud?.setNodegroupIssue(clusterName, name, issue);
+    },
     stop: async () => {
       clouds.delete(simulated.cluster);
       await sandbox.stop();

@@ -1,6 +1,14 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { Random } from '../../sandbox/random.ts';
-import { initialNodes, type ClusterSeed, type Manifest, type NodegroupSeed, type WorldSeed } from '../../sandbox/seed.ts';
+import {
+  initialNodes,
+  initialSelfManagedNodes,
+  type AutoScalingGroupSeed,
+  type ClusterSeed,
+  type Manifest,
+  type NodegroupSeed,
+  type WorldSeed,
+} from '../../sandbox/seed.ts';
 import { circumstancesOf, isForDatabases, type Circumstances } from './circumstances.ts';
 
 export const region = 'eu-central-1';
@@ -105,8 +113,11 @@ function simulatedClusterOf({ seed, runbook, faultRate, name }: Wanted): Simulat
     ...upgraded,
     certificateAuthorityId: outgoing,
     nodegroups: runbook === 'node-groups-update' ? [blue, amber] : [blue],
+    ...(isForGroups(runbook) && { autoScalingGroups: [groupOf(random, name, { zones, releases: [releaseVersion, newRelease] })] }),
     manifests: manifestsFor(random, nodes),
   };
+  const [group] = cluster.autoScalingGroups ?? [];
+  const scaled = group ? initialSelfManagedNodes(cluster, group).map((node) => node.name) : [];
   const serviced = Math.min(nodesServicedMax, Math.floor(nodes * shareServicedMax));
   const [nodegroups, newNodegroup] = [cluster.nodegroups.map((group) => group.name), 'green'];
   const isUpgrade = runbook.startsWith('cluster-upgrade');
@@ -127,14 +138,16 @@ function simulatedClusterOf({ seed, runbook, faultRate, name }: Wanted): Simulat
     bake: '1s',
     recoverWithin: '30s',
     hops,
-    nodes: initialNodes(cluster, blue)
-      .slice(0, serviced)
-      .map((node) => node.name),
+    nodes: (group ? scaled : initialNodes(cluster, blue).map((node) => node.name)).slice(0, serviced),
+    group: group?.name ?? '',
+    node: scaled[0] ?? '',
+    sizeDuring: scaled.length + serviced,
+    ...(group && { launchTemplateVersion: '2', surge: 1 + random.below(scaled.length) }),
     nodesAtOnce: 1 + random.below(3),
     ...(versionOfRunbook[runbook] !== undefined && { version: versionOfRunbook[runbook] }),
   };
   const circumstances = circumstancesOf(seed, runbook, faultRate);
-  const groupNames = [...nodegroups, ...(isRotated ? [newNodegroup] : [])];
+  const groupNames = group ? [group.name] : [...nodegroups, ...(isRotated ? [newNodegroup] : [])];
   const target = `eks/${region}/${name}`;
   return { cluster: name, target, world: { clusters: [cluster] }, inputs, groupNames, newRelease, otherRelease, circumstances };
 }
@@ -145,6 +158,19 @@ const rotations = ['node-group-rotation', 'node-group-upgrade', 'certificate-aut
 function isRotatedBy(runbook: string, seed: number): boolean {
   if (rotations.includes(runbook)) return true;
   return runbook.startsWith('cluster-upgrade') && new Random(seed).stream('ways').next() < 0.5;
+}
+
+/** Runbooks that work on a self-managed Auto Scaling group. */
+function isForGroups(runbook: string): boolean {
+  return runbook.startsWith('asg-') || runbook === 'node-replace';
+}
+
+function groupOf(random: Random, cluster: string, { zones, releases }: { zones: string[]; releases: string[] }): AutoScalingGroupSeed {
+  const size = 2 + random.below(4);
+  const launchTemplate = { id: `lt-0${cluster}`, version: '1', releases };
+  // Only the rotation raises the largest size; what it carries out by itself does not.
+  const sizes = { size, minSize: 1, maxSize: size + nodesServicedMax };
+  return { ...sizes, name: `${cluster}-workers`, instanceType: 'm6i.xlarge', zones, labels: { pool: 'general' }, launchTemplate };
 }
 
 /** The certificate authority that the cluster begins with. */

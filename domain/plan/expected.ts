@@ -15,6 +15,8 @@ export type ExpectedChange =
   | { change: 'removed'; object: string }
   /** Karpenter replaces no nodes of a NodePool, such as `NodePool/default`. */
   | { change: 'karpenter-held'; object: string }
+  /** A run holds an Auto Scaling group, such as `AutoScalingGroup/workers`. */
+  | { change: 'group-held'; object: string }
   /** Another certificate authority of the cluster signs, by its id. */
   | { change: 'signer'; certificateAuthority: string }
   /** Another instance of the Aurora cluster is its writer. */

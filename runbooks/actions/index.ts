@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { autoscaling } from './autoscaling.ts';
 import { backup } from './backup.ts';
 import type { ActionDeclaration, SystemDeclaration } from './declaration.ts';
 import { eks } from './eks.ts';
@@ -8,7 +9,7 @@ import { kubernetes } from './kubernetes.ts';
 import { rds } from './rds.ts';
 
 /** Every system that runs can work on, by name. A new one is added here, with one line, and its code in activities/catalogue.ts. */
-export const systems = { eks, kubernetes, gate, rds, etcd, backup } as const satisfies Record<string, SystemDeclaration>;
+export const systems = { eks, kubernetes, autoscaling, gate, rds, etcd, backup } as const satisfies Record<string, SystemDeclaration>;
 
 export type SystemName = keyof typeof systems;
 

@@ -12,7 +12,7 @@ export const nodesAtOnceMax = 100;
 /** PodDisruptionBudgets may take hours to let the last pod go. */
 const drainTimeoutMs = 12 * hourMs;
 // RFC 1123 subdomain, as the Kubernetes API asks of node names.
-const nodeName = z
+export const nodeName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, 'must be a Kubernetes node name');

@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AutoScalingGroupView, SubnetView } from '../eks/handler.ts';
+import type { SubnetView } from '../eks/handler.ts';
 import { faultsOfRequest, type Faults } from '../faults.ts';
 import { readBody } from '../request-body.ts';
 import { instanceTypes, type LaunchTemplateSeed } from '../seed.ts';
 
 const requestBytesMax = 64 * 1024;
 const xmlNamespace = 'http://ec2.amazonaws.com/doc/2016-11-15/';
-const autoScalingNamespace = 'http://autoscaling.amazonaws.com/doc/2011-01-01/';
 
 /** Whether a request speaks the EC2 Query protocol: every call is a form that is posted to the root. */
 export function isEc2Request(request: IncomingMessage): boolean {
@@ -17,7 +16,6 @@ export function isEc2Request(request: IncomingMessage): boolean {
 export interface Ec2View {
   subnets: () => readonly SubnetView[];
   launchTemplates: () => readonly LaunchTemplateSeed[];
-  autoScalingGroups: () => readonly AutoScalingGroupView[];
 }
 
 type Describe = (form: URLSearchParams, view: Ec2View, response: ServerResponse) => void;
@@ -27,7 +25,6 @@ const operations: Readonly<Record<string, Describe>> = {
   DescribeLaunchTemplates: (form, view, response) => describeLaunchTemplates(form, view.launchTemplates(), response),
   DescribeLaunchTemplateVersions: (form, view, response) => describeLaunchTemplateVersions(form, view.launchTemplates(), response),
   DescribeInstanceTypes: (form, _view, response) => describeInstanceTypes(form, response),
-  DescribeAutoScalingGroups: (form, view, response) => describeAutoScalingGroups(form, view.autoScalingGroups(), response),
 };
 
 /** Serves the calls of EC2 that maintenance of a cluster needs, each by ids or names. */
@@ -104,25 +101,6 @@ function describeInstanceTypes(form: URLSearchParams, response: ServerResponse):
       return `<item><instanceType>${name}</instanceType>${processor}<networkInfo>${network}</networkInfo></item>`;
     });
   answer('DescribeInstanceTypes', `<instanceTypeSet>${items.join('')}</instanceTypeSet>`, response);
-}
-
-/** Of Auto Scaling, which speaks as EC2 does but for its envelope; filtered by the keys of tags, as tools look for a cluster's. */
-function describeAutoScalingGroups(form: URLSearchParams, groups: readonly AutoScalingGroupView[], response: ServerResponse): void {
-  const keys = [...form].filter(([name]) => /^Filters\.member\.\d+\.Values\./.test(name)).map(([, value]) => value);
-  const members = groups
-    .filter(({ clusterName }) => keys.length === 0 || keys.includes(`kubernetes.io/cluster/${clusterName}`))
-    .map(({ name, minSize, maxSize, desiredSize, zones, instanceIds }) => {
-      const sizes = `<MinSize>${minSize}</MinSize><MaxSize>${maxSize}</MaxSize><DesiredCapacity>${desiredSize}</DesiredCapacity>`;
-      const state = '<LifecycleState>InService</LifecycleState><HealthStatus>Healthy</HealthStatus>';
-      const instances = instanceIds.map((id) => `<member><InstanceId>${id}</InstanceId>${state}</member>`).join('');
-      const places = zones.map((zone) => `<member>${escape(zone)}</member>`).join('');
-      const lists = `<AvailabilityZones>${places}</AvailabilityZones><Instances>${instances}</Instances>`;
-      return `<member><AutoScalingGroupName>${escape(name)}</AutoScalingGroupName>${sizes}${lists}</member>`;
-    });
-  const found = `<AutoScalingGroups>${members.join('')}</AutoScalingGroups>`;
-  const result = `<DescribeAutoScalingGroupsResult>${found}</DescribeAutoScalingGroupsResult>`;
-  const xml = `<DescribeAutoScalingGroupsResponse xmlns="${autoScalingNamespace}">${result}</DescribeAutoScalingGroupsResponse>`;
-  send(response, 200, xml);
 }
 
 function describeSubnets(form: URLSearchParams, subnets: readonly SubnetView[], response: ServerResponse): void {

@@ -10,6 +10,7 @@ import { Account, type EksWorld } from './account.ts';
 import { clusterAnswer, nodegroupAnswer } from './answers.ts';
 import { EksError, serverFailure, throttled } from './errors.ts';
 import { insightsOf } from './insights.ts';
+import { replaceInstance } from './nodegroup-lifecycle.ts';
 import { limits, type Nodegroup, type NodegroupIssue, type ScalingConfig, type UpdateError } from './model.ts';
 import { operations, type Call, type Operation } from './operations.ts';
 import { Past } from './past.ts';
@@ -38,6 +39,8 @@ export interface EksHandler {
   launchTemplates: () => LaunchTemplateSeed[];
   /** The Auto Scaling groups of all node groups. */
   autoScalingGroups: () => AutoScalingGroupView[];
+  /** Ends an instance of a node group, and brings another one; false where there is none of this id. */
+  replaceInstance: (id: string) => boolean;
   /** Virtual processors of all nodes, and how many the account may run. */
   processors: () => ProcessorUse;
   setProcessorsMax: (count: number) => void;
@@ -58,7 +61,7 @@ export interface AutoScalingGroupView extends ScalingConfig {
   name: string;
   clusterName: string;
   zones: string[];
-  instanceIds: string[];
+  instances: { id: string; zone: string; ending: boolean }[];
 }
 
 /** The share of throttled requests that are told so in other words; one that was armed never is. */
@@ -113,8 +116,15 @@ export function createEksHandler(world: EksWorld): EksHandler {
     autoScalingGroups: () =>
       nodegroupsOf(account).map(({ autoScalingGroup: name, cluster, scalingConfig, subnets, instances }) => {
         const zones = subnets.map(({ zone }) => zone);
-        return { name, clusterName: cluster.name, ...scalingConfig, zones, instanceIds: instances.map(({ id }) => id) };
+        const shown = instances.map(({ id, zone, ending = false }) => ({ id, zone, ending }));
+        return { name, clusterName: cluster.name, ...scalingConfig, zones, instances: shown };
       }),
+    replaceInstance(id) {
+      const nodegroup = nodegroupsOf(account).find(({ instances }) => instances.some((one) => one.id === id));
+      if (!nodegroup) return false;
+      void replaceInstance(account, nodegroup, id);
+      return true;
+    },
     processors: () => ({ used: nodegroupsOf(account).reduce((sum, group) => sum + processorsOf(group), 0), max: processorsMax }),
     setProcessorsMax(count) {
       processorsMax = count;

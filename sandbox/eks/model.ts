@@ -147,6 +147,8 @@ export interface Instance {
   nodeName: string;
   zone: string;
   releaseVersion: string;
+  /** Its Auto Scaling group is ending it. */
+  ending?: boolean;
 }
 
 export interface Nodegroup {

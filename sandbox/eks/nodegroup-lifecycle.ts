@@ -62,6 +62,17 @@ export async function applyConfiguration(
   await scaleDown(account, nodegroup, () => true);
 }
 
+/** Ends one instance, as its Auto Scaling group is asked to: a hook of EKS drains it first; then the group brings another one. */
+export async function replaceInstance(account: Account, nodegroup: Nodegroup, id: string): Promise<void> {
+  const instance = nodegroup.instances.find((one) => one.id === id);
+  if (!instance || instance.ending) return;
+  instance.ending = true;
+  await drain(account, nodegroup, instance, times.drainBeforeScaleDownMs);
+  terminateInstance(nodegroup, instance, 'auto-scaling');
+  const { releaseVersion } = nodegroup;
+  await bringUp(account, nodegroup, { count: 1, releaseVersion, limitMs: times.createAtMostMs });
+}
+
 /**
  * Ends instances one by one, from the fullest zone, until the group has the desired size; preferred ones go first. It is the Auto
  * Scaling group that ends them, after 15 minutes whatever budgets say

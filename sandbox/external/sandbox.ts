@@ -34,6 +34,7 @@ export async function startExternalSandbox({ kubeconfig, report, ...options }: E
           seed: options.seed,
           cluster: (name) => (name === cluster.name ? cluster : undefined),
           showNodegroups: (view) => world.showNodegroups(view),
+          showAutoScalingGroups: (view) => world.showAutoScalingGroups(view),
         }).handle,
     });
     url = sandbox.url;

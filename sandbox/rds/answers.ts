@@ -1,7 +1,7 @@
 import type { BlueGreenDeployment } from './blue-green.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import type { DatabaseEvent, DatabaseInstance, DatabaseSnapshot, PendingMaintenance } from './model.ts';
-import { XmlList, type XmlStructure } from './xml.ts';
+import { XmlList, type XmlStructure } from '../xml.ts';
 
 const account = '111122223333';
 

@@ -1,5 +1,5 @@
-import type { XmlStructure } from './xml.ts';
-import { XmlList } from './xml.ts';
+import type { XmlStructure } from '../xml.ts';
+import { XmlList } from '../xml.ts';
 
 const sizes = ['large', 'xlarge', '2xlarge', '4xlarge', '8xlarge', '12xlarge', '16xlarge'];
 const zones = ['a', 'b', 'c'];

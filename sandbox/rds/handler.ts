@@ -4,7 +4,7 @@ import { readBody } from '../request-body.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault } from './model.ts';
 import { operations } from './operations.ts';
-import { element, type XmlStructure } from './xml.ts';
+import { element, type XmlStructure } from '../xml.ts';
 
 const requestBytesMax = 64 * 1024;
 const xmlNamespace = 'http://rds.amazonaws.com/doc/2014-10-31/';

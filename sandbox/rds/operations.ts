@@ -3,7 +3,7 @@ import { certificateAuthorities, engineVersionAnswers, orderableAnswers } from '
 import type { BlueGreenDeployment } from './blue-green.ts';
 import type { DatabaseCluster } from './cluster.ts';
 import { DatabaseFault, type DatabaseEvent } from './model.ts';
-import { XmlList, type XmlStructure } from './xml.ts';
+import { XmlList, type XmlStructure } from '../xml.ts';
 
 type Operation = (form: URLSearchParams, clusters: readonly DatabaseCluster[], region: string) => XmlStructure;
 

@@ -11,7 +11,7 @@ import { Holdpoint } from '../../client/holdpoint.ts';
 import { createKey } from '../../client/keys.ts';
 import { startProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
-import { createEksHandler } from '../../sandbox/eks/handler.ts';
+import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoWorld } from '../../sandbox/worlds/demo.ts';
 import { createWorker } from '../../worker/worker.ts';
@@ -178,7 +178,7 @@ export async function createLiveEnvironment(name: string): Promise<LiveEnvironme
   const [address, workflowBundle, sandbox] = await Promise.all([
     temporalAddress(),
     bundled(),
-    startSandbox({ seed: demoWorld, cloud: (world) => createEksHandler(world).handle, randomSeed: worldSeed, speed: sandboxSpeed }),
+    startSandbox({ seed: demoWorld, cloud: (world) => createCloud(world).handle, randomSeed: worldSeed, speed: sandboxSpeed }),
     createNamespace(namespace),
   ]);
   const environment = new LiveEnvironment(await furnishedDirectory(), { sandbox, bundle: workflowBundle, address, namespace });

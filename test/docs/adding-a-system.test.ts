@@ -14,8 +14,8 @@ const lines = [
   {
     file: 'runbooks/actions/index.ts',
     added: "import { lamp } from './lamp.ts';",
-    list: 'export const systems = { eks, kubernetes, gate, rds, etcd, backup }',
-    longer: 'export const systems = { eks, kubernetes, gate, rds, etcd, backup, lamp }',
+    list: 'export const systems = { eks, kubernetes, autoscaling, gate, rds, etcd, backup }',
+    longer: 'export const systems = { eks, kubernetes, autoscaling, gate, rds, etcd, backup, lamp }',
   },
   {
     file: 'activities/catalogue.ts',

@@ -52,13 +52,14 @@ function isWrite({ method, path, body }: Pick<ProxiedRequest, 'method' | 'path' 
   return method !== 'GET' && !isRead;
 }
 
-function writesOf({ proxy, sandbox }: TestCluster): number {
+function writesOf({ proxy, sandbox, groups }: TestCluster): number {
   const ofDatabases = sandbox.world.databases.reduce((sum, { changesAccepted }) => sum + changesAccepted, 0);
   const others = proxy.requests.filter((request) => {
     const [method = '', path = ''] = request.split(' ');
     return isWrite({ method, path, body: '' });
   }).length;
-  return ofDatabases + others;
+  const ofGroups = groups.reduce((sum, { changesAccepted }) => sum + changesAccepted, 0);
+  return ofDatabases + ofGroups + others;
 }
 
 /** What an action does in a world of its own: how many writes it takes, and what it leaves. */

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionName } from '../../runbooks/actions/index.ts';
 import type { BlueGreenDeployment } from '../../sandbox/rds/blue-green.ts';
-import type { WorldSeed } from '../../sandbox/seed.ts';
+import type { AutoScalingGroupSeed, Manifest, WorldSeed } from '../../sandbox/seed.ts';
 import { budget, deployment, karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
 import { databaseNamed } from '../support/scenarios.ts';
 import { region, worldWith, type TestCluster } from '../support/cluster.ts';
@@ -26,6 +26,22 @@ const workloads = [deployment('web', 6), budget('web', { maxUnavailable: 2 })];
 
 async function firstNodes(cluster: TestCluster, count: number): Promise<string[]> {
   return (await cluster.nodeNames()).sort().slice(0, count);
+}
+
+/** A world whose nodes are those of a self-managed Auto Scaling group `workers`. */
+export function worldWithGroup(manifests: Manifest[], differences: Partial<AutoScalingGroupSeed> = {}): WorldSeed {
+  const group: AutoScalingGroupSeed = {
+    name: 'workers',
+    size: 3,
+    minSize: 1,
+    maxSize: 4,
+    instanceType: 'm6i.large',
+    zones: [`${region}a`, `${region}b`, `${region}c`],
+    labels: { pool: 'workers' },
+    launchTemplate: { id: 'lt-0workers', version: '1', releases: ['1.33.3-20260415', release] },
+    ...differences,
+  };
+  return { clusters: worldWith(manifests, { nodes: 0 }).clusters.map((cluster) => ({ ...cluster, autoScalingGroups: [group] })) };
 }
 
 const outgoingAuthority = 'ca-of-the-beginning';
@@ -184,6 +200,47 @@ export const scenarios: readonly ActionScenario[] = [
     title: 'two nodes at a time',
     seed: () => worldWith(workloads, { nodes: 4 }),
     input: async (cluster) => ({ nodes: await firstNodes(cluster, 2), nodesAtOnce: 2 }),
+  },
+  {
+    action: 'autoscaling.findNodes',
+    seed: () => worldWithGroup([]),
+    input: async () => ({ group: 'workers', launchTemplateVersion: '2', surge: 2 }),
+  },
+  {
+    action: 'autoscaling.hold',
+    seed: () => worldWithGroup([]),
+    before: async ({ groups: [group] }) => group?.suspend(['ScheduledActions']),
+    input: async () => ({ group: 'workers', sizeMax: 6 }),
+  },
+  {
+    action: 'autoscaling.release',
+    seed: () => worldWithGroup([]),
+    before: async (cluster) => {
+      await cluster.perform('autoscaling.hold', await cluster.plan('autoscaling.hold', { group: 'workers', sizeMax: 6 }));
+    },
+    input: async () => ({ group: 'workers' }),
+  },
+  {
+    action: 'autoscaling.setLaunchTemplate',
+    seed: () => worldWithGroup([]),
+    input: async () => ({ group: 'workers', version: '2' }),
+  },
+  {
+    action: 'autoscaling.scaleUp',
+    seed: () => worldWithGroup([]),
+    input: async () => ({ group: 'workers', to: 4 }),
+  },
+  {
+    action: 'autoscaling.terminate',
+    seed: () => worldWithGroup([]),
+    input: async () => ({ group: 'workers', nodes: ['100', '101'].map((zone) => `ip-10-${zone}-0-4.eu-central-1.compute.internal`) }),
+    noWayBack: /workers/,
+  },
+  {
+    action: 'autoscaling.replace',
+    seed: () => worldWithGroup([]),
+    input: async () => ({ node: 'ip-10-100-0-4.eu-central-1.compute.internal' }),
+    noWayBack: /does not come back/,
   },
   {
     action: 'rds.failover',

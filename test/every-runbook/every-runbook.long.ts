@@ -6,6 +6,7 @@ import { HoldpointError } from '../../domain/errors.ts';
 import { findAction } from '../../runbooks/actions/index.ts';
 import { placesOf } from '../support/borders.ts';
 import { Deaths } from '../support/deaths.ts';
+import { RefusedError } from '../../client/remote-error.ts';
 import { inTurns } from '../support/in-turns.ts';
 import { startMortalWorkers, startWorkerHere, type MortalWorkers, type WorkerHere } from '../support/scenario-workers.ts';
 import { startEnvironment, told, type Environment, type Scenario } from '../support/scenario.ts';
@@ -88,7 +89,11 @@ async function goForward(runbook: string): Promise<Forward> {
     await begin(scenario);
     const state = await Promise.race([scenario.follow(), mortal.broken]);
     const differences = told(await scenario.differencesSince(before));
-    const left = leftIn(await scenario.plan());
+    // What names a node that has been replaced is refused by then.
+    const left = await scenario.plan().then(leftIn, (error: unknown) => {
+      if (error instanceof RefusedError && error.code === 'node-unknown') return [];
+      throw error;
+    });
     return { kills, deaths: deaths.of(cluster), left, ...(await outcomeOf(scenario, state, differences)) };
   } catch (error) {
     const died = deaths.of(cluster).join('\n');

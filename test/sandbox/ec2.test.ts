@@ -65,7 +65,8 @@ test('the Auto Scaling group of a node group is found by the tag of its cluster'
   const ask = (tag: string): Promise<string> => {
     const filter = { 'Filters.member.1.Name': 'tag-key', 'Filters.member.1.Values.member.1': tag };
     const body = new URLSearchParams({ Action: 'DescribeAutoScalingGroups', Version: '2011-01-01', ...filter });
-    return fetch(sandbox.url, { method: 'POST', body }).then((answer) => answer.text());
+    const authorization = 'AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/eu-central-1/autoscaling/aws4_request';
+    return fetch(sandbox.url, { method: 'POST', body, headers: { authorization } }).then((answer) => answer.text());
   };
   expect(await ask(`kubernetes.io/cluster/${demoClusterName}`)).toMatch(/<AutoScalingGroupName>eks-blue-.*<HealthStatus>Healthy</);
   expect(await ask('kubernetes.io/cluster/other')).toContain('<AutoScalingGroups></AutoScalingGroups>');

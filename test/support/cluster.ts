@@ -9,6 +9,14 @@ import type { ActionContext, Observation, Undo } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
+import type { AutoScalingGroup } from '../../sandbox/auto-scaling/group.ts';
+import {
+  autoScalingGroupsOf,
+  createAutoScalingHandler,
+  groupsBehind,
+  isAutoScalingRequest,
+  launchTemplatesOf,
+} from '../../sandbox/auto-scaling/handler.ts';
 import { createCloudwatchHandler, isCloudwatchRequest } from '../../sandbox/cloudwatch/handler.ts';
 import { createEc2Handler, isEc2Request } from '../../sandbox/ec2/handler.ts';
 import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
@@ -29,6 +37,8 @@ export interface TestCluster {
   sandbox: Sandbox;
   cluster: KubernetesCluster;
   eks: EksHandler;
+  /** The self-managed Auto Scaling groups of the world. */
+  groups: AutoScalingGroup[];
   /** Between the actions and the sandbox. */
   proxy: Proxy;
   clients: Clients;
@@ -78,6 +88,7 @@ export function worldWith(manifests: Manifest[], { nodes = 3, version = '1.33', 
 /** Starts a sandbox and points the environment of the AWS SDK at it, so that the clients are made as a worker makes them. */
 export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' } = {}): Promise<TestCluster> {
   let eks: EksHandler | undefined;
+  const groups: AutoScalingGroup[] = [];
   const sandbox = await startSandbox({
     seed,
     speed,
@@ -89,12 +100,21 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
         () => world.databases,
         () => world.faults,
       );
-      const ec2 = createEc2Handler(eks, world.faults);
       const ssm = createSsmHandler(world.faults);
+      const ownGroups = autoScalingGroupsOf(world);
+      groups.push(...ownGroups);
+      const { subnets, launchTemplates, ...others } = eks;
+      const templates: typeof launchTemplates = () => [...launchTemplates(), ...launchTemplatesOf(ownGroups)];
+      const ec2 = createEc2Handler({ subnets, launchTemplates: templates }, world.faults);
+      const autoScaling = createAutoScalingHandler(
+        () => groupsBehind(ownGroups, [others]),
+        () => world.faults,
+      );
       return (request, response) => {
         if (isCloudwatchRequest(request)) cloudwatch(request, response);
         else if (isSsmRequest(request)) ssm(request, response);
         else if (isRdsRequest(request)) rds(request, response);
+        else if (isAutoScalingRequest(request)) autoScaling(request, response);
         else if (isEc2Request(request)) ec2(request, response);
         else handle(request, response);
       };
@@ -131,6 +151,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
     sandbox,
     cluster,
     eks,
+    groups,
     proxy,
     clients,
     systems,

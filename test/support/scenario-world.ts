@@ -80,10 +80,18 @@ export async function lookAt({ sandbox: { world }, cluster, eks }: Site): Promis
   }
   const owners = [...store.list('replicasets'), ...store.list('statefulsets'), ...store.list('daemonsets')];
   for (const owner of owners) objects[nameOf(owner)] = describeWorkload(store, owner);
+  const selfManaged = world.autoScalingGroups();
+  for (const { name, minSize, maxSize, desiredSize, templateVersion, suspendedProcesses, tags } of selfManaged) {
+    const suspended = suspendedProcesses.toSorted().join(' ');
+    const sizes = `${minSize} to ${maxSize}, ${desiredSize} of version ${templateVersion}`;
+    objects[`AutoScalingGroup ${name}`] = `${sizes}; suspended: ${suspended}; ${JSON.stringify(marksAmong(tags))}`;
+  }
   const nodes = store.list('nodes').map((node) => {
-    return { name: node.metadata.name, group: node.metadata.labels?.[nodegroupLabel] ?? '', is: describeNode(node) };
+    const [{ name: own = '' } = {}] = selfManaged;
+    return { name: node.metadata.name, group: node.metadata.labels?.[nodegroupLabel] ?? own, is: describeNode(node) };
   });
-  return { objects, nodes, replacements, atRest: isAtRest(groups, store) && databases.every(isDatabaseAtRest) };
+  const atRest = isAtRest(groups, store) && databases.every(isDatabaseAtRest) && selfManaged.every((group) => group.atRest);
+  return { objects, nodes, replacements, atRest };
 }
 
 /** The same once nothing is under way any more, or as it is when that does not come about in time. */
@@ -98,7 +106,8 @@ export async function lookAtRest(site: Site): Promise<WorldView> {
 
 /** What is not as it was, object by object. Nodes that EKS has replaced within their group count by number, not by name. */
 export function differencesOf(before: WorldView, after: WorldView): Difference[] {
-  const replaced = (group: string): boolean => (after.replacements[group] ?? 0) > (before.replacements[group] ?? 0);
+  const isSelfManaged = (group: string): boolean => Object.hasOwn(after.objects, `AutoScalingGroup ${group}`);
+  const replaced = (group: string): boolean => isSelfManaged(group) || (after.replacements[group] ?? 0) > (before.replacements[group] ?? 0);
   const [was, is] = [entriesOf(before, replaced), entriesOf(after, replaced)];
   return [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((object) => {
     const [old, fresh] = [was.get(object), is.get(object)];

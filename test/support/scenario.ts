@@ -107,7 +107,10 @@ export async function startEnvironment(title: string, address: string): Promise<
       const sandbox = await startSandbox({ seed, speed, randomSeed: 7, cloud });
       attend(runbook, sandbox.world.cluster(cluster)!);
       const databaseWrites = (): number => sandbox.world.databases.reduce((sum, { changesAccepted }) => sum + changesAccepted, 0);
-      const writes = (): number => cloudWrites + databaseWrites() + kubernetesWrites(sandbox);
+      const groupWrites = (): number => {
+        return (clouds.get(cluster)?.selfManagedGroups ?? []).reduce((sum, { changesAccepted }) => sum + changesAccepted, 0);
+      };
+      const writes = (): number => cloudWrites + databaseWrites() + groupWrites() + kubernetesWrites(sandbox);
       const scenario = new Scenario(environment, { runbook, document, cluster, inputs, sandbox, taskQueue, writes });
       scenarios.add(scenario);
       return scenario;

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import { shippedRunbooks } from '../../runbooks/library.ts';
 import type { KubernetesCluster } from '../../sandbox/kubernetes/cluster.ts';
 import type { DatabaseSeed } from '../../sandbox/rds/model.ts';
-import { initialNodes, type ClusterSeed, type WorldSeed } from '../../sandbox/seed.ts';
+import { initialNodes, initialSelfManagedNodes, type AutoScalingGroupSeed, type ClusterSeed, type WorldSeed } from '../../sandbox/seed.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
 import { karpenter, nodePool } from '../sandbox/kubernetes-fixture.ts';
 
@@ -13,6 +13,8 @@ export interface Place {
   cluster: string;
   /** Two node groups: `blue` is that of the demo, `teal` a small one that not every runbook has to do with. */
   nodegroups: { blue: string; teal: string };
+  /** The self-managed Auto Scaling group, where the runbook works on one. */
+  group: { name: string; nodes: string[] };
   /** Names of the nodes of `blue`. */
   nodes: string[];
   /** How many nodes are worked on at the same time. */
@@ -35,6 +37,12 @@ const addons = ['kube-proxy'] as const;
  * change, what can be undone) the tests find out by themselves.
  */
 const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
+  'asg-batch-rotation': ({ region, cluster, group }) => {
+    return { region, cluster, group: group.name, nodes: group.nodes.slice(0, 1), sizeDuring: group.nodes.length + 1 };
+  },
+  'asg-rotation': ({ region, cluster, group, nodesAtOnce }) => {
+    return { region, cluster, group: group.name, launchTemplateVersion: '2', nodesAtOnce };
+  },
   'aurora-blue-green': ({ region, cluster }) => ({ region, cluster, name: `${cluster}-to-17`, engineVersion: '17.4' }),
   'aurora-failover': ({ region, cluster }) => ({ region, cluster, writer: `${cluster}-a`, to: `${cluster}-b` }),
   'aurora-minor-upgrade': ({ region, cluster }) => ({ region, cluster, from: '16.4', to: '16.6' }),
@@ -74,6 +82,7 @@ const inputsOf: Readonly<Record<string, (place: Place) => JsonObject>> = {
   'node-reboot': ({ region, cluster, nodes, nodesAtOnce }) => {
     return { target: `eks/${region}/${cluster}`, nodes: nodes.slice(0, 2), nodesAtOnce };
   },
+  'node-replace': ({ region, cluster, group }) => ({ region, cluster, node: group.nodes[0] ?? '' }),
   'zone-evacuation': ({ region, cluster, nodesAtOnce }) => {
     return { target: `eks/${region}/${cluster}`, zone: `${region}a`, nodesAtOnce };
   },
@@ -106,6 +115,23 @@ const clusterOf: Readonly<Record<string, Partial<ClusterSeed>>> = {
   'cluster-upgrade': upgraded,
   'cluster-upgrades': upgraded,
 };
+
+/** Runbooks for nodes of a self-managed Auto Scaling group. */
+const forGroups: readonly string[] = ['asg-batch-rotation', 'asg-rotation', 'node-replace'];
+
+/** A self-managed group of three nodes with two versions of its launch template, called after its cluster. */
+function groupOf(cluster: string): AutoScalingGroupSeed {
+  return {
+    name: `${cluster}-workers`,
+    size: 3,
+    minSize: 1,
+    maxSize: 4,
+    instanceType: 'm6i.xlarge',
+    zones: ['a', 'b', 'c'].map((zone) => `${demoRegion}${zone}`),
+    labels: { pool: 'general' },
+    launchTemplate: { id: `lt-0${cluster}`, version: '1', releases: ['1.33.3-20260415', '1.33.4-20260801'] },
+  };
+}
 
 /** Runbooks for an Aurora cluster, which is called as the EKS cluster of its world is. */
 const forDatabases: readonly string[] = [
@@ -158,7 +184,8 @@ export function worldNamed(cluster: string, runbook: string): WorldSeed {
   const teal = { ...blue, name: 'teal', size: 2, minSize: 1, maxSize: 4 };
   // What a runbook deletes in the end, somebody has taken the protection from.
   const databases = forDatabases.includes(runbook) ? [{ ...databaseNamed(cluster), isProtected: runbook !== 'aurora-blue-green' }] : [];
-  return { clusters: [{ ...demo, ...clusterOf[runbook], name: cluster, nodegroups: [blue, teal] }], databases };
+  const autoScalingGroups = forGroups.includes(runbook) ? [groupOf(cluster)] : [];
+  return { clusters: [{ ...demo, ...clusterOf[runbook], name: cluster, nodegroups: [blue, teal], autoScalingGroups }], databases };
 }
 
 /** The inputs of a shipped runbook on the cluster of such a world. Throws where the runbook has no scenario. */
@@ -170,8 +197,10 @@ export function inputsFor(runbook: string, world: WorldSeed, nodesAtOnce: number
   if (!cluster || !blue || !teal) throw new RangeError('the world of a scenario has two node groups');
   const nodes = initialNodes(cluster, blue).map(({ name }) => name);
   const nodegroups = { blue: blue.name, teal: teal.name };
+  const [workers] = cluster.autoScalingGroups ?? [];
+  const group = { name: workers?.name ?? '', nodes: workers ? initialSelfManagedNodes(cluster, workers).map(({ name }) => name) : [] };
   const releaseVersion = '1.33.4-20260801';
-  return inputs({ region: demoRegion, cluster: cluster.name, nodegroups, nodes, nodesAtOnce, releaseVersion });
+  return inputs({ region: demoRegion, cluster: cluster.name, nodegroups, group, nodes, nodesAtOnce, releaseVersion });
 }
 
 /** What to tell whoever has added a runbook. */

@@ -9,7 +9,7 @@ import { Holdpoint } from '../../client/holdpoint.ts';
 import type { Signer } from '../../client/signing.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
-import { createEksHandler } from '../../sandbox/eks/handler.ts';
+import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
@@ -54,7 +54,7 @@ beforeAll(async () => {
   client = await connectTemporal({ address: await temporalAddress(), namespace: 'default', taskQueue: '' });
   await registerSearchAttributes(client.connection, 'default', Object.values(searchAttributes));
   const seed = { clusters: demoWorld.clusters.map((demo) => ({ ...demo, name: cluster })) };
-  sandbox = await startSandbox({ seed, cloud: (world) => createEksHandler(world).handle });
+  sandbox = await startSandbox({ seed, cloud: (world) => createCloud(world).handle });
 });
 
 afterAll(async () => {

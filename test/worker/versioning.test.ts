@@ -11,7 +11,7 @@ import { Holdpoint } from '../../client/holdpoint.ts';
 import type { Signer } from '../../client/signing.ts';
 import { startProcess, type RunningProcess } from '../../lab/process.ts';
 import { registerSearchAttributes } from '../../lab/search-attributes.ts';
-import { createEksHandler } from '../../sandbox/eks/handler.ts';
+import { createCloud } from '../../sandbox/cloud.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
 import { demoRegion, demoWorld } from '../../sandbox/worlds/demo.ts';
 import { searchAttributes } from '../../workflows/messages.ts';
@@ -55,7 +55,7 @@ beforeAll(async () => {
   client = await connectTemporal({ address: await temporalAddress(), namespace, taskQueue: '' });
   await registerSearchAttributes(client.connection, namespace, Object.values(searchAttributes));
   const seed = { clusters: clusters.flatMap((name) => demoWorld.clusters.map((demo) => ({ ...demo, name }))) };
-  sandbox = await startSandbox({ seed, cloud: (world) => createEksHandler(world).handle });
+  sandbox = await startSandbox({ seed, cloud: (world) => createCloud(world).handle });
 });
 
 afterAll(async () => {

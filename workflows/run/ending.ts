@@ -45,7 +45,7 @@ export async function close(run: Run, progress: RunProgress | undefined, end: En
 /** Lifts the cordons of the run and whatever else it owns; says what a person must lift where that is not possible. */
 export async function releaseTarget(run: Run, { base: { target } }: RunProgress): Promise<string[]> {
   try {
-    const { lifted } = await run.inShort(releaser.release({ target, run: run.state.run }));
+    const { lifted } = await run.inShort(releaser.release({ target, run: run.state.run, begun: actionsBegun(run) }));
     if (lifted.length > 0) void run.note('annotations.lifted', { nodes: lifted });
     return [];
   } catch (error) {
@@ -54,6 +54,11 @@ export async function releaseTarget(run: Run, { base: { target } }: RunProgress)
     void run.note('annotations.kept', toJson(failure));
     return [`cordons of ${run.state.run} may still be there, as they could not be lifted: ${failure.reason}`];
   }
+}
+
+/** The actions of all steps that the run has begun, those of rollbacks included. */
+function actionsBegun({ rows }: Run): string[] {
+  return [...new Set(rows.flatMap(({ shown: { kind, startedAt, uses } }) => (kind === 'action' && startedAt !== undefined ? [uses] : [])))];
 }
 
 async function recordEnd(run: Run, { phase, reason }: End, leftovers: string[]): Promise<{ at: string }> {

@@ -68,7 +68,7 @@ function operationsOfActions(): string[] {
   'Every request of an action and every answer of the sandbox is as the model of RDS in botocore says, and its client reads them.',
   async () => {
     const exchanges = await lifeOfADatabase();
-    const judge = fileURLToPath(new URL('botocore_judge.py', import.meta.url));
+    const judge = fileURLToPath(new URL('../../support/botocore_query_judge.py', import.meta.url));
     const odd = { method: 'POST', path: '/', status: 200, headers: { 'content-type': 'text/xml' } };
     const answer = '<R><FailoverDBClusterResult><DBCluster><Staus>x</Staus></DBCluster></FailoverDBClusterResult></R>';
     const refusal = '<ErrorResponse><Error><Code>NoSuchThing</Code></Error></ErrorResponse>';
@@ -77,7 +77,7 @@ function operationsOfActions(): string[] {
       { ...odd, body: 'Action=FailoverDBCluster&Version=2014-10-31&Target=a', answer },
       { ...odd, body: 'Action=FailoverDBCluster&Version=2014-10-31&DBClusterIdentifier=a', status: 400, answer: refusal },
     ]);
-    const { stdout, stderr } = spawnSync('python3', [judge], { input, encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync('python3', [judge, 'rds'], { input, encoding: 'utf8' });
     if (stdout === '') throw new Error(stderr);
     const { wrong, operations } = JSON.parse(stdout) as { wrong: string[]; operations: string[] };
     expect(wrong).toEqual([

@@ -460,6 +460,8 @@ describe('the shipped runbooks', () => {
 
   test('are found by their names, and a wrong name says which ones there are', () => {
     expect(shippedRunbooks()).toEqual([
+      'asg-batch-rotation',
+      'asg-rotation',
       'aurora-blue-green',
       'aurora-failover',
       'aurora-minor-upgrade',
@@ -484,12 +486,13 @@ describe('the shipped runbooks', () => {
       'node-groups-update',
       'node-maintenance',
       'node-reboot',
+      'node-replace',
       'rds-certificate-rotation',
       'zone-evacuation',
     ]);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(RunbookNotFoundError);
     expect(() => readRunbook('node-group-rotaiton')).toThrow(
-      /Did you mean "node-group-rotation"\? There are: aurora-blue-green, aurora-failover, [a-z, -]*certificate-authority-rotation, /,
+      /Did you mean "node-group-rotation"\? There are: asg-batch-rotation, asg-rotation, aurora-blue-green, [a-z, -]*cluster-upgrade, /,
     );
     expect(() => readRunbook('./nowhere.yaml')).toThrow('There is no file "./nowhere.yaml".');
   });

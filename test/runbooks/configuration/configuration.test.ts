@@ -418,7 +418,7 @@ describe('a mistake is reported at its place', () => {
     [
       'an unknown system',
       `${sound}systems: [ekss]\n`,
-      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "gate" or "rds" or "etcd" or "backup", but is the text "ekss".',
+      'h.yaml:10:11 error systems[0]: Must be "eks" or "kubernetes" or "autoscaling" or "gate" or "rds" or "etcd" or "backup", but is the',
     ],
     ['no place for evidence', `${sound}evidence: {}\n`, 'h.yaml:10:11 error evidence: Must name either a `directory` or a bucket'],
     [

@@ -1,6 +1,6 @@
-"""Judges requests to RDS and its answers by botocore's own model of the service, without a line of Holdpoint.
+"""Judges requests to a service of the Query protocol and its answers by botocore's own model of it, without a line of Holdpoint.
 
-Reads exchanges from stdin, one JSON document. Each request is taken apart by the model, and made once more by the client of botocore
+The service (`rds`, `autoscaling`) is the first argument. Reads exchanges from stdin, one JSON document. Each request is taken apart by the model, and made once more by the client of botocore
 (which is boto3's): both forms must be the same. The client is then given the answer that the sandbox gave, and must read it.
 Writes what is wrong with each, and the operations that were judged.
 """
@@ -17,17 +17,20 @@ import botocore.exceptions
 import botocore.session
 
 SESSION = botocore.session.get_session()
-MODEL = SESSION.get_service_model("rds")
+SERVICE = sys.argv[1]
+MODEL = SESSION.get_service_model(SERVICE)
+EVENT = f"before-send.{MODEL.service_id.hyphenize()}"
 # These come from every service of the Query protocol, and are in the model of no operation.
 COMMON_ERRORS = {
     "Throttling", "InternalFailure", "InvalidAction", "InvalidParameterCombination", "InvalidParameterValue", "MissingParameter",
+    "ValidationError",
 }
 
 
 def client():
     SESSION.set_credentials("AKIDEXAMPLE", "example")
     config = botocore.config.Config(retries={"max_attempts": 1, "mode": "standard"})
-    return SESSION.create_client("rds", region_name="eu-central-1", endpoint_url="http://127.0.0.1:9", config=config)
+    return SESSION.create_client(SERVICE, region_name="eu-central-1", endpoint_url="http://127.0.0.1:9", config=config)
 
 
 def scalar(text, shape, where, wrong):
@@ -112,7 +115,7 @@ def judge_element(element, shape, where, wrong):
 
 def judge_answer(operation, exchange, wrong):
     root = ElementTree.fromstring(exchange["answer"])
-    if exchange["status"] >= 300:
+    if exchange["status"] >= 300 or operation.output_shape is None:
         return
     result = next((child for child in root if child.tag.endswith(f"{operation.name}Result")), None)
     if result is None:
@@ -121,7 +124,7 @@ def judge_answer(operation, exchange, wrong):
         judge_element(result, operation.output_shape, "answer", wrong)
 
 
-def replay(rds, operation, arguments, exchange, wrong):
+def replay(client_of_service, operation, arguments, exchange, wrong):
     """Has botocore's client make the request, and read the answer that was given."""
     sent = {}
 
@@ -135,10 +138,10 @@ def replay(rds, operation, arguments, exchange, wrong):
 
         return botocore.awsrequest.AWSResponse(request.url, exchange["status"], exchange["headers"], Raw())
 
-    rds.meta.events.register("before-send.rds", before_send, unique_id="replay")
-    method = next(name for name, wanted in rds.meta.method_to_api_mapping.items() if wanted == operation.name)
+    client_of_service.meta.events.register(EVENT, before_send, unique_id="replay")
+    method = next(name for name, wanted in client_of_service.meta.method_to_api_mapping.items() if wanted == operation.name)
     try:
-        getattr(rds, method)(**arguments)
+        getattr(client_of_service, method)(**arguments)
         if exchange["status"] >= 300:
             wrong.append(f"botocore takes the status {exchange['status']} for success")
     except botocore.exceptions.ClientError as refusal:
@@ -149,26 +152,26 @@ def replay(rds, operation, arguments, exchange, wrong):
     except (ValueError, botocore.exceptions.BotoCoreError) as problem:
         wrong.append(f"botocore: {problem}")
     finally:
-        rds.meta.events.unregister("before-send.rds", unique_id="replay")
+        client_of_service.meta.events.unregister(EVENT, unique_id="replay")
     form = dict(parse_qsl(exchange["body"], keep_blank_values=True))
     if sent and sent != form:
         wrong.append(f"botocore sends {sorted(set(sent.items()) ^ set(form.items()))} otherwise")
 
 
 def main():
-    wrong, operations, rds = [], set(), client()
+    wrong, operations, judging = [], set(), client()
     for exchange in json.load(sys.stdin):
         form = dict(parse_qsl(exchange["body"], keep_blank_values=True))
         name = form.pop("Action", "")
         if form.pop("Version", None) != MODEL.api_version or name not in MODEL.operation_names:
-            wrong.append(f"{name} is no operation of RDS {MODEL.api_version}")
+            wrong.append(f"{name} is no operation of {SERVICE} {MODEL.api_version}")
             continue
         operation, found = MODEL.operation_model(name), []
         operations.add(name)
         arguments = from_form(form, operation.input_shape, "", found)
         judge_answer(operation, exchange, found)
         if not any("parameter" in one or "missing" in one for one in found):
-            replay(rds, operation, arguments, exchange, found)
+            replay(judging, operation, arguments, exchange, found)
         wrong += [f"{name}: {one}" for one in found]
     print(json.dumps({"wrong": sorted(set(wrong)), "operations": sorted(operations)}))
 
