@@ -2,7 +2,7 @@ import type { AutoScaling, AutoScalingClientConfig } from '@aws-sdk/client-auto-
 import type { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import type { EC2 } from '@aws-sdk/client-ec2';
 import { EKSClient } from '@aws-sdk/client-eks';
-import type { RDS } from '@aws-sdk/client-rds';
+import type { RDS, RDSClientConfig } from '@aws-sdk/client-rds';
 import type { SSM } from '@aws-sdk/client-ssm';
 import { HoldpointError } from '../domain/errors.ts';
 import { ownValue } from '../domain/map.ts';
@@ -117,15 +117,7 @@ export function createClients({
     const { SSM } = await import('@aws-sdk/client-ssm');
     return new SSM({ region, ...settings });
   });
-  const rds = onePerRegion(async (region) => {
-    const { RDS } = await import('@aws-sdk/client-rds');
-    const clientOf = (maxAttempts: number): RDS => {
-      const client = new RDS({ region, ...settings, maxAttempts });
-      client.middlewareStack.add(rememberingCredentials, lastStep);
-      return client;
-    };
-    return { reads: clientOf(attemptsMax), changes: clientOf(1) };
-  });
+  const rds = databasesPerRegion(settings);
   const connections = new Map<string, { apis: Promise<KubernetesApis>; madeAtMs: number; access: object }>();
   const kubernetes = async (target: Target): Promise<KubernetesApis> => {
     const access = target.kind === 'eks' ? 'eks' : await accessOf(target, clusters);
@@ -160,6 +152,19 @@ export function createClients({
 }
 
 /** What changes something is sent once. */
+function databasesPerRegion(settings: RDSClientConfig): Clients['rds'] {
+  return onePerRegion(async (region) => {
+    const { RDS } = await import('@aws-sdk/client-rds');
+    const clientOf = (maxAttempts: number): RDS => {
+      const client = new RDS({ region, ...settings, maxAttempts });
+      client.middlewareStack.add(rememberingCredentials, lastStep);
+      return client;
+    };
+    return { reads: clientOf(attemptsMax), changes: clientOf(1) };
+  });
+}
+
+/** The same. */
 function autoScalingPerRegion(settings: AutoScalingClientConfig): Clients['autoScaling'] {
   return onePerRegion(async (region) => {
     const { AutoScaling } = await import('@aws-sdk/client-auto-scaling');

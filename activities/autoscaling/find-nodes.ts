@@ -56,7 +56,10 @@ async function planFinding(clients: Clients, input: Input, { target }: ActionCon
     .flatMap(({ id, zone }) => (nodes.has(id) ? [{ node: nameOf(nodes.get(id)), instance: id, zone, age: ageOf(nodes.get(id)) }] : []))
     .sort((one, other) => compareText(one.age, other.age) || compareText(one.node, other.node))
     .map(({ age: _age, ...node }): RotatedNode => node);
-  const batches = piecesOf(inTurns(going), surgeOf(input.surge, going.length));
+  const ordered = inTurns(going);
+  const canaries = ordered.slice(0, input.canary ?? 0);
+  const others = ordered.slice(canaries.length);
+  const batches = [...(canaries.length > 0 ? [canaries] : []), ...piecesOf(others, surgeOf(input.surge, others.length))];
   const facts: Facts = { group: group.name, arn: group.arn, size: group.desiredSize, version: version ?? '', batches };
   return {
     ...emptyPlan(facts),

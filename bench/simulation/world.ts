@@ -142,7 +142,7 @@ function simulatedClusterOf({ seed, runbook, faultRate, name }: Wanted): Simulat
     group: group?.name ?? '',
     node: scaled[0] ?? '',
     sizeDuring: scaled.length + serviced,
-    ...(group && { launchTemplateVersion: '2', surge: 1 + random.below(scaled.length) }),
+    ...(group && { launchTemplateVersion: '2', surge: 1 + random.below(scaled.length), canary: 1 }),
     nodesAtOnce: 1 + random.below(3),
     ...(versionOfRunbook[runbook] !== undefined && { version: versionOfRunbook[runbook] }),
   };

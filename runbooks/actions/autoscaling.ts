@@ -36,6 +36,7 @@ const autoscalingFindNodes = declareAction({
       .union([z.int().min(1).max(surgeMax), share])
       .default('100%')
       .describe('How many nodes a batch has: a number, or a share of those that go, rounded down, to one at least.'),
+    canary: z.int().min(1).max(surgeMax).describe('How many nodes go first, in a batch of their own; none do if left out.').optional(),
   }),
   change: 'reads',
   limits: { timeoutMs: 5 * minuteMs },

@@ -31,6 +31,13 @@ test('the nodes of another version are found zone by zone and cut into batches, 
   ];
   expect(plan).toMatchObject({ blockers: [], effects: [], facts: { arn: group.arn, size: 4, version: '2' } });
   expect(plan.outputs).toEqual({ nodes: [a, b, c, second], batches, sizeMax: 6, version: '2' });
+  const canary = await demo.plan('autoscaling.findNodes', { group: 'workers', launchTemplateVersion: '2', surge: 2, canary: 1 });
+  const sizes = [
+    { nodes: [a], size: 5 },
+    { nodes: [b, c], size: 6 },
+    { nodes: [second], size: 5 },
+  ];
+  expect(canary.outputs.batches).toEqual(sizes);
   const { blockers } = await demo.plan('autoscaling.findNodes', { group: 'workers', launchTemplateVersion: '7' });
   expect(blockers).toMatchObject([{ reason: 'Its launch template lt-0workers has no version 7.' }]);
   expect(await failureOf(demo.plan('autoscaling.findNodes', { group: 'nope' }))).toMatchObject({ code: 'auto-scaling-group-unknown' });
