@@ -99,8 +99,7 @@ test.each<[string, VisitorOptions]>([
   // What is looked for would be found: markup that a script of the page makes is refused, and told.
   await page.evaluate(`try { document.body.innerHTML = '<b>x</b>' } catch {}`);
   await page.evaluate(`document.body.append(Object.assign(document.createElement('img'), { src: 'https://example.com/x' }))`);
-  await untilTrue(
-    () => visitor.complaints.some((one) => one.includes('Trusted')) && visitor.complaints.some((one) => one.includes('img-src')),
-  );
+  const isTold = (words: string): boolean => visitor.complaints.some((one) => one.includes(words));
+  await untilTrue(() => isTold('Trusted') && isTold('img-src'));
   await visitor.close();
 });
