@@ -21,9 +21,9 @@ beforeAll(async () => {
   site = await startBrowserSite();
   axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   held = await heldWithHostileNames();
-  const { page, close } = await site.signedIn('ada');
-  site.addKey('ada', await site.makePasskey(page));
-  await close();
+  const ada = await site.signedIn('ada');
+  site.addKey('ada', await site.makePasskey(ada.page));
+  await ada.close();
   const { run, target } = await site.engine.working((cluster) =>
     cluster.failures.push(new HoldpointError('action-stuck', { cause: hostile, remedy: hostile })),
   );

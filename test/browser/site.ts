@@ -92,7 +92,7 @@ async function start(stops: (() => Promise<unknown>)[], stop: () => Promise<void
     audit: new AuditLog(async () => undefined),
     nowMs: Date.now,
     isReady: async () => true,
-    onError: (error) => console.error(error),
+    onError: (error) => process.stderr.write(`the server has failed: ${String(error)}\n`),
   };
   const app = await createServer(context, { version: '0.0.0', pages });
   stops.push(() => app.close());
