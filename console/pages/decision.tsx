@@ -81,7 +81,7 @@ function Shown({ page, plan, me, isLive }: { page: HoldPage; plan: SpanPlan; me:
         <Decide page={page} me={me} isLive={isLive && isTrue} why={isTrue ? words.connecting : words.hashDiffers} />
       </section>
       {drift && drift.length > 0 && <Drift changes={drift} />}
-      <Risks plan={plan} />
+      <Risks plan={plan} summaries={page.summary?.steps ?? []} />
       <h2>{words.effects}</h2>
       <Effects plan={plan} summaries={page.summary?.steps ?? []} />
       <Basis plan={plan} />
@@ -96,7 +96,7 @@ function Shown({ page, plan, me, isLive }: { page: HoldPage; plan: SpanPlan; me:
 function Consequence({ page, plan }: { page: HoldPage; plan: SpanPlan }): ReactNode {
   const words = useWords();
   const { time } = useTimes();
-  const { changes, objects, forGood } = countsOf(plan, page.summary?.steps ?? []);
+  const { changes, objects, forGood, undoes } = countsOf(plan, page.summary?.steps ?? []);
   const standing = page.summary?.standing;
   const until = time(page.request.expiresAt);
   const missing = standing?.state === 'waiting' ? standing.missing : 0;
@@ -114,8 +114,8 @@ function Consequence({ page, plan }: { page: HoldPage; plan: SpanPlan }): ReactN
         {words.itDoes(changes, objects)} {next ? words.thenStops(next.title ?? next.id) : words.thenEnds}
       </p>
       <Sums plan={plan} summaries={page.summary?.steps ?? []} />
-      {changes > 0 &&
-        (forGood > 0 ? <p className="mark bad">✕ {words.noUndo(forGood)}</p> : <p className="mark good">✓ {words.allUndo}</p>)}
+      {forGood > 0 && <p className="mark bad">✕ {words.noUndo(forGood)}</p>}
+      {changes > 0 && undoes && <p className="mark good">✓ {words.allUndo}</p>}
     </section>
   );
 }

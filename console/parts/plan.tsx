@@ -10,11 +10,16 @@ const effectsShown = 12;
 
 type Summaries = NonNullable<HoldPage['summary']>['steps'];
 
-/** What a plan does, counted. */
-export function countsOf({ steps }: SpanPlan, summaries: Summaries): { changes: number; objects: number; forGood: number } {
+/** What a plan does, counted; `undoes` only where that is known of each of its changes. */
+export function countsOf(
+  { steps }: SpanPlan,
+  summaries: Summaries,
+): { changes: number; objects: number; forGood: number; undoes: boolean } {
   const effects = steps.flatMap(({ plan }) => plan.effects);
   const forGood = steps.filter(({ id }) => cannotBeUndone(id, summaries)).flatMap(({ plan }) => plan.effects);
-  return { changes: effects.length, objects: new Set(effects.map(({ object }) => object)).size, forGood: forGood.length };
+  const changing = steps.filter(({ plan }) => plan.effects.length > 0);
+  const undoes = changing.every(({ id }) => 'does' in (summaries.find((summary) => summary.id === id)?.undo ?? {}));
+  return { changes: effects.length, objects: new Set(effects.map(({ object }) => object)).size, forGood: forGood.length, undoes };
 }
 
 function cannotBeUndone(step: string, summaries: Summaries): boolean {
@@ -120,16 +125,24 @@ function EffectLine({ effect: { object, change, before, after } }: { effect: Eff
 }
 
 /** What may be lost by a plan, which signing accepts. */
-export function Risks({ plan }: { plan: SpanPlan }): ReactNode {
+export function Risks({ plan, summaries }: { plan: SpanPlan; summaries: Summaries }): ReactNode {
   const words = useWords();
   const risks = plan.steps.flatMap(({ plan: { risks: of } }) => of);
-  if (risks.length === 0) return null;
+  // The dangers of settings are told by the declaration of an action, which the page does not have.
+  const known = new Set(risks.map(({ object, risk }) => `${object}: ${risk}`));
+  const dangers = summaries.flatMap(({ risks: of }) => of).filter((risk) => !known.has(risk));
+  if (risks.length + dangers.length === 0) return null;
   return (
     <section className="box warn">
       <h2>
-        {words.mayBeLost} ({risks.length})
+        {words.mayBeLost} ({risks.length + dangers.length})
       </h2>
       <ul>
+        {dangers.map((danger) => (
+          <li key={danger}>
+            <Told>{danger}</Told>
+          </li>
+        ))}
         {risks.map(({ object, risk, detail }, place) => (
           <li key={place}>
             <strong>

@@ -21,9 +21,9 @@ beforeAll(async () => {
   site = await startBrowserSite();
   axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   held = await heldWithHostileNames();
-  const { page, close } = await site.signedIn('ada');
-  site.addKey('ada', await site.makePasskey(page));
-  await close();
+  const ada = await site.signedIn('ada');
+  site.addKey('ada', await site.makePasskey(ada.page));
+  await ada.close();
   const { run, target } = await site.engine.working((cluster) =>
     cluster.failures.push(new HoldpointError('action-stuck', { cause: hostile, remedy: hostile })),
   );
@@ -99,8 +99,7 @@ test.each<[string, VisitorOptions]>([
   // What is looked for would be found: markup that a script of the page makes is refused, and told.
   await page.evaluate(`try { document.body.innerHTML = '<b>x</b>' } catch {}`);
   await page.evaluate(`document.body.append(Object.assign(document.createElement('img'), { src: 'https://example.com/x' }))`);
-  await untilTrue(
-    () => visitor.complaints.some((one) => one.includes('Trusted')) && visitor.complaints.some((one) => one.includes('img-src')),
-  );
+  const isTold = (words: string): boolean => visitor.complaints.some((one) => one.includes(words));
+  await untilTrue(() => isTold('Trusted') && isTold('img-src'));
   await visitor.close();
 });

@@ -92,7 +92,7 @@ async function start(stops: (() => Promise<unknown>)[], stop: () => Promise<void
     audit: new AuditLog(async () => undefined),
     nowMs: Date.now,
     isReady: async () => true,
-    onError: (error) => console.error(error),
+    onError: (error) => process.stderr.write(`the server has failed: ${String(error)}\n`),
   };
   const app = await createServer(context, { version: '0.0.0', pages });
   stops.push(() => app.close());
@@ -142,7 +142,7 @@ async function signIn(browser: Browser, origin: string, person: Person, options:
   page.setDefaultTimeout(waitMs);
   const complaints: string[] = [];
   page.on('console', (message) => {
-    if (/Content Security Policy|Trusted ?Type/i.test(message.text())) complaints.push(message.text());
+    if (/Content Security Policy|Trusted/.test(message.text())) complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(error.message));
   const authenticator = await addAuthenticator(await context.newCDPSession(page));
