@@ -7,6 +7,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { formatDuration, formatTime } from '../format.ts';
 import { shortPlanLines } from '../plan-view.ts';
 import { awaitedText } from '../run-view.ts';
+import { pageLink } from '../page-link.ts';
 import { withHoldpoint } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -23,10 +24,12 @@ export const registerInbox: RegisterCommand = (program, context) => {
       const person = await personOf(terminal, options.as);
       const inbox = await withHoldpoint(terminal, (holdpoint) => holdpoint.inbox(person));
       const { items, unread, more } = inbox;
-      terminal.result({ person, ...inbox });
+      const page = await pageLink(terminal, '/');
+      terminal.result({ person, ...inbox, page });
       const { colors } = terminal;
       if (items.length === 0) terminal.line(`Nothing waits for ${person}.`);
       for (const item of items) terminal.lines(inboxLines(item, terminal));
+      if (items.length > 0 && page !== undefined) terminal.line(`In a browser: ${page}`);
       for (const { target, reason } of unread)
         terminal.line(`${colors.yellow('!')} ${target} waits at a hold and could not be read: ${reason}`);
       if (more) terminal.line(`${colors.yellow('!')} More runs wait at holds than were looked at.`);

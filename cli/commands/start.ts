@@ -22,6 +22,7 @@ import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { hashMatches } from '../format.ts';
 import { differenceLines, forecastLines, obstaclesIn } from '../plan-view.ts';
 import { runLines } from '../run-view.ts';
+import { pageLink } from '../page-link.ts';
 import { loadRunbook, readInputs, type InputOptions } from '../runbook-files.ts';
 import { withHoldpoint } from '../session.ts';
 import { signerOf } from '../signer.ts';
@@ -150,8 +151,10 @@ export async function report(
   terminal: Terminal,
 ): Promise<number> {
   if (!options.watch) {
-    terminal.result({ run, target: forecast.target });
+    const page = await pageLink(terminal, `/runs/${run}`, options.config);
+    terminal.result({ run, target: forecast.target, page });
     terminal.line(`Started ${run} on ${forecast.target}. Watch it with: holdpoint show ${run} --watch`);
+    if (page !== undefined) terminal.line(`In a browser: ${page}`);
     return exitCodes.done;
   }
   const live = await new RunWatch(holdpoint, terminal).watch(run, needsPeople);

@@ -74,7 +74,10 @@ test('a stream ends at once after sign-out, and nothing comes on it any more', a
   const stream = await open({ cookie });
   await stream.until(({ text }) => text !== '');
   expect((await post('/auth/logout', cookie, {})).statusCode).toBe(200);
+  server.client.live.state.phase = 'running';
+  server.context.liveRuns.look(run);
   await stream.until(({ ended }) => ended);
+  expect(stream.text).not.toContain('"phase":"running"');
   expect(stream.events('end')).toEqual(['event: end\ndata: {"reason":"session-ended"}']);
   expect((await server.app.inject({ url: `/api/v1/runs/${run}/events`, headers: headersOf({ cookie }) })).statusCode).toBe(401);
 });

@@ -129,3 +129,12 @@ test('a template replaces the text; an unknown placeholder is named', () => {
   expect(problemsOfTemplate('')).toHaveLength(1);
   expect(problemsOfTemplate('x'.repeat(9_000))).toHaveLength(1);
 });
+
+test('a message names the page of what it is about, where it is known where the pages are', () => {
+  const textOf = (from: EvidenceEntry): string => messageOf(started, from, { pagesUrl: 'https://h.example.com' })?.text ?? '';
+  const request = entry('hold.requested', { ...opened.body, number: 2 });
+  expect(textOf(request)).toContain('\nhttps://h.example.com/runs/r-1/holds/');
+  expect(textOf(request)).toMatch(/\/2\nholdpoint show r-1/);
+  expect(textOf(entry('step.stuck', { step: 'drain', reason: 'x', remedy: 'y' }))).toContain('\nhttps://h.example.com/runs/r-1\n');
+  expect(messageOf(started, request)?.text).not.toContain('https://');
+});

@@ -55,5 +55,5 @@ test('two people cannot be one at the identity provider', () => {
 test('messages link to the pages where their address is known', () => {
   const notifications = 'notifications: { channels: {}, routes: [] }';
   const { configuration } = loadConfiguration(`${people('')}api: { url: "https://h.example.com/" }\n${notifications}\n`, 'h.yaml');
-  expect(configuration?.notifications?.pagesUrl ?? configuration?.api?.url).toBe('https://h.example.com');
+  expect(configuration?.notifications?.pagesUrl).toBe('https://h.example.com');
 });
