@@ -49,8 +49,10 @@ export function serveClouds(clouds: ReadonlyMap<string, CloudOfWorld>): Promise<
   const all = (): DatabaseCluster[] => [...clouds.values()].flatMap(({ databases }) => databases());
   const rds = createRdsHandler(all, (form) => {
     const values = new Set(form.values());
-    const isNamed = ({ name, instances }: DatabaseCluster): boolean => values.has(name) || instances.some((one) => values.has(one.name));
-    return [...clouds.values()].find(({ databases }) => databases().some(isNamed))?.faults ?? noFaults;
+    const isNamed = ({ name, instances, deployments }: DatabaseCluster): boolean =>
+      [name, ...instances.map((one) => one.name), ...deployments.flatMap((one) => [one.id, one.name])].some((each) => values.has(each));
+    const ownersOf = ({ databases }: CloudOfWorld): DatabaseCluster[] => databases().flatMap((database) => database.all());
+    return [...clouds.values()].find((cloud) => ownersOf(cloud).some(isNamed))?.faults ?? noFaults;
   });
   const processors = (): ProcessorUse => {
     const uses = [...clouds.values()].map((cloud) => cloud.processors());

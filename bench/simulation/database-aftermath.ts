@@ -13,15 +13,28 @@ const failoverAction = 'rds.failover';
 /** What they make stays, and changes nothing of the cluster. */
 const additions = ['rds.takeSnapshot'];
 
+/** By this tag a clone says of which cluster it was made. */
+const cloneTag = 'holdpoint.dev/clone-of';
+/** The green cluster of a blue/green deployment, or after a switchover the old one. */
+const secondCluster = 'the other cluster of the deployment';
+const presence: Readonly<Record<string, readonly [string, string]>> = {
+  'rds.createBlueGreen': ['gone', 'there'],
+  'rds.deleteBlueGreen': ['there', 'gone'],
+};
+
 /** What a run may change of an Aurora cluster: `writer`; by their names its engine version, classes of its instances, and its clones. */
 export type Members = Readonly<Record<string, string>>;
 
 /** Reads them as RDS keeps them. */
-export function membersOf({ name: cluster, writer, engineVersion, instances, clones }: DatabaseCluster): Members {
+export function membersOf(database: DatabaseCluster): Members {
+  const cluster = database.name.replace(/-old1$/, '');
+  const serving = database.all().find(({ name }) => name === cluster) ?? database;
+  const others = database.all().filter((one) => one !== serving);
+  const { writer, engineVersion, instances } = serving;
   const classes = instances.map(({ name, instanceClass }): [string, string] => [name, instanceClass]);
   const authorities = instances.map(({ name, certificateAuthority }): [string, string] => [certificateOf(name), certificateAuthority]);
-  const others = clones.map(({ name }): [string, string] => [name, 'there']);
-  return { writer, [cluster]: engineVersion, ...Object.fromEntries([...classes, ...authorities, ...others]) };
+  const there = others.map(({ name, tags }): [string, string] => [cloneTag in tags ? name : secondCluster, 'there']);
+  return { writer, [cluster]: engineVersion, ...Object.fromEntries([...classes, ...authorities, ...there]) };
 }
 
 function certificateOf(instance: string): string {
@@ -60,6 +73,18 @@ export async function failoversTooMany(database: DatabaseCluster, others: Databa
   ];
 }
 
+/** Whether RDS was asked for more switchovers to a green cluster than steps were begun and tried again. The sandbox has counted them. */
+export async function switchoversTooMany({ switchovers }: DatabaseCluster, state: RunState | undefined): Promise<string[]> {
+  if (switchovers === 0) return [];
+  const entries = state ? await entriesOf(state) : [];
+  const begun = entries.filter(({ kind, body }) => kind === 'step.started' && body.uses === 'rds.switchoverBlueGreen');
+  const retries = entries.filter(({ kind, body }) => {
+    return kind === 'command.accepted' && body.command === 'retry' && begun.some(({ body: { step } }) => step === body.step);
+  });
+  const allowed = begun.length + retries.length;
+  return switchovers <= allowed ? [] : [`${switchovers} switchovers, though the step was begun or tried again ${allowed} times`];
+}
+
 /** What is neither as it was nor as the run says that it leaves it, once the cluster has come to rest. */
 export async function databaseLeftovers(
   { database, before, others }: { database: DatabaseCluster; before: Members; others: DatabaseOthers },
@@ -67,7 +92,7 @@ export async function databaseLeftovers(
 ): Promise<string[]> {
   const giveUpAtMs = performance.now() + settleMaxMs;
   const isAtRest = (): boolean => {
-    return [database, ...database.clones].every(({ status, instances }) => {
+    return database.all().every(({ status, instances }) => {
       return [status, ...instances.map((one) => one.status)].every((one) => one === 'available');
     });
   };
@@ -127,8 +152,12 @@ function touchesIn(entries: readonly EvidenceEntry[]): Touch[] {
       const isFailover = uses === failoverAction;
       const named = effect.object.split('/')[1] ?? '';
       const member = isFailover ? 'writer' : uses === 'rds.rotateCertificate' ? certificateOf(named) : named;
-      const name = (value: unknown): string => (isFailover ? (String(value).split(' ')[0] ?? '') : String(value));
-      touches.push({ step, uses, member, before: name(effect.before), after: name(effect.after), end: 'none' });
+      const name = (value: unknown): string => {
+        if (isFailover) return String(value).split(' ')[0] ?? '';
+        return uses === 'rds.switchoverBlueGreen' ? String(value).replace(/^(blue|green): /, '') : String(value);
+      };
+      const [before, after] = presence[uses] ?? [name(effect.before), name(effect.after)];
+      touches.push({ step, uses, member: uses in presence ? secondCluster : member, before, after, end: 'none' });
     }
     const last = touches.findLast((touch) => touch.step === step);
     if (last && kind === 'step.done') last.end = signedBy.length > 0 ? 'said' : 'seen';

@@ -3,7 +3,7 @@ import type { RunState } from '../../domain/run/state.ts';
 import type { Violation } from '../../sandbox/observer.ts';
 import { groupsOf, leftoversOf } from './aftermath.ts';
 import type { Deed } from './circumstances.ts';
-import { databaseLeftovers, failoversTooMany, membersOf } from './database-aftermath.ts';
+import { databaseLeftovers, failoversTooMany, membersOf, switchoversTooMany } from './database-aftermath.ts';
 import { DatabaseOthers } from './database-others.ts';
 import type { SimulatedCloud } from './environment.ts';
 import { Others } from './others.ts';
@@ -33,7 +33,10 @@ export async function surroundingsOf(sandbox: SimulatedCloud, simulated: Simulat
     return {
       others,
       leftovers: (state) => databaseLeftovers({ database, before, others }, state),
-      doubleEffects: (state) => failoversTooMany(database, others, state),
+      doubleEffects: async (state) => [
+        ...(await failoversTooMany(database, others, state)),
+        ...(await switchoversTooMany(database, state)),
+      ],
       close: () => undefined,
     };
   }

@@ -68,11 +68,15 @@ function simulatedDatabaseOf({ seed, runbook, faultRate, name }: Wanted): Simula
   const [writer = '', ...readers] = names;
   const versions = { from: engineVersion, to: engine === 'aurora-mysql' ? '8.0.mysql_aurora.3.08.2' : '16.6' };
   const to = runbook === 'aurora-minor-upgrade' ? versions.to : pick(random, readers);
+  // What a runbook deletes in the end, somebody has taken the protection from.
+  const isProtected = runbook !== 'aurora-blue-green';
   const inputs = {
     ...versions,
     region,
     cluster: name,
     clone: `${name}-drill`,
+    name: `${name}-next`,
+    engineVersion: versions.to,
     certificateAuthority: 'rds-ca-rsa2048-g1',
     writer,
     readers,
@@ -80,7 +84,7 @@ function simulatedDatabaseOf({ seed, runbook, faultRate, name }: Wanted): Simula
     instanceClass: nextClass,
     smallerReader: 'accept',
   };
-  const world: WorldSeed = { clusters: [], databases: [{ name, region, engine, engineVersion, instances }] };
+  const world: WorldSeed = { clusters: [], databases: [{ name, region, engine, engineVersion, instances, isProtected }] };
   const circumstances = circumstancesOf(seed, runbook, faultRate);
   return { cluster: name, target: `rds/${region}/${name}`, world, inputs, groupNames: [], newRelease: '', otherRelease: '', circumstances };
 }

@@ -71,6 +71,7 @@ export class BlueGreenDeployment {
     if (!isReady) this.refuse('cannot be switched over');
     this.blue.changesAccepted += 1;
     this.switchovers += 1;
+    this.blue.switchovers += 1;
     const { clock, random } = this.blue;
     const fails = this.switchoverFails;
     this.switchoverFails = false;

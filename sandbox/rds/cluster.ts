@@ -81,6 +81,8 @@ export class DatabaseCluster {
   /** Clones of it that are there, and what it is a clone of itself. */
   readonly clones: DatabaseCluster[] = [];
   readonly deployments: BlueGreenDeployment[] = [];
+  /** How many switchovers to a green cluster have been accepted. */
+  switchovers = 0;
   /** Whether RDS refuses to delete it. */
   isProtected: boolean;
   /** Whether it has been deleted. */
