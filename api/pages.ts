@@ -15,7 +15,7 @@ export async function addPages(app: FastifyInstance, folder: string): Promise<vo
     for (const name of names.filter((one) => one !== documentName)) {
       pages.get(`/${name}`, access, (_request, reply) => reply.sendFile(name, { maxAge: assetMaxAge, immutable: true }));
     }
-    for (const url of ['/', '/runs', '/runs/*', '/start/*', '/calendar', '/me', '/evidence/*', '/errors']) {
+    for (const url of ['/', '/runs', '/runs/*', '/start', '/start/*', '/calendar', '/me', '/evidence/*', '/errors']) {
       pages.get(url, access, (_request, reply) => reply.sendFile(documentName, { maxAge: 0, immutable: false }));
     }
   });

@@ -85,7 +85,8 @@ export function problemOf(error: unknown, run?: string): ToldProblem {
     code,
     remedy,
     ...(run !== undefined && { run }),
-    ...(recorded !== undefined && { recorded }),
+    // A plan that was asked for before there is a run has no record.
+    ...(recorded !== undefined && run !== undefined && { recorded }),
   };
   return { problem, ...([429, 503, 504].includes(status) && { retryAfterSeconds }) };
 }

@@ -4,10 +4,13 @@ import { Link, Route, Switch, useLocation } from 'wouter';
 import type { Me } from '../api/schema/answers.ts';
 import { keepSettings, languages, readSettings, SettingsContext, useWords, type Settings } from './language.ts';
 import { DecisionPage } from './pages/decision.tsx';
+import { EvidencePage } from './pages/evidence.tsx';
 import { InboxPage } from './pages/inbox.tsx';
 import { MePage } from './pages/me.tsx';
+import { NodesPage } from './pages/nodes.tsx';
 import { RunPage } from './pages/run.tsx';
 import { RunsPage } from './pages/runs.tsx';
+import { RunbooksPage, StartPage } from './pages/start.tsx';
 import { ProblemBox, useRead } from './parts/parts.tsx';
 import { send } from './requests.ts';
 
@@ -42,6 +45,7 @@ function Frame({ onSettings }: { onSettings: (settings: Settings) => void }): Re
           <strong className="name">Holdpoint</strong>
           <PageLink to="/">{words.waitingForYou}</PageLink>
           <PageLink to="/runs">{words.runs}</PageLink>
+          <PageLink to="/start">{words.start}</PageLink>
           <PageLink to="/me">{words.me}</PageLink>
         </nav>
         {me && (
@@ -99,7 +103,13 @@ function Pages({ me, onSettings }: { me: Me; onSettings: (settings: Settings) =>
       <Route path="/runs/:run/holds/:hold/:number">
         {({ run, hold, number }) => <DecisionPage key={`${run} ${hold} ${number}`} me={me} run={run} hold={hold} number={number} />}
       </Route>
+      <Route path="/runs/:run/evidence">{({ run }) => <EvidencePage key={run} run={run} />}</Route>
+      <Route path="/runs/:run/nodes">{({ run }) => <NodesPage key={run} run={run} />}</Route>
       <Route path="/runs/:run">{({ run }) => <RunPage key={run} me={me} run={run} />}</Route>
+      <Route path="/start">
+        <RunbooksPage />
+      </Route>
+      <Route path="/start/:runbook">{({ runbook }) => <StartPage key={runbook} me={me} runbook={runbook} />}</Route>
       <Route path="/me">
         <MePage me={me} onSettings={onSettings} />
       </Route>

@@ -1,22 +1,12 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import * as z from 'zod';
 import { readEvidence, type ReadRecord } from '../../client/evidence.ts';
 import { recordOf } from '../../client/receipt.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import { identityOfCaller } from '../access.ts';
 import type { ApiContext } from '../context.ts';
 import type { Identity } from '../identity.ts';
-import { jsonObject } from '../schema/shape.ts';
+import { evidence } from '../schema/answers.ts';
 import { runParams } from '../schema/requests.ts';
-
-/** The whole report is that of `holdpoint evidence verify --json`. */
-const report = z.looseObject({ ok: z.boolean(), entries: z.number() });
-const answer = z.object({
-  report,
-  entries: z.array(jsonObject).describe('The entries, with what is kept beside them in its place.'),
-  text: z.string().describe('The record as it is kept, as JSON lines: what `holdpoint evidence verify` checks offline.'),
-  command: z.string(),
-});
 
 /** The record of a run, verified: for auditors, and for the people of the run. */
 export function evidenceRoutes({ readConfiguration, configurationFile }: ApiContext): FastifyPluginAsyncZod {
@@ -25,7 +15,7 @@ export function evidenceRoutes({ readConfiguration, configurationFile }: ApiCont
       '/runs/:run/evidence',
       {
         config: { access: 'signed-in' },
-        schema: { summary: 'The record of a run, verified', params: runParams, response: { 200: answer } },
+        schema: { summary: 'The record of a run, verified', params: runParams, response: { 200: evidence } },
       },
       async (request) => {
         const { run } = request.params;

@@ -132,6 +132,20 @@ export const startAnswer = z.object({
   ]),
 });
 
+/** The record of a run; the whole report is that of `holdpoint evidence verify --json`. */
+export const evidence = z.object({
+  report: z.looseObject({ ok: z.boolean(), entries: z.number() }),
+  entries: z.array(jsonObject).describe('The entries, with what is kept beside them in its place.'),
+  text: z.string().describe('The record as it is kept, as JSON lines: what `holdpoint evidence verify` checks offline.'),
+  command: z.string(),
+});
+export type Evidence = z.output<typeof evidence>;
+
+export type RunbooksAnswer = z.output<typeof runbooks>;
+export type RunbookAnswer = z.output<typeof runbook>;
+export type ForecastAnswer = z.output<typeof forecastAnswer>;
+export type StartAnswer = z.output<typeof startAnswer>;
+
 export const health = z.object({ ok: z.boolean() });
 
 /** An error (RFC 9457), with the codes of docs/errors.md. */

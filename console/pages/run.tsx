@@ -9,6 +9,7 @@ import { useFreshness, useRun } from '../live.ts';
 import { Command, FreshnessLine, ProblemBox, Time, Title, Told } from '../parts/parts.tsx';
 import { SignBox, type Choice } from '../parts/sign-box.tsx';
 import { decisionAddress } from './decision.tsx';
+import { Todos } from './nodes.tsx';
 
 interface Answer {
   phase: string;
@@ -31,6 +32,9 @@ export function RunPage({ me, run }: { me: Me; run: string }): ReactNode {
       </Title>
       <p className="quiet">
         <Told>{state.target}</Told> · {run} · {words.startedBy(state.requester)}
+      </p>
+      <p className="links">
+        <Link href={`/runs/${run}/nodes`}>{words.nodes}</Link> <Link href={`/runs/${run}/evidence`}>{words.evidence}</Link>
       </p>
       <FreshnessLine freshness={freshness} isOver={watched.isOver} />
       {problem && <ProblemBox problem={problem} />}
@@ -76,6 +80,9 @@ function Where({ state, live }: { state: StateWithoutPlan; live: LiveRunWithoutP
           </Link>
         </p>
       )}
+      {Object.entries(live.progress).map(([step, { todo }]) => (
+        <Todos key={step} todo={todo} />
+      ))}
       {live.retrying.map(({ attempt, reason }) => (
         <p key={reason}>
           <Told>{words.retrying(attempt, reason)}</Told>

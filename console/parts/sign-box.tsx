@@ -31,10 +31,13 @@ export function SignBox<Kind extends StatementKind, Answer>(props: {
   me: Me;
   path: string;
   choices: readonly Choice<Kind>[];
-  needsReason: boolean;
-  ledTo: (answer: Answer) => string;
+  /** What is sent beside the statement and its signature. */
+  beside?: object;
+  /** `none`: its statement has no place for one. */
+  needsReason: boolean | 'none';
+  ledTo: (answer: Answer) => ReactNode;
 }): ReactNode {
-  const { me, path, choices, needsReason, ledTo } = props;
+  const { me, path, choices, beside, needsReason, ledTo } = props;
   const words = useWords();
   const [reason, setReason] = useState('');
   const [stage, setStage] = useState<Stage<Answer>>();
@@ -55,7 +58,7 @@ export function SignBox<Kind extends StatementKind, Answer>(props: {
     try {
       const signed = await sign<Kind>(choice.said(reason.trim()), person, passkeys);
       setStage({ at: 'signed' });
-      setStage({ at: 'taken', answer: await send<Answer>(path, signed) });
+      setStage({ at: 'taken', answer: await send<Answer>(path, { ...beside, ...signed }) });
     } catch (error) {
       if (error instanceof CancelledError) setStage({ at: 'cancelled' });
       else if (error instanceof ProblemError) setStage({ at: 'refused', problem: error.problem });
@@ -64,17 +67,19 @@ export function SignBox<Kind extends StatementKind, Answer>(props: {
   };
   return (
     <div className="sign">
-      <label>
-        {needsReason ? words.reasonRequired : words.reason}
-        <textarea rows={2} maxLength={reasonCharactersMax} value={reason} onChange={({ target }) => setReason(target.value)} />
-      </label>
+      {needsReason !== 'none' && (
+        <label>
+          {needsReason ? words.reasonRequired : words.reason}
+          <textarea rows={2} maxLength={reasonCharactersMax} value={reason} onChange={({ target }) => setReason(target.value)} />
+        </label>
+      )}
       <div className="buttons">
         {choices.map((choice) => (
           <button
             key={choice.name}
             type="button"
             className={choice.look}
-            disabled={isBusy || choice.locked !== undefined || (needsReason && reason.trim() === '')}
+            disabled={isBusy || choice.locked !== undefined || (needsReason === true && reason.trim() === '')}
             onClick={() => void press(choice)}
           >
             {choice.label}
@@ -92,7 +97,7 @@ export function SignBox<Kind extends StatementKind, Answer>(props: {
   );
 }
 
-function Stages<Answer>({ stage, ledTo }: { stage: Stage<Answer>; ledTo: (answer: Answer) => string }): ReactNode {
+function Stages<Answer>({ stage, ledTo }: { stage: Stage<Answer>; ledTo: (answer: Answer) => ReactNode }): ReactNode {
   const words = useWords();
   if (stage.at === 'asking') return <p>{words.waitingForKey}</p>;
   if (stage.at === 'cancelled') return <p className="box">{words.cancelled}</p>;

@@ -120,7 +120,8 @@ test('requests for plans that nobody has signed leave a worker room for what was
   open();
   const told = (await answers).map((answer) => (answer.status === 'fulfilled' ? 'planned' : messagesOf(answer.reason)));
   expect(told.filter((one) => one === 'planned').length).toBeGreaterThanOrEqual(requestsPlannedMax);
-  for (const one of told) expect(one).toMatch(/^planned$|other documents to check first/);
+  // Where the machine stands still for as long as a worker may be silent, Temporal gives requests up, whose worker did nothing wrong.
+  for (const one of told) expect(one).toMatch(/^planned$|other documents to check first|activity Heartbeat timeout/);
   expect((await engine.holdpoint.plan(workAtOnce, { cluster })).spans).toHaveLength(1);
 }, 300_000);
 

@@ -173,3 +173,32 @@ test('a page of somebody else neither shows the console within itself nor gets a
   evil.close();
   await ada.close();
 });
+
+test('an operator fills in the inputs of a runbook, sees what it would do, and starts that with a passkey', async () => {
+  const dana = await site.signedIn('dana');
+  const { page } = dana;
+  await enrol(dana, 'dana');
+  await page.goto(`${site.origin}/start`);
+  await page.getByRole('link', { name: 'node-maintenance' }).click();
+  const show = page.getByRole('button', { name: 'Show what it would do' });
+  expect(await show.isDisabled()).toBe(true);
+  await page.getByLabel('target', { exact: true }).fill('eks/eu-central-1/nowhere');
+  await page.getByLabel('nodes', { exact: true }).fill('a\nb\n');
+  await show.click();
+  const refused = page.locator('.box.bad');
+  await refused.waitFor();
+  expect(await refused.innerText()).toContain('the tests have no cluster nowhere');
+  const { target } = site.engine.newSite();
+  await page.getByLabel('target', { exact: true }).fill(target);
+  // What was read is of other inputs.
+  expect(await refused.count()).toBe(0);
+  await show.click();
+  await page.getByRole('button', { name: 'Start with passkey' }).click();
+  await page.locator('.stages').getByText('The run has begun:').waitFor();
+  await page.locator('.stages a').click();
+  await page.locator('.fresh.live').waitFor();
+  const { requester, inputs } = await site.engine.until(target, 'holding');
+  expect([requester, inputs.target, inputs.nodes]).toEqual(['dana', target, ['a', 'b']]);
+  expect(dana.complaints).toEqual([]);
+  await dana.close();
+});

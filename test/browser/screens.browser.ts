@@ -59,6 +59,10 @@ function screens(): [string, string, string][] {
     ['decision', `/runs/${held.run}/holds/sign-drain/1`, '.fresh.live'],
     ['runs', '/runs', '.cards .run'],
     ['run', `/runs/${held.run}`, '.steps li'],
+    ['nodes', `/runs/${held.run}/nodes`, '.fresh.live'],
+    ['evidence', `/runs/${held.run}/evidence`, '.steps li'],
+    ['runbooks', '/start', '.cards .run'],
+    ['start', '/start/node-group-rotation', '.field'],
     ['stuck', `/runs/${stuck}`, '.box.bad'],
     ['me', '/me', '.keys'],
   ];

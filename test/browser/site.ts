@@ -2,7 +2,7 @@ import { createServer as createSocket } from 'node:net';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type CDPSession, type Page } from 'playwright-core';
 import { AuditLog } from '../../api/audit.ts';
 import type { ApiContext } from '../../api/context.ts';
@@ -78,6 +78,9 @@ async function start(stops: (() => Promise<unknown>)[], stop: () => Promise<void
   const { configuration } = engine;
   const oidc = { issuer: provider.issuer, clientId, groupsClaim: 'groups', scopes: ['openid', 'profile', 'groups'] };
   configuration.api = { url: origin, oidc, roles: { viewer: ['staff'], operator: ['platform'], auditor: ['audit'] } };
+  // What shipped runbooks ask for.
+  configuration.policies['production-change'] = configuration.policies.one!;
+  configuration.evidence = { directory: dirname(engine.evidence.pathOf('r')) };
   configuration.console = { rpId: 'localhost', origins: [origin] };
   for (const [id, person] of Object.entries(configuration.people)) person.oidc = { issuer: provider.issuer, subject: id };
   const context: ApiContext = {

@@ -22,7 +22,7 @@ async function connected() {
   return (client = made);
 }
 
-await (await connected()).query('create table if not exists written (number bigint primary key)');
+await (await connected()).query('drop table if exists written; create table written (number bigint primary key)');
 process.stdout.write('writing\n');
 const beganMs = performance.now();
 for (let number = 1; !isOver; number += 1) {

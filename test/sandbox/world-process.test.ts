@@ -26,7 +26,7 @@ test('a world that nobody knows is refused with the names of those there are', a
   const errors: Buffer[] = [];
   sandbox.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
   expect(await once(sandbox, 'close')).toEqual([1, null]);
-  expect(Buffer.concat(errors).toString()).toBe('there is no world called mars; there are: demo, upgrade\n');
+  expect(Buffer.concat(errors).toString()).toBe('there is no world called mars; there are: demo, upgrade, aurora\n');
 });
 
 test('a process that is told a rate of faults lets requests go wrong, and refuses a rate that is none', async () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EKSClient } from '@aws-sdk/client-eks';
 import type { Client } from '@temporalio/client';
+import { HoldpointError } from '../../domain/errors.ts';
 import type { CommandName } from '../../domain/approval/statement.ts';
 import type { RunbookDocument } from '../../domain/runbook.ts';
 import type { Forecast } from '../../domain/plan/forecast.ts';
@@ -201,7 +202,13 @@ export class Scenario {
   /** Plans the runbook and starts a run of it. */
   async begin(): Promise<void> {
     this.forecast = await this.plan();
-    const { admission } = await this.holdpoint.start(this.document, this.forecast, this.environment.keys.dana);
+    const begun = await this.holdpoint.start(this.document, this.forecast, this.environment.keys.dana).catch((error: unknown) => {
+      // The run has begun, and its worker is busy: whoever follows it waits for that.
+      if (error instanceof HoldpointError && error.code === 'run-silent') return undefined;
+      throw error;
+    });
+    if (!begun) return;
+    const { admission } = begun;
     if (!admission.admitted) throw new Error(`the run of ${this.runbook} was refused: ${admission.reason}`);
   }
 
