@@ -187,7 +187,9 @@ test('an operator fills in the inputs of a runbook, sees what it would do, and s
   await show.click();
   const refused = page.locator('.box.bad');
   await refused.waitFor();
-  expect(await refused.innerText()).toContain('the tests have no cluster nowhere');
+  const text = await refused.innerText();
+  expect(text).toContain('the tests have no cluster nowhere');
+  expect(text).not.toContain('The record of the run has this attempt');
   const { target } = site.engine.newSite();
   await page.getByLabel('target', { exact: true }).fill(target);
   // What was read is of other inputs.
