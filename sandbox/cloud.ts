@@ -30,6 +30,8 @@ export interface Cloud extends Pick<
   | 'setProcessorsMax'
 > {
   handle: RequestListener;
+  /** What only EKS has, such as updates that are to fail. */
+  eks: EksHandler;
   databases: () => readonly DatabaseCluster[];
   /** The Auto Scaling groups that belong to no node group of EKS. */
   selfManagedGroups: readonly AutoScalingGroup[];
@@ -64,6 +66,7 @@ export function createCloud(world: CloudWorld): Cloud {
       else if (isEc2Request(request)) ec2(request, response);
       else eks.handle(request, response);
     },
+    eks,
     setNodegroupIssue: eks.setNodegroupIssue,
     setFreeAddresses: eks.setFreeAddresses,
     subnets: eks.subnets,

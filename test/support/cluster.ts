@@ -9,19 +9,8 @@ import type { ActionContext, Observation, Undo } from '../../domain/action.ts';
 import { HoldpointError } from '../../domain/errors.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { ActionPlan } from '../../domain/plan/plan.ts';
-import type { AutoScalingGroup } from '../../sandbox/auto-scaling/group.ts';
-import {
-  autoScalingGroupsOf,
-  createAutoScalingHandler,
-  groupsBehind,
-  isAutoScalingRequest,
-  launchTemplatesOf,
-} from '../../sandbox/auto-scaling/handler.ts';
-import { createCloudwatchHandler, isCloudwatchRequest } from '../../sandbox/cloudwatch/handler.ts';
-import { createEc2Handler, isEc2Request } from '../../sandbox/ec2/handler.ts';
-import { createEksHandler, type EksHandler } from '../../sandbox/eks/handler.ts';
-import { createRdsHandler, isRdsRequest } from '../../sandbox/rds/handler.ts';
-import { createSsmHandler, isSsmRequest } from '../../sandbox/ssm/handler.ts';
+import { createCloud, type Cloud } from '../../sandbox/cloud.ts';
+import type { EksHandler } from '../../sandbox/eks/handler.ts';
 import type { ObserverReport } from '../../sandbox/observer.ts';
 import { nodeSpecOf, type Manifest, type WorldSeed } from '../../sandbox/seed.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/server.ts';
@@ -38,7 +27,7 @@ export interface TestCluster {
   cluster: KubernetesCluster;
   eks: EksHandler;
   /** The self-managed Auto Scaling groups of the world. */
-  groups: AutoScalingGroup[];
+  groups: Cloud['selfManagedGroups'];
   /** Between the actions and the sandbox. */
   proxy: Proxy;
   clients: Clients;
@@ -87,37 +76,14 @@ export function worldWith(manifests: Manifest[], { nodes = 3, version = '1.33', 
 
 /** Starts a sandbox and points the environment of the AWS SDK at it, so that the clients are made as a worker makes them. */
 export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' } = {}): Promise<TestCluster> {
-  let eks: EksHandler | undefined;
-  const groups: AutoScalingGroup[] = [];
+  let cloud: Cloud | undefined;
   const sandbox = await startSandbox({
     seed,
     speed,
     randomSeed: 7,
     cloud: (world) => {
-      const { handle } = (eks = createEksHandler(world));
-      const cloudwatch = createCloudwatchHandler(world.alarms, world.faults, () => world.databases, eks.processors);
-      const rds = createRdsHandler(
-        () => world.databases,
-        () => world.faults,
-      );
-      const ssm = createSsmHandler(world.faults);
-      const ownGroups = autoScalingGroupsOf(world);
-      groups.push(...ownGroups);
-      const { subnets, launchTemplates, ...others } = eks;
-      const templates: typeof launchTemplates = () => [...launchTemplates(), ...launchTemplatesOf(ownGroups)];
-      const ec2 = createEc2Handler({ subnets, launchTemplates: templates }, world.faults);
-      const autoScaling = createAutoScalingHandler(
-        () => groupsBehind(ownGroups, [others]),
-        () => world.faults,
-      );
-      return (request, response) => {
-        if (isCloudwatchRequest(request)) cloudwatch(request, response);
-        else if (isSsmRequest(request)) ssm(request, response);
-        else if (isRdsRequest(request)) rds(request, response);
-        else if (isAutoScalingRequest(request)) autoScaling(request, response);
-        else if (isEc2Request(request)) ec2(request, response);
-        else handle(request, response);
-      };
+      cloud = createCloud(world);
+      return cloud.handle;
     },
   });
   const proxy = await startProxy(sandbox.url);
@@ -131,7 +97,7 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
   let actions = actionsOf(systems);
   const name = seed.clusters[0]?.name ?? '';
   const cluster = sandbox.world.cluster(name);
-  if (!cluster || !eks) throw new Error('the world of a test needs one cluster');
+  if (!cluster || !cloud) throw new Error('the world of a test needs one cluster');
   const target: Target = { kind, region, name };
   const action = (wanted: string): AnyAction => {
     const found = actions.get(wanted);
@@ -150,8 +116,8 @@ export async function startCluster(seed: WorldSeed, { speed = 200, kind = 'eks' 
   return {
     sandbox,
     cluster,
-    eks,
-    groups,
+    eks: cloud.eks,
+    groups: cloud.selfManagedGroups,
     proxy,
     clients,
     systems,
